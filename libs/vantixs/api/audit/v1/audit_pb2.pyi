@@ -1,0 +1,288 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from vantixs.api.common.v1 import common_pb2 as _common_pb2
+from vantixs.api.journal.v1 import journal_pb2 as _journal_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ReplayState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REPLAY_STATE_UNSPECIFIED: _ClassVar[ReplayState]
+    REPLAY_STATE_RUNNING: _ClassVar[ReplayState]
+    REPLAY_STATE_FINISHED: _ClassVar[ReplayState]
+    REPLAY_STATE_CANCELED: _ClassVar[ReplayState]
+REPLAY_STATE_UNSPECIFIED: ReplayState
+REPLAY_STATE_RUNNING: ReplayState
+REPLAY_STATE_FINISHED: ReplayState
+REPLAY_STATE_CANCELED: ReplayState
+
+class SignalSummary(_message.Message):
+    __slots__ = ("signal_id", "webhook_id", "account_id", "symbol", "instrument", "action", "mode", "status", "original_status", "stage", "reason", "detail", "receive_time", "update_time", "duplicate_count", "filled_quantity", "average_price", "sequence")
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_STATUS_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    RECEIVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    FILLED_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    AVERAGE_PRICE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    webhook_id: str
+    account_id: str
+    symbol: str
+    instrument: str
+    action: _common_pb2.Action
+    mode: _common_pb2.Mode
+    status: _common_pb2.SignalStatus
+    original_status: _common_pb2.SignalStatus
+    stage: str
+    reason: str
+    detail: str
+    receive_time: _timestamp_pb2.Timestamp
+    update_time: _timestamp_pb2.Timestamp
+    duplicate_count: int
+    filled_quantity: str
+    average_price: str
+    sequence: int
+    def __init__(self, signal_id: _Optional[str] = ..., webhook_id: _Optional[str] = ..., account_id: _Optional[str] = ..., symbol: _Optional[str] = ..., instrument: _Optional[str] = ..., action: _Optional[_Union[_common_pb2.Action, str]] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., original_status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., stage: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duplicate_count: _Optional[int] = ..., filled_quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class RecordedEntry(_message.Message):
+    __slots__ = ("sequence", "stream_sequence", "entry", "hash")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    STREAM_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    stream_sequence: int
+    entry: _journal_pb2.JournalEntry
+    hash: bytes
+    def __init__(self, sequence: _Optional[int] = ..., stream_sequence: _Optional[int] = ..., entry: _Optional[_Union[_journal_pb2.JournalEntry, _Mapping]] = ..., hash: _Optional[bytes] = ...) -> None: ...
+
+class SignalFilter(_message.Message):
+    __slots__ = ("since", "until", "status", "webhook_id", "account_id", "instrument", "reason")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    status: _common_pb2.SignalStatus
+    webhook_id: str
+    account_id: str
+    instrument: str
+    reason: str
+    def __init__(self, since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., webhook_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class GetSignalRequest(_message.Message):
+    __slots__ = ("signal_id",)
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    def __init__(self, signal_id: _Optional[str] = ...) -> None: ...
+
+class GetSignalResponse(_message.Message):
+    __slots__ = ("signal", "timeline")
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    signal: SignalSummary
+    timeline: _containers.RepeatedCompositeFieldContainer[RecordedEntry]
+    def __init__(self, signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ...) -> None: ...
+
+class ListSignalsRequest(_message.Message):
+    __slots__ = ("filter", "page_size", "page_token")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    filter: SignalFilter
+    page_size: int
+    page_token: str
+    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListSignalsResponse(_message.Message):
+    __slots__ = ("signals", "next_page_token")
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    signals: _containers.RepeatedCompositeFieldContainer[SignalSummary]
+    next_page_token: str
+    def __init__(self, signals: _Optional[_Iterable[_Union[SignalSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class WatchSignalsRequest(_message.Message):
+    __slots__ = ("filter",)
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    filter: SignalFilter
+    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ...) -> None: ...
+
+class WatchSignalsResponse(_message.Message):
+    __slots__ = ("signal",)
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    signal: SignalSummary
+    def __init__(self, signal: _Optional[_Union[SignalSummary, _Mapping]] = ...) -> None: ...
+
+class ExportSignalsRequest(_message.Message):
+    __slots__ = ("filter",)
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    filter: SignalFilter
+    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ...) -> None: ...
+
+class ExportSignalsResponse(_message.Message):
+    __slots__ = ("entry",)
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    entry: RecordedEntry
+    def __init__(self, entry: _Optional[_Union[RecordedEntry, _Mapping]] = ...) -> None: ...
+
+class ReplaySignalsRequest(_message.Message):
+    __slots__ = ("request_id", "signal_ids", "filter", "mode", "comment")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_IDS_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    signal_ids: _containers.RepeatedScalarFieldContainer[str]
+    filter: SignalFilter
+    mode: _journal_pb2.ReplayMode
+    comment: str
+    def __init__(self, request_id: _Optional[str] = ..., signal_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., mode: _Optional[_Union[_journal_pb2.ReplayMode, str]] = ..., comment: _Optional[str] = ...) -> None: ...
+
+class ReplaySignalsResponse(_message.Message):
+    __slots__ = ("replay",)
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
+    replay: Replay
+    def __init__(self, replay: _Optional[_Union[Replay, _Mapping]] = ...) -> None: ...
+
+class Replay(_message.Message):
+    __slots__ = ("replay_id", "mode", "operator", "comment", "state", "total", "finished", "different", "results", "create_time")
+    REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    OPERATOR_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENT_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    replay_id: str
+    mode: _journal_pb2.ReplayMode
+    operator: str
+    comment: str
+    state: ReplayState
+    total: int
+    finished: int
+    different: int
+    results: _containers.RepeatedCompositeFieldContainer[ReplayResult]
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[_journal_pb2.ReplayMode, str]] = ..., operator: _Optional[str] = ..., comment: _Optional[str] = ..., state: _Optional[_Union[ReplayState, str]] = ..., total: _Optional[int] = ..., finished: _Optional[int] = ..., different: _Optional[int] = ..., results: _Optional[_Iterable[_Union[ReplayResult, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ReplayResult(_message.Message):
+    __slots__ = ("signal_id", "status", "reason", "differences")
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    status: _common_pb2.SignalStatus
+    reason: str
+    differences: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, signal_id: _Optional[str] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., differences: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetReplayRequest(_message.Message):
+    __slots__ = ("replay_id",)
+    REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    replay_id: str
+    def __init__(self, replay_id: _Optional[str] = ...) -> None: ...
+
+class GetReplayResponse(_message.Message):
+    __slots__ = ("replay",)
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
+    replay: Replay
+    def __init__(self, replay: _Optional[_Union[Replay, _Mapping]] = ...) -> None: ...
+
+class ListReplaysRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListReplaysResponse(_message.Message):
+    __slots__ = ("replays", "next_page_token")
+    REPLAYS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    replays: _containers.RepeatedCompositeFieldContainer[Replay]
+    next_page_token: str
+    def __init__(self, replays: _Optional[_Iterable[_Union[Replay, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class CancelReplayRequest(_message.Message):
+    __slots__ = ("replay_id",)
+    REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    replay_id: str
+    def __init__(self, replay_id: _Optional[str] = ...) -> None: ...
+
+class CancelReplayResponse(_message.Message):
+    __slots__ = ("replay",)
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
+    replay: Replay
+    def __init__(self, replay: _Optional[_Union[Replay, _Mapping]] = ...) -> None: ...
+
+class VerifyHistoryRequest(_message.Message):
+    __slots__ = ("first_sequence", "last_sequence")
+    FIRST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    first_sequence: int
+    last_sequence: int
+    def __init__(self, first_sequence: _Optional[int] = ..., last_sequence: _Optional[int] = ...) -> None: ...
+
+class VerifyHistoryResponse(_message.Message):
+    __slots__ = ("intact", "checked", "first_bad_sequence", "detail")
+    INTACT_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_FIELD_NUMBER: _ClassVar[int]
+    FIRST_BAD_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    intact: bool
+    checked: int
+    first_bad_sequence: int
+    detail: str
+    def __init__(self, intact: _Optional[bool] = ..., checked: _Optional[int] = ..., first_bad_sequence: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class GetStatisticsRequest(_message.Message):
+    __slots__ = ("filter",)
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    filter: SignalFilter
+    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ...) -> None: ...
+
+class StatusCount(_message.Message):
+    __slots__ = ("status", "reason", "count")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    status: _common_pb2.SignalStatus
+    reason: str
+    count: int
+    def __init__(self, status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class GetStatisticsResponse(_message.Message):
+    __slots__ = ("counts",)
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedCompositeFieldContainer[StatusCount]
+    def __init__(self, counts: _Optional[_Iterable[_Union[StatusCount, _Mapping]]] = ...) -> None: ...

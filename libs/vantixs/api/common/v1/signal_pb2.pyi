@@ -1,0 +1,88 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from vantixs.api.common.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Signal(_message.Message):
+    __slots__ = ("signal_id", "action", "symbol", "instrument", "target_position", "previous_position", "quantity", "quantity_type", "price", "order_type", "limit_price", "stop_price", "time_in_force", "leverage", "stop_loss", "take_profit", "idempotency_key", "emit_time", "expire_time", "comment", "tag", "extras", "bar_time")
+    class ExtrasEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    TARGET_POSITION_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_POSITION_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    ORDER_TYPE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_PRICE_FIELD_NUMBER: _ClassVar[int]
+    STOP_PRICE_FIELD_NUMBER: _ClassVar[int]
+    TIME_IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    LEVERAGE_FIELD_NUMBER: _ClassVar[int]
+    STOP_LOSS_FIELD_NUMBER: _ClassVar[int]
+    TAKE_PROFIT_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    EMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    EXTRAS_FIELD_NUMBER: _ClassVar[int]
+    BAR_TIME_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    action: _common_pb2.Action
+    symbol: str
+    instrument: str
+    target_position: _common_pb2.PositionSide
+    previous_position: _common_pb2.PositionSide
+    quantity: str
+    quantity_type: _common_pb2.QuantityType
+    price: str
+    order_type: _common_pb2.OrderType
+    limit_price: str
+    stop_price: str
+    time_in_force: _common_pb2.TimeInForce
+    leverage: str
+    stop_loss: _common_pb2.ProtectiveLevel
+    take_profit: _common_pb2.ProtectiveLevel
+    idempotency_key: str
+    emit_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    comment: str
+    tag: str
+    extras: _containers.ScalarMap[str, str]
+    bar_time: _timestamp_pb2.Timestamp
+    def __init__(self, signal_id: _Optional[str] = ..., action: _Optional[_Union[_common_pb2.Action, str]] = ..., symbol: _Optional[str] = ..., instrument: _Optional[str] = ..., target_position: _Optional[_Union[_common_pb2.PositionSide, str]] = ..., previous_position: _Optional[_Union[_common_pb2.PositionSide, str]] = ..., quantity: _Optional[str] = ..., quantity_type: _Optional[_Union[_common_pb2.QuantityType, str]] = ..., price: _Optional[str] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., limit_price: _Optional[str] = ..., stop_price: _Optional[str] = ..., time_in_force: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., leverage: _Optional[str] = ..., stop_loss: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., take_profit: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., emit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., comment: _Optional[str] = ..., tag: _Optional[str] = ..., extras: _Optional[_Mapping[str, str]] = ..., bar_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ReceivedRequest(_message.Message):
+    __slots__ = ("payload", "payload_sha256", "receive_time", "source_address", "content_type", "proof", "token_fingerprint", "instance")
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_SHA256_FIELD_NUMBER: _ClassVar[int]
+    RECEIVE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    payload: bytes
+    payload_sha256: bytes
+    receive_time: _timestamp_pb2.Timestamp
+    source_address: str
+    content_type: str
+    proof: str
+    token_fingerprint: str
+    instance: str
+    def __init__(self, payload: _Optional[bytes] = ..., payload_sha256: _Optional[bytes] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source_address: _Optional[str] = ..., content_type: _Optional[str] = ..., proof: _Optional[str] = ..., token_fingerprint: _Optional[str] = ..., instance: _Optional[str] = ...) -> None: ...

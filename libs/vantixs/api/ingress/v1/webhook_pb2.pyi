@@ -1,0 +1,135 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from vantixs.api.common.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ProofLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROOF_LEVEL_UNSPECIFIED: _ClassVar[ProofLevel]
+    PROOF_LEVEL_TOKEN: _ClassVar[ProofLevel]
+    PROOF_LEVEL_ADDRESS: _ClassVar[ProofLevel]
+    PROOF_LEVEL_CERTIFICATE: _ClassVar[ProofLevel]
+    PROOF_LEVEL_SIGNATURE: _ClassVar[ProofLevel]
+PROOF_LEVEL_UNSPECIFIED: ProofLevel
+PROOF_LEVEL_TOKEN: ProofLevel
+PROOF_LEVEL_ADDRESS: ProofLevel
+PROOF_LEVEL_CERTIFICATE: ProofLevel
+PROOF_LEVEL_SIGNATURE: ProofLevel
+
+class Webhook(_message.Message):
+    __slots__ = ("webhook_id", "display_name", "account_id", "mode", "routing_mode", "strategy_id", "enabled", "sizing", "instruments", "actions", "default_exchange", "default_instrument_kind", "sell_opens_short", "maximum_leverage", "dedupe_window_s", "entry_expires_after_s", "exit_expires_after_s", "time_is_emit_time", "rate_limit_per_minute", "source_networks", "mapping", "tokens", "minimum_proof", "create_time", "update_time", "revision")
+    WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_MODE_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_ID_FIELD_NUMBER: _ClassVar[int]
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    SIZING_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_INSTRUMENT_KIND_FIELD_NUMBER: _ClassVar[int]
+    SELL_OPENS_SHORT_FIELD_NUMBER: _ClassVar[int]
+    MAXIMUM_LEVERAGE_FIELD_NUMBER: _ClassVar[int]
+    DEDUPE_WINDOW_S_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_EXPIRES_AFTER_S_FIELD_NUMBER: _ClassVar[int]
+    EXIT_EXPIRES_AFTER_S_FIELD_NUMBER: _ClassVar[int]
+    TIME_IS_EMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    RATE_LIMIT_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_NETWORKS_FIELD_NUMBER: _ClassVar[int]
+    MAPPING_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_PROOF_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    webhook_id: str
+    display_name: str
+    account_id: str
+    mode: _common_pb2.Mode
+    routing_mode: _common_pb2.RoutingMode
+    strategy_id: str
+    enabled: bool
+    sizing: _common_pb2.Sizing
+    instruments: _containers.RepeatedScalarFieldContainer[str]
+    actions: _containers.RepeatedScalarFieldContainer[_common_pb2.Action]
+    default_exchange: str
+    default_instrument_kind: _common_pb2.InstrumentKind
+    sell_opens_short: bool
+    maximum_leverage: str
+    dedupe_window_s: int
+    entry_expires_after_s: int
+    exit_expires_after_s: int
+    time_is_emit_time: bool
+    rate_limit_per_minute: int
+    source_networks: _containers.RepeatedScalarFieldContainer[str]
+    mapping: PayloadMapping
+    tokens: _containers.RepeatedCompositeFieldContainer[WebhookToken]
+    minimum_proof: ProofLevel
+    create_time: _timestamp_pb2.Timestamp
+    update_time: _timestamp_pb2.Timestamp
+    revision: int
+    def __init__(self, webhook_id: _Optional[str] = ..., display_name: _Optional[str] = ..., account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., routing_mode: _Optional[_Union[_common_pb2.RoutingMode, str]] = ..., strategy_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., instruments: _Optional[_Iterable[str]] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., default_exchange: _Optional[str] = ..., default_instrument_kind: _Optional[_Union[_common_pb2.InstrumentKind, str]] = ..., sell_opens_short: _Optional[bool] = ..., maximum_leverage: _Optional[str] = ..., dedupe_window_s: _Optional[int] = ..., entry_expires_after_s: _Optional[int] = ..., exit_expires_after_s: _Optional[int] = ..., time_is_emit_time: _Optional[bool] = ..., rate_limit_per_minute: _Optional[int] = ..., source_networks: _Optional[_Iterable[str]] = ..., mapping: _Optional[_Union[PayloadMapping, _Mapping]] = ..., tokens: _Optional[_Iterable[_Union[WebhookToken, _Mapping]]] = ..., minimum_proof: _Optional[_Union[ProofLevel, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class PayloadMapping(_message.Message):
+    __slots__ = ("fields", "values")
+    class FieldsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ValuesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    fields: _containers.ScalarMap[str, str]
+    values: _containers.ScalarMap[str, str]
+    def __init__(self, fields: _Optional[_Mapping[str, str]] = ..., values: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class WebhookToken(_message.Message):
+    __slots__ = ("token_id", "sha256", "create_time", "expire_time", "revoke_time", "exits_only", "paper_only", "actions", "instruments")
+    TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXITS_ONLY_FIELD_NUMBER: _ClassVar[int]
+    PAPER_ONLY_FIELD_NUMBER: _ClassVar[int]
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
+    token_id: str
+    sha256: bytes
+    create_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    revoke_time: _timestamp_pb2.Timestamp
+    exits_only: bool
+    paper_only: bool
+    actions: _containers.RepeatedScalarFieldContainer[_common_pb2.Action]
+    instruments: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, token_id: _Optional[str] = ..., sha256: _Optional[bytes] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exits_only: _Optional[bool] = ..., paper_only: _Optional[bool] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., instruments: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FieldError(_message.Message):
+    __slots__ = ("field", "reason", "detail")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    reason: str
+    detail: str
+    def __init__(self, field: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,272 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from vantixs.api.common.v1 import common_pb2 as _common_pb2
+from vantixs.api.common.v1 import order_pb2 as _order_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Account(_message.Message):
+    __slots__ = ("account_id", "mode", "currency", "venue", "credential_id", "enabled", "may_short", "instruments", "sizing", "limits", "balance", "scratch_of", "create_time", "update_time", "revision")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    VENUE_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_ID_FIELD_NUMBER: _ClassVar[int]
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    MAY_SHORT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
+    SIZING_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    SCRATCH_OF_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    mode: _common_pb2.Mode
+    currency: str
+    venue: str
+    credential_id: str
+    enabled: bool
+    may_short: bool
+    instruments: _containers.RepeatedScalarFieldContainer[str]
+    sizing: _common_pb2.Sizing
+    limits: Limits
+    balance: str
+    scratch_of: str
+    create_time: _timestamp_pb2.Timestamp
+    update_time: _timestamp_pb2.Timestamp
+    revision: int
+    def __init__(self, account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., currency: _Optional[str] = ..., venue: _Optional[str] = ..., credential_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., may_short: _Optional[bool] = ..., instruments: _Optional[_Iterable[str]] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., balance: _Optional[str] = ..., scratch_of: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("min_order_notional", "max_order_notional", "max_position_notional", "max_gross_exposure", "max_open_positions", "max_leverage", "max_daily_loss", "max_drawdown_percent", "loss_cooldown_s", "max_orders_per_minute", "max_price_deviation_bps", "max_price_age_ms", "min_order_quantity", "max_order_quantity")
+    MIN_ORDER_NOTIONAL_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDER_NOTIONAL_FIELD_NUMBER: _ClassVar[int]
+    MAX_POSITION_NOTIONAL_FIELD_NUMBER: _ClassVar[int]
+    MAX_GROSS_EXPOSURE_FIELD_NUMBER: _ClassVar[int]
+    MAX_OPEN_POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LEVERAGE_FIELD_NUMBER: _ClassVar[int]
+    MAX_DAILY_LOSS_FIELD_NUMBER: _ClassVar[int]
+    MAX_DRAWDOWN_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    LOSS_COOLDOWN_S_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDERS_PER_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    MAX_PRICE_DEVIATION_BPS_FIELD_NUMBER: _ClassVar[int]
+    MAX_PRICE_AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    MIN_ORDER_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDER_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    min_order_notional: str
+    max_order_notional: str
+    max_position_notional: str
+    max_gross_exposure: str
+    max_open_positions: int
+    max_leverage: str
+    max_daily_loss: str
+    max_drawdown_percent: str
+    loss_cooldown_s: int
+    max_orders_per_minute: int
+    max_price_deviation_bps: int
+    max_price_age_ms: int
+    min_order_quantity: str
+    max_order_quantity: str
+    def __init__(self, min_order_notional: _Optional[str] = ..., max_order_notional: _Optional[str] = ..., max_position_notional: _Optional[str] = ..., max_gross_exposure: _Optional[str] = ..., max_open_positions: _Optional[int] = ..., max_leverage: _Optional[str] = ..., max_daily_loss: _Optional[str] = ..., max_drawdown_percent: _Optional[str] = ..., loss_cooldown_s: _Optional[int] = ..., max_orders_per_minute: _Optional[int] = ..., max_price_deviation_bps: _Optional[int] = ..., max_price_age_ms: _Optional[int] = ..., min_order_quantity: _Optional[str] = ..., max_order_quantity: _Optional[str] = ...) -> None: ...
+
+class Balance(_message.Message):
+    __slots__ = ("asset", "total", "reserved")
+    ASSET_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_FIELD_NUMBER: _ClassVar[int]
+    asset: str
+    total: str
+    reserved: str
+    def __init__(self, asset: _Optional[str] = ..., total: _Optional[str] = ..., reserved: _Optional[str] = ...) -> None: ...
+
+class EvaluateOrderRequest(_message.Message):
+    __slots__ = ("order", "assumed_position_quantity", "sizing", "signal_quantity", "signal_quantity_type", "signal_price", "stop_loss", "quote", "instrument", "fee_bps", "preview", "webhook_id", "strategy_id")
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    ASSUMED_POSITION_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    SIZING_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_QUANTITY_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_PRICE_FIELD_NUMBER: _ClassVar[int]
+    STOP_LOSS_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    FEE_BPS_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_ID_FIELD_NUMBER: _ClassVar[int]
+    order: _order_pb2.Order
+    assumed_position_quantity: str
+    sizing: _common_pb2.Sizing
+    signal_quantity: str
+    signal_quantity_type: _common_pb2.QuantityType
+    signal_price: str
+    stop_loss: _common_pb2.ProtectiveLevel
+    quote: _common_pb2.Quote
+    instrument: _common_pb2.Instrument
+    fee_bps: str
+    preview: bool
+    webhook_id: str
+    strategy_id: str
+    def __init__(self, order: _Optional[_Union[_order_pb2.Order, _Mapping]] = ..., assumed_position_quantity: _Optional[str] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., signal_quantity: _Optional[str] = ..., signal_quantity_type: _Optional[_Union[_common_pb2.QuantityType, str]] = ..., signal_price: _Optional[str] = ..., stop_loss: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ..., fee_bps: _Optional[str] = ..., preview: _Optional[bool] = ..., webhook_id: _Optional[str] = ..., strategy_id: _Optional[str] = ...) -> None: ...
+
+class EvaluateOrderResponse(_message.Message):
+    __slots__ = ("decision",)
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    decision: _order_pb2.RiskDecision
+    def __init__(self, decision: _Optional[_Union[_order_pb2.RiskDecision, _Mapping]] = ...) -> None: ...
+
+class SettleOrderRequest(_message.Message):
+    __slots__ = ("order_id", "fills", "final")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    FILLS_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    fills: _containers.RepeatedCompositeFieldContainer[_order_pb2.Fill]
+    final: bool
+    def __init__(self, order_id: _Optional[str] = ..., fills: _Optional[_Iterable[_Union[_order_pb2.Fill, _Mapping]]] = ..., final: _Optional[bool] = ...) -> None: ...
+
+class SettleOrderResponse(_message.Message):
+    __slots__ = ("position",)
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    position: _order_pb2.Position
+    def __init__(self, position: _Optional[_Union[_order_pb2.Position, _Mapping]] = ...) -> None: ...
+
+class CreateAccountRequest(_message.Message):
+    __slots__ = ("request_id", "account", "copy_from_account_id")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    COPY_FROM_ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    account: Account
+    copy_from_account_id: str
+    def __init__(self, request_id: _Optional[str] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., copy_from_account_id: _Optional[str] = ...) -> None: ...
+
+class CreateAccountResponse(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ...) -> None: ...
+
+class GetAccountRequest(_message.Message):
+    __slots__ = ("account_id",)
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    def __init__(self, account_id: _Optional[str] = ...) -> None: ...
+
+class GetAccountResponse(_message.Message):
+    __slots__ = ("account", "balances", "positions", "realized_profit", "fees")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    BALANCES_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    REALIZED_PROFIT_FIELD_NUMBER: _ClassVar[int]
+    FEES_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    balances: _containers.RepeatedCompositeFieldContainer[Balance]
+    positions: _containers.RepeatedCompositeFieldContainer[_order_pb2.Position]
+    realized_profit: str
+    fees: str
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., balances: _Optional[_Iterable[_Union[Balance, _Mapping]]] = ..., positions: _Optional[_Iterable[_Union[_order_pb2.Position, _Mapping]]] = ..., realized_profit: _Optional[str] = ..., fees: _Optional[str] = ...) -> None: ...
+
+class ListAccountsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListAccountsResponse(_message.Message):
+    __slots__ = ("accounts", "next_page_token")
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    accounts: _containers.RepeatedCompositeFieldContainer[Account]
+    next_page_token: str
+    def __init__(self, accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class UpdateAccountRequest(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ...) -> None: ...
+
+class UpdateAccountResponse(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ...) -> None: ...
+
+class ListPositionsRequest(_message.Message):
+    __slots__ = ("account_id", "page_size", "page_token", "instrument")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    page_size: int
+    page_token: str
+    instrument: str
+    def __init__(self, account_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., instrument: _Optional[str] = ...) -> None: ...
+
+class ListPositionsResponse(_message.Message):
+    __slots__ = ("positions", "next_page_token")
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    positions: _containers.RepeatedCompositeFieldContainer[_order_pb2.Position]
+    next_page_token: str
+    def __init__(self, positions: _Optional[_Iterable[_Union[_order_pb2.Position, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ScopeState(_message.Message):
+    __slots__ = ("scope", "state", "comment", "actor", "update_time")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    scope: str
+    state: _common_pb2.TradingState
+    comment: str
+    actor: str
+    update_time: _timestamp_pb2.Timestamp
+    def __init__(self, scope: _Optional[str] = ..., state: _Optional[_Union[_common_pb2.TradingState, str]] = ..., comment: _Optional[str] = ..., actor: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetTradingStateRequest(_message.Message):
+    __slots__ = ("scope",)
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    scope: str
+    def __init__(self, scope: _Optional[str] = ...) -> None: ...
+
+class GetTradingStateResponse(_message.Message):
+    __slots__ = ("state", "restricted")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    RESTRICTED_FIELD_NUMBER: _ClassVar[int]
+    state: ScopeState
+    restricted: _containers.RepeatedCompositeFieldContainer[ScopeState]
+    def __init__(self, state: _Optional[_Union[ScopeState, _Mapping]] = ..., restricted: _Optional[_Iterable[_Union[ScopeState, _Mapping]]] = ...) -> None: ...
+
+class SetTradingStateRequest(_message.Message):
+    __slots__ = ("scope", "state", "comment")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    scope: str
+    state: _common_pb2.TradingState
+    comment: str
+    def __init__(self, scope: _Optional[str] = ..., state: _Optional[_Union[_common_pb2.TradingState, str]] = ..., comment: _Optional[str] = ...) -> None: ...
+
+class SetTradingStateResponse(_message.Message):
+    __slots__ = ("state", "before", "open_orders")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    state: ScopeState
+    before: _common_pb2.TradingState
+    open_orders: int
+    def __init__(self, state: _Optional[_Union[ScopeState, _Mapping]] = ..., before: _Optional[_Union[_common_pb2.TradingState, str]] = ..., open_orders: _Optional[int] = ...) -> None: ...
