@@ -1,0 +1,247 @@
+"""A service's database: SQLite or PostgreSQL with one set of statements, and one writer that shares commits.
+
+All queued units of work run in one transaction, each in a savepoint of its own; their callers hear of them only after
+the commit. The transaction is exclusive across processes, so a unit may read, decide and write without races.
+"""
+
+import asyncio
+import queue
+import threading
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import grpc
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from vantixs.runtime.errors import ServiceError, unavailable
+from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.logs import log
+from vantixs.runtime.settings import ServiceSettings
+
+T = TypeVar("T")
+BATCH = 256
+QUEUE = 10_000
+RETRY_FOR_S = 5.0
+
+
+class _Work(NamedTuple):
+    unit: Callable[[sa.Connection], Any]
+    done: "asyncio.Future[Any]"
+
+
+class Database:
+    """One service's database; see the module for what `write` promises."""
+
+    def __init__(self, writer: sa.Engine, readers: sa.Engine, lock: int) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._lock = lock
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="database-read")
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="database-write", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    async def open(cls, settings: ServiceSettings, service: str, migrations: Path) -> "Database":
+        """Connects and brings the schema up to date.
+
+        Raises:
+            StartupError: unreachable, not writable, not a database, or newer than this program.
+        """
+        url = settings.database_url or f"sqlite:///{(settings.home / 'data' / f'{service}.db').absolute()}"
+        try:
+            writer, readers = _engine(url, service, write=True), _engine(url, service, write=False)
+            await asyncio.to_thread(_migrate, writer, service, migrations)
+        except (DatabaseError, OSError) as error:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StartupError(f"database of {service} at {sa.make_url(url).render_as_string()}: {reason}") from None
+        return cls(writer, readers, _lock_number(service))
+
+    async def write(self, unit: Callable[[sa.Connection], T]) -> T:
+        """Runs the unit in the shared transaction and returns its result after the commit.
+
+        An exception of the unit rolls back that unit alone and is raised here. A unit may run more than once, so it
+        must have no effects but through its connection.
+
+        Raises:
+            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE when nothing was stored; UNAVAILABLE STORAGE_OUTCOME_UNKNOWN
+                when the connection was lost during the commit; RESOURCE_EXHAUSTED when too much is queued.
+        """
+        if self._queue.qsize() >= QUEUE:
+            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", f"more than {QUEUE} units are queued")
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(_Work(unit, done))
+        return await done
+
+    async def read(self, query: Callable[[sa.Connection], T]) -> T:
+        """Runs the query on a snapshot of what is committed."""
+
+        def run() -> T:
+            with self._readers.connect() as connection:
+                return query(connection)
+
+        try:
+            return await self._loop.run_in_executor(self._pool, run)
+        except OperationalError as error:
+            raise unavailable("STORAGE_UNAVAILABLE", str(error.orig).splitlines()[0]) from error
+
+    async def close(self) -> None:
+        """Finishes what is queued and closes."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._pool.shutdown()
+        self._writer.dispose()
+        self._readers.dispose()
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            batch: list[_Work] = []
+            item = self._queue.get()
+            while item is not None:
+                batch.append(item)
+                if len(batch) == BATCH or self._queue.empty():
+                    break
+                item = self._queue.get()
+            last = item is None
+            if batch:
+                self._loop.call_soon_threadsafe(_answer, batch, self._commit(batch))
+
+    def _commit(self, batch: list[_Work]) -> list[Any]:
+        deadline = time.monotonic() + RETRY_FOR_S
+        while True:
+            committing = False
+            try:
+                with self._writer.connect() as connection:
+                    transaction = connection.begin()
+                    if self._writer.dialect.name == "postgresql":
+                        connection.execute(_ADVISORY_LOCK, {"key": self._lock})
+                    results = [_run_unit(connection, work.unit) for work in batch]
+                    committing = True
+                    transaction.commit()
+                    return results
+            except DatabaseError as error:
+                detail = str(error.orig).splitlines()[0]
+                if committing and self._writer.dialect.name == "postgresql":
+                    return [_Failure(unavailable("STORAGE_OUTCOME_UNKNOWN", detail))] * len(batch)
+                if time.monotonic() > deadline or not _passing(detail):
+                    log.error("database.failed", detail=detail)
+                    return [_Failure(unavailable("STORAGE_UNAVAILABLE", detail))] * len(batch)
+                time.sleep(0.05)
+
+
+class _Failure(NamedTuple):
+    error: Exception
+
+
+_ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
+
+
+def _run_unit(connection: sa.Connection, unit: Callable[[sa.Connection], Any]) -> Any:
+    savepoint = connection.begin_nested()
+    try:
+        result = unit(connection)
+    except OperationalError:
+        raise
+    except Exception as error:  # noqa: BLE001 - given to the caller, whatever it is
+        savepoint.rollback()
+        return _Failure(error)
+    savepoint.commit()
+    return result
+
+
+def _answer(batch: list[_Work], results: list[Any]) -> None:
+    for work, result in zip(batch, results, strict=True):
+        if work.done.done():
+            continue
+        if isinstance(result, _Failure):
+            work.done.set_exception(result.error)
+        else:
+            work.done.set_result(result)
+
+
+def _passing(detail: str) -> bool:
+    """Whether waiting may help: locks and lost connections, not full disks."""
+    return any(word in detail for word in ("locked", "busy", "connection", "terminat", "shut", "starting up"))
+
+
+def insert_ignore(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]) -> bool:
+    """Inserts the row unless its key is there already; returns whether it was inserted."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return connection.execute(insert(table).values(**values).on_conflict_do_nothing()).rowcount == 1
+
+
+def upsert(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]) -> None:
+    """Inserts the row, or overwrites the one with its primary key."""
+    keys = [c.name for c in table.primary_key]
+    others = {k: v for k, v in values.items() if k not in keys}
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(table).values(**values).on_conflict_do_update(index_elements=keys, set_=others))
+
+
+def _engine(url: str, service: str, *, write: bool) -> sa.Engine:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        options = f"-csearch_path={service}"
+        isolation = "READ COMMITTED" if write else "REPEATABLE READ"
+        return sa.create_engine(
+            parsed,
+            pool_size=1 if write else 2,
+            pool_pre_ping=True,
+            isolation_level=isolation,
+            connect_args={"options": options, "connect_timeout": 3, "application_name": f"vantixs-{service}"},
+        )
+    engine = sa.create_engine(parsed, pool_size=1 if write else 2, connect_args={"timeout": 5, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        # SQLAlchemy's own BEGIN below needs the driver not to begin transactions by itself.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _lock_number(service: str) -> int:
+    return zlib.crc32(f"vantixs-{service}".encode())
+
+
+def _migrate(engine: sa.Engine, service: str, migrations: Path) -> None:
+    revisions = sorted(p.stem.split("_")[0] for p in (migrations / "versions").glob("[0-9]*.py"))
+    postgres = engine.dialect.name == "postgresql"
+    with engine.begin() as connection:
+        if postgres:
+            connection.execute(_ADVISORY_LOCK, {"key": _lock_number(service)})
+            connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{service}"')
+        there = sa.inspect(connection).has_table("alembic_version", schema=service if postgres else None)
+        at = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if there else None
+        if at == revisions[-1]:
+            return
+        if at is not None and at not in revisions:
+            raise StartupError(f"database of {service}: expected version {revisions[-1]} or older, was {at}")
+        _upgrade(connection, migrations)
+
+
+def _upgrade(connection: sa.Connection, migrations: Path) -> None:
+    # Alembic takes a fifth of a second to import: only where there is something to do.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("version_locations", str(migrations / "versions"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

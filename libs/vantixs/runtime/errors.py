@@ -1,0 +1,108 @@
+"""The one error that crosses the wires.
+
+    ServiceError            a gRPC status with ErrorInfo (reason, domain "vantixs") and field violations
+
+It becomes an HTTP problem document only at the edge, and is rebuilt from a status by `from_rpc_error`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+DOMAIN = "vantixs"
+
+
+class Violation(NamedTuple):
+    """One field that is wrong: which, the reason, and what was expected and found."""
+
+    field: str
+    reason: str
+    detail: str
+
+
+class ServiceError(Exception):
+    """A failure with a gRPC code, an UPPER_SNAKE reason and one sentence for people."""
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        reason: str,
+        detail: str,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        violations: Sequence[Violation] = (),
+    ) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.code = code
+        self.reason = reason
+        self.detail = detail
+        self.metadata = dict(metadata or {})
+        self.violations = tuple(violations)
+
+    def status(self) -> status_pb2.Status:
+        """The rich status, each detail type once (AIP-193)."""
+        info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=self.metadata)
+        status = status_pb2.Status(code=code_pb2.Code.Value(self.code.name), message=self.detail)
+        status.details.add().Pack(info)
+        if self.violations:
+            bad = error_details_pb2.BadRequest(
+                field_violations=[
+                    error_details_pb2.BadRequest.FieldViolation(field=v.field, reason=v.reason, description=v.detail)
+                    for v in self.violations
+                ]
+            )
+            status.details.add().Pack(bad)
+        return status
+
+
+def invalid(field: str, detail: str, reason: str = "FIELD_INVALID") -> ServiceError:
+    """INVALID_ARGUMENT about one field."""
+    return ServiceError(
+        grpc.StatusCode.INVALID_ARGUMENT, reason, f"{field}: {detail}", violations=[Violation(field, reason, detail)]
+    )
+
+
+def not_found(what: str, name: str) -> ServiceError:
+    """NOT_FOUND, reason <WHAT>_NOT_FOUND."""
+    return ServiceError(grpc.StatusCode.NOT_FOUND, f"{what.upper()}_NOT_FOUND", f"{what} {name!r} does not exist")
+
+
+def already_exists(what: str, name: str) -> ServiceError:
+    """ALREADY_EXISTS, reason <WHAT>_ALREADY_EXISTS."""
+    return ServiceError(
+        grpc.StatusCode.ALREADY_EXISTS, f"{what.upper()}_ALREADY_EXISTS", f"{what} {name!r} exists already"
+    )
+
+
+def revision_conflict(what: str, name: str, expected: int, was: int | str) -> ServiceError:
+    """ABORTED: somebody else changed it since it was read."""
+    return ServiceError(
+        grpc.StatusCode.ABORTED, "REVISION_CONFLICT", f"{what} {name!r}: expected revision {was}, was {expected}"
+    )
+
+
+def unavailable(reason: str, detail: str) -> ServiceError:
+    """UNAVAILABLE: the same call may work later."""
+    return ServiceError(grpc.StatusCode.UNAVAILABLE, reason, detail)
+
+
+def from_rpc_error(error: grpc.RpcError) -> ServiceError:
+    """The ServiceError a call failed with; a status without ErrorInfo gets its code's name as reason."""
+    code, detail = error.code(), error.details() or ""  # type: ignore[attr-defined]
+    reason, metadata, violations = code.name, {}, []
+    status = rpc_status.from_call(error)
+    for packed in status.details if status else ():
+        reason, metadata = _read_info(packed, reason, metadata)
+        bad = error_details_pb2.BadRequest()
+        if packed.Unpack(bad):
+            violations = [Violation(v.field, v.reason, v.description) for v in bad.field_violations]
+    return ServiceError(code, reason, detail, metadata=metadata, violations=violations)
+
+
+def _read_info(packed: AnyMessage, reason: str, metadata: dict[str, str]) -> tuple[str, dict[str, str]]:
+    info = error_details_pb2.ErrorInfo()
+    return (info.reason, dict(info.metadata)) if packed.Unpack(info) else (reason, metadata)

@@ -1,0 +1,69 @@
+"""gRPC channels: deadlines required, frozen peers noticed, replicas in turn, retries of idempotent methods only."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+
+from vantixs.runtime import trace
+
+# A frozen peer is noticed after keepalive time + ping timeout: under 5 s. `grpc.keepalive_timeout_ms` alone is not
+# honoured by grpcio 1.85; `grpc.http2.ping_timeout_ms` is what counts.
+OPTIONS = (
+    ("grpc.keepalive_time_ms", 2000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.http2.ping_timeout_ms", 2000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.enable_retries", 1),
+)
+
+
+def open_channel(
+    addresses: str, *, token: str, idempotent: Sequence[str] = (), operator: str = ""
+) -> grpc.aio.Channel:
+    """A channel to `host:port[,host:port]`, calls spread round robin.
+
+    `idempotent` names methods ("/pkg.Service/Method") that are retried, up to four times, while UNAVAILABLE.
+    A call without `timeout` raises ValueError.
+    """
+    policy = {"maxAttempts": 4, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2}
+    names = [dict(zip(("service", "method"), m.strip("/").split("/"), strict=True)) for m in idempotent]
+    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if names:
+        config["methodConfig"] = [{"name": names, "retryPolicy": policy | {"retryableStatusCodes": ["UNAVAILABLE"]}}]
+    options = (*OPTIONS, ("grpc.service_config", json.dumps(config)))
+    first = addresses.split(",")[0].rpartition(":")[0]
+    numeric = bool(first) and all(c.isdigit() or c == "." for c in first)
+    target = f"ipv4:{addresses}" if numeric else f"dns:///{addresses}"
+    metadata = (("authorization", f"Bearer {token}"),) + ((("x-operator", operator),) if operator else ())
+    return grpc.aio.insecure_channel(target, options=options, interceptors=[_Unary(metadata), _Stream(metadata)])
+
+
+class _Outgoing:
+    def __init__(self, metadata: tuple[tuple[str, str], ...]) -> None:
+        self._metadata = metadata
+
+    def details(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
+        if details.timeout is None:
+            raise ValueError(f"{details.method!r}: expected a timeout on the call, was none")
+        metadata = grpc.aio.Metadata(*(details.metadata or ()), *self._metadata)
+        if parent := trace.current():
+            metadata.add("traceparent", parent)
+        return grpc.aio.ClientCallDetails(
+            details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
+        )
+
+
+class _Unary(_Outgoing, grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+    async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        return await continuation(self.details(details), request)
+
+
+class _Stream(_Outgoing, grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[misc]
+    async def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        return await continuation(self.details(details), request)

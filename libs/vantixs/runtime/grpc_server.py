@@ -1,0 +1,223 @@
+"""gRPC server: tokens with roles, deadlines, errors, health, reflection.
+
+Options: measured in grpcio 1.85 (`grpc.so_reuseport` off so that a busy port is an error; keepalive pings of clients
+permitted; connections aged so that clients find new replicas).
+"""
+
+import hashlib
+import hmac
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import ContextVar
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
+from prometheus_client import Counter
+
+from vantixs.runtime import trace
+from vantixs.runtime.addresses import split_address
+from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.health import Health
+from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.logs import log
+from vantixs.runtime.settings import ServiceSettings
+
+OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.max_connection_age_grace_ms", 30_000),
+)
+HANDLED = Counter("vantixs_grpc_server_handled_total", "calls answered", ["method", "code"])
+
+
+class Role(IntEnum):
+    """What a token may call; each role may call what those before it may."""
+
+    VIEWER = 1
+    OPERATOR = 2
+    SERVICE = 3
+
+
+class Caller(NamedTuple):
+    """Who is calling: role and the name given in `x-operator`, at most 64 printable characters."""
+
+    role: Role
+    name: str
+
+    @property
+    def actor(self) -> str:
+        """The caller as the journal names it."""
+        return f"{self.role.name.lower()}:{self.name or 'unnamed'}"
+
+
+_caller: ContextVar[Caller] = ContextVar("caller")
+
+
+def caller() -> Caller:
+    """Who is calling the running handler."""
+    return _caller.get()
+
+
+class Server:
+    """One service's gRPC server."""
+
+    def __init__(self, settings: ServiceSettings, health_of: Health, *, roles: Mapping[str, Role]) -> None:
+        self._settings = settings
+        self._health = health_of
+        self._roles = roles
+        self._names: list[str] = []
+        tokens = (settings.viewer_token, settings.operator_token, settings.service_token)
+        self._tokens = [(_digest(t), role) for t, role in zip(tokens, Role, strict=True) if t]
+        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=2000)
+        self._servicer = health.aio.HealthServicer()
+        health_of.subscribe(self._publish_health)
+
+    def add(self, add_to_server: Callable[[Any, Any], None], servicer: object, full_name: str) -> None:
+        """Serves a generated service; every method needs a role in `roles`."""
+        add_to_server(servicer, _Recorder(self, full_name))
+        self._names.append(full_name)
+
+    async def start(self) -> str:
+        """Listens, and returns `host:port`.
+
+        Raises:
+            StartupError: busy port, or no token set.
+        """
+        if not self._tokens:
+            raise StartupError("gRPC: expected viewer, operator or service token, none is set (see `vantixs init`)")
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, self._server)
+        reflection.enable_server_reflection([*self._names, health.SERVICE_NAME], self._server)
+        listen = self._settings.grpc_listen
+        try:
+            host, _ = split_address(listen)
+            port = self._server.add_insecure_port(listen)
+        except (RuntimeError, ValueError) as error:
+            raise StartupError(f"gRPC: cannot listen on {listen}: {str(error).splitlines()[0]}") from None
+        await self._server.start()
+        self._publish_health()
+        return f"{host}:{port}"
+
+    async def stop(self, grace_s: float) -> None:
+        """Health goes down, calls in hand get `grace_s` seconds to finish."""
+        await self._servicer.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+
+    def _publish_health(self) -> None:
+        import asyncio  # noqa: PLC0415
+
+        states = {name: self._health.ready for name in ("", *self._names)}
+        states |= {f"dependency.{name}": ok for name, (ok, _) in self._health.snapshot().items()}
+        for name, ok in states.items():
+            status = health_pb2.HealthCheckResponse.SERVING if ok else health_pb2.HealthCheckResponse.NOT_SERVING
+            try:
+                task = asyncio.ensure_future(self._servicer.set(name, status))
+            except RuntimeError:
+                return
+            _background.add(task)
+            task.add_done_callback(_background.discard)
+
+    def admit(self, method: str, least: Role, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        """Checks token, role and deadline of a call, and enters its trace."""
+        if context.time_remaining() is None:
+            raise ServiceError(
+                grpc.StatusCode.INVALID_ARGUMENT, "DEADLINE_REQUIRED", "expected a deadline on the call, was none"
+            )
+        metadata = {str(k): v for k, v in context.invocation_metadata() or ()}
+        trace.enter(str(metadata.get("traceparent", "")))
+        given = _digest(str(metadata.get("authorization", "")).removeprefix("Bearer "))
+        role = max((r for digest, r in self._tokens if hmac.compare_digest(digest, given)), default=None)
+        if role is None:
+            raise ServiceError(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "expected a bearer token of this system")
+        if role < least:
+            raise ServiceError(
+                grpc.StatusCode.PERMISSION_DENIED,
+                "ROLE_INSUFFICIENT",
+                f"{method}: expected role {least.name}, was {role.name}",
+            )
+        name = "".join(c for c in str(metadata.get("x-operator", "")) if c.isprintable())[:64]
+        _caller.set(Caller(role, name))
+
+    def wrap(self, method: str, handler: Any) -> Any:
+        """A handler that admits the call, runs it, and turns errors into a rich status."""
+        least = self._roles.get(method)
+        if least is None:
+            raise StartupError(f"gRPC: method {method} has no role")
+        inner = handler.unary_stream if handler.response_streaming else handler.unary_unary
+
+        async def unary(request: Any, context: Any) -> Any:
+            started = time.monotonic()
+            try:
+                self.admit(method, least, context)
+                response = await inner(request, context)
+            except Exception as error:
+                await _fail(method, error, context, started)
+            HANDLED.labels(method, "OK").inc()
+            return response
+
+        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+            started = time.monotonic()
+            try:
+                self.admit(method, least, context)
+                responses = inner(request, context)
+                if not hasattr(responses, "__aiter__"):
+                    raise NotImplementedError
+                async for response in responses:
+                    yield response
+            except Exception as error:
+                await _fail(method, error, context, started)
+            HANDLED.labels(method, "OK").inc()
+
+        make = grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
+        run = stream if handler.response_streaming else unary
+        return make(run, handler.request_deserializer, handler.response_serializer)
+
+    def register(self, full_name: str, handlers: Mapping[str, Any]) -> None:
+        """Adds wrapped handlers of a service."""
+        wrapped = {name: self.wrap(f"/{full_name}/{name}", handler) for name, handler in handlers.items()}
+        generic = grpc.method_handlers_generic_handler(full_name, wrapped)
+        self._server.add_generic_rpc_handlers((generic,))
+
+
+_background: set[Any] = set()
+
+
+class _Recorder:
+    """Stands in for a server while generated code adds its handlers, so that each can be wrapped."""
+
+    def __init__(self, server: Server, full_name: str) -> None:
+        self._server = server
+        self._full_name = full_name
+
+    def add_generic_rpc_handlers(self, handlers: Any) -> None:
+        """Ignored: the registered handlers below are the same ones."""
+
+    def add_registered_method_handlers(self, full_name: str, handlers: Mapping[str, Any]) -> None:
+        """Takes what generated code registers."""
+        assert full_name == self._full_name, full_name  # noqa: S101 - a programming error
+        self._server.register(full_name, handlers)
+
+
+async def _fail(method: str, error: Exception, context: Any, started: float) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    failure = error
+    if isinstance(error, NotImplementedError):
+        failure = ServiceError(grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED", f"{method} is not built yet")
+    elif not isinstance(error, ServiceError):
+        log.error("rpc.failed", method=method, exc_info=error)
+        failure = ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error, see the service's log")
+    assert isinstance(failure, ServiceError)  # noqa: S101
+    HANDLED.labels(method, failure.code.name).inc()
+    log.debug("rpc.refused", method=method, reason=failure.reason, seconds=time.monotonic() - started)
+    await context.abort_with_status(rpc_status.to_status(failure.status()))
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,40 @@
+"""What a service depends on, and whether it has it."""
+
+from collections.abc import Callable
+
+
+class Health:
+    """State per dependency; a service is ready when all are ok and it is not stopping."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, tuple[bool, str]] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self._stopping = False
+
+    def set(self, dependency: str, ok: bool, detail: str = "") -> None:
+        """Records the state of a dependency; listeners hear of changes only."""
+        if self._states.get(dependency) != (ok, detail):
+            self._states[dependency] = (ok, detail)
+            self._tell()
+
+    def stop(self) -> None:
+        """Marks the service as stopping, for good."""
+        self._stopping = True
+        self._tell()
+
+    @property
+    def ready(self) -> bool:
+        """Whether all dependencies are ok and the service is not stopping."""
+        return not self._stopping and all(ok for ok, _ in self._states.values())
+
+    def snapshot(self) -> dict[str, tuple[bool, str]]:
+        """State and detail per dependency."""
+        return dict(self._states)
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Calls the listener after every change."""
+        self._listeners.append(listener)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()

@@ -1,0 +1,89 @@
+"""The home directory: data, generated secrets, logs, run files."""
+
+import os
+import secrets
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from vantixs.runtime.lifecycle import StartupError
+
+MARKER = "vantixs-home"
+VERSION = "1"
+SECRETS = ("nats-token", "viewer-token", "operator-token", "service-token", "console-token")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A checked home directory."""
+
+    path: Path
+
+    @property
+    def data(self) -> Path:
+        """Databases, spools and the journal."""
+        return self.path / "data"
+
+    @property
+    def secrets(self) -> Path:
+        """Generated secrets, directory 0700, files 0600."""
+        return self.path / "secrets"
+
+    @property
+    def logs(self) -> Path:
+        """One log file a process."""
+        return self.path / "logs"
+
+    @property
+    def run(self) -> Path:
+        """endpoints.json and one file a running service."""
+        return self.path / "run"
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False) -> "Home":
+        """Checks the directory, and makes it where `create` is set.
+
+        Raises:
+            StartupError: missing, not writable, of another program, or of a newer version.
+        """
+        path = path.absolute()
+        marker = path / MARKER
+        try:
+            if create and not marker.exists():
+                path.mkdir(parents=True, exist_ok=True)
+                strangers = sorted(p.name for p in path.iterdir() if p.name not in ("settings.toml", "lost+found"))
+                if strangers and strangers != ["secrets"]:
+                    raise StartupError(f"home {path}: expected an empty directory or one of ours, found {strangers[0]!r}")
+                write_atomically(marker, VERSION + "\n")
+            if not marker.is_file():
+                raise StartupError(f"home {path}: expected a directory made by `vantixs up` or `vantixs init`, was none")
+            if (found := marker.read_text().strip()) != VERSION:
+                raise StartupError(f"home {path}: expected version {VERSION}, was {found[:20]!r}")
+            home = cls(path)
+            for directory in (home.data, home.logs, home.run):
+                directory.mkdir(exist_ok=True)
+            home.secrets.mkdir(mode=0o700, exist_ok=True)
+            with tempfile.TemporaryFile(dir=home.data) as probe:
+                probe.write(b"\0" * 4096)
+        except OSError as error:
+            raise StartupError(f"home {path}: expected a writable directory, {error.strerror or error}") from None
+        return home
+
+    def secret(self, name: str) -> str:
+        """The secret of that name, made (256 bits) the first time."""
+        path = self.secrets / name
+        if not path.is_file():
+            write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
+        return path.read_text().strip()
+
+
+def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Writes the file whole or not at all, fsynced."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        os.write(descriptor, text.encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    partial.replace(path)

@@ -1,0 +1,159 @@
+"""Versioned configuration in a JetStream KV bucket, watched whole into memory."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message as ProtoMessage
+from nats.js.api import KeyValueConfig, StorageType
+from nats.js.errors import BucketNotFoundError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.kv import KeyValue
+
+from vantixs.runtime.errors import already_exists, invalid, not_found, revision_conflict, unavailable
+from vantixs.runtime.journal import TRANSIENT, Journal
+from vantixs.runtime.lifecycle import Lifecycle
+
+M = TypeVar("M", bound=ProtoMessage)
+_KEY = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned(Generic[M]):
+    """A value and its revision in the bucket."""
+
+    value: M
+    revision: int
+
+
+class KvTable(Generic[M]):
+    """One bucket of protobuf messages. Reading is from memory; a change reaches every replica by its watch."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        bucket: str,
+        what: str,
+        message_type: type[M],
+        *,
+        replicas: int = 1,
+        on_change: Callable[[str, Versioned[M] | None], None] | None = None,
+    ) -> None:
+        self._journal = journal
+        self._bucket = bucket
+        self._what = what
+        self._type = message_type
+        self._replicas = replicas
+        self._on_change = on_change
+        self._values: dict[str, Versioned[M]] = {}
+        self._revisions: dict[str, int] = {}
+        self.loaded = asyncio.Event()
+
+    def start(self, life: Lifecycle) -> None:
+        """Watches the bucket until the service stops."""
+        life.spawn(self._watch(life.stopping), name=f"kv-{self._bucket}")
+
+    def get(self, key: str) -> Versioned[M] | None:
+        """The value of the key, or None."""
+        return self._values.get(key)
+
+    def items(self) -> Mapping[str, Versioned[M]]:
+        """All values, by key."""
+        return self._values
+
+    async def create(self, key: str, value: M) -> int:
+        """Stores a value under a new key and returns its revision.
+
+        Raises:
+            ServiceError: ALREADY_EXISTS; INVALID_ARGUMENT for a key that is not a lower-case name; UNAVAILABLE.
+        """
+        if not _KEY.match(key):
+            raise invalid(f"{self._what}_id", f"expected 1 to 40 of a-z, 0-9 and '-', a letter first, was {key[:60]!r}")
+        try:
+            revision = await (await self._open()).create(key, value.SerializeToString())
+        except KeyWrongLastSequenceError:
+            raise already_exists(self._what, key) from None
+        except TRANSIENT as error:
+            raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be stored") from error
+        self._apply(key, value, revision)
+        return revision
+
+    async def update(self, key: str, value: M, revision: int) -> int:
+        """Replaces the value read at `revision` and returns the new revision.
+
+        Raises:
+            ServiceError: ABORTED where it is not the current one; NOT_FOUND; UNAVAILABLE.
+        """
+        current = self._values.get(key)
+        if current is None:
+            raise not_found(self._what, key)
+        try:
+            stored = await (await self._open()).update(key, value.SerializeToString(), last=revision)
+        except KeyWrongLastSequenceError:
+            raise revision_conflict(self._what, key, current.revision, revision) from None
+        except TRANSIENT as error:
+            raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be stored") from error
+        self._apply(key, value, stored)
+        return stored
+
+    async def delete(self, key: str, revision: int) -> None:
+        """Removes the value read at `revision`; raises as `update` does."""
+        current = self._values.get(key)
+        if current is None:
+            raise not_found(self._what, key)
+        try:
+            await (await self._open()).delete(key, last=revision)
+        except KeyWrongLastSequenceError:
+            raise revision_conflict(self._what, key, current.revision, revision) from None
+        except TRANSIENT as error:
+            raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
+        self._apply(key, None, self._revisions.get(key, revision) + 1)
+
+    def preload(self, key: str, value: M, revision: int) -> None:
+        """Puts in a value known from before, until the bucket says otherwise."""
+        self._apply(key, value, revision)
+
+    async def _open(self) -> KeyValue:
+        js = self._journal.js
+        try:
+            return await js.key_value(self._bucket)
+        except (BucketNotFoundError, NotFoundError):
+            config = KeyValueConfig(
+                bucket=self._bucket, history=5, storage=StorageType.FILE, replicas=self._replicas, max_bytes=256 << 20
+            )
+            return await js.create_key_value(config)
+
+    async def _watch(self, stopping: asyncio.Event) -> None:
+        await self._journal.connected()
+        while not stopping.is_set():
+            # A watcher does not survive every restart of the broker, so each connection gets a new one.
+            generation = self._journal.generation
+            with contextlib.suppress(*TRANSIENT):
+                watcher = await (await self._open()).watchall()
+                while generation == self._journal.generation and not stopping.is_set():
+                    try:
+                        entry = await watcher.updates(timeout=0.5)
+                    except TimeoutError:
+                        continue
+                    if entry is None:
+                        self.loaded.set()
+                    elif entry.operation in ("DEL", "PURGE"):
+                        self._apply(entry.key, None, entry.revision or 0)
+                    else:
+                        self._apply(entry.key, self._type.FromString(entry.value or b""), entry.revision or 0)
+                await watcher.stop()
+                continue
+            await asyncio.sleep(0.2)
+
+    def _apply(self, key: str, value: M | None, revision: int) -> None:
+        if revision <= self._revisions.get(key, 0):
+            return
+        self._revisions[key] = revision
+        if value is None:
+            self._values.pop(key, None)
+        else:
+            self._values[key] = Versioned(value, revision)
+        if self._on_change:
+            self._on_change(key, self._values.get(key))

@@ -1,0 +1,92 @@
+"""A service's process, from start to exit.
+
+Services start in any order. On the first SIGTERM or SIGINT `stopping` is set and the service's own `serve` returns in
+its own time; a second signal ends the process at once.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+from vantixs.runtime import logs
+from vantixs.runtime.health import Health
+from vantixs.runtime.logs import log
+from vantixs.runtime.settings import ServiceSettings, SettingsError
+
+
+class StartupError(Exception):
+    """Something the operator has to mend before the service can start; the text is one line."""
+
+
+class Lifecycle:
+    """What `serve` is given: health, background work, and the word to stop."""
+
+    def __init__(self, service: str, settings: ServiceSettings, tasks: asyncio.TaskGroup) -> None:
+        self.service = service
+        self.health = Health()
+        self.stopping = asyncio.Event()
+        self._settings = settings
+        self._tasks = tasks
+
+    def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
+        """Runs background work; its failure ends the process."""
+        return self._tasks.create_task(work, name=name)
+
+    def ready(self, **endpoints: str) -> None:
+        """Says that the service listens, in the log and in run/<service>-<instance>.json."""
+        from vantixs.runtime.home import write_atomically  # noqa: PLC0415 - home needs StartupError from here
+
+        log.info("service.ready", **endpoints)
+        run = self._settings.home / "run"
+        run.mkdir(parents=True, exist_ok=True)
+        facts = {"service": self.service, "instance": self._settings.instance, "pid": os.getpid(), **endpoints}
+        write_atomically(run / f"{self.service}-{self._settings.instance}.json", json.dumps(facts) + "\n")
+
+    async def stopped(self) -> None:
+        """Returns once the service is to stop; health is down by then."""
+        await self.stopping.wait()
+        self.health.stop()
+
+
+def run(settings: ServiceSettings, service: str, serve: Callable[[Lifecycle], Awaitable[None]]) -> int:
+    """Runs a service to its end; returns the exit code: 0 stopped, 1 failed, 2 could not start as set up."""
+    logs.configure(service, settings.instance, settings.log_level, settings.log_format)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings, service, serve))
+    except (Exception, ExceptionGroup) as error:
+        cause = _leaf(error)
+        if isinstance(cause, StartupError | SettingsError):
+            print(f"vantixs {service}: {cause}", file=sys.stderr)  # noqa: T201 - one line for the operator
+            return 2
+        log.error("service.failed", exc_info=cause)
+        return 1
+    log.info("service.stopped")
+    return 0
+
+
+async def _run(settings: ServiceSettings, service: str, serve: Callable[[Lifecycle], Awaitable[None]]) -> None:
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as tasks:
+        life = Lifecycle(service, settings, tasks)
+
+        def stop() -> None:
+            if life.stopping.is_set():
+                os._exit(130)
+            life.stopping.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        await serve(life)
+
+
+def _leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

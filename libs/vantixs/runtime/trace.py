@@ -1,0 +1,31 @@
+"""W3C trace context, carried HTTP -> journal -> gRPC.
+
+Source: https://www.w3.org/TR/trace-context/ (traceparent, version 00).
+"""
+
+import random
+import re
+from contextvars import ContextVar
+
+_PARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$")
+_current: ContextVar[str] = ContextVar("traceparent", default="")
+_random = random.SystemRandom()
+
+
+def current() -> str:
+    """The traceparent of the running task; empty outside a trace."""
+    return _current.get()
+
+
+def trace_id() -> str:
+    """The trace id of the running task, 32 hexadecimal digits; empty outside a trace."""
+    return _current.get()[3:35]
+
+
+def enter(parent: str | None) -> str:
+    """Starts a span below the parent, or a new trace where the parent is missing or malformed, and returns it."""
+    match = _PARENT.match(parent or "")
+    trace = match[1] if match and int(match[1], 16) else f"{_random.getrandbits(128):032x}"
+    span = f"00-{trace}-{_random.getrandbits(64) or 1:016x}-01"
+    _current.set(span)
+    return span
