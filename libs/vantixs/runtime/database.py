@@ -75,7 +75,9 @@ class Database:
                 when the connection was lost during the commit; RESOURCE_EXHAUSTED when too much is queued.
         """
         if self._queue.qsize() >= QUEUE:
-            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", f"more than {QUEUE} units are queued")
+            raise ServiceError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", f"more than {QUEUE} units are queued"
+            )
         done: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Work(unit, done))
         return await done
@@ -150,7 +152,7 @@ def _run_unit(connection: sa.Connection, unit: Callable[[sa.Connection], Any]) -
         result = unit(connection)
     except OperationalError:
         raise
-    except Exception as error:  # noqa: BLE001 - given to the caller, whatever it is
+    except Exception as error:
         savepoint.rollback()
         return _Failure(error)
     savepoint.commit()
@@ -198,7 +200,9 @@ def _engine(url: str, service: str, *, write: bool) -> sa.Engine:
             isolation_level=isolation,
             connect_args={"options": options, "connect_timeout": 3, "application_name": f"vantixs-{service}"},
         )
-    engine = sa.create_engine(parsed, pool_size=1 if write else 2, connect_args={"timeout": 5, "check_same_thread": False})
+    engine = sa.create_engine(
+        parsed, pool_size=1 if write else 2, connect_args={"timeout": 5, "check_same_thread": False}
+    )
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:

@@ -92,8 +92,10 @@ def unavailable(reason: str, detail: str) -> ServiceError:
 
 def from_rpc_error(error: grpc.RpcError) -> ServiceError:
     """The ServiceError a call failed with; a status without ErrorInfo gets its code's name as reason."""
-    code, detail = error.code(), error.details() or ""  # type: ignore[attr-defined]
-    reason, metadata, violations = code.name, {}, []
+    code, detail = error.code(), error.details() or ""
+    reason = code.name
+    metadata: dict[str, str] = {}
+    violations: list[Violation] = []
     status = rpc_status.from_call(error)
     for packed in status.details if status else ():
         reason, metadata = _read_info(packed, reason, metadata)

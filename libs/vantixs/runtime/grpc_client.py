@@ -23,9 +23,7 @@ OPTIONS = (
 )
 
 
-def open_channel(
-    addresses: str, *, token: str, idempotent: Sequence[str] = (), operator: str = ""
-) -> grpc.aio.Channel:
+def open_channel(addresses: str, *, token: str, idempotent: Sequence[str] = (), operator: str = "") -> grpc.aio.Channel:
     """A channel to `host:port[,host:port]`, calls spread round robin.
 
     `idempotent` names methods ("/pkg.Service/Method") that are retried, up to four times, while UNAVAILABLE.
@@ -37,7 +35,7 @@ def open_channel(
     if names:
         config["methodConfig"] = [{"name": names, "retryPolicy": policy | {"retryableStatusCodes": ["UNAVAILABLE"]}}]
     options = (*OPTIONS, ("grpc.service_config", json.dumps(config)))
-    first = addresses.split(",")[0].rpartition(":")[0]
+    first = addresses.split(",", maxsplit=1)[0].rpartition(":")[0]
     numeric = bool(first) and all(c.isdigit() or c == "." for c in first)
     target = f"ipv4:{addresses}" if numeric else f"dns:///{addresses}"
     metadata = (("authorization", f"Bearer {token}"),) + ((("x-operator", operator),) if operator else ())
@@ -59,11 +57,11 @@ class _Outgoing:
         )
 
 
-class _Unary(_Outgoing, grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+class _Unary(_Outgoing, grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         return await continuation(self.details(details), request)
 
 
-class _Stream(_Outgoing, grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[misc]
+class _Stream(_Outgoing, grpc.aio.UnaryStreamClientInterceptor):
     async def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         return await continuation(self.details(details), request)

@@ -134,7 +134,9 @@ class Server:
         given = _digest(str(metadata.get("authorization", "")).removeprefix("Bearer "))
         role = max((r for digest, r in self._tokens if hmac.compare_digest(digest, given)), default=None)
         if role is None:
-            raise ServiceError(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "expected a bearer token of this system")
+            raise ServiceError(
+                grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "expected a bearer token of this system"
+            )
         if role < least:
             raise ServiceError(
                 grpc.StatusCode.PERMISSION_DENIED,
@@ -174,7 +176,9 @@ class Server:
                 await _fail(method, error, context, started)
             HANDLED.labels(method, "OK").inc()
 
-        make = grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
+        make = (
+            grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
+        )
         run = stream if handler.response_streaming else unary
         return make(run, handler.request_deserializer, handler.response_serializer)
 

@@ -10,6 +10,7 @@ class Health:
         self._states: dict[str, tuple[bool, str]] = {}
         self._listeners: list[Callable[[], None]] = []
         self._stopping = False
+        self._optional: set[str] = set()
 
     def set(self, dependency: str, ok: bool, detail: str = "") -> None:
         """Records the state of a dependency; listeners hear of changes only."""
@@ -22,10 +23,14 @@ class Health:
         self._stopping = True
         self._tell()
 
+    def tolerate(self, dependency: str) -> None:
+        """The service is ready without this dependency; its state is still shown."""
+        self._optional.add(dependency)
+
     @property
     def ready(self) -> bool:
-        """Whether all dependencies are ok and the service is not stopping."""
-        return not self._stopping and all(ok for ok, _ in self._states.values())
+        """Whether all dependencies it cannot do without are ok and the service is not stopping."""
+        return not self._stopping and all(ok for name, (ok, _) in self._states.items() if name not in self._optional)
 
     def snapshot(self) -> dict[str, tuple[bool, str]]:
         """State and detail per dependency."""

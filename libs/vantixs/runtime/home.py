@@ -53,10 +53,14 @@ class Home:
                 path.mkdir(parents=True, exist_ok=True)
                 strangers = sorted(p.name for p in path.iterdir() if p.name not in ("settings.toml", "lost+found"))
                 if strangers and strangers != ["secrets"]:
-                    raise StartupError(f"home {path}: expected an empty directory or one of ours, found {strangers[0]!r}")
+                    raise StartupError(
+                        f"home {path}: expected an empty directory or one of ours, found {strangers[0]!r}"
+                    )
                 write_atomically(marker, VERSION + "\n")
             if not marker.is_file():
-                raise StartupError(f"home {path}: expected a directory made by `vantixs up` or `vantixs init`, was none")
+                raise StartupError(
+                    f"home {path}: expected a directory made by `vantixs up` or `vantixs init`, was none"
+                )
             if (found := marker.read_text().strip()) != VERSION:
                 raise StartupError(f"home {path}: expected version {VERSION}, was {found[:20]!r}")
             home = cls(path)

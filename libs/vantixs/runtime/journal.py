@@ -149,7 +149,9 @@ class Journal:
                 await nats_connect(self._settings, self.client, reconnected, disconnected, failed)
             except TRANSIENT as error:
                 if "authorization" in str(error).lower():
-                    raise StartupError("NATS: the token is not accepted (secrets/nats-token, VANTIXS_NATS_TOKEN)") from None
+                    raise StartupError(
+                        "NATS: the token is not accepted (secrets/nats-token, VANTIXS_NATS_TOKEN)"
+                    ) from None
                 self.client = Client()
                 await asyncio.sleep(0.1)
         while True:
@@ -190,17 +192,21 @@ def refuse_drift(what: str, wanted: Any, found: Any) -> None:
     for name, value in vars(wanted).items():
         was = getattr(found, name, None)
         if value is not None and was != value:
-            raise StartupError(f"{what}: expected {name} = {value}, was {was}; change it by hand or restore the setting")
+            raise StartupError(
+                f"{what}: expected {name} = {value}, was {was}; change it by hand or restore the setting"
+            )
 
 
-async def nats_connect(settings: ServiceSettings, client: Client, reconnected: Any, disconnected: Any, failed: Any) -> None:
+async def nats_connect(
+    settings: ServiceSettings, client: Client, reconnected: Any, disconnected: Any, failed: Any
+) -> None:
     """Connects with the options that were measured to recover fast."""
     await client.connect(
         servers=settings.nats_url.split(","),
         token=settings.nats_token or None,
         allow_reconnect=True,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=0.1,
+        reconnect_time_wait=0.1,  # type: ignore[arg-type]  # a float works, and the default of 2 s is slow
         connect_timeout=2,
         ping_interval=1,
         max_outstanding_pings=2,
@@ -211,4 +217,3 @@ async def nats_connect(settings: ServiceSettings, client: Client, reconnected: A
         error_cb=failed,
         name=f"vantixs-{settings.instance}",
     )
-

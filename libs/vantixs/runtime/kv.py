@@ -98,6 +98,17 @@ class KvTable(Generic[M]):
         self._apply(key, value, stored)
         return stored
 
+    async def put(self, key: str, value: M) -> int:
+        """Stores a value whatever was there before, and returns its revision; raises as `create` does."""
+        if not _KEY.match(key):
+            raise invalid(f"{self._what}_id", f"expected 1 to 40 of a-z, 0-9 and '-', a letter first, was {key[:60]!r}")
+        try:
+            revision = await (await self._open()).put(key, value.SerializeToString())
+        except TRANSIENT as error:
+            raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be stored") from error
+        self._apply(key, value, revision)
+        return revision
+
     async def delete(self, key: str, revision: int) -> None:
         """Removes the value read at `revision`; raises as `update` does."""
         current = self._values.get(key)
@@ -134,7 +145,7 @@ class KvTable(Generic[M]):
                 watcher = await (await self._open()).watchall()
                 while generation == self._journal.generation and not stopping.is_set():
                     try:
-                        entry = await watcher.updates(timeout=0.5)
+                        entry = await watcher.updates(timeout=0.5)  # type: ignore[no-untyped-call]
                     except TimeoutError:
                         continue
                     if entry is None:
@@ -143,7 +154,7 @@ class KvTable(Generic[M]):
                         self._apply(entry.key, None, entry.revision or 0)
                     else:
                         self._apply(entry.key, self._type.FromString(entry.value or b""), entry.revision or 0)
-                await watcher.stop()
+                await watcher.stop()  # type: ignore[no-untyped-call]
                 continue
             await asyncio.sleep(0.2)
 

@@ -33,10 +33,23 @@ class Lifecycle:
         self.stopping = asyncio.Event()
         self._settings = settings
         self._tasks = tasks
+        self._spawned: list[asyncio.Task[None]] = []
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
         """Runs background work; its failure ends the process."""
-        return self._tasks.create_task(work, name=name)
+        task = self._tasks.create_task(work, name=name)
+        self._spawned.append(task)
+        return task
+
+    async def finish(self, *tasks: "asyncio.Task[None]") -> None:
+        """Waits for background work that ends by itself once stopping is set; after the grace it is cancelled."""
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._settings.stop_grace_s)
+
+    def cancel_rest(self) -> None:
+        """Ends what is still running in the background."""
+        for task in self._spawned:
+            task.cancel()
 
     def ready(self, **endpoints: str) -> None:
         """Says that the service listens, in the log and in run/<service>-<instance>.json."""
@@ -84,6 +97,7 @@ async def _run(settings: ServiceSettings, service: str, serve: Callable[[Lifecyc
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         await serve(life)
+        life.cancel_rest()
 
 
 def _leaf(error: BaseException) -> BaseException:

@@ -22,7 +22,7 @@ class SettingsError(Exception):
     """A setting that cannot be used; the text is one line for the operator, without secrets."""
 
 
-def setting(  # noqa: ANN201 - a dataclass field stands for a value of any type
+def setting(
     default: Any,
     *,
     doc: str,
@@ -56,7 +56,9 @@ class ServiceSettings:
     viewer_token: str = setting("", doc="bearer token that may read", secret=True)
     operator_token: str = setting("", doc="bearer token that may read and command", secret=True)
     service_token: str = setting("", doc="bearer token between services", secret=True)
-    database_url: str = setting("", doc="SQLAlchemy URL; empty takes an SQLite file under the home directory", secret=True)
+    database_url: str = setting(
+        "", doc="SQLAlchemy URL; empty takes an SQLite file under the home directory", secret=True
+    )
     journal_replicas: int = setting(1, doc="replicas of the journal and of KV buckets", minimum=1, maximum=5)
     journal_max_bytes: int = setting(8 << 30, doc="most the journal may hold", unit="bytes", minimum=1 << 20)
     stop_grace_s: float = setting(3.0, doc="time for work in hand when stopping", unit="s", minimum=0, maximum=300)
@@ -84,7 +86,7 @@ def load(
     environ = os.environ if environ is None else environ
     known = {f.name: f for f in fields(cls)}
     types = get_type_hints(cls)
-    home = Path((overrides or {}).get("home") or environ.get("VANTIXS_HOME") or known["home"].default)
+    home = Path((overrides or {}).get("home") or environ.get("VANTIXS_HOME") or str(known["home"].default))
     raw: dict[str, tuple[str, object]] = {}
     raw.update(_from_file(home / "settings.toml", service, known))
     raw.update(_from_environment(environ, service, known))
@@ -163,7 +165,9 @@ def _convert(key: str, source: str, value: object, declared: "Field[Any]", kind:
         raise SettingsError(f"{source}: expected one of {', '.join(meta['choices'])}, was {shown}")
     low, high = meta["minimum"], meta["maximum"]
     if (low is not None and not converted >= low) or (high is not None and not converted <= high):
-        raise SettingsError(f"{source}: expected {low} to {'any' if high is None else high} {meta['unit']}, was {shown}")
+        raise SettingsError(
+            f"{source}: expected {low} to {'any' if high is None else high} {meta['unit']}, was {shown}"
+        )
     return converted
 
 

@@ -21,7 +21,9 @@ class NatsServer:
         self.url = f"nats://127.0.0.1:{self.port}"
         self._config = directory / "nats.conf"
         directory.mkdir(parents=True, exist_ok=True)
-        self._config.write_text(server_config(directory / "jetstream", "127.0.0.1", self.port, token, directory / "log"))
+        self._config.write_text(
+            server_config(directory / "jetstream", "127.0.0.1", self.port, token, directory / "log")
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "NatsServer":

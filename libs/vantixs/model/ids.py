@@ -1,0 +1,53 @@
+"""Identities, each derived so that doing something twice names it the same."""
+
+import base64
+import hashlib
+import zlib
+
+LANES = 32
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
+
+
+def new_signal_id(now_ms: int, entropy: bytes) -> str:
+    """A new signal's id: "s", 10 characters of time (milliseconds), 16 of entropy (10 bytes); sorts by time."""
+    return "s" + _encode(now_ms, 10) + _encode(int.from_bytes(entropy[:10]), 16)
+
+
+def keyed_signal_id(webhook_id: str, key: str) -> str:
+    """The id of the signal with this key on this webhook: "k" and 26 characters of SHA-256 (130 bits)."""
+    digest = hashlib.sha256(f"{webhook_id}\x00{key}".encode()).digest()
+    return "k" + _encode(int.from_bytes(digest) >> 126, 26)
+
+
+def order_id(signal_id: str, leg: int) -> str:
+    """The id of a signal's order: `leg` is 1, or 2 for the second half of a reversal."""
+    return f"{signal_id}.{leg}"
+
+
+def client_order_id(order: str) -> str:
+    """The id given to venues (FIX 11): 17 lower-case letters and digits, the first a "v"."""
+    digest = hashlib.sha256(order.encode()).digest()[:10]
+    return "v" + base64.b32encode(digest).decode().lower()
+
+
+def lane_of(account_id: str, instrument: str) -> int:
+    """The lane, 0 to 31, that keeps the signals of an account and instrument in order."""
+    return zlib.crc32(f"{account_id}|{instrument}".encode()) % LANES
+
+
+def accepted_subject(lane: int) -> str:
+    """The journal subject of a lane's accepted signals, for example "vantixs.journal.v1.signal.accepted.07"."""
+    return f"vantixs.journal.v1.signal.accepted.{lane:02d}"
+
+
+def event_subject(kind: str) -> str:
+    """The journal subject of entries that drive nobody, for example "vantixs.journal.v1.event.order"."""
+    return f"vantixs.journal.v1.event.{kind}"
+
+
+def _encode(number: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        number, rest = divmod(number, 32)
+        digits.append(_ALPHABET[rest])
+    return "".join(reversed(digits))

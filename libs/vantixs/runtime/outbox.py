@@ -1,0 +1,91 @@
+"""Transactional outbox: journal messages that are committed together with the state they tell of.
+
+Whoever committed a message may publish it at once (`send`); what was not published by then, because of a crash or an
+outage, is published by `run`. Published rows are removed in bulk.
+"""
+
+import asyncio
+import contextlib
+
+import sqlalchemy as sa
+
+from vantixs.runtime.database import Database, insert_ignore
+from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.journal import Journal, Message
+
+SWEEP_S = 0.5
+
+
+def outbox_table(metadata: sa.MetaData) -> sa.Table:
+    """The table, the same in every service that has one."""
+    return sa.Table(
+        "outbox",
+        metadata,
+        sa.Column("position", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+        sa.Column("message_id", sa.Text, nullable=False, unique=True),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("payload", sa.LargeBinary, nullable=False),
+    )
+
+
+class Outbox:
+    """Messages committed and not yet known to be published."""
+
+    def __init__(self, table: sa.Table, database: Database, journal: Journal) -> None:
+        self._table = table
+        self._database = database
+        self._journal = journal
+        self._published: set[str] = set()
+        self._sending: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def put(self, connection: sa.Connection, message: Message) -> None:
+        """Adds a message in the caller's transaction; one whose id is there already changes nothing."""
+        insert_ignore(self._table, connection, message._asdict())
+
+    async def send(self, message: Message) -> None:
+        """Publishes a committed message now; returns once it is in the journal."""
+        self._sending.add(message.message_id)
+        try:
+            await self._journal.publish(*message)
+            self._published.add(message.message_id)
+        finally:
+            self._sending.discard(message.message_id)
+
+    def wake(self) -> None:
+        """Has `run` look at once."""
+        self._wake.set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Publishes what was left, in order, until stopped."""
+        await self._journal.connected()
+        while not stopping.is_set():
+            with contextlib.suppress(ServiceError):
+                await self._sweep()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), SWEEP_S)
+            self._wake.clear()
+        with contextlib.suppress(ServiceError):
+            await self._forget()
+
+    async def _sweep(self) -> None:
+        await self._forget()
+        rows = await self._database.read(self._oldest)
+        for row in rows:
+            # What is on its way by `send` in this process needs no second sender.
+            if row.message_id in self._published or row.message_id in self._sending:
+                continue
+            await self.send(Message(row.subject, row.payload, row.message_id))
+        await self._forget()
+
+    def _oldest(self, connection: sa.Connection) -> list[sa.Row[tuple[int, str, str, bytes]]]:
+        return list(connection.execute(sa.select(self._table).order_by(self._table.c.position).limit(500)))
+
+    async def _forget(self) -> None:
+        if ids := list(self._published)[:500]:
+
+            def remove(connection: sa.Connection) -> None:
+                connection.execute(sa.delete(self._table).where(self._table.c.message_id.in_(ids)))
+
+            await self._database.write(remove)
+            self._published.difference_update(ids)

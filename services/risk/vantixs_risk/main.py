@@ -1,0 +1,46 @@
+"""Wires risk: settings, database, journal for what it tells, gRPC."""
+
+from pathlib import Path
+
+from vantixs.api.risk.v1 import risk_pb2_grpc
+from vantixs.runtime.database import Database
+from vantixs.runtime.grpc_server import Server
+from vantixs.runtime.home import Home
+from vantixs.runtime.journal import Journal
+from vantixs.runtime.lifecycle import Lifecycle, run
+from vantixs.runtime.metrics import serve_metrics
+from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.settings import load
+
+from vantixs_risk import store
+from vantixs_risk.server import NAME, ROLES, RiskServicer
+from vantixs_risk.settings import RiskSettings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def main(overrides: dict[str, str]) -> int:
+    """Runs risk until it is told to stop; returns the exit code."""
+    settings = load("risk", RiskSettings, overrides=overrides)
+
+    async def serve(life: Lifecycle) -> None:
+        Home.open(settings.home)
+        database = await Database.open(settings, "risk", MIGRATIONS)
+        life.health.tolerate("journal")
+        journal = Journal(settings, life.health)
+        outbox = Outbox(store.OUTBOX, database, journal)
+        server = Server(settings, life.health, roles=ROLES)
+        server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, RiskServicer(database, outbox, settings), NAME)
+        address = await server.start()
+        stop_metrics, metrics = serve_metrics(settings.metrics_listen)
+        journal.start(life)
+        relay = life.spawn(outbox.run(life.stopping), name="outbox")
+        life.ready(grpc=address, metrics=metrics)
+        await life.stopped()
+        await server.stop(settings.stop_grace_s)
+        await life.finish(relay)
+        await journal.close()
+        await database.close()
+        stop_metrics()
+
+    return run(settings, "risk", serve)

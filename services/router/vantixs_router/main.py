@@ -1,0 +1,91 @@
+"""Wires the router: settings, database, journal, risk, venue, lanes, gRPC."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vantixs.api.common.v1 import common_pb2
+from vantixs.api.router.v1 import router_pb2_grpc
+from vantixs.model.ids import LANES, accepted_subject
+from vantixs.runtime.consumers import LaneConsumer
+from vantixs.runtime.database import Database
+from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.grpc_server import Server
+from vantixs.runtime.home import Home
+from vantixs.runtime.journal import Journal
+from vantixs.runtime.kv import KvTable
+from vantixs.runtime.lifecycle import Lifecycle, run
+from vantixs.runtime.metrics import serve_metrics
+from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.settings import load
+
+from vantixs_router import store
+from vantixs_router.preview import Preview
+from vantixs_router.quotes import Quotes
+from vantixs_router.risk_client import IDEMPOTENT, RiskClient
+from vantixs_router.server import NAME, ROLES, RouterServicer
+from vantixs_router.settings import RouterSettings
+from vantixs_router.venue import PaperVenue
+from vantixs_router.workflow import Workflow
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def now() -> datetime:
+    """The router's clock."""
+    return datetime.now(UTC)
+
+
+def main(overrides: dict[str, str]) -> int:
+    """Runs the router until it is told to stop; returns the exit code."""
+    settings = load("router", RouterSettings, overrides=overrides)
+
+    async def serve(life: Lifecycle) -> None:
+        Home.open(settings.home)
+        database = await Database.open(settings, "router", MIGRATIONS)
+        journal = Journal(settings, life.health)
+        outbox = Outbox(store.OUTBOX, database, journal)
+        pushed = KvTable(journal, "vantixs-quotes", "quote", common_pb2.Quote, replicas=settings.journal_replicas)
+        channel = open_channel(settings.risk_addresses, token=settings.service_token, idempotent=IDEMPOTENT)
+        risk = RiskClient(channel, settings.risk_timeout_s)
+        quotes = Quotes(pushed, settings, now)
+        workflow = Workflow(
+            database=database,
+            outbox=outbox,
+            risk=risk,
+            venue=PaperVenue(database, settings, now),
+            quotes=quotes,
+            settings=settings,
+            clock=now,
+            stopping=life.stopping,
+        )
+        server = Server(settings, life.health, roles=ROLES)
+        # What later parts build answers UNIMPLEMENTED by the generated base class.
+        servicer = RouterServicer(database, quotes, Preview(risk, quotes, settings, now))  # type: ignore[abstract]
+        server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
+        address = await server.start()
+        stop_metrics, metrics = serve_metrics(settings.metrics_listen)
+        journal.start(life)
+        pushed.start(life)
+        lanes = [
+            LaneConsumer(
+                journal,
+                durable=f"router-lane-{lane:02d}",
+                filter_subject=accepted_subject(lane),
+                handle=workflow.handle,
+                ack_wait_s=settings.ack_wait_s,
+            )
+            for lane in range(LANES)
+        ]
+        working = [life.spawn(lane.run(life.stopping), name="lane") for lane in lanes]
+        working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
+        working.append(life.spawn(workflow.release(life.stopping), name="release"))
+        life.ready(grpc=address, metrics=metrics)
+        await life.stopped()
+        await life.finish(*working)
+        await server.stop(settings.stop_grace_s)
+        await journal.close()
+        await channel.close()
+        await database.close()
+        stop_metrics()
+
+    return run(settings, "router", serve)

@@ -1,0 +1,126 @@
+"""Messages the router makes: requests to risk, orders, journal entries."""
+
+from datetime import datetime
+from typing import Any
+
+from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.api.risk.v1 import risk_pb2
+from vantixs.model.decimals import format_decimal
+from vantixs.model.ids import client_order_id, order_id
+from vantixs.model.instruments import Instrument
+from vantixs.runtime import trace
+
+from vantixs_router.domain.intent import Leg
+from vantixs_router.store import OrderRow
+
+ACTOR = "service:router"
+
+
+def make_order(
+    signal: signal_pb2.Signal, webhook: webhook_pb2.Webhook, leg: Leg, number: int, now: datetime, *, prefix: str = ""
+) -> order_pb2.Order:
+    """The order of a leg, not yet sized. `prefix` keeps the orders of a replay apart."""
+    identity = order_id(prefix + signal.signal_id, number)
+    order = order_pb2.Order(
+        order_id=identity,
+        signal_id=signal.signal_id,
+        account_id=webhook.account_id,
+        instrument=signal.instrument,
+        client_order_id=client_order_id(identity),
+        mode=webhook.mode,
+        side=common_pb2.SIDE_BUY if leg.buy else common_pb2.SIDE_SELL,
+        effect=order_pb2.ORDER_EFFECT_ENTRY if leg.entry else order_pb2.ORDER_EFFECT_EXIT,
+        order_type=signal.order_type or common_pb2.ORDER_TYPE_MARKET,
+        time_in_force=common_pb2.TIME_IN_FORCE_IOC,
+        limit_price=signal.limit_price,
+        state=common_pb2.ORDER_STATE_INITIALIZED,
+    )
+    order.create_time.FromDatetime(now)
+    order.update_time.FromDatetime(now)
+    return order
+
+
+def evaluation_request(
+    order: order_pb2.Order,
+    signal: signal_pb2.Signal,
+    webhook: webhook_pb2.Webhook,
+    instrument: Instrument,
+    leg: Leg,
+    *,
+    assumed: str,
+    quote: common_pb2.Quote,
+    fee_bps: str,
+) -> risk_pb2.EvaluateOrderRequest:
+    """Asks risk about an order. The second leg of a reversal, and a whole exit, do not take the signal's quantity."""
+    request = risk_pb2.EvaluateOrderRequest(
+        order=order,
+        assumed_position_quantity=assumed,
+        sizing=webhook.sizing,
+        signal_price=signal.price,
+        stop_loss=signal.stop_loss,
+        quote=quote,
+        instrument=instrument_message(instrument),
+        fee_bps=fee_bps,
+        webhook_id=webhook.webhook_id,
+        strategy_id=webhook.strategy_id,
+    )
+    if signal.quantity and not leg.whole:
+        request.signal_quantity = signal.quantity
+        request.signal_quantity_type = signal.quantity_type or common_pb2.QUANTITY_TYPE_UNITS
+    return request
+
+
+def instrument_message(instrument: Instrument) -> common_pb2.Instrument:
+    """The instrument as a message."""
+    linear, spot = common_pb2.INSTRUMENT_KIND_LINEAR_PERPETUAL, common_pb2.INSTRUMENT_KIND_SPOT
+    return common_pb2.Instrument(
+        instrument=instrument.name,
+        kind=linear if instrument.perpetual else spot,
+        base_asset=instrument.base_asset,
+        quote_asset=instrument.quote_asset,
+        tick_size=format_decimal(instrument.tick_size),
+        lot_size=format_decimal(instrument.lot_size),
+        minimum_notional=format_decimal(instrument.minimum_notional),
+    )
+
+
+def make_entry(event_id: str, signal_id: str, time: Any, cause: str, **event: Any) -> journal_pb2.JournalEntry:
+    """An entry of the router; `time` is a datetime or a Timestamp."""
+    entry = journal_pb2.JournalEntry(
+        event_id=event_id,
+        signal_id=signal_id,
+        cause_event_id=cause,
+        actor=ACTOR,
+        trace_parent=trace.current(),
+        **event,
+    )
+    if isinstance(time, datetime):
+        entry.event_time.FromDatetime(time)
+    else:
+        entry.event_time.CopyFrom(time)
+    return entry
+
+
+def order_entries(row: OrderRow, cause: str) -> list[journal_pb2.JournalEntry]:
+    """What the journal says of an order, from its stored state: the same each time it is asked."""
+    order, signal_id = row.order, row.order.signal_id
+    decided = f"{order.order_id}:evaluated"
+    evaluated = journal_pb2.OrderEvaluated(order=order, decision=row.decision, intent=row.intent)
+    entries = [make_entry(decided, signal_id, row.decision.decide_time, cause, order_evaluated=evaluated)]
+    if row.decision.verdict != order_pb2.RISK_VERDICT_APPROVED:
+        return entries
+    sent = f"{order.order_id}:submitted"
+    submitted = journal_pb2.OrderSubmitted(order=order)
+    submitted.order.state = common_pb2.ORDER_STATE_SUBMITTED
+    submitted.order.filled_quantity = submitted.order.average_price = submitted.order.venue_order_id = ""
+    entries.append(make_entry(sent, signal_id, order.create_time, decided, order_submitted=submitted))
+    for fill in row.fills:
+        recorded = journal_pb2.FillRecorded(fill=fill, position=row.position)
+        entries.append(
+            make_entry(f"{fill.execution_id}:filled", signal_id, fill.execute_time, sent, fill_recorded=recorded)
+        )
+    ended = journal_pb2.OrderUpdated(order=order)
+    entries.append(make_entry(f"{order.order_id}:ended", signal_id, order.update_time, sent, order_updated=ended))
+    return entries

@@ -1,0 +1,119 @@
+"""PreviewSignal: what a signal would do now, without effects or on a scratch copy of its account."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.api.router.v1 import router_pb2
+from vantixs.model.decimals import format_decimal
+from vantixs.model.instruments import CATALOGUE
+from vantixs.runtime.errors import invalid
+
+from vantixs_router.domain.intent import Leg, derive_intent
+from vantixs_router.messages import evaluation_request, make_entry, make_order, order_entries
+from vantixs_router.quotes import Quotes
+from vantixs_router.risk_client import RiskClient
+from vantixs_router.settings import RouterSettings
+from vantixs_router.store import OrderRow
+from vantixs_router.venue import simulate_fill
+from vantixs_router.workflow import describe_fills, first_failure
+
+
+class Preview:
+    """Derives a signal again with today's configuration and quote."""
+
+    def __init__(
+        self, risk: RiskClient, quotes: Quotes, settings: RouterSettings, clock: Callable[[], datetime]
+    ) -> None:
+        self._risk = risk
+        self._quotes = quotes
+        self._settings = settings
+        self._clock = clock
+
+    async def run(self, request: router_pb2.PreviewSignalRequest) -> list[journal_pb2.JournalEntry]:
+        """The entries that the journal would hold. Only a scratch account, where one is asked for, is changed."""
+        signal = request.accepted.signal
+        if signal.instrument not in CATALOGUE:
+            raise invalid(
+                "accepted.signal.instrument", f"expected a catalogued instrument, was {signal.instrument[:40]!r}"
+            )
+        webhook = webhook_pb2.Webhook()
+        webhook.CopyFrom(request.accepted.webhook)
+        webhook.mode = common_pb2.MODE_PAPER
+        if request.replay_id:
+            scratch = scratch_account(request.replay_id, webhook.account_id)
+            await self._risk.copy_account(webhook.account_id, scratch)
+            webhook.account_id = scratch
+        position = await self._risk.position(webhook.account_id, signal.instrument)
+        target = common_pb2.PositionSide.Name(signal.target_position).removeprefix("POSITION_SIDE_")
+        intent = derive_intent(
+            common_pb2.Action.Name(signal.action).removeprefix("ACTION_"),
+            "" if target == "UNSPECIFIED" else target,
+            position,
+            sell_opens_short=webhook.sell_opens_short,
+        )
+        completed = journal_pb2.SignalCompleted(
+            status=common_pb2.SIGNAL_STATUS_REJECTED, stage="intent", reason=intent.reason, detail=intent.text
+        )
+        orders: list[OrderRow] = []
+        for number, leg in enumerate(intent.legs, 1):
+            row = await self._leg(request, webhook, leg, number, format_decimal(position), intent.text)
+            orders.append(row)
+            if row.decision.verdict != order_pb2.RISK_VERDICT_APPROVED:
+                reason, detail = first_failure(row.decision) if row.decision.checks else ("POSITION_CHANGED", "")
+                status = common_pb2.SIGNAL_STATUS_EXECUTED if number > 1 else common_pb2.SIGNAL_STATUS_REJECTED
+                completed = journal_pb2.SignalCompleted(status=status, stage="risk", reason=reason, detail=detail)
+                break
+            status = common_pb2.SIGNAL_STATUS_EXECUTED
+            detail = describe_fills(orders) if request.replay_id else "would be sent"
+            completed = journal_pb2.SignalCompleted(status=status, stage="venue", detail=detail)
+            position = await self._risk.position(webhook.account_id, signal.instrument)
+        entries = [e for row in orders for e in order_entries(row, "")]
+        entries.append(
+            make_entry(f"{signal.signal_id}:preview", signal.signal_id, self._clock(), "", signal_completed=completed)
+        )
+        return entries
+
+    async def _leg(
+        self,
+        request: router_pb2.PreviewSignalRequest,
+        webhook: webhook_pb2.Webhook,
+        leg: Leg,
+        number: int,
+        assumed: str,
+        intent: str,
+    ) -> OrderRow:
+        signal = request.accepted.signal
+        instrument = CATALOGUE[signal.instrument]
+        quote = self._quotes.current(instrument)
+        prefix = f"{request.replay_id}:" if request.replay_id else "preview:"
+        order = make_order(signal, webhook, leg, number, self._clock(), prefix=prefix)
+        question = evaluation_request(
+            order,
+            signal,
+            webhook,
+            instrument,
+            leg,
+            assumed=assumed,
+            quote=quote,
+            fee_bps=format_decimal(self._settings.paper_fee_bps),
+        )
+        question.preview = not request.replay_id
+        decision = await self._risk.evaluate(question)
+        order.quantity = decision.quantity
+        fills: list[order_pb2.Fill] = []
+        position = order_pb2.Position()
+        if decision.verdict == order_pb2.RISK_VERDICT_APPROVED and request.replay_id:
+            fills = [simulate_fill(order, instrument, quote, self._settings, self._clock())]
+            order.state, order.filled_quantity = common_pb2.ORDER_STATE_FILLED, order.quantity
+            order.average_price = fills[0].price
+            position = await self._risk.settle(order, fills, final=True)
+        return OrderRow(order, intent, decision, fills, position)
+
+
+def scratch_account(replay_id: str, account_id: str) -> str:
+    """The id of the copy of an account that one replay uses."""
+    return "replay-" + hashlib.sha256(f"{replay_id}|{account_id}".encode()).hexdigest()[:24]

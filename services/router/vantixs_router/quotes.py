@@ -1,0 +1,74 @@
+"""Where quotes come from: pushed ones where an instrument has them, simulated ones otherwise."""
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal, localcontext
+
+from vantixs.api.common.v1 import common_pb2
+from vantixs.model.decimals import EXACT, format_decimal, parse_decimal
+from vantixs.model.instruments import CATALOGUE, Instrument
+from vantixs.runtime.errors import invalid, not_found
+from vantixs.runtime.kv import KvTable
+
+from vantixs_router.domain.simulation import simulated_mid
+from vantixs_router.settings import RouterSettings
+
+
+class Quotes:
+    """The current quote of every instrument.
+
+    An instrument that was ever pushed is quoted by pushing from then on: a pushed quote that grows old makes
+    PRICE_STALE, never a silent change to simulated prices.
+    """
+
+    def __init__(
+        self, pushed: KvTable[common_pb2.Quote], settings: RouterSettings, clock: Callable[[], datetime]
+    ) -> None:
+        self._pushed = pushed
+        self._settings = settings
+        self._clock = clock
+
+    def current(self, instrument: Instrument) -> common_pb2.Quote:
+        """The quote to use now."""
+        pushed = self._pushed.get(quote_key(instrument.name))
+        return pushed.value if pushed else self._simulated(instrument)
+
+    async def push(self, quote: common_pb2.Quote) -> common_pb2.Quote:
+        """Takes a quote from outside; every replica sees it within milliseconds."""
+        if quote.instrument not in CATALOGUE:
+            raise not_found("instrument", quote.instrument)
+        try:
+            bid, ask = parse_decimal(quote.bid), parse_decimal(quote.ask)
+        except ValueError as error:
+            raise invalid("quote", str(error)) from None
+        if not 0 < bid <= ask:
+            raise invalid("quote", f"expected 0 < bid <= ask, was bid {bid}, ask {ask}")
+        taken = common_pb2.Quote()
+        taken.CopyFrom(quote)
+        taken.source = "pushed"
+        if not taken.HasField("quote_time"):
+            taken.quote_time.FromDatetime(self._clock())
+        await self._pushed.put(quote_key(taken.instrument), taken)
+        return taken
+
+    def _simulated(self, instrument: Instrument) -> common_pb2.Quote:
+        now = self._clock()
+        tick = instrument.tick_size
+        seed = self._settings.simulated_seed
+        with localcontext(EXACT):
+            mid = simulated_mid(instrument.reference_price, tick, instrument.name, seed, now.timestamp())
+            half = (mid * self._settings.simulated_spread_bps / 20_000 / tick).to_integral_value() * tick
+            half = max(half, tick if self._settings.simulated_spread_bps else Decimal(0))
+        quote = common_pb2.Quote(
+            instrument=instrument.name,
+            source="simulated",
+            bid=format_decimal(mid - half),
+            ask=format_decimal(mid + half),
+        )
+        quote.quote_time.FromDatetime(now)
+        return quote
+
+
+def quote_key(instrument: str) -> str:
+    """The KV key of an instrument, for example "btc-usdt" and "btc-usdt-usdt"."""
+    return instrument.replace("/", "-").replace(":", "-").lower()

@@ -1,0 +1,79 @@
+"""Calls to risk, with their deadlines; positions remembered as guesses."""
+
+from decimal import Decimal
+
+import grpc
+from vantixs.api.common.v1 import order_pb2
+from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
+from vantixs.model.decimals import ZERO, parse_decimal
+from vantixs.runtime.errors import from_rpc_error
+
+SERVICE = "vantixs.api.risk.v1.RiskService"
+IDEMPOTENT = tuple(f"/{SERVICE}/{m}" for m in ("EvaluateOrder", "SettleOrder", "ListPositions"))
+MOST_GUESSES = 10_000
+
+
+class RiskClient:
+    """Risk as the router sees it. Failures are ServiceErrors.
+
+    The position last heard of is a guess that saves a call: risk refuses an order derived from another position.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
+        self._stub = risk_pb2_grpc.RiskServiceStub(channel)
+        self._timeout_s = timeout_s
+        self._positions: dict[tuple[str, str], Decimal] = {}
+
+    def guess(self, account_id: str, instrument: str) -> Decimal:
+        """The position last heard of; flat where none was."""
+        return self._positions.get((account_id, instrument), ZERO)
+
+    async def position(self, account_id: str, instrument: str) -> Decimal:
+        """The position now, in signed base units."""
+        request = risk_pb2.ListPositionsRequest(account_id=account_id, instrument=instrument)
+        try:
+            response = await self._stub.ListPositions(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        quantity = parse_decimal(response.positions[0].quantity) if response.positions else ZERO
+        return self._remember(account_id, instrument, quantity)
+
+    async def evaluate(self, request: risk_pb2.EvaluateOrderRequest) -> order_pb2.RiskDecision:
+        """Risk's decision on an order."""
+        try:
+            response = await self._stub.EvaluateOrder(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        decision = response.decision
+        if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
+            self._remember(
+                request.order.account_id, request.order.instrument, parse_decimal(decision.position_quantity)
+            )
+        return decision
+
+    async def settle(self, order: order_pb2.Order, fills: list[order_pb2.Fill], *, final: bool) -> order_pb2.Position:
+        """Books fills; returns the position after them."""
+        request = risk_pb2.SettleOrderRequest(order_id=order.order_id, fills=fills, final=final)
+        try:
+            response = await self._stub.SettleOrder(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        if response.position.quantity:
+            self._remember(order.account_id, order.instrument, parse_decimal(response.position.quantity))
+        return response.position
+
+    async def copy_account(self, source: str, target: str) -> None:
+        """Makes a scratch copy of an account, unless it is there."""
+        request = risk_pb2.CreateAccountRequest(request_id=target, copy_from_account_id=source)
+        request.account.account_id = target
+        try:
+            await self._stub.CreateAccount(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.ALREADY_EXISTS:
+                raise from_rpc_error(error) from None
+
+    def _remember(self, account_id: str, instrument: str, quantity: Decimal) -> Decimal:
+        if len(self._positions) >= MOST_GUESSES:
+            self._positions.clear()
+        self._positions[account_id, instrument] = quantity
+        return quantity

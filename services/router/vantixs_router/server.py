@@ -1,0 +1,81 @@
+"""RouterService: decode, call one function, encode. Strategies, credentials and live orders are not built yet."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
+from vantixs.model.instruments import CATALOGUE
+from vantixs.runtime.database import Database
+from vantixs.runtime.errors import not_found
+from vantixs.runtime.grpc_server import Role
+from vantixs.runtime.paging import decode_token, encode_token, page_of, page_size
+
+from vantixs_router import store
+from vantixs_router.messages import instrument_message
+from vantixs_router.preview import Preview
+from vantixs_router.quotes import Quotes
+
+NAME = "vantixs.api.router.v1.RouterService"
+_VIEWER = "GetOrder ListOrders GetStrategy ListStrategies ListCredentials ListInstruments CheckLiveReadiness"
+_OPERATOR = (
+    "CancelOrder CreateStrategy UpdateStrategy DeleteStrategy CreateCredential VerifyCredential DeleteCredential "
+    "CreateInstrument PublishQuote EnableLive"
+)
+ROLES = {
+    f"/{NAME}/{method}": role
+    for role, methods in {Role.VIEWER: _VIEWER, Role.OPERATOR: _OPERATOR, Role.SERVICE: "PreviewSignal"}.items()
+    for method in methods.split()
+}
+
+
+class RouterServicer(router_pb2_grpc.RouterServiceServicer):
+    """What the router answers."""
+
+    def __init__(self, database: Database, quotes: Quotes, preview: Preview) -> None:
+        self._database = database
+        self._quotes = quotes
+        self._preview = preview
+
+    async def PreviewSignal(self, request: router_pb2.PreviewSignalRequest, context: Any) -> Any:
+        """What the signal would do."""
+        return router_pb2.PreviewSignalResponse(entries=await self._preview.run(request))
+
+    async def GetOrder(self, request: router_pb2.GetOrderRequest, context: Any) -> Any:
+        """An order and its fills."""
+
+        def read(connection: sa.Connection) -> store.OrderRow | None:
+            row = connection.execute(sa.select(store.ORDERS).where(store.ORDERS.c.order_id == request.order_id)).first()
+            return store.to_order_row(connection, row) if row else None
+
+        row = await self._database.read(read)
+        if row is None:
+            raise not_found("order", request.order_id)
+        return router_pb2.GetOrderResponse(order=row.order, fills=row.fills)
+
+    async def ListOrders(self, request: router_pb2.ListOrdersRequest, context: Any) -> Any:
+        """Orders, newest first."""
+
+        def read(connection: sa.Connection) -> router_pb2.ListOrdersResponse:
+            query = sa.select(store.ORDERS)
+            if request.signal_id:
+                query = query.where(store.ORDERS.c.signal_id == request.signal_id)
+            if request.account_id:
+                query = query.where(store.ORDERS.c.account_id == request.account_id)
+            rows, following = page_of(connection, query, store.ORDERS.c.number, request, descending=True)
+            orders = [store.to_order_row(connection, row).order for row in rows]
+            return router_pb2.ListOrdersResponse(orders=orders, next_page_token=following)
+
+        return await self._database.read(read)
+
+    async def ListInstruments(self, request: router_pb2.ListInstrumentsRequest, context: Any) -> Any:
+        """The catalogue."""
+        after = decode_token(request.page_token) if request.page_token else ""
+        names = sorted(name for name in CATALOGUE if name > after)
+        size = page_size(request)
+        following = encode_token(names[size - 1]) if len(names) > size else ""
+        instruments = [instrument_message(CATALOGUE[name]) for name in names[:size]]
+        return router_pb2.ListInstrumentsResponse(instruments=instruments, next_page_token=following)
+
+    async def PublishQuote(self, request: router_pb2.PublishQuoteRequest, context: Any) -> Any:
+        """Takes a quote from outside."""
+        return router_pb2.PublishQuoteResponse(quote=await self._quotes.push(request.quote))

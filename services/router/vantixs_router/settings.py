@@ -1,0 +1,22 @@
+"""Settings of the router."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from vantixs.runtime.settings import ServiceSettings, setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterSettings(ServiceSettings):
+    """What the router adds."""
+
+    ack_wait_s: float = setting(
+        30.0, doc="silence after which the broker gives a lane's signal to another replica", unit="s", minimum=1
+    )
+    simulated_seed: int = setting(1, doc="seed of the simulated quotes")
+    simulated_spread_bps: Decimal = setting(Decimal(2), doc="spread of simulated quotes", unit="bps", minimum=0)
+    paper_slippage_bps: Decimal = setting(
+        Decimal(1), doc="what a paper market order pays beyond the quote", unit="bps", minimum=0, maximum=1000
+    )
+    paper_fee_bps: Decimal = setting(Decimal(10), doc="fee of the paper venue", unit="bps", minimum=0, maximum=1000)
+    risk_timeout_s: float = setting(2.0, doc="deadline of one call to risk", unit="s", minimum=0.1, maximum=60)
