@@ -1,0 +1,58 @@
+"""Wires audit: settings, database, journal, recorder, replays, gRPC."""
+
+from pathlib import Path
+
+from vantixs.api.audit.v1 import audit_pb2_grpc
+from vantixs.runtime.database import Database
+from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.grpc_server import Server
+from vantixs.runtime.home import Home
+from vantixs.runtime.journal import Journal
+from vantixs.runtime.lifecycle import Lifecycle, run
+from vantixs.runtime.metrics import serve_metrics
+from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.settings import load
+
+from vantixs_audit import store
+from vantixs_audit.recorder import Recorder, Watchers
+from vantixs_audit.replay import Replays
+from vantixs_audit.server import NAME, ROLES, AuditServicer
+from vantixs_audit.settings import AuditSettings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def main(overrides: dict[str, str]) -> int:
+    """Runs audit until it is told to stop; returns the exit code."""
+    settings = load("audit", AuditSettings, overrides=overrides)
+
+    async def serve(life: Lifecycle) -> None:
+        Home.open(settings.home)
+        database = await Database.open(settings, "audit", MIGRATIONS)
+        life.health.tolerate("journal")
+        journal = Journal(settings, life.health)
+        outbox = Outbox(store.OUTBOX, database, journal)
+        watchers = Watchers(settings.watchers_max)
+        channel = open_channel(settings.router_addresses, token=settings.service_token)
+        replays = Replays(database, outbox, channel, settings.replay_max)
+        server = Server(settings, life.health, roles=ROLES)
+        # What later parts build answers UNIMPLEMENTED by the generated base class.
+        servicer = AuditServicer(database, watchers, replays)  # type: ignore[abstract]
+        server.add(audit_pb2_grpc.add_AuditServiceServicer_to_server, servicer, NAME)
+        address = await server.start()
+        stop_metrics, metrics = serve_metrics(settings.metrics_listen)
+        journal.start(life)
+        recording = life.spawn(Recorder(database, journal, watchers).run(life.stopping), name="recorder")
+        relaying = life.spawn(outbox.run(life.stopping), name="outbox")
+        replaying = life.spawn(replays.run(life.stopping), name="replays")
+        life.ready(grpc=address, metrics=metrics)
+        await life.stopped()
+        watchers.close()
+        await life.finish(recording, relaying, replaying)
+        await server.stop(settings.stop_grace_s)
+        await journal.close()
+        await channel.close()
+        await database.close()
+        stop_metrics()
+
+    return run(settings, "audit", serve)

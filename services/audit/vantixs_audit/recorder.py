@@ -1,0 +1,100 @@
+"""Records the whole journal in order, and tells watchers what changed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import sqlalchemy as sa
+from prometheus_client import Gauge
+from vantixs.api.audit.v1 import audit_pb2
+from vantixs.runtime.consumers import Reader
+from vantixs.runtime.database import Database
+from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.journal import Journal
+from vantixs.runtime.logs import log
+
+from vantixs_audit import store
+
+RECORDED = Gauge("vantixs_audit_stream_sequence", "journal sequence up to which history is recorded")
+WATCH_QUEUE = 1000
+
+
+class Watchers:
+    """Those who watch. A watcher that does not keep up is ended, never waited for."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._queues: set[asyncio.Queue[audit_pb2.SignalSummary | None]] = set()
+
+    @property
+    def any(self) -> bool:
+        """Whether somebody watches."""
+        return bool(self._queues)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more may watch."""
+        return len(self._queues) >= self._most
+
+    def tell(self, signals: list[audit_pb2.SignalSummary]) -> None:
+        """Passes changes on."""
+        for queue in list(self._queues):
+            for signal in signals:
+                if queue.full():
+                    self._queues.discard(queue)
+                    break
+                queue.put_nowait(signal)
+
+    async def watch(self) -> AsyncIterator[audit_pb2.SignalSummary]:
+        """Changes from now on, until told to stop or fallen behind."""
+        queue: asyncio.Queue[audit_pb2.SignalSummary | None] = asyncio.Queue(WATCH_QUEUE)
+        self._queues.add(queue)
+        try:
+            while queue in self._queues or not queue.empty():
+                try:
+                    signal = await asyncio.wait_for(queue.get(), 1.0)
+                except TimeoutError:
+                    continue
+                if signal is None:
+                    return
+                yield signal
+        finally:
+            self._queues.discard(queue)
+
+    def close(self) -> None:
+        """Ends every watch."""
+        for queue in self._queues:
+            if not queue.full():
+                queue.put_nowait(None)
+        self._queues.clear()
+
+
+class Recorder:
+    """From the journal to history; where it is, is kept in the same database as what it stored."""
+
+    def __init__(self, database: Database, journal: Journal, watchers: Watchers) -> None:
+        self._database = database
+        self._watchers = watchers
+        self._at = 0
+        self._reader = Reader(journal, start_after=lambda: self._at)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Records until stopped."""
+        self._at = (await self._database.read(store.read_head))[0]
+        async for deliveries in self._reader.batches(stopping):
+            while True:
+                try:
+                    self._at, changed = await self._database.write(lambda c, d=deliveries: store.record(c, d))
+                    break
+                except ServiceError as error:
+                    log.error("journal.not_recorded", reason=error.reason, detail=error.detail)
+                    await asyncio.sleep(0.5)
+                    if stopping.is_set():
+                        return
+            RECORDED.set(self._at)
+            if changed and self._watchers.any:
+                self._watchers.tell(await self._database.read(lambda c, ids=changed: _summaries(c, ids)))
+
+
+def _summaries(connection: sa.Connection, ids: list[str]) -> list[audit_pb2.SignalSummary]:
+    query = sa.select(store.SIGNALS).where(store.SIGNALS.c.signal_id.in_(ids[:500])).order_by(store.SIGNALS.c.sequence)
+    return [store.summary(row) for row in connection.execute(query)]

@@ -1,0 +1,95 @@
+"""AuditService: decode, run one query, encode."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import sqlalchemy as sa
+from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
+from vantixs.runtime.database import Database
+from vantixs.runtime.errors import ServiceError, not_found
+from vantixs.runtime.grpc_server import Role, caller
+from vantixs.runtime.paging import page_of
+
+from vantixs_audit import store
+from vantixs_audit.recorder import Watchers
+from vantixs_audit.replay import Replays
+
+NAME = "vantixs.api.audit.v1.AuditService"
+_VIEWER = "GetSignal ListSignals WatchSignals ExportSignals GetReplay ListReplays VerifyHistory GetStatistics"
+ROLES = {
+    f"/{NAME}/{method}": role
+    for role, methods in {Role.VIEWER: _VIEWER, Role.OPERATOR: "ReplaySignals CancelReplay"}.items()
+    for method in methods.split()
+}
+
+
+class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
+    """What audit answers. Export, statistics and verification are not built yet."""
+
+    def __init__(self, database: Database, watchers: Watchers, replays: Replays) -> None:
+        self._database = database
+        self._watchers = watchers
+        self._replays = replays
+
+    async def GetSignal(self, request: audit_pb2.GetSignalRequest, context: Any) -> Any:
+        """A signal and its timeline."""
+
+        def read(connection: sa.Connection) -> audit_pb2.GetSignalResponse:
+            query = sa.select(store.SIGNALS).where(store.SIGNALS.c.signal_id == request.signal_id)
+            row = connection.execute(query).first()
+            if row is None:
+                raise not_found("signal", request.signal_id)
+            entries = sa.select(store.ENTRIES).where(store.ENTRIES.c.signal_id == request.signal_id)
+            timeline = [
+                store.recorded(e) for e in connection.execute(entries.order_by(store.ENTRIES.c.sequence).limit(1000))
+            ]
+            return audit_pb2.GetSignalResponse(signal=store.summary(row), timeline=timeline)
+
+        return await self._database.read(read)
+
+    async def ListSignals(self, request: audit_pb2.ListSignalsRequest, context: Any) -> Any:
+        """Signals, newest first."""
+
+        def read(connection: sa.Connection) -> audit_pb2.ListSignalsResponse:
+            query = store.select_signals(request.filter)
+            rows, following = page_of(connection, query, store.SIGNALS.c.number, request, descending=True)
+            return audit_pb2.ListSignalsResponse(
+                signals=[store.summary(row) for row in rows], next_page_token=following
+            )
+
+        return await self._database.read(read)
+
+    async def WatchSignals(
+        self, request: audit_pb2.WatchSignalsRequest, context: Any
+    ) -> AsyncIterator[audit_pb2.WatchSignalsResponse]:
+        """Changes as they are recorded."""
+        if self._watchers.full:
+            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many watch already")
+        async for signal in self._watchers.watch():
+            if store.matches(request.filter, signal):
+                yield audit_pb2.WatchSignalsResponse(signal=signal)
+
+    async def ReplaySignals(self, request: audit_pb2.ReplaySignalsRequest, context: Any) -> Any:
+        """Starts a replay."""
+        return audit_pb2.ReplaySignalsResponse(replay=await self._replays.start(request, caller().actor))
+
+    async def GetReplay(self, request: audit_pb2.GetReplayRequest, context: Any) -> Any:
+        """A replay with its results so far."""
+        query = sa.select(store.REPLAYS.c.data).where(store.REPLAYS.c.replay_id == request.replay_id)
+        data = await self._database.read(lambda c: c.execute(query).scalar())
+        if data is None:
+            raise not_found("replay", request.replay_id)
+        return audit_pb2.GetReplayResponse(replay=audit_pb2.Replay.FromString(data))
+
+    async def ListReplays(self, request: audit_pb2.ListReplaysRequest, context: Any) -> Any:
+        """Replays, newest first."""
+
+        def read(connection: sa.Connection) -> audit_pb2.ListReplaysResponse:
+            rows, following = page_of(
+                connection, sa.select(store.REPLAYS), store.REPLAYS.c.number, request, descending=True
+            )
+            replays = [audit_pb2.Replay.FromString(row.data) for row in rows]
+            return audit_pb2.ListReplaysResponse(replays=replays, next_page_token=following)
+
+        return await self._database.read(read)
