@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import sqlalchemy as sa
 from prometheus_client import Gauge
 from vantixs.api.audit.v1 import audit_pb2
-from vantixs.runtime.consumers import Reader
+from vantixs.runtime.consumers import Delivery, Reader
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal
@@ -81,18 +81,21 @@ class Recorder:
         """Records until stopped."""
         self._at = (await self._database.read(store.read_head))[0]
         async for deliveries in self._reader.batches(stopping):
-            while True:
-                try:
-                    self._at, changed = await self._database.write(lambda c, d=deliveries: store.record(c, d))
-                    break
-                except ServiceError as error:
-                    log.error("journal.not_recorded", reason=error.reason, detail=error.detail)
-                    await asyncio.sleep(0.5)
-                    if stopping.is_set():
-                        return
-            RECORDED.set(self._at)
-            if changed and self._watchers.any:
-                self._watchers.tell(await self._database.read(lambda c, ids=changed: _summaries(c, ids)))
+            while not await self._record(deliveries):
+                await asyncio.sleep(0.5)
+                if stopping.is_set():
+                    return
+
+    async def _record(self, deliveries: list[Delivery]) -> bool:
+        try:
+            self._at, changed = await self._database.write(lambda c: store.record(c, deliveries))
+        except ServiceError as error:
+            log.error("journal.not_recorded", reason=error.reason, detail=error.detail)
+            return False
+        RECORDED.set(self._at)
+        if changed and self._watchers.any:
+            self._watchers.tell(await self._database.read(lambda c: _summaries(c, changed)))
+        return True
 
 
 def _summaries(connection: sa.Connection, ids: list[str]) -> list[audit_pb2.SignalSummary]:

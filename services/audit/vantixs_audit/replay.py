@@ -106,7 +106,7 @@ class Replays:
                 response = await self._router.PreviewSignal(request, timeout=PREVIEW_TIMEOUT_S)
             except grpc.aio.AioRpcError as error:
                 failure = from_rpc_error(error)
-                if failure.code == grpc.StatusCode.UNAVAILABLE or failure.code == grpc.StatusCode.DEADLINE_EXCEEDED:
+                if failure.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                     raise failure from None
                 outcome, reason, entries = common_pb2.SIGNAL_STATUS_FAILED, failure.reason, []
             else:

@@ -169,7 +169,9 @@ def _update_views(
         connection.execute(sa.insert(SIGNALS), inserts)
     if updates:
         statement = sa.update(SIGNALS).where(SIGNALS.c.signal_id == sa.bindparam("key"))
-        values = {c.name: sa.bindparam(c.name) for c in SIGNALS.c if c.name not in ("signal_id", "number")}
+        values: dict[str, Any] = {
+            c.name: sa.bindparam(c.name) for c in SIGNALS.c if c.name not in ("signal_id", "number")
+        }
         connection.execute(statement.values(**values), [row | {"key": row["signal_id"]} for row in updates])
     return signals
 
@@ -257,10 +259,10 @@ def summary(row: Any) -> audit_pb2.SignalSummary:
         account_id=row.account_id,
         symbol=facts.get("symbol", ""),
         instrument=row.instrument,
-        action=common_pb2.Action.Value(facts.get("action", "ACTION_UNSPECIFIED")),
-        mode=common_pb2.Mode.Value(facts.get("mode", "MODE_UNSPECIFIED")),
-        status=common_pb2.SignalStatus.Value(f"SIGNAL_STATUS_{row.status}"),
-        original_status=common_pb2.SignalStatus.Value(f"SIGNAL_STATUS_{row.original_status or 'UNSPECIFIED'}"),
+        action=facts.get("action", "ACTION_UNSPECIFIED"),
+        mode=facts.get("mode", "MODE_UNSPECIFIED"),
+        status=f"SIGNAL_STATUS_{row.status}",
+        original_status=f"SIGNAL_STATUS_{row.original_status or 'UNSPECIFIED'}",
         stage=row.stage,
         reason=row.reason,
         detail=row.detail,
@@ -315,7 +317,7 @@ def recorded(row: Any) -> audit_pb2.RecordedEntry:
 
 def insert_replay(connection: sa.Connection, replay: audit_pb2.Replay, request_id: str, signal_ids: list[str]) -> None:
     """A new replay."""
-    values = {
+    values: dict[str, Any] = {
         "replay_id": replay.replay_id,
         "request_id": request_id,
         "state": audit_pb2.ReplayState.Name(replay.state),

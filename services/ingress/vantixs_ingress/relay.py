@@ -34,7 +34,7 @@ class Relay:
                     await asyncio.wait_for(self._spool.added.wait(), 0.5)
                 continue
             rows = _within_size(rows)
-            work = asyncio.ensure_future(self._journal.publish_batch([message for _, message in rows]))
+            work = asyncio.create_task(self._journal.publish_batch([message for _, message in rows]))
             stop = asyncio.create_task(stopping.wait())
             await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
             stop.cancel()

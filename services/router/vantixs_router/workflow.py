@@ -353,10 +353,8 @@ def first_failure(decision: order_pb2.RiskDecision) -> tuple[str, str]:
 
 def describe_fills(orders: list[OrderRow]) -> str:
     """One sentence about what was done."""
-    parts = [
-        f"{'bought' if row.order.side == common_pb2.SIDE_BUY else 'sold'} {row.order.filled_quantity} at {row.order.average_price}"
-        for row in orders
-    ]
+    verbs = {common_pb2.SIDE_BUY: "bought", common_pb2.SIDE_SELL: "sold"}
+    parts = [f"{verbs[row.order.side]} {row.order.filled_quantity} at {row.order.average_price}" for row in orders]
     return ", then ".join(parts)
 
 

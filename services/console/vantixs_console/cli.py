@@ -1,0 +1,39 @@
+"""The `vantixs` command. `vantixs serve` is answered before anything slow is imported."""
+
+import sys
+
+from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.settings import SERVICES, SettingsError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code: 0 done, 1 refused or failed, 2 wrong call or set-up."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if arguments[:1] == ["serve"]:
+            return serve(arguments[1:])
+        from vantixs_console.commands import run_commands  # noqa: PLC0415 - rich and typer take a quarter second
+
+        return run_commands(arguments)
+    except (StartupError, SettingsError) as error:
+        print(f"vantixs: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+
+
+def serve(arguments: list[str]) -> int:
+    """One service, for containers and for `vantixs up`: `vantixs serve NAME [--home DIR]`."""
+    import importlib.metadata  # noqa: PLC0415
+
+    usage = f"usage: vantixs serve {{{'|'.join(SERVICES)}}} [--home DIR]"
+    if arguments[:1] in (["--help"], ["-h"]):
+        print(usage)  # noqa: T201
+        return 0
+    overrides = {}
+    if len(arguments) == 3 and arguments[1] == "--home":
+        overrides["home"] = arguments[2]
+    elif len(arguments) != 1:
+        raise SettingsError(usage)
+    found = importlib.metadata.entry_points(group="vantixs.services", name=arguments[0])
+    if not found:
+        raise SettingsError(f"{usage}; was {arguments[0]!r}")
+    return int(next(iter(found)).load()(overrides))

@@ -1,0 +1,63 @@
+"""The services as the console calls them: where they are, with which token."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from vantixs.api.audit.v1 import audit_pb2_grpc
+from vantixs.api.ingress.v1 import ingress_pb2_grpc
+from vantixs.api.risk.v1 import risk_pb2_grpc
+from vantixs.api.router.v1 import router_pb2_grpc
+from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.settings import ServiceSettings, SettingsError
+
+TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """One stub a service; `close` when done."""
+
+    ingress: ingress_pb2_grpc.WebhookServiceStub
+    risk: risk_pb2_grpc.RiskServiceStub
+    router: router_pb2_grpc.RouterServiceStub
+    audit: audit_pb2_grpc.AuditServiceStub
+    channels: dict[str, grpc.aio.Channel]
+
+    async def close(self) -> None:
+        """Closes every channel."""
+        for channel in self.channels.values():
+            await channel.close()
+
+
+def read_endpoints(home: Path) -> dict[str, object]:
+    """run/endpoints.json, empty where nothing runs."""
+    path = home / "run" / "endpoints.json"
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:
+    """Connects to the services by settings, or by the home's endpoints.json.
+
+    Raises:
+        SettingsError: nothing says where the services are.
+    """
+    found = read_endpoints(settings.home).get("grpc", {})
+    known = found if isinstance(found, dict) else {}
+    token = settings.operator_token or settings.viewer_token
+    channels: dict[str, grpc.aio.Channel] = {}
+    for name in ("ingress", "risk", "router", "audit"):
+        addresses = getattr(settings, f"{name}_addresses") or known.get(name, "")
+        if not addresses:
+            raise SettingsError(
+                f"no service runs in {settings.home}: start it with `vantixs up`, or name its home with --home"
+            )
+        channels[name] = open_channel(addresses, token=token, operator=operator)
+    return Clients(
+        ingress_pb2_grpc.WebhookServiceStub(channels["ingress"]),
+        risk_pb2_grpc.RiskServiceStub(channels["risk"]),
+        router_pb2_grpc.RouterServiceStub(channels["router"]),
+        audit_pb2_grpc.AuditServiceStub(channels["audit"]),
+        channels,
+    )

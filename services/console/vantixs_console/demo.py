@@ -1,0 +1,58 @@
+"""`make demo`: alerts as real senders write them, and what became of each."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+from vantixs.api.audit.v1 import audit_pb2
+from vantixs.api.common.v1 import common_pb2
+from vantixs.runtime.settings import ServiceSettings, load
+
+from vantixs_console.bootstrap import WEBHOOK
+from vantixs_console.clients import open_clients
+from vantixs_console.timeline import short_name
+
+ALERTS = Path(__file__).parents[3] / "tests" / "data" / "alerts.jsonl"
+
+
+async def run_demo(base: str, token: str, home: Path) -> int:
+    """Sends every alert, waits for its end, shows the table; returns 1 where one ended otherwise than expected."""
+    rows = [json.loads(line) for line in ALERTS.read_text().splitlines() if line]
+    table = Table(box=None, pad_edge=False)
+    for column in ("alert", "answer", "status", "what happened"):
+        table.add_column(column, overflow="fold")
+    clients = open_clients(load("console", ServiceSettings, overrides={"home": str(home)}))
+    wrong = 0
+    async with httpx.AsyncClient() as http:
+        for row in rows:
+            now = datetime.now(UTC)
+            body = row["body"].replace("$TOKEN", token).replace("$NOW_ISO", now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+            response = await http.post(f"{base}/hooks/{WEBHOOK}/{token}", content=body.encode())
+            answer = response.json()
+            found = await _ended(clients.audit, answer.get("signal_id", ""))
+            expected = row["expect"].get("reason", "") if not response.is_success else "ACCEPTED"
+            got = answer.get("reason", "") if not response.is_success else "ACCEPTED"
+            wrong += expected != got and row["expect"]["outcome"] != expected
+            status = short_name(common_pb2.SignalStatus.Name(found.status))
+            table.add_row(row["id"], str(response.status_code), status, f"{found.reason} {found.detail}".strip())
+    await clients.close()
+    Console().print(table)
+    return 1 if wrong else 0
+
+
+async def _ended(audit: object, signal_id: str) -> audit_pb2.SignalSummary:
+    request = audit_pb2.GetSignalRequest(signal_id=signal_id)
+    for _ in range(500):
+        try:
+            found = await audit.GetSignal(request, timeout=2)  # type: ignore[attr-defined]
+        except Exception:  # noqa: S110 - not recorded yet
+            pass
+        else:
+            if found.signal.status != common_pb2.SIGNAL_STATUS_ACCEPTED:
+                return found.signal  # type: ignore[no-any-return]
+        await asyncio.sleep(0.02)
+    return audit_pb2.SignalSummary(signal_id=signal_id)

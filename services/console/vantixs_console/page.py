@@ -1,0 +1,138 @@
+"""The web page: the live list of signals, and a signal's timeline. It reads; it commands nothing yet."""
+
+import asyncio
+import hmac
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import jinja2
+from google.protobuf import json_format
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from vantixs.api.audit.v1 import audit_pb2
+
+from vantixs_console.clients import Clients
+from vantixs_console.timeline import describe_entry, short_name
+
+HERE = Path(__file__).parent
+COOKIE = "vantixs_console"
+TIMEOUT_S = 5.0
+HEADERS = {
+    "content-security-policy": "default-src 'self'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+
+class Page:
+    """The page's routes. Whoever has the token gets a cookie by `/?token=...`."""
+
+    def __init__(self, clients: Clients, token: str, stopping: asyncio.Event) -> None:
+        self._clients = clients
+        self._token = token
+        self._stopping = stopping
+        self._templates = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True)
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/", self.signals),
+                Route("/signals/{signal_id}", self.signal),
+                Route("/events", self.events),
+                Route("/healthz", self.alive),
+                Mount("/static", StaticFiles(directory=HERE / "static")),
+            ]
+        )
+
+    async def alive(self, request: Request) -> Response:
+        """200 as long as the process answers."""
+        return Response("ok\n")
+
+    async def signals(self, request: Request) -> Response:
+        """The list."""
+        given = request.query_params.get("token", "")
+        if given and hmac.compare_digest(given.encode(), self._token.encode()):
+            response = RedirectResponse("/", 303)
+            response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", max_age=30 * 86_400)
+            return response
+        if not self._knows(request):
+            return self._render("locked.html", 401)
+        ask = audit_pb2.ListSignalsRequest(page_size=100, page_token=request.query_params.get("page", ""))
+        try:
+            listed = await self._clients.audit.ListSignals(ask, timeout=TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            return self._render("failed.html", 503, detail=error.details())
+        rows = [row_of(signal) for signal in listed.signals]
+        return self._render("signals.html", rows=rows, following=listed.next_page_token)
+
+    async def signal(self, request: Request) -> Response:
+        """A timeline."""
+        if not self._knows(request):
+            return self._render("locked.html", 401)
+        ask = audit_pb2.GetSignalRequest(signal_id=request.path_params["signal_id"])
+        try:
+            found = await self._clients.audit.GetSignal(ask, timeout=TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            status = 404 if error.code() == grpc.StatusCode.NOT_FOUND else 503
+            return self._render("failed.html", status, detail=error.details())
+        steps = [describe_entry(recorded.entry) for recorded in found.timeline]
+        return self._render("signal.html", signal=row_of(found.signal), steps=steps)
+
+    async def events(self, request: Request) -> Response:
+        """Changes as server-sent events."""
+        if not self._knows(request):
+            return Response("", 401)
+        return StreamingResponse(self._changes(), media_type="text/event-stream", headers=HEADERS)
+
+    async def _changes(self) -> AsyncIterator[str]:
+        call = self._clients.audit.WatchSignals(audit_pb2.WatchSignalsRequest(), timeout=3600)
+        stop = asyncio.create_task(self._stopping.wait())
+        try:
+            yield "retry: 1000\n\n"
+            while True:
+                read = asyncio.ensure_future(call.read())
+                await asyncio.wait((read, stop), return_when=asyncio.FIRST_COMPLETED)
+                if not read.done():
+                    read.cancel()
+                    return
+                change = read.result()
+                if change is grpc.aio.EOF:
+                    return
+                yield f"data: {json.dumps(row_of(change.signal))}\n\n"
+        except grpc.aio.AioRpcError:
+            return
+        finally:
+            stop.cancel()
+            call.cancel()
+
+    def _knows(self, request: Request) -> bool:
+        return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._token.encode())
+
+    def _render(self, template: str, status: int = 200, **values: Any) -> Response:
+        text = self._templates.get_template(template).render(**values)
+        return Response(text, status, HEADERS, "text/html")
+
+
+def row_of(signal: audit_pb2.SignalSummary) -> dict[str, str]:
+    """A signal as the page shows it."""
+    content = json_format.MessageToDict(signal, preserving_proto_field_name=True)
+    row = {key: str(content.get(key, "")) for key in _SHOWN}
+    row["status"] = short_name(row["status"])
+    row["action"] = short_name(row["action"])
+    row["instrument"] = row["instrument"] or row["symbol"]
+    row["receive_time"] = row["receive_time"].replace("T", " ")[:19]
+    return row
+
+
+_SHOWN = (
+    "signal_id", "receive_time", "webhook_id", "account_id", "action", "instrument", "symbol", "status", "stage", "reason",
+    "detail", "filled_quantity", "average_price", "duplicate_count",
+)  # fmt: skip

@@ -1,0 +1,186 @@
+"""`vantixs up`: every process of the system on this machine, watched, until told to stop."""
+
+import asyncio
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from vantixs.runtime.addresses import free_port
+from vantixs.runtime.home import SECRETS, Home, write_atomically
+from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.nats_config import server_config
+
+STOP_S = 4.0
+START_S = 60.0
+_PDEATHSIG = 1
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Child:
+    """One process and how to start it again."""
+
+    name: str
+    command: list[str]
+    environ: dict[str, str]
+    log: Path
+    process: asyncio.subprocess.Process | None = None
+    restarts: int = 0
+
+
+@dataclass(slots=True)
+class Stack:
+    """All processes of one home directory."""
+
+    home: Home
+    say: Say
+    http_port: int
+    scale: dict[str, int]
+    children: list[Child] = field(default_factory=list)
+    endpoints: dict[str, object] = field(default_factory=dict)
+    stopping: bool = False
+    _lock: IO[str] | None = None
+
+    def prepare(self) -> None:
+        """Makes secrets, configuration and ports.
+
+        Raises:
+            StartupError: the home is in use.
+        """
+        self._lock = (self.home.run / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StartupError(f"home {self.home.path}: `vantixs up` runs here already") from None
+        for name in SECRETS:
+            self.home.secret(name)
+        for stale in self.home.run.glob("*.json"):
+            stale.unlink()
+        nats_port = free_port()
+        config = self.home.run / "nats.conf"
+        token = self.home.secret("nats-token")
+        text = server_config(self.home.data / "nats", "127.0.0.1", nats_port, token)
+        write_atomically(config, text, mode=0o600)
+        grpc = {name: [f"127.0.0.1:{free_port()}" for _ in range(self.scale.get(name, 1))] for name in _SERVICES}
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_") or k in _kept(os.environ)}
+        environ |= {f"VANTIXS_{n.upper()}_ADDRESSES": ",".join(a) for n, a in grpc.items()}
+        environ |= {"VANTIXS_HOME": str(self.home.path), "VANTIXS_NATS_URL": f"nats://127.0.0.1:{nats_port}"}
+        http, console = f"127.0.0.1:{self.http_port or free_port()}", f"127.0.0.1:{free_port()}"
+        self.endpoints = {
+            "http": f"http://{http}",
+            "console": f"http://{console}",
+            "nats": f"nats://127.0.0.1:{nats_port}",
+            "grpc": {name: ",".join(addresses) for name, addresses in grpc.items()},
+        }
+        binary = str(Path(sys.executable).parent / "nats-server")
+        self._add("nats", [binary, "-c", str(config)], {})
+        for name, addresses in grpc.items():
+            for number, address in enumerate(addresses):
+                own = {f"VANTIXS_{name.upper()}_GRPC_LISTEN": address, "VANTIXS_INSTANCE": str(number)}
+                if name == "ingress":
+                    own["VANTIXS_INGRESS_HTTP_LISTEN"] = http
+                self._add_service(name, number, environ | own)
+        self._add_service("console", 0, environ | {"VANTIXS_CONSOLE_HTTP_LISTEN": console})
+
+    def _add_service(self, name: str, number: int, environ: dict[str, str]) -> None:
+        label = f"{name}-{number}" if self.scale.get(name, 1) > 1 else name
+        self._add(label, [sys.executable, "-m", "vantixs_console", "serve", name], environ)
+
+    def _add(self, name: str, command: list[str], environ: dict[str, str]) -> None:
+        log = self.home.logs / f"{name}.log"
+        self.children.append(Child(name, command, environ or dict(os.environ), log))
+
+    async def start(self, child: Child) -> None:
+        """Starts a child in a session of its own: Ctrl-C reaches it through us, once."""
+        with child.log.open("ab") as log:
+            child.process = await asyncio.create_subprocess_exec(
+                *child.command,
+                env=child.environ,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+
+    async def watch(self, child: Child) -> None:
+        """Starts a child again when it dies, more slowly each time; gives up on one that cannot start as set up."""
+        while True:
+            assert child.process  # noqa: S101
+            code = await child.process.wait()
+            if self.stopping:
+                return
+            if code == 2 and child.name != "nats":
+                raise StartupError(_last_line(child.log))
+            child.restarts += 1
+            pause = min(0.2 * 2 ** min(child.restarts, 5), 5.0)
+            self.say(f"  {child.name} ended with code {code}, starts again in {pause:.1f} s (log: {child.log})")
+            await asyncio.sleep(pause)
+            await self.start(child)
+
+    async def ready(self) -> None:
+        """Waits until every service says that it listens, a line each."""
+        waiting = {c.name: c for c in self.children if c.name != "nats"}
+        while waiting:
+            for name in list(waiting):
+                service, _, number = name.partition("-")
+                if (self.home.run / f"{service}-{number or 0}.json").exists():
+                    del waiting[name]
+                    self.say(f"  {name:<10} ready")
+            await asyncio.sleep(0.03)
+
+    async def stop(self) -> None:
+        """Ends the services together, then the broker; whoever is still there after 4 s is killed."""
+        self.stopping = True
+        await _end([c for c in self.children if c.name != "nats"])
+        await _end([c for c in self.children if c.name == "nats"])
+        (self.home.run / "endpoints.json").unlink(missing_ok=True)
+        if self._lock:
+            self._lock.close()
+
+    def publish(self) -> None:
+        """Writes run/endpoints.json: the system can be used."""
+        write_atomically(self.home.run / "endpoints.json", json.dumps(self.endpoints, indent=2) + "\n")
+
+
+_SERVICES = ("ingress", "risk", "router", "audit")
+
+
+def _kept(environ: "os._Environ[str]") -> set[str]:
+    """Settings of the caller that hold for the services: all but addresses and secrets' places, which are ours."""
+    ours = {"VANTIXS_HOME", "VANTIXS_NATS_URL", "VANTIXS_INSTANCE"} | {
+        f"VANTIXS_{s.upper()}_ADDRESSES" for s in _SERVICES
+    }
+    return {name for name in environ if name not in ours}
+
+
+async def _end(children: list[Child]) -> None:
+    running = [c.process for c in children if c.process and c.process.returncode is None]
+    for process in running:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+    if running:
+        waits = [asyncio.create_task(process.wait()) for process in running]
+        await asyncio.wait(waits, timeout=STOP_S)
+    for process in running:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _die_with_parent() -> None:
+    """The child gets SIGTERM when `vantixs up` is killed, so that nothing is left running. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"see {log}"

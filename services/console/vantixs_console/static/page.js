@@ -1,0 +1,32 @@
+"use strict";
+// Keeps the list in step with the server: a changed signal replaces its row, a new one goes on top.
+const COLUMNS = ["receive_time", "webhook_id", "action", "instrument", "status", "filled_quantity", "average_price"];
+const body = document.querySelector("#signals tbody");
+const live = document.querySelector("#live");
+const source = new EventSource("/events");
+source.onopen = () => { live.hidden = false; };
+source.onerror = () => { live.hidden = true; };
+source.onmessage = (event) => {
+  const signal = JSON.parse(event.data);
+  const row = document.createElement("tr");
+  row.dataset.id = signal.signal_id;
+  for (const name of [...COLUMNS, "why"]) {
+    const cell = row.insertCell();
+    if (name === "receive_time") {
+      const link = document.createElement("a");
+      link.href = "/signals/" + encodeURIComponent(signal.signal_id);
+      link.textContent = signal[name];
+      cell.append(link);
+    } else if (name === "status") {
+      const text = document.createElement("b");
+      text.className = text.textContent = signal[name];
+      cell.append(text);
+    } else {
+      cell.textContent = name === "why" ? `${signal.reason} ${signal.detail}` : signal[name];
+    }
+  }
+  const old = [...body.rows].find((r) => r.dataset.id === signal.signal_id);
+  if (old) { old.replaceWith(row); } else { body.prepend(row); }
+  document.querySelector("#empty")?.remove();
+  while (body.rows.length > 200) { body.deleteRow(-1); }
+};

@@ -1,0 +1,151 @@
+"""Journal entries as people read them."""
+
+from typing import Any, NamedTuple
+
+from google.protobuf import json_format
+from vantixs.api.common.v1 import common_pb2
+from vantixs.api.journal.v1 import journal_pb2
+
+
+class Step(NamedTuple):
+    """One line of a timeline, and what stands below it."""
+
+    time: str
+    title: str
+    text: str
+    details: list[tuple[str, str]]
+
+
+_PREFIXES = (
+    "SIGNAL_STATUS_",
+    "ACTION_",
+    "MODE_",
+    "ORDER_STATE_",
+    "SIDE_",
+    "POSITION_SIDE_",
+    "RISK_VERDICT_",
+    "REPLAY_MODE_",
+)
+
+
+def short_name(name: str) -> str:
+    """An enum value without its prefix: "EXECUTED" for "SIGNAL_STATUS_EXECUTED"."""
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def describe_entry(entry: journal_pb2.JournalEntry) -> Step:
+    """An entry in words."""
+    kind = entry.WhichOneof("event") or "unknown"
+    title, text, details = _DESCRIBERS.get(kind, _any)(getattr(entry, kind, None), kind)
+    return Step(entry.event_time.ToJsonString(), title, text, details)
+
+
+_Told = tuple[str, str, list[tuple[str, str]]]
+
+
+def _accepted(event: journal_pb2.SignalAccepted, _: str) -> _Told:
+    signal, webhook, request = event.signal, event.webhook, event.request
+    details = [
+        ("payload", request.payload.decode("utf-8", "replace")),
+        ("sender", f"{request.source_address}, proved by {request.proof}, token {request.token_fingerprint}"),
+        (
+            "webhook",
+            f"{webhook.webhook_id} revision {webhook.revision}, {short_name(common_pb2.Mode.Name(webhook.mode))}",
+        ),
+        ("sizing", f"{common_pb2.SizingMethod.Name(webhook.sizing.method)} {webhook.sizing.value}"),
+        ("account", webhook.account_id),
+    ]
+    if signal.HasField("expire_time"):
+        details.append(("expires", signal.expire_time.ToJsonString()))
+    action = short_name(common_pb2.Action.Name(signal.action))
+    return "accepted", f"{action} {signal.instrument} (sent as {signal.symbol})", details
+
+
+def _rejected(event: journal_pb2.SignalRejected, _: str) -> _Told:
+    details = [(error.field, f"{error.reason}: {error.detail}") for error in event.errors]
+    details.append(("payload", event.request.payload.decode("utf-8", "replace")))
+    return "rejected", f"{event.reason}: {event.detail}", details
+
+
+def _evaluated(event: journal_pb2.OrderEvaluated, _: str) -> _Told:
+    decision = event.decision
+    verdict = short_name(
+        type(decision).DESCRIPTOR.fields_by_name["verdict"].enum_type.values_by_number[decision.verdict].name
+    )
+    details = [(("pass " if c.passed else "FAIL ") + c.reason, _check_text(c)) for c in decision.checks]
+    steps = ", ".join(f"{step.name} {step.value}" for step in decision.sizing_steps)
+    details.insert(0, ("sizing", steps))
+    if decision.quote.bid:
+        quote = decision.quote
+        details.insert(
+            1, ("quote", f"{quote.source} bid {quote.bid} ask {quote.ask} at {quote.quote_time.ToJsonString()}")
+        )
+    return "risk", f"{verdict} {decision.quantity} for: {event.intent}", details
+
+
+def _check_text(check: Any) -> str:
+    return check.detail + (f" (limit {check.limit})" if check.limit else "")
+
+
+def _submitted(event: journal_pb2.OrderSubmitted, _: str) -> _Told:
+    order = event.order
+    side = short_name(common_pb2.Side.Name(order.side))
+    text = f"{side} {order.quantity} {order.instrument} at market, client order id {order.client_order_id}"
+    return "order", text, [("order_id", order.order_id)]
+
+
+def _filled(event: journal_pb2.FillRecorded, _: str) -> _Told:
+    fill, quote = event.fill, event.fill.quote
+    details = [
+        ("quote used", f"{quote.source} bid {quote.bid} ask {quote.ask} at {quote.quote_time.ToJsonString()}"),
+        ("position after", f"{event.position.quantity} at {event.position.average_price}"),
+        ("execution_id", fill.execution_id),
+    ]
+    side = short_name(common_pb2.Side.Name(fill.side))
+    return "fill", f"{side} {fill.quantity} at {fill.price}, fee {fill.fee} {fill.fee_asset}", details
+
+
+def _updated(event: journal_pb2.OrderUpdated, _: str) -> _Told:
+    order = event.order
+    state = short_name(common_pb2.OrderState.Name(order.state))
+    return (
+        "order",
+        f"{state} {order.filled_quantity} at {order.average_price}",
+        [("venue_order_id", order.venue_order_id)],
+    )
+
+
+def _completed(event: journal_pb2.SignalCompleted, _: str) -> _Told:
+    status = short_name(common_pb2.SignalStatus.Name(event.status))
+    return "completed", ": ".join(filter(None, (status, event.reason, event.detail))), []
+
+
+def _duplicate(event: journal_pb2.DuplicateSuppressed, _: str) -> _Told:
+    return "duplicate", f"suppressed by {event.rule}, the first is {event.first_signal_id}", []
+
+
+def _replayed(event: journal_pb2.ReplayFinished, _: str) -> _Told:
+    status = short_name(common_pb2.SignalStatus.Name(event.status))
+    details = [(f"run: {s.title}", s.text) for s in map(describe_entry, event.entries)]
+    details += [("difference", difference) for difference in event.differences]
+    return "replayed", f"{event.replay_id}: {status} {event.reason}", details
+
+
+def _any(event: Any, kind: str) -> _Told:
+    content = json_format.MessageToDict(event, preserving_proto_field_name=True) if event is not None else {}
+    return kind.replace("_", " "), ", ".join(f"{k} {v}" for k, v in content.items())[:500], []
+
+
+_DESCRIBERS: dict[str, Any] = {
+    "signal_accepted": _accepted,
+    "signal_rejected": _rejected,
+    "order_evaluated": _evaluated,
+    "order_submitted": _submitted,
+    "order_updated": _updated,
+    "fill_recorded": _filled,
+    "signal_completed": _completed,
+    "duplicate_suppressed": _duplicate,
+    "replay_finished": _replayed,
+}
