@@ -19,10 +19,10 @@ TIMEOUT_S = 10.0
 class Clients:
     """One stub a service; `close` when done."""
 
-    ingress: ingress_pb2_grpc.WebhookServiceStub
-    risk: risk_pb2_grpc.RiskServiceStub
-    router: router_pb2_grpc.RouterServiceStub
-    audit: audit_pb2_grpc.AuditServiceStub
+    ingress: "ingress_pb2_grpc.WebhookServiceAsyncStub"
+    risk: "risk_pb2_grpc.RiskServiceAsyncStub"
+    router: "router_pb2_grpc.RouterServiceAsyncStub"
+    audit: "audit_pb2_grpc.AuditServiceAsyncStub"
     channels: dict[str, grpc.aio.Channel]
 
     async def close(self) -> None:

@@ -36,7 +36,7 @@ from vantixs_console.stack import START_S, Stack
 from vantixs_console.timeline import describe_entry, short_name
 
 TIMEOUT_S = 10.0
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Vantixs Signals")
 webhook = typer.Typer(no_args_is_help=True, help="Webhooks: where signals come in")
 account = typer.Typer(no_args_is_help=True, help="Accounts: what they may do, and their books")
@@ -105,7 +105,7 @@ def _home(home: str) -> Path:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column not in ("why", "differences"))
     return table
 
 
@@ -170,7 +170,8 @@ async def _make_ready(stack: Stack) -> str:
     finally:
         await clients.close()
     async with httpx.AsyncClient() as http:
-        while (await http.get(f"{stack.endpoints['http']}/readyz")).status_code != 200:
+        url = f"{stack.endpoints['http']}/readyz"
+        while (await http.get(url)).status_code != 200:  # noqa: ASYNC110 - the state is in another process
             await asyncio.sleep(0.02)
     return token
 
@@ -692,7 +693,7 @@ def quote_publish(
     ask_: Annotated[str, typer.Argument(metavar="ASK")],
     home: HomeOption = "",
     as_json: JsonOption = False,
-) -> int:  # noqa: E501
+) -> int:
     """Gives an instrument's quote; from then on it has no simulated ones."""
     request = router_pb2.PublishQuoteRequest(quote=common_pb2.Quote(instrument=instrument, bid=bid, ask=ask_))
     response = ask(home, lambda c: c.router.PublishQuote(request, timeout=TIMEOUT_S))

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 from rich.table import Table
-from vantixs.api.audit.v1 import audit_pb2
+from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.api.common.v1 import common_pb2
 from vantixs.runtime.settings import ServiceSettings, load
 
@@ -44,15 +44,15 @@ async def run_demo(base: str, token: str, home: Path) -> int:
     return 1 if wrong else 0
 
 
-async def _ended(audit: object, signal_id: str) -> audit_pb2.SignalSummary:
+async def _ended(audit: "audit_pb2_grpc.AuditServiceAsyncStub", signal_id: str) -> audit_pb2.SignalSummary:
     request = audit_pb2.GetSignalRequest(signal_id=signal_id)
     for _ in range(500):
         try:
-            found = await audit.GetSignal(request, timeout=2)  # type: ignore[attr-defined]
+            found = await audit.GetSignal(request, timeout=2)
         except Exception:  # noqa: S110 - not recorded yet
             pass
         else:
             if found.signal.status != common_pb2.SIGNAL_STATUS_ACCEPTED:
-                return found.signal  # type: ignore[no-any-return]
+                return found.signal
         await asyncio.sleep(0.02)
     return audit_pb2.SignalSummary(signal_id=signal_id)

@@ -98,7 +98,7 @@ class Page:
         try:
             yield "retry: 1000\n\n"
             while True:
-                read = asyncio.ensure_future(call.read())
+                read: asyncio.Future[Any] = asyncio.ensure_future(call.read())
                 await asyncio.wait((read, stop), return_when=asyncio.FIRST_COMPLETED)
                 if not read.done():
                     read.cancel()

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from google.protobuf import json_format
-from vantixs.api.common.v1 import common_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
 
 
@@ -71,9 +71,7 @@ def _rejected(event: journal_pb2.SignalRejected, _: str) -> _Told:
 
 def _evaluated(event: journal_pb2.OrderEvaluated, _: str) -> _Told:
     decision = event.decision
-    verdict = short_name(
-        type(decision).DESCRIPTOR.fields_by_name["verdict"].enum_type.values_by_number[decision.verdict].name
-    )
+    verdict = short_name(order_pb2.RiskVerdict.Name(decision.verdict))
     details = [(("pass " if c.passed else "FAIL ") + c.reason, _check_text(c)) for c in decision.checks]
     steps = ", ".join(f"{step.name} {step.value}" for step in decision.sizing_steps)
     details.insert(0, ("sizing", steps))
@@ -86,7 +84,7 @@ def _evaluated(event: journal_pb2.OrderEvaluated, _: str) -> _Told:
 
 
 def _check_text(check: Any) -> str:
-    return check.detail + (f" (limit {check.limit})" if check.limit else "")
+    return str(check.detail) + (f" (limit {check.limit})" if check.limit else "")
 
 
 def _submitted(event: journal_pb2.OrderSubmitted, _: str) -> _Told:

@@ -34,10 +34,10 @@ class Relay:
                     await asyncio.wait_for(self._spool.added.wait(), 0.5)
                 continue
             rows = _within_size(rows)
-            work = asyncio.create_task(self._journal.publish_batch([message for _, message in rows]))
+            work = asyncio.create_task(self._journal.publish_batch([message for _, message in rows]))  # noqa: RUF006 - it is awaited below
             stop = asyncio.create_task(stopping.wait())
             await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
-            stop.cancel()
+            stop.cancel()  # It only ended the wait.
             if not work.done():
                 # Without the broker this could wait for ever; the spool keeps it.
                 await asyncio.wait((work,), timeout=1)

@@ -1,0 +1,62 @@
+# Vantixs Signals. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_DIR ?= var
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up demo test test-fault check fmt bench protos docs lock clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make the virtual environment from the lock
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected python3 >= 3.11 (make PYTHON=...)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+up: setup ## start everything on this machine; Ctrl-C stops it
+	@exec $(BIN)/vantixs up --home $(HOME_DIR)
+
+demo: setup ## start a throw-away system, send the demo alerts, show what became of them
+	@dir=$$(mktemp -d) && $(BIN)/vantixs up --home $$dir --http-port 0 --demo; code=$$?; rm -rf $$dir; exit $$code
+
+test: setup ## run the tests (the long fault tests are in test-fault)
+	$(BIN)/python -m pytest -m "not long"
+
+test-fault: setup ## kill and freeze every process for minutes, and check what is left
+	$(BIN)/python -m pytest -m long tests/fault --timeout 3600 -s
+
+check: setup ## lint, types, walls, contracts, generated files, lock
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd protos && ../$(BIN)/buf lint
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/python docs/check.py
+
+fmt: setup ## format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: setup ## measure, and print the ratios of the design
+	$(BIN)/python bench/run.py
+
+protos: setup ## generate the stubs
+	$(BIN)/python docs/generate.py --only protos
+
+docs: setup ## generate stubs, reason enum and reference tables
+	$(BIN)/python docs/generate.py
+
+lock: setup ## lock the requirements, with hashes
+	cd requirements && for name in main dev; do ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -c main.txt $$name.in -o $$name.txt; done
+
+clean: ## remove the environment and the data of `make up`
+	rm -rf $(VENV) var
