@@ -18,11 +18,8 @@ def lock_problems() -> list[str]:
             problems.append(f"requirements/{name}.txt names a host")
         pins = re.findall(r"^([A-Za-z0-9_.-]+)==", text, re.MULTILINE)
         blocks = re.split(r"^(?=[A-Za-z0-9_.-]+==)", text, flags=re.MULTILINE)[1:]
-        problems += [
-            f"requirements/{name}.txt: {pin} has no hash"
-            for pin, block in zip(pins, blocks, strict=True)
-            if "--hash=" not in block
-        ]
+        bare = [pin for pin, block in zip(pins, blocks, strict=True) if "--hash=" not in block]
+        problems += [f"requirements/{name}.txt: {pin} has no hash" for pin in bare]
         wanted = re.findall(r"^([a-z][A-Za-z0-9_.-]*)", (ROOT / f"requirements/{name}.in").read_text(), re.MULTILINE)
         problems += [f"requirements/{name}.txt lacks {want} (run `make lock`)" for want in wanted if want not in pins]
     if (ROOT / "uv.lock").exists():

