@@ -219,6 +219,7 @@ def test_service_can_be_stopped_alone_and_comes_back(stack: RunningStack, name: 
         if not response.is_success:
             return False
         signal_id = response.json()["signal_id"]
+        wait_for(lambda: stack.run("status").returncode == 0, "every service to be healthy")
         return stack.ended([signal_id])[signal_id]["status"] == "SIGNAL_STATUS_EXECUTED"
 
     wait_for(executed, "a signal to be executed")

@@ -177,7 +177,9 @@ def _passing(detail: str) -> bool:
 def insert_ignore(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]) -> bool:
     """Inserts the row unless its key is there already; returns whether it was inserted."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return connection.execute(insert(table).values(**values).on_conflict_do_nothing()).rowcount == 1
+    statement = insert(table).values(**values).on_conflict_do_nothing()
+    # Without the option psycopg's row count of an INSERT is gone (-1) by the time it is read.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
 
 
 def upsert(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]) -> None:

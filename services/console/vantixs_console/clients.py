@@ -5,14 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from vantixs.api.audit.v1 import audit_pb2_grpc
-from vantixs.api.ingress.v1 import ingress_pb2_grpc
-from vantixs.api.risk.v1 import risk_pb2_grpc
-from vantixs.api.router.v1 import router_pb2_grpc
+from google.protobuf.descriptor_pb2 import MethodOptions
+from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
+from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc
+from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
+from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.settings import ServiceSettings, SettingsError
 
 TIMEOUT_S = 10.0
+# What the contracts mark as free of side effects is tried again while a service restarts.
+_READS = tuple(
+    f"/{service.full_name}/{method.name}"
+    for module in (ingress_pb2, risk_pb2, router_pb2, audit_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+    if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:
             raise SettingsError(
                 f"no service runs in {settings.home}: start it with `vantixs up`, or name its home with --home"
             )
-        channels[name] = open_channel(addresses, token=token, operator=operator)
+        channels[name] = open_channel(addresses, token=token, operator=operator, idempotent=_READS)
     return Clients(
         ingress_pb2_grpc.WebhookServiceStub(channels["ingress"]),
         risk_pb2_grpc.RiskServiceStub(channels["risk"]),
