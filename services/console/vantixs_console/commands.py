@@ -27,7 +27,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.runtime.errors import from_rpc_error
-from vantixs.runtime.home import SECRETS, Home
+from vantixs.runtime.home import SECRETS, Home, write_atomically
 from vantixs.runtime.settings import ServiceSettings, SettingsError, load
 
 from vantixs_console.bootstrap import TOKEN, WEBHOOK, bootstrap
@@ -208,10 +208,30 @@ Ctrl-C stops it; what happened is kept.""")
 def init(home: HomeOption = "") -> int:
     """Makes a home directory with its secrets, for containers."""
     opened = Home.open(_home(home), create=True)
-    for name in (*SECRETS, "postgres-password"):
+    for name in SECRETS:
         opened.secret(name)
+    password = opened.secret("postgres-password")
+    # The forms in which the database's and the broker's own programs want them.
+    write_atomically(opened.secrets / "pgpass", f"*:*:*:*:{password}\n", mode=0o600)
+    token = opened.secret("nats-token")
+    write_atomically(opened.secrets / "nats.conf", f'authorization {{ token: "{token}" }}\n', mode=0o600)
     out.print(f"{opened.path} is ready")
     return 0
+
+
+@app.command()
+def health(address: Annotated[str, typer.Argument(help="host:port of a gRPC server, or an HTTP URL")]) -> int:
+    """Exit code 0 where a server says that it is healthy, for container health checks."""
+    if address.startswith("http"):
+        return 0 if httpx.get(address, timeout=3).is_success else 1
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
+
+    with grpc.insecure_channel(address) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=3)
+        except grpc.RpcError:
+            return 1
+    return 0 if answer.status == health_pb2.HealthCheckResponse.SERVING else 1
 
 
 @app.command(name="bootstrap")
@@ -221,7 +241,8 @@ def bootstrap_command(
     """Creates the account `paper` and the webhook `demo` where they are missing, for containers."""
     opened = Home.open(_home(home))
     token = ask(home, lambda clients: bootstrap(clients, opened, wait_s=wait_s))
-    out.print(f"webhook: /hooks/{WEBHOOK}/{token}")
+    out.print(f"webhook: /hooks/{WEBHOOK}/{token}", markup=False)
+    out.print(f"console: /?token={(opened.secrets / 'console-token').read_text().strip()}", markup=False)
     return 0
 
 

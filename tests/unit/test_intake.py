@@ -1,0 +1,149 @@
+"""Reading bodies: the alerts of the specification, the number grammar, and no exception on anything."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from vantixs.model.instruments import CATALOGUE
+from vantixs_ingress.domain.dialects import redact
+from vantixs_ingress.domain.intake import Reading, Rules, read_signal
+from vantixs_ingress.domain.symbols import Unresolved, resolve
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RULES = Rules(account_id="paper", entry_expires_after_s=300)
+TEXT = (Path(__file__).parents[1] / "data" / "alerts.jsonl").read_text()
+ALERTS = [json.loads(line) for line in TEXT.splitlines() if line]
+
+
+def read(body: str | bytes, rules: Rules = RULES) -> Reading:
+    return read_signal(body if isinstance(body, bytes) else body.encode(), rules, CATALOGUE, NOW)
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=[a["id"] for a in ALERTS])
+def test_alert_becomes_what_the_specification_says(alert: dict[str, Any]) -> None:
+    body = alert["body"].replace("$NOW_ISO", NOW.isoformat()).replace("$TOKEN", "token")
+    reading = read(body)
+    expect = dict(alert["expect"])
+    assert ("REJECTED" if reading.errors else "ACCEPTED") == expect.pop("outcome"), reading.errors
+    assert reading.reason == expect.pop("reason", "")
+    assert {name: str(reading.values.get(name)) for name in expect} == expect
+
+
+@pytest.mark.parametrize(
+    "number", [".3", "1,234", "100a%", "-3d", "１２", "0x10", "1e3", "NaN", "0", "-1", "5 %", "1" * 21]
+)
+def test_number_outside_the_grammar_is_invalid_and_named(number: str) -> None:
+    reading = read(json.dumps({"action": "buy", "symbol": "BTCUSDT", "quantity": number}))
+    assert (reading.reason, reading.errors[0].field) == ("FIELD_INVALID", "quantity")
+
+
+def test_number_keeps_every_digit() -> None:
+    reading = read('{"action": "buy", "symbol": "BTCUSDT", "price": 64000.123456789012345678}')
+    assert reading.values["price"] == Decimal("64000.123456789012345678")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "null",
+        "3",
+        '"buy"',
+        "[]",
+        "{",
+        '{"a": NaN}',
+        '{"a": Infinity}',
+        "[" * 10_000,
+        '{"a":' * 10_000,
+        '{"action": "\\ud800"}',
+    ],
+)
+def test_body_that_is_no_object_is_unreadable(body: str) -> None:
+    assert read(body).reason == "BODY_UNREADABLE"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings_with_byte_order_mark_are_read(encoding: str) -> None:
+    assert not read('{"action": "buy", "symbol": "BTCUSDT"}'.encode(encoding)).errors
+
+
+@pytest.mark.parametrize(
+    ("age_s", "max_lag", "reason"),
+    [(299, "", ""), (301, "", "SIGNAL_EXPIRED"), (40, "30", "SIGNAL_EXPIRED"), (20, "30", "")],
+)
+def test_payload_narrows_the_age_and_never_widens_it(age_s: int, max_lag: str, reason: str) -> None:
+    emitted = (NOW - timedelta(seconds=age_s)).isoformat()
+    body = {"action": "buy", "symbol": "BTCUSDT", "timestamp": emitted} | ({"max_lag": max_lag} if max_lag else {})
+    assert read(json.dumps(body)).reason == reason
+
+
+def test_exit_outlives_an_entry() -> None:
+    emitted = (NOW - timedelta(hours=1)).isoformat()
+    rules = Rules(entry_expires_after_s=300, exit_expires_after_s=86_400)
+    assert not read(json.dumps({"action": "close", "symbol": "BTCUSDT", "timestamp": emitted}), rules).errors
+
+
+@pytest.mark.parametrize(
+    ("symbol", "instrument"),
+    [
+        ("BTCUSDT", "BTC/USDT"),
+        ("btc-usdt", "BTC/USDT"),
+        ("BINANCE:BTCUSDT", "BTC/USDT"),
+        ("BTCUSDT.P", "BTC/USDT:USDT"),
+        ("BTC-USDT-SWAP", "BTC/USDT:USDT"),
+        ("BTCPERP", "BTC/USDT:USDT"),
+        ("XBTUSD", "BTC/USD"),
+        ("BTC/USDT:USDT", "BTC/USDT:USDT"),
+    ],
+)
+def test_symbol_resolves(symbol: str, instrument: str) -> None:
+    assert resolve(symbol, CATALOGUE).name == instrument
+
+
+@pytest.mark.parametrize(
+    ("symbol", "reason"),
+    [
+        ("NQ1!", "SYMBOL_UNSUPPORTED"),
+        ("SPY 240510C68", "SYMBOL_UNSUPPORTED"),
+        ("BINANCE_DL:BTCUSDT", "SYMBOL_UNSUPPORTED"),
+        ("XRPUSDT.P", "SYMBOL_UNSUPPORTED"),
+        ("BTC", "SYMBOL_AMBIGUOUS"),
+    ],
+)
+def test_symbol_is_refused_rather_than_guessed(symbol: str, reason: str) -> None:
+    with pytest.raises(Unresolved) as refused:
+        resolve(symbol, CATALOGUE)
+    assert refused.value.reason == reason
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_raise(body: bytes) -> None:
+    read(body)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["action", "symbol", "quantity", "time", "timestamp", "stopLoss", "order", "leverage", "x"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+            max_leaves=5,
+        ),
+    )
+)
+def test_no_object_raises_and_every_refusal_names_a_field(fields: dict[str, Any]) -> None:
+    for error in read(json.dumps(fields)).errors:
+        assert error.field
+        assert error.reason
+        assert error.detail
+
+
+def test_secrets_are_redacted_in_json_and_text() -> None:
+    assert "hunter2" not in redact('{"passphrase": "hunter2", "pin": 1234, "x": {"apiKey":"hunter2"}}')
+    assert "1234" not in redact('{"pin": 1234}')
+    assert "hunter2" not in redact("SYMBOL=BTCUSDT\nTOKEN=hunter2")

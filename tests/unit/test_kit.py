@@ -1,0 +1,110 @@
+"""Settings, home directory, ids, logs, traces: what every service starts from."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from vantixs.api.common.v1 import reason_pb2
+from vantixs.model.ids import client_order_id, keyed_signal_id, lane_of, new_signal_id
+from vantixs.model.reasons import REASONS
+from vantixs.runtime import trace
+from vantixs.runtime.home import Home
+from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.logs import redact
+from vantixs.runtime.settings import SettingsError, load
+from vantixs_risk.settings import RiskSettings
+
+
+def test_environment_goes_before_file_before_default(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text('[common]\nlog_level = "debug"\n[risk]\nmax_price_age_ms = 7\n')
+    settings = load("risk", RiskSettings, environ={"VANTIXS_HOME": str(tmp_path), "VANTIXS_RISK_MAX_PRICE_AGE_MS": "9"})
+    assert (settings.max_price_age_ms, settings.log_level, settings.price_buffer_bps) == (9, "debug", 50)
+
+
+@pytest.mark.parametrize("name", ["VANTIXS_RISK_MAX_PRICE_AGE", "VANTIXS_MAX_PRICE_AGE_MS"])
+def test_unknown_setting_is_refused_with_the_nearest_name(name: str) -> None:
+    with pytest.raises(SettingsError, match="VANTIXS_RISK_MAX_PRICE_AGE_MS"):
+        load("risk", RiskSettings, environ={name: "1"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("VANTIXS_RISK_MAX_PRICE_AGE_MS", "soon"), ("VANTIXS_RISK_MAX_PRICE_AGE_MS", "0"), ("VANTIXS_LOG_LEVEL", "loud")],
+)
+def test_value_that_does_not_fit_names_key_expectation_and_value(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}: expected .*{value}"):
+        load("risk", RiskSettings, environ={name: value})
+
+
+def test_secret_is_in_no_repr_and_no_error(tmp_path: Path) -> None:
+    settings = load("risk", RiskSettings, environ={"VANTIXS_HOME": str(tmp_path), "VANTIXS_SERVICE_TOKEN": "hush"})
+    assert settings.service_token == "hush"
+    assert "hush" not in repr(settings)
+
+
+def test_foreign_directory_is_not_taken_for_a_home(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(StartupError, match=re.escape("thesis.txt")):
+        Home.open(tmp_path, create=True)
+    with pytest.raises(StartupError, match="was none"):
+        Home.open(tmp_path / "missing")
+
+
+def test_secrets_are_private_and_stay_the_same(tmp_path: Path) -> None:
+    home = Home.open(tmp_path / "home", create=True)
+    assert home.secret("a-token") == home.secret("a-token")
+    assert len(home.secret("a-token")) >= 40
+    assert (home.secrets / "a-token").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments", "text"),
+    [
+        ({"VANTIXS_RISK_NONSENSE": "1"}, ["serve", "risk"], "unknown setting"),
+        ({}, ["serve", "nothing"], "usage"),
+        ({}, ["serve", "risk", "--home", "/proc/nowhere"], "home"),
+        ({}, ["status", "--home", "/nowhere"], "vantixs up"),
+        ({}, ["up", "--home", "/proc/nowhere"], "home"),
+        ({}, ["up", "--scale", "risk=2"], "--scale"),
+    ],
+)
+def test_wrong_set_up_is_one_line_and_a_non_zero_exit(environ: dict[str, str], arguments: list[str], text: str) -> None:
+    command = [sys.executable, "-m", "vantixs_console", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    assert done.returncode == 2
+    assert text in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_ids_are_derived_and_have_their_form() -> None:
+    assert keyed_signal_id("demo", "a") == keyed_signal_id("demo", "a") != keyed_signal_id("demo", "b")
+    assert new_signal_id(1, b"0" * 10) < new_signal_id(2, b"0" * 10)
+    for name in (keyed_signal_id("demo", "a"), new_signal_id(1, b"0" * 10)):
+        assert re.fullmatch(r"[a-z0-9]{27}", name)
+    assert re.fullmatch(r"[a-su-z0-9][a-z0-9]{0,17}", client_order_id("x.1"))
+    assert 0 <= lane_of("paper", "BTC/USDT") < 32
+
+
+def test_every_reason_is_in_the_contract_under_its_number() -> None:
+    named = {n.removeprefix("REASON_"): v for n, v in reason_pb2.Reason.items() if v}
+    assert named == {name: number for number, name in enumerate(REASONS, 1)}
+
+
+def test_malformed_traceparent_starts_a_new_trace() -> None:
+    good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    assert trace.enter(good).split("-")[1] == good.split("-")[1]
+    for bad in ("", "nonsense", "00-" + "0" * 32 + "-b7ad6b7169203331-01"):
+        assert trace.enter(bad).split("-")[1] not in bad or not bad
+
+
+def test_secrets_are_redacted_in_logs() -> None:
+    event = redact(None, "", {"token": "x", "Authorization": "x", "payload": "x", "token_fingerprint": "kept", "n": 1})
+    assert event == {
+        "token": "[redacted]",
+        "Authorization": "[redacted]",
+        "payload": "[redacted]",
+        "token_fingerprint": "kept",
+        "n": 1,
+    }
