@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from vantixs.testing.nats import NatsServer
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.stack import RunningStack
