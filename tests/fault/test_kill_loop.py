@@ -9,20 +9,18 @@ import random
 import signal
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from vantixs.testing.postgres import PostgresServer
+from vantixs.testing.promises import check_promises
 from vantixs.testing.stack import RunningStack, wait_for
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 PROCESSES = ("ingress", "risk", "router", "audit", "nats")
-OPENING = Decimal(100_000)
 
 
 class Sender:
@@ -71,66 +69,6 @@ class Sender:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-
-
-def check_promises(stack: RunningStack, accepted: dict[str, str]) -> None:
-    """Every promise, over everything there is."""
-    stack.ended(list(accepted), timeout_s=120)
-    # What was stored without an answer reaching the sender ends as well: nothing may be left open.
-    found = wait_for(lambda: _all_ended(stack), "every stored signal to end", 60)
-    completed: Counter[str] = Counter()
-    order_ids: dict[str, set[str]] = defaultdict(set)
-    fills: dict[str, tuple[str, str, Decimal, Decimal, Decimal]] = {}
-    accepted_at: dict[str, int] = {}
-    ran_at: dict[str, int] = {}
-    for signal_id, timeline in stack.timelines().items():
-        for step in timeline:
-            entry, sequence = step["entry"], int(step["stream_sequence"])
-            if "signal_accepted" in entry:
-                accepted_at[signal_id] = min(sequence, accepted_at.get(signal_id, sequence))
-            if "signal_completed" in entry:
-                completed[signal_id] += 1
-                ran_at[signal_id] = sequence
-            if "order_submitted" in entry:
-                order_ids[signal_id].add(entry["order_submitted"]["order"]["order_id"])
-            if "fill_recorded" in entry:
-                fill = entry["fill_recorded"]["fill"]
-                instrument = fill["quote"]["instrument"]
-                amounts = Decimal(fill["quantity"]), Decimal(fill["price"]), Decimal(fill["fee"])
-                fills[fill["execution_id"]] = (instrument, fill["side"], *amounts)
-    assert {i: completed[i] for i in accepted if completed[i] != 1} == {}
-    assert {i: ids for i, ids in order_ids.items() if len(ids) > 1} == {}
-    check_order_of_lanes(found, accepted_at, ran_at)
-    check_books(stack, fills)
-
-
-def check_order_of_lanes(found: dict[str, Any], accepted_at: dict[str, int], ran_at: dict[str, int]) -> None:
-    lanes: dict[str, list[str]] = defaultdict(list)
-    for signal_id, summary in found.items():
-        if signal_id in accepted_at:
-            lanes[summary["instrument"]].append(signal_id)
-    for instrument, ids in lanes.items():
-        ran = [i for i in sorted(ids, key=lambda i: accepted_at[i]) if i in ran_at]
-        assert ran == sorted(ran, key=lambda i: ran_at[i]), f"{instrument} ran out of order"
-
-
-def check_books(stack: RunningStack, fills: dict[str, tuple[str, str, Decimal, Decimal, Decimal]]) -> None:
-    """Cash and holdings are exactly the opening balance and the fills; nothing stays reserved."""
-    expected: dict[str, Decimal] = defaultdict(Decimal)
-    expected["USDT"] = OPENING
-    for instrument, side, quantity, price, fee in fills.values():
-        sign = 1 if side == "SIDE_BUY" else -1
-        expected[instrument.split("/")[0]] += sign * quantity
-        expected["USDT"] -= sign * quantity * price + fee
-    account = stack.json("account", "show", "paper")
-    books = {b["asset"]: Decimal(b["total"]) for b in account["balances"]}
-    assert {a: v for a, v in books.items() if v} == {a: v for a, v in expected.items() if v}
-    assert [b for b in account["balances"] if Decimal(b["reserved"])] == []
-
-
-def _all_ended(stack: RunningStack) -> dict[str, Any] | None:
-    found = stack.signals()
-    return None if any(s["status"] == "SIGNAL_STATUS_ACCEPTED" for s in found.values()) else found
 
 
 def kill_rounds(stack: RunningStack, rounds: int, seed: int, say: Callable[[str], None]) -> Sender:

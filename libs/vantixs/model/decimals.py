@@ -1,6 +1,7 @@
 """Exact decimal numbers as text: `-?[0-9]{1,20}(.[0-9]{1,18})?`, never floats."""
 
 import re
+from collections.abc import Iterable
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
 
 PATTERN = re.compile(r"^-?[0-9]{1,20}(?:\.[0-9]{1,18})?$", re.ASCII)
@@ -38,3 +39,9 @@ def divide(numerator: Decimal, denominator: Decimal, places: int = 18) -> Decima
     """The quotient, rounded toward zero to `places` decimals."""
     with localcontext(EXACT):
         return (numerator / denominator).quantize(Decimal(1).scaleb(-places), ROUND_DOWN)
+
+
+def exact_sum(values: Iterable[Decimal]) -> Decimal:
+    """The sum, without rounding."""
+    with localcontext(EXACT):
+        return sum(values, ZERO)

@@ -41,7 +41,11 @@ class Delivery:
 
 
 class LaneConsumer:
-    """One durable pull consumer with one message in hand at a time, however many processes pull it."""
+    """One durable pull consumer with one message in hand at a time, however many processes pull it.
+
+    While a message is handled the broker hears of it every third of `ack_wait_s`, so that this can be short: it is how
+    long a lane stands still after its process was killed.
+    """
 
     def __init__(
         self,
@@ -50,7 +54,7 @@ class LaneConsumer:
         durable: str,
         filter_subject: str,
         handle: Callable[[Delivery], Awaitable[Outcome]],
-        ack_wait_s: float = 30,
+        ack_wait_s: float = 4,
     ) -> None:
         self._journal = journal
         self._durable = durable

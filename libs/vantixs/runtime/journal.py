@@ -155,6 +155,8 @@ class Journal:
                     raise StartupError(
                         "NATS: the token is not accepted (secrets/nats-token, VANTIXS_NATS_TOKEN)"
                     ) from None
+                with contextlib.suppress(*TRANSIENT):
+                    await self.client.close()
                 self.client = Client()
                 await asyncio.sleep(0.1)
         while True:

@@ -125,7 +125,11 @@ class RunningStack:
 
     def timelines(self) -> dict[str, list[dict[str, Any]]]:
         """The entries of every signal, in order, by signal id; read over gRPC, which is faster than a command each."""
-        return asyncio.run(_read_timelines(self.home, list(self.signals())))
+        return self.timelines_of(list(self.signals()))
+
+    def timelines_of(self, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+        """The entries of these signals."""
+        return asyncio.run(_read_timelines(self.home, ids))
 
     def ended(self, ids: list[str], timeout_s: float = 60.0) -> dict[str, dict[str, Any]]:
         """The signals, once each has come to its end."""

@@ -32,7 +32,8 @@ def evaluate_order(
             verdict=order_pb2.RISK_VERDICT_POSITION_CHANGED,
             position_quantity=format_decimal(position.quantity),
         )
-    inputs = _gather(connection, request, account, position.quantity, settings, now)
+    with localcontext(EXACT):
+        inputs = _gather(connection, request, account, position.quantity, settings, now)
     decision = evaluate(inputs)
     message = _to_message(request, account, inputs, decision)
     if not request.preview:

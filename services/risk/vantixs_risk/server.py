@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
-from vantixs.model.decimals import ZERO, format_decimal
+from vantixs.model.decimals import ZERO, exact_sum, format_decimal
 from vantixs.model.ids import event_subject
 from vantixs.runtime import trace
 from vantixs.runtime.database import Database
@@ -105,7 +105,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
         def read(connection: sa.Connection) -> risk_pb2.GetAccountResponse:
             account = read_account(connection, request.account_id)
-            held = sum((r.hold for r in store.read_reservations(connection, account.account_id)), ZERO)
+            held = exact_sum(r.hold for r in store.read_reservations(connection, account.account_id))
             response = risk_pb2.GetAccountResponse(account=account)
             balances = sa.select(store.BALANCES).where(
                 store.BALANCES.c.account_id == account.account_id, store.BALANCES.c.book.in_([CASH, HOLDING])
@@ -115,9 +115,10 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
                 response.balances.add(
                     asset=row.asset, total=format_decimal(row.amount), reserved=format_decimal(reserved)
                 )
-            profit = fees = ZERO
-            for position in _positions(connection, account.account_id):
-                profit, fees = profit + position.realized_profit, fees + position.fees
+            positions = _positions(connection, account.account_id)
+            profit = exact_sum(position.realized_profit for position in positions)
+            fees = exact_sum(position.fees for position in positions)
+            for position in positions:
                 if position.quantity:
                     values = Position(
                         position.quantity, position.average_price, position.realized_profit, position.fees

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 import sqlalchemy as sa
-from vantixs.model.decimals import ZERO
+from vantixs.model.decimals import EXACT, ZERO
 from vantixs.runtime.columns import Amount, Instant
 from vantixs.runtime.database import insert_ignore, upsert
 from vantixs.runtime.outbox import outbox_table
@@ -128,7 +128,7 @@ def post(connection: sa.Connection, account_id: str, source: str, postings: Iter
         )
         key = {"account_id": account_id, "book": posting.book, "asset": posting.asset}
         before = read_balance(connection, account_id, posting.book, posting.asset)
-        upsert(BALANCES, connection, key | {"amount": before + posting.amount})
+        upsert(BALANCES, connection, key | {"amount": EXACT.add(before, posting.amount)})
 
 
 def read_balance(connection: sa.Connection, account_id: str, book: str, asset: str) -> Decimal:
@@ -148,7 +148,7 @@ def read_reservations(connection: sa.Connection, account_id: str) -> list[sa.Row
 
 def free_funds(connection: sa.Connection, account_id: str, asset: str, held: Decimal) -> Decimal:
     """Cash in the asset less what is held."""
-    return read_balance(connection, account_id, CASH, asset) - held
+    return EXACT.subtract(read_balance(connection, account_id, CASH, asset), held)
 
 
 def trading_states(connection: sa.Connection, scopes: Iterable[str]) -> dict[str, str]:
@@ -165,19 +165,19 @@ def insert_fill(connection: sa.Connection, values: dict[str, object]) -> bool:
 
 
 def lower_reservation(connection: sa.Connection, order_id: str, filled: Decimal) -> None:
-    """Takes a fill out of a reservation, in proportion, rounded so that never less than needed stays held."""
+    """Takes a fill out of a reservation, in proportion, to 80 digits."""
     row = connection.execute(sa.select(RESERVATIONS).where(RESERVATIONS.c.order_id == order_id)).first()
     if row is None:
         return
-    left = max(row.quantity - filled, ZERO)
+    left = max(EXACT.subtract(row.quantity, filled), ZERO)
     if not left:
         drop_reservation(connection, order_id)
         return
-    share = left / row.quantity
+    share = EXACT.divide(left, row.quantity)
     connection.execute(
         sa.update(RESERVATIONS)
         .where(RESERVATIONS.c.order_id == order_id)
-        .values(quantity=left, notional=row.notional * share, hold=row.hold * share)
+        .values(quantity=left, notional=EXACT.multiply(row.notional, share), hold=EXACT.multiply(row.hold, share))
     )
 
 

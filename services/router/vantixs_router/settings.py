@@ -11,7 +11,7 @@ class RouterSettings(ServiceSettings):
     """What the router adds."""
 
     ack_wait_s: float = setting(
-        30.0, doc="silence after which the broker gives a lane's signal to another replica", unit="s", minimum=1
+        4.0, doc="silence after which the broker gives a lane's signal to another replica", unit="s", minimum=1
     )
     simulated_seed: int = setting(1, doc="seed of the simulated quotes")
     simulated_spread_bps: Decimal = setting(Decimal(2), doc="spread of simulated quotes", unit="bps", minimum=0)

@@ -1,0 +1,123 @@
+"""The shared writer, on SQLite and PostgreSQL."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+import vantixs_risk.main
+from vantixs.model.decimals import EXACT
+from vantixs.runtime.columns import Amount
+from vantixs.runtime.database import Database, insert_ignore, upsert
+from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.settings import ServiceSettings
+from vantixs_risk import store
+
+SETTINGS = ServiceSettings()
+MIGRATIONS = vantixs_risk.main.MIGRATIONS
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = await Database.open(replace(SETTINGS, database_url=database_url), "risk", MIGRATIONS)
+    yield opened
+    await opened.close()
+
+
+def add(connection: sa.Connection, asset: str, amount: Decimal) -> Decimal:
+    found = store.read_balance(connection, "a", "cash", asset)
+    upsert(
+        store.BALANCES,
+        connection,
+        {"account_id": "a", "book": "cash", "asset": asset, "amount": EXACT.add(found, amount)},
+    )
+    return EXACT.add(found, amount)
+
+
+async def test_units_of_work_do_not_lose_each_others_updates(database: Database) -> None:
+    results = await asyncio.gather(*(database.write(lambda c: add(c, "USDT", Decimal("0.1"))) for _ in range(200)))
+    assert sorted(results) == [Decimal(n) / 10 for n in range(1, 201)]
+    assert await database.read(lambda c: store.read_balance(c, "a", "cash", "USDT")) == Decimal(20)
+
+
+async def test_failing_unit_rolls_back_alone(database: Database) -> None:
+    def fail(connection: sa.Connection) -> None:
+        add(connection, "BTC", Decimal(1))
+        raise LookupError("no")
+
+    work = [database.write(lambda c: add(c, "USDT", Decimal(1))), database.write(fail), database.write(lambda c: add(c, "USDT", Decimal(1)))]  # fmt: skip
+    results = await asyncio.gather(*work, return_exceptions=True)
+    assert [results[0], results[2]] == [Decimal(1), Decimal(2)]
+    assert isinstance(results[1], LookupError)
+    assert await database.read(lambda c: store.read_balance(c, "a", "cash", "BTC")) == 0
+
+
+async def test_insert_ignore_says_whether_the_row_is_new(database: Database) -> None:
+    row = {"scope": "global", "state": "HALTED", "comment": "", "actor": "", "update_time": datetime.now(UTC)}
+    assert await database.write(lambda c: insert_ignore(store.TRADING_STATES, c, row)) is True
+    assert await database.write(lambda c: insert_ignore(store.TRADING_STATES, c, row)) is False
+
+
+async def test_amounts_and_times_come_back_exactly(database: Database) -> None:
+    amount, time = Decimal("12345678901234567890.123456789012345678"), datetime(2026, 11, 24, 1, 2, 3, 456789, UTC)
+    await database.write(lambda c: add(c, "X", amount))
+    await database.write(lambda c: store.set_state(c, "global", "HALTED", "", "", time))
+    assert await database.read(lambda c: store.read_balance(c, "a", "cash", "X")) == amount
+    assert await database.read(lambda c: c.execute(sa.select(store.TRADING_STATES.c.update_time)).scalar()) == time
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity"])
+def test_amount_that_is_no_number_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        Amount().process_bind_param(Decimal(value), None)  # type: ignore[arg-type]
+
+
+WRITER = """
+import asyncio, sys
+from dataclasses import replace
+from decimal import Decimal
+from vantixs.runtime.database import Database
+from vantixs.runtime.settings import ServiceSettings
+sys.path.insert(0, sys.argv[2])
+from test_database import MIGRATIONS, add
+async def main():
+    database = await Database.open(replace(ServiceSettings(), database_url=sys.argv[1]), "risk", MIGRATIONS)
+    await asyncio.gather(*(database.write(lambda c: add(c, "USDT", Decimal(1))) for _ in range(100)))
+    await database.close()
+asyncio.run(main())
+"""
+
+
+async def test_two_processes_lose_nothing(database: Database, database_url: str) -> None:
+    command = [sys.executable, "-c", WRITER, database_url, str(Path(__file__).parent)]
+    others = [await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE) for _ in range(2)]
+    await asyncio.gather(*(database.write(lambda c: add(c, "USDT", Decimal(1))) for _ in range(100)))
+    for other in others:
+        _, error = await other.communicate()
+        assert other.returncode == 0, error.decode()
+    assert await database.read(lambda c: store.read_balance(c, "a", "cash", "USDT")) == 300
+
+
+async def test_opening_again_keeps_what_is_there_and_a_newer_schema_is_refused(
+    database: Database, database_url: str
+) -> None:
+    settings = replace(SETTINGS, database_url=database_url)
+    await database.write(lambda c: add(c, "USDT", Decimal(7)))
+    again = await Database.open(settings, "risk", MIGRATIONS)
+    assert await again.read(lambda c: store.read_balance(c, "a", "cash", "USDT")) == 7
+    await again.write(lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'").rowcount)
+    await again.close()
+    with pytest.raises(StartupError, match="9999"):
+        await Database.open(settings, "risk", MIGRATIONS)
+
+
+async def test_file_that_is_no_database_is_a_startup_error(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("not a database, but long enough to be read as one" * 20)
+    with pytest.raises(StartupError, match="not a database"):
+        await Database.open(replace(SETTINGS, database_url=f"sqlite:///{tmp_path / 'x.db'}"), "risk", MIGRATIONS)

@@ -1,0 +1,156 @@
+"""Journal and KV on a real nats-server that is killed and started again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+from vantixs.runtime.consumers import Delivery, LaneConsumer, Outcome, Reader
+from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.journal import Journal, Message
+from vantixs.runtime.kv import KvTable
+from vantixs.runtime.lifecycle import Lifecycle, StartupError
+from vantixs.runtime.settings import ServiceSettings
+from vantixs.testing.nats import NatsServer
+
+LANE = "vantixs.journal.v1.signal.accepted.00"
+
+
+@asynccontextmanager
+async def connected(nats: NatsServer, **settings: int) -> AsyncIterator[tuple[Journal, Lifecycle]]:
+    chosen = replace(ServiceSettings(), nats_url=nats.url, nats_token=nats.token, **settings)
+    async with asyncio.TaskGroup() as tasks:
+        life = Lifecycle("test", chosen, tasks)
+        journal = Journal(chosen, life.health)
+        journal.start(life)
+        connecting = asyncio.create_task(journal.connected())
+        await asyncio.wait_for(connecting, 20)
+        try:
+            yield journal, life
+        finally:
+            life.stopping.set()
+            await journal.close()
+            life.cancel_rest()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def reading(journal: Journal, life: Lifecycle) -> list[int]:
+    seen: list[int] = []
+
+    async def read() -> None:
+        async for batch in Reader(journal, start_after=lambda: seen[-1] if seen else 0).batches(life.stopping):
+            seen.extend(delivery.stream_sequence for delivery in batch)
+
+    life.spawn(read(), name="reader")
+    return seen
+
+
+def consuming(journal: Journal, life: Lifecycle, handle: Callable[[Delivery], Awaitable[Outcome]]) -> None:
+    consumer = LaneConsumer(journal, durable="lane", filter_subject=LANE, handle=handle, ack_wait_s=1)
+    life.spawn(consumer.run(life.stopping), name="lane")
+
+
+async def test_publishing_through_a_kill_stores_each_message_once_and_readers_go_on(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life):
+        seen = reading(journal, life)
+        handled: list[bytes] = []
+
+        async def handle(delivery: Delivery) -> Outcome:
+            handled.append(delivery.data)
+            return Outcome.DONE
+
+        consuming(journal, life, handle)
+        for number in range(20):
+            await journal.publish(LANE, b"%d" % number, f"a{number}")
+        nats.kill()
+        waiting = [asyncio.create_task(journal.publish(LANE, b"%d" % n, f"a{n}")) for n in range(20, 40)]
+        nats.start()
+        await asyncio.gather(*waiting)
+        sequences = [await journal.publish(LANE, b"again", f"a{number}") for number in range(40)]
+        await until(lambda: len(seen) == 40 and len(set(handled)) == 40)
+        assert sorted(sequences) == seen == list(range(1, 41))
+
+
+async def test_batch_with_a_message_that_is_there_stores_the_others_in_order(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        await journal.publish_batch([Message(LANE, b"x", f"b{n}") for n in range(10)])
+        await journal.publish_batch([Message(LANE, b"x", f"b{n}") for n in range(5, 15)])
+        assert [await journal.publish(LANE, b"x", f"b{n}") for n in range(15)] == list(range(1, 16))
+
+
+async def test_lane_keeps_its_order_through_retries(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life):
+        handled: list[tuple[bytes, int]] = []
+
+        async def handle(delivery: Delivery) -> Outcome:
+            handled.append((delivery.data, delivery.deliveries))
+            if delivery.data == b"1" and delivery.deliveries == 1:
+                return Outcome.RETRY
+            if delivery.data == b"2" and delivery.deliveries == 1:
+                raise LookupError("a fault of ours")
+            return Outcome.DEAD if delivery.data == b"3" else Outcome.DONE
+
+        consuming(journal, life, handle)
+        for number in range(5):
+            await journal.publish(LANE, b"%d" % number, f"c{number}")
+        await until(lambda: handled and handled[-1][0] == b"4")
+        assert handled == [(b"0", 1), (b"1", 1), (b"1", 2), (b"2", 1), (b"2", 2), (b"3", 1), (b"4", 1)]
+
+
+async def test_frozen_broker_delays_and_loses_nothing(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life):
+        seen = reading(journal, life)
+        await journal.publish(LANE, b"x", "f0")
+        nats.freeze()
+        waiting = [asyncio.create_task(journal.publish(LANE, b"x", f"f{n}")) for n in range(1, 10)]
+        await asyncio.sleep(0.5)
+        nats.thaw()
+        await asyncio.gather(*waiting)
+        await until(lambda: len(seen) == 10)
+
+
+async def test_stream_that_was_changed_by_hand_is_a_startup_error(nats: NatsServer) -> None:
+    async with connected(nats):
+        pass
+    with pytest.raises(ExceptionGroup) as failed:
+        async with connected(nats, journal_max_bytes=1 << 21):
+            pass
+    assert failed.group_contains(StartupError, match="max_bytes")
+
+
+async def test_kv_change_reaches_another_table_and_conflicts_are_refused(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life), connected(nats) as (other_journal, other_life):
+        mine, theirs = (KvTable(j, "things", "thing", StringValue) for j in (journal, other_journal))
+        mine.start(life)
+        theirs.start(other_life)
+        await asyncio.wait_for(asyncio.gather(mine.loaded.wait(), theirs.loaded.wait()), 10)
+        revision = await mine.create("one", StringValue(value="a"))
+        with pytest.raises(ServiceError, match="THING_ALREADY_EXISTS"):
+            await theirs.create("one", StringValue(value="b"))
+        await until(lambda: theirs.get("one"))
+        nats.kill()
+        nats.start()
+
+        async def update() -> bool:
+            try:
+                await mine.update("one", StringValue(value="b"), revision)
+            except ServiceError as error:
+                assert error.reason == "JOURNAL_UNAVAILABLE"
+                return False
+            return True
+
+        async with asyncio.timeout(20):
+            while not await update():
+                await asyncio.sleep(0.05)
+        await until(lambda: theirs.items()["one"].value.value == "b")
+        with pytest.raises(ServiceError, match="REVISION_CONFLICT"):
+            await theirs.update("one", StringValue(value="c"), revision)
+        await theirs.delete("one", theirs.items()["one"].revision)
+        await until(lambda: mine.get("one") is None)
