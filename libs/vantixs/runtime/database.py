@@ -58,10 +58,19 @@ class Database:
         url = settings.database_url or f"sqlite:///{(settings.home / 'data' / f'{service}.db').absolute()}"
         try:
             writer, readers = _engine(url, service, write=True), _engine(url, service, write=False)
+        except sa.exc.ArgumentError as error:
+            raise StartupError(
+                f"database of {service}: expected an SQLAlchemy URL, {str(error).splitlines()[0]}"
+            ) from None
+        try:
             await asyncio.to_thread(_migrate, writer, service, migrations)
         except (DatabaseError, OSError) as error:
+            writer.dispose()
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise StartupError(f"database of {service} at {sa.make_url(url).render_as_string()}: {reason}") from None
+        except BaseException:
+            writer.dispose()
+            raise
         return cls(writer, readers, _lock_number(service))
 
     async def write(self, unit: Callable[[sa.Connection], T]) -> T:
