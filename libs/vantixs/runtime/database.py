@@ -127,6 +127,8 @@ class Database:
 
     def _commit(self, batch: list[_Work]) -> list[Any]:
         deadline = time.monotonic() + RETRY_FOR_S
+        # What the hot path sends straight to the driver fails with the driver's own error.
+        errors: type[Exception] = self._writer.dialect.loaded_dbapi.OperationalError
         while True:
             committing = False
             try:
@@ -134,12 +136,12 @@ class Database:
                     transaction = connection.begin()
                     if self._writer.dialect.name == "postgresql":
                         connection.execute(_ADVISORY_LOCK, {"key": self._lock})
-                    results = [_run_unit(connection, work.unit) for work in batch]
+                    results = [_run_unit(connection, work.unit, errors) for work in batch]
                     committing = True
                     transaction.commit()
                     return results
-            except DatabaseError as error:
-                detail = str(error.orig).splitlines()[0]
+            except (DatabaseError, errors) as error:
+                detail = str(getattr(error, "orig", error)).splitlines()[0]
                 if committing and self._writer.dialect.name == "postgresql":
                     return [_Failure(unavailable("STORAGE_OUTCOME_UNKNOWN", detail))] * len(batch)
                 if time.monotonic() > deadline or not _passing(detail):
@@ -155,16 +157,18 @@ class _Failure(NamedTuple):
 _ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
 
 
-def _run_unit(connection: sa.Connection, unit: Callable[[sa.Connection], Any]) -> Any:
-    savepoint = connection.begin_nested()
+def _run_unit(connection: sa.Connection, unit: Callable[[sa.Connection], Any], errors: type[Exception]) -> Any:
+    cursor = connection.connection.cursor()
+    cursor.execute("SAVEPOINT unit")
     try:
         result = unit(connection)
-    except OperationalError:
+    except (OperationalError, errors):
         raise
     except Exception as error:
-        savepoint.rollback()
-        return _Failure(error)
-    savepoint.commit()
+        cursor.execute("ROLLBACK TO SAVEPOINT unit")
+        result = _Failure(error)
+    cursor.execute("RELEASE SAVEPOINT unit")
+    cursor.close()
     return result
 
 

@@ -9,9 +9,10 @@ import contextlib
 
 import sqlalchemy as sa
 
-from vantixs.runtime.database import Database, insert_ignore
+from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal, Message
+from vantixs.runtime.statements import insert_ignoring
 
 SWEEP_S = 0.5
 
@@ -33,6 +34,7 @@ class Outbox:
 
     def __init__(self, table: sa.Table, database: Database, journal: Journal) -> None:
         self._table = table
+        self._insert = insert_ignoring(table)
         self._database = database
         self._journal = journal
         self._published: set[str] = set()
@@ -41,7 +43,7 @@ class Outbox:
 
     def put(self, connection: sa.Connection, message: Message) -> None:
         """Adds a message in the caller's transaction; one whose id is there already changes nothing."""
-        insert_ignore(self._table, connection, message._asdict())
+        self._insert.run(connection, **message._asdict())
 
     async def send(self, message: Message) -> None:
         """Publishes a committed message now; returns once it is in the journal."""

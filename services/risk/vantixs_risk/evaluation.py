@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal, localcontext
+from typing import Any
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
@@ -43,9 +44,7 @@ def evaluate_order(
 
 def settle_order(connection: sa.Connection, request: risk_pb2.SettleOrderRequest) -> order_pb2.Position:
     """Books new fills and releases what is left once the order has ended. Repeating it changes nothing."""
-    decided = connection.execute(
-        sa.select(store.DECISIONS).where(store.DECISIONS.c.order_id == request.order_id)
-    ).first()
+    decided = store.READ_DECISION.first(connection, order_id=request.order_id)
     if decided is None:
         if request.final and not request.fills:
             _forbid(connection, request.order_id)
@@ -63,12 +62,10 @@ def settle_order(connection: sa.Connection, request: risk_pb2.SettleOrderRequest
 
 def read_account(connection: sa.Connection, account_id: str) -> risk_pb2.Account:
     """The account's rules; NOT_FOUND where there is none."""
-    data = connection.execute(
-        sa.select(store.ACCOUNTS.c.data).where(store.ACCOUNTS.c.account_id == account_id)
-    ).scalar()
-    if data is None:
+    found = store.READ_ACCOUNT.first(connection, account_id=account_id)
+    if found is None:
         raise not_found("account", account_id)
-    return risk_pb2.Account.FromString(data)
+    return risk_pb2.Account.FromString(found.data)
 
 
 def position_message(account_id: str, instrument: str, position: Position) -> order_pb2.Position:
@@ -121,9 +118,8 @@ def sizing_of(sizing: common_pb2.Sizing) -> Sizing | None:
 
 
 def _recorded(connection: sa.Connection, order_id: str) -> order_pb2.RiskDecision | None:
-    query = sa.select(store.DECISIONS.c.data).where(store.DECISIONS.c.order_id == order_id)
-    data = connection.execute(query).scalar()
-    return None if data is None else order_pb2.RiskDecision.FromString(data)
+    row = store.READ_DECISION.first(connection, order_id=order_id)
+    return None if row is None else order_pb2.RiskDecision.FromString(row.data)
 
 
 def _gather(
@@ -207,29 +203,27 @@ def _record(
     now: datetime,
 ) -> None:
     order, instrument = request.order, request.instrument
-    connection.execute(
-        sa.insert(store.DECISIONS).values(
+    store.INSERT_DECISION.run(
+        connection,
+        order_id=order.order_id,
+        account_id=order.account_id,
+        instrument=order.instrument,
+        base_asset=instrument.base_asset,
+        quote_asset=instrument.quote_asset,
+        perpetual=instrument.kind == common_pb2.INSTRUMENT_KIND_LINEAR_PERPETUAL,
+        decide_time=now,
+        data=message.SerializeToString(),
+    )
+    if decision.approved:
+        store.INSERT_RESERVATION.run(
+            connection,
             order_id=order.order_id,
             account_id=order.account_id,
             instrument=order.instrument,
-            base_asset=instrument.base_asset,
-            quote_asset=instrument.quote_asset,
-            perpetual=instrument.kind == common_pb2.INSTRUMENT_KIND_LINEAR_PERPETUAL,
-            decide_time=now,
-            data=message.SerializeToString(),
-        )
-    )
-    if decision.approved:
-        connection.execute(
-            sa.insert(store.RESERVATIONS).values(
-                order_id=order.order_id,
-                account_id=order.account_id,
-                instrument=order.instrument,
-                entry=order.effect == order_pb2.ORDER_EFFECT_ENTRY,
-                quantity=decision.quantity,
-                notional=decision.notional,
-                hold=decision.hold,
-            )
+            entry=order.effect == order_pb2.ORDER_EFFECT_ENTRY,
+            quantity=decision.quantity,
+            notional=decision.notional,
+            hold=decision.hold,
         )
 
 
@@ -237,23 +231,20 @@ def _forbid(connection: sa.Connection, order_id: str) -> None:
     """Denies an order that was given up before it was evaluated: the evaluation may still be on its way."""
     message = order_pb2.RiskDecision(order_id=order_id, verdict=order_pb2.RISK_VERDICT_DENIED)
     message.checks.add(reason="SIGNAL_EXPIRED", detail="the caller gave the order up before it was evaluated")
-    connection.execute(
-        sa.insert(store.DECISIONS).values(
-            order_id=order_id,
-            account_id="",
-            instrument="",
-            base_asset="",
-            quote_asset="",
-            perpetual=False,
-            decide_time=datetime.now(UTC),
-            data=message.SerializeToString(),
-        )
+    store.INSERT_DECISION.run(
+        connection,
+        order_id=order_id,
+        account_id="",
+        instrument="",
+        base_asset="",
+        quote_asset="",
+        perpetual=False,
+        decide_time=datetime.now(UTC),
+        data=message.SerializeToString(),
     )
 
 
-def _book(
-    connection: sa.Connection, decided: "sa.Row[tuple[object, ...]]", position: Position, fill: order_pb2.Fill
-) -> Position:
+def _book(connection: sa.Connection, decided: Any, position: Position, fill: order_pb2.Fill) -> Position:
     quantity, price = required("fill.quantity", fill.quantity), required("fill.price", fill.price)
     fee = optional("fill.fee", fill.fee) or ZERO
     if quantity <= 0 or price <= 0:

@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import sqlalchemy as sa
 from vantixs.model.decimals import EXACT, ZERO
 from vantixs.runtime.columns import Amount, Instant
-from vantixs.runtime.database import insert_ignore, upsert
+from vantixs.runtime.database import upsert
 from vantixs.runtime.outbox import outbox_table
+from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, where
 
 from vantixs_risk.domain.ledger import CASH, Position, Posting
 
@@ -96,12 +98,27 @@ TRADING_STATES = sa.Table(
 )
 OUTBOX = outbox_table(METADATA)
 
+_READ_POSITION = Statement(lambda _: sa.select(POSITIONS).where(where(POSITIONS, "account_id", "instrument")))
+_WRITE_POSITION = insert_or_replace(POSITIONS)
+_READ_BALANCE = Statement(lambda _: sa.select(BALANCES.c.amount).where(where(BALANCES, "account_id", "book", "asset")))
+_WRITE_BALANCE = insert_or_replace(BALANCES)
+_INSERT_POSTING = insert_ignoring(POSTINGS)
+_READ_RESERVATIONS = Statement(lambda _: sa.select(RESERVATIONS).where(where(RESERVATIONS, "account_id")))
+_READ_RESERVATION = Statement(lambda _: sa.select(RESERVATIONS).where(where(RESERVATIONS, "order_id")))
+_DROP_RESERVATION = Statement(lambda _: sa.delete(RESERVATIONS).where(where(RESERVATIONS, "order_id")))
+_RESTRICTED = Statement(
+    lambda _: sa.select(TRADING_STATES.c.scope, TRADING_STATES.c.state).where(TRADING_STATES.c.state != "ACTIVE")
+)
+_INSERT_FILL = insert_ignoring(FILLS)
+READ_ACCOUNT = Statement(lambda _: sa.select(ACCOUNTS.c.data).where(where(ACCOUNTS, "account_id")))
+READ_DECISION = Statement(lambda _: sa.select(DECISIONS).where(where(DECISIONS, "order_id")))
+INSERT_DECISION = insert_ignoring(DECISIONS)
+INSERT_RESERVATION = insert_ignoring(RESERVATIONS)
+
 
 def read_position(connection: sa.Connection, account_id: str, instrument: str) -> Position:
     """The position; flat where there was never a fill."""
-    row = connection.execute(
-        sa.select(POSITIONS).where(POSITIONS.c.account_id == account_id, POSITIONS.c.instrument == instrument)
-    ).first()
+    row = _READ_POSITION.first(connection, account_id=account_id, instrument=instrument)
     return Position(row.quantity, row.average_price, row.realized_profit, row.fees) if row else Position()
 
 
@@ -115,35 +132,34 @@ def write_position(connection: sa.Connection, account_id: str, instrument: str, 
         "realized_profit": position.realized_profit,
         "fees": position.fees,
     }
-    upsert(POSITIONS, connection, values)
+    _WRITE_POSITION.run(connection, **values)
 
 
 def post(connection: sa.Connection, account_id: str, source: str, postings: Iterable[Posting]) -> None:
     """Writes postings and moves the balances. `source` says what they come from, for example an execution id."""
     for posting in postings:
-        connection.execute(
-            sa.insert(POSTINGS).values(
-                account_id=account_id, source=source, book=posting.book, asset=posting.asset, amount=posting.amount
-            )
+        _INSERT_POSTING.run(
+            connection,
+            account_id=account_id,
+            source=source,
+            book=posting.book,
+            asset=posting.asset,
+            amount=posting.amount,
         )
         key = {"account_id": account_id, "book": posting.book, "asset": posting.asset}
         before = read_balance(connection, account_id, posting.book, posting.asset)
-        upsert(BALANCES, connection, key | {"amount": EXACT.add(before, posting.amount)})
+        _WRITE_BALANCE.run(connection, **key, amount=EXACT.add(before, posting.amount))
 
 
 def read_balance(connection: sa.Connection, account_id: str, book: str, asset: str) -> Decimal:
     """The amount of an asset in a book."""
-    found = connection.execute(
-        sa.select(BALANCES.c.amount).where(
-            BALANCES.c.account_id == account_id, BALANCES.c.book == book, BALANCES.c.asset == asset
-        )
-    ).scalar()
-    return ZERO if found is None else Decimal(found)
+    found = _READ_BALANCE.first(connection, account_id=account_id, book=book, asset=asset)
+    return found.amount if found else ZERO
 
 
-def read_reservations(connection: sa.Connection, account_id: str) -> list[sa.Row[tuple[object, ...]]]:
+def read_reservations(connection: sa.Connection, account_id: str) -> list[Any]:
     """Open reservations of an account: as many as it has orders on their way."""
-    return list(connection.execute(sa.select(RESERVATIONS).where(RESERVATIONS.c.account_id == account_id)))
+    return _READ_RESERVATIONS.rows(connection, account_id=account_id)
 
 
 def free_funds(connection: sa.Connection, account_id: str, asset: str, held: Decimal) -> Decimal:
@@ -153,20 +169,19 @@ def free_funds(connection: sa.Connection, account_id: str, asset: str, held: Dec
 
 def trading_states(connection: sa.Connection, scopes: Iterable[str]) -> dict[str, str]:
     """State of those scopes that are not ACTIVE."""
-    query = sa.select(TRADING_STATES.c.scope, TRADING_STATES.c.state).where(
-        TRADING_STATES.c.scope.in_(list(scopes)), TRADING_STATES.c.state != "ACTIVE"
-    )
-    return {row.scope: row.state for row in connection.execute(query)}
+    # There are few restricted scopes, so all are read: a list of scopes would make another statement each time.
+    asked = set(scopes)
+    return {row.scope: row.state for row in _RESTRICTED.rows(connection) if row.scope in asked}
 
 
 def insert_fill(connection: sa.Connection, values: dict[str, object]) -> bool:
     """Whether the fill is new."""
-    return insert_ignore(FILLS, connection, values)
+    return _INSERT_FILL.run(connection, **values) == 1
 
 
 def lower_reservation(connection: sa.Connection, order_id: str, filled: Decimal) -> None:
     """Takes a fill out of a reservation, in proportion, to 80 digits."""
-    row = connection.execute(sa.select(RESERVATIONS).where(RESERVATIONS.c.order_id == order_id)).first()
+    row = _READ_RESERVATION.first(connection, order_id=order_id)
     if row is None:
         return
     left = max(EXACT.subtract(row.quantity, filled), ZERO)
@@ -183,7 +198,7 @@ def lower_reservation(connection: sa.Connection, order_id: str, filled: Decimal)
 
 def drop_reservation(connection: sa.Connection, order_id: str) -> None:
     """Releases what an order still holds."""
-    connection.execute(sa.delete(RESERVATIONS).where(RESERVATIONS.c.order_id == order_id))
+    _DROP_RESERVATION.run(connection, order_id=order_id)
 
 
 def set_state(connection: sa.Connection, scope: str, state: str, comment: str, actor: str, now: datetime) -> str:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.runtime.columns import Instant
-from vantixs.runtime.database import insert_ignore
 from vantixs.runtime.outbox import outbox_table
+from vantixs.runtime.statements import Statement, insert_ignoring, where
 
 METADATA = sa.MetaData()
 SIGNALS = sa.Table(
@@ -51,6 +51,22 @@ PAPER_ORDERS = sa.Table(
 RELEASES = sa.Table("releases", METADATA, sa.Column("order_id", sa.Text, primary_key=True))
 OUTBOX = outbox_table(METADATA)
 
+_READ_SIGNAL = Statement(lambda _: sa.select(SIGNALS).where(where(SIGNALS, "signal_id")))
+_INSERT_SIGNAL = insert_ignoring(SIGNALS)
+_FINISH_SIGNAL = Statement(lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id")).values(done=True))
+_INSERT_ORDER = insert_ignoring(ORDERS)
+_UPDATE_ORDER = Statement(
+    lambda _: (
+        sa.update(ORDERS)
+        .where(ORDERS.c.order_id == sa.bindparam("key"))
+        .values(state=sa.bindparam("state"), data=sa.bindparam("data"), position=sa.bindparam("position"))
+    )
+)
+_INSERT_FILL = insert_ignoring(FILLS)
+_INSERT_PAPER_ORDER = insert_ignoring(PAPER_ORDERS)
+_READ_PAPER_ORDER = Statement(lambda _: sa.select(PAPER_ORDERS.c.fill).where(where(PAPER_ORDERS, "client_order_id")))
+_INSERT_RELEASE = insert_ignoring(RELEASES)
+
 
 class SignalRow(NamedTuple):
     """How far a signal is. `plan` is the intent's legs, so that a crash between two of them changes nothing."""
@@ -72,14 +88,14 @@ class OrderRow(NamedTuple):
 
 def read_signal(connection: sa.Connection, signal_id: str) -> SignalRow | None:
     """The signal's row, or None for a new signal."""
-    row = connection.execute(sa.select(SIGNALS).where(SIGNALS.c.signal_id == signal_id)).first()
-    return SignalRow(row.stream_sequence, row.plan, row.done) if row else None
+    row = _READ_SIGNAL.first(connection, signal_id=signal_id)
+    return SignalRow(row.stream_sequence, row.plan, bool(row.done)) if row else None
 
 
 def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> bool:
     """Makes the signal's row; False where another delivery of the same signal, or another signal, has it."""
     values = {"signal_id": signal_id, "stream_sequence": stream_sequence, "plan": plan, "done": False}
-    if insert_ignore(SIGNALS, connection, values):
+    if _INSERT_SIGNAL.run(connection, **values):
         return True
     row = read_signal(connection, signal_id)
     return row is not None and row.stream_sequence == stream_sequence and not row.done
@@ -87,7 +103,7 @@ def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int
 
 def finish_signal(connection: sa.Connection, signal_id: str) -> None:
     """Marks the signal as done."""
-    connection.execute(sa.update(SIGNALS).where(SIGNALS.c.signal_id == signal_id).values(done=True))
+    _FINISH_SIGNAL.run(connection, signal_id=signal_id)
 
 
 def read_orders(connection: sa.Connection, signal_id: str) -> list[OrderRow]:
@@ -127,37 +143,34 @@ def insert_order(
         "decision": decision.SerializeToString(),
         "position": b"",
     }
-    return insert_ignore(ORDERS, connection, values)
+    return _INSERT_ORDER.run(connection, **values) == 1
 
 
 def update_order(connection: sa.Connection, row: OrderRow) -> None:
     """Replaces what changed about an order, and adds its fills."""
-    connection.execute(
-        sa.update(ORDERS)
-        .where(ORDERS.c.order_id == row.order.order_id)
-        .values(
-            state=common_pb2.OrderState.Name(row.order.state),
-            data=row.order.SerializeToString(),
-            position=row.position.SerializeToString(),
-        )
+    _UPDATE_ORDER.run(
+        connection,
+        key=row.order.order_id,
+        state=common_pb2.OrderState.Name(row.order.state),
+        data=row.order.SerializeToString(),
+        position=row.position.SerializeToString(),
     )
     for fill in row.fills:
         values = {"execution_id": fill.execution_id, "order_id": fill.order_id, "data": fill.SerializeToString()}
-        insert_ignore(FILLS, connection, values)
+        _INSERT_FILL.run(connection, **values)
 
 
 def place_paper_order(connection: sa.Connection, client_order_id: str, fill: bytes, now: datetime) -> bytes:
     """Fills a paper order once; a repeat gets the fill that was made the first time."""
     values = {"client_order_id": client_order_id, "fill": fill, "accept_time": now}
-    if insert_ignore(PAPER_ORDERS, connection, values):
+    if _INSERT_PAPER_ORDER.run(connection, **values):
         return fill
-    query = sa.select(PAPER_ORDERS.c.fill).where(PAPER_ORDERS.c.client_order_id == client_order_id)
-    return bytes(connection.execute(query).scalar_one())
+    return bytes(_READ_PAPER_ORDER.first(connection, client_order_id=client_order_id).fill)
 
 
 def add_release(connection: sa.Connection, order_id: str) -> None:
     """Notes that risk has to release the order, whenever it can be reached."""
-    insert_ignore(RELEASES, connection, {"order_id": order_id})
+    _INSERT_RELEASE.run(connection, order_id=order_id)
 
 
 def read_releases(connection: sa.Connection) -> list[str]:

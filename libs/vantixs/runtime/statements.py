@@ -1,0 +1,115 @@
+"""Statements on the hot path: compiled once per database, then sent straight to the driver.
+
+SQLAlchemy Core spends about 200 microseconds a statement on building, cache keys and result objects; a decision of risk
+has twenty of them. A `Statement` is built once, at module level, and costs what the driver costs. It is still Core that
+writes the SQL and knows the types, so that the same statement runs on SQLite and PostgreSQL.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+Make = Callable[[Any], sa.sql.expression.ClauseElement]
+
+
+class Statement:
+    """A statement with named parameters (`sa.bindparam`), run with a connection in a unit of work.
+
+    Args:
+        make: builds it; is given the `insert` of the dialect, for ON CONFLICT.
+    """
+
+    def __init__(self, make: Make) -> None:
+        self._make = make
+        self._ready: dict[str, _Compiled] = {}
+
+    def rows(self, connection: sa.Connection, **values: Any) -> list[Any]:
+        """Runs a query; its rows are named tuples with the columns' types applied."""
+        compiled = self._compiled(connection)
+        cursor = compiled.execute(connection, values)
+        try:
+            return [compiled.row(row) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
+
+    def first(self, connection: sa.Connection, **values: Any) -> Any:
+        """The first row, or None."""
+        found = self.rows(connection, **values)
+        return found[0] if found else None
+
+    def run(self, connection: sa.Connection, **values: Any) -> int:
+        """Runs a change; returns how many rows it touched."""
+        cursor = self._compiled(connection).execute(connection, values)
+        try:
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()
+
+    def _compiled(self, connection: sa.Connection) -> "_Compiled":
+        name = connection.dialect.name
+        found = self._ready.get(name)
+        if found is None:
+            insert = postgresql.insert if name == "postgresql" else sqlite.insert
+            found = self._ready[name] = _Compiled(self._make(insert), connection.dialect)
+        return found
+
+
+class _Compiled:
+    def __init__(self, statement: sa.sql.expression.ClauseElement, dialect: sa.Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        assert isinstance(compiled, sa.sql.compiler.SQLCompiler)  # noqa: S101 - queries and changes, no DDL
+        self._sql = str(compiled)
+        self._order = compiled.positiontup if compiled.positional else None
+        self._constants = {k: v for k, v in compiled.params.items() if v is not None}
+        binds = {name: bind.type for bind, name in compiled.bind_names.items()}
+        self._encode = {n: p for n, t in binds.items() if (p := t.dialect_impl(dialect).bind_processor(dialect))}
+        columns = list(getattr(statement, "selected_columns", ()))
+        self._decode = [c.type.dialect_impl(dialect).result_processor(dialect, None) for c in columns]
+        self._row: Any = namedtuple("Row", [c.name for c in columns]) if columns else None
+
+    def execute(self, connection: sa.Connection, values: Mapping[str, Any]) -> Any:
+        """Sends it; the driver's errors come through as they are."""
+        merged = {**self._constants, **values}
+        for name, encode in self._encode.items():
+            merged[name] = encode(merged[name])
+        cursor = connection.connection.cursor()
+        cursor.execute(self._sql, tuple(merged[n] for n in self._order) if self._order is not None else merged)
+        return cursor
+
+    def row(self, values: Any) -> Any:
+        """A driver's row with the columns' types applied."""
+        return self._row(*(decode(v) if decode else v for decode, v in zip(self._decode, values, strict=True)))
+
+
+def insert_ignoring(table: sa.Table) -> Statement:
+    """Inserts a row of all columns that are not made by the database, unless a key of it is there; `run` gives 1 or 0."""
+    names = _given(table)
+    return Statement(
+        lambda insert: (
+            insert(table).values({n: sa.bindparam(n, type_=table.c[n].type) for n in names}).on_conflict_do_nothing()
+        )
+    )
+
+
+def insert_or_replace(table: sa.Table) -> Statement:
+    """Inserts a row, or overwrites the one with its primary key."""
+    names, keys = _given(table), [c.name for c in table.primary_key]
+
+    def make(insert: Any) -> sa.sql.expression.ClauseElement:
+        statement = insert(table).values({n: sa.bindparam(n, type_=table.c[n].type) for n in names})
+        changed = {n: statement.excluded[n] for n in names if n not in keys}
+        return statement.on_conflict_do_update(index_elements=keys, set_=changed)  # type: ignore[no-any-return]
+
+    return Statement(make)
+
+
+def where(table: sa.Table, *names: str) -> Any:
+    """The condition that the named columns have the parameters of the same name."""
+    return sa.and_(*(table.c[name] == sa.bindparam(name, type_=table.c[name].type) for name in names))
+
+
+def _given(table: sa.Table) -> list[str]:
+    return [c.name for c in table.columns if c is not table.autoincrement_column]
