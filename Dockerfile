@@ -10,7 +10,7 @@ RUN /opt/vantixs/bin/pip install --no-cache-dir setuptools \
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 vantixs && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin vantixs \
- && mkdir -p /home/vantixs /run/vantixs && chown -R vantixs:vantixs /home/vantixs /run/vantixs
+ && mkdir -p /home/vantixs/data && chown -R vantixs:vantixs /home/vantixs
 COPY --from=build /opt/vantixs /opt/vantixs
 ENV PATH=/opt/vantixs/bin:$PATH VANTIXS_HOME=/home/vantixs PYTHONUNBUFFERED=1
 USER vantixs

@@ -51,8 +51,8 @@ class Home:
         try:
             if create and not marker.exists():
                 path.mkdir(parents=True, exist_ok=True)
-                strangers = sorted(p.name for p in path.iterdir() if p.name not in ("settings.toml", "lost+found"))
-                if strangers and strangers != ["secrets"]:
+                strangers = sorted(p.name for p in path.iterdir() if _is_strange(p))
+                if strangers:
                     raise StartupError(
                         f"home {path}: expected an empty directory or one of ours, found {strangers[0]!r}"
                     )
@@ -79,6 +79,11 @@ class Home:
         if not path.is_file():
             write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
         return path.read_text().strip()
+
+
+def _is_strange(path: Path) -> bool:
+    """Whether it is neither ours nor an empty directory, such as a mount point."""
+    return path.name not in ("settings.toml", "secrets") and not (path.is_dir() and not any(path.iterdir()))
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
