@@ -1,0 +1,32 @@
+"""Every subcommand but `serve`. With --json a command prints the response message and nothing else."""
+
+import sys
+
+import grpc
+import httpx
+import typer
+from click.exceptions import ClickException
+from vantixs.runtime.errors import from_rpc_error
+
+from vantixs_console.commands import accounts, orders, signals, system, webhooks
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Vantixs Signals")
+for part in (system, webhooks, accounts, signals, orders):
+    app.add_typer(part.app)
+
+
+def run_commands(arguments: list[str]) -> int:
+    """Runs a subcommand; errors are one line on standard error."""
+    try:
+        code = typer.main.get_command(app).main(arguments, prog_name="vantixs", standalone_mode=False)
+    except ClickException as error:
+        error.show()
+        return error.exit_code
+    except grpc.aio.AioRpcError as error:
+        failure = from_rpc_error(error)
+        print(f"vantixs: {failure.reason}: {failure.detail}", file=sys.stderr)  # noqa: T201
+        return 1
+    except httpx.HTTPError as error:
+        print(f"vantixs: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return int(code or 0)

@@ -1,0 +1,197 @@
+"""Running it: everything on this machine, or prepared for containers."""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from typing import Annotated, Any
+
+import grpc
+import httpx
+import typer
+from vantixs.runtime.home import SECRETS, Home, write_atomically
+from vantixs.runtime.settings import SettingsError
+
+from vantixs_console.bootstrap import WEBHOOK, bootstrap
+from vantixs_console.clients import Clients, open_clients, read_endpoints
+from vantixs_console.stack import START_S, Stack
+from vantixs_console.terminal import (
+    HomeOption,
+    JsonOption,
+    ask,
+    home_path,
+    make_table,
+    out,
+    service_settings,
+)
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def up(
+    home: HomeOption = "",
+    http_port: Annotated[int, typer.Option(help="port of the webhook URL; 0 takes a free one")] = 8080,
+    scale: Annotated[list[str] | None, typer.Option(help="replicas, for example router=2")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="send the demo alerts, show their outcomes, and stop")] = False,
+) -> int:
+    """Starts everything on this machine; Ctrl-C stops it."""
+    replicas = {}
+    for item in scale or []:
+        name, _, number = item.partition("=")
+        if name != "router" or not number.isdecimal() or not 1 <= int(number) <= 16:
+            raise SettingsError(f"--scale: expected router=1 to router=16, was {item!r}")
+        replicas[name] = int(number)
+    opened = Home.open(home_path(home), create=True)
+    return asyncio.run(_up(Stack(opened, print, http_port, replicas), demo=demo))
+
+
+async def _up(stack: Stack, *, demo: bool) -> int:
+    started = time.monotonic()
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stack.prepare()
+    out.print(f"Vantixs Signals starts in {stack.home.path}")
+    watches: list[asyncio.Task[Any]] = []
+    try:
+        await asyncio.gather(*(stack.start(child) for child in stack.children))
+        watches = [asyncio.create_task(stack.watch(child)) for child in stack.children]
+        ready = asyncio.create_task(_make_ready(stack))
+        stop = asyncio.create_task(stopping.wait())
+        await asyncio.wait((ready, stop, *watches), timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+        _raise_first(watches)
+        if not ready.done():
+            ready.cancel()
+            return 0 if stopping.is_set() else _too_slow(stack)
+        _welcome(stack, ready.result(), time.monotonic() - started)
+        if demo:
+            from vantixs_console.demo import run_demo  # noqa: PLC0415
+
+            return await run_demo(str(stack.endpoints["http"]), ready.result(), stack.home.path)
+        await asyncio.wait((stop, *watches), return_when=asyncio.FIRST_COMPLETED)
+        _raise_first(watches)
+        return 0
+    finally:
+        out.print("stopping")
+        for task in watches:
+            task.cancel()
+        await stack.stop()
+
+
+async def _make_ready(stack: Stack) -> str:
+    await stack.ready()
+    settings = service_settings(str(stack.home.path))
+    stack.publish()
+    clients = open_clients(settings)
+    try:
+        token = await bootstrap(clients, stack.home)
+    finally:
+        await clients.close()
+    async with httpx.AsyncClient() as http:
+        url = f"{stack.endpoints['http']}/readyz"
+        while (await http.get(url)).status_code != 200:  # noqa: ASYNC110 - the state is in another process
+            await asyncio.sleep(0.02)
+    return token
+
+
+def _raise_first(tasks: list["asyncio.Task[Any]"]) -> None:
+    for task in tasks:
+        if task.done():
+            task.result()
+
+
+def _too_slow(stack: Stack) -> int:
+    print(f"vantixs: not ready after {START_S:.0f} s, see {stack.home.logs}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _welcome(stack: Stack, token: str, seconds: float) -> None:
+    url = f"{stack.endpoints['http']}/hooks/{WEBHOOK}/{token}"
+    console = (stack.home.secrets / "console-token").read_text().strip()
+    body = '{"action": "buy", "symbol": "BTCUSDT"}'
+    out.print(f"""
+Ready in {seconds:.1f} s. Quotes are simulated and the account is paper: no real money moves.
+
+Webhook   {url}
+Try       curl -d '{body}' {url}
+Then      vantixs signals list --home {stack.home.path}
+Console   {stack.endpoints["console"]}/?token={console}
+Data      {stack.home.data}
+Logs      {stack.home.logs}
+
+Ctrl-C stops it; what happened is kept.""")
+
+
+@app.command()
+def init(home: HomeOption = "") -> int:
+    """Makes a home directory with its secrets, for containers."""
+    opened = Home.open(home_path(home), create=True)
+    for name in SECRETS:
+        opened.secret(name)
+    password = opened.secret("postgres-password")
+    # The forms in which the database's and the broker's own programs want them.
+    write_atomically(opened.secrets / "pgpass", f"*:*:*:*:{password}\n", mode=0o600)
+    token = opened.secret("nats-token")
+    write_atomically(opened.secrets / "nats.conf", f'authorization {{ token: "{token}" }}\n', mode=0o600)
+    out.print(f"{opened.path} is ready")
+    return 0
+
+
+@app.command()
+def health(address: Annotated[str, typer.Argument(help="host:port of a gRPC server, or an HTTP URL")]) -> int:
+    """Exit code 0 where a server says that it is healthy, for container health checks."""
+    if address.startswith("http"):
+        return 0 if httpx.get(address, timeout=3).is_success else 1
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
+
+    with grpc.insecure_channel(address) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=3)
+        except grpc.RpcError:
+            return 1
+    return 0 if answer.status == health_pb2.HealthCheckResponse.SERVING else 1
+
+
+@app.command(name="bootstrap")
+def bootstrap_command(
+    home: HomeOption = "", wait_s: Annotated[float, typer.Option(help="seconds to wait")] = 60
+) -> int:
+    """Creates the account `paper` and the webhook `demo` where they are missing, for containers."""
+    opened = Home.open(home_path(home))
+    token = ask(home, lambda clients: bootstrap(clients, opened, wait_s=wait_s))
+    out.print(f"webhook: /hooks/{WEBHOOK}/{token}", markup=False)
+    out.print(f"console: /?token={(opened.secrets / 'console-token').read_text().strip()}", markup=False)
+    return 0
+
+
+@app.command()
+def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """What runs, where, and whether it is healthy."""
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
+
+    async def check(clients: Clients) -> dict[str, str]:
+        states = {}
+        for name, channel in clients.channels.items():
+            try:
+                call = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
+                states[name] = health_pb2.HealthCheckResponse.ServingStatus.Name((await call).status)
+            except grpc.aio.AioRpcError as error:
+                states[name] = error.code().name
+        return states
+
+    states = ask(home, check)
+    endpoints = read_endpoints(service_settings(home).home)
+    if as_json:
+        print(json.dumps({"services": states, "endpoints": endpoints}))  # noqa: T201
+    else:
+        table = make_table("service", "state", "address")
+        addresses = endpoints.get("grpc")
+        for name, state in states.items():
+            table.add_row(name, state, addresses.get(name, "") if isinstance(addresses, dict) else "")
+        out.print(table)
+        kept = service_settings(home).home / "secrets" / "console-token"
+        if "console" in endpoints and kept.is_file():
+            out.print(f"console   {endpoints['console']}/?token={kept.read_text().strip()}")
+    return 0 if all(state == "SERVING" for state in states.values()) else 1

@@ -1,0 +1,76 @@
+"""What all commands share: the terminal, the options, the way to the services."""
+
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from rich.console import Console
+from rich.table import Table
+from vantixs.runtime.settings import ServiceSettings, SettingsError, load
+
+from vantixs_console.clients import Clients, open_clients
+
+TIMEOUT_S = 10.0
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+
+HomeOption = Annotated[str, typer.Option("--home", help="home directory", envvar="VANTIXS_HOME")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print the response message as JSON")]
+
+
+def ask(home: str, work: Callable[[Clients], Awaitable[Any]]) -> Any:
+    """Runs calls against the services of a home directory."""
+
+    async def run() -> Any:
+        clients = open_clients(service_settings(home), operator=getpass.getuser())
+        try:
+            return await work(clients)
+        finally:
+            await clients.close()
+
+    return asyncio.run(run())
+
+
+def show(message: Message, *, as_json: bool, text: Callable[[], None]) -> None:
+    """Prints a response, as JSON or as people read it."""
+    if as_json:
+        print(json_format.MessageToJson(message, preserving_proto_field_name=True))  # noqa: T201
+    else:
+        text()
+
+
+def service_settings(home: str) -> ServiceSettings:
+    """Settings with which commands find the services."""
+    return load("console", ServiceSettings, overrides={"home": home} if home else None)
+
+
+def home_path(home: str) -> Path:
+    """The home directory a command was given, or the default."""
+    return Path(home or "var")
+
+
+def make_table(*columns: str) -> Table:
+    """An empty table for people."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column not in ("why", "differences"))
+    return table
+
+
+def enum_value(enum: Any, prefix: str, flag: str, value: str) -> Any:
+    """The number of an enum value named on the command line; a wrong name is a SettingsError that lists the right ones."""
+    try:
+        return enum.Value(prefix + value.upper().replace("-", "_"))
+    except ValueError:
+        known = ", ".join(name.removeprefix(prefix).lower() for name in enum.keys()[1:])
+        raise SettingsError(f"--{flag}: expected one of {known}, was {value!r}") from None
+
+
+if os.environ.get("NO_COLOR"):
+    out.no_color = True
