@@ -188,4 +188,4 @@ def _die_with_parent() -> None:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"see {log}"
+    return lines[-1].removeprefix("vantixs: ") if lines else f"see {log}"
