@@ -91,6 +91,7 @@ class Workflow:
             await self._suppress(accepted, delivery)
             return Outcome.DONE
         if row and row.done:
+            await self._outbox.send_left(completed_id(signal_id))
             return Outcome.DONE
         run = _Run(self, accepted, entry.event_id, delivery.stream_sequence)
         ending = await run.carry(row)
@@ -106,7 +107,7 @@ class Workflow:
         )
         entries = [e for row in run.orders for e in order_entries(row, run.cause)]
         cause = entries[-1].event_id if entries else run.cause
-        done = f"{signal_id}:completed"
+        done = completed_id(signal_id)
         entries.append(make_entry(done, signal_id, self._clock(), cause, signal_completed=completed))
         message = Message(event_subject("signal"), journal_pb2.JournalBatch(entries=entries).SerializeToString(), done)
 
@@ -327,6 +328,11 @@ class _Run:
         if not row.position.account_id:
             position = await self._w._risk.settle(row.order, row.fills, final=True)
             self.orders[-1] = row._replace(position=position)
+
+
+def completed_id(signal_id: str) -> str:
+    """Id of the message that tells how a signal ended."""
+    return f"{signal_id}:completed"
 
 
 def encode_plan(legs: tuple[Leg, ...]) -> str:
