@@ -322,9 +322,8 @@ class _Run:
             order.filled_quantity = order.quantity
             order.average_price = report.fills[0].price
             order.update_time.CopyFrom(report.fills[0].execute_time)
-            row = row._replace(fills=list(report.fills))
-            await self._w._database.write(lambda c: store.update_order(c, row))
-            self.orders[-1] = row
+            # The answer needs no commit of its own: a crash before the end asks the venue again, which keeps it.
+            self.orders[-1] = row = row._replace(fills=list(report.fills))
         if not row.position.account_id:
             position = await self._w._risk.settle(row.order, row.fills, final=True)
             self.orders[-1] = row._replace(position=position)
