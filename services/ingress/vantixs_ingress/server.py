@@ -21,9 +21,8 @@ from vantixs.runtime.journal import Message
 from vantixs.runtime.kv import KvTable, Versioned
 from vantixs.runtime.paging import decode_token, encode_token, page_size
 
-from vantixs_ingress.conversion import field_errors, signal_message
-from vantixs_ingress.domain.intake import read_signal
 from vantixs_ingress.gate import Gate, make_gate, token_digest
+from vantixs_ingress.lint import lint_payload
 from vantixs_ingress.spool import Spool
 
 NAME = "vantixs.api.ingress.v1.WebhookService"
@@ -141,16 +140,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
 
     async def LintPayload(self, request: ingress_pb2.LintPayloadRequest, context: Any) -> Any:
         """What the webhook would make of a payload."""
-        gate = make_gate(self._find(request.webhook_id))
-        reading = read_signal(request.payload, gate.rules, CATALOGUE, datetime.now(UTC))
-        response = ingress_pb2.LintPayloadResponse(outcome=ingress_pb2.LINT_OUTCOME_ACCEPTED)
-        if reading.errors:
-            response.outcome = ingress_pb2.LINT_OUTCOME_REJECTED
-            response.reason = reading.reason
-            response.errors.extend(field_errors(reading))
-        if "instrument" in reading.values and "action" in reading.values:
-            response.signal.CopyFrom(signal_message(reading, ""))
-        return response
+        return lint_payload(self._find(request.webhook_id), request.payload, datetime.now(UTC))
 
     def _find(self, webhook_id: str) -> webhook_pb2.Webhook:
         found = self._table.get(webhook_id)
