@@ -25,8 +25,8 @@ from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
 
 from vantixs_router import store
-from vantixs_router.domain.intent import Intent, Leg, derive_intent
-from vantixs_router.messages import evaluation_request, make_entry, make_order, order_entries
+from vantixs_router.domain.intent import Leg
+from vantixs_router.messages import evaluation_request, intent_of, make_entry, make_order, order_entries
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
 from vantixs_router.settings import RouterSettings
@@ -257,7 +257,7 @@ class _Run:
         position = self._w._risk.guess(account, name)
         certain = False
         while True:
-            intent = self._intent(format_decimal(position))
+            intent = intent_of(self._signal, self._webhook, position)
             if not intent.legs:
                 if certain:
                     return Ending(common_pb2.SIGNAL_STATUS_REJECTED, "intent", intent.reason, intent.text)
@@ -273,13 +273,6 @@ class _Run:
                 reason, detail = first_failure(decision)
                 return Ending(common_pb2.SIGNAL_STATUS_REJECTED, "risk", reason, detail)
             return None
-
-    def _intent(self, position: str) -> Intent:
-        action = common_pb2.Action.Name(self._signal.action).removeprefix("ACTION_")
-        target = ""
-        if self._signal.target_position:
-            target = common_pb2.PositionSide.Name(self._signal.target_position).removeprefix("POSITION_SIDE_")
-        return derive_intent(action, target, parse_decimal(position), sell_opens_short=self._webhook.sell_opens_short)
 
     async def _decide(self, leg: Leg, number: int, assumed: str, intent: str) -> order_pb2.RiskDecision:
         """Asks risk; an approved order is persisted as SUBMITTED before anything is sent."""

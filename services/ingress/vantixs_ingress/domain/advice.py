@@ -113,9 +113,15 @@ def _no_age(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument])
         yield FieldError("timestamp", "FIELD_MISSING", detail)
 
 
-def _whole_exit(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument]) -> Iterator[FieldError]:
-    if reading.values.get("action") in ("CLOSE", "CLOSE_LONG", "CLOSE_SHORT") and "quantity" in reading.values:
-        detail = "is not used: close takes the whole position. Send reduce to take a part of it"
+def _part_or_whole(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument]) -> Iterator[FieldError]:
+    values = reading.values
+    if "quantity" not in values:
+        return
+    if values.get("target_position") == "FLAT":
+        detail = "is not used: the signal says that it ends flat, so the whole position is closed"
+        yield FieldError(reading.sources.get("quantity", "quantity"), "FIELD_INVALID", detail)
+    elif values.get("action") in ("CLOSE", "CLOSE_LONG", "CLOSE_SHORT"):
+        detail = "closes only that much of the position. Leave it out, or send the position after as flat, to close all"
         yield FieldError(reading.sources.get("quantity", "quantity"), "FIELD_INVALID", detail)
 
 
@@ -135,7 +141,7 @@ def _unfilled(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument
 
 
 _RULES: tuple[Rule, ...] = (
-    _key_of_a_second, _bare_level, _either_kind, _high_percent, _sell_without_target, _wrong_side, _whole_exit, _counted,
+    _key_of_a_second, _bare_level, _either_kind, _high_percent, _sell_without_target, _wrong_side, _part_or_whole, _counted,
     _no_age, _secret, _unused, _unfilled,
 )  # fmt: skip
 
