@@ -147,3 +147,37 @@ def test_secrets_are_redacted_in_json_and_text() -> None:
     assert "hunter2" not in redact('{"passphrase": "hunter2", "pin": 1234, "x": {"apiKey":"hunter2"}}')
     assert "1234" not in redact('{"pin": 1234}')
     assert "hunter2" not in redact("SYMBOL=BTCUSDT\nTOKEN=hunter2")
+
+
+@pytest.mark.parametrize(
+    ("body", "passes"),
+    [
+        ({"action": "close"}, True),
+        ({"action": "exit_long"}, True),
+        ({"action": "exit_short"}, True),
+        ({"action": "reduce"}, True),
+        ({"action": "cancel"}, True),
+        ({"action": "sell", "sentiment": "flat"}, True),
+        ({"action": "buy", "sentiment": "flat"}, True),
+        ({"action": "buy", "sentiment": "short"}, True),
+        ({"action": "sell", "sentiment": "long"}, True),
+        ({"action": "sell"}, False),
+        ({"action": "buy"}, False),
+        ({"action": "buy", "sentiment": "long"}, False),
+        ({"action": "reverse"}, False),
+        ({"action": "add"}, False),
+    ],
+)
+def test_token_for_exits_passes_only_what_can_only_reduce(body: dict[str, str], passes: bool) -> None:
+    reading = read(json.dumps(body | {"symbol": "BTCUSDT"}), RULES.narrowed(exits_only=True))
+    assert reading.reason == ("" if passes else "ACTION_NOT_ALLOWED")
+
+
+def test_token_narrows_and_never_widens() -> None:
+    rules = Rules(actions=frozenset({"BUY", "SELL"}), instruments=frozenset({"BTC/USDT"}))
+    assert rules.narrowed(actions=None, instruments=None, exits_only=False) == rules
+    assert rules.narrowed(actions=frozenset({"SELL", "CLOSE"})).actions == frozenset({"SELL"})
+    nothing = rules.narrowed(instruments=frozenset({"ETH/USDT"}))
+    assert read('{"action": "buy", "symbol": "BTCUSDT"}', nothing).reason == "SYMBOL_NOT_ALLOWED"
+    assert read('{"action": "buy", "symbol": "ETHUSDT"}', nothing).reason == "SYMBOL_NOT_ALLOWED"
+    assert read('{"action": "buy", "symbol": "BTCUSDT"}', Rules(mode="LIVE", paper_only=True)).reason

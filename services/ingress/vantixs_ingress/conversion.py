@@ -26,8 +26,8 @@ def rules_of(webhook: webhook_pb2.Webhook) -> Rules:
     return Rules(
         mode=common_pb2.Mode.Name(webhook.mode).removeprefix("MODE_"),
         account_id=webhook.account_id,
-        instruments=frozenset(webhook.instruments),
-        actions=frozenset(common_pb2.Action.Name(a).removeprefix("ACTION_") for a in webhook.actions),
+        instruments=frozenset(webhook.instruments) or None,
+        actions=frozenset(common_pb2.Action.Name(a).removeprefix("ACTION_") for a in webhook.actions) or None,
         maximum_leverage=parse_decimal(webhook.maximum_leverage or "1"),
         entry_expires_after_s=webhook.entry_expires_after_s,
         exit_expires_after_s=webhook.exit_expires_after_s,

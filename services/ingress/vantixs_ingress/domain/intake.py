@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -45,12 +45,36 @@ class Rules:
 
     mode: str = "PAPER"
     account_id: str = ""
-    instruments: frozenset[str] = frozenset()
-    actions: frozenset[str] = frozenset()
+    instruments: frozenset[str] | None = None  # None for all, empty for none.
+    actions: frozenset[str] | None = None  # None for all, empty for none.
+    exits_only: bool = False
+    paper_only: bool = False
     maximum_leverage: Decimal = Decimal(1)
     entry_expires_after_s: int = 0
     exit_expires_after_s: int = 0
     time_is_emit_time: bool = False
+
+    def narrowed(
+        self,
+        actions: frozenset[str] | None = None,
+        instruments: frozenset[str] | None = None,
+        exits_only: bool = False,
+        paper_only: bool = False,
+    ) -> "Rules":
+        """What is left where a token allows less: the intersection, never more. None stands for all."""
+        return replace(
+            self,
+            actions=_both(self.actions, actions),
+            instruments=_both(self.instruments, instruments),
+            exits_only=self.exits_only or exits_only,
+            paper_only=self.paper_only or paper_only,
+        )
+
+
+def _both(ours: frozenset[str] | None, theirs: frozenset[str] | None) -> frozenset[str] | None:
+    if ours is None or theirs is None:
+        return theirs if ours is None else ours
+    return ours & theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,12 +343,14 @@ def _check_required(reading: Reading, catalogue: Mapping[str, Instrument]) -> No
 
 def _check_rules(reading: Reading, rules: Rules) -> None:
     values, errors = reading.values, reading.errors
-    if rules.actions and values.get("action", next(iter(rules.actions))) not in rules.actions:
-        errors.append(FieldError("action", "ACTION_NOT_ALLOWED", f"expected one of {', '.join(sorted(rules.actions))}"))
-    if rules.instruments and values.get("instrument", next(iter(rules.instruments))) not in rules.instruments:
-        errors.append(
-            FieldError("symbol", "SYMBOL_NOT_ALLOWED", f"expected one of {', '.join(sorted(rules.instruments))}")
-        )
+    if rules.actions is not None and "action" in values and values["action"] not in rules.actions:
+        errors.append(FieldError("action", "ACTION_NOT_ALLOWED", f"expected one of {_listed(rules.actions)}"))
+    elif rules.exits_only and "action" in values and not is_exit(values):
+        errors.append(FieldError("action", "ACTION_NOT_ALLOWED", "expected an exit: this token may send nothing else"))
+    if rules.instruments is not None and "instrument" in values and values["instrument"] not in rules.instruments:
+        errors.append(FieldError("symbol", "SYMBOL_NOT_ALLOWED", f"expected one of {_listed(rules.instruments)}"))
+    if rules.paper_only and rules.mode != "PAPER":
+        errors.append(FieldError("mode", "MODE_NOT_ALLOWED", "expected a webhook in mode paper for this token"))
     if values.get("leverage", Decimal(0)) > rules.maximum_leverage:
         detail = f"expected at most {rules.maximum_leverage}, was {values['leverage']}"
         errors.append(FieldError("leverage", "OVERRIDE_NOT_ALLOWED", detail))
@@ -335,6 +361,16 @@ def _check_rules(reading: Reading, rules: Rules) -> None:
         errors.append(FieldError("mode", "MODE_NOT_ALLOWED", detail))
 
 
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def is_exit(values: Mapping[str, Any]) -> bool:
+    """Whether a signal can only make a position smaller, whatever the position is."""
+    action, target = values.get("action"), values.get("target_position")
+    return action in EXITS or target == "FLAT" or (action, target) in (("BUY", "SHORT"), ("SELL", "LONG"))
+
+
 def _check_freshness(reading: Reading, rules: Rules, now: datetime) -> None:
     values = reading.values
     if rules.time_is_emit_time and "bar_time" in values and "emit_time" not in values:
@@ -342,8 +378,7 @@ def _check_freshness(reading: Reading, rules: Rules, now: datetime) -> None:
     emitted = values.get("emit_time", now)
     if emitted > now + _FUTURE:
         reading.errors.append(FieldError("timestamp", "FIELD_INVALID", f"expected a time not after now, was {emitted}"))
-    is_exit = values.get("action") in EXITS or values.get("target_position") == "FLAT"
-    limit = rules.exit_expires_after_s if is_exit else rules.entry_expires_after_s
+    limit = rules.exit_expires_after_s if is_exit(values) else rules.entry_expires_after_s
     limits = [Decimal(limit)] if limit else []
     if "expires_after_s" in values:
         limits.append(values["expires_after_s"])
