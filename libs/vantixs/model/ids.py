@@ -5,7 +5,8 @@ import hashlib
 import zlib
 
 LANES = 32
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
+_ALPHABET = b"0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET)
 
 
 def new_signal_id(now_ms: int, entropy: bytes) -> str:
@@ -46,8 +47,7 @@ def event_subject(kind: str) -> str:
 
 
 def _encode(number: int, length: int) -> str:
-    digits = []
-    for _ in range(length):
-        number, rest = divmod(number, 32)
-        digits.append(_ALPHABET[rest])
-    return "".join(reversed(digits))
+    """The last `length` digits of the number, base 32; five bits a digit, padded in front to whole bytes."""
+    size = (length * 5 + 39) // 40 * 5
+    digits = base64.b32encode((number & ((1 << length * 5) - 1)).to_bytes(size))
+    return digits.translate(_CROCKFORD)[-length:].decode()

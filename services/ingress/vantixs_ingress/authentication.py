@@ -1,6 +1,5 @@
 """Who sends: the token or signature that opens a webhook, and the other proofs it may ask for."""
 
-import hashlib
 import hmac
 import re
 import time
@@ -16,15 +15,12 @@ from vantixs_ingress.answers import Refused
 from vantixs_ingress.domain.dialects import Unreadable, decode, read_fields
 from vantixs_ingress.domain.intake import Reading, Rules, read_signal
 from vantixs_ingress.domain.vocabulary import fold
-from vantixs_ingress.gate import TOKEN_PREFIX, Gate, Key, Pass, token_digest
+from vantixs_ingress.gate import MOST_TOKENS, NOBODIES, TOKEN_PREFIX, Gate, Key, Pass, token_digest
 from vantixs_ingress.signatures import verify
 
-MOST_TOKENS = 10  # As many are compared whatever the webhook has.
 LIMITED_BODY_BYTES = 4096  # TradingView's messages are not longer.
 NO_TOKEN = Refused("TOKEN_INVALID", "unknown webhook, or wrong or missing token")
 _BAD_SIGNATURE = Refused("SIGNATURE_INVALID", "the signature does not fit")
-_NOBODY = hashlib.sha256(b"no webhook has this token").digest()
-_NOBODIES = (_NOBODY,) * MOST_TOKENS
 _OUR_FIELDS = ("token", "webhooktoken")  # Names that can only mean our token; others may be another product's secret.
 
 
@@ -46,6 +42,7 @@ class Sender:
     token: str = field(default="", repr=False)
     signed_key: str = ""
     lapsed: str = ""  # Why the token opens nothing any more.
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +101,12 @@ def check_token(gate: Gate | None, token: str) -> Pass | None:
     An unknown webhook costs the same comparisons as a wrong token, and so gets the same answer at the same time.
     """
     given = token_digest(token)
-    passes = gate.passes if gate else ()
-    found = -1
-    for number, digest in enumerate((*(p.digest for p in passes), *_NOBODIES[len(passes) :])):
+    passes, digests = (gate.passes, gate.digests) if gate else ((), NOBODIES)
+    found = MOST_TOKENS
+    for number, digest in enumerate(digests):
         if hmac.compare_digest(digest, given):
             found = number
-    return passes[found] if 0 <= found < len(passes) and token else None
+    return passes[found] if found < len(passes) and token else None
 
 
 def check_signature(gate: Gate | None, request: Request, now: datetime) -> Key:

@@ -15,8 +15,7 @@ from google.protobuf.message import Message as ProtoMessage
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.runtime.errors import invalid
 
-from vantixs_ingress.authentication import MOST_TOKENS
-from vantixs_ingress.gate import TOKEN_PREFIX, token_digest
+from vantixs_ingress.gate import MOST_TOKENS, TOKEN_PREFIX, token_digest
 from vantixs_ingress.signatures import SLOTS, Sealer, new_secret, read_secret, show_secret
 
 REPEATED_WITHIN = timedelta(hours=24)

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import re
+import string
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -34,6 +36,7 @@ from vantixs_ingress.authentication import (
 from vantixs_ingress.conversion import field_errors, signal_message
 from vantixs_ingress.domain.dialects import Unreadable, decode, redact
 from vantixs_ingress.domain.intake import FieldError, Reading, read_signal
+from vantixs_ingress.domain.vocabulary import SECRETS
 from vantixs_ingress.entries import (
     Received,
     accepted_message,
@@ -41,7 +44,7 @@ from vantixs_ingress.entries import (
     make_received,
     rejected_message,
 )
-from vantixs_ingress.gate import Gate, token_digest
+from vantixs_ingress.gate import Gate
 from vantixs_ingress.keeper import Keeper
 from vantixs_ingress.limits import Strangers
 from vantixs_ingress.openapi import DOCUMENT
@@ -52,6 +55,7 @@ from vantixs_ingress.spool_file import Claim, Stored
 from vantixs_ingress.statuses import Statuses
 
 REQUESTS = Counter("vantixs_ingress_requests_total", "webhook requests answered", ["outcome", "reason"])
+_ACCEPTED = REQUESTS.labels("accepted", "")
 UNRECORDED = Counter("vantixs_ingress_unrecorded_total", "rejections and repeats that are counted only", ["reason"])
 ADDRESSES = Gauge("vantixs_ingress_limited_addresses", "addresses whose failed attempts are counted")
 LONGEST_KEY = 255
@@ -184,8 +188,8 @@ class Door:
             found = check_token(gate, shown.token)
             if gate is None or found is None:
                 raise NO_TOKEN
-            lapsed = found.reason(now)
-            return Sender(gate, found.rules, shown.proof, found.token_id, shown.token, lapsed=lapsed), address
+            lapsed, mark = found.reason(now), found.fingerprint
+            return Sender(gate, found.rules, shown.proof, found.token_id, shown.token, "", lapsed, mark), address
         except Refused:
             self._strangers.failed(block, clock)
             if wait:
@@ -226,7 +230,7 @@ class Door:
         if self._settings.accept == "journal":
             # Where the broker does not answer in time, the spool's word is as good: it is on disk.
             await self._relay.published(stored.sequence, JOURNAL_WAIT_S)
-        REQUESTS.labels("accepted", "").inc()
+        _ACCEPTED.inc()
         return answers.accepted(signal_id, received.time_text)
 
     def _repeated(self, stored: Stored, received: Received, webhook_id: str, own_id: str) -> Response:
@@ -272,26 +276,35 @@ class Door:
 
     def _received(self, request: Request, now: datetime, address: str, sender: Sender, certificate: str) -> Received:
         body = request.body
-        try:
-            payload = redact(decode(body), sender.token).encode("utf-8", "replace")
-        except Unreadable:
-            payload = body.replace(sender.token.encode("latin-1", "replace"), b"[redacted]") if sender.token else body
         return make_received(
             now,
-            payload=payload,
+            payload=_without_secrets(body, sender.token),
             payload_sha256=hashlib.sha256(body).digest(),
             source_address=address,
             content_type=request.headers.get("content-type", "")[:255],
             proof=sender.proof,
-            token_fingerprint=token_digest(sender.token).hex()[:8] if sender.token else "",
+            token_fingerprint=sender.fingerprint,
             instance=self._settings.instance,
             client_certificate=certificate,
             credential_id=sender.credential_id,
         )
 
 
+# A body that has none of these, case and separators aside, shows no secret; an escape or another encoding could hide one.
+_MAYBE_SECRET = re.compile(b"[^\x00-\x7f]|\\\\|" + "|".join(map(re.escape, sorted(SECRETS))).encode())
+_FOLDED = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
 # What is told and counted only: a sender that is limited may not fill the record, and what cannot be stored is not.
 _NOT_RECORDED = ("RATE_LIMITED", "STORAGE_UNAVAILABLE")
+
+
+def _without_secrets(body: bytes, token: str) -> bytes:
+    """The body as it may be kept."""
+    if not _MAYBE_SECRET.search(body.translate(_FOLDED, b"_- ")) and not (token and token.encode() in body):
+        return body
+    try:
+        return redact(decode(body), token).encode("utf-8", "replace")
+    except Unreadable:
+        return body.replace(token.encode("latin-1", "replace"), b"[redacted]") if token else body
 
 
 def _wrong_method(allow: str) -> Response:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from vantixs.api.common.v1 import signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
@@ -24,8 +25,9 @@ class Received(NamedTuple):
 
 def make_received(now: datetime, **fields: Any) -> Received:
     """The request received at `now` (UTC)."""
-    message = signal_pb2.ReceivedRequest(**fields)
-    message.receive_time.FromDatetime(now)
+    seconds = int(now.timestamp())
+    receive_time = Timestamp(seconds=seconds, nanos=now.microsecond * 1000)
+    message = signal_pb2.ReceivedRequest(receive_time=receive_time, **fields)
     return Received(message, f"{now.isoformat()[:-6]}Z")
 
 

@@ -16,6 +16,9 @@ from vantixs_ingress.signatures import DEFAULT_TOLERANCE_S, SLOTS, Sealer
 
 TOKEN_PREFIX = "vxt_"  # noqa: S105 - how a token starts, so that one is known wherever it turns up
 
+MOST_TOKENS = 10
+NOBODIES = (hashlib.sha256(b"no webhook has this token").digest(),) * MOST_TOKENS
+
 
 @dataclass(frozen=True, slots=True)
 class Pass:
@@ -23,6 +26,7 @@ class Pass:
 
     token_id: str
     digest: bytes
+    fingerprint: str
     rules: Rules
     expire_time: datetime | None
     revoked: bool
@@ -51,6 +55,7 @@ class Gate:
     snapshot: webhook_pb2.Webhook  # As it goes into the journal: without hashes and sealed secrets.
     rules: Rules
     passes: tuple[Pass, ...]
+    digests: tuple[bytes, ...]  # Of the passes, then of nobody: as many for every webhook.
     keys: tuple[Key, ...]
     unreadable_keys: bool
     networks: tuple[Network, ...]
@@ -82,6 +87,7 @@ def make_gate(
         snapshot=shown(webhook),
         rules=rules,
         passes=tuple(_pass(token, rules) for token in webhook.tokens),
+        digests=(*(token.sha256 for token in webhook.tokens), *NOBODIES[len(webhook.tokens) :]),
         keys=tuple(k for k in reversed(keys) if k is not None),
         unreadable_keys=None in keys,
         networks=parse_networks(webhook.source_networks),
@@ -117,7 +123,8 @@ def _pass(token: webhook_pb2.WebhookToken, rules: Rules) -> Pass:
         paper_only=token.paper_only,
     )
     expire = token.expire_time.ToDatetime(tzinfo=UTC) if token.HasField("expire_time") else None
-    return Pass(token.token_id, token.sha256, narrowed, expire, token.HasField("revoke_time"))
+    fingerprint = token.sha256.hex()[:8]
+    return Pass(token.token_id, token.sha256, fingerprint, narrowed, expire, token.HasField("revoke_time"))
 
 
 def _open(webhook_id: str, kept: webhook_pb2.SigningSecret, sealer: Sealer) -> Key | None:

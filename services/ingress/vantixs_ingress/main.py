@@ -1,5 +1,7 @@
 """Wires ingress: settings, spool, journal, webhooks, door, gRPC."""
 
+import gc
+
 from vantixs.api.ingress.v1 import ingress_pb2_grpc, webhook_pb2
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
@@ -65,6 +67,10 @@ def main(overrides: dict[str, str]) -> int:
         life.spawn(StatusReader(statuses, journal).run(life.stopping), name="statuses")
         life.spawn(door.learn(table, keeper), name="webhooks-loaded")
         serving = http.start(life)
+        # What is there by now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 50, 100)
         life.ready(grpc=address, http=http.url, metrics=metrics)
         await life.stopped()
         http.stop()

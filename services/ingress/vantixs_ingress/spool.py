@@ -24,6 +24,8 @@ from vantixs_ingress.spool_file import ROW_BYTES, Action, Claim, Item, SpoolFile
 
 BATCH = 256
 QUEUE = 4096
+# While many come at once, a commit waits a moment for more: it costs the same for one as for forty.
+BUSY, GATHER_S = 4, float(__import__("os").environ.get("GA","0.002"))
 RECENT = 4096  # Messages kept in memory for the relay, which reads them from disk only where it is behind.
 RECENT_BYTES = 8 << 20
 PRUNE_EVERY_S = 1.0
@@ -157,10 +159,12 @@ class Spool:
     # The writer's thread, from here on.
 
     def _run(self) -> None:
-        going = True
+        going, busy = True, False
         while going:
             batch = _Batch()
             work = self._queue.get()
+            if busy and work is not None:
+                time.sleep(GATHER_S)
             while True:
                 going = going and work is not None
                 if work is not None:
@@ -168,6 +172,7 @@ class Spool:
                 if work is None or len(batch.items) >= BATCH or self._queue.empty():
                     break
                 work = self._queue.get()
+            busy = len(batch.items) >= BUSY
             self._measure()
             self._commit(batch)
 
