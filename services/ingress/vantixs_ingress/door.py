@@ -33,6 +33,7 @@ from vantixs_ingress.authentication import (
     contradicts,
     find_token,
 )
+from vantixs_ingress.claims import Claim
 from vantixs_ingress.conversion import field_errors, signal_message
 from vantixs_ingress.domain.dialects import Unreadable, decode, redact
 from vantixs_ingress.domain.intake import FieldError, Reading, read_signal
@@ -51,7 +52,7 @@ from vantixs_ingress.openapi import DOCUMENT
 from vantixs_ingress.relay import Relay
 from vantixs_ingress.settings import IngressSettings
 from vantixs_ingress.spool import Spool
-from vantixs_ingress.spool_file import Claim, Stored
+from vantixs_ingress.spool_file import Stored
 from vantixs_ingress.statuses import Statuses
 
 REQUESTS = Counter("vantixs_ingress_requests_total", "webhook requests answered", ["outcome", "reason"])

@@ -14,6 +14,7 @@ from vantixs.runtime.journal import Message
 
 from vantixs_ingress.gate import Gate
 from vantixs_ingress.spool_file import Stored
+from vantixs_ingress.wire import field
 
 
 class Received(NamedTuple):
@@ -38,10 +39,12 @@ def accepted_message(gate: Gate, received: Received, signal: signal_pb2.Signal, 
     silently. The router, which has the last word, then records it as a repeat.
     """
     subject = accepted_subject(lane_of(gate.webhook.account_id, signal.instrument))
-    event = journal_pb2.SignalAccepted(signal=signal, request=received.message, webhook=gate.snapshot)
     event_id = f"{signal.signal_id}:accepted:{distinct}" if distinct else f"{signal.signal_id}:accepted"
-    entry = _entry(event_id, signal.signal_id, gate, received, signal_accepted=event)
-    return _message(subject, event_id, entry)
+    # Put together from serialized parts, of which the webhook's is made once per configuration: concatenated fields are a
+    # message (https://protobuf.dev/programming-guides/encoding/), and building it from objects copies each of them twice.
+    event = field(1, signal.SerializeToString()) + field(2, received.message.SerializeToString()) + gate.snapshot_field
+    entry = _entry(event_id, signal.signal_id, gate, received).SerializeToString() + field(10, event)
+    return Message(subject, field(1, entry), event_id)
 
 
 def rejected_message(

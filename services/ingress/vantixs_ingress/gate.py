@@ -2,7 +2,8 @@
 
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import UTC, datetime
 
 from vantixs.api.common.v1 import common_pb2
@@ -13,6 +14,7 @@ from vantixs_ingress.conversion import rules_of
 from vantixs_ingress.domain.intake import Rules
 from vantixs_ingress.limits import Allowance
 from vantixs_ingress.signatures import DEFAULT_TOLERANCE_S, SLOTS, Sealer
+from vantixs_ingress.wire import field
 
 TOKEN_PREFIX = "vxt_"  # noqa: S105 - how a token starts, so that one is known wherever it turns up
 
@@ -43,7 +45,7 @@ class Key:
     """A signing secret, open. It ends by itself."""
 
     secret_id: str
-    secret: bytes = field(repr=False)
+    secret: bytes = dataclass_field(repr=False)
     expire_time: datetime | None
 
 
@@ -53,6 +55,7 @@ class Gate:
 
     webhook: webhook_pb2.Webhook
     snapshot: webhook_pb2.Webhook  # As it goes into the journal: without hashes and sealed secrets.
+    snapshot_field: bytes  # The same as it stands in a SignalAccepted.
     rules: Rules
     passes: tuple[Pass, ...]
     digests: tuple[bytes, ...]  # Of the passes, then of nobody: as many for every webhook.
@@ -82,9 +85,11 @@ def make_gate(
     now = time.monotonic()
     most = webhook.rate_limit_per_minute
     rate = before.rate if before and before.webhook.rate_limit_per_minute == most else None
+    snapshot = shown(webhook)
     return Gate(
         webhook=webhook,
-        snapshot=shown(webhook),
+        snapshot=snapshot,
+        snapshot_field=field(3, snapshot.SerializeToString()),
         rules=rules,
         passes=tuple(_pass(token, rules) for token in webhook.tokens),
         digests=(*(token.sha256 for token in webhook.tokens), *NOBODIES[len(webhook.tokens) :]),

@@ -20,12 +20,13 @@ from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
 
-from vantixs_ingress.spool_file import ROW_BYTES, Action, Claim, Item, SpoolFile, Stored
+from vantixs_ingress.claims import Claim
+from vantixs_ingress.spool_file import ROW_BYTES, Action, Item, SpoolFile, Stored
 
 BATCH = 256
 QUEUE = 4096
 # While many come at once, a commit waits a moment for more: it costs the same for one as for forty.
-BUSY, GATHER_S = 4, float(__import__("os").environ.get("GA","0.002"))
+BUSY, GATHER_S = 4, 0.002
 RECENT = 4096  # Messages kept in memory for the relay, which reads them from disk only where it is behind.
 RECENT_BYTES = 8 << 20
 PRUNE_EVERY_S = 1.0

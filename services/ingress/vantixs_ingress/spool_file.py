@@ -5,6 +5,7 @@ busy. So a batch is a handful of statements with many rows each, not many statem
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,41 +13,24 @@ from typing import NamedTuple
 
 from vantixs.runtime.journal import Message
 
+from vantixs_ingress.claims import SCHEMA, Claim, Row, Table, Windows, placeholders
+
 VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spool (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, subject TEXT NOT NULL, payload BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS claims (
-    number INTEGER PRIMARY KEY, claim BLOB NOT NULL UNIQUE, fingerprint BLOB NOT NULL, signal_id TEXT NOT NULL,
-    receive_ms INTEGER NOT NULL, window_ms INTEGER NOT NULL, repeats INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS claims_windowed ON claims (number) WHERE window_ms > 0;
 CREATE TABLE IF NOT EXISTS webhooks (webhook_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, data BLOB NOT NULL);
 """
 # The spool of the first version kept keys and bodies in tables of their own.
 _FROM_FIRST = """
-INSERT OR IGNORE INTO claims (claim, fingerprint, signal_id, receive_ms, window_ms, repeats)
-    SELECT CAST(signal_id AS BLOB), fingerprint, signal_id, CAST(strftime('%s') AS INTEGER) * 1000, 0, 0 FROM keys;
+INSERT OR IGNORE INTO claims (claim, fingerprint, signal_id, receive_ms, repeats)
+    SELECT CAST(signal_id AS BLOB), fingerprint, signal_id, CAST(strftime('%s') AS INTEGER) * 1000, 0 FROM keys;
 DROP TABLE keys;
 DROP TABLE bodies;
 """
-LONGEST_WINDOW_MS = 86_400_000
-RECORDED_REPEATS = 20
 _INSERT_MESSAGES = "INSERT INTO spool (sequence, message_id, subject, payload) VALUES "
-_INSERT_CLAIMS = "INSERT OR REPLACE INTO claims (claim, fingerprint, signal_id, receive_ms, window_ms, repeats) VALUES "
-# Both look at the oldest few only, by number: a claim that is renewed moves to the end.
-_PRUNE = "DELETE FROM claims WHERE number IN (SELECT number FROM claims ORDER BY number LIMIT 500) AND receive_ms < ?"
-_PRUNE_WINDOWED = _PRUNE.replace("ORDER BY", "WHERE window_ms > 0 ORDER BY")
+RECORDED_REPEATS = 20
 ROW_BYTES = 200  # What a row costs beside its payload, roughly.
-
-
-class Claim(NamedTuple):
-    """What makes a signal unique, for ever (`window_ms` 0) or for a while. The fingerprint is SHA-256 of the body."""
-
-    claim: bytes
-    signal_id: str
-    fingerprint: bytes
-    receive_ms: int
-    window_ms: int = 0
 
 
 class Stored(NamedTuple):
@@ -74,7 +58,6 @@ class Item:
 
 
 Action = Callable[[sqlite3.Connection], object]
-_Row = tuple[bytes, str, int, int, int]  # fingerprint, signal id, receive_ms, window_ms, repeats
 
 
 class SpoolFile:
@@ -83,7 +66,7 @@ class SpoolFile:
     def __init__(self, path: Path) -> None:
         self.connection = _connect(path)
         self._reader = _connect(path)
-        self.connection.executescript(_SCHEMA)
+        self.connection.executescript(_SCHEMA + SCHEMA)
         if self.connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
             old = "SELECT count(*) FROM sqlite_master WHERE name IN ('keys', 'bodies')"
             if self.connection.execute(old).fetchone()[0] == 2:
@@ -91,6 +74,8 @@ class SpoolFile:
             self.connection.execute(f"PRAGMA user_version={VERSION}")
         found = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'spool'").fetchone()
         self.sequence = int(found[0]) if found else 0
+        self._table = Table(self.connection)
+        self._windows = Windows(self.connection, time.time_ns() // 1_000_000)
 
     def pending(self) -> tuple[int, int]:
         """Number and bytes of the messages in it."""
@@ -113,92 +98,79 @@ class SpoolFile:
         try:
             for action in actions:
                 action(self.connection)
-            stored, messages = self._decide(items)
+            verdict = self._decide(items)
+            messages = verdict.messages
             if messages:
                 rows = [v for sequence, m in messages for v in (sequence, m.message_id, m.subject, m.payload)]
-                execute(_INSERT_MESSAGES + _placeholders(len(messages), 4), rows)
+                execute(_INSERT_MESSAGES + placeholders(len(messages), 4), rows)
             execute("COMMIT")
         except BaseException:
             if self.connection.in_transaction:
                 execute("ROLLBACK")
             raise
         self.sequence += len(messages)
-        return stored, messages
+        self._windows.hold(verdict.windows.values(), verdict.repeats)
+        return verdict.stored, messages
 
-    def prune(self, now_ms: int, keep_ms: int) -> int:
-        """Removes some of the oldest claims that no longer count, within the caller's transaction; returns how many.
+    def prune(self, now_ms: int, keep_ms: int) -> None:
+        """Removes some of the oldest claims that no longer count, within a batch's transaction.
 
         Explicit keys count for `keep_ms` here, and for ever in the router.
         """
-        execute = self.connection.execute
-        removed = execute(_PRUNE_WINDOWED, (now_ms - LONGEST_WINDOW_MS,)).rowcount
-        return removed + execute(_PRUNE, (now_ms - max(keep_ms, LONGEST_WINDOW_MS),)).rowcount
+        self._windows.prune(now_ms)
+        self._table.prune(now_ms - keep_ms)
 
     def close(self) -> None:
         """Closes the file."""
         self.connection.close()
         self._reader.close()
 
-    def _decide(self, items: Sequence[Item]) -> tuple[list[Stored], list[tuple[int, Message]]]:
-        """Says of each item whether it is new, in the order they came; what is new is claimed."""
-        known = self._read_claims(items)
-        fresh: dict[bytes, Claim] = {}
-        counted: dict[bytes, int] = {}
-        stored: list[Stored] = []
-        messages: list[tuple[int, Message]] = []
+    def _decide(self, items: Sequence[Item]) -> "_Verdict":
+        """Says of each item whether it is new, in the order they came, and stores the claims of those that are."""
+        verdict = _Verdict()
+        known = self._table.read(i.claim for i in items if i.claim and not self._windows.alone(i.claim))
         for item in items:
-            sequence = self.sequence + len(messages) + 1
             claim = item.claim
-            row = known.get(claim.claim) if claim else None
-            if claim is None or row is None or not _counts(row, claim):
-                if claim:
-                    known[claim.claim] = (claim.fingerprint, claim.signal_id, claim.receive_ms, claim.window_ms, 0)
-                    fresh[claim.claim] = claim
-                    counted.pop(claim.claim, None)
-                stored.append(Stored(sequence, claim.signal_id if claim else ""))
-                messages.append((sequence, item.message))
+            if claim is None:
+                verdict.add(Stored(self._next(verdict)), item.message)
                 continue
-            repeat = row[4] + 1
-            known[claim.claim] = (*row[:4], repeat)
-            counted[claim.claim] = repeat
+            row = known.get(claim.claim) or self._windows.get(claim)
+            if row is None or not claim.repeats(row):
+                known[claim.claim] = Row(claim.fingerprint, claim.signal_id, claim.receive_ms, 0)
+                (verdict.windows if self._windows.takes(claim) else verdict.keys)[claim.claim] = claim
+                verdict.repeats.pop(claim.claim, None)
+                verdict.add(Stored(self._next(verdict), claim.signal_id), item.message)
+                continue
+            known[claim.claim] = row = row._replace(repeats=row.repeats + 1)
+            verdict.repeats[claim.claim] = row.repeats
             rule = "same_bytes" if claim.window_ms else "idempotency_key"
-            outcome = Stored(sequence, row[1], rule, row[0] != claim.fingerprint, repeat)
-            stored.append(outcome)
-            if item.duplicate and not outcome.conflict and outcome.recorded:
-                messages.append((sequence, item.duplicate(outcome)))
-        self._write_claims(fresh, counted)
-        return stored, messages
+            conflict = row.fingerprint != claim.fingerprint
+            stored = Stored(self._next(verdict), row.signal_id, rule, conflict, row.repeats)
+            recorded = item.duplicate is not None and not conflict and stored.recorded
+            verdict.add(stored, item.duplicate(stored) if recorded and item.duplicate else None)
+        self._table.write(verdict.keys.values(), verdict.repeats)
+        self._windows.write(list(verdict.windows.values()))
+        return verdict
 
-    def _read_claims(self, items: Sequence[Item]) -> dict[bytes, _Row]:
-        claims = list({item.claim.claim for item in items if item.claim})
-        if not claims:
-            return {}
-        query = "SELECT claim, fingerprint, signal_id, receive_ms, window_ms, repeats FROM claims WHERE claim IN "
-        rows = self.connection.execute(query + _placeholders(1, len(claims)), claims)
-        return {row[0]: row[1:] for row in rows}
-
-    def _write_claims(self, fresh: dict[bytes, Claim], counted: dict[bytes, int]) -> None:
-        if fresh:
-            # A claim whose window is over is replaced, and moves to the end: prune looks at the oldest only.
-            rows = [
-                v
-                for c in fresh.values()
-                for v in (c.claim, c.fingerprint, c.signal_id, c.receive_ms, c.window_ms, counted.get(c.claim, 0))
-            ]
-            self.connection.execute(_INSERT_CLAIMS + _placeholders(len(fresh), 6), rows)
-        for claim, repeats in counted.items():
-            if claim not in fresh:
-                self.connection.execute("UPDATE claims SET repeats = ? WHERE claim = ?", (repeats, claim))
+    def _next(self, verdict: "_Verdict") -> int:
+        return self.sequence + len(verdict.messages) + 1
 
 
-def _counts(row: _Row, claim: Claim) -> bool:
-    """Whether a stored claim makes this one a repeat. The window is the webhook's of now, not the one of then."""
-    return not claim.window_ms or abs(claim.receive_ms - row[2]) < claim.window_ms
+class _Verdict:
+    """What a batch comes to."""
 
+    def __init__(self) -> None:
+        self.stored: list[Stored] = []
+        self.messages: list[tuple[int, Message]] = []
+        self.keys: dict[bytes, Claim] = {}
+        self.windows: dict[bytes, Claim] = {}
+        self.repeats: dict[bytes, int] = {}
 
-def _placeholders(rows: int, columns: int) -> str:
-    row = f"({','.join('?' * columns)})"
-    return ",".join([row] * rows)
+    def add(self, stored: Stored, message: Message | None) -> None:
+        """One more item's outcome, and what is stored for it."""
+        self.stored.append(stored)
+        if message is not None:
+            self.messages.append((stored.sequence, message))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
