@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from vantixs_ingress.domain.handlers import as_json, place
-from vantixs_ingress.domain.reading import MOST_PROBLEMS, Draft
+from vantixs_ingress.domain.reading import Draft
 from vantixs_ingress.domain.vocabulary import NESTS, PARTLY, slot_of
 
 
 def collect(fields: Mapping[str, Any], draft: Draft) -> None:
     """Puts every field where it belongs."""
     for name, value in fields.items():
-        if len(draft.problems) > MOST_PROBLEMS:
-            return
         if isinstance(value, dict):
             folded = slot_of(name)[0]
             if folded in NESTS:

@@ -283,7 +283,7 @@ _HANDLERS: dict[str, Handler] = {
     "close": _close,
     "target_position": _plain("target_position", to.as_position),
     "previous_position": _plain("previous_position", to.as_position),
-    "position": _plain("position", lambda value: _position(value)),
+    "position": _plain("position", _position),
     "signed_size": _plain("signed_size", to.as_signed),
     "size_after": _plain("size_after", to.as_signed),
     "size_before": _plain("size_before", to.as_signed),

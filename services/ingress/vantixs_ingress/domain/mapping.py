@@ -5,6 +5,7 @@ makes a value larger than the payload, so an expression costs at most its own le
 how many values a payload may have is limited where an expression looks at all of them.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -134,11 +135,13 @@ def _parse(text: str) -> tuple[Any, int] | str:
     if len(text) > LONGEST_EXPRESSION:
         return f"expected an expression of at most {LONGEST_EXPRESSION} characters, was {len(text)}"
     try:
-        compiled = jmespath.compile(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # A literal that is no JSON means one thing today and nothing tomorrow.
+            compiled = jmespath.compile(text)
         steps = list(_steps(compiled.parsed))
     except JMESPathError as error:
         return f"expected a JMESPath expression: {str(error).splitlines()[0][:150]}"
-    except (RecursionError, ValueError, KeyError, IndexError, AttributeError, TypeError):
+    except (RecursionError, ValueError, KeyError, IndexError, AttributeError, TypeError, Warning):
         return "expected a JMESPath expression"
     for kind, name in steps:
         if kind not in _ALLOWED or (kind == "function_expression" and name != "not_null"):

@@ -21,7 +21,7 @@ _DIGITS = re.compile(r"[0-9.:, -]+")
 MOST_SHOWN = 60
 MOST_EXTRAS = 100
 MOST_HELD = 2000  # characters of a text while it is looked through for secrets
-MOST_PROBLEMS = 50
+MOST_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +101,13 @@ class Draft:
 
     def refuse(self, name: str, reason: str, expected: str, value: Any = _NOTHING, slot: str = "") -> None:
         """Adds what is wrong."""
-        self.problems.append(Problem(name, reason, expected, value, slot))
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(Problem(name, reason, expected, value, slot))
 
     def note(self, name: str, reason: str, expected: str, value: Any = _NOTHING) -> None:
         """Adds what is allowed and probably not meant."""
-        self.notes.append(Problem(name, reason, expected, value))
+        if len(self.notes) < MOST_PROBLEMS:
+            self.notes.append(Problem(name, reason, expected, value))
 
     def keep(self, name: str, text: str) -> None:
         """Keeps a field that is not acted on."""

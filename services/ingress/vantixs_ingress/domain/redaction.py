@@ -12,6 +12,7 @@ SHORTEST_KNOWN = 8
 # A string runs to its closing quote, or to the end of the text: a pattern that fails there starts again at every quote.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}:,]|[^\s"\[\]{}:,]+', re.DOTALL)
 _KEY = re.compile(r'"([^"\\]{1,80})"\s{0,8}+:')
+_SIMPLE_VALUE = re.compile(r'\s{0,8}+("[^"]*"|[^\s"\[\]{},]+)')
 # One or two words before `=` or `:`. The look-behind keeps a long run of letters from being tried at every letter.
 _NAMED = re.compile(
     r"(?<![A-Za-z0-9_-])([A-Za-z][A-Za-z0-9_-]{0,63}+)(?: ([A-Za-z][A-Za-z0-9_-]{0,63}+))?['\"]?\s{0,8}+[=:]\s{0,8}+"
@@ -29,14 +30,30 @@ def redact(text: str, *known: str) -> str:
     """
     secrets = [s for s in known if len(s) >= SHORTEST_KNOWN]
     if text.lstrip()[:1] in ("{", "["):
-        plain = "\\" not in text and "|" not in text and not any(s in text for s in secrets)
-        if not plain or any(is_secret(key) for key in _KEY.findall(text)):
-            text = "".join(_json_parts(text, secrets))
+        simple = _simple(text, secrets) if "\\" not in text and "|" not in text else None
+        text = "".join(_json_parts(text, secrets)) if simple is None else simple
         if _is_json(text):
             return text
     for secret in secrets:
         text = text.replace(secret, REDACTED)
     return _without_unnamed(_without_named(text))
+
+
+def _simple(text: str, known: list[str]) -> str | None:
+    """JSON without escapes: a quote ends what a quote began. None where a secret field holds a list or an object."""
+    parts, end = [], 0
+    for match in _KEY.finditer(text):
+        if not is_secret(match[1]):
+            continue
+        value = _SIMPLE_VALUE.match(text, match.end())
+        if value is None:
+            return None
+        parts += [text[end : value.start(1)], f'"{REDACTED}"']
+        end = value.end()
+    text = "".join([*parts, text[end:]])
+    for secret in known:
+        text = text.replace(secret, REDACTED)
+    return text
 
 
 def _is_json(text: str) -> bool:
