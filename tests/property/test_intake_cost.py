@@ -51,7 +51,7 @@ WORST = {
     "many keys": numbered('"k%d":1'),
     "many keys of one nest": numbered('"k%d":1', head='{"strategy":{', tail="}}"),
     "500 unknown sizes": numbered('"qty%d":"12345678901234567890"')[:0] or json.dumps({f"myqty{n}": "1" for n in range(499)}).encode(),
-    "500 wrong fields": json.dumps({f"{'_' * (n % 60)}q{'-' * (n // 60)}": "x" * 90 for n in range(499)}).encode(),
+    "500 wrong fields": json.dumps({f"{'_' * (n % 60)}q{'-' * (n // 60)}": "x" * 75 for n in range(499)}).encode(),
     "500 objects of wrong fields": json.dumps({"a": [{"action": "x", "n": n} for n in range(2000)]}).encode()[:MOST],
     "same key": fill("{", '"a":1,', '"a":1}'),
     "same key in pairs": fill("", "a=1\n"),
