@@ -5,17 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc, webhook_pb2
-from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.errors import already_exists, invalid, not_found
 from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.paging import decode_token, encode_token, page_size
 
-from vantixs_ingress.conversion import field_errors, signal_message
 from vantixs_ingress.credentials import Credentials, end_after, grace_of, lasts
-from vantixs_ingress.domain.intake import read_signal
 from vantixs_ingress.gate import shown
 from vantixs_ingress.keeper import Keeper
+from vantixs_ingress.lint import lint_payload
 from vantixs_ingress.requests import Repeats
 from vantixs_ingress.webhooks import check_scope, check_webhook, fill_defaults
 
@@ -111,18 +109,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
 
     async def LintPayload(self, request: ingress_pb2.LintPayloadRequest, context: Any) -> Any:
         """What the webhook would make of a payload."""
-        gate = self._keeper.gates.get(request.webhook_id)
-        if gate is None:
-            raise not_found("webhook", request.webhook_id)
-        reading = read_signal(request.payload, gate.rules, CATALOGUE, datetime.now(UTC))
-        response = ingress_pb2.LintPayloadResponse(outcome=ingress_pb2.LINT_OUTCOME_ACCEPTED)
-        if reading.errors:
-            response.outcome = ingress_pb2.LINT_OUTCOME_REJECTED
-            response.reason = reading.reason
-            response.errors.extend(field_errors(reading))
-        if "instrument" in reading.values and "action" in reading.values:
-            response.signal.CopyFrom(signal_message(reading, ""))
-        return response
+        return lint_payload(self._find(request.webhook_id), request.payload, datetime.now(UTC))
 
     async def _create(self, request: ingress_pb2.CreateWebhookRequest) -> ingress_pb2.CreateWebhookResponse:
         now = datetime.now(UTC)

@@ -60,26 +60,6 @@ def send(
     return 0 if response.is_success else 1
 
 
-@app.command()
-def lint(
-    file: Annotated[Path, typer.Argument(help="file with the payload")],
-    webhook_id: Annotated[str, typer.Option("--webhook", help="webhook it is tried on")] = WEBHOOK,
-    home: HomeOption = "",
-    as_json: JsonOption = False,
-) -> int:
-    """Says what a webhook would make of a payload, with no effect."""
-    request = ingress_pb2.LintPayloadRequest(webhook_id=webhook_id, payload=file.read_bytes())
-    response = ask(home, lambda c: c.ingress.LintPayload(request, timeout=TIMEOUT_S))
-
-    def text() -> None:
-        out.print(ingress_pb2.LintOutcome.Name(response.outcome).removeprefix("LINT_OUTCOME_") + f" {response.reason}")
-        for error in response.errors:
-            out.print(f"  {error.field}: {error.reason}: {error.detail}", markup=False)
-
-    show(response, as_json=as_json, text=text)
-    return 0 if response.outcome == ingress_pb2.LINT_OUTCOME_ACCEPTED else 1
-
-
 @webhook.command(name="create")
 def webhook_create(
     account_id: Annotated[str, typer.Option("--account", help="account its signals act on")],

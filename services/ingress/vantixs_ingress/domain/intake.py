@@ -36,6 +36,10 @@ def read_signal(
     if body.problem:
         reading.errors.append(FieldError("body", "BODY_UNREADABLE", body.problem))
         return reading
+    if rules.mapping is not None and rules.mapping.broken:
+        detail = f"expected a mapping that works: {rules.mapping.broken}"
+        reading.errors.append(FieldError("mapping", "FIELD_INVALID", detail))
+        return reading
     draft = Draft()
     if rules.mapping is None:
         collect(body.fields, draft)

@@ -167,9 +167,6 @@ def collect_mapped(fields: Mapping[str, Any], items: int, mapping: CompiledMappi
         draft: filled.
 
     """
-    if mapping.broken:
-        draft.refuse("mapping", "FIELD_INVALID", f"expected a mapping that works: {mapping.broken}")
-        return ""
     if mapping.projects and items > MOST_PROJECTED_ITEMS:
         draft.refuse("body", "BODY_UNREADABLE", f"expected at most {MOST_PROJECTED_ITEMS} values, was {items}")
         return ""

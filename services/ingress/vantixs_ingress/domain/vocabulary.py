@@ -218,3 +218,11 @@ def target_kind(folded: str) -> str:
     match = _TARGET.match(folded)
     said = (match[1] or match[3] or "") if match else ""
     return "percent" if said == "pct" else said
+
+
+def is_informative(name: str) -> bool:
+    """Whether a field that is not used is none that anybody would expect to be: a bar, an interval, a name of the sender's."""
+    folded = slot_of(name.rpartition(".")[2])[0]
+    return (
+        folded in _FREE or folded in PARTLY or FIELD_OF.get(folded, "") in ("exchange", "volume", "close", "platform")
+    )

@@ -209,15 +209,49 @@ class LintPayloadRequest(_message.Message):
     def __init__(self, webhook_id: _Optional[str] = ..., payload: _Optional[bytes] = ...) -> None: ...
 
 class LintPayloadResponse(_message.Message):
-    __slots__ = ("outcome", "reason", "errors", "warnings", "signal")
+    __slots__ = ("outcome", "reason", "errors", "warnings", "signal", "suggested_message", "template")
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    SUGGESTED_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
     outcome: LintOutcome
     reason: str
     errors: _containers.RepeatedCompositeFieldContainer[_webhook_pb2.FieldError]
     warnings: _containers.RepeatedCompositeFieldContainer[_webhook_pb2.FieldError]
     signal: _signal_pb2.Signal
-    def __init__(self, outcome: _Optional[_Union[LintOutcome, str]] = ..., reason: _Optional[str] = ..., errors: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ..., signal: _Optional[_Union[_signal_pb2.Signal, _Mapping]] = ...) -> None: ...
+    suggested_message: str
+    template: LintedTemplate
+    def __init__(self, outcome: _Optional[_Union[LintOutcome, str]] = ..., reason: _Optional[str] = ..., errors: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ..., signal: _Optional[_Union[_signal_pb2.Signal, _Mapping]] = ..., suggested_message: _Optional[str] = ..., template: _Optional[_Union[LintedTemplate, _Mapping]] = ...) -> None: ...
+
+class LintedTemplate(_message.Message):
+    __slots__ = ("outcome", "reason", "errors", "warnings", "signal", "rendered_payload", "placeholders")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    RENDERED_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    PLACEHOLDERS_FIELD_NUMBER: _ClassVar[int]
+    outcome: LintOutcome
+    reason: str
+    errors: _containers.RepeatedCompositeFieldContainer[_webhook_pb2.FieldError]
+    warnings: _containers.RepeatedCompositeFieldContainer[_webhook_pb2.FieldError]
+    signal: _signal_pb2.Signal
+    rendered_payload: str
+    placeholders: _containers.RepeatedCompositeFieldContainer[TemplatePlaceholder]
+    def __init__(self, outcome: _Optional[_Union[LintOutcome, str]] = ..., reason: _Optional[str] = ..., errors: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ..., warnings: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ..., signal: _Optional[_Union[_signal_pb2.Signal, _Mapping]] = ..., rendered_payload: _Optional[str] = ..., placeholders: _Optional[_Iterable[_Union[TemplatePlaceholder, _Mapping]]] = ...) -> None: ...
+
+class TemplatePlaceholder(_message.Message):
+    __slots__ = ("placeholder", "understood", "example", "available")
+    PLACEHOLDER_FIELD_NUMBER: _ClassVar[int]
+    UNDERSTOOD_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    placeholder: str
+    understood: bool
+    example: str
+    available: str
+    def __init__(self, placeholder: _Optional[str] = ..., understood: _Optional[bool] = ..., example: _Optional[str] = ..., available: _Optional[str] = ...) -> None: ...
