@@ -193,6 +193,8 @@ def test_no_secret_is_kept(
     except UnicodeEncodeError:
         return
     assert secret.encode() not in redact_payload(body)
+    reading = read_signal(body, RULES, CATALOGUE, NOW)
+    assert secret not in repr((reading.values, reading.extras, reading.errors, reading.warnings))
 
 
 @given(SECRET, OBJECTS, st.sampled_from(["comment", "action", "symbol", "quantity", "idempotency_key", "leverage"]))

@@ -7,6 +7,7 @@ from typing import Any
 from vantixs_ingress.domain import converters as to
 from vantixs_ingress.domain.dialects import Number
 from vantixs_ingress.domain.reading import MOST_HELD, Draft, Refused
+from vantixs_ingress.domain.redaction import REDACTED
 from vantixs_ingress.domain.vocabulary import (
     FLAGS,
     METRICS,
@@ -15,6 +16,7 @@ from vantixs_ingress.domain.vocabulary import (
     SIZE_LIKE,
     STEER_FLAG,
     TARGET,
+    is_secret,
     slot_of,
     target_kind,
 )
@@ -48,11 +50,15 @@ def place(name: str, slot: str, value: Any, draft: Draft) -> None:
 
 
 def as_json(value: Any) -> str:
-    """A value as JSON text, its numbers as they were written."""
+    """A value as JSON text, its numbers as they were written, without what secret fields in it hold."""
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(k, ensure_ascii=False)}: {as_json(v)}" for k, v in value.items()) + "}"
+        parts = (
+            f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(REDACTED) if is_secret(name) else as_json(inner)}"
+            for name, inner in value.items()
+        )
+        return "{" + ", ".join(parts) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(as_json, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
@@ -105,6 +111,28 @@ def _verb_or_order_type(draft: Draft, name: str, value: Any) -> None:
         draft.put("order_type", name, to.as_order_type(value))
     else:
         _HANDLERS["verb"](draft, name, value)
+
+
+def _order_type(draft: Draft, name: str, value: Any) -> None:
+    """An order type; or an action, as in lth-elm's `"order_type": "exit_long"`."""
+    if isinstance(value, str) and slot_of(value)[0] not in ORDER_TYPES and action_of(value) not in ("", NEUTRAL):
+        _HANDLERS["verb"](draft, name, value)
+    else:
+        draft.put("order_type", name, to.as_order_type(value))
+
+
+def _order_mode(draft: Draft, name: str, value: Any) -> None:
+    """Market or limit in some dialects, which levels to place in CryptoGnome's."""
+    if value in ("market", "limit", "MARKET", "LIMIT", "Market", "Limit"):
+        draft.put("order_type", name, to.as_order_type(value))
+    else:
+        _unused(draft, name, value)
+
+
+def _unused(draft: Draft, name: str, value: Any) -> None:
+    draft.keep(name, value if isinstance(value, str) else as_json(value))
+    if not to.says_no(value):
+        draft.note(name, "FIELD_INVALID", "is not used: nothing here does that")
 
 
 def _word(draft: Draft, name: str, value: Any) -> None:
@@ -296,7 +324,9 @@ _HANDLERS: dict[str, Handler] = {
     "quantity_type": _plain("quantity_type", to.as_quantity_type),
     "price": _price("price"),
     "trigger_price": _price("trigger_price"),
-    "order_type": _plain("order_type", to.as_order_type),
+    "order_type": _order_type,
+    "order_mode": _order_mode,
+    "unused": _unused,
     "limit_price": _price("limit_price"),
     "stop_price": _price("stop_price"),
     "time_in_force": _plain("time_in_force", to.as_time_in_force),

@@ -11,6 +11,7 @@ from vantixs_ingress.domain.dialects import Body, read_body
 from vantixs_ingress.domain.freshness import check_freshness
 from vantixs_ingress.domain.mapping import collect_mapped
 from vantixs_ingress.domain.reading import Draft, FieldError, Reading, field_error, without
+from vantixs_ingress.domain.redaction import without_head
 from vantixs_ingress.domain.rules import Rules, check_rules
 from vantixs_ingress.domain.settling import ENTRY_ONLY, is_exit, settle
 from vantixs_ingress.domain.symbols import resolver_of
@@ -99,7 +100,7 @@ def _hide(reading: Reading, secrets: tuple[str, ...]) -> None:
 
 def _cut(reading: Reading) -> None:
     """To the lengths that are kept, after secrets were taken out: a secret is not to be cut in two."""
-    reading.extras = {name[:LONGEST_NAME]: text[:LONGEST_EXTRA] for name, text in reading.extras.items()}
+    reading.extras = {name[:LONGEST_NAME]: without_head(text)[:LONGEST_EXTRA] for name, text in reading.extras.items()}
     for name, most in (("comment", LONGEST_TEXT), ("tag", LONGEST_KEY)):
         if name in reading.values:
             reading.values[name] = reading.values[name][:most]

@@ -17,6 +17,8 @@ _SIMPLE_VALUE = re.compile(r'\s{0,8}+("[^"]*"|[^\s"\[\]{},]+)')
 _NAMED = re.compile(
     r"(?<![A-Za-z0-9_-])([A-Za-z][A-Za-z0-9_-]{0,63}+)(?: ([A-Za-z][A-Za-z0-9_-]{0,63}+))?['\"]?\s{0,8}+[=:]\s{0,8}+"
 )
+# Source: WunderTrading's codes, an action with exchange, pair, bot and token behind it.
+_CODE = re.compile(r"\b((?:ENTER|EXIT)-(?:LONG|SHORT|ALL)_)[A-Za-z0-9_./:-]{6,200}+")
 _ONE_WORD = re.compile(r"[^\s=:{}\[\]\"',;|]{6,200}")
 _CHECK = json.JSONDecoder(parse_int=str, parse_float=str)
 
@@ -29,6 +31,8 @@ def redact(text: str, *known: str) -> str:
     one word, the first field of comma or pipe separated text.
     """
     secrets = [s for s in known if len(s) >= SHORTEST_KNOWN]
+    if "-" in text:
+        text = _CODE.sub(rf"\1{REDACTED}", text)
     if text.lstrip()[:1] in ("{", "["):
         simple = _simple(text, secrets) if "\\" not in text and "|" not in text else None
         text = "".join(_json_parts(text, secrets)) if simple is None else simple
@@ -104,13 +108,16 @@ def _unescaped(token: str) -> str:
 
 
 def _exchanged(token: str, content: str, known: list[str]) -> str:
-    hidden = content
+    hidden = without_head(content)
     for secret in known:
         hidden = hidden.replace(secret, REDACTED)
-    head, _, rest = hidden.partition("|")
-    if "|" in rest and _ONE_WORD.fullmatch(head):
-        hidden = f"{REDACTED}|{rest}"
     return token if hidden == content else json.dumps(hidden)
+
+
+def without_head(text: str) -> str:
+    """Without the licence that stands first in pipe separated text."""
+    head, _, rest = text.partition("|")
+    return f"{REDACTED}|{rest}" if "|" in rest and _ONE_WORD.fullmatch(head) else text
 
 
 def _without_named(text: str) -> str:

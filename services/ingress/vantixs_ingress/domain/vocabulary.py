@@ -49,7 +49,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "trigger_price": ("triggerprice",),
     "close": ("close",),
-    "order_type": ("ordertype", "pricetype", "ordermode"),
+    "order_type": ("ordertype", "pricetype"),
+    "order_mode": ("ordermode",),
     "limit_price": ("limitprice",),
     "stop_price": ("stopprice",),
     "time_in_force": ("timeinforce", "tif"),
@@ -88,6 +89,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "dcaorders", "dca", "orderpriceoffset", "offset", "delay", "delayseconds", "sizebyleverage", "riskdollaramount",
         "breakeven", "breakevenat", "stoplosslimitprice", "slticks", "tpticks", "stoplossticks", "takeprofitticks",
         "stoplosspips", "takeprofitpips", "slpips", "tppips",
+    ),
+    # Known, and nothing here does it: told where it asks for something.
+    "unused": (
+        "cancelorders", "cancelpolicy", "cancelordertype", "cancel", "margintype", "marginmode", "tpcount",
+        "disclosedquantity", "extendedhours", "useextendedhours", "product",
     ),
     "option": ("optiontype", "strikeprice", "strike", "expiration", "expirationdate", "expiry", "optionside"),
 }  # fmt: skip
