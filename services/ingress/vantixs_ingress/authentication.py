@@ -12,8 +12,8 @@ from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.runtime.http_listener import Request
 
 from vantixs_ingress.answers import Refused
-from vantixs_ingress.domain.dialects import Unreadable, decode, read_fields
-from vantixs_ingress.domain.intake import Reading, Rules, read_signal
+from vantixs_ingress.domain.dialects import Body, read_body
+from vantixs_ingress.domain.intake import Rules, read_signal
 from vantixs_ingress.domain.vocabulary import fold
 from vantixs_ingress.gate import MOST_TOKENS, NOBODIES, TOKEN_PREFIX, Gate, Key, Pass, token_digest
 from vantixs_ingress.signatures import verify
@@ -29,6 +29,7 @@ class Shown(NamedTuple):
 
     token: str
     proof: str
+    body: Body | None = None  # Where it had to be read for that.
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Sender:
     signed_key: str = ""
     lapsed: str = ""  # Why the token opens nothing any more.
     fingerprint: str = ""
+    body: Body | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def _names(told: str) -> set[str]:
     return {part.strip().replace("\\,", ",").removeprefix("email:") for part in parts}
 
 
-def find_token(request: Request, path_token: str, *, limited: bool) -> Shown:
+def find_token(request: Request, path_token: str, gate: Gate | None, *, limited: bool) -> Shown:
     """The token a request shows; two that disagree are none.
 
     Of an address without attempts left, only a body that an alert could have is looked into.
@@ -84,12 +86,15 @@ def find_token(request: Request, path_token: str, *, limited: bool) -> Shown:
         return Shown(found.pop() if len(found) == 1 else "", "path" if path_token else "header")
     if "webhook-signature" in headers or (limited and len(request.body) > LIMITED_BODY_BYTES):
         return Shown("", "")
-    return Shown(body_secret(request.body), "body")
+    body = read_body(request.body)
+    return Shown((_mapped_secret(body, gate.rules) if gate else "") or body.secret, "body", body)
 
 
-def body_secret(body: bytes) -> str:
-    """The first secret that a body shows, whatever else is wrong with it."""
-    return read_signal(body, Rules(), {}, _LONG_AGO).secret
+def _mapped_secret(body: Body, rules: Rules) -> str:
+    """The secret where the webhook's own mapping says it is; such a webhook is slower to refuse than others."""
+    if rules.mapping is None or not any(slot == "secret" for _, slot, _ in rules.mapping.expressions):
+        return ""
+    return read_signal(body, rules, {}, _LONG_AGO).secret
 
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)  # Only the secret is read: no time counts.
@@ -154,19 +159,15 @@ def check_sender(sender: Sender, request: Request, address: str, certificate: st
     return ""
 
 
-def contradicts(reading: Reading, body: bytes, sender: Sender) -> bool:
+def contradicts(body: Body, sender: Sender) -> bool:
     """Whether the body shows another token of ours than the one that opened the webhook.
 
     Secrets of other products are left in templates by habit, so only what claims to be our token counts: by its field's name,
     or by how it starts.
     """
-    if sender.proof == "body" or not reading.secret or reading.secret == sender.token:
+    secret = body.secret
+    if not secret or secret == sender.token or sender.proof == "body":
         return False
-    if reading.secret.startswith(TOKEN_PREFIX):
+    if secret.startswith(TOKEN_PREFIX):
         return True
-    try:
-        fields = read_fields(decode(body))
-    except Unreadable:
-        return False
-    ours = [v for k, v in fields.items() if fold(k) in _OUR_FIELDS]
-    return any(value != sender.token for value in ours)
+    return any(value not in ("", sender.token) for name, value in body.fields.items() if fold(name) in _OUR_FIELDS)

@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import re
-import string
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -35,9 +33,8 @@ from vantixs_ingress.authentication import (
 )
 from vantixs_ingress.claims import Claim
 from vantixs_ingress.conversion import field_errors, signal_message
-from vantixs_ingress.domain.dialects import Unreadable, decode, redact
+from vantixs_ingress.domain.dialects import read_body, redact_payload
 from vantixs_ingress.domain.intake import FieldError, Reading, read_signal
-from vantixs_ingress.domain.vocabulary import SECRETS
 from vantixs_ingress.entries import (
     Received,
     accepted_message,
@@ -178,32 +175,43 @@ class Door:
         address = self._proxies.source(request.client, request.headers)
         block, clock = block_of(address), time.monotonic()
         wait = self._strangers.wait(block, clock)
-        gate = self._gates.get(target.webhook_id)
-        shown = find_token(request, target.token, limited=wait > 0)
         try:
-            if not shown.proof and "webhook-signature" in request.headers:
-                key = check_signature(gate, request, now)
-                assert gate  # noqa: S101 - an unknown webhook has no keys
-                signed = request.headers["webhook-id"]
-                return Sender(gate, gate.rules, "signature", key.secret_id, signed_key=signed), address
-            found = check_token(gate, shown.token)
-            if gate is None or found is None:
-                raise NO_TOKEN
-            lapsed, mark = found.reason(now), found.fingerprint
-            return Sender(gate, found.rules, shown.proof, found.token_id, shown.token, "", lapsed, mark), address
+            return self._identify(request, target, now, limited=wait > 0), address
         except Refused:
             self._strangers.failed(block, clock)
             if wait:
                 raise Refused("RATE_LIMITED", "too many failed attempts", retry_after_s=wait) from None
             raise
 
+    def _identify(self, request: Request, target: Target, now: datetime, *, limited: bool) -> Sender:
+        gate = self._gates.get(target.webhook_id)
+        shown = find_token(request, target.token, gate, limited=limited)
+        if not shown.proof and "webhook-signature" in request.headers:
+            key = check_signature(gate, request, now)
+            assert gate  # noqa: S101 - an unknown webhook has no keys
+            return Sender(gate, gate.rules, "signature", key.secret_id, signed_key=request.headers["webhook-id"])
+        found = check_token(gate, shown.token)
+        if gate is None or found is None:
+            raise NO_TOKEN
+        return Sender(
+            gate,
+            found.rules,
+            shown.proof,
+            found.token_id,
+            token=shown.token,
+            lapsed=found.reason(now),
+            fingerprint=found.fingerprint,
+            body=shown.body,
+        )
+
     async def _take(
         self, request: Request, sender: Sender, received: Received, signed_key: str, now: datetime
     ) -> Response:
         gate, webhook = sender.gate, sender.gate.webhook
-        reading = read_signal(request.body, sender.rules, CATALOGUE, now)
-        if contradicts(reading, request.body, sender):
+        body = sender.body or read_body(request.body)
+        if contradicts(body, sender):
             raise Refused("TOKEN_INVALID", "the body shows another token than the one that opened the webhook")
+        reading = read_signal(body, sender.rules, CATALOGUE, now, sender.token)
         key = signed_key or _header_key(request) or str(reading.values.get("idempotency_key", ""))
         _check_key(key, reading)
         entropy = os.urandom(10)
@@ -279,7 +287,7 @@ class Door:
         body = request.body
         return make_received(
             now,
-            payload=_without_secrets(body, sender.token),
+            payload=redact_payload(body, sender.token),
             payload_sha256=hashlib.sha256(body).digest(),
             source_address=address,
             content_type=request.headers.get("content-type", "")[:255],
@@ -291,21 +299,8 @@ class Door:
         )
 
 
-# A body that has none of these, case and separators aside, shows no secret; an escape or another encoding could hide one.
-_MAYBE_SECRET = re.compile(b"[^\x00-\x7f]|\\\\|" + "|".join(map(re.escape, sorted(SECRETS))).encode())
-_FOLDED = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
 # What is told and counted only: a sender that is limited may not fill the record, and what cannot be stored is not.
 _NOT_RECORDED = ("RATE_LIMITED", "STORAGE_UNAVAILABLE")
-
-
-def _without_secrets(body: bytes, token: str) -> bytes:
-    """The body as it may be kept."""
-    if not _MAYBE_SECRET.search(body.translate(_FOLDED, b"_- ")) and not (token and token.encode() in body):
-        return body
-    try:
-        return redact(decode(body), token).encode("utf-8", "replace")
-    except Unreadable:
-        return body.replace(token.encode("latin-1", "replace"), b"[redacted]") if token else body
 
 
 def _wrong_method(allow: str) -> Response:

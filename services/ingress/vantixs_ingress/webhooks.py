@@ -4,13 +4,15 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import grpc
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import parse_decimal
 from vantixs.model.instruments import CATALOGUE
-from vantixs.runtime.errors import invalid
+from vantixs.runtime.errors import ServiceError, Violation, invalid
 
 from vantixs_ingress.addresses import parse_networks
+from vantixs_ingress.domain.mapping import check_mapping
 
 MOST_LISTED = 100
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
@@ -56,6 +58,7 @@ def check_webhook(webhook: webhook_pb2.Webhook, *, certificates: bool = False) -
     _check_networks(webhook.source_networks)
     _check_sizing(webhook)
     _check_proof(webhook, certificates=certificates)
+    _check_mapping(webhook.mapping)
     if webhook.mode == common_pb2.MODE_LIVE:
         raise invalid("mode", "expected PAPER: live orders are not built yet, was LIVE", "LIVE_NOT_READY")
 
@@ -132,6 +135,14 @@ def _check_proof(webhook: webhook_pb2.Webhook, *, certificates: bool) -> None:
     if least == webhook_pb2.PROOF_LEVEL_CERTIFICATE and not certificates:
         detail = "expected ingress settings trusted_proxies and certificate_subject_header for CERTIFICATE, was none"
         raise invalid("minimum_proof", detail)
+
+
+def _check_mapping(mapping: webhook_pb2.PayloadMapping) -> None:
+    errors = check_mapping(mapping)
+    if errors:
+        violations = [Violation(e.field, e.reason, e.detail) for e in errors]
+        detail = f"{errors[0].field}: {errors[0].detail}"
+        raise ServiceError(grpc.StatusCode.INVALID_ARGUMENT, errors[0].reason, detail, violations=violations)
 
 
 def _cut(text: str) -> str:
