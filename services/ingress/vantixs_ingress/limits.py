@@ -3,6 +3,7 @@
 from collections import OrderedDict
 
 MOST_ADDRESSES = 10_000
+_ONE = 1 - 1e-9  # What is refilled in steps adds up to a little less.
 
 
 class Allowance:
@@ -19,7 +20,7 @@ class Allowance:
     def wait(self, now_s: float) -> float:
         """Seconds until there is one to take, 0 where there is."""
         self._refill(now_s)
-        return 0.0 if self._left >= 1 else (1 - self._left) / self._rate
+        return 0.0 if self._left >= _ONE else (1 - self._left) / self._rate
 
     def take(self, now_s: float) -> float:
         """Takes one and returns 0, or returns the seconds until there is one."""
