@@ -31,6 +31,7 @@ RECENT = 4096  # Messages kept in memory for the relay, which reads them from di
 RECENT_BYTES = 8 << 20
 PRUNE_EVERY_S = 1.0
 SPACE_EVERY_S = 0.25
+QUIET_S = 10.0  # A disk that is full is not told of more often.
 USED = Gauge("vantixs_ingress_spool_bytes", "bytes of messages in the spool that are not in the journal")
 
 
@@ -66,6 +67,7 @@ class Spool:
         self._recent_bytes = 0
         self._pruned = self._measured = time.monotonic()
         self._roomy = True
+        self._quiet_until = 0.0
         self.added = asyncio.Event()
         try:
             self._file = SpoolFile(path)
@@ -223,7 +225,8 @@ class Spool:
                 done.set_exception(unavailable("STORAGE_UNAVAILABLE", error))
             else:
                 done.set_result(stored[number])
-        if error:
+        if error and self._loop.time() >= self._quiet_until:
+            self._quiet_until = self._loop.time() + QUIET_S
             log.error("spool.refused", detail=error, requests=len(batch.waiting))
         if messages:
             self._backlog += len(messages)
