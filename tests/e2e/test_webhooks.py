@@ -141,6 +141,9 @@ def test_sender_is_told_what_became_of_its_signals_and_of_no_others(stack: Runni
     foreign = httpx.get(f"{stack.door(0)}/hooks/nosy/signals/{signal_id}", headers={"x-webhook-token": other.token})
     assert (foreign.status_code, foreign.json()["reason"]) == (404, "NOT_FOUND")
     assert httpx.get(f"{url}/{signal_id}").status_code == 401
+    secret = stack.json("webhook", "rotate-secret", "asking")["secret"]
+    sign = {k.replace("_", "-"): v for k, v in signed(secret, b"", "ask").items()}
+    assert httpx.get(f"{url}/{rejected}", headers=sign).json()["status"] == "rejected"
     assert httpx.post(f"{url}/{signal_id}", headers=headers).status_code == 405
 
     def told_by_the_other() -> bool:

@@ -159,6 +159,19 @@ def check_sender(sender: Sender, request: Request, address: str, certificate: st
     return ""
 
 
+def check_asker(sender: Sender, request: Request, address: str, now: datetime) -> None:
+    """Holds who asks for a status against what the webhook asks of senders, but for what only TradingView's own requests have.
+
+    Raises:
+        Refused: SOURCE_ADDRESS_NOT_ALLOWED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
+    """
+    if not sender.gate.admits(address):
+        raise Refused("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not in the webhook's networks")
+    signed_only = sender.gate.webhook.minimum_proof == webhook_pb2.PROOF_LEVEL_SIGNATURE
+    if signed_only and sender.proof != "signature":
+        check_signature(sender.gate, request, now)
+
+
 def contradicts(body: Body, sender: Sender) -> bool:
     """Whether the body shows another token of ours than the one that opened the webhook.
 

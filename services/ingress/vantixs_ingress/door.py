@@ -25,6 +25,7 @@ from vantixs_ingress.authentication import (
     NO_TOKEN,
     CertificateRule,
     Sender,
+    check_asker,
     check_sender,
     check_signature,
     check_token,
@@ -158,9 +159,10 @@ class Door:
         """What became of a signal, for its sender."""
         now = datetime.now(UTC)
         try:
-            sender, _ = self._authenticate(request, target, now)
+            sender, address = self._authenticate(request, target, now)
             if sender.lapsed:
                 raise _lapsed(sender)
+            check_asker(sender, request, address, now)
         except Refused as refused:
             return self._unknown if refused is NO_TOKEN else answers.problem(refused)
         found = self._statuses.get(target.webhook_id, target.signal_id)
