@@ -1,7 +1,12 @@
-"""WebhookService on two ingress processes: what changes at one holds at the other. Proxies, statuses, repeats."""
+"""WebhookService on two ingress processes: what changes at one holds at the other. Proxies, statuses, repeats.
+
+The system runs with `accept = journal`; everything else runs with the spool alone.
+"""
 
 import asyncio
 import json
+import os
+import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,6 +19,7 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc, webhook_pb2
 from vantixs.runtime.errors import ServiceError, from_rpc_error
 from vantixs.runtime.grpc_client import open_channel
+from vantixs.testing.promises import check_promises
 from vantixs.testing.senders import SIGNAL, post, signed
 from vantixs.testing.stack import RunningStack, wait_for
 
@@ -26,6 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     running = RunningStack(
         tmp_path_factory.mktemp("webhooks") / "home",
         ingress=2,
+        VANTIXS_INGRESS_ACCEPT="journal",
         VANTIXS_INGRESS_TRUSTED_PROXIES=f"{PROXY}/32",
         VANTIXS_INGRESS_CERTIFICATE_SUBJECT_HEADER="x-client-subject",
         VANTIXS_INGRESS_CERTIFICATE_VERIFY_HEADER="x-client-verify",
@@ -355,6 +362,41 @@ def read_configuration(stack: RunningStack, webhook_id: str) -> list[dict[str, A
             await client.close()
 
     return asyncio.run(read())
+
+
+def test_accept_journal_falls_back_to_the_spool_where_the_broker_does_not_answer(stack: RunningStack) -> None:
+    url = new(stack, "patient").url
+    os.kill(stack.pid("nats"), signal.SIGSTOP)
+    try:
+        answer = post(url, SIGNAL)
+    finally:
+        os.kill(stack.pid("nats"), signal.SIGCONT)
+    assert answer.status_code == 202
+    check_promises(stack, [answer.json()["signal_id"]])
+
+
+def test_update_changes_what_is_given_and_clears_what_is_named(stack: RunningStack) -> None:
+    stack.json("webhook", "create", "--account-id", "paper", "--webhook-id", "edited", "--instruments", "BTC/USDT")
+    flags = ["--display-name", "Edited", "--actions", "buy", "--actions", "close", "--minimum-proof", "address"]
+    flags += [
+        "--source-networks",
+        "10.0.0.0/8",
+        "--source-networks",
+        "tradingview",
+        "--sizing-method",
+        "fixed_notional",
+    ]
+    edited = stack.json("webhook", "update", "edited", *flags, "--sizing-value", "50", "--no-sell-opens-short")[
+        "webhook"
+    ]
+    assert (edited["display_name"], edited["actions"]) == ("Edited", ["ACTION_BUY", "ACTION_CLOSE"])
+    assert (edited["instruments"], edited["source_networks"]) == (["BTC/USDT"], ["10.0.0.0/8", "tradingview"])
+    assert edited["sizing"] == {"method": "SIZING_METHOD_FIXED_NOTIONAL", "value": "50"}
+    cleared = stack.json("webhook", "update", "edited", "--clear", "instruments", "--revision", edited["revision"])
+    assert "instruments" not in cleared["webhook"]
+    stale = stack.run("webhook", "update", "edited", "--display-name", "Stale", "--revision", edited["revision"])
+    assert (stale.returncode != 0, "REVISION_CONFLICT" in stale.stderr + stale.stdout) == (True, True)
+    assert "edited" in stack.run("webhook", "list").stdout
 
 
 def test_ten_tokens_at_once_and_no_more(stack: RunningStack) -> None:

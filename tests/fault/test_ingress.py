@@ -12,13 +12,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from vantixs.model.ids import keyed_signal_id
 from vantixs.testing.promises import check_promises
-from vantixs.testing.senders import SIGNAL, post
+from vantixs.testing.senders import SIGNAL
 from vantixs.testing.stack import RunningStack, wait_for
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
@@ -290,19 +289,3 @@ def test_unknown_webhook_and_wrong_token_take_the_same_time(stack: RunningStack)
         f"difference {observed / 1000:+.2f} us, by chance as large in {beyond:.0%}; a guess is right in {advantage:.3f}"
     )
     assert 0.45 < advantage < 0.55
-
-
-def test_slow_broker_does_not_slow_the_answers_of_accept_journal_beyond_a_second(tmp_path: Path) -> None:
-    stack = RunningStack(tmp_path / "home", VANTIXS_INGRESS_ACCEPT="journal").start()
-    try:
-        first = post(stack.url, SIGNAL | {"nonce": "j1"})
-        os.kill(stack.pid("nats"), signal.SIGSTOP)
-        try:
-            second = post(stack.url, SIGNAL | {"nonce": "j2"})
-        finally:
-            os.kill(stack.pid("nats"), signal.SIGCONT)
-        assert (first.status_code, second.status_code) == (202, 202)
-        ids: list[Any] = [first.json()["signal_id"], second.json()["signal_id"]]
-        check_promises(stack, ids)
-    finally:
-        assert stack.stop() == 0
