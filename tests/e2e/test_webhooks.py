@@ -208,6 +208,12 @@ def test_strangers_are_limited_and_a_sender_at_their_address_gets_in(stack: Runn
     assert post(base, body, client=stranger).status_code == 202
     assert post(base, body | {"comment": "x" * 5000}, client=stranger).status_code == 429
     assert post(url + "x", SIGNAL, client="127.0.0.78").status_code == 401
+    revoked = new(stack, "leaked").url
+    stack.json("webhook", "revoke", "leaked", "t1")
+    wait_for(lambda: post(revoked, SIGNAL, client="127.0.0.79").status_code == 401, "it to be revoked")
+    many = [post(revoked, SIGNAL, client="127.0.0.79") for _ in range(30)]
+    assert {m.json()["reason"] for m in many} == {"TOKEN_REVOKED", "RATE_LIMITED"}
+    assert "signal_id" not in many[-1].json()
 
 
 def test_signing_secret_rotates_with_a_grace_and_is_never_shown_again(stack: RunningStack) -> None:

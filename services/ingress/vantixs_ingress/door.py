@@ -148,8 +148,7 @@ class Door:
         received = self._received(request, now, address, sender, certificate)
         try:
             if sender.lapsed:
-                self._strangers.failed(block_of(address), time.monotonic())
-                raise _lapsed(sender)
+                raise self._lapsed(sender, address)
             signed_key = check_sender(sender, request, address, certificate, now)
             return await self._take(request, sender, received, signed_key, now)
         except Refused as refused:
@@ -161,7 +160,7 @@ class Door:
         try:
             sender, address = self._authenticate(request, target, now)
             if sender.lapsed:
-                raise _lapsed(sender)
+                raise self._lapsed(sender, address)
             check_asker(sender, request, address, now)
         except Refused as refused:
             return self._unknown if refused is NO_TOKEN else answers.problem(refused)
@@ -205,6 +204,14 @@ class Door:
             fingerprint=found.fingerprint,
             body=shown.body,
         )
+
+    def _lapsed(self, sender: Sender, address: str) -> Refused:
+        """A token that was right once: told why, but a leaked one fills no record."""
+        block, clock = block_of(address), time.monotonic()
+        if wait := self._strangers.wait(block, clock):
+            return Refused("RATE_LIMITED", "too many failed attempts", retry_after_s=wait)
+        self._strangers.failed(block, clock)
+        return Refused(sender.lapsed, f"the token is {sender.lapsed.removeprefix('TOKEN_').lower()}")
 
     async def _take(
         self, request: Request, sender: Sender, received: Received, signed_key: str, now: datetime
@@ -307,10 +314,6 @@ _NOT_RECORDED = ("RATE_LIMITED", "STORAGE_UNAVAILABLE")
 
 def _wrong_method(allow: str) -> Response:
     return answers.problem(Refused("METHOD_NOT_ALLOWED", f"expected {allow}, was another method"), allow=allow)
-
-
-def _lapsed(sender: Sender) -> Refused:
-    return Refused(sender.lapsed, f"the token is {sender.lapsed.removeprefix('TOKEN_').lower()}")
 
 
 def _header_key(request: Request) -> str:

@@ -22,6 +22,7 @@ class Received(NamedTuple):
 
     message: signal_pb2.ReceivedRequest
     time_text: str
+    trace_parent: str  # Repeats are put together by the spool's thread, which has no trace of its own.
 
 
 def make_received(now: datetime, **fields: Any) -> Received:
@@ -29,7 +30,7 @@ def make_received(now: datetime, **fields: Any) -> Received:
     seconds = int(now.timestamp())
     receive_time = Timestamp(seconds=seconds, nanos=now.microsecond * 1000)
     message = signal_pb2.ReceivedRequest(receive_time=receive_time, **fields)
-    return Received(message, f"{now.isoformat()[:-6]}Z")
+    return Received(message, f"{now.isoformat()[:-6]}Z", trace.current())
 
 
 def accepted_message(gate: Gate, received: Received, signal: signal_pb2.Signal, distinct: str) -> Message:
@@ -93,7 +94,7 @@ def _entry(event_id: str, signal_id: str, gate: Gate, received: Received, **even
         event_time=received.message.receive_time,
         signal_id=signal_id,
         actor=gate.actor,
-        trace_parent=trace.current(),
+        trace_parent=received.trace_parent,
         **event,
     )
 
