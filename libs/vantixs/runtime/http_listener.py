@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
         self._listener = listener
         self._limits = listener.limits
         self._loop = loop
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         self._head = _Head()
         self._queue: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -193,6 +193,7 @@ class Connection(asyncio.Protocol):
         self._listener.connections.discard(self)
         self._keep_alive = False
         self._queue.clear()
+        self._parser = None  # It holds us as we hold it.
         if self._drained:
             self._drained.set()
 

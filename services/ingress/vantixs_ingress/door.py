@@ -86,7 +86,7 @@ class Door:
         self._certificate = certificate
         self._strangers = Strangers(settings.address_failures_per_minute)
         self._knows_webhooks = bool(gates)
-        self._unknown = answers.problem(NO_TOKEN)
+        self._unknown = answers.problem(Refused("TOKEN_INVALID", NO_TOKEN))
         health.set("webhooks", self._knows_webhooks, "" if gates else "not loaded yet")
         ADDRESSES.set_function(lambda: len(self._strangers))
 
@@ -143,7 +143,7 @@ class Door:
             sender, address = self._authenticate(request, target, now)
         except Refused as refused:
             REQUESTS.labels("refused", refused.reason).inc()
-            return self._unknown if refused is NO_TOKEN else answers.problem(refused)
+            return self._unknown if refused.reason == "TOKEN_INVALID" else answers.problem(refused)
         certificate = self._certificate.result(request.headers) if self._proxies.trusts(request.client) else ""
         received = self._received(request, now, address, sender, certificate)
         try:
@@ -163,7 +163,7 @@ class Door:
                 raise self._lapsed(sender, address)
             check_asker(sender, request, address, now)
         except Refused as refused:
-            return self._unknown if refused is NO_TOKEN else answers.problem(refused)
+            return self._unknown if refused.reason == "TOKEN_INVALID" else answers.problem(refused)
         found = self._statuses.get(target.webhook_id, target.signal_id)
         if found is None:
             return answers.problem(Refused("NOT_FOUND", "this webhook has no such signal, or it is long ago"))
@@ -193,7 +193,7 @@ class Door:
             return Sender(gate, gate.rules, "signature", key.secret_id, signed_key=request.headers["webhook-id"])
         found = check_token(gate, shown.token)
         if gate is None or found is None:
-            raise NO_TOKEN
+            raise Refused("TOKEN_INVALID", NO_TOKEN)
         return Sender(
             gate,
             found.rules,
