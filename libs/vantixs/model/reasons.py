@@ -106,5 +106,9 @@ _ROWS = (
     ("INTERNAL", 500, "a fault of ours", "look at the service's log"),
     ("POSITION_CHANGED", 0, "the position was not the one assumed", "nothing: the intent is derived again"),
     ("MESSAGE_UNREADABLE", 0, "a journal message could not be read", "see the dead letter"),
+    ("REQUEST_MALFORMED", 400, "not a readable HTTP/1.1 request", "check what sends it"),
+    ("HEADERS_TOO_LARGE", 431, "the headers are over 16 KiB or 100", "send less"),
+    ("OVERLOADED", 503, "every connection is in use", "send again"),
+    ("SECRET_NOT_FOUND", 0, "the webhook has no such signing secret", "check the id"),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 _PARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$")
 _current: ContextVar[str] = ContextVar("traceparent", default="")
-_random = random.SystemRandom()
+_random = random.Random()  # noqa: S311 - seeded by the system; ids have to differ, not to be secret
 
 
 def current() -> str:

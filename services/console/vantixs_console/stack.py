@@ -90,7 +90,8 @@ class Stack:
             for number, address in enumerate(addresses):
                 own = {f"VANTIXS_{name.upper()}_GRPC_LISTEN": address, "VANTIXS_INSTANCE": str(number)}
                 if name == "ingress":
-                    own["VANTIXS_INGRESS_HTTP_LISTEN"] = http
+                    # The first has the port that was asked for; the others say theirs in run/ingress-<n>.json.
+                    own["VANTIXS_INGRESS_HTTP_LISTEN"] = http if number == 0 else "127.0.0.1:0"
                 self._add_service(name, number, environ | own)
         self._add_service("console", 0, environ | {"VANTIXS_CONSOLE_HTTP_LISTEN": console})
 

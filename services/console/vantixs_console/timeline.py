@@ -121,7 +121,11 @@ def _completed(event: journal_pb2.SignalCompleted, _: str) -> _Told:
 
 
 def _duplicate(event: journal_pb2.DuplicateSuppressed, _: str) -> _Told:
-    return "duplicate", f"suppressed by {event.rule}, the first is {event.first_signal_id}", []
+    if not event.HasField("request"):
+        which = f"repeat {event.repeat}" if event.repeat else "a repeat"
+        return "duplicate", f"{which} suppressed by {event.rule}: {event.duplicate_signal_id}", []
+    payload = [("payload", event.request.payload.decode("utf-8", "replace"))]
+    return "duplicate", f"suppressed by {event.rule}, the first is {event.first_signal_id}", payload
 
 
 def _replayed(event: journal_pb2.ReplayFinished, _: str) -> _Told:

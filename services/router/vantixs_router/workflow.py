@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
-from vantixs.model.ids import event_subject
+from vantixs.model.ids import event_subject, keyed_signal_id
 from vantixs.model.instruments import CATALOGUE, Instrument
 from vantixs.runtime import trace
 from vantixs.runtime.consumers import Delivery, Outcome
@@ -103,7 +103,11 @@ class Workflow:
     async def _finish(self, run: "_Run", ending: Ending) -> None:
         signal_id = run.accepted.signal.signal_id
         completed = journal_pb2.SignalCompleted(
-            status=ending.status, reason=ending.reason, stage=ending.stage, detail=ending.detail
+            status=ending.status,
+            reason=ending.reason,
+            stage=ending.stage,
+            detail=ending.detail,
+            webhook_id=run.accepted.webhook.webhook_id,
         )
         entries = [e for row in run.orders for e in order_entries(row, run.cause)]
         cause = entries[-1].event_id if entries else run.cause
@@ -127,13 +131,20 @@ class Workflow:
         await self._outbox.send(message)
 
     async def _suppress(self, accepted: journal_pb2.SignalAccepted, delivery: Delivery) -> None:
-        signal = accepted.signal
+        """Records a repeat as a signal of its own, with an id that a redelivery derives again, and marks the first one."""
+        first = accepted.signal.signal_id
+        own = keyed_signal_id(first, f"repeat {delivery.stream_sequence}")
+        mark = journal_pb2.DuplicateSuppressed(first_signal_id=first, rule="router", duplicate_signal_id=own)
         event = journal_pb2.DuplicateSuppressed(
-            first_signal_id=signal.signal_id, rule="router", signal=signal, request=accepted.request
+            signal=accepted.signal, request=accepted.request, webhook=accepted.webhook
         )
-        event_id = f"{signal.signal_id}:duplicate:{delivery.stream_sequence}"
-        entry = make_entry(event_id, signal.signal_id, delivery.time, "", duplicate_suppressed=event)
-        await self._commit_and_send(entry)
+        event.MergeFrom(mark)
+        event.signal.signal_id = own
+        event_id = f"{own}:duplicate"
+        await self._commit_and_send(
+            make_entry(event_id, own, delivery.time, "", duplicate_suppressed=event),
+            make_entry(f"{event_id}-of", first, delivery.time, event_id, duplicate_suppressed=mark),
+        )
 
     async def _dead_letter(self, delivery: Delivery) -> None:
         event = journal_pb2.DeadLettered(
@@ -146,9 +157,9 @@ class Workflow:
         event_id = f"dead-letter:{delivery.stream_sequence}"
         await self._commit_and_send(make_entry(event_id, "", delivery.time, "", dead_lettered=event))
 
-    async def _commit_and_send(self, entry: journal_pb2.JournalEntry) -> None:
-        payload = journal_pb2.JournalBatch(entries=[entry]).SerializeToString()
-        message = Message(event_subject("signal"), payload, entry.event_id)
+    async def _commit_and_send(self, *entries: journal_pb2.JournalEntry) -> None:
+        payload = journal_pb2.JournalBatch(entries=entries).SerializeToString()
+        message = Message(event_subject("signal"), payload, entries[0].event_id)
         await self._database.write(lambda c: self._outbox.put(c, message))
         await self._outbox.send(message)
 

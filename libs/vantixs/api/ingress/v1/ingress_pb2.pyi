@@ -23,24 +23,30 @@ LINT_OUTCOME_ACCEPTED: LintOutcome
 LINT_OUTCOME_REJECTED: LintOutcome
 
 class CreateWebhookRequest(_message.Message):
-    __slots__ = ("request_id", "webhook", "token_expire_time")
+    __slots__ = ("request_id", "webhook", "token_expire_time", "token_scope", "signing")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_FIELD_NUMBER: _ClassVar[int]
     TOKEN_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_SCOPE_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     webhook: _webhook_pb2.Webhook
     token_expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, request_id: _Optional[str] = ..., webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ..., token_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    token_scope: _webhook_pb2.TokenScope
+    signing: bool
+    def __init__(self, request_id: _Optional[str] = ..., webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ..., token_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., token_scope: _Optional[_Union[_webhook_pb2.TokenScope, _Mapping]] = ..., signing: _Optional[bool] = ...) -> None: ...
 
 class CreateWebhookResponse(_message.Message):
-    __slots__ = ("webhook", "token", "url")
+    __slots__ = ("webhook", "token", "url", "signing_secret")
     WEBHOOK_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     URL_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_SECRET_FIELD_NUMBER: _ClassVar[int]
     webhook: _webhook_pb2.Webhook
     token: str
     url: str
-    def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ..., token: _Optional[str] = ..., url: _Optional[str] = ...) -> None: ...
+    signing_secret: str
+    def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ..., token: _Optional[str] = ..., url: _Optional[str] = ..., signing_secret: _Optional[str] = ...) -> None: ...
 
 class GetWebhookRequest(_message.Message):
     __slots__ = ("webhook_id",)
@@ -71,10 +77,12 @@ class ListWebhooksResponse(_message.Message):
     def __init__(self, webhooks: _Optional[_Iterable[_Union[_webhook_pb2.Webhook, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class UpdateWebhookRequest(_message.Message):
-    __slots__ = ("webhook",)
+    __slots__ = ("webhook", "request_id")
     WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     webhook: _webhook_pb2.Webhook
-    def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ...) -> None: ...
+    request_id: str
+    def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class UpdateWebhookResponse(_message.Message):
     __slots__ = ("webhook",)
@@ -83,28 +91,32 @@ class UpdateWebhookResponse(_message.Message):
     def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ...) -> None: ...
 
 class DeleteWebhookRequest(_message.Message):
-    __slots__ = ("webhook_id", "revision")
+    __slots__ = ("webhook_id", "revision", "request_id")
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     webhook_id: str
     revision: int
-    def __init__(self, webhook_id: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+    request_id: str
+    def __init__(self, webhook_id: _Optional[str] = ..., revision: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class DeleteWebhookResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class RotateTokenRequest(_message.Message):
-    __slots__ = ("request_id", "webhook_id", "grace", "expire_time")
+    __slots__ = ("request_id", "webhook_id", "grace", "expire_time", "token_id")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     GRACE_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     webhook_id: str
     grace: _duration_pb2.Duration
     expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, request_id: _Optional[str] = ..., webhook_id: _Optional[str] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    token_id: str
+    def __init__(self, request_id: _Optional[str] = ..., webhook_id: _Optional[str] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., token_id: _Optional[str] = ...) -> None: ...
 
 class RotateTokenResponse(_message.Message):
     __slots__ = ("webhook", "token", "url")
@@ -125,6 +137,64 @@ class RevokeTokenRequest(_message.Message):
     def __init__(self, webhook_id: _Optional[str] = ..., token_id: _Optional[str] = ...) -> None: ...
 
 class RevokeTokenResponse(_message.Message):
+    __slots__ = ("webhook",)
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    webhook: _webhook_pb2.Webhook
+    def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ...) -> None: ...
+
+class CreateTokenRequest(_message.Message):
+    __slots__ = ("request_id", "webhook_id", "scope", "expire_time")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    webhook_id: str
+    scope: _webhook_pb2.TokenScope
+    expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, request_id: _Optional[str] = ..., webhook_id: _Optional[str] = ..., scope: _Optional[_Union[_webhook_pb2.TokenScope, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class CreateTokenResponse(_message.Message):
+    __slots__ = ("webhook", "token", "url")
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    webhook: _webhook_pb2.Webhook
+    token: str
+    url: str
+    def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ..., token: _Optional[str] = ..., url: _Optional[str] = ...) -> None: ...
+
+class RotateSigningSecretRequest(_message.Message):
+    __slots__ = ("request_id", "webhook_id", "grace", "expire_time", "secret")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    GRACE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    webhook_id: str
+    grace: _duration_pb2.Duration
+    expire_time: _timestamp_pb2.Timestamp
+    secret: str
+    def __init__(self, request_id: _Optional[str] = ..., webhook_id: _Optional[str] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., secret: _Optional[str] = ...) -> None: ...
+
+class RotateSigningSecretResponse(_message.Message):
+    __slots__ = ("webhook", "secret")
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    webhook: _webhook_pb2.Webhook
+    secret: str
+    def __init__(self, webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ..., secret: _Optional[str] = ...) -> None: ...
+
+class RevokeSigningSecretRequest(_message.Message):
+    __slots__ = ("webhook_id", "secret_id")
+    WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_ID_FIELD_NUMBER: _ClassVar[int]
+    webhook_id: str
+    secret_id: str
+    def __init__(self, webhook_id: _Optional[str] = ..., secret_id: _Optional[str] = ...) -> None: ...
+
+class RevokeSigningSecretResponse(_message.Message):
     __slots__ = ("webhook",)
     WEBHOOK_FIELD_NUMBER: _ClassVar[int]
     webhook: _webhook_pb2.Webhook
