@@ -8,11 +8,11 @@ from vantixs_console.cli import main
     ("arguments", "code", "says"),
     [
         (["frobnicate"], 2, "No such command 'frobnicate'"),
-        (["webhook", "create"], 2, "Missing option '--account'"),
+        (["webhook", "create"], 2, "Missing option '--account-id'"),
         (["signals", "list", "--page-size", "many"], 2, "--page-size"),
         (["serve", "rsk"], 2, "was 'rsk'"),
         (["signals", "list", "--home", "/nothing/here"], 2, "no service runs in /nothing/here"),
-        (["up", "--scale", "risk=2"], 2, "expected router=1 to router=16, was 'risk=2'"),
+        (["up", "--scale", "risk=2"], 2, "was 'risk=2'"),
         (["send", "/nothing/here"], 2, "expected a file, was /nothing/here"),
     ],
 )
