@@ -414,3 +414,17 @@ def test_ten_tokens_at_once_and_no_more(stack: RunningStack) -> None:
     fresh = stack.json("webhook", "create-token", "many", "--instruments", "ETH/USDT")
     assert post(fresh["url"], SIGNAL).json()["reason"] == "SYMBOL_NOT_ALLOWED"
     assert post(fresh["url"], {"action": "buy", "symbol": "ETHUSDT"}).status_code == 202
+
+
+def test_webhook_of_an_account_that_is_not_there_is_refused(stack: RunningStack) -> None:
+    done = stack.run("webhook", "create", "--account", "papr", "--webhook-id", "orphan")
+    assert done.returncode == 1
+    assert "ACCOUNT_NOT_FOUND" in done.stderr
+    assert stack.run("webhook", "get", "orphan").returncode == 1
+
+
+def test_rotated_demo_token_is_the_one_that_is_used_from_then_on(stack: RunningStack) -> None:
+    before = stack.url
+    url = stack.json("webhook", "rotate", "demo", "--grace-s", "0")["url"]
+    assert stack.url == url != before
+    assert stack.send({"action": "buy", "symbol": "BTCUSDT"}).status_code == 202

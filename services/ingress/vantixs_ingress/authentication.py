@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from vantixs.api.ingress.v1 import webhook_pb2
@@ -88,9 +88,6 @@ def find_token(request: Request, path_token: str, gate: Gate | None, *, limited:
     body = read_body(request.body)
     # A webhook whose own mapping says where the secret is, is slower to refuse than others.
     return Shown(secret_of(body, gate.rules) if gate else body.secret, "body", body)
-
-
-_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)  # Only the secret is read: no time counts.
 
 
 def check_token(gate: Gate | None, token: str) -> Pass | None:

@@ -7,11 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
+import grpc
 import httpx
 import typer
 from google.protobuf import json_format
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import ingress_pb2, webhook_pb2
+from vantixs.api.risk.v1 import risk_pb2
+from vantixs.runtime.home import write_atomically
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import TOKEN, WEBHOOK
@@ -185,7 +188,17 @@ def webhook_create(
         request.token_scope.exits_only = True
     if token_expires_in_s:
         _expiry(request.token_expire_time, token_expires_in_s)
-    response = ask(home, lambda c: c.ingress.CreateWebhook(request, timeout=TIMEOUT_S))
+
+    async def create(clients: Clients) -> Any:
+        # Ingress does not know accounts: a name mistyped here would only show when the first signal fails.
+        try:
+            await clients.risk.GetAccount(risk_pb2.GetAccountRequest(account_id=account_id), timeout=TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                raise
+        return await clients.ingress.CreateWebhook(request, timeout=TIMEOUT_S)
+
+    response = ask(home, create)
 
     def text() -> None:
         out.print(f"{response.webhook.webhook_id} {response.url}", markup=False)
@@ -323,6 +336,10 @@ def webhook_rotate(
     if expires_in_s:
         _expiry(request.expire_time, expires_in_s)
     response = ask(home, lambda c: c.ingress.RotateToken(request, timeout=TIMEOUT_S))
+    kept = service_settings(home).home / "secrets" / TOKEN
+    if webhook_id == WEBHOOK and not token_id and kept.is_file():
+        # `vantixs up` and `vantixs send` show and use the demo webhook's token from here.
+        write_atomically(kept, response.token + "\n", mode=0o600)
     show(response, as_json=as_json, text=lambda: out.print(response.url, markup=False))
     return 0
 
