@@ -8,6 +8,7 @@ import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import ingress_pb2, webhook_pb2
 from vantixs.testing.alerts import body_of, fields_of, load_alerts
+from vantixs_ingress.gate import token_digest
 from vantixs_ingress.lint import lint_payload
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -135,3 +136,11 @@ def test_mapping_that_broke_refuses_and_says_so() -> None:
     mapping = webhook_pb2.PayloadMapping(fields={"action": "a", "symbol": "s["})
     response = lint({"a": "buy", "s": "BTCUSDT"}, mapping=mapping)
     assert (response.reason, response.errors[0].field) == ("FIELD_INVALID", "mapping")
+
+
+def test_token_pasted_where_it_is_stored_is_found_and_not_shown() -> None:
+    token = "aB3_dE6-gH9jKlMnOpQrStUvWxYz0123"
+    kept = webhook_pb2.WebhookToken(token_id="t1", sha256=token_digest(token))
+    response = lint({"action": "buy", "symbol": "ADAUSDT", "comment": f"from {token}"} | FRESH, tokens=[kept])
+    assert (response.outcome, warned(response)) == (ACCEPTED, {("body", "FIELD_INVALID")})
+    assert token not in str(response)

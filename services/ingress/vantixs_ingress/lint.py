@@ -1,6 +1,8 @@
 """What a webhook would make of a payload, by the code that takes signals, with no effect."""
 
+import re
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from vantixs.api.ingress.v1 import ingress_pb2, webhook_pb2
@@ -13,8 +15,11 @@ from vantixs_ingress.domain.intake import read_signal
 from vantixs_ingress.domain.reading import FieldError, Reading
 from vantixs_ingress.domain.rules import Rules
 from vantixs_ingress.domain.template import EXAMPLES, has_placeholder, placeholders_of, render, values_of
+from vantixs_ingress.gate import token_digest
 
 LONGEST = 65_536
+MOST_RUNS = 200
+_TOKEN_LIKE = re.compile(r"[A-Za-z0-9_-]{20,200}+")
 
 
 def lint_payload(webhook: webhook_pb2.Webhook, payload: bytes, now: datetime) -> ingress_pb2.LintPayloadResponse:
@@ -30,13 +35,26 @@ def lint_payload(webhook: webhook_pb2.Webhook, payload: bytes, now: datetime) ->
         return response
     rules = rules_of(webhook)
     body = read_body(payload)
-    reading = read_signal(body, rules, CATALOGUE, now)
+    tokens = _tokens_in(body.text, webhook)
+    reading = read_signal(body, rules, CATALOGUE, now, *tokens)
     _fill(response, reading, advice(reading, rules, CATALOGUE))
+    if tokens and not reading.secret:
+        detail = (
+            "the webhook's token is in the message, in a field that is stored and shown: take it out, and rotate it"
+        )
+        response.warnings.append(webhook_pb2.FieldError(field="body", reason="FIELD_INVALID", detail=detail))
     if has_placeholder(body.text):
-        reading = _fill_template(response.template, body, rules, now)
+        reading = _fill_template(response.template, body, rules, now, tokens)
     if rules.mapping is None:
         response.suggested_message = suggested_message(reading, body.text)
     return response
+
+
+def _tokens_in(text: str, webhook: webhook_pb2.Webhook) -> list[str]:
+    """The webhook's own tokens, wherever they stand in a text. Only their hashes are known: what looks like one is hashed."""
+    digests = {token.sha256 for token in webhook.tokens}
+    runs = islice((m[0] for m in _TOKEN_LIKE.finditer(text)), MOST_RUNS)
+    return [run for run in runs if token_digest(run) in digests]
 
 
 def _fill(response: Any, reading: Reading, warnings: list[FieldError]) -> None:
@@ -49,16 +67,18 @@ def _fill(response: Any, reading: Reading, warnings: list[FieldError]) -> None:
         response.signal.CopyFrom(signal_message(reading, ""))
 
 
-def _fill_template(template: ingress_pb2.LintedTemplate, body: Body, rules: Rules, now: datetime) -> Reading:
+def _fill_template(
+    template: ingress_pb2.LintedTemplate, body: Body, rules: Rules, now: datetime, tokens: list[str]
+) -> Reading:
     """Reads the message as a fill that opens, and as one that closes: it has to be right for both."""
     readings = []
     for example in EXAMPLES:
         values = values_of(_allowed(rules), rules.default_exchange, now, example)
         rendered = render(body.text, values)
-        readings.append((rendered, read_signal(rendered.encode(), rules, CATALOGUE, now)))
+        readings.append((rendered, read_signal(rendered.encode(), rules, CATALOGUE, now, *tokens)))
     rendered, reading = next(((t, r) for t, r in readings if r.errors), readings[0])
     _fill(template, reading, advice(reading, rules, CATALOGUE))
-    template.rendered_payload = redact(rendered, reading.secret)
+    template.rendered_payload = redact(rendered, reading.secret, *tokens)
     for found in placeholders_of(body.text, values_of(_allowed(rules), rules.default_exchange, now, "entry")):
         template.placeholders.add(
             placeholder=found.text, understood=found.understood, example=found.example, available=found.available
