@@ -178,7 +178,7 @@ def _settle_positions(draft: Draft, values: dict[str, Any]) -> None:
     action = values.get("action")
     position = slots.get("position")
     if isinstance(position, str):
-        if (action in EXITS or action == "ADD") and position != "FLAT" and "target_position" not in slots:
+        if (action in EXITS or action == "ADD") and position != "FLAT":
             # Beside a verb that needs a position, `position` names the one there is.
             if action == "CLOSE":
                 values["action"] = action = f"CLOSE_{position}"
