@@ -55,6 +55,12 @@ def test_mapped_fields_are_converted_as_all_others_are() -> None:
     }
 
 
+@pytest.mark.parametrize(("sent", "action"), [(1, "BUY"), (-1, "SELL"), ("-1", "SELL"), ("UP", "BUY"), ("up", "BUY")])
+def test_words_are_replaced_whatever_their_case_and_never_without_their_sign(sent: Any, action: str) -> None:
+    values = {"action=-1": "sell", "action=1": "buy", "action=Up": "buy"}
+    assert read({"sig": {"side": sent, "pair": "BTCUSDT"}}, BASE, values).values["action"] == action
+
+
 def test_a_mapping_stands_instead_of_the_aliases() -> None:
     body = {"sig": {"side": "buy", "pair": "BTCUSDT"}, "action": "sell", "leverage": 50, "max_positions": 3}
     reading = read(body, BASE)
@@ -98,6 +104,7 @@ def test_mapped_token_is_the_secret_and_is_shown_nowhere() -> None:
         (BASE | {"price": "a[*]" * 40, "quantity": "a[*]" * 40}, {}, "mapping.fields.price"),
         (BASE, {"action": "buy"}, "mapping.values.action"),
         (BASE, {"quantity=1": "2"}, "mapping.values.quantity"),
+        (BASE, {"action=UP": "buy", "action=up": "sell"}, "mapping.values.action"),
         ({}, {}, None),
     ],
 )

@@ -18,6 +18,7 @@ from vantixs_ingress.domain.words import (
     POSITIONS,
     QUANTITY_TYPES,
     TIMES_IN_FORCE,
+    folded_word,
 )
 
 LONGEST_TEXT, LONGEST_KEY, LONGEST_SYMBOL = 1024, 255, 64
@@ -157,7 +158,7 @@ def choice(table: Mapping[str, str], expected: str) -> Callable[[Any], str]:
     """A converter for the words of a table."""
 
     def convert(value: Any) -> str:
-        found = table.get(fold(value.strip())) if isinstance(value, str) and len(value) <= LONGEST_SYMBOL else None
+        found = table.get(folded_word(value)) if isinstance(value, str) and len(value) <= LONGEST_SYMBOL else None
         if found is None:
             raise Refused(expected)
         return found

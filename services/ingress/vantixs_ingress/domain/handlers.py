@@ -20,7 +20,7 @@ from vantixs_ingress.domain.vocabulary import (
     slot_of,
     target_kind,
 )
-from vantixs_ingress.domain.words import NEUTRAL, ORDER_TYPES, POSITIONS, action_of, is_refused
+from vantixs_ingress.domain.words import NEUTRAL, ORDER_TYPES, POSITIONS, action_of, folded_word, is_refused
 
 Handler = Callable[[Draft, str, Any], None]
 _STEERED = "a signal may not steer what it would be safe from: leave the field out"
@@ -73,7 +73,7 @@ def _plain(slot: str, convert: Callable[[Any], Any]) -> Handler:
 
 def _position(value: Any) -> Any:
     """A side, or a signed size."""
-    return POSITIONS.get(slot_of(value)[0]) or to.as_signed(value) if isinstance(value, str) else to.as_position(value)
+    return POSITIONS.get(folded_word(value)) or to.as_signed(value) if isinstance(value, str) else to.as_position(value)
 
 
 def _price(slot: str) -> Handler:

@@ -16,7 +16,7 @@ from jmespath.exceptions import JMESPathError
 from vantixs_ingress.domain.dialects import Number
 from vantixs_ingress.domain.handlers import as_json, place
 from vantixs_ingress.domain.reading import Draft, FieldError
-from vantixs_ingress.domain.vocabulary import fold, slot_of
+from vantixs_ingress.domain.vocabulary import slot_of
 
 LONGEST_EXPRESSION = 200
 MOST_EXPRESSIONS, MOST_VALUES = 40, 500
@@ -103,11 +103,15 @@ def check_mapping(mapping: MappingFields) -> list[FieldError]:
 
 
 def _value_errors(mapping: MappingFields) -> Iterator[FieldError]:
+    seen: dict[str, str] = {}
     for key, value in sorted(mapping.values.items()):
         name, equals, sent = key.partition("=")
         if not equals or name not in mapping.fields or len(sent) > 100 or len(value) > 100:
             detail = 'expected "field=value" of a mapped field with values of at most 100 characters'
             yield FieldError(f"mapping.values.{name[:40]}", "FIELD_INVALID", f"{detail}, was {key[:60]!r}")
+        elif seen.setdefault(f"{name}={_same(sent)}", value) != value:
+            detail = f"expected one replacement for {sent[:40]!r}, was another for the same in other case"
+            yield FieldError(f"mapping.values.{name[:40]}", "FIELD_CONFLICT", detail)
 
 
 def compile_mapping(mapping: MappingFields) -> CompiledMapping | None:
@@ -126,7 +130,7 @@ def compile_mapping(mapping: MappingFields) -> CompiledMapping | None:
     replaced: dict[str, dict[str, str]] = {}
     for key, value in mapping.values.items():
         name, _, sent = key.partition("=")
-        replaced.setdefault(name, {})[fold(sent)] = value
+        replaced.setdefault(name, {})[_same(sent)] = value
     return CompiledMapping(tuple(expressions), replaced, projects)
 
 
@@ -194,4 +198,9 @@ def _replaced(value: Any, words: Mapping[str, str]) -> Any:
     if not words or isinstance(value, dict | list) or value is None:
         return value
     text = value if isinstance(value, str) else str(value).lower()
-    return words.get(fold(text[:100]), value)
+    return words.get(_same(text[:100]), value)
+
+
+def _same(text: str) -> str:
+    """What a value is compared as: case does not count, and a sign does."""
+    return text.strip().lower()

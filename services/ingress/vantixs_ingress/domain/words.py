@@ -77,9 +77,15 @@ INSTRUMENT_KINDS = _table(
 EXITS = frozenset(("CLOSE", "CLOSE_LONG", "CLOSE_SHORT", "REDUCE", "CANCEL"))
 
 
+def folded_word(word: str) -> str:
+    """The word as the tables have it; "" where it does not begin with a letter or digit: a sign before it is not passed over."""
+    stripped = word.strip()
+    return fold(stripped) if stripped[:1].isalnum() else ""
+
+
 def action_of(word: str) -> str:
     """The action a word says, OPEN, NEUTRAL, or "" for none."""
-    return ACTIONS.get(fold(word.strip()).removeprefix("strategy."), "")
+    return ACTIONS.get(folded_word(word).removeprefix("strategy."), "")
 
 
 def is_refused(word: str) -> bool:
