@@ -8,7 +8,8 @@ import pytest
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.instruments import CATALOGUE
 from vantixs_ingress.conversion import rules_of
-from vantixs_ingress.domain.intake import Reading, read_signal
+from vantixs_ingress.domain.dialects import read_body
+from vantixs_ingress.domain.intake import Reading, read_signal, secret_of
 from vantixs_ingress.domain.mapping import check_mapping
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -85,7 +86,9 @@ def test_errors_name_the_canonical_field(body: Any, reason: str, field: str) -> 
 def test_mapped_token_is_the_secret_and_is_shown_nowhere() -> None:
     body = {"sig": {"side": "hunter2hunter2", "pair": "BTCUSDT"}, "auth": {"code2": "hunter2hunter2"}}
     reading = read(body, BASE | {"token": "auth.code2"})
-    assert reading.secret == "hunter2hunter2"
+    mapping = webhook_pb2.PayloadMapping(fields=BASE | {"token": "auth.code2"})
+    rules = rules_of(webhook_pb2.Webhook(mapping=mapping))
+    assert reading.secret == secret_of(read_body(json.dumps(body).encode()), rules) == "hunter2hunter2"
     assert "hunter2" not in repr((reading.errors, reading.extras, reading.values))
 
 

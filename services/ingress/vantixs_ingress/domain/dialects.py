@@ -37,6 +37,11 @@ class Body:
     problem: str = ""
 
     @property
+    def items(self) -> int:
+        """How many values it has at most, at all depths."""
+        return self.text.count(",") + self.text.count("{") + self.text.count("[") + 1
+
+    @property
     def secret(self) -> str:
         """The first secret in the body, at the top or in a known nest; "" where there is none."""
         for name, value in self.fields.items():

@@ -9,7 +9,7 @@ from vantixs_ingress.domain.collecting import collect
 from vantixs_ingress.domain.converters import LONGEST_KEY, LONGEST_TEXT
 from vantixs_ingress.domain.dialects import Body, read_body
 from vantixs_ingress.domain.freshness import check_freshness
-from vantixs_ingress.domain.mapping import collect_mapped
+from vantixs_ingress.domain.mapping import collect_mapped, mapped_secret
 from vantixs_ingress.domain.reading import Draft, FieldError, Reading, field_error, without
 from vantixs_ingress.domain.redaction import without_head
 from vantixs_ingress.domain.rules import Rules, check_rules
@@ -17,7 +17,7 @@ from vantixs_ingress.domain.settling import ENTRY_ONLY, is_exit, settle
 from vantixs_ingress.domain.symbols import resolver_of
 from vantixs_ingress.domain.terms import settle_terms
 
-__all__ = ["FieldError", "Reading", "Rules", "is_exit", "read_signal"]
+__all__ = ["FieldError", "Reading", "Rules", "is_exit", "read_signal", "secret_of"]
 _REQUIRED = {"action": ("verb", "side", "flag", "verb_or_order_type", "code", "word"), "symbol": ("symbol",)}
 _SHORTEST_SECRET = 4
 LONGEST_NAME, LONGEST_EXTRA = 100, 1000
@@ -33,7 +33,7 @@ def read_signal(
     """
     if isinstance(body, bytes):
         body = read_body(body)
-    reading = Reading(secret=body.secret)
+    reading = Reading(secret=secret_of(body, rules))
     if body.problem:
         reading.errors.append(FieldError("body", "BODY_UNREADABLE", body.problem))
         return reading
@@ -45,8 +45,7 @@ def read_signal(
     if rules.mapping is None:
         collect(body.fields, draft)
     else:
-        items = body.text.count(",") + body.text.count("{") + body.text.count("[") + 1
-        reading.secret = collect_mapped(body.fields, items, rules.mapping, draft) or reading.secret
+        collect_mapped(body.fields, body.items, rules.mapping, draft)
     known = catalogue if isinstance(catalogue, Catalogue) else Catalogue(catalogue.values())
     values = settle(draft, resolver_of(known), rules.default_instrument_kind)
     settle_terms(draft, values)
@@ -56,6 +55,12 @@ def read_signal(
     reading.values = values
     _finish(reading, draft, rules, tuple(s for s in (*secrets, reading.secret) if len(s) >= _SHORTEST_SECRET))
     return reading
+
+
+def secret_of(body: Body, rules: Rules) -> str:
+    """The secret a sender proves itself by in the body: where the webhook's mapping says it is, else the first of a known name."""
+    mapped = mapped_secret(body.fields, body.items, rules.mapping) if rules.mapping is not None else ""
+    return mapped or body.secret
 
 
 def _check_required(draft: Draft, values: Mapping[str, object]) -> None:

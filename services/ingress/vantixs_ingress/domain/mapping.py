@@ -161,8 +161,8 @@ def _steps(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from _steps(child)
 
 
-def collect_mapped(fields: Mapping[str, Any], items: int, mapping: CompiledMapping, draft: Draft) -> str:
-    """Puts what the expressions find where it belongs, keeps the rest; returns the secret, if one is mapped.
+def collect_mapped(fields: Mapping[str, Any], items: int, mapping: CompiledMapping, draft: Draft) -> None:
+    """Puts what the expressions find where it belongs, keeps the rest.
 
     Args:
         fields: the payload.
@@ -173,23 +173,33 @@ def collect_mapped(fields: Mapping[str, Any], items: int, mapping: CompiledMappi
     """
     if mapping.projects and items > MOST_PROJECTED_ITEMS:
         draft.refuse("body", "BODY_UNREADABLE", f"expected at most {MOST_PROJECTED_ITEMS} values, was {items}")
-        return ""
-    secret = ""
+        return
     for name, slot, expression in mapping.expressions:
+        if slot == "secret":
+            continue
         try:
             value = expression.search(fields)
         except (JMESPathError, TypeError, ValueError):
             draft.refuse(name, "FIELD_INVALID", "expected a payload that the mapping's expression fits")
             continue
-        value = _replaced(value, mapping.replaced.get(name, {}))
-        if slot == "secret":
-            secret = secret or str(value or "")
-        else:
-            place(name, slot, value, draft)
+        place(name, slot, _replaced(value, mapping.replaced.get(name, {})), draft)
     for name, value in fields.items():
         if slot_of(name)[1] != "secret" and value not in (None, ""):
             draft.keep(name, value if isinstance(value, str) else as_json(value))
-    return secret
+
+
+def mapped_secret(fields: Mapping[str, Any], items: int, mapping: CompiledMapping) -> str:
+    """What the mapping's `token` finds; "" for nothing."""
+    if mapping.projects and items > MOST_PROJECTED_ITEMS:
+        return ""
+    for _, slot, expression in mapping.expressions:
+        if slot == "secret":
+            try:
+                value = expression.search(fields)
+            except (JMESPathError, TypeError, ValueError):
+                return ""
+            return value if isinstance(value, str) else ""
+    return ""
 
 
 def _replaced(value: Any, words: Mapping[str, str]) -> Any:
