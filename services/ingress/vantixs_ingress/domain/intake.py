@@ -58,7 +58,7 @@ def read_signal(
 
 
 def secret_of(body: Body, rules: Rules) -> str:
-    """The secret a sender proves itself by in the body: where the webhook's mapping says it is, else the first of a known name."""
+    """The secret a sender proves itself by in the body: what the mapping says it is, else the first of a known name."""
     mapped = mapped_secret(body.fields, body.items, rules.mapping) if rules.mapping is not None else ""
     return mapped or body.secret
 
