@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from vantixs.api.ingress.v1 import webhook_pb2
@@ -13,13 +13,14 @@ from vantixs.runtime.http_listener import Request
 
 from vantixs_ingress.answers import Refused
 from vantixs_ingress.domain.dialects import Body, read_body
-from vantixs_ingress.domain.intake import Rules, read_signal
+from vantixs_ingress.domain.intake import Rules, secret_of
 from vantixs_ingress.domain.vocabulary import fold
 from vantixs_ingress.gate import MOST_TOKENS, NOBODIES, TOKEN_PREFIX, Gate, Key, Pass, token_digest
 from vantixs_ingress.signatures import verify
 
 LIMITED_BODY_BYTES = 4096  # TradingView's messages are not longer.
 NO_TOKEN = "unknown webhook, or wrong or missing token"  # noqa: S105 - what is said about one
+_NO_RULES = Rules()
 _OUR_FIELDS = ("token", "webhooktoken")  # Names that can only mean our token; others may be another product's secret.
 
 
@@ -86,17 +87,7 @@ def find_token(request: Request, path_token: str, gate: Gate | None, *, limited:
     if "webhook-signature" in headers or (limited and len(request.body) > LIMITED_BODY_BYTES):
         return Shown("", "")
     body = read_body(request.body)
-    return Shown((_mapped_secret(body, gate.rules) if gate else "") or body.secret, "body", body)
-
-
-def _mapped_secret(body: Body, rules: Rules) -> str:
-    """The secret where the webhook's own mapping says it is; such a webhook is slower to refuse than others."""
-    if rules.mapping is None or not any(slot == "secret" for _, slot, _ in rules.mapping.expressions):
-        return ""
-    return read_signal(body, rules, {}, _LONG_AGO).secret
-
-
-_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)  # Only the secret is read: no time counts.
+    return Shown(secret_of(body, gate.rules if gate else _NO_RULES), "body", body)
 
 
 def check_token(gate: Gate | None, token: str) -> Pass | None:
