@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from vantixs.model.reasons import REASONS
 from vantixs.testing.senders import SIGNAL, post, signed
-from vantixs.testing.stack import RunningStack
+from vantixs.testing.stack import RunningStack, wait_for
 
 Answer = tuple[int, str]
 
@@ -145,7 +146,7 @@ def raw(base: str, data: bytes) -> httpx.Response:
 def fill(stack: RunningStack) -> httpx.Response:
     """Sends until the spool is full, with the broker frozen; the first answer that is no 202."""
     pid = stack.pid("nats")
-    os.kill(pid, 19)
+    os.kill(pid, signal.SIGSTOP)
     try:
         for number in range(2000):
             answer = post(stack.url, SIGNAL | {"comment": "x" * 900, "nonce": f"fill-{number}"})
@@ -153,7 +154,8 @@ def fill(stack: RunningStack) -> httpx.Response:
                 return answer
         raise AssertionError("2,000 signals fitted into a spool of 400,000 bytes")
     finally:
-        os.kill(pid, 18)
+        os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: post(stack.url, SIGNAL | {"nonce": "drained"}).is_success, "the door to take signals again")
 
 
 def test_unauthenticated_answers_are_the_same_byte_for_byte(stack: RunningStack) -> None:

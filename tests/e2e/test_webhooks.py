@@ -381,6 +381,18 @@ def test_accept_journal_falls_back_to_the_spool_where_the_broker_does_not_answer
     check_promises(stack, [answer.json()["signal_id"]])
 
 
+def test_token_is_found_where_the_webhooks_mapping_says_it_is(stack: RunningStack) -> None:
+    fields = {"action": "do", "symbol": "what", "token": "auth.code"}
+    created = new(stack, "mapped", mapping=webhook_pb2.PayloadMapping(fields=fields))
+    url = f"{stack.door(0)}/hooks/mapped"
+    body = {"do": "buy", "what": "BTCUSDT", "auth": {"code": created.token}}
+    good = post(url, body)
+    assert good.status_code == 202
+    assert post(url, body | {"auth": {"code": "wrong"}}).status_code == 401
+    stack.ended([good.json()["signal_id"]])
+    assert created.token not in json.dumps(stack.timelines_of([good.json()["signal_id"]]))
+
+
 def test_update_changes_what_is_given_and_clears_what_is_named(stack: RunningStack) -> None:
     stack.json("webhook", "create", "--account-id", "paper", "--webhook-id", "edited", "--instruments", "BTC/USDT")
     flags = ["--display-name", "Edited", "--actions", "buy", "--actions", "close", "--minimum-proof", "address"]
