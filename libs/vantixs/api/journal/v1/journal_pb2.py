@@ -29,49 +29,53 @@ from vantixs.api.common.v1 import signal_pb2 as vantixs_dot_api_dot_common_dot_v
 from vantixs.api.ingress.v1 import webhook_pb2 as vantixs_dot_api_dot_ingress_dot_v1_dot_webhook__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$vantixs/api/journal/v1/journal.proto\x12\x16vantixs.api.journal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"vantixs/api/common/v1/common.proto\x1a!vantixs/api/common/v1/order.proto\x1a\"vantixs/api/common/v1/signal.proto\x1a$vantixs/api/ingress/v1/webhook.proto\"E\n\x0cJournalBatch\x12\x35\n\x07\x65ntries\x18\x01 \x03(\x0b\x32$.vantixs.api.journal.v1.JournalEntry\"\xbd\t\n\x0cJournalEntry\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsignal_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61use_event_id\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x14\n\x0ctrace_parent\x18\x06 \x01(\t\x12\x41\n\x0fsignal_accepted\x18\n \x01(\x0b\x32&.vantixs.api.journal.v1.SignalAcceptedH\x00\x12\x41\n\x0fsignal_rejected\x18\x0b \x01(\x0b\x32&.vantixs.api.journal.v1.SignalRejectedH\x00\x12K\n\x14\x64uplicate_suppressed\x18\x0c \x01(\x0b\x32+.vantixs.api.journal.v1.DuplicateSuppressedH\x00\x12G\n\x12strategy_evaluated\x18\r \x01(\x0b\x32).vantixs.api.journal.v1.StrategyEvaluatedH\x00\x12\x41\n\x0forder_evaluated\x18\x0e \x01(\x0b\x32&.vantixs.api.journal.v1.OrderEvaluatedH\x00\x12\x41\n\x0forder_submitted\x18\x0f \x01(\x0b\x32&.vantixs.api.journal.v1.OrderSubmittedH\x00\x12=\n\rorder_updated\x18\x10 \x01(\x0b\x32$.vantixs.api.journal.v1.OrderUpdatedH\x00\x12=\n\rfill_recorded\x18\x11 \x01(\x0b\x32$.vantixs.api.journal.v1.FillRecordedH\x00\x12\x43\n\x10signal_completed\x18\x12 \x01(\x0b\x32\'.vantixs.api.journal.v1.SignalCompletedH\x00\x12\x43\n\x10replay_requested\x18\x13 \x01(\x0b\x32\'.vantixs.api.journal.v1.ReplayRequestedH\x00\x12\x41\n\x0freplay_finished\x18\x14 \x01(\x0b\x32&.vantixs.api.journal.v1.ReplayFinishedH\x00\x12M\n\x15\x63onfiguration_changed\x18\x15 \x01(\x0b\x32,.vantixs.api.journal.v1.ConfigurationChangedH\x00\x12L\n\x15trading_state_changed\x18\x16 \x01(\x0b\x32+.vantixs.api.journal.v1.TradingStateChangedH\x00\x12I\n\x13\x63redential_verified\x18\x17 \x01(\x0b\x32*.vantixs.api.journal.v1.CredentialVerifiedH\x00\x12=\n\rdead_lettered\x18\x18 \x01(\x0b\x32$.vantixs.api.journal.v1.DeadLetteredH\x00\x42\x07\n\x05\x65vent\"\xaa\x01\n\x0eSignalAccepted\x12-\n\x06signal\x18\x01 \x01(\x0b\x32\x1d.vantixs.api.common.v1.Signal\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12\x30\n\x07webhook\x18\x03 \x01(\x0b\x32\x1f.vantixs.api.ingress.v1.Webhook\"\xcf\x01\n\x0eSignalRejected\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x32\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\".vantixs.api.ingress.v1.FieldError\x12\x37\n\x07request\x18\x04 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12\x30\n\x07webhook\x18\x05 \x01(\x0b\x32\x1f.vantixs.api.ingress.v1.Webhook\"\xa4\x01\n\x13\x44uplicateSuppressed\x12\x17\n\x0f\x66irst_signal_id\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x37\n\x07request\x18\x03 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12-\n\x06signal\x18\x04 \x01(\x0b\x32\x1d.vantixs.api.common.v1.Signal\"j\n\x0cStrategyStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12,\n\x06inputs\x18\x03 \x03(\x0b\x32\x1c.vantixs.api.common.v1.Input\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"~\n\x11StrategyEvaluated\x12\x13\n\x0bstrategy_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x33\n\x05steps\x18\x04 \x03(\x0b\x32$.vantixs.api.journal.v1.StrategyStep\"\x84\x01\n\x0eOrderEvaluated\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\x12\x35\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32#.vantixs.api.common.v1.RiskDecision\x12\x0e\n\x06intent\x18\x03 \x01(\t\"=\n\x0eOrderSubmitted\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\";\n\x0cOrderUpdated\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\"l\n\x0c\x46illRecorded\x12)\n\x04\x66ill\x18\x01 \x01(\x0b\x32\x1b.vantixs.api.common.v1.Fill\x12\x31\n\x08position\x18\x02 \x01(\x0b\x32\x1f.vantixs.api.common.v1.Position\"u\n\x0fSignalCompleted\x12\x33\n\x06status\x18\x01 \x01(\x0e\x32#.vantixs.api.common.v1.SignalStatus\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"y\n\x0fReplayRequested\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12\x30\n\x04mode\x18\x02 \x01(\x0e\x32\".vantixs.api.journal.v1.ReplayMode\x12\x10\n\x08operator\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"\xe6\x01\n\x0eReplayFinished\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12\x30\n\x04mode\x18\x02 \x01(\x0e\x32\".vantixs.api.journal.v1.ReplayMode\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.vantixs.api.common.v1.SignalStatus\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x13\n\x0b\x64ifferences\x18\x05 \x03(\t\x12\x35\n\x07\x65ntries\x18\x06 \x03(\x0b\x32$.vantixs.api.journal.v1.JournalEntry\"k\n\x14\x43onfigurationChanged\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x04 \x01(\t\x12\x12\n\nafter_json\x18\x05 \x01(\t\"\x9e\x01\n\x13TradingStateChanged\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x33\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0e\x32#.vantixs.api.common.v1.TradingState\x12\x32\n\x05\x61\x66ter\x18\x03 \x01(\x0e\x32#.vantixs.api.common.v1.TradingState\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"K\n\x12\x43redentialVerified\x12\x15\n\rcredential_id\x18\x01 \x01(\t\x12\x0e\n\x06usable\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"V\n\x0c\x44\x65\x61\x64Lettered\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x17\n\x0fstream_sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c*n\n\nReplayMode\x12\x1b\n\x17REPLAY_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12REPLAY_MODE_VERIFY\x10\x01\x12\x15\n\x11REPLAY_MODE_PAPER\x10\x02\x12\x14\n\x10REPLAY_MODE_LIVE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$vantixs/api/journal/v1/journal.proto\x12\x16vantixs.api.journal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"vantixs/api/common/v1/common.proto\x1a!vantixs/api/common/v1/order.proto\x1a\"vantixs/api/common/v1/signal.proto\x1a$vantixs/api/ingress/v1/webhook.proto\"E\n\x0cJournalBatch\x12\x35\n\x07\x65ntries\x18\x01 \x03(\x0b\x32$.vantixs.api.journal.v1.JournalEntry\"\xc5\n\n\x0cJournalEntry\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsignal_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61use_event_id\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x14\n\x0ctrace_parent\x18\x06 \x01(\t\x12\x41\n\x0fsignal_accepted\x18\n \x01(\x0b\x32&.vantixs.api.journal.v1.SignalAcceptedH\x00\x12\x41\n\x0fsignal_rejected\x18\x0b \x01(\x0b\x32&.vantixs.api.journal.v1.SignalRejectedH\x00\x12K\n\x14\x64uplicate_suppressed\x18\x0c \x01(\x0b\x32+.vantixs.api.journal.v1.DuplicateSuppressedH\x00\x12G\n\x12strategy_evaluated\x18\r \x01(\x0b\x32).vantixs.api.journal.v1.StrategyEvaluatedH\x00\x12\x41\n\x0forder_evaluated\x18\x0e \x01(\x0b\x32&.vantixs.api.journal.v1.OrderEvaluatedH\x00\x12\x41\n\x0forder_submitted\x18\x0f \x01(\x0b\x32&.vantixs.api.journal.v1.OrderSubmittedH\x00\x12=\n\rorder_updated\x18\x10 \x01(\x0b\x32$.vantixs.api.journal.v1.OrderUpdatedH\x00\x12=\n\rfill_recorded\x18\x11 \x01(\x0b\x32$.vantixs.api.journal.v1.FillRecordedH\x00\x12\x43\n\x10signal_completed\x18\x12 \x01(\x0b\x32\'.vantixs.api.journal.v1.SignalCompletedH\x00\x12\x43\n\x10replay_requested\x18\x13 \x01(\x0b\x32\'.vantixs.api.journal.v1.ReplayRequestedH\x00\x12\x41\n\x0freplay_finished\x18\x14 \x01(\x0b\x32&.vantixs.api.journal.v1.ReplayFinishedH\x00\x12M\n\x15\x63onfiguration_changed\x18\x15 \x01(\x0b\x32,.vantixs.api.journal.v1.ConfigurationChangedH\x00\x12L\n\x15trading_state_changed\x18\x16 \x01(\x0b\x32+.vantixs.api.journal.v1.TradingStateChangedH\x00\x12I\n\x13\x63redential_verified\x18\x17 \x01(\x0b\x32*.vantixs.api.journal.v1.CredentialVerifiedH\x00\x12=\n\rdead_lettered\x18\x18 \x01(\x0b\x32$.vantixs.api.journal.v1.DeadLetteredH\x00\x12I\n\x13\x61\x64justment_recorded\x18\x19 \x01(\x0b\x32*.vantixs.api.journal.v1.AdjustmentRecordedH\x00\x12;\n\x0c\x66ill_flagged\x18\x1a \x01(\x0b\x32#.vantixs.api.journal.v1.FillFlaggedH\x00\x42\x07\n\x05\x65vent\"\xaa\x01\n\x0eSignalAccepted\x12-\n\x06signal\x18\x01 \x01(\x0b\x32\x1d.vantixs.api.common.v1.Signal\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12\x30\n\x07webhook\x18\x03 \x01(\x0b\x32\x1f.vantixs.api.ingress.v1.Webhook\"\xcf\x01\n\x0eSignalRejected\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x32\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\".vantixs.api.ingress.v1.FieldError\x12\x37\n\x07request\x18\x04 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12\x30\n\x07webhook\x18\x05 \x01(\x0b\x32\x1f.vantixs.api.ingress.v1.Webhook\"\xa4\x01\n\x13\x44uplicateSuppressed\x12\x17\n\x0f\x66irst_signal_id\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x37\n\x07request\x18\x03 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12-\n\x06signal\x18\x04 \x01(\x0b\x32\x1d.vantixs.api.common.v1.Signal\"j\n\x0cStrategyStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12,\n\x06inputs\x18\x03 \x03(\x0b\x32\x1c.vantixs.api.common.v1.Input\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"~\n\x11StrategyEvaluated\x12\x13\n\x0bstrategy_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x33\n\x05steps\x18\x04 \x03(\x0b\x32$.vantixs.api.journal.v1.StrategyStep\"\x84\x01\n\x0eOrderEvaluated\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\x12\x35\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32#.vantixs.api.common.v1.RiskDecision\x12\x0e\n\x06intent\x18\x03 \x01(\t\"=\n\x0eOrderSubmitted\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\";\n\x0cOrderUpdated\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\"l\n\x0c\x46illRecorded\x12)\n\x04\x66ill\x18\x01 \x01(\x0b\x32\x1b.vantixs.api.common.v1.Fill\x12\x31\n\x08position\x18\x02 \x01(\x0b\x32\x1f.vantixs.api.common.v1.Position\"u\n\x0fSignalCompleted\x12\x33\n\x06status\x18\x01 \x01(\x0e\x32#.vantixs.api.common.v1.SignalStatus\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"y\n\x0fReplayRequested\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12\x30\n\x04mode\x18\x02 \x01(\x0e\x32\".vantixs.api.journal.v1.ReplayMode\x12\x10\n\x08operator\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"\xe6\x01\n\x0eReplayFinished\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12\x30\n\x04mode\x18\x02 \x01(\x0e\x32\".vantixs.api.journal.v1.ReplayMode\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.vantixs.api.common.v1.SignalStatus\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x13\n\x0b\x64ifferences\x18\x05 \x03(\t\x12\x35\n\x07\x65ntries\x18\x06 \x03(\x0b\x32$.vantixs.api.journal.v1.JournalEntry\"k\n\x14\x43onfigurationChanged\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x04 \x01(\t\x12\x12\n\nafter_json\x18\x05 \x01(\t\"\x9e\x01\n\x13TradingStateChanged\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x33\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0e\x32#.vantixs.api.common.v1.TradingState\x12\x32\n\x05\x61\x66ter\x18\x03 \x01(\x0e\x32#.vantixs.api.common.v1.TradingState\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"K\n\x12\x43redentialVerified\x12\x15\n\rcredential_id\x18\x01 \x01(\t\x12\x0e\n\x06usable\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"V\n\x0c\x44\x65\x61\x64Lettered\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x17\n\x0fstream_sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\xc3\x01\n\x12\x41\x64justmentRecorded\x12\x15\n\radjustment_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x0e\n\x06\x61mount\x18\x05 \x01(\t\x12\x31\n\x08position\x18\x06 \x01(\x0b\x32\x1f.vantixs.api.common.v1.Position\x12\x10\n\x08quantity\x18\x07 \x01(\t\x12\r\n\x05price\x18\x08 \x01(\t\"l\n\x0b\x46illFlagged\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12)\n\x04\x66ill\x18\x02 \x01(\x0b\x32\x1b.vantixs.api.common.v1.Fill\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t*n\n\nReplayMode\x12\x1b\n\x17REPLAY_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12REPLAY_MODE_VERIFY\x10\x01\x12\x15\n\x11REPLAY_MODE_PAPER\x10\x02\x12\x14\n\x10REPLAY_MODE_LIVE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vantixs.api.journal.v1.journal_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REPLAYMODE']._serialized_start=3594
-  _globals['_REPLAYMODE']._serialized_end=3704
+  _globals['_REPLAYMODE']._serialized_start=4038
+  _globals['_REPLAYMODE']._serialized_end=4148
   _globals['_JOURNALBATCH']._serialized_start=242
   _globals['_JOURNALBATCH']._serialized_end=311
   _globals['_JOURNALENTRY']._serialized_start=314
-  _globals['_JOURNALENTRY']._serialized_end=1527
-  _globals['_SIGNALACCEPTED']._serialized_start=1530
-  _globals['_SIGNALACCEPTED']._serialized_end=1700
-  _globals['_SIGNALREJECTED']._serialized_start=1703
-  _globals['_SIGNALREJECTED']._serialized_end=1910
-  _globals['_DUPLICATESUPPRESSED']._serialized_start=1913
-  _globals['_DUPLICATESUPPRESSED']._serialized_end=2077
-  _globals['_STRATEGYSTEP']._serialized_start=2079
-  _globals['_STRATEGYSTEP']._serialized_end=2185
-  _globals['_STRATEGYEVALUATED']._serialized_start=2187
-  _globals['_STRATEGYEVALUATED']._serialized_end=2313
-  _globals['_ORDEREVALUATED']._serialized_start=2316
-  _globals['_ORDEREVALUATED']._serialized_end=2448
-  _globals['_ORDERSUBMITTED']._serialized_start=2450
-  _globals['_ORDERSUBMITTED']._serialized_end=2511
-  _globals['_ORDERUPDATED']._serialized_start=2513
-  _globals['_ORDERUPDATED']._serialized_end=2572
-  _globals['_FILLRECORDED']._serialized_start=2574
-  _globals['_FILLRECORDED']._serialized_end=2682
-  _globals['_SIGNALCOMPLETED']._serialized_start=2684
-  _globals['_SIGNALCOMPLETED']._serialized_end=2801
-  _globals['_REPLAYREQUESTED']._serialized_start=2803
-  _globals['_REPLAYREQUESTED']._serialized_end=2924
-  _globals['_REPLAYFINISHED']._serialized_start=2927
-  _globals['_REPLAYFINISHED']._serialized_end=3157
-  _globals['_CONFIGURATIONCHANGED']._serialized_start=3159
-  _globals['_CONFIGURATIONCHANGED']._serialized_end=3266
-  _globals['_TRADINGSTATECHANGED']._serialized_start=3269
-  _globals['_TRADINGSTATECHANGED']._serialized_end=3427
-  _globals['_CREDENTIALVERIFIED']._serialized_start=3429
-  _globals['_CREDENTIALVERIFIED']._serialized_end=3504
-  _globals['_DEADLETTERED']._serialized_start=3506
-  _globals['_DEADLETTERED']._serialized_end=3592
+  _globals['_JOURNALENTRY']._serialized_end=1663
+  _globals['_SIGNALACCEPTED']._serialized_start=1666
+  _globals['_SIGNALACCEPTED']._serialized_end=1836
+  _globals['_SIGNALREJECTED']._serialized_start=1839
+  _globals['_SIGNALREJECTED']._serialized_end=2046
+  _globals['_DUPLICATESUPPRESSED']._serialized_start=2049
+  _globals['_DUPLICATESUPPRESSED']._serialized_end=2213
+  _globals['_STRATEGYSTEP']._serialized_start=2215
+  _globals['_STRATEGYSTEP']._serialized_end=2321
+  _globals['_STRATEGYEVALUATED']._serialized_start=2323
+  _globals['_STRATEGYEVALUATED']._serialized_end=2449
+  _globals['_ORDEREVALUATED']._serialized_start=2452
+  _globals['_ORDEREVALUATED']._serialized_end=2584
+  _globals['_ORDERSUBMITTED']._serialized_start=2586
+  _globals['_ORDERSUBMITTED']._serialized_end=2647
+  _globals['_ORDERUPDATED']._serialized_start=2649
+  _globals['_ORDERUPDATED']._serialized_end=2708
+  _globals['_FILLRECORDED']._serialized_start=2710
+  _globals['_FILLRECORDED']._serialized_end=2818
+  _globals['_SIGNALCOMPLETED']._serialized_start=2820
+  _globals['_SIGNALCOMPLETED']._serialized_end=2937
+  _globals['_REPLAYREQUESTED']._serialized_start=2939
+  _globals['_REPLAYREQUESTED']._serialized_end=3060
+  _globals['_REPLAYFINISHED']._serialized_start=3063
+  _globals['_REPLAYFINISHED']._serialized_end=3293
+  _globals['_CONFIGURATIONCHANGED']._serialized_start=3295
+  _globals['_CONFIGURATIONCHANGED']._serialized_end=3402
+  _globals['_TRADINGSTATECHANGED']._serialized_start=3405
+  _globals['_TRADINGSTATECHANGED']._serialized_end=3563
+  _globals['_CREDENTIALVERIFIED']._serialized_start=3565
+  _globals['_CREDENTIALVERIFIED']._serialized_end=3640
+  _globals['_DEADLETTERED']._serialized_start=3642
+  _globals['_DEADLETTERED']._serialized_end=3728
+  _globals['_ADJUSTMENTRECORDED']._serialized_start=3731
+  _globals['_ADJUSTMENTRECORDED']._serialized_end=3926
+  _globals['_FILLFLAGGED']._serialized_start=3928
+  _globals['_FILLFLAGGED']._serialized_end=4036
 # @@protoc_insertion_point(module_scope)
