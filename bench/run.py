@@ -16,6 +16,7 @@ import grpc
 import uvloop
 from bare import ECHO
 from load import post_many, quantile
+from risk import bench_risk
 from vantixs.runtime.addresses import free_port
 from vantixs.testing.stack import RunningStack, wait_for
 
@@ -189,6 +190,7 @@ def main() -> None:
             bench_door(stack)
         finally:
             stack.stop()
+        bench_risk(say, start_bare, Path(directory))
 
 
 if __name__ == "__main__":

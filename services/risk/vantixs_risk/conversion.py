@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -31,6 +32,7 @@ from vantixs_risk.fields import (
     time_of_day,
     zone,
 )
+from vantixs_risk.wire import encode_rows
 
 STATES = {
     "ACTIVE": common_pb2.TRADING_STATE_ACTIVE,
@@ -62,6 +64,20 @@ _COUNTS = {
     "max_mark_age_s": 31 * 86_400,
 }
 MOST_MARKS = 100
+
+
+@lru_cache(1024)
+def _known_sizing(content: bytes) -> Sizing | None:
+    return sizing_of(common_pb2.Sizing.FromString(content), "sizing")
+
+
+@lru_cache(1024)
+def _known_instrument(content: bytes) -> tuple[Market, Decimal, Decimal]:
+    """Market, lot and least notional; there are few instruments, and each comes with every order."""
+    instrument = common_pb2.Instrument.FromString(content)
+    minimum = instrument.minimum_notional
+    least = at_least_zero("instrument.minimum_notional", minimum) if minimum else ZERO
+    return market_of(instrument), positive("instrument.lot_size", instrument.lot_size), least
 
 
 def sizing_of(sizing: common_pb2.Sizing, field: str) -> Sizing | None:
@@ -198,17 +214,17 @@ def asking_of(request: risk_pb2.EvaluateOrderRequest) -> Asking:
     if order.effect not in (order_pb2.ORDER_EFFECT_ENTRY, order_pb2.ORDER_EFFECT_EXIT):
         raise invalid("order.effect", f"expected ENTRY or EXIT, was {order.effect}")
     kind = request.stop_loss.WhichOneof("level")
-    minimum = instrument.minimum_notional
+    market, lot_size, minimum_notional = _known_instrument(instrument.SerializeToString(deterministic=True))
     return Asking(
-        market=market_of(instrument),
-        lot_size=positive("instrument.lot_size", instrument.lot_size),
+        market=market,
+        lot_size=lot_size,
         buy=order.side == common_pb2.SIDE_BUY,
         entry=order.effect == order_pb2.ORDER_EFFECT_ENTRY,
         mode=_MODES.get(order.mode, "UNSPECIFIED"),
         order_type=_ORDER_TYPES.get(order.order_type, "UNSPECIFIED"),
-        minimum_notional=at_least_zero("instrument.minimum_notional", minimum) if minimum else ZERO,
+        minimum_notional=minimum_notional,
         order_quantity=optional("order.quantity", order.quantity),
-        sizing=sizing_of(request.sizing, "sizing"),
+        sizing=_known_sizing(request.sizing.SerializeToString(deterministic=True)),
         signal_quantity=optional("signal_quantity", request.signal_quantity),
         signal_quantity_type=_QUANTITY_TYPES.get(request.signal_quantity_type, str(request.signal_quantity_type)),
         signal_price=optional("signal_price", request.signal_price),
@@ -280,18 +296,8 @@ def decision_message(
         position_quantity=show(position),
         account_revision=revision,
         reduce_only=request.order.effect == order_pb2.ORDER_EFFECT_EXIT,
-        checks=[
-            order_pb2.RiskCheck(
-                reason=check.reason,
-                passed=check.passed,
-                inputs=[order_pb2.Input(name=name, value=value) for name, value in check.inputs.items()],
-                limit=check.limit,
-                detail=check.detail,
-            )
-            for check in decision.checks
-        ],
-        sizing_steps=[order_pb2.Input(name=name, value=value) for name, value in decision.steps.items()],
     )
+    message.MergeFromString(encode_rows(decision.checks, decision.steps))
     message.decide_time.FromDatetime(now)
     return message
 

@@ -15,7 +15,7 @@ from vantixs_risk.books import Account, Bookshelf
 from vantixs_risk.conversion import MOST_MARKS, asking_of, decision_message, mark_of
 from vantixs_risk.desk import Desk, scopes_of
 from vantixs_risk.domain.activity import Asked
-from vantixs_risk.domain.checks import asked_for
+from vantixs_risk.domain.conduct import asked_for
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.evaluation import Decision, evaluate
 from vantixs_risk.domain.exact import ZERO
@@ -124,7 +124,7 @@ def _inputs(
 
 def _remember(account: Account, inputs: Inputs, decision: Decision) -> int:
     """Counts what was asked and approved; returns how often this entry was asked for in the breaker's window."""
-    if decision.approved:
+    if decision.approved and account.rules.limits.max_orders_per_minute is not None:
         account.activity = account.activity.with_order(inputs.now)
     breakers = account.rules.breakers
     window = breakers.repeated_orders_window_s or 0

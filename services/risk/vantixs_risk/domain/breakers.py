@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
 from vantixs_risk.domain.activity import Activity
-from vantixs_risk.domain.checks import show
 from vantixs_risk.domain.equity import Standing
-from vantixs_risk.domain.exact import BOOKS, divide_down
+from vantixs_risk.domain.exact import BOOKS, divide_down, show
 from vantixs_risk.domain.rules import Rules
 
 DAILY_LOSS, DRAWDOWN, FAILURES, REPEATED = "daily_loss", "drawdown", "failures", "repeated_orders"

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal, localcontext
+from typing import NamedTuple
 
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_up
 from vantixs_risk.domain.ledger import Market, Position
@@ -60,8 +61,7 @@ class Holding:
             return collateral + self.notional
 
 
-@dataclass(frozen=True, slots=True)
-class Valuation:
+class Valuation(NamedTuple):
     """An account's worth in its base currency, at the marks of its holdings."""
 
     equity: Decimal

@@ -1,17 +1,18 @@
 """One decision, pure: same inputs, same decision."""
 
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
+from typing import NamedTuple
 
-from vantixs_risk.domain.checks import BPS, ENTRY, EXIT, Case, Check, run
+from vantixs_risk.domain.check import Case, Check, run
+from vantixs_risk.domain.checks import ENTRY, EXIT
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_up
 from vantixs_risk.domain.figures import Figures, figures_of
 from vantixs_risk.domain.inputs import Inputs
+from vantixs_risk.domain.prices import BPS
 from vantixs_risk.domain.sizing import size
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What was decided. An exit is always reduce-only.
 
     Attributes:

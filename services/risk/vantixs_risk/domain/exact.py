@@ -40,3 +40,13 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum."""
     with localcontext(BOOKS):
         return sum(amounts, ZERO)
+
+
+def show(amount: Decimal | int) -> str:
+    """A number as text without exponent or trailing zeros."""
+    text = str(amount)
+    if "E" in text:
+        text = format(amount, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

@@ -1,8 +1,9 @@
 """What follows from the inputs before anything is decided: prices, worth, what is open; pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from vantixs_risk.domain.equity import Holding, Mark, Valuation, value
 from vantixs_risk.domain.exact import ZERO
@@ -10,8 +11,7 @@ from vantixs_risk.domain.inputs import Books, Inputs
 from vantixs_risk.domain.ledger import Market, Position
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(NamedTuple):
     """The numbers that sizing and checks look at. Amounts are in quote units, quantities in base units.
 
     Attributes:
@@ -62,7 +62,7 @@ def remark(books: Books, instrument: str, quote: Mark) -> Books:
     held = books.holdings.get(instrument)
     if held is None:
         return books
-    return replace(books, holdings={**books.holdings, instrument: replace(held, mark=quote)})
+    return books._replace(holdings={**books.holdings, instrument: replace(held, mark=quote)})
 
 
 def figures_of(inputs: Inputs) -> Figures:

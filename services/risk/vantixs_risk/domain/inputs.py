@@ -1,9 +1,10 @@
 """Everything a decision depends on, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from vantixs_risk.domain.activity import Activity
 from vantixs_risk.domain.equity import Holding, Mark, Standing
@@ -11,6 +12,8 @@ from vantixs_risk.domain.exact import ZERO
 from vantixs_risk.domain.ledger import Market
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.domain.rules import Rules, Sizing
+
+_NOTHING_DONE = Activity()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +24,7 @@ class Stop:
     value: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(NamedTuple):
     """The order that is asked for.
 
     Attributes:
@@ -53,8 +55,7 @@ class Asking:
     strategy_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
+class Books(NamedTuple):
     """How the account stands.
 
     Attributes:
@@ -67,11 +68,10 @@ class Books:
     standing: Standing
     holdings: Mapping[str, Holding]
     reservations: tuple[Reservation, ...] = ()
-    activity: Activity = field(default_factory=Activity)
+    activity: Activity = _NOTHING_DONE
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(NamedTuple):
     """Everything a decision depends on.
 
     Attributes:

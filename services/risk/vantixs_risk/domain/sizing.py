@@ -7,10 +7,9 @@ it is rounded down to the lot. What cannot be told is refused with the reason, n
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
-from vantixs.model.decimals import format_decimal
-
-from vantixs_risk.domain.exact import ZERO, divide_down, multiple_down
+from vantixs_risk.domain.exact import ZERO, divide_down, multiple_down, show
 from vantixs_risk.domain.figures import Figures
 from vantixs_risk.domain.inputs import Inputs
 from vantixs_risk.domain.rules import ONE, Sizing
@@ -22,8 +21,7 @@ QUANTITY_MISSING, NO_EDGE = "SIGNAL_QUANTITY_MISSING", "KELLY_EDGE_NOT_POSITIVE"
 FAILURES = (UNAVAILABLE, STOP_MISSING, STOP_INVALID, QUANTITY_MISSING, NO_EDGE)
 
 
-@dataclass(frozen=True, slots=True)
-class Sized:
+class Sized(NamedTuple):
     """How a quantity came out.
 
     Attributes:
@@ -57,7 +55,7 @@ class _Work:
 
     def step(self, name: str, amount: Decimal) -> Decimal:
         """Records a step."""
-        self.steps[name] = format_decimal(amount)
+        self.steps[name] = show(amount)
         return amount
 
     def value(self) -> Decimal:
@@ -130,7 +128,7 @@ def _kelly(work: _Work) -> Decimal:
     edge = win_rate * payoff - (ONE - win_rate)
     work.step("kelly_ratio", divide_down(edge, payoff))
     if edge <= 0:
-        shown = format_decimal(divide_down(edge, payoff))
+        shown = show(divide_down(edge, payoff))
         raise _Unknown(NO_EDGE, f"Kelly's share is {shown} of equity, so there is nothing to bet")
     equity = work.equity()
     amount = work.step("kelly_notional", divide_down(equity * fraction * edge, payoff))
@@ -189,10 +187,10 @@ def _stop_distance(work: _Work) -> Decimal:
         distance = price - stop.value if long else stop.value - price
     side = "below" if long else "above"
     if distance <= 0 or stop.value <= 0:
-        detail = f"the stop of {format_decimal(stop.value)} is not {side} the price of {format_decimal(price)}"
+        detail = f"the stop of {show(stop.value)} is not {side} the price of {show(price)}"
         raise _Unknown(STOP_INVALID, detail)
     if long and distance >= price:
-        raise _Unknown(STOP_INVALID, f"the stop is {format_decimal(distance)} below {format_decimal(price)}")
+        raise _Unknown(STOP_INVALID, f"the stop is {show(distance)} below {show(price)}")
     return distance
 
 
