@@ -30,8 +30,8 @@ def quote(bid: object, ask: object, age_ms: int = 0) -> Mark:
     return Mark(D(bid), D(ask), NOW - seconds(age_ms / 1000))  # type: ignore[arg-type]
 
 
-def asked(age_s: float, what: str = BUY_10, *, approved: bool = True) -> Activity:
-    return Activity(entries=(Asked(what, NOW - seconds(age_s), approved),))
+def approved(age_s: float, what: str = BUY_10) -> Activity:
+    return Activity(approved=(Asked(what, NOW - seconds(age_s)),))
 
 
 def sells(**more: Any) -> dict[str, Any]:
@@ -190,24 +190,24 @@ ENTRY_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [
             {
                 "max_orders_per_minute": 3,
-                "activity": Activity(seconds=((int(NOW.timestamp()) - 59, 1), (int(NOW.timestamp()), 2))),
+                "activity": Activity(seconds=((int(NOW.timestamp()) - 60, 1), (int(NOW.timestamp()), 2))),
             },
         ],
         [
             {
                 "max_orders_per_minute": 3,
-                "activity": Activity(seconds=((int(NOW.timestamp()) - 60, 1), (int(NOW.timestamp()), 2))),
+                "activity": Activity(seconds=((int(NOW.timestamp()) - 61, 1), (int(NOW.timestamp()), 2))),
             },
             {"max_orders_per_minute": 1},
         ],
     ),
     "DUPLICATE_ORDER": (
-        [{"duplicate_order_window_s": 10, "activity": asked(9.999)}],
+        [{"duplicate_order_window_s": 10, "activity": approved(9.999)}],
         [
-            {"duplicate_order_window_s": 10, "activity": asked(10)},
-            {"duplicate_order_window_s": 10, "activity": asked(1, approved=False)},
-            {"duplicate_order_window_s": 10, "activity": asked(1, "sell 10 BTC/USDT")},
-            {"duplicate_order_window_s": 10, "activity": asked(1, "buy 9 BTC/USDT")},
+            {"duplicate_order_window_s": 10, "activity": approved(10)},
+            {"duplicate_order_window_s": 10, "activity": Activity(asked=(Asked(BUY_10, NOW),))},
+            {"duplicate_order_window_s": 10, "activity": approved(1, "sell 10 BTC/USDT")},
+            {"duplicate_order_window_s": 10, "activity": approved(1, "buy 9 BTC/USDT")},
         ],
     ),
     "ORDER_QUANTITY_BELOW_MINIMUM": (
@@ -313,11 +313,20 @@ EXIT_PASSES: dict[str, dict[str, Any]] = {
         "holdings": {**EXIT.books.holdings, "ETH/USDT": held(ETH, "1", "1", "1", 9999)},
     },
     "PRICE_DEVIATION_EXCEEDED": {"max_price_deviation_bps": 1, "signal_price": D(999)},
+    "SIZING_UNAVAILABLE": {"sizing": None, "signal_quantity": D(1), "signal_quantity_type": "BOXES"},
+    "STOP_LOSS_MISSING": {"signal_quantity": D(1), "signal_quantity_type": "RISK_PERCENT"},
+    "STOP_LOSS_INVALID": {
+        "signal_quantity": D(1),
+        "signal_quantity_type": "RISK_PERCENT",
+        "stop": Stop("AMOUNT", D(-1)),
+    },
+    "SIGNAL_QUANTITY_MISSING": {"sizing": Sizing("SIGNAL_QUANTITY")},
+    "KELLY_EDGE_NOT_POSITIVE": {"sizing": replace(KELLY, win_rate=D("0.1"))},
     "DAILY_LOSS_LIMIT_REACHED": {"max_daily_loss": D(1), "cash": D(0)},
     "DRAWDOWN_LIMIT_REACHED": {"max_drawdown_percent": D(1), "cash": D(0)},
     "LOSS_COOLDOWN_ACTIVE": {"loss_cooldown_s": 60, "activity": Activity(last_loss=NOW)},
     "ORDER_RATE_EXCEEDED": {"max_orders_per_minute": 1, "activity": Activity(seconds=((int(NOW.timestamp()), 9),))},
-    "DUPLICATE_ORDER": {"duplicate_order_window_s": 60, "activity": asked(1, "sell 10 BTC/USDT")},
+    "DUPLICATE_ORDER": {"duplicate_order_window_s": 60, "activity": approved(1, "sell 10 BTC/USDT")},
     "ORDER_QUANTITY_ABOVE_MAXIMUM": {"max_order_quantity": D("0.001")},
     "ORDER_NOTIONAL_BELOW_MINIMUM": {"min_order_notional": D(10**9), "minimum_notional": D(10**9)},
     "ORDER_NOTIONAL_ABOVE_MAXIMUM": {"max_order_notional": D(1)},
@@ -349,22 +358,11 @@ EXIT_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         ],
         [{"reservations": (exit_of("9.999"),)}, {"holdings": {"BTC/USDT": held(BTC, "-1", "-1", "1")}, "buy": True}],
     ),
-    "SIZING_UNAVAILABLE": ([{"signal_quantity": D(1), "signal_quantity_type": "BOXES"}], [{"sizing": None}]),
-    "STOP_LOSS_MISSING": (
-        [{"signal_quantity": D(1), "signal_quantity_type": "RISK_PERCENT"}],
-        [{"signal_quantity": D(1), "signal_quantity_type": "RISK_PERCENT", "stop": Stop("PRICE", D(90))}],
-    ),
-    "STOP_LOSS_INVALID": (
-        [{"signal_quantity": D(1), "signal_quantity_type": "RISK_PERCENT", "stop": Stop("PRICE", D(110))}],
-        [{"signal_quantity": D(1), "signal_quantity_type": "RISK_PERCENT", "stop": Stop("PRICE", D(90))}],
-    ),
     "ORDER_QUANTITY_BELOW_MINIMUM": (
         [{"lot_size": D("10.001")}, {"signal_quantity": D("0.0009")}, {"order_quantity": D("0.0009")}],
         [{"lot_size": D(10)}, {"signal_quantity": D("0.001")}, {"min_order_quantity": D(999)}],
     ),
 }
-# These belong to ways of sizing an entry, which an exit does not use.
-NOT_FOR_EXITS = {"SIGNAL_QUANTITY_MISSING", "KELLY_EDGE_NOT_POSITIVE"}
 
 
 def rows(table: dict[str, Any], which: int) -> list[Any]:
@@ -379,7 +377,7 @@ def test_every_check_has_its_rows() -> None:
     entry, exits = [r.reason for r in ENTRY_TABLE], [r.reason for r in EXIT_TABLE]
     assert len(entry) == len(set(entry))
     assert set(entry) == set(ENTRY_ROWS)
-    assert set(exits) - NOT_FOR_EXITS == set(EXIT_ROWS)
+    assert set(exits) == set(EXIT_ROWS)
     assert set(entry) - set(exits) == set(EXIT_PASSES)
     assert all(deny and at_limit for deny, at_limit in (*ENTRY_ROWS.values(), *EXIT_ROWS.values()))
 

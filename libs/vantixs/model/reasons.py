@@ -125,7 +125,7 @@ _ROWS = (
     (
         "FILL_CONTRADICTORY",
         0,
-        "an execution is on the other side than its order, or came again with other content",
+        "an execution does not belong to its order, or came again with other content",
         "compare with the venue, then adjust",
     ),
 )

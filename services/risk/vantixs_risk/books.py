@@ -110,7 +110,7 @@ class Account:
         """Moves balances; returns which ones changed."""
         changed = dict.fromkeys((book, t.asset) for t in transfers for book in (t.source, t.target))
         for entry in transfers:
-            for book, amount in ((entry.source, -entry.amount), (entry.target, entry.amount)):
+            for book, amount in ((entry.source, entry.amount.copy_negate()), (entry.target, entry.amount)):
                 key = (book, entry.asset)
                 self.balances[key] = BOOKS.add(self.balances.get(key, ZERO), amount)
         return list(changed)
@@ -231,7 +231,8 @@ def encode(account: Account) -> str:
             "adjusted": format_decimal(account.adjusted),
             "minute": account.minute,
             "seconds": activity.seconds,
-            "entries": [(e.what, _us(e.time), e.approved) for e in activity.entries],
+            "asked": [(e.what, _us(e.time)) for e in activity.asked],
+            "approved": [(e.what, _us(e.time)) for e in activity.approved],
             "failures": activity.failures,
             "last_loss": _us(activity.last_loss) if activity.last_loss else None,
             "marks": {
@@ -246,7 +247,8 @@ def encode(account: Account) -> str:
 def _decode(stamp: str, message: risk_pb2.Account, state: dict[str, Any]) -> tuple[Account, dict[str, Mark]]:
     activity = Activity(
         tuple((second, count) for second, count in state["seconds"]),
-        tuple(Asked(what, _moment(us), approved) for what, us, approved in state["entries"]),
+        tuple(Asked(what, _moment(us)) for what, us in state["asked"]),
+        tuple(Asked(what, _moment(us)) for what, us in state["approved"]),
         state["failures"],
         _moment(state["last_loss"]) if state["last_loss"] is not None else None,
     )

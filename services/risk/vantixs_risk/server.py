@@ -18,7 +18,7 @@ from vantixs_risk.clock import SteadyClock
 from vantixs_risk.conversion import position_message
 from vantixs_risk.desk import Desk
 from vantixs_risk.evaluation import check_request, evaluate_order, preview_order
-from vantixs_risk.fields import show
+from vantixs_risk.fields import identity, show
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
 from vantixs_risk.trading import checked_scope, get_trading_state, set_trading_state
@@ -77,8 +77,8 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
     async def GetAccount(self, request: risk_pb2.GetAccountRequest, context: Any) -> Any:
         """The account, its books and what they come to."""
-        now = self._clock.now()
-        return await self._database.read(lambda c: get_account(c, request.account_id, now))
+        account_id, now = identity("account_id", request.account_id), self._clock.now()
+        return await self._database.read(lambda c: get_account(c, account_id, now))
 
     async def ListAccounts(self, request: risk_pb2.ListAccountsRequest, context: Any) -> Any:
         """Accounts by id."""
@@ -93,6 +93,9 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
     async def ListPositions(self, request: risk_pb2.ListPositionsRequest, context: Any) -> Any:
         """Positions by instrument."""
+        identity("account_id", request.account_id)
+        if request.instrument:
+            identity("instrument", request.instrument)
 
         def read(connection: sa.Connection) -> risk_pb2.ListPositionsResponse:
             account = load(connection, request.account_id)
@@ -110,6 +113,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
     async def ListEquity(self, request: risk_pb2.ListEquityRequest, context: Any) -> Any:
         """Samples of equity, newest first."""
+        identity("account_id", request.account_id)
         resolution = request.resolution_s or 60
         if resolution not in store.RESOLUTIONS:
             known = ", ".join(str(r) for r in store.RESOLUTIONS)

@@ -75,6 +75,5 @@ EXIT: tuple[Rule, ...] = (
     Rule("ORDER_TYPE_UNSUPPORTED", order_type_known),
     Rule("PRICE_STALE", paper_price_there),
     Rule("NOTHING_TO_CLOSE", something_to_close),
-    *(Rule(reason, known_by(reason)) for reason in FAILURES),
-    Rule("ORDER_QUANTITY_BELOW_MINIMUM", quantity_one_lot, sized=True),
+    Rule("ORDER_QUANTITY_BELOW_MINIMUM", quantity_one_lot),
 )
