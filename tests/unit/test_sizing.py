@@ -134,6 +134,11 @@ def test_quantity_no_message_can_name_is_refused() -> None:
     tiny = Mark(D("1e-18"), D("1e-18"), NOW)
     decision = evaluate(change(ENTRY, quote=tiny, sizing=Sizing("FIXED_NOTIONAL", D(1000))))
     assert [c.reason for c in decision.checks if not c.passed] == ["ORDER_QUANTITY_ABOVE_MAXIMUM"]
+    most = {"quote": tiny, "cash": D(10**9), "lot_size": D(1), "minimum_notional": D(0)}
+    for quantity, reasons in ((10**20 - 1, []), (10**20, ["ORDER_QUANTITY_ABOVE_MAXIMUM"])):
+        decision = evaluate(change(ENTRY, sizing=Sizing("FIXED_QUANTITY", D(quantity)), **most))
+        assert [c.reason for c in decision.checks if not c.passed] == reasons
+        assert [c.reason for c in decision.checks if c.reason == "ORDER_QUANTITY_ABOVE_MAXIMUM"] == reasons
 
 
 def test_webhook_sizing_goes_before_the_account_s() -> None:

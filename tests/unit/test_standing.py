@@ -30,6 +30,7 @@ def test_position_is_valued_at_what_closing_it_would_bring() -> None:
     long, short = holding(BTC, "2", "150"), holding(PERP, "-2", "-150")
     assert (long.price, long.notional, long.unrealized_profit) == (90, 180, 30)
     assert (short.price, short.notional, short.unrealized_profit) == (110, 220, -70)
+    assert holding(BTC, "0", "0").price == 110
 
 
 def test_position_without_a_price_is_valued_at_its_cost() -> None:

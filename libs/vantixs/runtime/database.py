@@ -96,7 +96,8 @@ class Database:
         """Runs the query on a snapshot of what is committed."""
 
         def run() -> T:
-            with self._readers.connect() as connection:
+            # What goes straight to the driver begins no transaction by itself, and several reads are to see one snapshot.
+            with self._readers.connect() as connection, connection.begin():
                 return query(connection)
 
         try:

@@ -167,16 +167,30 @@ def load(connection: sa.Connection, account_id: str) -> Account:
     if rules_row is None or state_row is None:
         raise not_found("account", account_id)
     message = risk_pb2.Account.FromString(rules_row.data)
-    account, marks = _decode(state_row.stamp, message, json.loads(state_row.data))
+    state = json.loads(state_row.data)
+    account, marks = _decode(state_row.stamp, message, state), _marks_of(state)
     for row in store.READ_BALANCES.rows(connection, account_id=account_id):
         account.balances[row.book, row.asset] = row.amount
     for row in store.READ_POSITIONS.rows(connection, account_id=account_id):
-        market = Market(row.instrument, row.base_asset, row.quote_asset, row.perpetual)
-        position = Position(row.quantity, row.cost, row.realized_profit, row.fees)
-        account.holdings[row.instrument] = Holding(market, position, marks.get(row.instrument))
+        account.holdings[row.instrument] = holding_of(row, marks)
     for row in store.READ_OPEN_ORDERS.rows(connection, account_id=account_id):
         account.orders[row.order_id] = reservation_of(row)
     return account
+
+
+def read_marks(connection: sa.Connection, account_id: str) -> dict[str, Mark]:
+    """The marks of an account's positions; NOT_FOUND where there is no such account."""
+    row = store.READ_STATE.first(connection, account_id=account_id)
+    if row is None:
+        raise not_found("account", account_id)
+    return _marks_of(json.loads(row.data))
+
+
+def holding_of(row: Any, marks: Mapping[str, Mark]) -> Holding:
+    """A position's row, with its mark."""
+    market = Market(row.instrument, row.base_asset, row.quote_asset, row.perpetual)
+    position = Position(row.quantity, row.cost, row.realized_profit, row.fees)
+    return Holding(market, position, marks.get(row.instrument))
 
 
 def new_account(message: risk_pb2.Account, now: datetime, equity: Decimal) -> Account:
@@ -244,7 +258,7 @@ def encode(account: Account) -> str:
     )
 
 
-def _decode(stamp: str, message: risk_pb2.Account, state: dict[str, Any]) -> tuple[Account, dict[str, Mark]]:
+def _decode(stamp: str, message: risk_pb2.Account, state: dict[str, Any]) -> Account:
     activity = Activity(
         tuple((second, count) for second, count in state["seconds"]),
         tuple(Asked(what, _moment(us)) for what, us in state["asked"]),
@@ -254,7 +268,7 @@ def _decode(stamp: str, message: risk_pb2.Account, state: dict[str, Any]) -> tup
     )
     day = date.fromisoformat(state["day"])
     standing = Standing(day, Decimal(state["day_equity"]), Decimal(state["peak"]))
-    account = Account(
+    return Account(
         stamp,
         message,
         rules_of(message),
@@ -264,8 +278,10 @@ def _decode(stamp: str, message: risk_pb2.Account, state: dict[str, Any]) -> tup
         Decimal(state["adjusted"]),
         state["minute"],
     )
-    marks = {n: Mark(Decimal(bid), Decimal(ask), _moment(us)) for n, (bid, ask, us) in state["marks"].items()}
-    return account, marks
+
+
+def _marks_of(state: dict[str, Any]) -> dict[str, Mark]:
+    return {name: Mark(Decimal(bid), Decimal(ask), _moment(us)) for name, (bid, ask, us) in state["marks"].items()}
 
 
 def _us(time: datetime) -> int:

@@ -13,7 +13,7 @@ from vantixs.runtime.paging import page_of
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account, update_account
 from vantixs_risk.adjustment import record_adjustment
-from vantixs_risk.books import load
+from vantixs_risk.books import holding_of, read_marks
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.conversion import position_message
 from vantixs_risk.desk import Desk
@@ -98,14 +98,13 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
             identity("instrument", request.instrument)
 
         def read(connection: sa.Connection) -> risk_pb2.ListPositionsResponse:
-            account = load(connection, request.account_id)
+            marks = read_marks(connection, request.account_id)
             query = sa.select(store.POSITIONS).where(store.POSITIONS.c.account_id == request.account_id)
             if request.instrument:
                 query = query.where(store.POSITIONS.c.instrument == request.instrument)
             rows, following = page_of(connection, query, store.POSITIONS.c.instrument, request)
-            holdings = [account.holdings[row.instrument] for row in rows]
             return risk_pb2.ListPositionsResponse(
-                positions=[position_message(request.account_id, holding) for holding in holdings],
+                positions=[position_message(request.account_id, holding_of(row, marks)) for row in rows],
                 next_page_token=following,
             )
 
@@ -120,7 +119,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
             raise invalid("resolution_s", f"expected one of {known}, was {resolution}")
 
         def read(connection: sa.Connection) -> risk_pb2.ListEquityResponse:
-            load(connection, request.account_id)
+            read_marks(connection, request.account_id)
             samples = store.SAMPLES.c
             query = sa.select(store.SAMPLES).where(
                 samples.account_id == request.account_id, samples.resolution_s == resolution

@@ -89,7 +89,8 @@ def _start_anew(connection: sa.Connection, desk: Desk, scope: str, set_by: str, 
     if kind == "account":
         ids = [name]
     elif kind == "global":
-        ids = list(connection.execute(sa.select(store.ACCOUNTS.c.account_id)).scalars())
+        query = sa.select(store.ACCOUNTS.c.account_id).where(store.ACCOUNTS.c.scratch_of == "")
+        ids = list(connection.execute(query).scalars())
     else:
         return
     for account_id in ids:
