@@ -17,6 +17,7 @@ import grpc
 import uvloop
 from bare import ECHO
 from load import post_many, quantile
+from risk import bench_risk
 from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.api.common.v1 import common_pb2
 from vantixs.runtime.addresses import port_of, reserve_port
@@ -242,6 +243,7 @@ def main() -> None:
             bench_door(stack)
         finally:
             stack.stop()
+        bench_risk(say, start_bare, Path(directory))
 
 
 if __name__ == "__main__":

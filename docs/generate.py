@@ -104,7 +104,7 @@ def subjects_page() -> str:
         ),
         (event_subject("signal"), "ingress, router", "audit", "rejections, duplicates, decisions, orders, outcomes"),
         (event_subject("configuration"), "ingress", "audit", "changed webhooks"),
-        (event_subject("risk"), "risk", "audit", "changed accounts and trading states"),
+        (event_subject("risk"), "risk", "audit", "changed accounts and trading states, adjustments, flagged fills"),
         (event_subject("replay"), "audit", "audit", "replays and their results"),
     ]
     table = "".join(f"| `{s}` | {p} | {c} | {m} |\n" for s, p, c, m in rows)

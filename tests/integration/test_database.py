@@ -30,8 +30,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
+def read(connection: sa.Connection, asset: str) -> Decimal:
+    rows = store.READ_BALANCES.rows(connection, account_id="a")
+    return next((row.amount for row in rows if row.asset == asset), Decimal(0))
+
+
 def add(connection: sa.Connection, asset: str, amount: Decimal) -> Decimal:
-    found = store.read_balance(connection, "a", "cash", asset)
+    found = read(connection, asset)
     upsert(
         store.BALANCES,
         connection,
@@ -43,7 +48,7 @@ def add(connection: sa.Connection, asset: str, amount: Decimal) -> Decimal:
 async def test_units_of_work_do_not_lose_each_others_updates(database: Database) -> None:
     results = await asyncio.gather(*(database.write(lambda c: add(c, "USDT", Decimal("0.1"))) for _ in range(200)))
     assert sorted(results) == [Decimal(n) / 10 for n in range(1, 201)]
-    assert await database.read(lambda c: store.read_balance(c, "a", "cash", "USDT")) == Decimal(20)
+    assert await database.read(lambda c: read(c, "USDT")) == Decimal(20)
 
 
 async def test_failing_unit_rolls_back_alone(database: Database) -> None:
@@ -55,7 +60,7 @@ async def test_failing_unit_rolls_back_alone(database: Database) -> None:
     results = await asyncio.gather(*work, return_exceptions=True)
     assert [results[0], results[2]] == [Decimal(1), Decimal(2)]
     assert isinstance(results[1], LookupError)
-    assert await database.read(lambda c: store.read_balance(c, "a", "cash", "BTC")) == 0
+    assert await database.read(lambda c: read(c, "BTC")) == 0
 
 
 async def test_insert_ignore_says_whether_the_row_is_new(database: Database) -> None:
@@ -67,8 +72,9 @@ async def test_insert_ignore_says_whether_the_row_is_new(database: Database) -> 
 async def test_amounts_and_times_come_back_exactly(database: Database) -> None:
     amount, time = Decimal("12345678901234567890.123456789012345678"), datetime(2026, 11, 24, 1, 2, 3, 456789, UTC)
     await database.write(lambda c: add(c, "X", amount))
-    await database.write(lambda c: store.set_state(c, "global", "HALTED", "", "", time))
-    assert await database.read(lambda c: store.read_balance(c, "a", "cash", "X")) == amount
+    row = {"scope": "global", "state": "HALTED", "comment": "", "actor": "", "update_time": time}
+    await database.write(lambda c: store.WRITE_TRADING_STATE.run(c, **row))
+    assert await database.read(lambda c: read(c, "X")) == amount
     assert await database.read(lambda c: c.execute(sa.select(store.TRADING_STATES.c.update_time)).scalar()) == time
 
 
@@ -101,7 +107,7 @@ async def test_two_processes_lose_nothing(database: Database, database_url: str)
     for other in others:
         _, error = await other.communicate()
         assert other.returncode == 0, error.decode()
-    assert await database.read(lambda c: store.read_balance(c, "a", "cash", "USDT")) == 300
+    assert await database.read(lambda c: read(c, "USDT")) == 300
 
 
 async def test_opening_again_keeps_what_is_there_and_a_newer_schema_is_refused(
@@ -110,7 +116,7 @@ async def test_opening_again_keeps_what_is_there_and_a_newer_schema_is_refused(
     settings = replace(SETTINGS, database_url=database_url)
     await database.write(lambda c: add(c, "USDT", Decimal(7)))
     again = await Database.open(settings, "risk", MIGRATIONS)
-    assert await again.read(lambda c: store.read_balance(c, "a", "cash", "USDT")) == 7
+    assert await again.read(lambda c: read(c, "USDT")) == 7
     await again.write(lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'").rowcount)
     await again.close()
     with pytest.raises(StartupError, match="9999"):

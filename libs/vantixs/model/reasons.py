@@ -110,5 +110,27 @@ _ROWS = (
     ("HEADERS_TOO_LARGE", 431, "the headers are over 16 KiB or 100", "send less"),
     ("OVERLOADED", 503, "every connection is in use", "send again"),
     ("SECRET_NOT_FOUND", 0, "the webhook has no such signing secret", "check the id"),
+    ("CREDENTIAL_MISSING", 0, "the live account names no credential", "name one on the account"),
+    ("STRATEGY_NOT_ALLOWED", 0, "the account does not take entries of this strategy", "allow it on the account"),
+    ("CURRENCY_MISMATCH", 0, "the instrument is not paid in the account's currency", "use an account in that currency"),
+    (
+        "MARK_STALE",
+        0,
+        "another position has no price young enough to value the account",
+        "look at the quote source, publish a quote, or raise max_mark_age_s",
+    ),
+    ("STOP_LOSS_MISSING", 0, "the size depends on a stop loss, and there is none", "send a stop loss"),
+    ("STOP_LOSS_INVALID", 0, "the stop loss is on the wrong side of the price", "send one that would stop a loss"),
+    ("SIGNAL_QUANTITY_MISSING", 0, "the size is the signal's own, and it sent none", "send a quantity"),
+    ("KELLY_EDGE_NOT_POSITIVE", 0, "win rate and payoff have no edge", "do not trade it, or declare other rates"),
+    ("FILL_EXCEEDS_ORDER", 0, "more was filled than was approved; it is booked", "compare with the venue"),
+    ("FILL_AFTER_END", 0, "a fill came after its order had ended; it is booked", "compare with the venue"),
+    ("FILL_NOT_APPROVED", 0, "a fill came for an order that was denied; it is booked", "find out who placed it"),
+    (
+        "FILL_CONTRADICTORY",
+        0,
+        "an execution does not belong to its order, or came again with other content",
+        "compare with the venue, then adjust",
+    ),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

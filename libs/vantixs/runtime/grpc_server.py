@@ -129,7 +129,7 @@ class Server:
             raise ServiceError(
                 grpc.StatusCode.INVALID_ARGUMENT, "DEADLINE_REQUIRED", "expected a deadline on the call, was none"
             )
-        metadata = {str(k): v for k, v in context.invocation_metadata() or ()}
+        metadata = dict(context.invocation_metadata() or ())
         trace.enter(str(metadata.get("traceparent", "")))
         given = _digest(str(metadata.get("authorization", "")).removeprefix("Bearer "))
         role = max((r for digest, r in self._tokens if hmac.compare_digest(digest, given)), default=None)
@@ -152,6 +152,7 @@ class Server:
         if least is None:
             raise StartupError(f"gRPC: method {method} has no role")
         inner = handler.unary_stream if handler.response_streaming else handler.unary_unary
+        handled = HANDLED.labels(method, "OK")
 
         async def unary(request: Any, context: Any) -> Any:
             started = time.monotonic()
@@ -160,7 +161,7 @@ class Server:
                 response = await inner(request, context)
             except Exception as error:
                 await _fail(method, error, context, started)
-            HANDLED.labels(method, "OK").inc()
+            handled.inc()
             return response
 
         async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
@@ -174,7 +175,7 @@ class Server:
                     yield response
             except Exception as error:
                 await _fail(method, error, context, started)
-            HANDLED.labels(method, "OK").inc()
+            handled.inc()
 
         make = (
             grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler

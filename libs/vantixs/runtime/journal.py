@@ -51,6 +51,7 @@ class Journal:
         self.client = Client()
         self._connected = asyncio.Event()
         self.generation = 0
+        self._closing = False
         health.set("journal", False, "connecting")
 
     def start(self, life: Lifecycle) -> None:
@@ -96,6 +97,7 @@ class Journal:
 
         Not by `drain`: a pull that is out holds it for its whole time-out, and publishes are acknowledged already.
         """
+        self._closing = True
         with contextlib.suppress(*TRANSIENT):
             if self.client.is_connected:
                 await self.client.flush(timeout=1)
@@ -157,6 +159,9 @@ class Journal:
                     ) from None
                 with contextlib.suppress(*TRANSIENT):
                     await self.client.close()
+                # nats-py swallows a cancellation now and then, so that is not enough to end this.
+                if self._closing:
+                    return
                 self.client = Client()
                 await asyncio.sleep(0.1)
         while True:

@@ -84,7 +84,8 @@ def _evaluated(event: journal_pb2.OrderEvaluated, _: str) -> _Told:
 
 
 def _check_text(check: Any) -> str:
-    return str(check.detail) + (f" (limit {check.limit})" if check.limit else "")
+    numbers = ", ".join(f"{entry.name} {entry.value}" for entry in check.inputs)
+    return (check.detail or numbers) + (f" (limit {check.limit})" if check.limit else "")
 
 
 def _submitted(event: journal_pb2.OrderSubmitted, _: str) -> _Told:

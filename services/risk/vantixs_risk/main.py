@@ -13,6 +13,7 @@ from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.settings import load
 
 from vantixs_risk import store
+from vantixs_risk.clock import SteadyClock
 from vantixs_risk.server import NAME, ROLES, RiskServicer
 from vantixs_risk.settings import RiskSettings
 
@@ -30,7 +31,8 @@ def main(overrides: dict[str, str]) -> int:
         journal = Journal(settings, life.health)
         outbox = Outbox(store.OUTBOX, database, journal)
         server = Server(settings, life.health, roles=ROLES)
-        server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, RiskServicer(database, outbox, settings), NAME)
+        servicer = RiskServicer(database, outbox, settings, SteadyClock())
+        server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, servicer, NAME)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         journal.start(life)

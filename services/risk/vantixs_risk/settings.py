@@ -12,6 +12,12 @@ class RiskSettings(ServiceSettings):
     max_price_age_ms: int = setting(
         5000, doc="age at which a quote is too old to decide on; an account's limit goes first", unit="ms", minimum=1
     )
+    max_mark_age_s: int = setting(
+        300,
+        doc="age at which the price of another position is too old to value the account; an account's limit goes first",
+        unit="s",
+        minimum=1,
+    )
     price_buffer_bps: int = setting(
         50,
         doc="added to an entry's cost when it is reserved, for the price may move",

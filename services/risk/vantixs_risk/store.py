@@ -1,18 +1,17 @@
-"""Risk's tables, and reading and writing them inside a unit of work."""
+"""Risk's tables, and the statements on them.
+
+What grows for ever (orders, fills, transfers) is only ever looked up by key; whatever a decision needs besides, it finds in
+rows whose number does not depend on history. So a decision costs the same after a million fills.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
-from vantixs.model.decimals import EXACT, ZERO
 from vantixs.runtime.columns import Amount, Instant
-from vantixs.runtime.database import upsert
 from vantixs.runtime.outbox import outbox_table
 from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, where
-
-from vantixs_risk.domain.ledger import CASH, Position, Posting
 
 METADATA = sa.MetaData()
 ACCOUNTS = sa.Table(
@@ -23,6 +22,15 @@ ACCOUNTS = sa.Table(
     sa.Column("scratch_of", sa.Text, nullable=False),
     sa.Column("request_id", sa.Text, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
+)
+# How an account stands, in one small row. Whoever changes anything of an account gives it a stamp that was never used:
+# so a process may keep an account in memory for as long as the stamp is the one it knows (`books.py`).
+STATES = sa.Table(
+    "account_states",
+    METADATA,
+    sa.Column("account_id", sa.Text, primary_key=True),
+    sa.Column("stamp", sa.Text, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
 )
 BALANCES = sa.Table(
     "balances",
@@ -37,55 +45,85 @@ POSITIONS = sa.Table(
     METADATA,
     sa.Column("account_id", sa.Text, primary_key=True),
     sa.Column("instrument", sa.Text, primary_key=True),
+    sa.Column("base_asset", sa.Text, nullable=False),
+    sa.Column("quote_asset", sa.Text, nullable=False),
+    sa.Column("perpetual", sa.Boolean, nullable=False),
     sa.Column("quantity", Amount, nullable=False),
-    sa.Column("average_price", Amount, nullable=False),
+    sa.Column("cost", Amount, nullable=False),
     sa.Column("realized_profit", Amount, nullable=False),
     sa.Column("fees", Amount, nullable=False),
 )
-DECISIONS = sa.Table(
-    "decisions",
+# Every order that was decided. `open` ones hold a reservation.
+ORDERS = sa.Table(
+    "orders",
     METADATA,
     sa.Column("order_id", sa.Text, primary_key=True),
+    sa.Column("signal_id", sa.Text, nullable=False),
     sa.Column("account_id", sa.Text, nullable=False),
+    sa.Column("webhook_id", sa.Text, nullable=False),
+    sa.Column("strategy_id", sa.Text, nullable=False),
     sa.Column("instrument", sa.Text, nullable=False),
     sa.Column("base_asset", sa.Text, nullable=False),
     sa.Column("quote_asset", sa.Text, nullable=False),
     sa.Column("perpetual", sa.Boolean, nullable=False),
-    sa.Column("decide_time", Instant, nullable=False),
-    sa.Column("data", sa.LargeBinary, nullable=False),
-)
-RESERVATIONS = sa.Table(
-    "reservations",
-    METADATA,
-    sa.Column("order_id", sa.Text, primary_key=True),
-    sa.Column("account_id", sa.Text, nullable=False, index=True),
-    sa.Column("instrument", sa.Text, nullable=False),
     sa.Column("entry", sa.Boolean, nullable=False),
+    sa.Column("buy", sa.Boolean, nullable=False),
+    sa.Column("approved", sa.Boolean, nullable=False),
+    sa.Column("open", sa.Boolean, nullable=False),
     sa.Column("quantity", Amount, nullable=False),
     sa.Column("notional", Amount, nullable=False),
     sa.Column("hold", Amount, nullable=False),
+    sa.Column("filled", Amount, nullable=False),
+    sa.Column("decide_time", Instant, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
 )
+_IS_OPEN = ORDERS.c.open.is_(sa.true())
+sa.Index("orders_open", ORDERS.c.account_id, ORDERS.c.order_id, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
+# An execution id is unique per venue and instrument (Binance numbers trades per symbol), so it is kept per both.
 FILLS = sa.Table(
     "fills",
     METADATA,
+    sa.Column("account_id", sa.Text, primary_key=True),
+    sa.Column("instrument", sa.Text, primary_key=True),
     sa.Column("execution_id", sa.Text, primary_key=True),
     sa.Column("order_id", sa.Text, nullable=False, index=True),
-    sa.Column("account_id", sa.Text, nullable=False),
     sa.Column("buy", sa.Boolean, nullable=False),
     sa.Column("quantity", Amount, nullable=False),
     sa.Column("price", Amount, nullable=False),
     sa.Column("fee", Amount, nullable=False),
+    sa.Column("fee_asset", sa.Text, nullable=False),
+    sa.Column("flag", sa.Text, nullable=False),
     sa.Column("execute_time", Instant, nullable=False),
 )
-POSTINGS = sa.Table(
-    "postings",
+TRANSFERS = sa.Table(
+    "transfers",
     METADATA,
-    sa.Column("posting_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("transfer_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
     sa.Column("account_id", sa.Text, nullable=False, index=True),
+    sa.Column("cause", sa.Text, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
-    sa.Column("book", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
     sa.Column("asset", sa.Text, nullable=False),
     sa.Column("amount", Amount, nullable=False),
+)
+ADJUSTMENTS = sa.Table(
+    "adjustments",
+    METADATA,
+    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("account_id", sa.Text, nullable=False),
+    sa.Column("request", sa.LargeBinary, nullable=False),
+    sa.Column("response", sa.LargeBinary, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("record_time", Instant, nullable=False),
+)
+SAMPLES = sa.Table(
+    "equity_samples",
+    METADATA,
+    sa.Column("account_id", sa.Text, primary_key=True),
+    sa.Column("resolution_s", sa.Integer, primary_key=True),
+    sa.Column("bucket", sa.BigInteger, primary_key=True),
+    sa.Column("equity", Amount, nullable=False),
+    sa.Column("sample_time", Instant, nullable=False),
 )
 TRADING_STATES = sa.Table(
     "trading_states",
@@ -96,114 +134,98 @@ TRADING_STATES = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("update_time", Instant, nullable=False),
 )
+# One row, "trading_states": changes whenever that table does.
+STAMPS = sa.Table(
+    "stamps",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("stamp", sa.Text, nullable=False),
+)
 OUTBOX = outbox_table(METADATA)
 
-_READ_POSITION = Statement(lambda _: sa.select(POSITIONS).where(where(POSITIONS, "account_id", "instrument")))
-_WRITE_POSITION = insert_or_replace(POSITIONS)
-_READ_BALANCE = Statement(lambda _: sa.select(BALANCES.c.amount).where(where(BALANCES, "account_id", "book", "asset")))
-_WRITE_BALANCE = insert_or_replace(BALANCES)
-_INSERT_POSTING = insert_ignoring(POSTINGS)
-_READ_RESERVATIONS = Statement(lambda _: sa.select(RESERVATIONS).where(where(RESERVATIONS, "account_id")))
-_READ_RESERVATION = Statement(lambda _: sa.select(RESERVATIONS).where(where(RESERVATIONS, "order_id")))
-_DROP_RESERVATION = Statement(lambda _: sa.delete(RESERVATIONS).where(where(RESERVATIONS, "order_id")))
-_RESTRICTED = Statement(
-    lambda _: sa.select(TRADING_STATES.c.scope, TRADING_STATES.c.state).where(TRADING_STATES.c.state != "ACTIVE")
-)
-_INSERT_FILL = insert_ignoring(FILLS)
-READ_ACCOUNT = Statement(lambda _: sa.select(ACCOUNTS.c.data).where(where(ACCOUNTS, "account_id")))
-READ_DECISION = Statement(lambda _: sa.select(DECISIONS).where(where(DECISIONS, "order_id")))
-INSERT_DECISION = insert_ignoring(DECISIONS)
-INSERT_RESERVATION = insert_ignoring(RESERVATIONS)
+TRADING = "trading_states"
 
 
-def read_position(connection: sa.Connection, account_id: str, instrument: str) -> Position:
-    """The position; flat where there was never a fill."""
-    row = _READ_POSITION.first(connection, account_id=account_id, instrument=instrument)
-    return Position(row.quantity, row.average_price, row.realized_profit, row.fees) if row else Position()
-
-
-def write_position(connection: sa.Connection, account_id: str, instrument: str, position: Position) -> None:
-    """Replaces the position."""
-    values = {
-        "account_id": account_id,
-        "instrument": instrument,
-        "quantity": position.quantity,
-        "average_price": position.average_price,
-        "realized_profit": position.realized_profit,
-        "fees": position.fees,
-    }
-    _WRITE_POSITION.run(connection, **values)
-
-
-def post(connection: sa.Connection, account_id: str, source: str, postings: Iterable[Posting]) -> None:
-    """Writes postings and moves the balances. `source` says what they come from, for example an execution id."""
-    for posting in postings:
-        _INSERT_POSTING.run(
-            connection,
-            account_id=account_id,
-            source=source,
-            book=posting.book,
-            asset=posting.asset,
-            amount=posting.amount,
-        )
-        key = {"account_id": account_id, "book": posting.book, "asset": posting.asset}
-        before = read_balance(connection, account_id, posting.book, posting.asset)
-        _WRITE_BALANCE.run(connection, **key, amount=EXACT.add(before, posting.amount))
-
-
-def read_balance(connection: sa.Connection, account_id: str, book: str, asset: str) -> Decimal:
-    """The amount of an asset in a book."""
-    found = _READ_BALANCE.first(connection, account_id=account_id, book=book, asset=asset)
-    return found.amount if found else ZERO
-
-
-def read_reservations(connection: sa.Connection, account_id: str) -> list[Any]:
-    """Open reservations of an account: as many as it has orders on their way."""
-    return _READ_RESERVATIONS.rows(connection, account_id=account_id)
-
-
-def free_funds(connection: sa.Connection, account_id: str, asset: str, held: Decimal) -> Decimal:
-    """Cash in the asset less what is held."""
-    return EXACT.subtract(read_balance(connection, account_id, CASH, asset), held)
-
-
-def trading_states(connection: sa.Connection, scopes: Iterable[str]) -> dict[str, str]:
-    """State of those scopes that are not ACTIVE."""
-    # There are few restricted scopes, so all are read: a list of scopes would make another statement each time.
-    asked = set(scopes)
-    return {row.scope: row.state for row in _RESTRICTED.rows(connection) if row.scope in asked}
-
-
-def insert_fill(connection: sa.Connection, values: dict[str, object]) -> bool:
-    """Whether the fill is new."""
-    return _INSERT_FILL.run(connection, **values) == 1
-
-
-def lower_reservation(connection: sa.Connection, order_id: str, filled: Decimal) -> None:
-    """Takes a fill out of a reservation, in proportion, to 80 digits."""
-    row = _READ_RESERVATION.first(connection, order_id=order_id)
-    if row is None:
-        return
-    left = max(EXACT.subtract(row.quantity, filled), ZERO)
-    if not left:
-        drop_reservation(connection, order_id)
-        return
-    share = EXACT.divide(left, row.quantity)
-    connection.execute(
-        sa.update(RESERVATIONS)
-        .where(RESERVATIONS.c.order_id == order_id)
-        .values(quantity=left, notional=EXACT.multiply(row.notional, share), hold=EXACT.multiply(row.hold, share))
+def _head(_: Any) -> sa.Select[Any]:
+    """In one statement, what a decision looks up first."""
+    order = sa.select(ORDERS.c.data).where(where(ORDERS, "order_id"))
+    account = sa.select(STATES.c.stamp).where(where(STATES, "account_id"))
+    trading = sa.select(STAMPS.c.stamp).where(STAMPS.c.name == TRADING)
+    return sa.select(
+        order.scalar_subquery().label("recorded"),
+        account.scalar_subquery().label("stamp"),
+        trading.scalar_subquery().label("trading_stamp"),
     )
 
 
-def drop_reservation(connection: sa.Connection, order_id: str) -> None:
-    """Releases what an order still holds."""
-    _DROP_RESERVATION.run(connection, order_id=order_id)
+READ_HEAD = Statement(_head)
+READ_ACCOUNT = Statement(lambda _: sa.select(ACCOUNTS).where(where(ACCOUNTS, "account_id")))
+WRITE_ACCOUNT = insert_or_replace(ACCOUNTS)
+READ_STATE = Statement(lambda _: sa.select(STATES).where(where(STATES, "account_id")))
+WRITE_STATE = insert_or_replace(STATES)
+READ_BALANCES = Statement(lambda _: sa.select(BALANCES).where(where(BALANCES, "account_id")))
+WRITE_BALANCE = insert_or_replace(BALANCES)
+READ_POSITIONS = Statement(lambda _: sa.select(POSITIONS).where(where(POSITIONS, "account_id")))
+WRITE_POSITION = insert_or_replace(POSITIONS)
+READ_ORDER = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "order_id")))
+READ_OPEN_ORDERS = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "account_id"), _IS_OPEN))
+INSERT_ORDER = insert_ignoring(ORDERS)
+UPDATE_ORDER = Statement(
+    lambda _: (
+        sa.update(ORDERS)
+        .where(ORDERS.c.order_id == sa.bindparam("key", type_=sa.Text))
+        .values(filled=sa.bindparam("filled", type_=Amount), open=sa.bindparam("open", type_=sa.Boolean))
+    )
+)
+INSERT_FILL = insert_ignoring(FILLS)
+READ_FILL = Statement(lambda _: sa.select(FILLS).where(where(FILLS, "account_id", "instrument", "execution_id")))
+INSERT_TRANSFER = insert_ignoring(TRANSFERS)
+INSERT_ADJUSTMENT = insert_ignoring(ADJUSTMENTS)
+READ_ADJUSTMENT = Statement(lambda _: sa.select(ADJUSTMENTS).where(where(ADJUSTMENTS, "request_id")))
+WRITE_SAMPLE = insert_or_replace(SAMPLES)
+INSERT_SAMPLE = insert_ignoring(SAMPLES)
+FORGET_SAMPLES = Statement(
+    lambda _: sa.delete(SAMPLES).where(
+        where(SAMPLES, "account_id", "resolution_s"),
+        SAMPLES.c.bucket < sa.bindparam("before", type_=sa.BigInteger),
+    )
+)
+READ_RESTRICTED = Statement(lambda _: sa.select(TRADING_STATES).where(TRADING_STATES.c.state != "ACTIVE"))
+READ_TRADING_STATE = Statement(lambda _: sa.select(TRADING_STATES).where(where(TRADING_STATES, "scope")))
+WRITE_TRADING_STATE = insert_or_replace(TRADING_STATES)
+WRITE_STAMP = insert_or_replace(STAMPS)
+
+# How long samples of a resolution are kept, in seconds; None is for ever.
+RESOLUTIONS: dict[int, int | None] = {60: 86_400, 3600: 90 * 86_400, 86_400: None}
 
 
-def set_state(connection: sa.Connection, scope: str, state: str, comment: str, actor: str, now: datetime) -> str:
-    """Latches a trading state; returns the one before."""
-    before = connection.execute(sa.select(TRADING_STATES.c.state).where(TRADING_STATES.c.scope == scope)).scalar()
-    values = {"scope": scope, "state": state, "comment": comment, "actor": actor, "update_time": now}
-    upsert(TRADING_STATES, connection, values)
-    return before or "ACTIVE"
+def open_orders(connection: sa.Connection, condition: "sa.ColumnElement[bool]", most: int) -> tuple[list[Any], int]:
+    """Open orders by account, at most so many, and how many there are."""
+    query = sa.select(ORDERS).where(_IS_OPEN, condition).order_by(ORDERS.c.account_id, ORDERS.c.order_id)
+    count = connection.execute(sa.select(sa.func.count()).select_from(ORDERS).where(_IS_OPEN, condition)).scalar_one()
+    return list(connection.execute(query.limit(most))), count
+
+
+def sample_equity(connection: sa.Connection, account_id: str, equity: Any, now: datetime, minute: int) -> int:
+    """Keeps a sample of the minute, and the first of an hour and of a day; returns the minute. Old ones are forgotten.
+
+    `minute` is the one of the last sample: within the same minute only its sample is replaced.
+    """
+    second = int(now.timestamp())
+    values = {"account_id": account_id, "equity": equity, "sample_time": now}
+    WRITE_SAMPLE.run(connection, resolution_s=60, bucket=second // 60, **values)
+    if second // 60 == minute:
+        return minute
+    for resolution, kept_s in RESOLUTIONS.items():
+        if second // resolution != minute * 60 // resolution:
+            INSERT_SAMPLE.run(connection, resolution_s=resolution, bucket=second // resolution, **values)
+        if kept_s is not None:
+            before = (second - kept_s) // resolution
+            FORGET_SAMPLES.run(connection, account_id=account_id, resolution_s=resolution, before=before)
+    return second // 60
+
+
+def write_transfers(connection: sa.Connection, account_id: str, cause: str, transfers: Iterable[Any]) -> None:
+    """Writes transfers; `cause` says what they come from, for example an execution id."""
+    for entry in transfers:
+        INSERT_TRANSFER.run(connection, account_id=account_id, cause=cause, **entry._asdict())

@@ -68,9 +68,13 @@ def evaluation_request(
     *,
     assumed: str,
     quote: common_pb2.Quote,
+    marks: list[common_pb2.Quote],
     fee_bps: str,
 ) -> risk_pb2.EvaluateOrderRequest:
-    """Asks risk about an order. The second leg of a reversal, and a whole exit, do not take the signal's quantity."""
+    """Asks risk about an order; `marks` are quotes of what else the account holds.
+
+    The second leg of a reversal, and a whole exit, do not take the signal's quantity.
+    """
     request = risk_pb2.EvaluateOrderRequest(
         order=order,
         assumed_position_quantity=assumed,
@@ -78,6 +82,7 @@ def evaluation_request(
         signal_price=signal.price,
         stop_loss=signal.stop_loss,
         quote=quote,
+        marks=marks,
         instrument=instrument_message(instrument),
         fee_bps=fee_bps,
         webhook_id=webhook.webhook_id,

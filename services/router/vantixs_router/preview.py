@@ -93,6 +93,7 @@ class Preview:
             leg,
             assumed=assumed,
             quote=quote,
+            marks=self._quotes.marks(await self._risk.held(webhook.account_id), signal.instrument),
             fee_bps=format_decimal(self._settings.paper_fee_bps),
         )
         question.preview = not request.replay_id

@@ -288,6 +288,7 @@ class _Run:
     async def _decide(self, leg: Leg, number: int, assumed: str, intent: str) -> order_pb2.RiskDecision:
         """Asks risk; an approved order is persisted as SUBMITTED before anything is sent."""
         order = make_order(self._signal, self._webhook, leg, number, self._w._clock())
+        held = await self._w._risk.held(self._webhook.account_id)
         request = evaluation_request(
             order,
             self._signal,
@@ -296,6 +297,7 @@ class _Run:
             leg,
             assumed=assumed,
             quote=self._w._quotes.current(self._instrument),
+            marks=self._w._quotes.marks(held, self._instrument.name),
             fee_bps=format_decimal(self._w._settings.paper_fee_bps),
         )
         decision = await self._w._risk.evaluate(request)

@@ -54,7 +54,7 @@ class RiskCheck(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., passed: _Optional[bool] = ..., inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., limit: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class RiskDecision(_message.Message):
-    __slots__ = ("order_id", "verdict", "quantity", "checks", "sizing_steps", "quote", "position_quantity", "account_revision", "decide_time")
+    __slots__ = ("order_id", "verdict", "quantity", "checks", "sizing_steps", "quote", "position_quantity", "account_revision", "decide_time", "reduce_only")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     QUANTITY_FIELD_NUMBER: _ClassVar[int]
@@ -64,6 +64,7 @@ class RiskDecision(_message.Message):
     POSITION_QUANTITY_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_REVISION_FIELD_NUMBER: _ClassVar[int]
     DECIDE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REDUCE_ONLY_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     verdict: RiskVerdict
     quantity: str
@@ -73,7 +74,8 @@ class RiskDecision(_message.Message):
     position_quantity: str
     account_revision: int
     decide_time: _timestamp_pb2.Timestamp
-    def __init__(self, order_id: _Optional[str] = ..., verdict: _Optional[_Union[RiskVerdict, str]] = ..., quantity: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[RiskCheck, _Mapping]]] = ..., sizing_steps: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., position_quantity: _Optional[str] = ..., account_revision: _Optional[int] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    reduce_only: bool
+    def __init__(self, order_id: _Optional[str] = ..., verdict: _Optional[_Union[RiskVerdict, str]] = ..., quantity: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[RiskCheck, _Mapping]]] = ..., sizing_steps: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., position_quantity: _Optional[str] = ..., account_revision: _Optional[int] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reduce_only: _Optional[bool] = ...) -> None: ...
 
 class Order(_message.Message):
     __slots__ = ("order_id", "signal_id", "account_id", "instrument", "client_order_id", "venue_order_id", "mode", "side", "effect", "order_type", "time_in_force", "quantity", "filled_quantity", "average_price", "limit_price", "state", "reason", "create_time", "update_time")
@@ -140,17 +142,25 @@ class Fill(_message.Message):
     def __init__(self, execution_id: _Optional[str] = ..., order_id: _Optional[str] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ..., fee: _Optional[str] = ..., fee_asset: _Optional[str] = ..., execute_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ...) -> None: ...
 
 class Position(_message.Message):
-    __slots__ = ("account_id", "instrument", "quantity", "average_price", "realized_profit", "fees")
+    __slots__ = ("account_id", "instrument", "quantity", "average_price", "realized_profit", "fees", "mark_price", "mark_time", "unrealized_profit", "cost")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     QUANTITY_FIELD_NUMBER: _ClassVar[int]
     AVERAGE_PRICE_FIELD_NUMBER: _ClassVar[int]
     REALIZED_PROFIT_FIELD_NUMBER: _ClassVar[int]
     FEES_FIELD_NUMBER: _ClassVar[int]
+    MARK_PRICE_FIELD_NUMBER: _ClassVar[int]
+    MARK_TIME_FIELD_NUMBER: _ClassVar[int]
+    UNREALIZED_PROFIT_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     instrument: str
     quantity: str
     average_price: str
     realized_profit: str
     fees: str
-    def __init__(self, account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., realized_profit: _Optional[str] = ..., fees: _Optional[str] = ...) -> None: ...
+    mark_price: str
+    mark_time: _timestamp_pb2.Timestamp
+    unrealized_profit: str
+    cost: str
+    def __init__(self, account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., realized_profit: _Optional[str] = ..., fees: _Optional[str] = ..., mark_price: _Optional[str] = ..., mark_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unrealized_profit: _Optional[str] = ..., cost: _Optional[str] = ...) -> None: ...

@@ -29,49 +29,53 @@ from vantixs.api.common.v1 import signal_pb2 as vantixs_dot_api_dot_common_dot_v
 from vantixs.api.ingress.v1 import webhook_pb2 as vantixs_dot_api_dot_ingress_dot_v1_dot_webhook__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$vantixs/api/journal/v1/journal.proto\x12\x16vantixs.api.journal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"vantixs/api/common/v1/common.proto\x1a!vantixs/api/common/v1/order.proto\x1a\"vantixs/api/common/v1/signal.proto\x1a$vantixs/api/ingress/v1/webhook.proto\"E\n\x0cJournalBatch\x12\x35\n\x07\x65ntries\x18\x01 \x03(\x0b\x32$.vantixs.api.journal.v1.JournalEntry\"\xbd\t\n\x0cJournalEntry\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsignal_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61use_event_id\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x14\n\x0ctrace_parent\x18\x06 \x01(\t\x12\x41\n\x0fsignal_accepted\x18\n \x01(\x0b\x32&.vantixs.api.journal.v1.SignalAcceptedH\x00\x12\x41\n\x0fsignal_rejected\x18\x0b \x01(\x0b\x32&.vantixs.api.journal.v1.SignalRejectedH\x00\x12K\n\x14\x64uplicate_suppressed\x18\x0c \x01(\x0b\x32+.vantixs.api.journal.v1.DuplicateSuppressedH\x00\x12G\n\x12strategy_evaluated\x18\r \x01(\x0b\x32).vantixs.api.journal.v1.StrategyEvaluatedH\x00\x12\x41\n\x0forder_evaluated\x18\x0e \x01(\x0b\x32&.vantixs.api.journal.v1.OrderEvaluatedH\x00\x12\x41\n\x0forder_submitted\x18\x0f \x01(\x0b\x32&.vantixs.api.journal.v1.OrderSubmittedH\x00\x12=\n\rorder_updated\x18\x10 \x01(\x0b\x32$.vantixs.api.journal.v1.OrderUpdatedH\x00\x12=\n\rfill_recorded\x18\x11 \x01(\x0b\x32$.vantixs.api.journal.v1.FillRecordedH\x00\x12\x43\n\x10signal_completed\x18\x12 \x01(\x0b\x32\'.vantixs.api.journal.v1.SignalCompletedH\x00\x12\x43\n\x10replay_requested\x18\x13 \x01(\x0b\x32\'.vantixs.api.journal.v1.ReplayRequestedH\x00\x12\x41\n\x0freplay_finished\x18\x14 \x01(\x0b\x32&.vantixs.api.journal.v1.ReplayFinishedH\x00\x12M\n\x15\x63onfiguration_changed\x18\x15 \x01(\x0b\x32,.vantixs.api.journal.v1.ConfigurationChangedH\x00\x12L\n\x15trading_state_changed\x18\x16 \x01(\x0b\x32+.vantixs.api.journal.v1.TradingStateChangedH\x00\x12I\n\x13\x63redential_verified\x18\x17 \x01(\x0b\x32*.vantixs.api.journal.v1.CredentialVerifiedH\x00\x12=\n\rdead_lettered\x18\x18 \x01(\x0b\x32$.vantixs.api.journal.v1.DeadLetteredH\x00\x42\x07\n\x05\x65vent\"\xaa\x01\n\x0eSignalAccepted\x12-\n\x06signal\x18\x01 \x01(\x0b\x32\x1d.vantixs.api.common.v1.Signal\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12\x30\n\x07webhook\x18\x03 \x01(\x0b\x32\x1f.vantixs.api.ingress.v1.Webhook\"\xcf\x01\n\x0eSignalRejected\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x32\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\".vantixs.api.ingress.v1.FieldError\x12\x37\n\x07request\x18\x04 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12\x30\n\x07webhook\x18\x05 \x01(\x0b\x32\x1f.vantixs.api.ingress.v1.Webhook\"\x83\x02\n\x13\x44uplicateSuppressed\x12\x17\n\x0f\x66irst_signal_id\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x37\n\x07request\x18\x03 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12-\n\x06signal\x18\x04 \x01(\x0b\x32\x1d.vantixs.api.common.v1.Signal\x12\x1b\n\x13\x64uplicate_signal_id\x18\x05 \x01(\t\x12\x0e\n\x06repeat\x18\x06 \x01(\x03\x12\x30\n\x07webhook\x18\x07 \x01(\x0b\x32\x1f.vantixs.api.ingress.v1.Webhook\"j\n\x0cStrategyStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12,\n\x06inputs\x18\x03 \x03(\x0b\x32\x1c.vantixs.api.common.v1.Input\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"~\n\x11StrategyEvaluated\x12\x13\n\x0bstrategy_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x33\n\x05steps\x18\x04 \x03(\x0b\x32$.vantixs.api.journal.v1.StrategyStep\"\x84\x01\n\x0eOrderEvaluated\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\x12\x35\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32#.vantixs.api.common.v1.RiskDecision\x12\x0e\n\x06intent\x18\x03 \x01(\t\"=\n\x0eOrderSubmitted\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\";\n\x0cOrderUpdated\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\"l\n\x0c\x46illRecorded\x12)\n\x04\x66ill\x18\x01 \x01(\x0b\x32\x1b.vantixs.api.common.v1.Fill\x12\x31\n\x08position\x18\x02 \x01(\x0b\x32\x1f.vantixs.api.common.v1.Position\"\x89\x01\n\x0fSignalCompleted\x12\x33\n\x06status\x18\x01 \x01(\x0e\x32#.vantixs.api.common.v1.SignalStatus\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x12\n\nwebhook_id\x18\x05 \x01(\t\"y\n\x0fReplayRequested\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12\x30\n\x04mode\x18\x02 \x01(\x0e\x32\".vantixs.api.journal.v1.ReplayMode\x12\x10\n\x08operator\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"\xe6\x01\n\x0eReplayFinished\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12\x30\n\x04mode\x18\x02 \x01(\x0e\x32\".vantixs.api.journal.v1.ReplayMode\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.vantixs.api.common.v1.SignalStatus\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x13\n\x0b\x64ifferences\x18\x05 \x03(\t\x12\x35\n\x07\x65ntries\x18\x06 \x03(\x0b\x32$.vantixs.api.journal.v1.JournalEntry\"k\n\x14\x43onfigurationChanged\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x04 \x01(\t\x12\x12\n\nafter_json\x18\x05 \x01(\t\"\x9e\x01\n\x13TradingStateChanged\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x33\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0e\x32#.vantixs.api.common.v1.TradingState\x12\x32\n\x05\x61\x66ter\x18\x03 \x01(\x0e\x32#.vantixs.api.common.v1.TradingState\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"K\n\x12\x43redentialVerified\x12\x15\n\rcredential_id\x18\x01 \x01(\t\x12\x0e\n\x06usable\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"V\n\x0c\x44\x65\x61\x64Lettered\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x17\n\x0fstream_sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c*n\n\nReplayMode\x12\x1b\n\x17REPLAY_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12REPLAY_MODE_VERIFY\x10\x01\x12\x15\n\x11REPLAY_MODE_PAPER\x10\x02\x12\x14\n\x10REPLAY_MODE_LIVE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$vantixs/api/journal/v1/journal.proto\x12\x16vantixs.api.journal.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"vantixs/api/common/v1/common.proto\x1a!vantixs/api/common/v1/order.proto\x1a\"vantixs/api/common/v1/signal.proto\x1a$vantixs/api/ingress/v1/webhook.proto\"E\n\x0cJournalBatch\x12\x35\n\x07\x65ntries\x18\x01 \x03(\x0b\x32$.vantixs.api.journal.v1.JournalEntry\"\xc5\n\n\x0cJournalEntry\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsignal_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63\x61use_event_id\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x14\n\x0ctrace_parent\x18\x06 \x01(\t\x12\x41\n\x0fsignal_accepted\x18\n \x01(\x0b\x32&.vantixs.api.journal.v1.SignalAcceptedH\x00\x12\x41\n\x0fsignal_rejected\x18\x0b \x01(\x0b\x32&.vantixs.api.journal.v1.SignalRejectedH\x00\x12K\n\x14\x64uplicate_suppressed\x18\x0c \x01(\x0b\x32+.vantixs.api.journal.v1.DuplicateSuppressedH\x00\x12G\n\x12strategy_evaluated\x18\r \x01(\x0b\x32).vantixs.api.journal.v1.StrategyEvaluatedH\x00\x12\x41\n\x0forder_evaluated\x18\x0e \x01(\x0b\x32&.vantixs.api.journal.v1.OrderEvaluatedH\x00\x12\x41\n\x0forder_submitted\x18\x0f \x01(\x0b\x32&.vantixs.api.journal.v1.OrderSubmittedH\x00\x12=\n\rorder_updated\x18\x10 \x01(\x0b\x32$.vantixs.api.journal.v1.OrderUpdatedH\x00\x12=\n\rfill_recorded\x18\x11 \x01(\x0b\x32$.vantixs.api.journal.v1.FillRecordedH\x00\x12\x43\n\x10signal_completed\x18\x12 \x01(\x0b\x32\'.vantixs.api.journal.v1.SignalCompletedH\x00\x12\x43\n\x10replay_requested\x18\x13 \x01(\x0b\x32\'.vantixs.api.journal.v1.ReplayRequestedH\x00\x12\x41\n\x0freplay_finished\x18\x14 \x01(\x0b\x32&.vantixs.api.journal.v1.ReplayFinishedH\x00\x12M\n\x15\x63onfiguration_changed\x18\x15 \x01(\x0b\x32,.vantixs.api.journal.v1.ConfigurationChangedH\x00\x12L\n\x15trading_state_changed\x18\x16 \x01(\x0b\x32+.vantixs.api.journal.v1.TradingStateChangedH\x00\x12I\n\x13\x63redential_verified\x18\x17 \x01(\x0b\x32*.vantixs.api.journal.v1.CredentialVerifiedH\x00\x12=\n\rdead_lettered\x18\x18 \x01(\x0b\x32$.vantixs.api.journal.v1.DeadLetteredH\x00\x12I\n\x13\x61\x64justment_recorded\x18\x19 \x01(\x0b\x32*.vantixs.api.journal.v1.AdjustmentRecordedH\x00\x12;\n\x0c\x66ill_flagged\x18\x1a \x01(\x0b\x32#.vantixs.api.journal.v1.FillFlaggedH\x00\x42\x07\n\x05\x65vent\"\xaa\x01\n\x0eSignalAccepted\x12-\n\x06signal\x18\x01 \x01(\x0b\x32\x1d.vantixs.api.common.v1.Signal\x12\x37\n\x07request\x18\x02 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12\x30\n\x07webhook\x18\x03 \x01(\x0b\x32\x1f.vantixs.api.ingress.v1.Webhook\"\xcf\x01\n\x0eSignalRejected\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\x32\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\".vantixs.api.ingress.v1.FieldError\x12\x37\n\x07request\x18\x04 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12\x30\n\x07webhook\x18\x05 \x01(\x0b\x32\x1f.vantixs.api.ingress.v1.Webhook\"\x83\x02\n\x13\x44uplicateSuppressed\x12\x17\n\x0f\x66irst_signal_id\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x37\n\x07request\x18\x03 \x01(\x0b\x32&.vantixs.api.common.v1.ReceivedRequest\x12-\n\x06signal\x18\x04 \x01(\x0b\x32\x1d.vantixs.api.common.v1.Signal\x12\x1b\n\x13\x64uplicate_signal_id\x18\x05 \x01(\t\x12\x0e\n\x06repeat\x18\x06 \x01(\x03\x12\x30\n\x07webhook\x18\x07 \x01(\x0b\x32\x1f.vantixs.api.ingress.v1.Webhook\"j\n\x0cStrategyStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12,\n\x06inputs\x18\x03 \x03(\x0b\x32\x1c.vantixs.api.common.v1.Input\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"~\n\x11StrategyEvaluated\x12\x13\n\x0bstrategy_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06passed\x18\x03 \x01(\x08\x12\x33\n\x05steps\x18\x04 \x03(\x0b\x32$.vantixs.api.journal.v1.StrategyStep\"\x84\x01\n\x0eOrderEvaluated\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\x12\x35\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32#.vantixs.api.common.v1.RiskDecision\x12\x0e\n\x06intent\x18\x03 \x01(\t\"=\n\x0eOrderSubmitted\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\";\n\x0cOrderUpdated\x12+\n\x05order\x18\x01 \x01(\x0b\x32\x1c.vantixs.api.common.v1.Order\"l\n\x0c\x46illRecorded\x12)\n\x04\x66ill\x18\x01 \x01(\x0b\x32\x1b.vantixs.api.common.v1.Fill\x12\x31\n\x08position\x18\x02 \x01(\x0b\x32\x1f.vantixs.api.common.v1.Position\"\x89\x01\n\x0fSignalCompleted\x12\x33\n\x06status\x18\x01 \x01(\x0e\x32#.vantixs.api.common.v1.SignalStatus\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x12\n\nwebhook_id\x18\x05 \x01(\t\"y\n\x0fReplayRequested\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12\x30\n\x04mode\x18\x02 \x01(\x0e\x32\".vantixs.api.journal.v1.ReplayMode\x12\x10\n\x08operator\x18\x03 \x01(\t\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"\xe6\x01\n\x0eReplayFinished\x12\x11\n\treplay_id\x18\x01 \x01(\t\x12\x30\n\x04mode\x18\x02 \x01(\x0e\x32\".vantixs.api.journal.v1.ReplayMode\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.vantixs.api.common.v1.SignalStatus\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x13\n\x0b\x64ifferences\x18\x05 \x03(\t\x12\x35\n\x07\x65ntries\x18\x06 \x03(\x0b\x32$.vantixs.api.journal.v1.JournalEntry\"k\n\x14\x43onfigurationChanged\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x13\n\x0b\x62\x65\x66ore_json\x18\x04 \x01(\t\x12\x12\n\nafter_json\x18\x05 \x01(\t\"\x9e\x01\n\x13TradingStateChanged\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x33\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0e\x32#.vantixs.api.common.v1.TradingState\x12\x32\n\x05\x61\x66ter\x18\x03 \x01(\x0e\x32#.vantixs.api.common.v1.TradingState\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"K\n\x12\x43redentialVerified\x12\x15\n\rcredential_id\x18\x01 \x01(\t\x12\x0e\n\x06usable\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"V\n\x0c\x44\x65\x61\x64Lettered\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x17\n\x0fstream_sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\xc3\x01\n\x12\x41\x64justmentRecorded\x12\x15\n\radjustment_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63omment\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x0e\n\x06\x61mount\x18\x05 \x01(\t\x12\x31\n\x08position\x18\x06 \x01(\x0b\x32\x1f.vantixs.api.common.v1.Position\x12\x10\n\x08quantity\x18\x07 \x01(\t\x12\r\n\x05price\x18\x08 \x01(\t\"l\n\x0b\x46illFlagged\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12)\n\x04\x66ill\x18\x02 \x01(\x0b\x32\x1b.vantixs.api.common.v1.Fill\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t*n\n\nReplayMode\x12\x1b\n\x17REPLAY_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12REPLAY_MODE_VERIFY\x10\x01\x12\x15\n\x11REPLAY_MODE_PAPER\x10\x02\x12\x14\n\x10REPLAY_MODE_LIVE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vantixs.api.journal.v1.journal_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REPLAYMODE']._serialized_start=3710
-  _globals['_REPLAYMODE']._serialized_end=3820
+  _globals['_REPLAYMODE']._serialized_start=4154
+  _globals['_REPLAYMODE']._serialized_end=4264
   _globals['_JOURNALBATCH']._serialized_start=242
   _globals['_JOURNALBATCH']._serialized_end=311
   _globals['_JOURNALENTRY']._serialized_start=314
-  _globals['_JOURNALENTRY']._serialized_end=1527
-  _globals['_SIGNALACCEPTED']._serialized_start=1530
-  _globals['_SIGNALACCEPTED']._serialized_end=1700
-  _globals['_SIGNALREJECTED']._serialized_start=1703
-  _globals['_SIGNALREJECTED']._serialized_end=1910
-  _globals['_DUPLICATESUPPRESSED']._serialized_start=1913
-  _globals['_DUPLICATESUPPRESSED']._serialized_end=2172
-  _globals['_STRATEGYSTEP']._serialized_start=2174
-  _globals['_STRATEGYSTEP']._serialized_end=2280
-  _globals['_STRATEGYEVALUATED']._serialized_start=2282
-  _globals['_STRATEGYEVALUATED']._serialized_end=2408
-  _globals['_ORDEREVALUATED']._serialized_start=2411
-  _globals['_ORDEREVALUATED']._serialized_end=2543
-  _globals['_ORDERSUBMITTED']._serialized_start=2545
-  _globals['_ORDERSUBMITTED']._serialized_end=2606
-  _globals['_ORDERUPDATED']._serialized_start=2608
-  _globals['_ORDERUPDATED']._serialized_end=2667
-  _globals['_FILLRECORDED']._serialized_start=2669
-  _globals['_FILLRECORDED']._serialized_end=2777
-  _globals['_SIGNALCOMPLETED']._serialized_start=2780
-  _globals['_SIGNALCOMPLETED']._serialized_end=2917
-  _globals['_REPLAYREQUESTED']._serialized_start=2919
-  _globals['_REPLAYREQUESTED']._serialized_end=3040
-  _globals['_REPLAYFINISHED']._serialized_start=3043
-  _globals['_REPLAYFINISHED']._serialized_end=3273
-  _globals['_CONFIGURATIONCHANGED']._serialized_start=3275
-  _globals['_CONFIGURATIONCHANGED']._serialized_end=3382
-  _globals['_TRADINGSTATECHANGED']._serialized_start=3385
-  _globals['_TRADINGSTATECHANGED']._serialized_end=3543
-  _globals['_CREDENTIALVERIFIED']._serialized_start=3545
-  _globals['_CREDENTIALVERIFIED']._serialized_end=3620
-  _globals['_DEADLETTERED']._serialized_start=3622
-  _globals['_DEADLETTERED']._serialized_end=3708
+  _globals['_JOURNALENTRY']._serialized_end=1663
+  _globals['_SIGNALACCEPTED']._serialized_start=1666
+  _globals['_SIGNALACCEPTED']._serialized_end=1836
+  _globals['_SIGNALREJECTED']._serialized_start=1839
+  _globals['_SIGNALREJECTED']._serialized_end=2046
+  _globals['_DUPLICATESUPPRESSED']._serialized_start=2049
+  _globals['_DUPLICATESUPPRESSED']._serialized_end=2308
+  _globals['_STRATEGYSTEP']._serialized_start=2310
+  _globals['_STRATEGYSTEP']._serialized_end=2416
+  _globals['_STRATEGYEVALUATED']._serialized_start=2418
+  _globals['_STRATEGYEVALUATED']._serialized_end=2544
+  _globals['_ORDEREVALUATED']._serialized_start=2547
+  _globals['_ORDEREVALUATED']._serialized_end=2679
+  _globals['_ORDERSUBMITTED']._serialized_start=2681
+  _globals['_ORDERSUBMITTED']._serialized_end=2742
+  _globals['_ORDERUPDATED']._serialized_start=2744
+  _globals['_ORDERUPDATED']._serialized_end=2803
+  _globals['_FILLRECORDED']._serialized_start=2805
+  _globals['_FILLRECORDED']._serialized_end=2913
+  _globals['_SIGNALCOMPLETED']._serialized_start=2916
+  _globals['_SIGNALCOMPLETED']._serialized_end=3053
+  _globals['_REPLAYREQUESTED']._serialized_start=3055
+  _globals['_REPLAYREQUESTED']._serialized_end=3176
+  _globals['_REPLAYFINISHED']._serialized_start=3179
+  _globals['_REPLAYFINISHED']._serialized_end=3409
+  _globals['_CONFIGURATIONCHANGED']._serialized_start=3411
+  _globals['_CONFIGURATIONCHANGED']._serialized_end=3518
+  _globals['_TRADINGSTATECHANGED']._serialized_start=3521
+  _globals['_TRADINGSTATECHANGED']._serialized_end=3679
+  _globals['_CREDENTIALVERIFIED']._serialized_start=3681
+  _globals['_CREDENTIALVERIFIED']._serialized_end=3756
+  _globals['_DEADLETTERED']._serialized_start=3758
+  _globals['_DEADLETTERED']._serialized_end=3844
+  _globals['_ADJUSTMENTRECORDED']._serialized_start=3847
+  _globals['_ADJUSTMENTRECORDED']._serialized_end=4042
+  _globals['_FILLFLAGGED']._serialized_start=4044
+  _globals['_FILLFLAGGED']._serialized_end=4152
 # @@protoc_insertion_point(module_scope)

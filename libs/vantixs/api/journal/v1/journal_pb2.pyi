@@ -32,7 +32,7 @@ class JournalBatch(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[JournalEntry, _Mapping]]] = ...) -> None: ...
 
 class JournalEntry(_message.Message):
-    __slots__ = ("event_id", "event_time", "signal_id", "cause_event_id", "actor", "trace_parent", "signal_accepted", "signal_rejected", "duplicate_suppressed", "strategy_evaluated", "order_evaluated", "order_submitted", "order_updated", "fill_recorded", "signal_completed", "replay_requested", "replay_finished", "configuration_changed", "trading_state_changed", "credential_verified", "dead_lettered")
+    __slots__ = ("event_id", "event_time", "signal_id", "cause_event_id", "actor", "trace_parent", "signal_accepted", "signal_rejected", "duplicate_suppressed", "strategy_evaluated", "order_evaluated", "order_submitted", "order_updated", "fill_recorded", "signal_completed", "replay_requested", "replay_finished", "configuration_changed", "trading_state_changed", "credential_verified", "dead_lettered", "adjustment_recorded", "fill_flagged")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,8 @@ class JournalEntry(_message.Message):
     TRADING_STATE_CHANGED_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_VERIFIED_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTERED_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENT_RECORDED_FIELD_NUMBER: _ClassVar[int]
+    FILL_FLAGGED_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     event_time: _timestamp_pb2.Timestamp
     signal_id: str
@@ -75,7 +77,9 @@ class JournalEntry(_message.Message):
     trading_state_changed: TradingStateChanged
     credential_verified: CredentialVerified
     dead_lettered: DeadLettered
-    def __init__(self, event_id: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal_id: _Optional[str] = ..., cause_event_id: _Optional[str] = ..., actor: _Optional[str] = ..., trace_parent: _Optional[str] = ..., signal_accepted: _Optional[_Union[SignalAccepted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., duplicate_suppressed: _Optional[_Union[DuplicateSuppressed, _Mapping]] = ..., strategy_evaluated: _Optional[_Union[StrategyEvaluated, _Mapping]] = ..., order_evaluated: _Optional[_Union[OrderEvaluated, _Mapping]] = ..., order_submitted: _Optional[_Union[OrderSubmitted, _Mapping]] = ..., order_updated: _Optional[_Union[OrderUpdated, _Mapping]] = ..., fill_recorded: _Optional[_Union[FillRecorded, _Mapping]] = ..., signal_completed: _Optional[_Union[SignalCompleted, _Mapping]] = ..., replay_requested: _Optional[_Union[ReplayRequested, _Mapping]] = ..., replay_finished: _Optional[_Union[ReplayFinished, _Mapping]] = ..., configuration_changed: _Optional[_Union[ConfigurationChanged, _Mapping]] = ..., trading_state_changed: _Optional[_Union[TradingStateChanged, _Mapping]] = ..., credential_verified: _Optional[_Union[CredentialVerified, _Mapping]] = ..., dead_lettered: _Optional[_Union[DeadLettered, _Mapping]] = ...) -> None: ...
+    adjustment_recorded: AdjustmentRecorded
+    fill_flagged: FillFlagged
+    def __init__(self, event_id: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal_id: _Optional[str] = ..., cause_event_id: _Optional[str] = ..., actor: _Optional[str] = ..., trace_parent: _Optional[str] = ..., signal_accepted: _Optional[_Union[SignalAccepted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., duplicate_suppressed: _Optional[_Union[DuplicateSuppressed, _Mapping]] = ..., strategy_evaluated: _Optional[_Union[StrategyEvaluated, _Mapping]] = ..., order_evaluated: _Optional[_Union[OrderEvaluated, _Mapping]] = ..., order_submitted: _Optional[_Union[OrderSubmitted, _Mapping]] = ..., order_updated: _Optional[_Union[OrderUpdated, _Mapping]] = ..., fill_recorded: _Optional[_Union[FillRecorded, _Mapping]] = ..., signal_completed: _Optional[_Union[SignalCompleted, _Mapping]] = ..., replay_requested: _Optional[_Union[ReplayRequested, _Mapping]] = ..., replay_finished: _Optional[_Union[ReplayFinished, _Mapping]] = ..., configuration_changed: _Optional[_Union[ConfigurationChanged, _Mapping]] = ..., trading_state_changed: _Optional[_Union[TradingStateChanged, _Mapping]] = ..., credential_verified: _Optional[_Union[CredentialVerified, _Mapping]] = ..., dead_lettered: _Optional[_Union[DeadLettered, _Mapping]] = ..., adjustment_recorded: _Optional[_Union[AdjustmentRecorded, _Mapping]] = ..., fill_flagged: _Optional[_Union[FillFlagged, _Mapping]] = ...) -> None: ...
 
 class SignalAccepted(_message.Message):
     __slots__ = ("signal", "request", "webhook")
@@ -262,3 +266,35 @@ class DeadLettered(_message.Message):
     detail: str
     data: bytes
     def __init__(self, subject: _Optional[str] = ..., stream_sequence: _Optional[int] = ..., detail: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class AdjustmentRecorded(_message.Message):
+    __slots__ = ("adjustment_id", "account_id", "comment", "asset", "amount", "position", "quantity", "price")
+    ADJUSTMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    ASSET_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    adjustment_id: str
+    account_id: str
+    comment: str
+    asset: str
+    amount: str
+    position: _order_pb2.Position
+    quantity: str
+    price: str
+    def __init__(self, adjustment_id: _Optional[str] = ..., account_id: _Optional[str] = ..., comment: _Optional[str] = ..., asset: _Optional[str] = ..., amount: _Optional[str] = ..., position: _Optional[_Union[_order_pb2.Position, _Mapping]] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ...) -> None: ...
+
+class FillFlagged(_message.Message):
+    __slots__ = ("account_id", "fill", "reason", "detail")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    FILL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    fill: _order_pb2.Fill
+    reason: str
+    detail: str
+    def __init__(self, account_id: _Optional[str] = ..., fill: _Optional[_Union[_order_pb2.Fill, _Mapping]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...

@@ -4,6 +4,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from vantixs.api.common.v1 import common_pb2 as _common_pb2
 from vantixs.api.common.v1 import order_pb2 as _order_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -11,8 +12,27 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Weekday(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WEEKDAY_UNSPECIFIED: _ClassVar[Weekday]
+    WEEKDAY_MONDAY: _ClassVar[Weekday]
+    WEEKDAY_TUESDAY: _ClassVar[Weekday]
+    WEEKDAY_WEDNESDAY: _ClassVar[Weekday]
+    WEEKDAY_THURSDAY: _ClassVar[Weekday]
+    WEEKDAY_FRIDAY: _ClassVar[Weekday]
+    WEEKDAY_SATURDAY: _ClassVar[Weekday]
+    WEEKDAY_SUNDAY: _ClassVar[Weekday]
+WEEKDAY_UNSPECIFIED: Weekday
+WEEKDAY_MONDAY: Weekday
+WEEKDAY_TUESDAY: Weekday
+WEEKDAY_WEDNESDAY: Weekday
+WEEKDAY_THURSDAY: Weekday
+WEEKDAY_FRIDAY: Weekday
+WEEKDAY_SATURDAY: Weekday
+WEEKDAY_SUNDAY: Weekday
+
 class Account(_message.Message):
-    __slots__ = ("account_id", "mode", "currency", "venue", "credential_id", "enabled", "may_short", "instruments", "sizing", "limits", "balance", "scratch_of", "create_time", "update_time", "revision")
+    __slots__ = ("account_id", "mode", "currency", "venue", "credential_id", "enabled", "may_short", "instruments", "sizing", "limits", "balance", "scratch_of", "create_time", "update_time", "revision", "live_enabled", "strategies", "trading_windows", "day_start", "day_time_zone", "breakers", "leverage")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +48,13 @@ class Account(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    LIVE_ENABLED_FIELD_NUMBER: _ClassVar[int]
+    STRATEGIES_FIELD_NUMBER: _ClassVar[int]
+    TRADING_WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    DAY_START_FIELD_NUMBER: _ClassVar[int]
+    DAY_TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
+    BREAKERS_FIELD_NUMBER: _ClassVar[int]
+    LEVERAGE_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     mode: _common_pb2.Mode
     currency: str
@@ -43,10 +70,47 @@ class Account(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     revision: int
-    def __init__(self, account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., currency: _Optional[str] = ..., venue: _Optional[str] = ..., credential_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., may_short: _Optional[bool] = ..., instruments: _Optional[_Iterable[str]] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., balance: _Optional[str] = ..., scratch_of: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    live_enabled: bool
+    strategies: _containers.RepeatedScalarFieldContainer[str]
+    trading_windows: _containers.RepeatedCompositeFieldContainer[TradingWindow]
+    day_start: str
+    day_time_zone: str
+    breakers: Breakers
+    leverage: str
+    def __init__(self, account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., currency: _Optional[str] = ..., venue: _Optional[str] = ..., credential_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., may_short: _Optional[bool] = ..., instruments: _Optional[_Iterable[str]] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., balance: _Optional[str] = ..., scratch_of: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., live_enabled: _Optional[bool] = ..., strategies: _Optional[_Iterable[str]] = ..., trading_windows: _Optional[_Iterable[_Union[TradingWindow, _Mapping]]] = ..., day_start: _Optional[str] = ..., day_time_zone: _Optional[str] = ..., breakers: _Optional[_Union[Breakers, _Mapping]] = ..., leverage: _Optional[str] = ...) -> None: ...
+
+class TradingWindow(_message.Message):
+    __slots__ = ("days", "start", "end", "time_zone")
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
+    days: _containers.RepeatedScalarFieldContainer[Weekday]
+    start: str
+    end: str
+    time_zone: str
+    def __init__(self, days: _Optional[_Iterable[_Union[Weekday, str]]] = ..., start: _Optional[str] = ..., end: _Optional[str] = ..., time_zone: _Optional[str] = ...) -> None: ...
+
+class Breakers(_message.Message):
+    __slots__ = ("daily_loss_state", "drawdown_state", "max_failures_in_a_row", "failures_state", "max_repeated_orders", "repeated_orders_window_s", "repeated_orders_state")
+    DAILY_LOSS_STATE_FIELD_NUMBER: _ClassVar[int]
+    DRAWDOWN_STATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_FAILURES_IN_A_ROW_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_STATE_FIELD_NUMBER: _ClassVar[int]
+    MAX_REPEATED_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_ORDERS_WINDOW_S_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_ORDERS_STATE_FIELD_NUMBER: _ClassVar[int]
+    daily_loss_state: _common_pb2.TradingState
+    drawdown_state: _common_pb2.TradingState
+    max_failures_in_a_row: int
+    failures_state: _common_pb2.TradingState
+    max_repeated_orders: int
+    repeated_orders_window_s: int
+    repeated_orders_state: _common_pb2.TradingState
+    def __init__(self, daily_loss_state: _Optional[_Union[_common_pb2.TradingState, str]] = ..., drawdown_state: _Optional[_Union[_common_pb2.TradingState, str]] = ..., max_failures_in_a_row: _Optional[int] = ..., failures_state: _Optional[_Union[_common_pb2.TradingState, str]] = ..., max_repeated_orders: _Optional[int] = ..., repeated_orders_window_s: _Optional[int] = ..., repeated_orders_state: _Optional[_Union[_common_pb2.TradingState, str]] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("min_order_notional", "max_order_notional", "max_position_notional", "max_gross_exposure", "max_open_positions", "max_leverage", "max_daily_loss", "max_drawdown_percent", "loss_cooldown_s", "max_orders_per_minute", "max_price_deviation_bps", "max_price_age_ms", "min_order_quantity", "max_order_quantity")
+    __slots__ = ("min_order_notional", "max_order_notional", "max_position_notional", "max_gross_exposure", "max_open_positions", "max_leverage", "max_daily_loss", "max_drawdown_percent", "loss_cooldown_s", "max_orders_per_minute", "max_price_deviation_bps", "max_price_age_ms", "min_order_quantity", "max_order_quantity", "duplicate_order_window_s", "max_mark_age_s")
     MIN_ORDER_NOTIONAL_FIELD_NUMBER: _ClassVar[int]
     MAX_ORDER_NOTIONAL_FIELD_NUMBER: _ClassVar[int]
     MAX_POSITION_NOTIONAL_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +125,8 @@ class Limits(_message.Message):
     MAX_PRICE_AGE_MS_FIELD_NUMBER: _ClassVar[int]
     MIN_ORDER_QUANTITY_FIELD_NUMBER: _ClassVar[int]
     MAX_ORDER_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_ORDER_WINDOW_S_FIELD_NUMBER: _ClassVar[int]
+    MAX_MARK_AGE_S_FIELD_NUMBER: _ClassVar[int]
     min_order_notional: str
     max_order_notional: str
     max_position_notional: str
@@ -75,7 +141,9 @@ class Limits(_message.Message):
     max_price_age_ms: int
     min_order_quantity: str
     max_order_quantity: str
-    def __init__(self, min_order_notional: _Optional[str] = ..., max_order_notional: _Optional[str] = ..., max_position_notional: _Optional[str] = ..., max_gross_exposure: _Optional[str] = ..., max_open_positions: _Optional[int] = ..., max_leverage: _Optional[str] = ..., max_daily_loss: _Optional[str] = ..., max_drawdown_percent: _Optional[str] = ..., loss_cooldown_s: _Optional[int] = ..., max_orders_per_minute: _Optional[int] = ..., max_price_deviation_bps: _Optional[int] = ..., max_price_age_ms: _Optional[int] = ..., min_order_quantity: _Optional[str] = ..., max_order_quantity: _Optional[str] = ...) -> None: ...
+    duplicate_order_window_s: int
+    max_mark_age_s: int
+    def __init__(self, min_order_notional: _Optional[str] = ..., max_order_notional: _Optional[str] = ..., max_position_notional: _Optional[str] = ..., max_gross_exposure: _Optional[str] = ..., max_open_positions: _Optional[int] = ..., max_leverage: _Optional[str] = ..., max_daily_loss: _Optional[str] = ..., max_drawdown_percent: _Optional[str] = ..., loss_cooldown_s: _Optional[int] = ..., max_orders_per_minute: _Optional[int] = ..., max_price_deviation_bps: _Optional[int] = ..., max_price_age_ms: _Optional[int] = ..., min_order_quantity: _Optional[str] = ..., max_order_quantity: _Optional[str] = ..., duplicate_order_window_s: _Optional[int] = ..., max_mark_age_s: _Optional[int] = ...) -> None: ...
 
 class Balance(_message.Message):
     __slots__ = ("asset", "total", "reserved")
@@ -87,8 +155,48 @@ class Balance(_message.Message):
     reserved: str
     def __init__(self, asset: _Optional[str] = ..., total: _Optional[str] = ..., reserved: _Optional[str] = ...) -> None: ...
 
+class Headroom(_message.Message):
+    __slots__ = ("name", "limit", "used", "unit", "reason")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    limit: str
+    used: str
+    unit: str
+    reason: str
+    def __init__(self, name: _Optional[str] = ..., limit: _Optional[str] = ..., used: _Optional[str] = ..., unit: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class OpenOrder(_message.Message):
+    __slots__ = ("order_id", "account_id", "instrument", "side", "effect", "quantity", "filled_quantity", "hold", "decide_time", "webhook_id", "strategy_id")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    FILLED_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
+    DECIDE_TIME_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_ID_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    account_id: str
+    instrument: str
+    side: _common_pb2.Side
+    effect: _order_pb2.OrderEffect
+    quantity: str
+    filled_quantity: str
+    hold: str
+    decide_time: _timestamp_pb2.Timestamp
+    webhook_id: str
+    strategy_id: str
+    def __init__(self, order_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., effect: _Optional[_Union[_order_pb2.OrderEffect, str]] = ..., quantity: _Optional[str] = ..., filled_quantity: _Optional[str] = ..., hold: _Optional[str] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., webhook_id: _Optional[str] = ..., strategy_id: _Optional[str] = ...) -> None: ...
+
 class EvaluateOrderRequest(_message.Message):
-    __slots__ = ("order", "assumed_position_quantity", "sizing", "signal_quantity", "signal_quantity_type", "signal_price", "stop_loss", "quote", "instrument", "fee_bps", "preview", "webhook_id", "strategy_id")
+    __slots__ = ("order", "assumed_position_quantity", "sizing", "signal_quantity", "signal_quantity_type", "signal_price", "stop_loss", "quote", "instrument", "fee_bps", "preview", "webhook_id", "strategy_id", "marks")
     ORDER_FIELD_NUMBER: _ClassVar[int]
     ASSUMED_POSITION_QUANTITY_FIELD_NUMBER: _ClassVar[int]
     SIZING_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +210,7 @@ class EvaluateOrderRequest(_message.Message):
     PREVIEW_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_ID_FIELD_NUMBER: _ClassVar[int]
+    MARKS_FIELD_NUMBER: _ClassVar[int]
     order: _order_pb2.Order
     assumed_position_quantity: str
     sizing: _common_pb2.Sizing
@@ -115,7 +224,8 @@ class EvaluateOrderRequest(_message.Message):
     preview: bool
     webhook_id: str
     strategy_id: str
-    def __init__(self, order: _Optional[_Union[_order_pb2.Order, _Mapping]] = ..., assumed_position_quantity: _Optional[str] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., signal_quantity: _Optional[str] = ..., signal_quantity_type: _Optional[_Union[_common_pb2.QuantityType, str]] = ..., signal_price: _Optional[str] = ..., stop_loss: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ..., fee_bps: _Optional[str] = ..., preview: _Optional[bool] = ..., webhook_id: _Optional[str] = ..., strategy_id: _Optional[str] = ...) -> None: ...
+    marks: _containers.RepeatedCompositeFieldContainer[_common_pb2.Quote]
+    def __init__(self, order: _Optional[_Union[_order_pb2.Order, _Mapping]] = ..., assumed_position_quantity: _Optional[str] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., signal_quantity: _Optional[str] = ..., signal_quantity_type: _Optional[_Union[_common_pb2.QuantityType, str]] = ..., signal_price: _Optional[str] = ..., stop_loss: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ..., fee_bps: _Optional[str] = ..., preview: _Optional[bool] = ..., webhook_id: _Optional[str] = ..., strategy_id: _Optional[str] = ..., marks: _Optional[_Iterable[_Union[_common_pb2.Quote, _Mapping]]] = ...) -> None: ...
 
 class EvaluateOrderResponse(_message.Message):
     __slots__ = ("decision",)
@@ -124,20 +234,24 @@ class EvaluateOrderResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[_order_pb2.RiskDecision, _Mapping]] = ...) -> None: ...
 
 class SettleOrderRequest(_message.Message):
-    __slots__ = ("order_id", "fills", "final")
+    __slots__ = ("order_id", "fills", "final", "order_state")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     FILLS_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
+    ORDER_STATE_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     fills: _containers.RepeatedCompositeFieldContainer[_order_pb2.Fill]
     final: bool
-    def __init__(self, order_id: _Optional[str] = ..., fills: _Optional[_Iterable[_Union[_order_pb2.Fill, _Mapping]]] = ..., final: _Optional[bool] = ...) -> None: ...
+    order_state: _common_pb2.OrderState
+    def __init__(self, order_id: _Optional[str] = ..., fills: _Optional[_Iterable[_Union[_order_pb2.Fill, _Mapping]]] = ..., final: _Optional[bool] = ..., order_state: _Optional[_Union[_common_pb2.OrderState, str]] = ...) -> None: ...
 
 class SettleOrderResponse(_message.Message):
-    __slots__ = ("position",)
+    __slots__ = ("position", "flags")
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    FLAGS_FIELD_NUMBER: _ClassVar[int]
     position: _order_pb2.Position
-    def __init__(self, position: _Optional[_Union[_order_pb2.Position, _Mapping]] = ...) -> None: ...
+    flags: _containers.RepeatedCompositeFieldContainer[_order_pb2.Input]
+    def __init__(self, position: _Optional[_Union[_order_pb2.Position, _Mapping]] = ..., flags: _Optional[_Iterable[_Union[_order_pb2.Input, _Mapping]]] = ...) -> None: ...
 
 class CreateAccountRequest(_message.Message):
     __slots__ = ("request_id", "account", "copy_from_account_id")
@@ -162,18 +276,44 @@ class GetAccountRequest(_message.Message):
     def __init__(self, account_id: _Optional[str] = ...) -> None: ...
 
 class GetAccountResponse(_message.Message):
-    __slots__ = ("account", "balances", "positions", "realized_profit", "fees")
+    __slots__ = ("account", "balances", "positions", "realized_profit", "fees", "equity", "unrealized_profit", "adjusted", "daily_profit", "day", "peak_equity", "drawdown_percent", "free_funds", "gross_exposure", "headroom", "open_orders", "restricted", "fees_by_asset")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     BALANCES_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
     REALIZED_PROFIT_FIELD_NUMBER: _ClassVar[int]
     FEES_FIELD_NUMBER: _ClassVar[int]
+    EQUITY_FIELD_NUMBER: _ClassVar[int]
+    UNREALIZED_PROFIT_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTED_FIELD_NUMBER: _ClassVar[int]
+    DAILY_PROFIT_FIELD_NUMBER: _ClassVar[int]
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    PEAK_EQUITY_FIELD_NUMBER: _ClassVar[int]
+    DRAWDOWN_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    FREE_FUNDS_FIELD_NUMBER: _ClassVar[int]
+    GROSS_EXPOSURE_FIELD_NUMBER: _ClassVar[int]
+    HEADROOM_FIELD_NUMBER: _ClassVar[int]
+    OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    RESTRICTED_FIELD_NUMBER: _ClassVar[int]
+    FEES_BY_ASSET_FIELD_NUMBER: _ClassVar[int]
     account: Account
     balances: _containers.RepeatedCompositeFieldContainer[Balance]
     positions: _containers.RepeatedCompositeFieldContainer[_order_pb2.Position]
     realized_profit: str
     fees: str
-    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., balances: _Optional[_Iterable[_Union[Balance, _Mapping]]] = ..., positions: _Optional[_Iterable[_Union[_order_pb2.Position, _Mapping]]] = ..., realized_profit: _Optional[str] = ..., fees: _Optional[str] = ...) -> None: ...
+    equity: str
+    unrealized_profit: str
+    adjusted: str
+    daily_profit: str
+    day: str
+    peak_equity: str
+    drawdown_percent: str
+    free_funds: str
+    gross_exposure: str
+    headroom: _containers.RepeatedCompositeFieldContainer[Headroom]
+    open_orders: _containers.RepeatedCompositeFieldContainer[OpenOrder]
+    restricted: _containers.RepeatedCompositeFieldContainer[ScopeState]
+    fees_by_asset: _containers.RepeatedCompositeFieldContainer[Balance]
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., balances: _Optional[_Iterable[_Union[Balance, _Mapping]]] = ..., positions: _Optional[_Iterable[_Union[_order_pb2.Position, _Mapping]]] = ..., realized_profit: _Optional[str] = ..., fees: _Optional[str] = ..., equity: _Optional[str] = ..., unrealized_profit: _Optional[str] = ..., adjusted: _Optional[str] = ..., daily_profit: _Optional[str] = ..., day: _Optional[str] = ..., peak_equity: _Optional[str] = ..., drawdown_percent: _Optional[str] = ..., free_funds: _Optional[str] = ..., gross_exposure: _Optional[str] = ..., headroom: _Optional[_Iterable[_Union[Headroom, _Mapping]]] = ..., open_orders: _Optional[_Iterable[_Union[OpenOrder, _Mapping]]] = ..., restricted: _Optional[_Iterable[_Union[ScopeState, _Mapping]]] = ..., fees_by_asset: _Optional[_Iterable[_Union[Balance, _Mapping]]] = ...) -> None: ...
 
 class ListAccountsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -262,11 +402,81 @@ class SetTradingStateRequest(_message.Message):
     def __init__(self, scope: _Optional[str] = ..., state: _Optional[_Union[_common_pb2.TradingState, str]] = ..., comment: _Optional[str] = ...) -> None: ...
 
 class SetTradingStateResponse(_message.Message):
-    __slots__ = ("state", "before", "open_orders")
+    __slots__ = ("state", "before", "open_orders", "orders")
     STATE_FIELD_NUMBER: _ClassVar[int]
     BEFORE_FIELD_NUMBER: _ClassVar[int]
     OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
     state: ScopeState
     before: _common_pb2.TradingState
     open_orders: int
-    def __init__(self, state: _Optional[_Union[ScopeState, _Mapping]] = ..., before: _Optional[_Union[_common_pb2.TradingState, str]] = ..., open_orders: _Optional[int] = ...) -> None: ...
+    orders: _containers.RepeatedCompositeFieldContainer[OpenOrder]
+    def __init__(self, state: _Optional[_Union[ScopeState, _Mapping]] = ..., before: _Optional[_Union[_common_pb2.TradingState, str]] = ..., open_orders: _Optional[int] = ..., orders: _Optional[_Iterable[_Union[OpenOrder, _Mapping]]] = ...) -> None: ...
+
+class CashAdjustment(_message.Message):
+    __slots__ = ("asset", "amount")
+    ASSET_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    asset: str
+    amount: str
+    def __init__(self, asset: _Optional[str] = ..., amount: _Optional[str] = ...) -> None: ...
+
+class PositionAdjustment(_message.Message):
+    __slots__ = ("instrument", "quantity", "price")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    quantity: str
+    price: str
+    def __init__(self, instrument: _Optional[str] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ...) -> None: ...
+
+class RecordAdjustmentRequest(_message.Message):
+    __slots__ = ("request_id", "account_id", "comment", "cash", "position")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    CASH_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    account_id: str
+    comment: str
+    cash: CashAdjustment
+    position: PositionAdjustment
+    def __init__(self, request_id: _Optional[str] = ..., account_id: _Optional[str] = ..., comment: _Optional[str] = ..., cash: _Optional[_Union[CashAdjustment, _Mapping]] = ..., position: _Optional[_Union[PositionAdjustment, _Mapping]] = ...) -> None: ...
+
+class RecordAdjustmentResponse(_message.Message):
+    __slots__ = ("balance", "position")
+    BALANCE_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    balance: Balance
+    position: _order_pb2.Position
+    def __init__(self, balance: _Optional[_Union[Balance, _Mapping]] = ..., position: _Optional[_Union[_order_pb2.Position, _Mapping]] = ...) -> None: ...
+
+class ListEquityRequest(_message.Message):
+    __slots__ = ("account_id", "resolution_s", "page_size", "page_token")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_S_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    resolution_s: int
+    page_size: int
+    page_token: str
+    def __init__(self, account_id: _Optional[str] = ..., resolution_s: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class EquitySample(_message.Message):
+    __slots__ = ("sample_time", "equity")
+    SAMPLE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EQUITY_FIELD_NUMBER: _ClassVar[int]
+    sample_time: _timestamp_pb2.Timestamp
+    equity: str
+    def __init__(self, sample_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., equity: _Optional[str] = ...) -> None: ...
+
+class ListEquityResponse(_message.Message):
+    __slots__ = ("samples", "next_page_token")
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    samples: _containers.RepeatedCompositeFieldContainer[EquitySample]
+    next_page_token: str
+    def __init__(self, samples: _Optional[_Iterable[_Union[EquitySample, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

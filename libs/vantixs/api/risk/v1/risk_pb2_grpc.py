@@ -80,6 +80,16 @@ class RiskServiceStub:
                 request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SetTradingStateRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SetTradingStateResponse.FromString,
                 _registered_method=True)
+        self.RecordAdjustment = channel.unary_unary(
+                '/vantixs.api.risk.v1.RiskService/RecordAdjustment',
+                request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentResponse.FromString,
+                _registered_method=True)
+        self.ListEquity = channel.unary_unary(
+                '/vantixs.api.risk.v1.RiskService/ListEquity',
+                request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListEquityRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListEquityResponse.FromString,
+                _registered_method=True)
 
 
 class RiskServiceServicer:
@@ -149,6 +159,21 @@ class RiskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecordAdjustment(self, request, context):
+        """Books a difference between an account and its venue, visibly, in a book of its own. The same request_id is the same
+        adjustment. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEquity(self, request, context):
+        """Samples of an account's equity, newest first. VIEWER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RiskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -196,6 +221,16 @@ def add_RiskServiceServicer_to_server(servicer, server):
                     servicer.SetTradingState,
                     request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SetTradingStateRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SetTradingStateResponse.SerializeToString,
+            ),
+            'RecordAdjustment': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordAdjustment,
+                    request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentResponse.SerializeToString,
+            ),
+            'ListEquity': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEquity,
+                    request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListEquityRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListEquityResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -442,6 +477,60 @@ class RiskService:
             '/vantixs.api.risk.v1.RiskService/SetTradingState',
             vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SetTradingStateRequest.SerializeToString,
             vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SetTradingStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordAdjustment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.risk.v1.RiskService/RecordAdjustment',
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentRequest.SerializeToString,
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEquity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.risk.v1.RiskService/ListEquity',
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListEquityRequest.SerializeToString,
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListEquityResponse.FromString,
             options,
             channel_credentials,
             insecure,

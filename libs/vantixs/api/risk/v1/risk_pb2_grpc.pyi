@@ -51,6 +51,12 @@ class RiskServiceStub:
     """Trading state of every scope that is not ACTIVE, and of the one asked for. VIEWER."""
     SetTradingState: _grpc.UnaryUnaryMultiCallable[_risk_pb2.SetTradingStateRequest, _risk_pb2.SetTradingStateResponse]
     """Sets the trading state of a scope; latched until set again. OPERATOR."""
+    RecordAdjustment: _grpc.UnaryUnaryMultiCallable[_risk_pb2.RecordAdjustmentRequest, _risk_pb2.RecordAdjustmentResponse]
+    """Books a difference between an account and its venue, visibly, in a book of its own. The same request_id is the same
+    adjustment. OPERATOR.
+    """
+    ListEquity: _grpc.UnaryUnaryMultiCallable[_risk_pb2.ListEquityRequest, _risk_pb2.ListEquityResponse]
+    """Samples of an account's equity, newest first. VIEWER."""
 
 @_typing.type_check_only
 class RiskServiceAsyncStub(RiskServiceStub):
@@ -75,6 +81,12 @@ class RiskServiceAsyncStub(RiskServiceStub):
     """Trading state of every scope that is not ACTIVE, and of the one asked for. VIEWER."""
     SetTradingState: _aio.UnaryUnaryMultiCallable[_risk_pb2.SetTradingStateRequest, _risk_pb2.SetTradingStateResponse]  # type: ignore[assignment]
     """Sets the trading state of a scope; latched until set again. OPERATOR."""
+    RecordAdjustment: _aio.UnaryUnaryMultiCallable[_risk_pb2.RecordAdjustmentRequest, _risk_pb2.RecordAdjustmentResponse]  # type: ignore[assignment]
+    """Books a difference between an account and its venue, visibly, in a book of its own. The same request_id is the same
+    adjustment. OPERATOR.
+    """
+    ListEquity: _aio.UnaryUnaryMultiCallable[_risk_pb2.ListEquityRequest, _risk_pb2.ListEquityResponse]  # type: ignore[assignment]
+    """Samples of an account's equity, newest first. VIEWER."""
 
 class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
     """Decides what an account may do and keeps its ledger."""
@@ -150,5 +162,23 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_risk_pb2.SetTradingStateResponse, _abc.Awaitable[_risk_pb2.SetTradingStateResponse]]:
         """Sets the trading state of a scope; latched until set again. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def RecordAdjustment(
+        self,
+        request: _risk_pb2.RecordAdjustmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_risk_pb2.RecordAdjustmentResponse, _abc.Awaitable[_risk_pb2.RecordAdjustmentResponse]]:
+        """Books a difference between an account and its venue, visibly, in a book of its own. The same request_id is the same
+        adjustment. OPERATOR.
+        """
+
+    @_abc_1.abstractmethod
+    def ListEquity(
+        self,
+        request: _risk_pb2.ListEquityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_risk_pb2.ListEquityResponse, _abc.Awaitable[_risk_pb2.ListEquityResponse]]:
+        """Samples of an account's equity, newest first. VIEWER."""
 
 def add_RiskServiceServicer_to_server(servicer: RiskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

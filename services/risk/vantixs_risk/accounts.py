@@ -1,0 +1,183 @@
+"""Accounts as units of work: made, changed, copied, shown."""
+
+import json
+from datetime import datetime
+from decimal import Decimal, localcontext
+from typing import Any
+
+import sqlalchemy as sa
+from google.protobuf import json_format
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.api.risk.v1 import risk_pb2
+from vantixs.runtime.errors import already_exists, invalid, not_found, revision_conflict
+from vantixs.runtime.grpc_server import Role
+
+from vantixs_risk import store
+from vantixs_risk.books import Account, load, new_account, write_transfers
+from vantixs_risk.conversion import position_message, rules_of, state_message
+from vantixs_risk.desk import Desk
+from vantixs_risk.domain.exact import BOOKS, ZERO, divide_down, total
+from vantixs_risk.domain.headroom import headroom
+from vantixs_risk.domain.ledger import CASH, FEES, HOLDING, open_books
+from vantixs_risk.fields import ACCOUNT_ID, at_least_zero, identity, show, text
+from vantixs_risk.trading import MOST_SHOWN, open_order_message
+
+_FIXED = ("mode", "currency", "balance", "scratch_of")
+_ID_FORM = "1 to 40 of a-z, 0-9 and '-', a letter first"
+
+
+def create_account(
+    connection: sa.Connection, desk: Desk, request: risk_pb2.CreateAccountRequest, actor: str, now: datetime
+) -> risk_pb2.Account:
+    """Makes an account with its opening balance, or a scratch copy of one. The same request_id makes it once."""
+    message, source = risk_pb2.Account(), request.copy_from_account_id
+    account_id = text("account.account_id", request.account.account_id, ACCOUNT_ID, _ID_FORM)
+    there = store.READ_ACCOUNT.first(connection, account_id=account_id)
+    if there is not None:
+        if there.request_id and there.request_id == request.request_id:
+            return risk_pb2.Account.FromString(there.data)
+        raise already_exists("account", account_id)
+    copied = load(connection, identity("copy_from_account_id", source)) if source else None
+    message.CopyFrom(copied.message if copied else request.account)
+    message.account_id, message.scratch_of, message.revision = account_id, source, 0
+    if not copied and message.live_enabled:
+        raise invalid("account.live_enabled", "expected false: live trading is enabled by EnableLive", "LIVE_NOT_READY")
+    balance = at_least_zero("account.balance", message.balance)
+    message.create_time.FromDatetime(now)
+    _store(connection, desk, None, message, request.request_id, actor, now)
+    account = new_account(message, now, balance)
+    if copied:
+        _copy_books(connection, copied, account)
+    else:
+        write_transfers(connection, account, "opening", open_books(message.currency, balance))
+    desk.sample(connection, account, now, booked=True)
+    desk.shelf.save(connection, account)
+    return message
+
+
+def update_account(
+    connection: sa.Connection, desk: Desk, message: risk_pb2.Account, role: Role, actor: str, now: datetime
+) -> risk_pb2.Account:
+    """Replaces an account's rules, at the revision they were read."""
+    row = store.READ_ACCOUNT.first(connection, account_id=message.account_id)
+    if row is None:
+        raise not_found("account", message.account_id[:60])
+    before = risk_pb2.Account.FromString(row.data)
+    if message.revision != before.revision:
+        raise revision_conflict("account", before.account_id, before.revision, message.revision)
+    after = risk_pb2.Account()
+    after.CopyFrom(message)
+    for name in _FIXED:
+        setattr(after, name, getattr(before, name))
+    if role < Role.SERVICE:
+        after.live_enabled = before.live_enabled
+    after.create_time.CopyFrom(before.create_time)
+    _store(connection, desk, before, after, row.request_id, actor, now)
+    account = load(connection, after.account_id)
+    desk.shelf.save(connection, account)
+    return after
+
+
+def get_account(connection: sa.Connection, account_id: str, now: datetime) -> risk_pb2.GetAccountResponse:
+    """The account, its books and what they come to."""
+    with localcontext(BOOKS):
+        return _shown(connection, load(connection, account_id), now)
+
+
+def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_pb2.GetAccountResponse:
+    account_id, time = account.account_id, account.time(now)
+    account.begin(time)
+    valuation, standing, currency = account.valuation(), account.standing, account.rules.currency
+    orders, _ = store.open_orders(connection, store.ORDERS.c.account_id == account_id, MOST_SHOWN)
+    holds = total(order.hold_left for order in account.orders.values() if order.entry)
+    scopes = ("global", f"account:{account_id}")
+    free = total((account.balances.get((CASH, currency), ZERO), -holds, -valuation.margin))
+    percent = divide_down(standing.drawdown(valuation.equity) * 100, standing.peak) if standing.peak else ZERO
+    return risk_pb2.GetAccountResponse(
+        account=account.message,
+        balances=_balances(account, holds),
+        positions=[position_message(account_id, h) for _, h in sorted(account.holdings.items()) if h.position.quantity],
+        realized_profit=show(total(h.position.realized_profit for h in account.holdings.values())),
+        fees=show(total(h.position.fees for h in account.holdings.values())),
+        equity=show(valuation.equity),
+        unrealized_profit=show(valuation.unrealized_profit),
+        adjusted=show(account.adjusted),
+        daily_profit=show(-standing.daily_loss(valuation.equity)),
+        day=standing.day.isoformat(),
+        peak_equity=show(standing.peak),
+        drawdown_percent=show(percent),
+        free_funds=show(free),
+        gross_exposure=show(valuation.gross_exposure),
+        headroom=[
+            risk_pb2.Headroom(name=h.name, limit=show(h.limit), used=show(h.used), unit=h.unit, reason=h.reason)
+            for h in headroom(account.rules, account.books(), time)
+        ],
+        open_orders=[open_order_message(order) for order in orders],
+        restricted=[state_message(r) for r in store.READ_RESTRICTED.rows(connection) if r.scope in scopes],
+        fees_by_asset=[
+            risk_pb2.Balance(asset=asset, total=show(amount), reserved="0")
+            for (book, asset), amount in sorted(account.balances.items())
+            if book == FEES
+        ],
+    )
+
+
+def _balances(account: Account, holds: Decimal) -> list[risk_pb2.Balance]:
+    """Cash and what is held on spot, by asset; an asset that is both is one row."""
+    amounts: dict[str, Decimal] = {}
+    for (book, asset), amount in account.balances.items():
+        if book in (CASH, HOLDING):
+            amounts[asset] = total((amounts.get(asset, ZERO), amount))
+    return [
+        risk_pb2.Balance(
+            asset=asset, total=show(amount), reserved=show(holds if asset == account.rules.currency else ZERO)
+        )
+        for asset, amount in sorted(amounts.items())
+    ]
+
+
+def _store(
+    connection: sa.Connection,
+    desk: Desk,
+    before: risk_pb2.Account | None,
+    after: risk_pb2.Account,
+    request_id: str,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Checks and writes the rules, and has the journal say what changed."""
+    rules_of(after)
+    after.update_time.FromDatetime(now)
+    after.revision += 1
+    values = {
+        "account_id": after.account_id,
+        "revision": after.revision,
+        "scratch_of": after.scratch_of,
+        "request_id": request_id,
+        "data": after.SerializeToString(),
+    }
+    store.WRITE_ACCOUNT.run(connection, **values)
+    event = journal_pb2.ConfigurationChanged(
+        kind="account",
+        id=after.account_id,
+        revision=after.revision,
+        before_json=_json(before) if before else "",
+        after_json=_json(after),
+    )
+    event_id = f"account:{after.account_id}:{after.revision}"
+    desk.publish(connection, event_id, actor, now, configuration_changed=event)
+
+
+def _copy_books(connection: sa.Connection, source: Account, target: Account) -> None:
+    """Gives a scratch account what the other one has; open orders are not copied."""
+    for table in (store.BALANCES, store.POSITIONS):
+        query = sa.select(table).where(table.c.account_id == source.account_id)
+        for row in connection.execute(query).mappings().all():
+            connection.execute(sa.insert(table).values(**{**row, "account_id": target.account_id}))
+    target.balances, target.holdings = dict(source.balances), dict(source.holdings)
+    target.standing, target.activity, target.adjusted = source.standing, source.activity, source.adjusted
+    target.clock = source.time(target.clock)
+
+
+def _json(message: Any) -> str:
+    return json.dumps(json_format.MessageToDict(message, preserving_proto_field_name=True), sort_keys=True)

@@ -1,0 +1,45 @@
+"""The time that limits count in: it does not follow a clock that is set."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from vantixs.runtime.logs import log
+
+MOST_DRIFT = timedelta(seconds=1)
+
+
+def elapsed_s() -> float:
+    """Seconds since the machine started, those of its sleep included where the system counts them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+def wall() -> datetime:
+    """What the machine's clock says."""
+    return datetime.now(UTC)
+
+
+class SteadyClock:
+    """The machine's clock, as long as it runs evenly.
+
+    A difference of up to a second to the time that has really passed is taken up, so that the clock may be slewed. A
+    larger one means that it was set: from then on this clock counts on from the time before, until the machine's clock
+    is back there or the process starts again (ADR 0022). It never goes back.
+    """
+
+    def __init__(self, wall_time: Callable[[], datetime] = wall, elapsed: Callable[[], float] = elapsed_s) -> None:
+        self._wall, self._elapsed = wall_time, elapsed
+        self._time, self._at = wall_time(), elapsed()
+        self._stepped = False
+
+    def now(self) -> datetime:
+        """The time, UTC."""
+        at = self._elapsed()
+        steady = self._time + timedelta(seconds=max(at - self._at, 0.0))
+        shown = self._wall()
+        stepped = abs(shown - steady) > MOST_DRIFT
+        if stepped != self._stepped:
+            self._stepped = stepped
+            log.warning("clock.set" if stepped else "clock.right", by_s=round((shown - steady).total_seconds(), 3))
+        self._time, self._at = (steady if stepped else max(shown, self._time)), at
+        return self._time

@@ -1,0 +1,74 @@
+"""What every unit of work of risk has at hand: remembered accounts, trading states, the journal's outbox."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.ids import event_subject
+from vantixs.runtime.journal import Message
+from vantixs.runtime.outbox import Outbox
+
+from vantixs_risk import store
+from vantixs_risk.books import Account, Bookshelf
+from vantixs_risk.conversion import STATES
+from vantixs_risk.domain.breakers import raises, trips
+from vantixs_risk.settings import RiskSettings
+
+
+@dataclass(slots=True)
+class Desk:
+    """The means of the units of work. One a process, used by the writer's thread alone."""
+
+    settings: RiskSettings
+    outbox: Outbox
+    shelf: Bookshelf = field(default_factory=Bookshelf)
+
+    def publish(
+        self, connection: sa.Connection, event_id: str, actor: str, now: datetime, *, signal_id: str = "", **event: Any
+    ) -> None:
+        """Puts an entry into the outbox, in the same transaction."""
+        entry = journal_pb2.JournalEntry(event_id=event_id, signal_id=signal_id, actor=actor, **event)
+        entry.event_time.FromDatetime(now)
+        payload = journal_pb2.JournalBatch(entries=[entry]).SerializeToString()
+        self.outbox.put(connection, Message(event_subject("risk"), payload, event_id))
+
+    def set_trading_state(
+        self, connection: sa.Connection, scope: str, state: str, comment: str, actor: str, now: datetime
+    ) -> str:
+        """Latches the state of a scope, and has the journal say so; returns the state before."""
+        row = store.READ_TRADING_STATE.first(connection, scope=scope)
+        before = row.state if row else "ACTIVE"
+        store.WRITE_TRADING_STATE.run(
+            connection, scope=scope, state=state, comment=comment, actor=actor, update_time=now
+        )
+        stamp = self.shelf.new_stamp()
+        store.WRITE_STAMP.run(connection, name=store.TRADING, stamp=stamp)
+        event = journal_pb2.TradingStateChanged(
+            scope=scope, before=STATES[before], after=STATES[state], comment=comment
+        )
+        # The stamp makes the event's id its own, whatever the clock says.
+        self.publish(connection, f"trading-state:{scope}:{stamp}", actor, now, trading_state_changed=event)
+        return before
+
+    def trip_breakers(self, connection: sa.Connection, account: Account, now: datetime, repeats: int = 0) -> None:
+        """Sets the account's trading state where one of its breakers goes off; it never loosens what holds."""
+        equity = account.valuation().equity
+        for trip in trips(account.rules, account.standing, equity, account.activity, repeats):
+            scope = f"account:{account.account_id}"
+            row = store.READ_TRADING_STATE.first(connection, scope=scope)
+            if raises(row.state if row else "ACTIVE", trip.state):
+                self.set_trading_state(connection, scope, trip.state, trip.comment, f"breaker:{trip.breaker}", now)
+
+    def sample(self, connection: sa.Connection, account: Account, now: datetime, *, booked: bool) -> None:
+        """Keeps a sample of equity: once a minute, and after every booking."""
+        if booked or int(now.timestamp()) // 60 != account.minute:
+            equity = account.valuation().equity
+            account.minute = store.sample_equity(connection, account.account_id, equity, now, account.minute)
+
+
+def scopes_of(account_id: str, instrument: str, webhook_id: str, strategy_id: str) -> tuple[str, ...]:
+    """The scopes an order is in."""
+    optional = ((f"webhook:{webhook_id}", webhook_id), (f"strategy:{strategy_id}", strategy_id))
+    return ("global", f"account:{account_id}", f"instrument:{instrument}", *(scope for scope, name in optional if name))

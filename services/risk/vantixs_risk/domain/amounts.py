@@ -1,0 +1,96 @@
+"""Checks of how large an order is, and of what the account would then have; pure."""
+
+from decimal import Decimal
+
+from vantixs_risk.domain.check import Case, Finding, at_least, at_most, sum_at_most
+from vantixs_risk.domain.exact import ZERO, divide_down, show
+from vantixs_risk.domain.permissions import closes_something
+
+# Amounts of the contracts have at most 20 digits before the point.
+MOST_QUANTITY = Decimal(10**20 - 1)
+
+
+def quantity_least(c: Case) -> Finding:
+    """At least the lot and the account's least quantity."""
+    least = max(c.inputs.rules.limits.min_order_quantity or ZERO, c.inputs.asking.lot_size)
+    return at_least("quantity", c.quantity, least)
+
+
+def quantity_one_lot(c: Case) -> Finding | None:
+    """At least one lot: only what cannot be sent at all stops an exit."""
+    return at_least("quantity", c.quantity, c.inputs.asking.lot_size) if closes_something(c) else None
+
+
+def quantity_most(c: Case) -> Finding | None:
+    """At most the account's highest quantity, and what a message can name."""
+    limit = c.inputs.rules.limits.max_order_quantity
+    if limit is None and c.quantity <= MOST_QUANTITY:
+        return None
+    return at_most("quantity", c.quantity, limit or MOST_QUANTITY)
+
+
+def notional_least(c: Case) -> Finding:
+    """At least the instrument's and the account's least notional."""
+    least = max(c.inputs.rules.limits.min_order_notional or ZERO, c.inputs.asking.minimum_notional)
+    return at_least("notional", c.notional, least)
+
+
+def notional_most(c: Case) -> Finding | None:
+    """At most the account's highest notional."""
+    return at_most("notional", c.notional, c.inputs.rules.limits.max_order_notional)
+
+
+def position_notional_most(c: Case) -> Finding | None:
+    """The position, its open entries and this order together."""
+    held = abs(c.figures.own.position.quantity) * c.figures.price
+    parts = {"position_notional": held, "open_entries": c.figures.own_entries_notional, "order_notional": c.notional}
+    return sum_at_most("position", parts, c.inputs.rules.limits.max_position_notional)
+
+
+def exposure_most(c: Case) -> Finding | None:
+    """All positions, all open entries and this order together."""
+    parts = {
+        "positions_notional": c.figures.valuation.gross_exposure,
+        "open_entries": c.figures.entries_notional,
+        "order_notional": c.notional,
+    }
+    return sum_at_most("gross exposure", parts, c.inputs.rules.limits.max_gross_exposure)
+
+
+def open_positions_most(c: Case) -> Finding | None:
+    """Instruments held or on their way in, with this one; adding to one of them opens nothing."""
+    limit, instrument = c.inputs.rules.limits.max_open_positions, c.inputs.asking.market.instrument
+    if limit is None:
+        return None
+    known = instrument in c.figures.open_instruments
+    count = len(c.figures.open_instruments) + (not known)
+    passed = known or count <= limit
+    detail = "" if passed else f"with this one {count} positions, the most is {limit}"
+    return Finding(passed, detail, {"open_positions": str(count)}, str(limit))
+
+
+def leverage_most(c: Case) -> Finding | None:
+    """Gross exposure, open entries and this order over equity."""
+    limit, equity = c.inputs.rules.limits.max_leverage, c.figures.valuation.equity
+    if limit is None:
+        return None
+    after = c.figures.valuation.gross_exposure + c.figures.entries_notional + c.notional
+    within = equity > 0 and after <= limit * equity
+    shown = show(divide_down(after, equity)) if equity > 0 else "unbounded"
+    inputs = {"exposure_after": show(after), "equity": show(equity), "leverage": shown}
+    detail = "" if within else f"leverage would be {shown}, the most is {show(limit)}"
+    return Finding(within, detail, inputs, show(limit))
+
+
+def funds_enough(c: Case) -> Finding:
+    """What the order would hold is free."""
+    free, figures = c.figures.free_funds, c.figures
+    inputs = {
+        "hold": show(c.hold),
+        "cash": show(c.inputs.books.cash),
+        "margin": show(figures.valuation.margin),
+        "open_entries_hold": show(figures.holds),
+    }
+    enough, limit = c.hold <= free, show(free)
+    detail = "" if enough else f"needs {show(c.hold)} with fee and buffer, free are {limit}"
+    return Finding(enough, detail, inputs, limit)

@@ -1,0 +1,89 @@
+"""What a check is: a function from a case to a finding, and the row of a table that names its reason."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from vantixs_risk.domain.exact import ZERO, show
+from vantixs_risk.domain.figures import Figures
+from vantixs_risk.domain.inputs import Inputs
+from vantixs_risk.domain.sizing import Sized
+
+NO_INPUTS: Mapping[str, str] = {}
+
+
+class Case(NamedTuple):
+    """What a check looks at. `quantity`, `notional` (at `figures.price`) and `hold` are of the order as sized."""
+
+    inputs: Inputs
+    figures: Figures
+    sized: Sized
+    quantity: Decimal
+    notional: Decimal
+    hold: Decimal
+
+
+class Finding(NamedTuple):
+    """The verdict of a check with its numbers; `detail`, a sentence for people, where it failed."""
+
+    passed: bool
+    detail: str = ""
+    inputs: Mapping[str, str] = NO_INPUTS
+    limit: str = ""
+
+
+class Check(NamedTuple):
+    """One row of a decision: the reason that stands for the check when it fails, and its finding."""
+
+    reason: str
+    passed: bool
+    inputs: Mapping[str, str]
+    limit: str
+    detail: str
+
+
+class Rule(NamedTuple):
+    """A check of the table; a finding of None says that it does not apply.
+
+    `sized` says that it needs the order's size, so it is left out where that is not known.
+    """
+
+    reason: str
+    find: Callable[[Case], Finding | None]
+    sized: bool = False
+
+
+def run(rules: tuple[Rule, ...], case: Case) -> list[Check]:
+    """Every check that applies, in the order of the table, failed or not."""
+    known, checks = case.sized.quantity is not None, []
+    for reason, find, sized in rules:
+        if (known or not sized) and (finding := find(case)) is not None:
+            passed, detail, inputs, limit = finding
+            checks.append(Check(reason, passed, inputs, limit, detail))
+    return checks
+
+
+def at_least(name: str, amount: Decimal, limit: Decimal) -> Finding:
+    """An amount that has to reach a limit."""
+    shown, least = show(amount), show(limit)
+    passed = amount >= limit
+    return Finding(passed, "" if passed else f"{name} is {shown}, the least is {least}", {name: shown}, least)
+
+
+def at_most(name: str, amount: Decimal, limit: Decimal | None) -> Finding | None:
+    """An amount that may not be above a limit, where there is one."""
+    if limit is None:
+        return None
+    shown, most = show(amount), show(limit)
+    passed = amount <= limit
+    return Finding(passed, "" if passed else f"{name} is {shown}, the most is {most}", {name: shown}, most)
+
+
+def sum_at_most(name: str, parts: Mapping[str, Decimal], limit: Decimal | None) -> Finding | None:
+    """Amounts that together may not be above a limit, where there is one."""
+    if limit is None:
+        return None
+    after, most = sum(parts.values(), ZERO), show(limit)
+    passed = after <= limit
+    detail = "" if passed else f"{name} would be {show(after)}, the most is {most}"
+    return Finding(passed, detail, {part: show(amount) for part, amount in parts.items()}, most)

@@ -1,0 +1,79 @@
+"""Checks of what the account did: losses, rates, repeats; pure."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from vantixs_risk.domain.check import Case, Finding
+from vantixs_risk.domain.exact import divide_down, show
+from vantixs_risk.domain.figures import age_ms
+from vantixs_risk.domain.inputs import Inputs
+
+
+def daily_loss_below(c: Case) -> Finding | None:
+    """The day's loss has not reached its limit."""
+    limit, standing = c.inputs.rules.limits.max_daily_loss, c.inputs.books.standing
+    if limit is None:
+        return None
+    equity = c.figures.valuation.equity
+    loss = standing.daily_loss(equity)
+    inputs = {"day_equity": show(standing.day_equity), "equity": show(equity), "daily_loss": show(loss)}
+    detail = "" if loss < limit else f"the day's loss is {show(loss)}, the limit {show(limit)}"
+    return Finding(loss < limit, detail, inputs, show(limit))
+
+
+def drawdown_below(c: Case) -> Finding | None:
+    """The fall from the peak of equity has not reached its limit."""
+    limit, standing = c.inputs.rules.limits.max_drawdown_percent, c.inputs.books.standing
+    if limit is None:
+        return None
+    equity = c.figures.valuation.equity
+    fall = standing.drawdown(equity) * 100
+    percent = show(divide_down(fall, standing.peak)) if standing.peak else "0"
+    inputs = {"peak_equity": show(standing.peak), "equity": show(equity), "drawdown_percent": percent}
+    # A peak of 0 has nothing to fall from: funds decide then.
+    below = fall < limit * standing.peak or not standing.peak
+    detail = "" if below else f"equity is {percent} % below its peak, the limit {show(limit)} %"
+    return Finding(below, detail, inputs, show(limit))
+
+
+def cooled_down(c: Case) -> Finding | None:
+    """The last loss is long enough ago."""
+    limit, last, now = c.inputs.rules.limits.loss_cooldown_s, c.inputs.books.activity.last_loss, c.inputs.now
+    if limit is None:
+        return None
+    if last is None:
+        return Finding(True, limit=f"{limit} s")
+    over = now - last >= timedelta(seconds=limit)
+    detail = "" if over else f"the last loss was {age_ms(now, last)} ms ago, the least is {limit} s"
+    return Finding(over, detail, {"last_loss_time": last.isoformat()}, f"{limit} s")
+
+
+def rate_below(c: Case) -> Finding | None:
+    """One more order within a minute is allowed."""
+    limit = c.inputs.rules.limits.max_orders_per_minute
+    if limit is None:
+        return None
+    count = c.inputs.books.activity.orders_last_minute(c.inputs.now) + 1
+    detail = "" if count <= limit else f"with this one {count} orders in a minute, the most is {limit}"
+    return Finding(count <= limit, detail, {"orders_last_minute": str(count)}, str(limit))
+
+
+def not_repeated(c: Case) -> Finding | None:
+    """No entry of the same instrument, side and quantity was approved a moment ago."""
+    window = c.inputs.rules.limits.duplicate_order_window_s
+    if window is None:
+        return None
+    what = asked_for(c.inputs, c.quantity)
+    activity = c.inputs.books.activity
+    if same := activity.approved_since(what, c.inputs.now, window):
+        detail = f"{what} was approved at {same.time.isoformat()}, within {window} s"
+    elif activity.full(c.inputs.now, window):
+        detail = f"more entries were approved within {window} s than are remembered, so a repeat cannot be told"
+    else:
+        return Finding(True, inputs={"order": what}, limit=f"{window} s")
+    return Finding(False, detail, {"order": what}, f"{window} s")
+
+
+def asked_for(inputs: Inputs, quantity: Decimal) -> str:
+    """What makes two entries the same, for example "buy 0.01 BTC/USDT"."""
+    return f"{'buy' if inputs.asking.buy else 'sell'} {show(quantity)} {inputs.asking.market.instrument}"

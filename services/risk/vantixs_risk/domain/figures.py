@@ -1,0 +1,107 @@
+"""What follows from the inputs before anything is decided: prices, worth, what is open; pure."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from vantixs_risk.domain.equity import Holding, Mark, Valuation, value
+from vantixs_risk.domain.exact import ZERO
+from vantixs_risk.domain.inputs import Books, Inputs
+from vantixs_risk.domain.ledger import Market, Position
+
+MILLISECOND = timedelta(milliseconds=1)
+
+
+class Figures(NamedTuple):
+    """The numbers that sizing and checks look at. Amounts are in quote units, quantities in base units.
+
+    Attributes:
+        price: what the order would pay: the ask for a buy, the bid for a sell; 0 without a usable quote.
+        exit_price: the best known price for turning amounts into units of an exit, whatever its age.
+        own: position in the order's instrument, valued at the current quote where it is usable.
+        valuation: of the whole account.
+        entries_notional: of all open entries; `own_entries_notional` of those in the order's instrument.
+        own_exits_quantity: what open exits of the order's instrument will still take out.
+        holds: funds held by open entries.
+        open_instruments: instruments held or on their way in.
+    """
+
+    price: Decimal
+    exit_price: Decimal
+    own: Holding
+    valuation: Valuation
+    entries_notional: Decimal
+    own_entries_notional: Decimal
+    own_exits_quantity: Decimal
+    holds: Decimal
+    open_instruments: frozenset[str]
+    free_funds: Decimal
+
+    @property
+    def closable(self) -> Decimal:
+        """What of the position no open exit takes out already."""
+        return max(abs(self.own.position.quantity) - self.own_exits_quantity, ZERO)
+
+
+def sane(quote: Mark | None) -> bool:
+    """Whether a quote is one: a bid above 0 and an ask at or above it."""
+    return quote is not None and 0 < quote.bid <= quote.ask
+
+
+def age_ms(now: datetime, time: datetime) -> int:
+    """How old something is, in whole milliseconds; below 0 for the future."""
+    return (now - time) // MILLISECOND
+
+
+def fresh(quote: Mark | None, now: datetime, limit_ms: int) -> bool:
+    """Whether a quote is sane and young. One from the future is as wrong as an old one: the clocks disagree."""
+    return quote is not None and sane(quote) and abs(now - quote.time) <= limit_ms * MILLISECOND
+
+
+def remark(books: Books, instrument: str, quote: Mark) -> Books:
+    """The books with a position marked at a quote; without one there, they stay as they are."""
+    held = books.holdings.get(instrument)
+    if held is None:
+        return books
+    return books._replace(holdings={**books.holdings, instrument: replace(held, mark=quote)})
+
+
+def figures_of(inputs: Inputs) -> Figures:
+    """Works them out."""
+    asking, rules = inputs.asking, inputs.rules
+    quote = asking.quote if sane(asking.quote) else None
+    books = remark(inputs.books, asking.market.instrument, quote) if quote else inputs.books
+    own = books.holdings.get(asking.market.instrument) or _flat(asking.market)
+    price = (quote.ask if asking.buy else quote.bid) if quote else ZERO
+    valuation = value(books.cash, books.holdings.values(), rules.leverage)
+    entries = own_entries = own_exits = holds = ZERO
+    instruments = set(books.holdings)
+    for reservation in books.reservations:
+        same = reservation.instrument == asking.market.instrument
+        if reservation.entry:
+            notional = reservation.notional_left
+            entries += notional
+            holds += reservation.hold_left
+            instruments.add(reservation.instrument)
+            if same:
+                own_entries += notional
+        elif same:
+            own_exits += reservation.leaves
+    losses = valuation.margin + holds
+    return Figures(
+        price=price,
+        exit_price=price or own.price,
+        own=own,
+        valuation=valuation,
+        entries_notional=entries,
+        own_entries_notional=own_entries,
+        own_exits_quantity=own_exits,
+        holds=holds,
+        open_instruments=frozenset(instruments),
+        free_funds=books.cash - losses,
+    )
+
+
+def _flat(market: Market) -> Holding:
+    return Holding(market, Position())

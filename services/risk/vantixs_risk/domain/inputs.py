@@ -1,0 +1,91 @@
+"""Everything a decision depends on, as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from vantixs_risk.domain.activity import Activity
+from vantixs_risk.domain.equity import Holding, Mark, Standing
+from vantixs_risk.domain.exact import ZERO
+from vantixs_risk.domain.ledger import Market
+from vantixs_risk.domain.reservations import Reservation
+from vantixs_risk.domain.rules import Rules, Sizing
+
+_NOTHING_DONE = Activity()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A stop loss: `kind` is PRICE, PERCENT (of the entry price) or AMOUNT (distance in quote units)."""
+
+    kind: str
+    value: Decimal
+
+
+class Asking(NamedTuple):
+    """The order that is asked for.
+
+    Attributes:
+        mode: PAPER or LIVE.
+        order_quantity: the most it may be, base units.
+        sizing: the webhook's, which goes before the account's.
+        signal_quantity: the signal's own, in `signal_quantity_type`; only ever makes it smaller.
+        signal_price: the sender's view of the market.
+        quote: the current quote of its instrument.
+        fee_bps: highest fee of the venue.
+    """
+
+    market: Market
+    lot_size: Decimal
+    buy: bool
+    entry: bool
+    mode: str = "PAPER"
+    order_type: str = "MARKET"
+    minimum_notional: Decimal = ZERO
+    order_quantity: Decimal | None = None
+    sizing: Sizing | None = None
+    signal_quantity: Decimal | None = None
+    signal_quantity_type: str = "UNITS"
+    signal_price: Decimal | None = None
+    stop: Stop | None = None
+    quote: Mark | None = None
+    fee_bps: Decimal = ZERO
+    strategy_id: str = ""
+
+
+class Books(NamedTuple):
+    """How the account stands.
+
+    Attributes:
+        cash: in its base currency.
+        holdings: positions that are not flat, by instrument, with their marks.
+        reservations: open orders.
+    """
+
+    cash: Decimal
+    standing: Standing
+    holdings: Mapping[str, Holding]
+    reservations: tuple[Reservation, ...] = ()
+    activity: Activity = _NOTHING_DONE
+
+
+class Inputs(NamedTuple):
+    """Everything a decision depends on.
+
+    Attributes:
+        now: the account's time.
+        trading_states: scope to REDUCING or HALTED, of the scopes of this order that are not ACTIVE.
+        max_price_age_ms, max_mark_age_s: of the service; the account's limits go first.
+        price_buffer_bps: added to what an entry holds, for the price may move.
+    """
+
+    asking: Asking
+    rules: Rules
+    books: Books
+    now: datetime
+    trading_states: Mapping[str, str]
+    max_price_age_ms: int
+    max_mark_age_s: int
+    price_buffer_bps: Decimal = ZERO

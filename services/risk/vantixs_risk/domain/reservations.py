@@ -1,0 +1,65 @@
+"""What an approved order holds until it has ended, pure."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal, localcontext
+
+from vantixs_risk.domain.exact import BOOKS, ZERO, divide_up
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The hold of one open order.
+
+    What is still held is computed from the whole and what is filled, never from what was held before: so the last fill
+    releases exactly what is left, and no rounding adds up.
+
+    Attributes:
+        instrument: what it trades.
+        entry: whether it holds funds and exposure (entry) or a part of the position (exit).
+        buy: side.
+        quantity: approved, base units.
+        notional: of the whole, quote units.
+        hold: taken from free funds by the whole, quote units.
+        filled: base units, may exceed `quantity` where the venue filled more.
+    """
+
+    instrument: str
+    entry: bool
+    buy: bool
+    quantity: Decimal
+    notional: Decimal
+    hold: Decimal
+    filled: Decimal = ZERO
+
+    @property
+    def leaves(self) -> Decimal:
+        """What may still fill (FIX 151)."""
+        with localcontext(BOOKS):
+            return max(self.quantity - self.filled, ZERO)
+
+    @property
+    def excess(self) -> Decimal:
+        """What was filled beyond the approved quantity."""
+        with localcontext(BOOKS):
+            return max(self.filled - self.quantity, ZERO)
+
+    @property
+    def notional_left(self) -> Decimal:
+        """Notional of what may still fill, rounded up."""
+        return self._share(self.notional)
+
+    @property
+    def hold_left(self) -> Decimal:
+        """Funds still held, rounded up."""
+        return self._share(self.hold)
+
+    def fill(self, quantity: Decimal) -> "Reservation":
+        """The reservation after a fill."""
+        with localcontext(BOOKS):
+            return replace(self, filled=self.filled + quantity)
+
+    def _share(self, whole: Decimal) -> Decimal:
+        if not self.filled:
+            return whole
+        with localcontext(BOOKS):
+            return divide_up(whole * self.leaves, self.quantity) if self.leaves else ZERO

@@ -1,0 +1,226 @@
+"""How large an order becomes, step by step, pure.
+
+A method gives a quantity in base units; the order's own maximum and the signal's own quantity can only make it smaller;
+it is rounded down to the lot. What cannot be told is refused with the reason, never guessed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
+
+from vantixs_risk.domain.exact import ZERO, divide_down, multiple_down, show
+from vantixs_risk.domain.figures import Figures
+from vantixs_risk.domain.inputs import Inputs
+from vantixs_risk.domain.rules import ONE, Sizing
+
+HUNDRED, PERCENT = Decimal(100), Decimal("0.01")
+UNAVAILABLE = "SIZING_UNAVAILABLE"
+STOP_MISSING, STOP_INVALID = "STOP_LOSS_MISSING", "STOP_LOSS_INVALID"
+QUANTITY_MISSING, NO_EDGE = "SIGNAL_QUANTITY_MISSING", "KELLY_EDGE_NOT_POSITIVE"
+FAILURES = (UNAVAILABLE, STOP_MISSING, STOP_INVALID, QUANTITY_MISSING, NO_EDGE)
+
+
+class Sized(NamedTuple):
+    """How a quantity came out.
+
+    Attributes:
+        quantity: base units, a multiple of the lot; None where it cannot be told, then `reason` and `detail` say why.
+        steps: name and value of each step, in order.
+    """
+
+    quantity: Decimal | None
+    steps: dict[str, str]
+    reason: str = ""
+    detail: str = ""
+
+
+class _Unknown(Exception):
+    """A quantity that cannot be told."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(slots=True)
+class _Work:
+    """A sizing under way."""
+
+    inputs: Inputs
+    figures: Figures
+    sizing: Sizing
+    price: Decimal
+    steps: dict[str, str] = field(default_factory=dict)
+
+    def step(self, name: str, amount: Decimal) -> Decimal:
+        """Records a step."""
+        self.steps[name] = show(amount)
+        return amount
+
+    def value(self) -> Decimal:
+        """The sizing's value, above 0."""
+        if self.sizing.value is None or self.sizing.value <= 0:
+            raise _Unknown(UNAVAILABLE, f"{self.sizing.method} needs a value above 0")
+        return self.step("value", self.sizing.value)
+
+    def equity(self) -> Decimal:
+        """Equity that can be put to use: never below 0."""
+        return max(self.step("equity", self.figures.valuation.equity), ZERO)
+
+
+def size(inputs: Inputs, figures: Figures) -> Sized:
+    """The quantity of the order."""
+    asking = inputs.asking
+    sizing = asking.sizing or inputs.rules.sizing or Sizing("none")
+    work = _Work(inputs, figures, sizing, figures.price if asking.entry else figures.exit_price)
+    try:
+        quantity = _entry(work) if asking.entry else work.step("closable", figures.closable)
+        if asking.order_quantity is not None and asking.order_quantity < quantity:
+            quantity = work.step("narrowed_by_order", asking.order_quantity)
+        asked = _narrowing(work)
+        if asked is not None and asked < quantity:
+            quantity = work.step("narrowed_by_signal", asked)
+    except _Unknown as unknown:
+        return Sized(None, work.steps, unknown.reason, unknown.detail)
+    work.step("lot_size", asking.lot_size)
+    return Sized(work.step("quantity", multiple_down(quantity, asking.lot_size)), work.steps)
+
+
+def _narrowing(work: _Work) -> Decimal | None:
+    """The signal's own quantity in base units, or None where it has none.
+
+    An exit is never held for it: where it cannot be told, or comes to nothing because the account has no equity left, the
+    whole of what can be closed is closed, and the steps say so (ADR 0021).
+    """
+    if work.inputs.asking.signal_quantity is None:
+        return None
+    if work.inputs.asking.entry:
+        return _signal_units(work)
+    try:
+        units = _signal_units(work)
+    except _Unknown as unknown:
+        work.steps["signal_quantity_left_out"] = unknown.detail
+        return None
+    if units <= 0:
+        work.steps["signal_quantity_left_out"] = "it comes to 0"
+        return None
+    return units
+
+
+def _entry(work: _Work) -> Decimal:
+    method = _METHODS.get(work.sizing.method)
+    if method is None:
+        raise _Unknown(UNAVAILABLE, f"expected one of {', '.join(_METHODS)}, was {work.sizing.method}")
+    work.steps["method"] = work.sizing.method
+    if not work.price:
+        raise _Unknown(UNAVAILABLE, "there is no price to size at")
+    work.step("price", work.price)
+    return work.step("sized", method(work))
+
+
+def _fixed_quantity(work: _Work) -> Decimal:
+    return work.value()
+
+
+def _fixed_notional(work: _Work) -> Decimal:
+    return divide_down(work.value(), work.price)
+
+
+def _equity_percent(work: _Work) -> Decimal:
+    return _units_of_equity(work, work.value())
+
+
+def _risk_percent(work: _Work) -> Decimal:
+    return _units_at_risk(work, work.value())
+
+
+def _kelly(work: _Work) -> Decimal:
+    """Fraction x Kelly x equity, at most the ceiling.
+
+    Kelly's share of equity is W - (1 - W) / R for a win rate W and a payoff R (average win / average loss), here
+    multiplied by R throughout so that there is one division. Source: Kelly 1956; Thorp 2006, section 2.
+    """
+    sizing, fraction = work.sizing, work.value()
+    if sizing.win_rate is None or sizing.payoff is None or sizing.maximum_equity_percent is None:
+        raise _Unknown(UNAVAILABLE, "KELLY needs win_rate_ratio, payoff_ratio and maximum_equity_percent")
+    if not (0 < sizing.win_rate < 1 and sizing.payoff > 0 and fraction <= 1):
+        raise _Unknown(UNAVAILABLE, "KELLY needs 0 < win_rate_ratio < 1, payoff_ratio > 0 and a fraction of at most 1")
+    win_rate, payoff = work.step("win_rate_ratio", sizing.win_rate), work.step("payoff_ratio", sizing.payoff)
+    edge = win_rate * payoff - (ONE - win_rate)
+    work.step("kelly_ratio", divide_down(edge, payoff))
+    if edge <= 0:
+        shown = show(divide_down(edge, payoff))
+        raise _Unknown(NO_EDGE, f"Kelly's share is {shown} of equity, so there is nothing to bet")
+    equity = work.equity()
+    amount = work.step("kelly_notional", divide_down(equity * fraction * edge, payoff))
+    ceiling = work.step("ceiling_notional", divide_down(equity * sizing.maximum_equity_percent, HUNDRED))
+    return divide_down(min(amount, ceiling), work.price)
+
+
+def _signal_quantity(work: _Work) -> Decimal:
+    if work.inputs.asking.signal_quantity is None:
+        raise _Unknown(QUANTITY_MISSING, "the sizing is the signal's own quantity, and the signal sent none")
+    asked = work.step("asked_by_signal", _signal_units(work))
+    return asked if work.sizing.value is None else min(asked, work.step("maximum", work.sizing.value))
+
+
+def _signal_units(work: _Work) -> Decimal:
+    """The signal's own quantity in base units."""
+    asking, price = work.inputs.asking, work.price
+    quantity = asking.signal_quantity or ZERO
+    match asking.signal_quantity_type:
+        case "UNITS" | "UNSPECIFIED":
+            return quantity
+        case "POSITION_PERCENT":
+            return divide_down(abs(work.figures.own.position.quantity) * quantity, HUNDRED)
+        case _ if not price:
+            raise _Unknown(UNAVAILABLE, f"there is no price to turn {asking.signal_quantity_type} into units")
+        case "NOTIONAL":
+            return divide_down(quantity, price)
+        case "EQUITY_PERCENT":
+            return _units_of_equity(work, quantity)
+        case "RISK_PERCENT":
+            return _units_at_risk(work, quantity)
+    raise _Unknown(UNAVAILABLE, f"the signal's quantity counts {asking.signal_quantity_type}, which is not known")
+
+
+def _units_of_equity(work: _Work, percent: Decimal) -> Decimal:
+    return divide_down(work.equity() * percent, HUNDRED * work.price)
+
+
+def _units_at_risk(work: _Work, percent: Decimal) -> Decimal:
+    """What loses that percent of equity between the price and the stop."""
+    distance = work.step("stop_distance", _stop_distance(work))
+    return divide_down(work.equity() * percent, HUNDRED * distance)
+
+
+def _stop_distance(work: _Work) -> Decimal:
+    stop, price = work.inputs.asking.stop, work.price
+    if stop is None:
+        raise _Unknown(STOP_MISSING, "RISK_PERCENT needs a stop loss, and the signal sent none")
+    work.step(f"stop_{stop.kind.lower()}", stop.value)
+    # An exit buys to leave a short: its stop lies where that of the entry did.
+    long = work.inputs.asking.buy == work.inputs.asking.entry
+    distance = stop.value
+    if stop.kind == "PERCENT":
+        distance = price * stop.value * PERCENT
+    elif stop.kind == "PRICE":
+        distance = price - stop.value if long else stop.value - price
+    side = "below" if long else "above"
+    if distance <= 0 or stop.value <= 0:
+        detail = f"the stop of {show(stop.value)} is not {side} the price of {show(price)}"
+        raise _Unknown(STOP_INVALID, detail)
+    if long and distance >= price:
+        raise _Unknown(STOP_INVALID, f"the stop is {show(distance)} below {show(price)}")
+    return distance
+
+
+_METHODS: dict[str, Callable[[_Work], Decimal]] = {
+    "FIXED_QUANTITY": _fixed_quantity,
+    "FIXED_NOTIONAL": _fixed_notional,
+    "EQUITY_PERCENT": _equity_percent,
+    "RISK_PERCENT": _risk_percent,
+    "KELLY": _kelly,
+    "SIGNAL_QUANTITY": _signal_quantity,
+}

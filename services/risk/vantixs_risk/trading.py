@@ -1,0 +1,132 @@
+"""Trading states as units of work: what an operator sets, and what lifting one starts anew."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.risk.v1 import risk_pb2
+from vantixs.runtime.errors import invalid
+
+from vantixs_risk import store
+from vantixs_risk.books import Account, reservation_of
+from vantixs_risk.conversion import STATES, state_message
+from vantixs_risk.desk import Desk
+from vantixs_risk.domain import breakers
+from vantixs_risk.fields import SCOPE, comment, named, show, text
+
+MOST_SHOWN = 1000
+_SCOPE_FORM = "global, account:ID, webhook:ID, strategy:ID or instrument:NAME"
+
+
+def checked_scope(scope: str) -> str:
+    """A scope; empty is "global"."""
+    return text("scope", scope or "global", SCOPE, _SCOPE_FORM)
+
+
+def set_trading_state(
+    connection: sa.Connection, desk: Desk, request: risk_pb2.SetTradingStateRequest, actor: str, now: datetime
+) -> risk_pb2.SetTradingStateResponse:
+    """Latches a scope's state; in force for the next decision of every process on this database."""
+    scope = checked_scope(request.scope)
+    state = named("state", common_pb2.TradingState, "TRADING_STATE_", request.state)
+    held = store.READ_TRADING_STATE.first(connection, scope=scope)
+    before = desk.set_trading_state(connection, scope, state, comment("comment", request.comment), actor, now)
+    if state == "ACTIVE":
+        _start_anew(connection, desk, scope, held.actor if held else "", now)
+    row = store.READ_TRADING_STATE.first(connection, scope=scope)
+    orders, count = store.open_orders(connection, _in_scope(scope), MOST_SHOWN)
+    return risk_pb2.SetTradingStateResponse(
+        state=state_message(row),
+        before=STATES[before],
+        open_orders=count,
+        orders=[open_order_message(order) for order in orders],
+    )
+
+
+def get_trading_state(connection: sa.Connection, scope: str) -> risk_pb2.GetTradingStateResponse:
+    """The scope's state, and every scope that is restricted."""
+    row = store.READ_TRADING_STATE.first(connection, scope=scope)
+    state = state_message(row) if row else risk_pb2.ScopeState(scope=scope, state=common_pb2.TRADING_STATE_ACTIVE)
+    restricted = sorted(store.READ_RESTRICTED.rows(connection), key=lambda r: str(r.scope))
+    return risk_pb2.GetTradingStateResponse(state=state, restricted=[state_message(r) for r in restricted])
+
+
+def open_order_message(row: Any) -> risk_pb2.OpenOrder:
+    """An open order."""
+    message = risk_pb2.OpenOrder(
+        order_id=row.order_id,
+        account_id=row.account_id,
+        instrument=row.instrument,
+        side=common_pb2.SIDE_BUY if row.buy else common_pb2.SIDE_SELL,
+        effect=order_pb2.ORDER_EFFECT_ENTRY if row.entry else order_pb2.ORDER_EFFECT_EXIT,
+        quantity=show(row.quantity),
+        filled_quantity=show(row.filled),
+        hold=show(reservation_of(row).hold_left),
+        webhook_id=row.webhook_id,
+        strategy_id=row.strategy_id,
+    )
+    message.decide_time.FromDatetime(row.decide_time)
+    return message
+
+
+def _in_scope(scope: str) -> "sa.ColumnElement[bool]":
+    kind, _, name = scope.partition(":")
+    if kind == "global":
+        return sa.true()
+    column = store.ORDERS.c["instrument" if kind == "instrument" else f"{kind}_id"]
+    return column == name
+
+
+def _start_anew(connection: sa.Connection, desk: Desk, scope: str, set_by: str, now: datetime) -> None:
+    """An operator who lets trading go on takes today's time for right, and what had stopped it is counted anew.
+
+    Without this an account whose drawdown breaker went off would trip again at once, for its peak is for ever; and one
+    that had seen a clock which was far ahead would wait for that time to come.
+    """
+    kind, _, name = scope.partition(":")
+    if kind == "account":
+        ids = [name]
+    elif kind == "global":
+        query = sa.select(store.ACCOUNTS.c.account_id).where(store.ACCOUNTS.c.scratch_of == "")
+        ids = list(connection.execute(query).scalars())
+    else:
+        return
+    for account_id in ids:
+        head = store.READ_HEAD.first(connection, order_id="", account_id=account_id)
+        if head.stamp is None:
+            if kind == "account":
+                raise invalid("scope", f"expected an account there is, was {scope}", "ACCOUNT_NOT_FOUND")
+            continue
+        account = desk.shelf.take(connection, account_id, head.stamp)
+        if _changed(account, set_by if kind == "account" else "", now):
+            desk.shelf.save(connection, account)
+        else:
+            desk.shelf.put(account)
+
+
+def _changed(account: Account, set_by: str, now: datetime) -> bool:
+    """Whether anything had to be started anew."""
+    before = (account.clock, account.standing, account.activity)
+    # Only a time that is still to come is given up: otherwise nothing about an account's time opens a limit.
+    if account.clock > now:
+        account.clock = now
+        today = account.day_of(now)
+        if account.standing.day > today:
+            account.standing = replace(account.standing, day=today)
+        account.activity = account.activity.not_after(now)
+        for name, held in account.holdings.items():
+            # A price of a time that was never is no price.
+            if held.mark and held.mark.time > now:
+                account.holdings[name] = replace(held, mark=None)
+    match set_by.removeprefix("breaker:"):
+        case breakers.FAILURES:
+            account.activity = replace(account.activity, failures=0)
+        case breakers.REPEATED:
+            account.activity = replace(account.activity, asked=())
+        case breakers.DRAWDOWN:
+            account.standing = replace(account.standing, peak=account.valuation().equity)
+        case _:
+            pass
+    return before != (account.clock, account.standing, account.activity)

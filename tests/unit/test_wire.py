@@ -1,0 +1,24 @@
+"""Decision rows written directly are what protobuf would have made of them."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from vantixs.api.common.v1 import order_pb2
+from vantixs_risk.domain.check import Check
+from vantixs_risk.wire import encode_rows
+
+TEXT = st.text(max_size=300) | st.text(alphabet="äß語🎉", min_size=60, max_size=5000)
+INPUTS = st.dictionaries(TEXT, TEXT, max_size=4)
+CHECK = st.builds(Check, TEXT, st.booleans(), INPUTS, TEXT, TEXT)
+
+
+@given(st.lists(CHECK, max_size=4), INPUTS)
+def test_rows_are_those_of_message_objects(checks: list[Check], steps: dict[str, str]) -> None:
+    decision = order_pb2.RiskDecision.FromString(encode_rows(checks, steps))
+    expected = order_pb2.RiskDecision()
+    for check in checks:
+        row = expected.checks.add(reason=check.reason, passed=check.passed, limit=check.limit, detail=check.detail)
+        for name, value in check.inputs.items():
+            row.inputs.add(name=name, value=value)
+    for name, value in steps.items():
+        expected.sizing_steps.add(name=name, value=value)
+    assert decision == expected
