@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
-from vantixs.runtime.addresses import free_port
+from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.home import SECRETS, Home
 from vantixs.testing.stack import wait_for
@@ -29,6 +29,7 @@ class RiskProcesses:
             opened.secret(name)
         self.token = opened.secret("service-token")
         self._home, self._url = home, url
+        self._nowhere = reserve_port()  # Risk decides without a broker: none is there.
         self._processes = [self.start(number) for number in range(count)]
         self.addresses = [self._ready(number) for number in range(count)]
 
@@ -39,7 +40,7 @@ class RiskProcesses:
             "VANTIXS_DATABASE_URL": self._url,
             "VANTIXS_INSTANCE": str(number),
             "VANTIXS_LOG_LEVEL": "error",
-            "VANTIXS_NATS_URL": f"nats://127.0.0.1:{free_port()}",
+            "VANTIXS_NATS_URL": f"nats://127.0.0.1:{port_of(self._nowhere)}",
         }
         return subprocess.Popen([sys.executable, "-m", "vantixs_console", "serve", "risk"], env=environ)
 
@@ -65,6 +66,7 @@ class RiskProcesses:
             process.kill()
         for process in self._processes:
             process.wait()
+        self._nowhere.close()
 
     def stub(self, number: int) -> "tuple[grpc.aio.Channel, risk_pb2_grpc.RiskServiceAsyncStub]":
         channel = open_channel(self.addresses[number], token=self.token, idempotent=METHODS)
