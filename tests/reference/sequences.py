@@ -44,13 +44,17 @@ def fills(random: Random, most: int, *, wide: bool = True) -> list[Fill]:
     while len(made) < most and (not made or random.random() < 0.9):
         instrument = random.choice(chosen)
         fill = _fill(random, instrument, books.lines[instrument].quantity, wide=wide)
-        after = deepcopy(books)
-        after.book(fill)
-        # A position has to fit into a message as well, or nobody could name it in an order.
-        if abs(after.lines[instrument].quantity) <= MOST:
-            books = after
+        if fits(books, fill):
+            books.book(fill)
             made.append(fill)
     return made
+
+
+def fits(books: Books, fill: Fill) -> bool:
+    """Whether the position after a fill fits into a message: or nobody could name it in an order."""
+    after = deepcopy(books)
+    after.book(fill)
+    return abs(after.lines[fill.instrument].quantity) <= MOST
 
 
 def _fill(random: Random, instrument: str, held: Fraction, *, wide: bool) -> Fill:
