@@ -1,0 +1,208 @@
+"""Risk's units of work on one SQLite database, without servers: for tests that run thousands of them.
+
+A `Process` remembers accounts as a risk process does; several of them may share the database. `crash_after` makes the
+n-th statement of a unit fail as a kill would: what was written is rolled back, and what the process remembered is lost.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.risk.v1 import risk_pb2
+from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.statements import _Compiled
+from vantixs_risk import store
+from vantixs_risk.accounts import create_account, get_account
+from vantixs_risk.adjustment import record_adjustment
+from vantixs_risk.desk import Desk
+from vantixs_risk.domain.exact import total
+from vantixs_risk.evaluation import check_request, evaluate_order
+from vantixs_risk.settings import RiskSettings
+from vantixs_risk.settlement import check_fills, settle_order
+from vantixs_risk.trading import set_trading_state
+
+START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+KINDS = {"BTC/USDT": common_pb2.INSTRUMENT_KIND_SPOT, "BTC/USDT:USDT": common_pb2.INSTRUMENT_KIND_LINEAR_PERPETUAL}
+
+
+class Crash(Exception):
+    """The process was killed."""
+
+
+class Office:
+    """A database with risk's tables, and a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
+        store.METADATA.create_all(self.engine)
+        self.now = START
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def read(self, query: Callable[[sa.Connection], Any]) -> Any:
+        with self.engine.connect() as connection:
+            return query(connection)
+
+    def account(self, account_id: str) -> risk_pb2.GetAccountResponse:
+        return self.read(lambda c: get_account(c, account_id, self.now))
+
+    def rows(self, table: sa.Table) -> list[Any]:
+        return self.read(lambda c: list(c.execute(sa.select(table))))
+
+
+class Process:
+    """One risk process."""
+
+    def __init__(self, office: Office) -> None:
+        self.office = office
+        self.restart()
+
+    def restart(self) -> None:
+        self.desk = Desk(RiskSettings(), Outbox(store.OUTBOX, None, None))  # type: ignore[arg-type]
+
+    def run(self, unit: Callable[[sa.Connection, Desk, datetime], Any], crash_after: int | None = None) -> Any:
+        """Runs a unit in a transaction; with `crash_after` it is killed before that statement, or before the commit."""
+        with self.office.engine.connect() as connection, connection.begin() as transaction:
+            if crash_after is None:
+                return unit(connection, self.desk, self.office.now)
+            try:
+                with _killed_after(crash_after):
+                    unit(connection, self.desk, self.office.now)
+            except Crash:
+                pass
+            transaction.rollback()
+            self.restart()
+            return None
+
+    def create(self, account: risk_pb2.Account) -> risk_pb2.Account:
+        request = risk_pb2.CreateAccountRequest(request_id=account.account_id, account=account)
+        return self.run(lambda c, d, now: create_account(c, d, request, "operator:test", now))
+
+    def evaluate(
+        self, request: risk_pb2.EvaluateOrderRequest, crash_after: int | None = None
+    ) -> order_pb2.RiskDecision:
+        values = check_request(request)
+        return self.run(lambda c, d, now: evaluate_order(c, d, request, values, now), crash_after)
+
+    def settle(
+        self, request: risk_pb2.SettleOrderRequest, crash_after: int | None = None
+    ) -> risk_pb2.SettleOrderResponse:
+        trades = check_fills(request)
+        return self.run(lambda c, d, now: settle_order(c, d, request, trades, now), crash_after)
+
+    def adjust(self, request: risk_pb2.RecordAdjustmentRequest, crash_after: int | None = None) -> Any:
+        return self.run(lambda c, d, now: record_adjustment(c, d, request, "operator:test", now), crash_after)
+
+    def set_state(self, scope: str, state: Any) -> risk_pb2.SetTradingStateResponse:
+        request = risk_pb2.SetTradingStateRequest(scope=scope, state=state, comment="test")
+        return self.run(lambda c, d, now: set_trading_state(c, d, request, "operator:test", now))
+
+
+class _killed_after:
+    def __init__(self, statements: int) -> None:
+        self._left = statements
+
+    def __enter__(self) -> None:
+        self._execute = execute = _Compiled.execute
+
+        def counted(compiled: Any, connection: Any, values: Any) -> Any:
+            if self._left == 0:
+                raise Crash
+            self._left -= 1
+            return execute(compiled, connection, values)
+
+        _Compiled.execute = counted  # type: ignore[method-assign]
+
+    def __exit__(self, *_: object) -> None:
+        _Compiled.execute = self._execute  # type: ignore[method-assign]
+
+
+def account_of(account_id: str = "a", **limits: Any) -> risk_pb2.Account:
+    """An account of 10,000 USDT that may be short."""
+    account = risk_pb2.Account(
+        account_id=account_id,
+        mode=common_pb2.MODE_PAPER,
+        currency="USDT",
+        balance="10000",
+        enabled=True,
+        may_short=True,
+        limits=risk_pb2.Limits(**limits),
+    )
+    account.sizing.method, account.sizing.value = common_pb2.SIZING_METHOD_FIXED_NOTIONAL, "1000"
+    return account
+
+
+def ask(
+    order_id: str,
+    instrument: str,
+    *,
+    buy: bool,
+    entry: bool,
+    position: Decimal | str,
+    price: Decimal | str,
+    now: datetime,
+    account_id: str = "a",
+    notional: str = "",
+    quantity: str = "",
+    lot: str = "0.001",
+) -> risk_pb2.EvaluateOrderRequest:
+    """A request of the router."""
+    request = risk_pb2.EvaluateOrderRequest(assumed_position_quantity=f"{position}", fee_bps="10")
+    order = request.order
+    order.order_id, order.signal_id, order.account_id, order.instrument = order_id, order_id, account_id, instrument
+    order.side = common_pb2.SIDE_BUY if buy else common_pb2.SIDE_SELL
+    order.effect = order_pb2.ORDER_EFFECT_ENTRY if entry else order_pb2.ORDER_EFFECT_EXIT
+    order.mode, order.order_type = common_pb2.MODE_PAPER, common_pb2.ORDER_TYPE_MARKET
+    if notional:
+        request.sizing.method, request.sizing.value = common_pb2.SIZING_METHOD_FIXED_NOTIONAL, notional
+    if quantity:
+        request.signal_quantity, request.signal_quantity_type = quantity, common_pb2.QUANTITY_TYPE_UNITS
+    request.quote.CopyFrom(common_pb2.Quote(instrument=instrument, source="test", bid=f"{price}", ask=f"{price}"))
+    request.quote.quote_time.FromDatetime(now)
+    base, _, rest = instrument.partition("/")
+    request.instrument.CopyFrom(
+        common_pb2.Instrument(
+            instrument=instrument,
+            kind=KINDS.get(instrument, common_pb2.INSTRUMENT_KIND_SPOT),
+            base_asset=base,
+            quote_asset=rest.partition(":")[0],
+            tick_size="0.01",
+            lot_size=lot,
+        )
+    )
+    return request
+
+
+def fill(execution_id: str, *, buy: bool, quantity: str, price: str, fee: str = "0", asset: str = "USDT") -> Any:
+    """A fill of the venue."""
+    side = common_pb2.SIDE_BUY if buy else common_pb2.SIDE_SELL
+    return order_pb2.Fill(
+        execution_id=execution_id, side=side, quantity=quantity, price=price, fee=fee, fee_asset=asset
+    )
+
+
+def check_books(office: Office, account_id: str = "a") -> risk_pb2.GetAccountResponse:
+    """What always holds: every asset sums to zero, transfers are the balances, equity is what it came from."""
+    balances: dict[tuple[str, str], Decimal] = {}
+    for row in office.rows(store.TRANSFERS):
+        assert row.amount > 0
+        if row.account_id == account_id:
+            for book, amount in ((row.source, -row.amount), (row.target, row.amount)):
+                balances[book, row.asset] = total((balances.get((book, row.asset), Decimal(0)), amount))
+    stored = {(r.book, r.asset): r.amount for r in office.rows(store.BALANCES) if r.account_id == account_id}
+    assert stored == balances
+    for asset in {asset for _, asset in stored}:
+        assert total(amount for (_, of), amount in stored.items() if of == asset) == 0, asset
+    shown = office.account(account_id)
+    parts = (shown.account.balance, shown.adjusted, shown.realized_profit, shown.unrealized_profit)
+    assert Decimal(shown.equity) == total((*map(Decimal, parts), -Decimal(shown.fees)))
+    return shown
+
+
+def later(office: Office, seconds: float) -> None:
+    """Time passes."""
+    office.now += timedelta(seconds=seconds)
