@@ -1,6 +1,5 @@
 """Random sequences of fills, from a seed: long and short, spot and perpetual, through zero, tiny and huge."""
 
-from copy import deepcopy
 from fractions import Fraction
 from random import Random
 
@@ -52,9 +51,11 @@ def fills(random: Random, most: int, *, wide: bool = True) -> list[Fill]:
 
 def fits(books: Books, fill: Fill) -> bool:
     """Whether the position after a fill fits into a message: or nobody could name it in an order."""
-    after = deepcopy(books)
-    after.book(fill)
-    return abs(after.lines[fill.instrument].quantity) <= MOST
+    base, _ = assets(fill.instrument)
+    signed = Fraction(fill.quantity) if fill.buy else -Fraction(fill.quantity)
+    if fill.fee_asset == base and not is_perpetual(fill.instrument):
+        signed -= Fraction(fill.fee)
+    return abs(books.lines[fill.instrument].quantity + signed) <= MOST
 
 
 def _fill(random: Random, instrument: str, held: Fraction, *, wide: bool) -> Fill:
