@@ -16,11 +16,12 @@ from typing import Any
 from vantixs_risk.domain.checks import ENTRY, EXIT
 from vantixs_risk.domain.equity import Standing
 from vantixs_risk.domain.evaluation import Decision, evaluate
+from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.inputs import Inputs
 from vantixs_risk.domain.rules import Limits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from reference.decisions import Unsized, closable, denials_of_entry, hold_of, order_price, own, quantity_of
+from reference.decisions import Unsized, closable, denials_of_entry, hold_of, order_price, own, quantity_of, used_of
 from reference.questions import FEW, NOW, SIZES, Draw, open_order, question, rules, wide_question
 
 HIGHER_IS_LOOSER = (
@@ -196,6 +197,13 @@ def test_any_number_that_a_message_carries_gets_the_exact_answer() -> None:
             assert failed(decision) == denials_of_entry(inputs, quantity) | unsized, seed
         approved += decision.approved
     assert approved > 30
+
+
+def test_the_headroom_shown_is_what_is_used_of_each_limit() -> None:
+    for seed, inputs in cases(2000):
+        asked = inputs._replace(asking=inputs.asking._replace(quote=None))
+        shown = {h.name: Fraction(h.used) for h in headroom(inputs.rules, inputs.books, inputs.now)}
+        assert shown == used_of(asked), seed
 
 
 def test_a_limit_in_time_ends_at_its_end_and_no_microsecond_before() -> None:

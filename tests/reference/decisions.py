@@ -193,6 +193,35 @@ def hold_of(inputs: Any, notional: Fraction) -> Fraction:
     return cost + raised(notional / leverage_of(inputs))
 
 
+def used_of(inputs: Any) -> dict[str, Fraction]:
+    """How much of each limit that is set is used before any new order, by the limit's name; without a quote."""
+    rules, books = inputs.rules, inputs.books
+    limits, valued = rules.limits, worth(inputs)
+    entries = [r for r in books.reservations if r.entry]
+    exposure = valued.exposure + sum((left(r, r.notional) for r in entries), ZERO)
+    names = {*books.holdings, *(r.instrument for r in entries)}
+    used = {"cash": max(valued.margin + sum((left(r, r.hold) for r in entries), ZERO), ZERO)}
+    if limits.max_position_notional is not None:
+        for name in names:
+            alone = books._replace(holdings={n: h for n, h in books.holdings.items() if n == name})
+            held = worth(inputs._replace(books=alone)).exposure
+            mine = sum((left(r, r.notional) for r in entries if r.instrument == name), ZERO)
+            used[f"max_position_notional {name}"] = held + mine
+    peak, last = Fraction(books.standing.peak), books.activity.last_loss
+    cooling = 0 if last is None else max((limits.loss_cooldown_s or 0) * 1_000_000 - micros(inputs.now - last), 0)
+    figures = {
+        "max_gross_exposure": exposure,
+        "max_open_positions": Fraction(len(names)),
+        # Without equity there is no leverage left.
+        "max_leverage": cut(exposure / valued.equity) if valued.equity > 0 else Fraction(limits.max_leverage or 0),
+        "max_daily_loss": max(Fraction(books.standing.day_equity) - valued.equity, ZERO),
+        "max_drawdown_percent": cut(max(peak - valued.equity, ZERO) / peak * 100) if peak else ZERO,
+        "max_orders_per_minute": Fraction(_orders_lately(inputs)),
+        "loss_cooldown_s": Fraction(cooling // 1_000_000),
+    }
+    return used | {name: used for name, used in figures.items() if getattr(limits, name) is not None}
+
+
 def denials_of_entry(inputs: Any, quantity: Fraction | None) -> set[str]:
     """Every reason that stands against an entry; without a quantity those that do not need it."""
     return {
@@ -284,6 +313,15 @@ def _results(inputs: Any) -> set[str]:
             "ORDER_RATE_EXCEEDED": limits.max_orders_per_minute is not None and lately >= limits.max_orders_per_minute,
         }
     )
+
+
+def _orders_lately(inputs: Any) -> int:
+    """Orders of this second and the 59 before it."""
+    now = inputs.now
+    second = (
+        micros(now - now.replace(year=1970, month=1, day=1, hour=0, minute=0, second=0, microsecond=0)) // 1_000_000
+    )
+    return int(sum(count for at, count in inputs.books.activity.seconds if second - at < 60))
 
 
 def _positions(inputs: Any) -> set[str]:
