@@ -264,3 +264,80 @@ async def test_verdicts_and_reservations_are_those_of_a_model_without_any(databa
 
     counts = await asyncio.gather(*(database.write(run(seed)) for seed in range(40)))
     assert sum(counts) > 200
+
+
+LIMITS = {
+    "LOSS_COOLDOWN_ACTIVE": {"loss_cooldown_s": 600},
+    "DUPLICATE_ORDER": {"duplicate_order_window_s": 600},
+    "ORDER_RATE_EXCEEDED": {"max_orders_per_minute": 1},
+    "DAILY_LOSS_LIMIT_REACHED": {"max_daily_loss": "10"},
+    "DRAWDOWN_LIMIT_REACHED": {"max_drawdown_percent": "1"},
+}
+
+
+@pytest.mark.parametrize("reason", LIMITS)
+@pytest.mark.parametrize("back", [timedelta(seconds=1), timedelta(hours=1), timedelta(days=2)])
+async def test_a_limit_that_holds_still_holds_when_the_clock_goes_back(
+    database: Database, reason: str, back: timedelta
+) -> None:
+    settings = RiskSettings()
+
+    def desk() -> Desk:
+        return Desk(settings, Outbox(store.OUTBOX, database, Journal(settings, Health())))
+
+    def unit(connection: sa.Connection) -> list[set[str]]:
+        account = risk_pb2.Account(
+            account_id="paper",
+            mode=common_pb2.MODE_PAPER,
+            currency="USDT",
+            balance="1000",
+            enabled=True,
+            limits=risk_pb2.Limits(**LIMITS[reason]),  # type: ignore[arg-type]
+        )
+        first = desk()
+        create_account(
+            connection, first, risk_pb2.CreateAccountRequest(account=account), "test", NOW - timedelta(days=3)
+        )
+
+        def buy(order_id: str, now: datetime, by: Desk) -> order_pb2.RiskDecision:
+            request = risk_pb2.EvaluateOrderRequest(
+                order=order_pb2.Order(
+                    order_id=order_id,
+                    account_id="paper",
+                    instrument="BTC/USDT",
+                    side=common_pb2.SIDE_BUY,
+                    effect=order_pb2.ORDER_EFFECT_ENTRY,
+                    order_type=common_pb2.ORDER_TYPE_MARKET,
+                    mode=common_pb2.MODE_PAPER,
+                ),
+                assumed_position_quantity="0",
+                sizing=common_pb2.Sizing(method=common_pb2.SIZING_METHOD_FIXED_QUANTITY, value="2"),
+                quote=common_pb2.Quote(bid="10", ask="10"),
+                instrument=common_pb2.Instrument(
+                    instrument="BTC/USDT",
+                    kind=common_pb2.INSTRUMENT_KIND_SPOT,
+                    base_asset="BTC",
+                    quote_asset="USDT",
+                    lot_size="0.001",
+                ),
+            )
+            # The router's clock is another one; it is right.
+            request.quote.quote_time.FromDatetime(NOW)
+            return evaluate_order(connection, by, request, check_request(request), now)
+
+        def failed(decision: order_pb2.RiskDecision) -> set[str]:
+            return {check.reason for check in decision.checks if not check.passed}
+
+        assert not failed(buy("o1", NOW, first))
+        for number, (side, price) in enumerate(((common_pb2.SIDE_BUY, "17"), (common_pb2.SIDE_SELL, "7"))):
+            # The second one is not of the order's side; what it does to the books is all that matters here.
+            request = risk_pb2.SettleOrderRequest(order_id="o1")
+            request.fills.add(execution_id=f"e{number}", side=side, quantity="2", price=price)
+            settle_order(connection, first, request, check_fills(request), NOW)
+        # By the same process, and by one that has just started.
+        times = ((NOW, first), (NOW - back, first), (NOW - back, desk()))
+        return [failed(buy(f"again{n}", now, by)) for n, (now, by) in enumerate(times)]
+
+    for found in await database.write(unit):
+        assert reason in found
+        assert "PRICE_STALE" not in found
