@@ -21,7 +21,17 @@ from vantixs_risk.domain.inputs import Inputs
 from vantixs_risk.domain.rules import Limits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from reference.decisions import Unsized, closable, denials_of_entry, hold_of, order_price, own, quantity_of, used_of
+from reference.decisions import (
+    Unsized,
+    closable,
+    denials_of_entry,
+    denials_of_exit,
+    hold_of,
+    order_price,
+    own,
+    quantity_of,
+    used_of,
+)
 from reference.questions import FEW, NOW, SIZES, Draw, open_order, question, rules, wide_question
 
 HIGHER_IS_LOOSER = (
@@ -84,7 +94,7 @@ def test_an_exit_takes_no_more_than_there_is_and_never_the_other_side() -> None:
         decision = evaluate(inputs)
         quantity, unsized = expected_quantity(inputs)
         assert Fraction(decision.quantity) == (quantity or 0) <= closable(inputs), seed
-        assert unsized <= failed(decision), seed
+        assert failed(decision) == denials_of_exit(inputs, quantity) | unsized, seed
         assert decision.hold == 0
         if decision.approved:
             assert decision.quantity >= inputs.asking.lot_size, seed
@@ -193,8 +203,8 @@ def test_any_number_that_a_message_carries_gets_the_exact_answer() -> None:
         decision = evaluate(inputs)
         quantity, unsized = expected_quantity(inputs)
         assert Fraction(decision.quantity) == (quantity or 0), seed
-        if inputs.asking.entry:
-            assert failed(decision) == denials_of_entry(inputs, quantity) | unsized, seed
+        denials = denials_of_entry if inputs.asking.entry else denials_of_exit
+        assert failed(decision) == denials(inputs, quantity) | unsized, seed
         approved += decision.approved
     assert approved > 30
 

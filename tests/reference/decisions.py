@@ -233,6 +233,24 @@ def denials_of_entry(inputs: Any, quantity: Fraction | None) -> set[str]:
     }
 
 
+def denials_of_exit(inputs: Any, quantity: Fraction | None) -> set[str]:
+    """Every reason that stands against an exit: only what makes the exit itself wrong."""
+    asking, rules = inputs.asking, inputs.rules
+    leads_out = closable(inputs) > 0 and (own(inputs) < 0) == asking.buy
+    return _reasons(
+        {
+            "TRADING_HALTED": "HALTED" in inputs.trading_states.values(),
+            "LIVE_NOT_READY": asking.mode != rules.mode,
+            "CREDENTIAL_MISSING": rules.mode == "LIVE" and not rules.credential_id,
+            "ORDER_TYPE_UNSUPPORTED": asking.order_type != "MARKET",
+            # The paper venue fills at the quote, however old it is; a real one has prices of its own.
+            "PRICE_STALE": asking.mode == "PAPER" and not is_sane(asking.quote),
+            "NOTHING_TO_CLOSE": not leads_out,
+            "ORDER_QUANTITY_BELOW_MINIMUM": leads_out and quantity is not None and quantity < Fraction(asking.lot_size),
+        }
+    )
+
+
 def _reasons(verdicts: dict[str, bool]) -> set[str]:
     return {reason for reason, wrong in verdicts.items() if wrong}
 
