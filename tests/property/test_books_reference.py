@@ -93,7 +93,7 @@ def test_every_fill_is_booked_as_the_definitions_have_it(block: int) -> None:
     for seed in range(block * SEQUENCES // 10, (block + 1) * SEQUENCES // 10):
         ledger, reference = new_ledger(), Books("USDT", Fraction(START))
         marks: dict[str, Mark] = {}
-        for fill in fills(Random(seed), 12):
+        for fill in fills(Random(seed), 9):
             before = reference.lines[fill.instrument].realized, reference.lines[fill.instrument].fees
             booking = ledger.book(fill)
             reference.book(fill)
@@ -306,7 +306,7 @@ async def test_units_of_work_book_what_the_definitions_have(database: Database, 
         def unit(connection: sa.Connection) -> int:
             random = Random(seed)
             account = Run(connection, desk, seed, start)
-            for fill in fills(random, 5, wide=wide):
+            for fill in fills(random, 4, wide=wide):
                 if fits(account.reference, fill):
                     account.book(fill, new_order=random.random() < 0.5)
                 if random.random() < 0.2:

@@ -262,8 +262,8 @@ async def test_verdicts_and_reservations_are_those_of_a_model_without_any(databa
 
         return unit
 
-    counts = await asyncio.gather(*(database.write(run(seed)) for seed in range(40)))
-    assert sum(counts) > 200
+    counts = await asyncio.gather(*(database.write(run(seed)) for seed in range(30)))
+    assert sum(counts) > 150
 
 
 LIMITS = {
