@@ -30,7 +30,7 @@ test: setup ## run the tests (the long fault tests are in test-fault)
 	$(BIN)/python -m pytest -m "not long"
 
 test-fault: setup ## kill and freeze every process for minutes, and check what is left
-	$(BIN)/python -m pytest -m long tests/fault --timeout 3600 -s
+	$(BIN)/python -m pytest -m long tests --timeout 3600 -s
 
 check: setup ## lint, types, walls, contracts, generated files, lock
 	$(BIN)/ruff format --check .

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from bare import ECHO
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
-from vantixs.runtime.addresses import free_port
+from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.home import SECRETS, Home
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.stack import wait_for
@@ -39,7 +39,8 @@ def running_risk(home: Path, url: str) -> Iterator[tuple[str, str]]:
         opened.secret(name)
     environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")}
     environ |= {"VANTIXS_HOME": str(home), "VANTIXS_DATABASE_URL": url, "VANTIXS_LOG_LEVEL": "error"}
-    environ["VANTIXS_NATS_URL"] = f"nats://127.0.0.1:{free_port()}"
+    with reserve_port() as nobody:
+        environ["VANTIXS_NATS_URL"] = f"nats://127.0.0.1:{port_of(nobody)}"
     process = subprocess.Popen([sys.executable, "-m", "vantixs_console", "serve", "risk"], env=environ)
     ready = home / "run" / "risk-0.json"
     try:

@@ -104,7 +104,7 @@ def subjects_page() -> str:
         ),
         (event_subject("signal"), "ingress, router", "audit", "rejections, duplicates, decisions, orders, outcomes"),
         (event_subject("configuration"), "ingress", "audit", "changed webhooks"),
-        (event_subject("risk"), "risk", "audit", "changed accounts and trading states"),
+        (event_subject("risk"), "risk", "audit", "changed accounts and trading states, adjustments, flagged fills"),
         (event_subject("replay"), "audit", "audit", "replays and their results"),
     ]
     table = "".join(f"| `{s}` | {p} | {c} | {m} |\n" for s, p, c, m in rows)
@@ -125,6 +125,7 @@ def metrics_page() -> str:
         "vantixs.runtime.grpc_server",
         "vantixs_ingress.door",
         "vantixs_ingress.relay",
+        "vantixs_ingress.spool",
         "vantixs_audit.recorder",
     ):
         importlib.import_module(module)
@@ -143,6 +144,13 @@ def metrics_page() -> str:
     )
 
 
+def openapi_document() -> str:
+    """The public HTTP API, as ingress serves it."""
+    from vantixs_ingress.openapi import DOCUMENT
+
+    return DOCUMENT.decode()
+
+
 def generated(only: str) -> dict[str, str]:
     """Path and content of everything generated."""
     reasons = "protos/vantixs/api/common/v1/reason.proto"
@@ -155,6 +163,7 @@ def generated(only: str) -> dict[str, str]:
     if only != "protos":
         pages = {"settings": settings_page, "reasons": reasons_page, "subjects": subjects_page, "metrics": metrics_page}
         files.update({f"docs/reference/{name}.md": page() for name, page in pages.items()})
+        files["docs/openapi.json"] = openapi_document()
     return files
 
 

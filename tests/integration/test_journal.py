@@ -2,9 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
@@ -13,7 +11,7 @@ from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal, Message
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
-from vantixs.runtime.settings import ServiceSettings
+from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
 
 LANE = "vantixs.journal.v1.signal.accepted.00"
@@ -29,22 +27,6 @@ pytestmark = pytest.mark.filterwarnings(
 def collect() -> Iterator[None]:
     yield
     gc.collect()
-
-
-@asynccontextmanager
-async def connected(nats: NatsServer, **settings: int) -> AsyncIterator[tuple[Journal, Lifecycle]]:
-    chosen = replace(ServiceSettings(), nats_url=nats.url, nats_token=nats.token, **settings)
-    async with asyncio.TaskGroup() as tasks:
-        life = Lifecycle("test", chosen, tasks)
-        journal = Journal(chosen, life.health)
-        journal.start(life)
-        try:
-            await asyncio.wait_for(journal.connected(), 20)
-            yield journal, life
-        finally:
-            life.stopping.set()
-            await journal.close()
-            life.cancel_rest()
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -20,6 +20,7 @@ from vantixs_risk.domain.windows import TradingWindow
 sys.path.insert(0, str(Path(__file__).parent))
 from cases import BTC, ENTRY, ETH, EXIT, NOW, PERP, QUOTE, STANDING, D, change, entry_of, exit_of, failed, held, seconds
 
+SOL = Market.of("SOL/USDT")
 LIVE = {"mode": "LIVE", "rules": replace(ENTRY.rules, mode="LIVE", live_enabled=True, credential_id="c1")}
 NOON = TradingWindow(frozenset({1}), 12 * 3600, 13 * 3600, "UTC")
 KELLY = Sizing("KELLY", D("0.5"), win_rate=D("0.6"), payoff=D(1), maximum_equity_percent=D(50))
@@ -30,8 +31,8 @@ def quote(bid: object, ask: object, age_ms: int = 0) -> Mark:
     return Mark(D(bid), D(ask), NOW - seconds(age_ms / 1000))  # type: ignore[arg-type]
 
 
-def asked(age_s: float, what: str = BUY_10, *, approved: bool = True) -> Activity:
-    return Activity(entries=(Asked(what, NOW - seconds(age_s), approved),))
+def approved(age_s: float, what: str = BUY_10) -> Activity:
+    return Activity(approved=(Asked(what, NOW - seconds(age_s)),))
 
 
 def sells(**more: Any) -> dict[str, Any]:
@@ -97,6 +98,7 @@ ENTRY_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
                 "signal_quantity_type": "EQUITY_PERCENT",
             },
             {"holdings": {"ETH/USDT": held(ETH, "-1", "-1", "1", 301)}},
+            {"holdings": {"ETH/USDT": held(ETH, "-1", "-1", "1", 301), "SOL/USDT": held(SOL, "1", "1", "1")}},
             {"holdings": {"ETH/USDT": Holding(ETH, Position(D(1), D(1)))}, "max_leverage": D(9)},
             {"holdings": {"ETH/USDT": held(ETH, "1", "1", "1", 11)}, "max_leverage": D(9), "max_mark_age_s": 10},
         ],
@@ -190,24 +192,24 @@ ENTRY_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [
             {
                 "max_orders_per_minute": 3,
-                "activity": Activity(seconds=((int(NOW.timestamp()) - 59, 1), (int(NOW.timestamp()), 2))),
+                "activity": Activity(seconds=((int(NOW.timestamp()) - 60, 1), (int(NOW.timestamp()), 2))),
             },
         ],
         [
             {
                 "max_orders_per_minute": 3,
-                "activity": Activity(seconds=((int(NOW.timestamp()) - 60, 1), (int(NOW.timestamp()), 2))),
+                "activity": Activity(seconds=((int(NOW.timestamp()) - 61, 1), (int(NOW.timestamp()), 2))),
             },
             {"max_orders_per_minute": 1},
         ],
     ),
     "DUPLICATE_ORDER": (
-        [{"duplicate_order_window_s": 10, "activity": asked(9.999)}],
+        [{"duplicate_order_window_s": 10, "activity": approved(9.999)}],
         [
-            {"duplicate_order_window_s": 10, "activity": asked(10)},
-            {"duplicate_order_window_s": 10, "activity": asked(1, approved=False)},
-            {"duplicate_order_window_s": 10, "activity": asked(1, "sell 10 BTC/USDT")},
-            {"duplicate_order_window_s": 10, "activity": asked(1, "buy 9 BTC/USDT")},
+            {"duplicate_order_window_s": 10, "activity": approved(10)},
+            {"duplicate_order_window_s": 10, "activity": Activity(asked=(Asked(BUY_10, NOW),))},
+            {"duplicate_order_window_s": 10, "activity": approved(1, "sell 10 BTC/USDT")},
+            {"duplicate_order_window_s": 10, "activity": approved(1, "buy 9 BTC/USDT")},
         ],
     ),
     "ORDER_QUANTITY_BELOW_MINIMUM": (
@@ -313,11 +315,20 @@ EXIT_PASSES: dict[str, dict[str, Any]] = {
         "holdings": {**EXIT.books.holdings, "ETH/USDT": held(ETH, "1", "1", "1", 9999)},
     },
     "PRICE_DEVIATION_EXCEEDED": {"max_price_deviation_bps": 1, "signal_price": D(999)},
+    "SIZING_UNAVAILABLE": {"sizing": None, "signal_quantity": D(1), "signal_quantity_type": "BOXES"},
+    "STOP_LOSS_MISSING": {"signal_quantity": D(1), "signal_quantity_type": "RISK_PERCENT"},
+    "STOP_LOSS_INVALID": {
+        "signal_quantity": D(1),
+        "signal_quantity_type": "RISK_PERCENT",
+        "stop": Stop("AMOUNT", D(-1)),
+    },
+    "SIGNAL_QUANTITY_MISSING": {"sizing": Sizing("SIGNAL_QUANTITY")},
+    "KELLY_EDGE_NOT_POSITIVE": {"sizing": replace(KELLY, win_rate=D("0.1"))},
     "DAILY_LOSS_LIMIT_REACHED": {"max_daily_loss": D(1), "cash": D(0)},
     "DRAWDOWN_LIMIT_REACHED": {"max_drawdown_percent": D(1), "cash": D(0)},
     "LOSS_COOLDOWN_ACTIVE": {"loss_cooldown_s": 60, "activity": Activity(last_loss=NOW)},
     "ORDER_RATE_EXCEEDED": {"max_orders_per_minute": 1, "activity": Activity(seconds=((int(NOW.timestamp()), 9),))},
-    "DUPLICATE_ORDER": {"duplicate_order_window_s": 60, "activity": asked(1, "sell 10 BTC/USDT")},
+    "DUPLICATE_ORDER": {"duplicate_order_window_s": 60, "activity": approved(1, "sell 10 BTC/USDT")},
     "ORDER_QUANTITY_ABOVE_MAXIMUM": {"max_order_quantity": D("0.001")},
     "ORDER_NOTIONAL_BELOW_MINIMUM": {"min_order_notional": D(10**9), "minimum_notional": D(10**9)},
     "ORDER_NOTIONAL_ABOVE_MAXIMUM": {"max_order_notional": D(1)},
@@ -343,28 +354,18 @@ EXIT_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
     "NOTHING_TO_CLOSE": (
         [
             {"holdings": {}},
+            {"holdings": {}, "buy": True},
             {"buy": True},
             {"reservations": (exit_of("10"),)},
             {"reservations": (exit_of("4"), exit_of("6"))},
         ],
         [{"reservations": (exit_of("9.999"),)}, {"holdings": {"BTC/USDT": held(BTC, "-1", "-1", "1")}, "buy": True}],
     ),
-    "SIZING_UNAVAILABLE": ([{"signal_quantity": D(1), "signal_quantity_type": "BOXES"}], [{"sizing": None}]),
-    "STOP_LOSS_MISSING": (
-        [{"signal_quantity": D(1), "signal_quantity_type": "RISK_PERCENT"}],
-        [{"signal_quantity": D(1), "signal_quantity_type": "RISK_PERCENT", "stop": Stop("PRICE", D(90))}],
-    ),
-    "STOP_LOSS_INVALID": (
-        [{"signal_quantity": D(1), "signal_quantity_type": "RISK_PERCENT", "stop": Stop("PRICE", D(110))}],
-        [{"signal_quantity": D(1), "signal_quantity_type": "RISK_PERCENT", "stop": Stop("PRICE", D(90))}],
-    ),
     "ORDER_QUANTITY_BELOW_MINIMUM": (
         [{"lot_size": D("10.001")}, {"signal_quantity": D("0.0009")}, {"order_quantity": D("0.0009")}],
         [{"lot_size": D(10)}, {"signal_quantity": D("0.001")}, {"min_order_quantity": D(999)}],
     ),
 }
-# These belong to ways of sizing an entry, which an exit does not use.
-NOT_FOR_EXITS = {"SIGNAL_QUANTITY_MISSING", "KELLY_EDGE_NOT_POSITIVE"}
 
 
 def rows(table: dict[str, Any], which: int) -> list[Any]:
@@ -379,7 +380,7 @@ def test_every_check_has_its_rows() -> None:
     entry, exits = [r.reason for r in ENTRY_TABLE], [r.reason for r in EXIT_TABLE]
     assert len(entry) == len(set(entry))
     assert set(entry) == set(ENTRY_ROWS)
-    assert set(exits) - NOT_FOR_EXITS == set(EXIT_ROWS)
+    assert set(exits) == set(EXIT_ROWS)
     assert set(entry) - set(exits) == set(EXIT_PASSES)
     assert all(deny and at_limit for deny, at_limit in (*ENTRY_ROWS.values(), *EXIT_ROWS.values()))
 
@@ -408,7 +409,7 @@ def test_entry_at_the_limit_passes(reason: str, changes: dict[str, Any]) -> None
 def test_exit_passes_what_is_checked_of_entries_only(reason: str, changes: dict[str, Any]) -> None:
     assert failed(change(EXIT, **changes)) == []
     # Adding to a position opens none, so there the entry is one in another instrument.
-    market = Market.of("SOL/USDT") if reason == "OPEN_POSITIONS_ABOVE_MAXIMUM" else BTC
+    market = SOL if reason == "OPEN_POSITIONS_ABOVE_MAXIMUM" else BTC
     entering = change(EXIT, entry=True, market=market, order_quantity=D(10), **changes)
     assert reason in failed(entering), "an entry would be denied by it"
 
@@ -421,6 +422,59 @@ def test_check_alone_denies_an_exit(reason: str, changes: dict[str, Any]) -> Non
 @pytest.mark.parametrize(("reason", "changes"), rows(EXIT_ROWS, 1))
 def test_exit_at_the_limit_passes(reason: str, changes: dict[str, Any]) -> None:
     assert failed(change(EXIT, **changes)) == []
+
+
+def test_only_checks_that_apply_are_shown() -> None:
+    assert [check.reason for check in evaluate(ENTRY).checks] == [
+        "TRADING_HALTED",
+        "TRADING_REDUCING",
+        "ACCOUNT_DISABLED",
+        "LIVE_NOT_READY",
+        "SYMBOL_NOT_ALLOWED",
+        "CURRENCY_MISMATCH",
+        "ORDER_TYPE_UNSUPPORTED",
+        "PRICE_STALE",
+        "SIZING_UNAVAILABLE",
+        "ORDER_QUANTITY_BELOW_MINIMUM",
+        "ORDER_NOTIONAL_BELOW_MINIMUM",
+        "INSUFFICIENT_FUNDS",
+    ]
+    assert [check.reason for check in evaluate(EXIT).checks] == [
+        "TRADING_HALTED",
+        "LIVE_NOT_READY",
+        "ORDER_TYPE_UNSUPPORTED",
+        "PRICE_STALE",
+        "NOTHING_TO_CLOSE",
+        "ORDER_QUANTITY_BELOW_MINIMUM",
+    ]
+    # Where the size is not known, what depends on it is left out.
+    unsized = [check.reason for check in evaluate(change(ENTRY, sizing=None, max_open_positions=3)).checks]
+    assert unsized[-2:] == ["SIZING_UNAVAILABLE", "OPEN_POSITIONS_ABOVE_MAXIMUM"]
+
+
+def test_sentence_of_a_failed_check_has_the_numbers() -> None:
+    def sentence(inputs: Inputs) -> str:
+        return next(check.detail for check in evaluate(inputs).checks if not check.passed)
+
+    assert sentence(change(ENTRY, strategies=frozenset({"b", "a"}))) == "strategy is none, the account takes a, b"
+    assert sentence(change(ENTRY, strategies=frozenset({"a"}), strategy_id="c")) == "strategy is c, the account takes a"
+    assert sentence(change(ENTRY, order_type="LIMIT")) == "order type is LIMIT, the venue takes MARKET"
+    assert sentence(change(ENTRY, quote=quote(100, 100, 6000))) == "quote is 6000 ms old, the most is 5000 ms"
+    assert sentence(change(EXIT, quote=quote(3, 2))) == "expected 0 < bid <= ask, was bid 3, ask 2"
+    assert sentence(change(ENTRY, max_order_notional=D(9))) == "notional is 1000, the most is 9"
+    assert sentence(change(ENTRY, max_gross_exposure=D(9))) == "gross exposure would be 1000, the most is 9"
+    assert sentence(change(ENTRY, cash=D(9))) == "needs 1000 with fee and buffer, free are 9"
+    assert sentence(
+        change(ENTRY, max_orders_per_minute=1, activity=Activity(seconds=((int(NOW.timestamp()), 1),)))
+    ) == ("with this one 2 orders in a minute, the most is 1")
+    halted = change(ENTRY, trading_states={"global": "HALTED", "account:a": "REDUCING", "account:b": "HALTED"})
+    assert sentence(halted) == "halted: account:b, global"
+    window = change(ENTRY, windows=(replace(NOON, days=frozenset({5})),))
+    assert sentence(window) == "2026-11-24T12:00:00+00:00 is outside of 1 windows"
+    assert sentence(change(EXIT, buy=True)) == "to close is a short, the position is 10, open exits take 0 of it"
+    assert sentence(change(EXIT, holdings={})) == "to close is a long, the position is 0, open exits take 0 of it"
+    passed = {check.detail for check in evaluate(ENTRY).checks}
+    assert passed == {""}, "what passes says its numbers only"
 
 
 def test_all_failed_checks_are_returned() -> None:

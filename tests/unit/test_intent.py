@@ -57,6 +57,38 @@ def test_sell_opens_a_short_only_where_the_webhook_says_so() -> None:
     assert derive_intent("SELL", "", Decimal(0), sell_opens_short=True).legs[0].entry
 
 
+@pytest.mark.parametrize(
+    ("action", "target", "held", "plan"),
+    [
+        ("CLOSE", "", "long", "sell exit part"),
+        ("CLOSE", "", "short", "buy exit part"),
+        ("CLOSE_LONG", "", "long", "sell exit part"),
+        ("CLOSE", "FLAT", "long", "sell exit whole"),
+        ("SELL", "FLAT", "long", "sell exit whole"),
+        ("OPEN_LONG", "", "short", "buy exit whole,buy entry part"),
+        ("CLOSE", "", "flat", ""),
+    ],
+)
+def test_close_with_a_quantity_takes_that_much_unless_it_ends_flat(
+    action: str, target: str, held: str, plan: str
+) -> None:
+    intent = derive_intent(action, target, POSITIONS[held], sell_opens_short=False, sized=True)
+    assert encode_plan(intent.legs) == plan
+
+
+@pytest.mark.parametrize("action", ["ADD", "REDUCE"])
+def test_add_and_reduce_act_on_the_side_the_sender_names(action: str) -> None:
+    def act(previous: str, held: str) -> bool:
+        return bool(derive_intent(action, "", POSITIONS[held], sell_opens_short=False, previous=previous).legs)
+
+    assert (act("LONG", "long"), act("LONG", "short"), act("SHORT", "long"), act("SHORT", "short")) == (
+        True,
+        False,
+        False,
+        True,
+    )
+
+
 @pytest.mark.parametrize(("action", "target", "held"), list(product(ACTIONS, ["", "LONG", "SHORT", "FLAT"], POSITIONS)))
 def test_every_case_has_an_answer_and_exits_are_against_the_position(action: str, target: str, held: str) -> None:
     intent = derive_intent(action, target, POSITIONS[held], sell_opens_short=False)

@@ -1,6 +1,7 @@
 """Settings, home directory, ids, logs, traces: what every service starts from."""
 
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from vantixs.api.common.v1 import reason_pb2
 from vantixs.model.ids import client_order_id, keyed_signal_id, lane_of, new_signal_id
 from vantixs.model.reasons import REASONS
 from vantixs.runtime import trace
+from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.home import Home
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import redact
@@ -108,3 +110,13 @@ def test_secrets_are_redacted_in_logs() -> None:
         "token_fingerprint": "kept",
         "n": 1,
     }
+
+
+def test_reserved_port_is_nobody_elses_and_a_server_can_listen_there() -> None:
+    with reserve_port() as held:
+        port = port_of(held)
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind(("127.0.0.1", port))
+        for _ in range(2):  # A service that restarts gets its port again.
+            with socket.create_server(("127.0.0.1", port)) as server, socket.create_connection(("127.0.0.1", port)):
+                server.accept()[0].close()

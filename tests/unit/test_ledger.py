@@ -117,6 +117,10 @@ def test_fee_in_the_base_asset_lowers_the_holding_and_counts_at_the_fill_s_price
     dearer = book_trade(Position(D(1), D(50)), SPOT, buy("1", "100", "0.002", "BTC"))
     # 0.002 of 2 that cost 150 had cost 0.15 and pay a fee of 0.2, so 0.05 is realised.
     assert dearer.position == Position(D("1.998"), D("149.85"), D("0.05"), D("0.2"))
+    assert (dearer.realized_profit, dearer.closed_profit) == (D("0.05"), 0), "paying a fee closes nothing"
+    closing = book_trade(Position(D(2), D(150)), SPOT, sell("1", "70", "0.001", "BTC"))
+    assert closing.closed_profit == -5
+    assert closing.realized_profit == -5 - D("0.005")
 
 
 def test_fee_in_another_asset_is_booked_in_that_asset() -> None:
@@ -153,6 +157,16 @@ def test_adjusted_position_comes_out_of_a_book_of_its_own() -> None:
         Transfer("profit", "cash", "USDT", D(10)),
     )
     assert (contract.adjusted, contract.position.realized_profit) == (0, 10)
+
+
+def test_amounts_below_zero_are_booked_to_the_last_digit() -> None:
+    long = "12345678901234567890.123456789012345678"
+    assert adjust_cash("USDT", D(f"-{long}")) == (Transfer("cash", "adjustment", "USDT", D(long)),)
+
+
+def test_perpetual_that_is_not_linear_is_no_market_of_ours() -> None:
+    with pytest.raises(ValueError, match="settled in USD"):
+        Market.of("BTC/USD:BTC")
 
 
 def test_transfers_run_the_other_way_for_amounts_below_zero() -> None:

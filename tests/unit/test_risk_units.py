@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,12 @@ import pytest
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
+from vantixs.model.decimals import parse_decimal
 from vantixs.runtime.errors import ServiceError
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account
 from vantixs_risk.clock import SteadyClock
+from vantixs_risk.domain.exact import total
 from vantixs_risk.evaluation import check_request, preview_order
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
@@ -426,6 +428,108 @@ def test_adjustments_are_visible_and_neither_profit_nor_loss(office: Office) -> 
     other.cash.asset, other.cash.amount = "USDT", "1"
     with pytest.raises(ServiceError, match="REQUEST_ID_REUSED"):
         desk.process.adjust(other)
+
+
+def test_time_that_was_ahead_is_taken_back_by_an_operator(office: Office) -> None:
+    desk = open_desk(office, max_gross_exposure="2500", loss_cooldown_s=60, duplicate_order_window_s=60)
+    office.now += timedelta(days=365)
+    desk.trade("100")
+    desk.trade("90", buy=False, entry=False, position="10", quantity="1")
+    office.now -= timedelta(days=365)
+    desk.process.set_state("account:a", ACTIVE)
+    assert {"MARK_STALE", "LOSS_COOLDOWN_ACTIVE"} <= set(desk.failed(instrument="ETH/USDT")), "the price was never so"
+    later(office, 60)
+    request = ask("m", "ETH/USDT", buy=True, entry=True, position="0", price="100", now=office.now)
+    request.marks.add(instrument="BTC/USDT", bid="200", ask="200").quote_time.FromDatetime(office.now)
+    failed = [c.reason for c in desk.process.evaluate(request).checks if not c.passed]
+    assert failed == ["GROSS_EXPOSURE_ABOVE_MAXIMUM"]
+
+
+def test_lifting_another_breaker_does_not_forget_what_was_approved(office: Office) -> None:
+    desk = open_desk(office, max_daily_loss="10", duplicate_order_window_s=3600)
+    desk.trade("100")
+    desk.trade("90", buy=False, entry=False, position="10")
+    desk.process.set_state("account:a", ACTIVE)
+    assert "DUPLICATE_ORDER" in desk.failed()
+
+
+def test_repeating_does_not_make_an_order_new(office: Office) -> None:
+    desk = open_desk(office, duplicate_order_window_s=3600)
+    verdicts = [desk.decide().verdict for _ in range(120)]
+    assert verdicts == [APPROVED] + [DENIED] * 119
+
+
+def test_fee_in_what_was_bought_is_no_loss(office: Office) -> None:
+    desk = open_desk(office, loss_cooldown_s=60)
+    desk.trade("100")
+    desk.decide("90", position="10", notional="90")
+    desk.settle("o2", fill("x2", buy=True, quantity="1", price="90", fee="0.001", asset="BTC"))
+    assert desk.failed("90", position="10.999") == []
+
+
+def test_fill_that_names_another_order_is_booked_and_flagged(office: Office) -> None:
+    desk = open_desk(office)
+    desk.decide()
+    other = fill("x1", buy=True, quantity="1", price="100")
+    other.order_id = "another"
+    response = desk.settle("o1", other, final=False)
+    assert (response.flags[0].value, response.position.quantity) == ("FILL_CONTRADICTORY", "1")
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("instrument", lambda r: setattr(r.instrument, "kind", common_pb2.INSTRUMENT_KIND_LINEAR_PERPETUAL)),
+        ("instrument", lambda r: setattr(r.instrument, "base_asset", "ETH")),
+        ("instrument", lambda r: setattr(r.instrument, "quote_asset", "USD")),
+        ("instrument.kind", lambda r: setattr(r.instrument, "kind", 0)),
+        ("instrument.instrument", lambda r: setattr(r.instrument, "instrument", "ETH/USDT")),
+        ("instrument.lot_size", lambda r: setattr(r.instrument, "lot_size", "0")),
+        ("quote.instrument", lambda r: setattr(r.quote, "instrument", "ETH/USDT")),
+        ("quote.bid", lambda r: setattr(r.quote, "bid", "NaN")),
+        ("quote.ask", lambda r: setattr(r.quote, "ask", "1e30")),
+        ("order.side", lambda r: setattr(r.order, "side", 0)),
+        ("order.effect", lambda r: setattr(r.order, "effect", 0)),
+        ("order.order_id", lambda r: setattr(r.order, "order_id", "")),
+        ("order.order_id", lambda r: setattr(r.order, "order_id", "a\x00b")),
+        ("order.quantity", lambda r: setattr(r.order, "quantity", "-1")),
+        ("signal_quantity", lambda r: setattr(r, "signal_quantity", "Infinity")),
+        ("signal_quantity", lambda r: setattr(r, "signal_quantity", "0.0000000000000000001")),
+        ("signal_quantity", lambda r: setattr(r, "signal_quantity", "1\n")),
+        ("signal_price", lambda r: setattr(r, "signal_price", "1" * 21)),
+        ("stop_loss.price", lambda r: setattr(r.stop_loss, "price", "low")),
+        ("sizing.value", lambda r: r.sizing.MergeFrom(common_pb2.Sizing(method=1, value="-5"))),
+        ("fee_bps", lambda r: setattr(r, "fee_bps", "-1")),
+        ("assumed_position_quantity", lambda r: setattr(r, "assumed_position_quantity", "")),
+        ("marks", lambda r: r.marks.extend([r.quote] * 101)),
+    ],
+)
+def test_request_that_does_not_fit_names_the_field(office: Office, field: str, change: Any) -> None:
+    request = ask("o", "BTC/USDT", buy=True, entry=True, position="0", price="100", now=office.now)
+    check_request(request)
+    change(request)
+    with pytest.raises(ServiceError) as raised:
+        check_request(request)
+    assert raised.value.code.name == "INVALID_ARGUMENT"
+    assert raised.value.violations[0].field == field
+
+
+def test_numbers_of_38_digits_are_booked_exactly_and_shown_with_18_decimals(office: Office) -> None:
+    desk = Desk(office)
+    account = account_of("a")
+    account.balance = "99999999999999999999.999999999999999999"
+    desk.process.create(account)
+    desk.decide("123456789.123456789012345678", notional="99999999.123456789012345678", lot="0.000000000000000001")
+    part = fill("x1", buy=True, quantity="0.123456789012345678", price="123456789.123456789012345678")
+    desk.settle("o1", part)
+    shown = office.account("a")
+    cost = next(r.cost for r in office.rows(store.POSITIONS))
+    with localcontext() as wide:
+        wide.prec = 100
+        assert cost == Decimal("0.123456789012345678") * Decimal("123456789.123456789012345678")
+        assert total(r.amount for r in office.rows(store.BALANCES) if r.asset == "USDT") == 0
+    for text in (shown.equity, shown.daily_profit, shown.positions[0].cost, *(b.total for b in shown.balances)):
+        parse_decimal(text)
 
 
 def test_samples_of_equity_are_bounded(office: Office) -> None:

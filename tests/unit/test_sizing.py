@@ -115,6 +115,32 @@ def test_stop_of_a_short_that_is_left_lies_above() -> None:
     assert sized(EXIT, **short, **risk) == 9
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"signal_quantity_type": "RISK_PERCENT"},
+        {"signal_quantity_type": "RISK_PERCENT", "stop": Stop("PRICE", D(110))},
+        {"signal_quantity_type": "BOXES"},
+        {"signal_quantity_type": "EQUITY_PERCENT", "cash": D(-99_999)},
+    ],
+)
+def test_size_that_cannot_be_told_keeps_nobody_in(changes: dict[str, Any]) -> None:
+    decision = evaluate(change(EXIT, signal_quantity=D(1), **changes))
+    assert (decision.approved, decision.quantity) == (True, 10)
+    assert decision.steps["signal_quantity_left_out"]
+
+
+def test_quantity_no_message_can_name_is_refused() -> None:
+    tiny = Mark(D("1e-18"), D("1e-18"), NOW)
+    decision = evaluate(change(ENTRY, quote=tiny, sizing=Sizing("FIXED_NOTIONAL", D(1000))))
+    assert [c.reason for c in decision.checks if not c.passed] == ["ORDER_QUANTITY_ABOVE_MAXIMUM"]
+    most = {"quote": tiny, "cash": D(10**9), "lot_size": D(1), "minimum_notional": D(0)}
+    for quantity, reasons in ((10**20 - 1, []), (10**20, ["ORDER_QUANTITY_ABOVE_MAXIMUM"])):
+        decision = evaluate(change(ENTRY, sizing=Sizing("FIXED_QUANTITY", D(quantity)), **most))
+        assert [c.reason for c in decision.checks if not c.passed] == reasons
+        assert [c.reason for c in decision.checks if c.reason == "ORDER_QUANTITY_ABOVE_MAXIMUM"] == reasons
+
+
 def test_webhook_sizing_goes_before_the_account_s() -> None:
     inputs = ENTRY._replace(asking=ENTRY.asking._replace(sizing=Sizing("FIXED_QUANTITY", D(3))))
     assert evaluate(inputs).quantity == 3

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from vantixs_risk.clock import SteadyClock
-from vantixs_risk.domain.activity import MOST_ENTRIES, Activity, Asked
+from vantixs_risk.domain.activity import MOST_APPROVED, MOST_ASKED, Activity, Asked
 from vantixs_risk.domain.breakers import raises, trips
 from vantixs_risk.domain.equity import Holding, Mark, Standing, Valuation, value
 from vantixs_risk.domain.figures import age_ms, figures_of, fresh, remark, sane
@@ -30,6 +30,7 @@ def test_position_is_valued_at_what_closing_it_would_bring() -> None:
     long, short = holding(BTC, "2", "150"), holding(PERP, "-2", "-150")
     assert (long.price, long.notional, long.unrealized_profit) == (90, 180, 30)
     assert (short.price, short.notional, short.unrealized_profit) == (110, 220, -70)
+    assert holding(BTC, "0", "0").price == 110
 
 
 def test_position_without_a_price_is_valued_at_its_cost() -> None:
@@ -130,28 +131,63 @@ def test_trading_day_begins_at_its_local_time(time: str, zone: str, start_s: int
     assert trading_day(datetime.fromisoformat(time), zone, start_s) == day
 
 
-def test_rate_counts_sixty_whole_seconds() -> None:
+def test_rate_counts_by_whole_seconds_and_never_less_than_a_minute() -> None:
     activity = Activity()
-    for offset in (0, 0, 1, 59):
+    for offset in (0.999, 0, 1, 59):
         activity = activity.with_order(NOW + seconds(offset))
     assert activity.seconds[0] == (int(NOW.timestamp()), 2)
-    assert activity.orders_last_minute(NOW + seconds(59)) == 4
-    assert activity.orders_last_minute(NOW + seconds(60)) == 2
-    assert activity.with_order(NOW + seconds(60)).seconds[0] == (int(NOW.timestamp()) + 1, 1)
+    assert activity.orders_last_minute(NOW + seconds(60.999)) == 4
+    assert activity.orders_last_minute(NOW + seconds(61)) == 2
+    assert activity.with_order(NOW + seconds(61)).seconds[0] == (int(NOW.timestamp()) + 1, 1)
+    assert activity.with_order(NOW + seconds(60)).seconds[0] == (int(NOW.timestamp()), 2)
 
 
-def test_entries_are_remembered_for_the_window_and_not_without_bound() -> None:
+def test_entries_asked_for_are_remembered_for_the_window_and_not_without_bound() -> None:
     activity = Activity()
-    for offset in range(MOST_ENTRIES + 20):
-        activity = activity.with_entry(Asked("x", NOW + seconds(offset / 100), approved=offset % 2 == 0), 10)
-    assert len(activity.entries) == MOST_ENTRIES
-    later = activity.with_entry(Asked("x", NOW + seconds(11), approved=False), 10)
-    assert [e.time for e in later.entries[:-1]] == [e.time for e in activity.entries if e.time > NOW + seconds(1)]
-    assert activity.asked_since("x", NOW + seconds(2), 1) == sum(e.time > NOW + seconds(1) for e in activity.entries)
+    for offset in range(MOST_ASKED + 20):
+        activity = activity.with_asked(Asked("x", NOW + seconds(offset / 100)), 10)
+    assert len(activity.asked) == MOST_ASKED
+    later = activity.with_asked(Asked("x", NOW + seconds(11)), 10)
+    assert [e.time for e in later.asked[:-1]] == [e.time for e in activity.asked if e.time > NOW + seconds(1)]
+    assert activity.asked_since("x", NOW + seconds(2), 1) == sum(e.time > NOW + seconds(1) for e in activity.asked)
     assert activity.asked_since("y", NOW, 10) == 0
-    found = activity.approved_since("x", NOW + seconds(2), 10)
-    assert found is not None
-    assert found.time == NOW + seconds(1.18)
+
+
+def test_approved_entries_are_remembered_once_each_and_when_there_are_too_many_it_is_said() -> None:
+    activity = Activity()
+    for offset in (0, 1, 2):
+        activity = activity.with_approved(Asked("x", NOW + seconds(offset)), 10)
+        activity = activity.with_approved(Asked("y", NOW + seconds(offset)), 10)
+    assert [(e.what, e.time) for e in activity.approved] == [("x", NOW + seconds(2)), ("y", NOW + seconds(2))]
+    assert activity.approved_since("x", NOW + seconds(11.999), 10) == Asked("x", NOW + seconds(2))
+    assert activity.approved_since("x", NOW + seconds(12), 10) is None
+    assert [e.what for e in activity.with_approved(Asked("z", NOW + seconds(12)), 10).approved] == ["z"]
+    for number in range(MOST_APPROVED - 2):
+        assert not activity.full(NOW + seconds(3), 10)
+        activity = activity.with_approved(Asked(f"{number}", NOW + seconds(3)), 10)
+    assert activity.full(NOW + seconds(3), 10)
+    assert activity.full(NOW + seconds(11.999), 10)
+    assert not activity.full(NOW + seconds(12), 10), "the oldest no longer counts, so all that count are here"
+    assert len(activity.with_approved(Asked("z", NOW + seconds(3)), 10).approved) == MOST_APPROVED
+
+
+def test_time_that_is_taken_back_leaves_nothing_in_the_future() -> None:
+    second = int(NOW.timestamp())
+    ahead, behind = NOW + seconds(99), NOW - seconds(1)
+    activity = Activity(
+        seconds=((second - 1, 1), (second, 2), (second + 5, 3), (second + 9, 4)),
+        asked=(Asked("a", behind), Asked("b", ahead)),
+        approved=(Asked("c", behind), Asked("d", ahead)),
+        last_loss=ahead,
+    )
+    assert activity.not_after(NOW) == Activity(
+        seconds=((second - 1, 1), (second, 2), (second, 7)),
+        asked=(Asked("a", behind), Asked("b", NOW)),
+        approved=(Asked("c", behind), Asked("d", NOW)),
+        last_loss=NOW,
+    )
+    assert Activity(seconds=((second, 2),)).not_after(NOW) == Activity(seconds=((second, 2),))
+    assert Activity(last_loss=behind).not_after(NOW).last_loss == behind
 
 
 def test_fill_ends_failures_and_a_loss_is_remembered() -> None:
@@ -187,7 +223,7 @@ def test_breakers_go_off_at_their_limits() -> None:
     assert gone_off("0", standing=Standing(STANDING.day, D(0), D(0))) == []
     texts = [trip.comment for trip in trips(RULED, STANDING, D(9000), Activity())]
     assert texts == ["the day's loss is 1000, the limit 500", "equity is 10 % below its peak, the limit 10 %"]
-    assert list(trips(RULES, STANDING, D(0), Activity(failures=99), 99)) == []
+    assert trips(RULES, STANDING, D(0), Activity(failures=99), 99) == []
 
 
 def test_breaker_never_loosens() -> None:
@@ -202,8 +238,9 @@ def test_quotes_are_sane_and_young() -> None:
     assert not any(
         sane(quote) for quote in (None, Mark(D(0), D(1), NOW), Mark(D(2), D(1), NOW), Mark(D(-1), D(1), NOW))
     )
-    assert age_ms(NOW, NOW - seconds(1.5)) == 1500
-    for age, young in ((5, True), (5.001, False), (-5, True), (-5.001, False)):
+    assert [age_ms(NOW, NOW - timedelta(milliseconds=ms)) for ms in range(-5, 5000)] == list(range(-5, 5000))
+    assert age_ms(NOW, NOW - timedelta(microseconds=1999)) == 1
+    for age, young in ((5, True), (5.000001, False), (-5, True), (-5.000001, False)):
         assert fresh(Mark(D(1), D(2), NOW - seconds(age)), NOW, 5000) is young
     assert not fresh(Mark(D(3), D(2), NOW), NOW, 5000)
     assert not fresh(None, NOW, 5000)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from decimal import ROUND_DOWN, Context, Decimal, localcontext
 
-PATTERN = re.compile(r"^-?[0-9]{1,20}(?:\.[0-9]{1,18})?$", re.ASCII)
+PATTERN = re.compile(r"^-?[0-9]{1,20}(?:\.[0-9]{1,18})?\Z", re.ASCII)
 # Wide enough for the product of two such numbers: 20 + 20 digits before the point, 18 + 18 behind it.
 EXACT = Context(prec=80)
 ZERO = Decimal(0)

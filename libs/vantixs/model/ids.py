@@ -6,6 +6,7 @@ import zlib
 
 LANES = 32
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 def new_signal_id(now_ms: int, entropy: bytes) -> str:
@@ -46,8 +47,5 @@ def event_subject(kind: str) -> str:
 
 
 def _encode(number: int, length: int) -> str:
-    digits = []
-    for _ in range(length):
-        number, rest = divmod(number, 32)
-        digits.append(_ALPHABET[rest])
-    return "".join(reversed(digits))
+    """The last `length` digits of the number in base 32, two at a time; the length is even."""
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(length * 5 - 10, -1, -10)])

@@ -1,5 +1,6 @@
 """Instruments, and the default catalogue."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -16,6 +17,26 @@ class Instrument:
     lot_size: Decimal
     minimum_notional: Decimal
     reference_price: Decimal  # Where the simulated quotes start; never used for anything else.
+
+
+class Catalogue(Mapping[str, Instrument]):
+    """Instruments by name. Never changed, and told apart by identity: a new list of instruments is a new catalogue."""
+
+    __slots__ = ("_by_name",)
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __init__(self, instruments: Iterable[Instrument] = ()) -> None:
+        self._by_name = {instrument.name: instrument for instrument in instruments}
+
+    def __getitem__(self, name: str) -> Instrument:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
 
 
 def _row(base: str, quote: str, price: str, tick: str, lot: str, *, perpetual: bool = False) -> Instrument:
@@ -37,11 +58,10 @@ _SPOT = (
     ("LTC", "70", "0.01", "0.001"),
     ("ATOM", "8", "0.001", "0.01"),
 )
-CATALOGUE: dict[str, Instrument] = {
-    row.name: row
-    for row in (
+CATALOGUE = Catalogue(
+    (
         *(_row(base, "USDT", price, tick, lot) for base, price, tick, lot in _SPOT),
         *(_row(base, "USD", price, tick, lot) for base, price, tick, lot in _SPOT[:2]),
         *(_row(base, "USDT", price, tick, lot, perpetual=True) for base, price, tick, lot in _SPOT[:3]),
     )
-}
+)

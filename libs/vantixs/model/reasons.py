@@ -106,6 +106,10 @@ _ROWS = (
     ("INTERNAL", 500, "a fault of ours", "look at the service's log"),
     ("POSITION_CHANGED", 0, "the position was not the one assumed", "nothing: the intent is derived again"),
     ("MESSAGE_UNREADABLE", 0, "a journal message could not be read", "see the dead letter"),
+    ("REQUEST_MALFORMED", 400, "not a readable HTTP/1.1 request", "check what sends it"),
+    ("HEADERS_TOO_LARGE", 431, "the headers are over 16 KiB or 100", "send less"),
+    ("OVERLOADED", 503, "every connection is in use", "send again"),
+    ("SECRET_NOT_FOUND", 0, "the webhook has no such signing secret", "check the id"),
     ("CREDENTIAL_MISSING", 0, "the live account names no credential", "name one on the account"),
     ("STRATEGY_NOT_ALLOWED", 0, "the account does not take entries of this strategy", "allow it on the account"),
     ("CURRENCY_MISMATCH", 0, "the instrument is not paid in the account's currency", "use an account in that currency"),
@@ -125,7 +129,7 @@ _ROWS = (
     (
         "FILL_CONTRADICTORY",
         0,
-        "an execution is on the other side than its order, or came again with other content",
+        "an execution does not belong to its order, or came again with other content",
         "compare with the venue, then adjust",
     ),
 )

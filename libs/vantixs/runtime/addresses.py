@@ -16,14 +16,25 @@ def split_address(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def free_port() -> int:
-    """A free TCP port on loopback, below the range the kernel takes for outgoing connections."""
+def reserve_port() -> socket.socket:
+    """A socket that holds a free TCP port on loopback, below the range the kernel takes for outgoing connections.
+
+    Nobody else is given the port while the socket is open, yet a server may listen there, again after each restart: the
+    socket does not listen, and a server's SO_REUSEADDR shares a port with one that allows it (Linux, socket(7)). It is
+    allowed after binding only, so that of two that reserve at once one fails and looks elsewhere.
+    """
     ports = random.SystemRandom()
     while True:
-        port = ports.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        holder = socket.socket()
+        try:
+            holder.bind(("127.0.0.1", ports.randrange(20_000, 32_000)))
+        except OSError:
+            holder.close()
+            continue
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return holder
+
+
+def port_of(bound: socket.socket) -> int:
+    """The port a socket is bound to."""
+    return int(bound.getsockname()[1])

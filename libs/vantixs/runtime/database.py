@@ -43,6 +43,7 @@ class Database:
         self._writer = writer
         self._readers = readers
         self._lock = lock
+        self._connection: sa.Connection | None = None
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="database-read")
         self._loop = asyncio.get_running_loop()
@@ -96,7 +97,8 @@ class Database:
         """Runs the query on a snapshot of what is committed."""
 
         def run() -> T:
-            with self._readers.connect() as connection:
+            # What goes straight to the driver begins no transaction by itself, and several reads are to see one snapshot.
+            with self._readers.connect() as connection, connection.begin():
                 return query(connection)
 
         try:
@@ -125,6 +127,7 @@ class Database:
             last = item is None
             if batch:
                 self._loop.call_soon_threadsafe(_answer, batch, self._commit(batch))
+        self._disconnect()
 
     def _commit(self, batch: list[_Work]) -> list[Any]:
         deadline = time.monotonic() + RETRY_FOR_S
@@ -134,28 +137,28 @@ class Database:
         while True:
             committing = False
             try:
-                with self._writer.connect() as connection:
-                    transaction = connection.begin()
-                    if self._writer.dialect.name == "postgresql":
-                        connection.execute(_ADVISORY_LOCK, {"key": self._lock})
-                    # Savepoints cost two statements a unit, and units rarely fail: so first it is tried without.
-                    try:
-                        results = [
-                            _run_unit(connection, work.unit, errors) if guarded else work.unit(connection)
-                            for work in batch
-                        ]
-                    except (OperationalError, errors):
+                # Kept from one batch to the next: a fresh one costs as much as a small batch.
+                connection = self._connection = self._connection or self._writer.connect()
+                transaction = connection.begin()
+                if self._writer.dialect.name == "postgresql":
+                    connection.execute(_ADVISORY_LOCK, {"key": self._lock})
+                # Savepoints cost two statements a unit, and units rarely fail: so first it is tried without.
+                try:
+                    results = [
+                        _run_unit(connection, work.unit, errors) if guarded else work.unit(connection) for work in batch
+                    ]
+                except (OperationalError, errors):
+                    raise
+                except Exception:
+                    if guarded:
                         raise
-                    except Exception:
-                        if guarded:
-                            raise
-                        guarded = True
-                        transaction.rollback()
-                        continue
-                    committing = True
-                    transaction.commit()
-                    return results
+                    guarded = True
+                    transaction.rollback()
+                    continue
+                committing = True
+                transaction.commit()
             except (DatabaseError, errors) as error:
+                self._disconnect()
                 detail = str(getattr(error, "orig", error)).splitlines()[0]
                 if committing and self._writer.dialect.name == "postgresql":
                     return [_Failure(unavailable("STORAGE_OUTCOME_UNKNOWN", detail))] * len(batch)
@@ -163,6 +166,20 @@ class Database:
                     log.error("database.failed", detail=detail)
                     return [_Failure(unavailable("STORAGE_UNAVAILABLE", detail))] * len(batch)
                 time.sleep(0.05)
+            except Exception as error:
+                # The thread must outlive what nobody foresaw: without it every caller would wait for ever.
+                self._disconnect()
+                log.error("database.failed", exc_info=error)
+                return [_Failure(error)] * len(batch)
+            else:
+                return results
+
+    def _disconnect(self) -> None:
+        """Drops the connection and what is open on it: the next batch gets another."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
 
 
 class _Failure(NamedTuple):

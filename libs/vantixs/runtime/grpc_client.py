@@ -1,7 +1,7 @@
 """gRPC channels: deadlines required, frozen peers noticed, replicas in turn, retries of idempotent methods only."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import grpc
@@ -39,29 +39,30 @@ def open_channel(addresses: str, *, token: str, idempotent: Sequence[str] = (), 
     numeric = bool(first) and all(c.isdigit() or c == "." for c in first)
     target = f"ipv4:{addresses}" if numeric else f"dns:///{addresses}"
     metadata = (("authorization", f"Bearer {token}"),) + ((("x-operator", operator),) if operator else ())
-    return grpc.aio.insecure_channel(target, options=options, interceptors=[_Unary(metadata), _Stream(metadata)])
+    channel = grpc.aio.insecure_channel(target, options=options)
+    for kind in ("unary_unary", "unary_stream"):
+        setattr(channel, kind, _equipped(getattr(channel, kind), metadata))
+    return channel
 
 
-class _Outgoing:
-    def __init__(self, metadata: tuple[tuple[str, str], ...]) -> None:
-        self._metadata = metadata
+def _equipped(make: Callable[..., Any], own: tuple[tuple[str, str], ...]) -> Callable[..., Any]:
+    """Makes calls that need a timeout and carry our metadata and the running trace.
 
-    def details(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
-        if details.timeout is None:
-            raise ValueError(f"{details.method!r}: expected a timeout on the call, was none")
-        metadata = grpc.aio.Metadata(*(details.metadata or ()), *self._metadata)
-        if parent := trace.current():
-            metadata.add("traceparent", parent)
-        return grpc.aio.ClientCallDetails(
-            details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
-        )
+    Not by interceptors: in grpc.aio each costs a task and a call object more, about 90 microseconds.
+    """
 
+    def equip(method: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
+        call = make(method, *arguments, **options)
 
-class _Unary(_Outgoing, grpc.aio.UnaryUnaryClientInterceptor):
-    async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return await continuation(self.details(details), request)
+        def invoke(
+            request: Any, *, timeout: float | None = None, metadata: Iterable[tuple[str, str]] = (), **more: Any
+        ) -> Any:
+            if timeout is None:
+                raise ValueError(f"{method!r}: expected a timeout on the call, was none")
+            parent = trace.current()
+            traced = (("traceparent", parent),) if parent else ()
+            return call(request, timeout=timeout, metadata=(*metadata, *own, *traced), **more)
 
+        return invoke
 
-class _Stream(_Outgoing, grpc.aio.UnaryStreamClientInterceptor):
-    async def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return await continuation(self.details(details), request)
+    return equip

@@ -10,7 +10,7 @@ from vantixs.runtime.lifecycle import StartupError
 
 MARKER = "vantixs-home"
 VERSION = "1"
-SECRETS = ("nats-token", "viewer-token", "operator-token", "service-token", "console-token")
+SECRETS = ("nats-token", "viewer-token", "operator-token", "service-token", "console-token", "signing-key")
 
 
 @dataclass(frozen=True, slots=True)

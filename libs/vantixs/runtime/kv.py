@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
 from nats.js.api import KeyValueConfig, StorageType
-from nats.js.errors import BucketNotFoundError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.errors import APIError, BucketNotFoundError, KeyWrongLastSequenceError, NotFoundError
 from nats.js.kv import KeyValue
 
 from vantixs.runtime.errors import already_exists, invalid, not_found, revision_conflict, unavailable
@@ -17,6 +17,7 @@ from vantixs.runtime.journal import TRANSIENT, Journal
 from vantixs.runtime.lifecycle import Lifecycle
 
 M = TypeVar("M", bound=ProtoMessage)
+_WRONG_LAST_SEQUENCE = 10071
 _KEY = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
 
 
@@ -116,7 +117,10 @@ class KvTable(Generic[M]):
             raise not_found(self._what, key)
         try:
             await (await self._open()).delete(key, last=revision)
-        except KeyWrongLastSequenceError:
+        except APIError as error:
+            # nats-py tells of a wrong revision by a type of its own in `update`, and not in `delete`.
+            if error.err_code != _WRONG_LAST_SEQUENCE:
+                raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
             raise revision_conflict(self._what, key, current.revision, revision) from None
         except TRANSIENT as error:
             raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error

@@ -54,6 +54,18 @@ class Outbox:
         finally:
             self._sending.discard(message.message_id)
 
+    async def send_left(self, message_id: str) -> None:
+        """Publishes a message that an earlier process committed, where it is still here; returns once it is stored.
+
+        Whoever acknowledges work that is done already has to call this first: the process that did it may have died
+        between its commit and its publish, and what comes next in order would be told before it.
+        """
+        rows = await self._database.read(
+            lambda c: c.execute(sa.select(self._table).where(self._table.c.message_id == message_id)).all()
+        )
+        for row in rows:
+            await self.send(Message(row.subject, row.payload, row.message_id))
+
     def wake(self) -> None:
         """Has `run` look at once."""
         self._wake.set()

@@ -3,15 +3,13 @@
 Source: https://www.w3.org/TR/trace-context/ (traceparent, version 00).
 """
 
-import os
 import random
 import re
 from contextvars import ContextVar
 
 _PARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$")
 _current: ContextVar[str] = ContextVar("traceparent", default="")
-# Ids have to be unlike one another, not hard to guess.
-_random = random.Random(int.from_bytes(os.urandom(32)))  # noqa: S311
+_random = random.Random()  # noqa: S311 - seeded by the system; ids have to differ, not to be secret
 
 
 def current() -> str:

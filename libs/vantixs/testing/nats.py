@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vantixs.runtime.addresses import free_port
+from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.nats_config import server_config
 
 BINARY = Path(sys.executable).parent / "nats-server"
@@ -16,7 +16,8 @@ class NatsServer:
     """One server on loopback, configured as in production."""
 
     def __init__(self, directory: Path, *, token: str = "test-token") -> None:
-        self.port = free_port()
+        self._held = reserve_port()
+        self.port = port_of(self._held)
         self.token = token
         self.url = f"nats://127.0.0.1:{self.port}"
         self._config = directory / "nats.conf"
@@ -43,6 +44,7 @@ class NatsServer:
             self._signal(signal.SIGCONT)
             self._signal(signal.SIGTERM)
             self._process.wait()
+        self._held.close()
 
     def freeze(self) -> None:
         """SIGSTOP."""

@@ -36,9 +36,10 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -
 class RunningStack:
     """`vantixs up` in a home directory of its own."""
 
-    def __init__(self, home: Path, *, router: int = 1, **settings: str) -> None:
+    def __init__(self, home: Path, *, router: int = 1, ingress: int = 1, **settings: str) -> None:
         self.home = home
         self.routers = router
+        self.ingresses = ingress
         self._environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")} | settings
         self._process: subprocess.Popen[str] | None = None
         self.output = ""
@@ -46,7 +47,7 @@ class RunningStack:
     def start(self) -> "RunningStack":
         """Starts it and waits until it is ready."""
         command = [sys.executable, "-m", "vantixs_console", "up", "--home", str(self.home), "--http-port", "0"]
-        command += ["--scale", f"router={self.routers}"]
+        command += ["--scale", f"router={self.routers}", "--scale", f"ingress={self.ingresses}"]
         log = self.home.parent / f"{self.home.name}.up.log"
         with log.open("w") as sink:
             self._process = subprocess.Popen(
@@ -80,6 +81,10 @@ class RunningStack:
         """URL of the webhook `demo`, token included."""
         token = (self.home / "secrets" / "webhook-demo-token").read_text().strip()
         return f"{self.endpoints['http']}/hooks/demo/{token}"
+
+    def door(self, number: int) -> str:
+        """HTTP address of an ingress process."""
+        return str(json.loads((self.home / "run" / f"ingress-{number}.json").read_text())["http"])
 
     def pid(self, name: str) -> int:
         """Process id of a service, for example "risk", "router-1" or "nats"."""

@@ -185,8 +185,15 @@ def _next(connection: sa.Connection) -> Any:
 
 
 def _accepted(connection: sa.Connection, signal_id: str) -> journal_pb2.SignalAccepted | None:
+    """What a replay runs: the signal as accepted, or the repeat as it would have been."""
     query = sa.select(store.ENTRIES.c.data).where(
-        store.ENTRIES.c.signal_id == signal_id, store.ENTRIES.c.kind == "signal_accepted"
+        store.ENTRIES.c.signal_id == signal_id, store.ENTRIES.c.kind.in_(("signal_accepted", "duplicate_suppressed"))
     )
-    data = connection.execute(query.order_by(store.ENTRIES.c.sequence).limit(1)).scalar()
-    return None if data is None else journal_pb2.JournalEntry.FromString(data).signal_accepted
+    for data in connection.execute(query.order_by(store.ENTRIES.c.sequence)).scalars():
+        entry = journal_pb2.JournalEntry.FromString(data)
+        if entry.HasField("signal_accepted"):
+            return entry.signal_accepted
+        repeat = entry.duplicate_suppressed
+        if repeat.first_signal_id != signal_id and repeat.HasField("signal"):
+            return journal_pb2.SignalAccepted(signal=repeat.signal, request=repeat.request, webhook=repeat.webhook)
+    return None

@@ -1,7 +1,7 @@
 """Audit's tables, and reading and writing them inside a unit of work."""
 
 import json
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -235,6 +235,8 @@ def seen_of(entry: journal_pb2.JournalEntry) -> Seen:
                 "mode": common_pb2.Mode.Name(rejected.webhook.mode),
             }
             return Seen(kind, time, reason=rejected.reason, detail=rejected.detail, facts=tuple(facts.items()))
+        case "duplicate_suppressed":
+            return _seen_duplicate(entry, time)
         case "signal_completed":
             done = entry.signal_completed
             status = common_pb2.SignalStatus.Name(done.status).removeprefix("SIGNAL_STATUS_")
@@ -242,6 +244,26 @@ def seen_of(entry: journal_pb2.JournalEntry) -> Seen:
         case "fill_recorded":
             return Seen(kind, time, facts=_fill_facts(entry))
     return Seen(kind, time)
+
+
+def _seen_duplicate(entry: journal_pb2.JournalEntry, time: datetime) -> Seen:
+    """A repeat's own entry makes it a signal; the other is a mark on the first signal."""
+    event = entry.duplicate_suppressed
+    if entry.signal_id == event.first_signal_id:
+        return Seen("duplicate_suppressed", time, repeat=int(event.repeat))
+    facts = {
+        "webhook_id": event.webhook.webhook_id,
+        "account_id": event.webhook.account_id,
+        "mode": common_pb2.Mode.Name(event.webhook.mode),
+        "symbol": event.signal.symbol,
+        "instrument": event.signal.instrument,
+        "action": common_pb2.Action.Name(event.signal.action),
+        "first_signal_id": event.first_signal_id,
+    }
+    reason = "DUPLICATE_SUPPRESSED" if event.rule == "same_bytes" else "DUPLICATE_SIGNAL"
+    detail = f"repeats {event.first_signal_id} ({event.rule})"
+    first = event.first_signal_id
+    return Seen("duplicate_suppressed", time, "REJECTED", "duplicate", reason, detail, tuple(facts.items()), 0, first)
 
 
 def _fill_facts(entry: journal_pb2.JournalEntry) -> tuple[tuple[str, str], ...]:
@@ -270,6 +292,7 @@ def summary(row: Any) -> audit_pb2.SignalSummary:
         filled_quantity=facts.get("filled_quantity", ""),
         average_price=facts.get("average_price", ""),
         sequence=row.sequence,
+        first_signal_id=facts.get("first_signal_id", ""),
     )
     if row.receive_time:
         message.receive_time.FromDatetime(row.receive_time)

@@ -38,7 +38,15 @@ async def _create_account(clients: Clients) -> None:
         enabled=True,
         balance="100000",
         sizing=common_pb2.Sizing(method=common_pb2.SIZING_METHOD_FIXED_NOTIONAL, value="100"),
-        limits=risk_pb2.Limits(max_order_notional="10000", max_position_notional="50000", max_leverage="1"),
+        limits=risk_pb2.Limits(
+            max_order_notional="10000",
+            max_position_notional="50000",
+            max_gross_exposure="100000",
+            max_open_positions=20,
+            max_leverage="1",
+            max_daily_loss="10000",
+            max_drawdown_percent="25",
+        ),
     )
     with contextlib.suppress(grpc.aio.AioRpcError):
         await clients.risk.GetAccount(risk_pb2.GetAccountRequest(account_id=ACCOUNT), timeout=2)

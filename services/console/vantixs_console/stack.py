@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from vantixs.runtime.addresses import free_port
+from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.home import SECRETS, Home, write_atomically
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.nats_config import server_config
@@ -50,6 +51,7 @@ class Stack:
     endpoints: dict[str, object] = field(default_factory=dict)
     stopping: bool = False
     _lock: IO[str] | None = None
+    _ports: list[socket.socket] = field(default_factory=list)
 
     def prepare(self) -> None:
         """Makes secrets, configuration and ports.
@@ -66,16 +68,16 @@ class Stack:
             self.home.secret(name)
         for stale in [*self.home.run.glob("*.json"), *self.home.run.glob("*.pid")]:
             stale.unlink()
-        nats_port = free_port()
+        nats_port = self._take_port()
         config = self.home.run / "nats.conf"
         token = self.home.secret("nats-token")
         text = server_config(self.home.data / "nats", "127.0.0.1", nats_port, token)
         write_atomically(config, text, mode=0o600)
-        grpc = {name: [f"127.0.0.1:{free_port()}" for _ in range(self.scale.get(name, 1))] for name in _SERVICES}
+        grpc = {name: [f"127.0.0.1:{self._take_port()}" for _ in range(self.scale.get(name, 1))] for name in _SERVICES}
         environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_") or k in _kept(os.environ)}
         environ |= {f"VANTIXS_{n.upper()}_ADDRESSES": ",".join(a) for n, a in grpc.items()}
         environ |= {"VANTIXS_HOME": str(self.home.path), "VANTIXS_NATS_URL": f"nats://127.0.0.1:{nats_port}"}
-        http, console = f"127.0.0.1:{self.http_port or free_port()}", f"127.0.0.1:{free_port()}"
+        http, console = f"127.0.0.1:{self.http_port or self._take_port()}", f"127.0.0.1:{self._take_port()}"
         self.endpoints = {
             "http": f"http://{http}",
             "console": f"http://{console}",
@@ -88,9 +90,15 @@ class Stack:
             for number, address in enumerate(addresses):
                 own = {f"VANTIXS_{name.upper()}_GRPC_LISTEN": address, "VANTIXS_INSTANCE": str(number)}
                 if name == "ingress":
-                    own["VANTIXS_INGRESS_HTTP_LISTEN"] = http
+                    # The first has the port that was asked for; the others say theirs in run/ingress-<n>.json.
+                    own["VANTIXS_INGRESS_HTTP_LISTEN"] = http if number == 0 else "127.0.0.1:0"
                 self._add_service(name, number, environ | own)
         self._add_service("console", 0, environ | {"VANTIXS_CONSOLE_HTTP_LISTEN": console})
+
+    def _take_port(self) -> int:
+        """A port that stays ours until the end, also while the service on it restarts."""
+        self._ports.append(reserve_port())
+        return port_of(self._ports[-1])
 
     def _add_service(self, name: str, number: int, environ: dict[str, str]) -> None:
         label = f"{name}-{number}" if self.scale.get(name, 1) > 1 else name
@@ -147,6 +155,8 @@ class Stack:
         await _end([c for c in self.children if c.name != "nats"])
         await _end([c for c in self.children if c.name == "nats"])
         (self.home.run / "endpoints.json").unlink(missing_ok=True)
+        for held in self._ports:
+            held.close()
         if self._lock:
             self._lock.close()
 
@@ -188,4 +198,4 @@ def _die_with_parent() -> None:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"see {log}"
+    return lines[-1].removeprefix("vantixs: ") if lines else f"see {log}"

@@ -84,7 +84,8 @@ def _evaluated(event: journal_pb2.OrderEvaluated, _: str) -> _Told:
 
 
 def _check_text(check: Any) -> str:
-    return str(check.detail) + (f" (limit {check.limit})" if check.limit else "")
+    numbers = ", ".join(f"{entry.name} {entry.value}" for entry in check.inputs)
+    return (check.detail or numbers) + (f" (limit {check.limit})" if check.limit else "")
 
 
 def _submitted(event: journal_pb2.OrderSubmitted, _: str) -> _Told:
@@ -121,7 +122,11 @@ def _completed(event: journal_pb2.SignalCompleted, _: str) -> _Told:
 
 
 def _duplicate(event: journal_pb2.DuplicateSuppressed, _: str) -> _Told:
-    return "duplicate", f"suppressed by {event.rule}, the first is {event.first_signal_id}", []
+    if not event.HasField("request"):
+        which = f"repeat {event.repeat}" if event.repeat else "a repeat"
+        return "duplicate", f"{which} suppressed by {event.rule}: {event.duplicate_signal_id}", []
+    payload = [("payload", event.request.payload.decode("utf-8", "replace"))]
+    return "duplicate", f"suppressed by {event.rule}, the first is {event.first_signal_id}", payload
 
 
 def _replayed(event: journal_pb2.ReplayFinished, _: str) -> _Told:

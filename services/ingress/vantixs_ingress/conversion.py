@@ -1,13 +1,15 @@
 """Between messages and the values of the domain."""
 
-from decimal import Decimal
+from collections.abc import Iterable
 from typing import Any
 
 from vantixs.api.common.v1 import common_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
 
-from vantixs_ingress.domain.intake import Reading, Rules
+from vantixs_ingress.domain.mapping import compile_mapping
+from vantixs_ingress.domain.reading import FieldError, Reading
+from vantixs_ingress.domain.rules import Rules
 
 _ENUMS: dict[str, tuple[Any, str]] = {
     "action": (common_pb2.Action, "ACTION_"),
@@ -19,47 +21,57 @@ _ENUMS: dict[str, tuple[Any, str]] = {
 }
 _TEXTS = ("symbol", "instrument", "idempotency_key", "comment", "tag")
 _NUMBERS = ("quantity", "price", "limit_price", "stop_price", "leverage")
+_TIMES = ("emit_time", "bar_time")
+_LEVELS = tuple(
+    (level, kind, f"{level}_{kind}")
+    for level in ("stop_loss", "take_profit")
+    for kind in ("price", "percent", "amount")
+)
+# Number of each enum value by its name without prefix: looked up for every signal.
+_NUMBER_OF = {
+    field: {name.removeprefix(prefix): number for name, number in enum.items()}
+    for field, (enum, prefix) in _ENUMS.items()
+}
 
 
 def rules_of(webhook: webhook_pb2.Webhook) -> Rules:
-    """What the webhook allows, as values."""
+    """What the webhook allows, as values. Never raises on a webhook that was stored: a mapping that broke refuses."""
+    kind = common_pb2.InstrumentKind.Name(webhook.default_instrument_kind).removeprefix("INSTRUMENT_KIND_")
     return Rules(
         mode=common_pb2.Mode.Name(webhook.mode).removeprefix("MODE_"),
         account_id=webhook.account_id,
-        instruments=frozenset(webhook.instruments),
-        actions=frozenset(common_pb2.Action.Name(a).removeprefix("ACTION_") for a in webhook.actions),
+        instruments=frozenset(webhook.instruments) or None,
+        actions=frozenset(common_pb2.Action.Name(a).removeprefix("ACTION_") for a in webhook.actions) or None,
         maximum_leverage=parse_decimal(webhook.maximum_leverage or "1"),
+        sell_opens_short=webhook.sell_opens_short,
         entry_expires_after_s=webhook.entry_expires_after_s,
         exit_expires_after_s=webhook.exit_expires_after_s,
         time_is_emit_time=webhook.time_is_emit_time,
+        default_exchange=webhook.default_exchange,
+        default_instrument_kind="" if kind == "UNSPECIFIED" else kind,
+        mapping=compile_mapping(webhook.mapping),
     )
 
 
 def signal_message(reading: Reading, signal_id: str) -> signal_pb2.Signal:
     """The canonical signal."""
     values = reading.values
-    signal = signal_pb2.Signal(signal_id=signal_id, extras=reading.extras)
-    for name, (enum, prefix) in _ENUMS.items():
+    fields: dict[str, Any] = {name: _NUMBER_OF[name][values[name]] for name in _ENUMS if name in values}
+    fields |= {name: values[name] for name in _TEXTS if name in values}
+    fields |= {name: format_decimal(values[name]) for name in _NUMBERS if name in values}
+    signal = signal_pb2.Signal(signal_id=signal_id, extras=reading.extras, **fields)
+    for level, kind, name in _LEVELS:
         if name in values:
-            setattr(signal, name, enum.Value(prefix + values[name]))
-    for name in _TEXTS:
+            setattr(getattr(signal, level), kind, format_decimal(values[name]))
+    for name in _TIMES:
         if name in values:
-            setattr(signal, name, values[name])
-    for name in _NUMBERS:
-        if name in values:
-            setattr(signal, name, format_decimal(values[name]))
-    for level in ("stop_loss", "take_profit"):
-        for kind in ("price", "percent", "amount"):
-            value: Decimal | None = values.get(f"{level}_{kind}")
-            if value is not None:
-                setattr(getattr(signal, level), kind, format_decimal(value))
-    if "emit_time" in values:
-        signal.emit_time.FromDatetime(values["emit_time"])
+            getattr(signal, name).FromDatetime(values[name])
     if reading.expire_time:
         signal.expire_time.FromDatetime(reading.expire_time)
     return signal
 
 
-def field_errors(reading: Reading) -> list[webhook_pb2.FieldError]:
-    """The errors of a reading."""
-    return [webhook_pb2.FieldError(field=e.field[:200], reason=e.reason, detail=e.detail) for e in reading.errors]
+def field_errors(errors: Iterable[FieldError] | Reading) -> list[webhook_pb2.FieldError]:
+    """Errors or warnings as messages; of a reading, its errors."""
+    rows = errors.errors if isinstance(errors, Reading) else errors
+    return [webhook_pb2.FieldError(field=e.field, reason=e.reason, detail=e.detail) for e in rows]

@@ -1,304 +1,331 @@
-"""The webhook URL: the whole way of a request from its first byte to the answer."""
+"""The webhook URL: the whole way of a request from the moment it is complete to its answer."""
 
-import asyncio
 import hashlib
-import json
 import os
 import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple
 
-from prometheus_client import Counter
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
-from vantixs.api.common.v1 import signal_pb2
+from prometheus_client import Counter, Gauge
 from vantixs.api.ingress.v1 import webhook_pb2
-from vantixs.api.journal.v1 import journal_pb2
-from vantixs.model.ids import accepted_subject, event_subject, keyed_signal_id, lane_of, new_signal_id
+from vantixs.model.ids import keyed_signal_id, new_signal_id
 from vantixs.model.instruments import CATALOGUE
-from vantixs.model.reasons import REASONS
 from vantixs.runtime import trace
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.health import Health
+from vantixs.runtime.http_listener import Request, Response
 from vantixs.runtime.journal import Message
 from vantixs.runtime.kv import KvTable
-from vantixs.runtime.logs import log
 
+from vantixs_ingress import answers
+from vantixs_ingress.addresses import Proxies, block_of
+from vantixs_ingress.answers import RETRY_AFTER_S, Refused
+from vantixs_ingress.authentication import (
+    NO_TOKEN,
+    CertificateRule,
+    Sender,
+    check_asker,
+    check_sender,
+    check_signature,
+    check_token,
+    contradicts,
+    find_token,
+)
+from vantixs_ingress.claims import Claim
 from vantixs_ingress.conversion import field_errors, signal_message
-from vantixs_ingress.domain.dialects import Unreadable, decode, redact
-from vantixs_ingress.domain.intake import Reading, Rules, read_signal
-from vantixs_ingress.gate import Gate, check_token, token_digest
+from vantixs_ingress.domain.dialects import read_body, redact_payload
+from vantixs_ingress.domain.intake import FieldError, Reading, read_signal
+from vantixs_ingress.entries import (
+    Received,
+    accepted_message,
+    duplicate_message,
+    make_received,
+    rejected_message,
+)
+from vantixs_ingress.gate import Gate
+from vantixs_ingress.keeper import Keeper
+from vantixs_ingress.limits import Strangers
+from vantixs_ingress.openapi import DOCUMENT
+from vantixs_ingress.relay import Relay
 from vantixs_ingress.settings import IngressSettings
-from vantixs_ingress.spool import Claim, Spool, Stored
+from vantixs_ingress.spool import Spool
+from vantixs_ingress.spool_file import Stored
+from vantixs_ingress.statuses import Statuses
 
 REQUESTS = Counter("vantixs_ingress_requests_total", "webhook requests answered", ["outcome", "reason"])
-RETRY_AFTER_S = 2
+_ACCEPTED = REQUESTS.labels("accepted", "")
+UNRECORDED = Counter("vantixs_ingress_unrecorded_total", "rejections and repeats that are counted only", ["reason"])
+ADDRESSES = Gauge("vantixs_ingress_limited_addresses", "addresses whose failed attempts are counted")
+LONGEST_KEY = 255
+JOURNAL_WAIT_S = 1.0
 
 
-class Refused(Exception):
-    """A request that is answered with a problem document. `store` says whether it goes into the record."""
+class Target(NamedTuple):
+    """What a path names."""
 
-    def __init__(
-        self, reason: str, detail: str, *, errors: Any = (), retry_after: int = 0, store: bool = False
-    ) -> None:
-        self.reason = reason
-        self.detail = detail
-        self.errors = errors
-        self.retry_after = retry_after
-        self.store = store
+    webhook_id: str
+    token: str = ""
+    signal_id: str = ""
 
 
 class Door:
     """Takes signals. `gates` holds every webhook by id and is kept up to date by `WebhookServicer`."""
 
-    def __init__(self, gates: dict[str, Gate], spool: Spool, health: Health, settings: IngressSettings) -> None:
+    def __init__(
+        self, gates: Mapping[str, Gate], spool: Spool, relay: Relay, statuses: Statuses, health: Health,
+        settings: IngressSettings, proxies: Proxies, certificate: CertificateRule,
+    ) -> None:  # fmt: skip
         self._gates = gates
         self._spool = spool
+        self._relay = relay
+        self._statuses = statuses
         self._health = health
         self._settings = settings
+        self._proxies = proxies
+        self._certificate = certificate
+        self._strangers = Strangers(settings.address_failures_per_minute)
         self._knows_webhooks = bool(gates)
+        self._unknown = answers.problem(Refused("TOKEN_INVALID", NO_TOKEN))
         health.set("webhooks", self._knows_webhooks, "" if gates else "not loaded yet")
+        ADDRESSES.set_function(lambda: len(self._strangers))
 
-    async def learn(self, table: KvTable[webhook_pb2.Webhook]) -> None:
+    async def learn(self, table: KvTable[webhook_pb2.Webhook], keeper: Keeper) -> None:
         """Until webhooks are known, from disk or from the broker, nobody can be told from a stranger: 503."""
         await table.loaded.wait()
+        keeper.loaded()
         self._knows_webhooks = True
         self._health.set("webhooks", True)
 
-    def app(self) -> Starlette:
-        """The ASGI application."""
-        return Starlette(
-            routes=[
-                Route("/hooks/{webhook_id}/{token}", self.receive, methods=["POST"]),
-                Route("/hooks/{webhook_id}", self.receive, methods=["POST"]),
-                Route("/healthz", self.alive),
-                Route("/readyz", self.ready),
-            ],
-            exception_handlers={HTTPException: _http_problem, Exception: _fault},
-        )
+    def refuse(self, what: str) -> Response:
+        """The answer to what is no complete request."""
+        refused = answers.incomplete(what, self._settings.body_max_bytes)
+        REQUESTS.labels("refused", refused.reason).inc()
+        return answers.problem(refused)
 
-    async def alive(self, request: Request) -> Response:
+    async def handle(self, request: Request) -> Response:
+        """Answers a complete request."""
+        parts = request.path.split("/")
+        if len(parts) > 2 and parts[1] == "hooks":
+            if len(parts) in (3, 4) and all(parts[2:]):
+                if request.method != "POST":
+                    return _wrong_method("POST")
+                return await self.receive(request, Target(parts[2], parts[3] if len(parts) == 4 else ""))
+            if len(parts) == 5 and parts[3] == "signals" and parts[4]:
+                if request.method not in ("GET", "HEAD"):
+                    return _wrong_method("GET, HEAD")
+                return self.tell(request, Target(parts[2], signal_id=parts[4]))
+        page = {"/healthz": self.alive, "/readyz": self.ready, "/openapi.json": self.describe}.get(request.path)
+        if page is None:
+            return answers.problem(Refused("NOT_FOUND", "nothing is here"))
+        return page() if request.method in ("GET", "HEAD") else _wrong_method("GET, HEAD")
+
+    def alive(self) -> Response:
         """200 as long as the process answers."""
-        return _json(200, {"status": "ok"})
+        return answers.document(200, {"status": "ok"})
 
-    async def ready(self, request: Request) -> Response:
+    def ready(self) -> Response:
         """200 where signals can be taken: the broker's state is shown and does not count."""
         states = {name: {"ok": ok, "detail": detail} for name, (ok, detail) in self._health.snapshot().items()}
-        ok = self._health.ready
-        return _json(200 if ok else 503, {"status": "ready" if ok else "not ready", "dependencies": states})
+        ready = self._health.ready
+        content = {"status": "ready" if ready else "not ready", "dependencies": states}
+        return answers.document(200 if ready else 503, content)
 
-    async def receive(self, request: Request) -> Response:
+    def describe(self) -> Response:
+        """The OpenAPI document."""
+        return Response(200, DOCUMENT)
+
+    async def receive(self, request: Request, target: Target) -> Response:
         """One signal."""
         now = datetime.now(UTC)
         trace.enter(request.headers.get("traceparent"))
         try:
-            body = await self._read_body(request)
-            gate, token, proof = self._authenticate(request, body, now)
-            address = request.client.host if request.client else ""
-            if not gate.webhook.enabled:
-                raise Refused("WEBHOOK_DISABLED", "the webhook is disabled")
-            if not gate.admits(address):
-                raise Refused("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not allowed")
-            if wait := gate.limited(time.monotonic()):
-                raise Refused("RATE_LIMITED", "too many requests", retry_after=int(wait) + 1)
-            received = self._received(request, body, now, address, token, proof)
-            return await self._take(request, gate, body, received, now)
-        except Refused as refusal:
-            REQUESTS.labels("refused", refusal.reason).inc()
-            return _problem(refusal)
+            sender, address = self._authenticate(request, target, now)
+        except Refused as refused:
+            REQUESTS.labels("refused", refused.reason).inc()
+            return self._unknown if refused.reason == "TOKEN_INVALID" else answers.problem(refused)
+        certificate = self._certificate.result(request.headers) if self._proxies.trusts(request.client) else ""
+        received = self._received(request, now, address, sender, certificate)
+        try:
+            if sender.lapsed:
+                raise self._lapsed(sender, address)
+            signed_key = check_sender(sender, request, address, certificate, now)
+            return await self._take(request, sender, received, signed_key, now)
+        except Refused as refused:
+            return await self._reject(sender.gate, received, refused)
+
+    def tell(self, request: Request, target: Target) -> Response:
+        """What became of a signal, for its sender."""
+        now = datetime.now(UTC)
+        try:
+            sender, address = self._authenticate(request, target, now)
+            if sender.lapsed:
+                raise self._lapsed(sender, address)
+            check_asker(sender, request, address, now)
+        except Refused as refused:
+            return self._unknown if refused.reason == "TOKEN_INVALID" else answers.problem(refused)
+        found = self._statuses.get(target.webhook_id, target.signal_id)
+        if found is None:
+            return answers.problem(Refused("NOT_FOUND", "this webhook has no such signal, or it is long ago"))
+        return answers.document(200, {"signal_id": target.signal_id, **found})
+
+    def _authenticate(self, request: Request, target: Target, now: datetime) -> tuple[Sender, str]:
+        """Who sends. Whoever shows the right thing gets in, however many strangers failed from its address before."""
+        if not self._knows_webhooks:
+            raise Refused("STORAGE_UNAVAILABLE", "webhooks are not loaded yet", retry_after_s=RETRY_AFTER_S)
+        address = self._proxies.source(request.client, request.headers)
+        block, clock = block_of(address), time.monotonic()
+        wait = self._strangers.wait(block, clock)
+        try:
+            return self._identify(request, target, now, limited=wait > 0), address
+        except Refused:
+            self._strangers.failed(block, clock)
+            if wait:
+                raise Refused("RATE_LIMITED", "too many failed attempts", retry_after_s=wait) from None
+            raise
+
+    def _identify(self, request: Request, target: Target, now: datetime, *, limited: bool) -> Sender:
+        gate = self._gates.get(target.webhook_id)
+        shown = find_token(request, target.token, gate, limited=limited)
+        if not shown.proof and "webhook-signature" in request.headers:
+            key = check_signature(gate, request, now)
+            assert gate  # noqa: S101 - an unknown webhook has no keys
+            return Sender(gate, gate.rules, "signature", key.secret_id, signed_key=request.headers["webhook-id"])
+        found = check_token(gate, shown.token)
+        if gate is None or found is None:
+            raise Refused("TOKEN_INVALID", NO_TOKEN)
+        return Sender(
+            gate,
+            found.rules,
+            shown.proof,
+            found.token_id,
+            token=shown.token,
+            lapsed=found.reason(now),
+            fingerprint=found.fingerprint,
+            body=shown.body,
+        )
+
+    def _lapsed(self, sender: Sender, address: str) -> Refused:
+        """A token that was right once: told why, but a leaked one fills no record."""
+        block, clock = block_of(address), time.monotonic()
+        if wait := self._strangers.wait(block, clock):
+            return Refused("RATE_LIMITED", "too many failed attempts", retry_after_s=wait)
+        self._strangers.failed(block, clock)
+        return Refused(sender.lapsed, f"the token is {sender.lapsed.removeprefix('TOKEN_').lower()}")
 
     async def _take(
-        self, request: Request, gate: Gate, body: bytes, received: signal_pb2.ReceivedRequest, now: datetime
+        self, request: Request, sender: Sender, received: Received, signed_key: str, now: datetime
     ) -> Response:
-        reading = read_signal(body, gate.rules, CATALOGUE, now)
-        webhook = gate.webhook
-        key = request.headers.get("idempotency-key") or request.headers.get("webhook-id") or ""
-        key = key or str(reading.values.get("idempotency_key", ""))
-        if len(key) > 255:
-            raise Refused("FIELD_INVALID", f"idempotency_key: expected at most 255 characters, was {len(key)}")
+        gate, webhook = sender.gate, sender.gate.webhook
+        body = sender.body or read_body(request.body)
+        if contradicts(body, sender):
+            raise Refused("TOKEN_INVALID", "the body shows another token than the one that opened the webhook")
+        reading = read_signal(body, sender.rules, CATALOGUE, now, sender.token)
+        key = signed_key or _header_key(request) or str(reading.values.get("idempotency_key", ""))
+        _check_key(key, reading)
         entropy = os.urandom(10)
-        signal_id = new_signal_id(time.time_ns() // 1_000_000, entropy)
+        own_id = new_signal_id(time.time_ns() // 1_000_000, entropy)
         if reading.errors:
-            return await self._reject(gate, reading, received, signal_id)
+            return await self._reject(gate, received, _refusal(reading), own_id, field_errors(reading))
+        signal_id = own_id
+        claim: Claim | None = None
+        fingerprint, receive_ms = received.message.payload_sha256, int(now.timestamp() * 1000)
         if key:
             signal_id = keyed_signal_id(webhook.webhook_id, key)
             reading.values["idempotency_key"] = key
+            claim = Claim(signal_id.encode(), signal_id, fingerprint, receive_ms)
+        elif webhook.dedupe_window_s:
+            unique = hashlib.sha256(webhook.webhook_id.encode() + b"\0" + fingerprint).digest()[:16]
+            claim = Claim(unique, signal_id, fingerprint, receive_ms, webhook.dedupe_window_s * 1000)
         signal = signal_message(reading, signal_id)
-        accepted = journal_pb2.SignalAccepted(signal=signal, request=received, webhook=gate.snapshot)
-        event_id = f"{signal_id}:accepted"
-        subject = accepted_subject(lane_of(webhook.account_id, signal.instrument))
-        message = _message(subject, event_id, signal_id, webhook.webhook_id, received, signal_accepted=accepted)
-        claim = Claim(
-            webhook.webhook_id,
-            signal_id,
-            received.payload_sha256,
-            key,
-            webhook.dedupe_window_s * 1000,
-            received.receive_time.ToMilliseconds(),
-        )
-
-        def duplicate(stored: Stored) -> Message:
-            event = journal_pb2.DuplicateSuppressed(
-                first_signal_id=stored.signal_id, rule=stored.rule, request=received
-            )
-            suppressed = f"{stored.signal_id}:duplicate:{entropy.hex()}"
-            return _message(
-                event_subject("signal"),
-                suppressed,
-                stored.signal_id,
-                webhook.webhook_id,
-                received,
-                duplicate_suppressed=event,
-            )
-
-        stored = await self._store(message, claim, duplicate)
+        message = accepted_message(gate, received, signal, entropy.hex()[:8] if key else "")
+        stored = await self._store(message, claim, lambda s: duplicate_message(gate, received, signal, own_id, s))
         if stored.conflict:
             raise Refused("IDEMPOTENCY_CONFLICT", "the key was used before with other content")
         if stored.rule:
-            reason = "DUPLICATE_SUPPRESSED" if stored.rule == "same_bytes" else "DUPLICATE_SIGNAL"
-            REQUESTS.labels("duplicate", reason).inc()
-            return _json(200, _answer(stored.signal_id, received, duplicate=True) | {"reason": reason})
-        REQUESTS.labels("accepted", "").inc()
-        return _json(202, _answer(signal_id, received, duplicate=False))
+            return self._repeated(stored, received, webhook.webhook_id, own_id)
+        self._statuses.accepted(webhook.webhook_id, signal_id)
+        if self._settings.accept == "journal":
+            # Where the broker does not answer in time, the spool's word is as good: it is on disk.
+            await self._relay.published(stored.sequence, JOURNAL_WAIT_S)
+        _ACCEPTED.inc()
+        return answers.accepted(signal_id, received.time_text)
+
+    def _repeated(self, stored: Stored, received: Received, webhook_id: str, own_id: str) -> Response:
+        reason = "DUPLICATE_SUPPRESSED" if stored.rule == "same_bytes" else "DUPLICATE_SIGNAL"
+        REQUESTS.labels("duplicate", reason).inc()
+        if stored.recorded:
+            self._statuses.ended(webhook_id, own_id, "rejected", reason)
+        else:
+            UNRECORDED.labels(reason).inc()
+        return answers.duplicate(stored.signal_id, received.time_text, reason)
 
     async def _reject(
-        self, gate: Gate, reading: Reading, received: signal_pb2.ReceivedRequest, signal_id: str
+        self,
+        gate: Gate,
+        received: Received,
+        refused: Refused,
+        signal_id: str = "",
+        errors: Sequence[webhook_pb2.FieldError] = (),
     ) -> Response:
-        errors = field_errors(reading)
-        event = journal_pb2.SignalRejected(
-            reason=reading.reason, detail=reading.detail, errors=errors, request=received, webhook=gate.snapshot
-        )
-        webhook_id = gate.webhook.webhook_id
-        event_id = f"{signal_id}:rejected"
-        subject = event_subject("signal")
-        await self._store(_message(subject, event_id, signal_id, webhook_id, received, signal_rejected=event))
-        REQUESTS.labels("rejected", reading.reason).inc()
-        shown = [{"field": e.field, "reason": e.reason, "detail": e.detail} for e in errors]
-        return _problem(Refused(reading.reason, reading.detail, errors=shown), signal_id=signal_id)
-
-    async def _store(self, message: Message, claim: Claim | None = None, duplicate: Any = None) -> Stored:
+        """Puts the rejection of a known sender into the record, as far as the record has room for it, and answers."""
+        REQUESTS.labels("rejected", refused.reason).inc()
+        if refused.reason in _NOT_RECORDED or gate.recording.take(time.monotonic()):
+            UNRECORDED.labels(refused.reason).inc()
+            return answers.problem(refused)
+        signal_id = signal_id or new_signal_id(time.time_ns() // 1_000_000, os.urandom(10))
+        message = rejected_message(gate, received, signal_id, refused.reason, refused.detail, errors)
         try:
-            # A sender that hangs up must not undo what is being stored.
-            return await asyncio.shield(self._spool.store(message, claim, duplicate))
-        except ServiceError as error:
-            log.error("signal.not_stored", reason=error.reason, detail=error.detail)
+            await self._store(message)
+        except Refused as failed:
+            return answers.problem(failed)
+        self._statuses.ended(gate.webhook.webhook_id, signal_id, "rejected", refused.reason)
+        return answers.problem(refused, signal_id)
+
+    async def _store(
+        self, message: Message, claim: Claim | None = None, duplicate: Callable[[Stored], Message] | None = None
+    ) -> Stored:
+        try:
+            return await self._spool.store(message, claim, duplicate)
+        except ServiceError:
             raise Refused(
-                "STORAGE_UNAVAILABLE", "the signal could not be stored, and was not", retry_after=RETRY_AFTER_S
+                "STORAGE_UNAVAILABLE", "the signal could not be stored, and was not", retry_after_s=RETRY_AFTER_S
             ) from None
 
-    async def _read_body(self, request: Request) -> bytes:
-        most = self._settings.body_max_bytes
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > most:
-            raise Refused("BODY_TOO_LARGE", f"expected at most {most} bytes, was {declared[:12]}")
-        parts, size = [], 0
-        try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                async for part in request.stream():
-                    size += len(part)
-                    if size > most:
-                        raise Refused("BODY_TOO_LARGE", f"expected at most {most} bytes")
-                    parts.append(part)
-        except TimeoutError:
-            raise Refused("REQUEST_TIMEOUT", f"expected the body within {self._settings.body_timeout_s:g} s") from None
-        except ClientDisconnect:
-            raise Refused("REQUEST_TIMEOUT", "the sender hung up before the body was there") from None
-        return b"".join(parts)
-
-    def _authenticate(self, request: Request, body: bytes, now: datetime) -> tuple[Gate, str, str]:
-        if not self._knows_webhooks:
-            raise Refused("STORAGE_UNAVAILABLE", "webhooks are not loaded yet", retry_after=RETRY_AFTER_S)
-        gate = self._gates.get(request.path_params["webhook_id"])
-        token, proof = _find_token(request, body)
-        reason = check_token(gate, token, now)
-        if reason or gate is None:
-            detail = {"TOKEN_EXPIRED": "the token is expired", "TOKEN_REVOKED": "the token is revoked"}.get(reason)
-            raise Refused(reason or "TOKEN_INVALID", detail or "unknown webhook, or wrong or missing token")
-        return gate, token, proof
-
-    def _received(
-        self, request: Request, body: bytes, now: datetime, address: str, token: str, proof: str
-    ) -> signal_pb2.ReceivedRequest:
-        try:
-            payload = redact(decode(body), token).encode("utf-8", "replace")
-        except Unreadable:
-            payload = body
-        received = signal_pb2.ReceivedRequest(
-            payload=payload,
+    def _received(self, request: Request, now: datetime, address: str, sender: Sender, certificate: str) -> Received:
+        body = request.body
+        return make_received(
+            now,
+            payload=redact_payload(body, sender.token),
             payload_sha256=hashlib.sha256(body).digest(),
             source_address=address,
             content_type=request.headers.get("content-type", "")[:255],
-            proof=proof,
-            token_fingerprint=token_digest(token).hex()[:8],
+            proof=sender.proof,
+            token_fingerprint=sender.fingerprint,
             instance=self._settings.instance,
+            client_certificate=certificate,
+            credential_id=sender.credential_id,
         )
-        received.receive_time.FromDatetime(now)
-        return received
 
 
-def _find_token(request: Request, body: bytes) -> tuple[str, str]:
-    if token := request.path_params.get("token"):
-        return str(token), "path"
-    if token := request.headers.get("x-webhook-token"):
-        return token, "header"
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return token.strip(), "header"
-    return read_signal(body, Rules(), {}, datetime.now(UTC)).secret, "body"
+# What is told and counted only: a sender that is limited may not fill the record, and what cannot be stored is not.
+_NOT_RECORDED = ("RATE_LIMITED", "STORAGE_UNAVAILABLE")
 
 
-def _message(
-    subject: str, event_id: str, signal_id: str, webhook_id: str, received: signal_pb2.ReceivedRequest, **event: Any
-) -> Message:
-    entry = journal_pb2.JournalEntry(
-        event_id=event_id,
-        event_time=received.receive_time,
-        signal_id=signal_id,
-        actor=f"webhook:{webhook_id}",
-        trace_parent=trace.current(),
-        **event,
-    )
-    return Message(subject, journal_pb2.JournalBatch(entries=[entry]).SerializeToString(), event_id)
+def _wrong_method(allow: str) -> Response:
+    return answers.problem(Refused("METHOD_NOT_ALLOWED", f"expected {allow}, was another method"), allow=allow)
 
 
-def _answer(signal_id: str, received: signal_pb2.ReceivedRequest, *, duplicate: bool) -> dict[str, Any]:
-    return {
-        "signal_id": signal_id,
-        "status": "accepted",
-        "duplicate": duplicate,
-        "receive_time": received.receive_time.ToJsonString(),
-    }
+def _header_key(request: Request) -> str:
+    return request.headers.get("idempotency-key") or request.headers.get("webhook-id") or ""
 
 
-def _json(status: int, content: dict[str, Any], media_type: str = "application/json", **headers: str) -> Response:
-    return Response(json.dumps(content), status, headers, media_type)
+def _check_key(key: str, reading: Reading) -> None:
+    if len(key) > LONGEST_KEY or not key.isprintable():
+        detail = f"expected at most {LONGEST_KEY} printable characters, was {len(key)}"
+        reading.errors.append(FieldError("idempotency_key", "FIELD_INVALID", detail))
 
 
-def _problem(refusal: Refused, signal_id: str = "") -> Response:
-    """RFC 9457."""
-    status = REASONS[refusal.reason].http
-    content = {
-        "type": "about:blank",
-        "title": REASONS[refusal.reason].meaning,
-        "status": status,
-        "reason": refusal.reason,
-        "detail": refusal.detail,
-        "errors": list(refusal.errors),
-    }
-    if signal_id:
-        content["signal_id"] = signal_id
-    headers = {"retry-after": str(refusal.retry_after)} if refusal.retry_after else {}
-    return _json(status, content, "application/problem+json", **headers)
-
-
-async def _http_problem(request: Request, error: Exception) -> Response:
-    reason = "METHOD_NOT_ALLOWED" if getattr(error, "status_code", 404) == 405 else "NOT_FOUND"
-    return _problem(Refused(reason, f"nothing takes {request.method} here"))
-
-
-async def _fault(request: Request, error: Exception) -> Response:
-    log.error("request.failed", exc_info=error)
-    return _problem(Refused("INTERNAL", "internal error"))
+def _refusal(reading: Reading) -> Refused:
+    shown = [{"field": e.field[:200], "reason": e.reason, "detail": e.detail} for e in reading.errors]
+    return Refused(reading.reason, reading.detail, errors=shown)

@@ -1,89 +1,142 @@
-"""Who may send: webhooks made ready for checking, once per change of their configuration."""
+"""Webhooks made ready for checking, once per change of their configuration."""
 
 import hashlib
-import hmac
-import ipaddress
-from collections import deque
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import UTC, datetime
 
+from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 
+from vantixs_ingress.addresses import Network, parse_address, parse_networks, within
 from vantixs_ingress.conversion import rules_of
 from vantixs_ingress.domain.intake import Rules
+from vantixs_ingress.limits import Allowance
+from vantixs_ingress.signatures import DEFAULT_TOLERANCE_S, SLOTS, Sealer
+from vantixs_ingress.wire import field
 
-# Source: TradingView's help page on webhooks; a hint about the sender, not a proof.
-TRADINGVIEW = ("52.89.214.238/32", "34.212.75.30/32", "54.218.53.128/32", "52.32.178.7/32")
-_NOBODY = hashlib.sha256(b"no webhook has this token").digest()
+TOKEN_PREFIX = "vxt_"  # noqa: S105 - how a token starts, so that one is known wherever it turns up
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+MOST_TOKENS = 10
+NOBODIES = (hashlib.sha256(b"no webhook has this token").digest(),) * MOST_TOKENS
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A token as the door needs it: its digest, and what the webhook's rules are for who holds it."""
+
+    token_id: str
+    digest: bytes
+    fingerprint: str
+    rules: Rules
+    expire_time: datetime | None
+    revoked: bool
+
+    def reason(self, now: datetime) -> str:
+        """Why it opens nothing any more, empty while it does."""
+        if self.revoked:
+            return "TOKEN_REVOKED"
+        return "TOKEN_EXPIRED" if self.expire_time is not None and self.expire_time <= now else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A signing secret, open. It ends by itself."""
+
+    secret_id: str
+    secret: bytes = dataclass_field(repr=False)
+    expire_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A webhook as the door needs it."""
+    """A webhook as the door needs it. What counts requests is carried over when its configuration changes."""
 
     webhook: webhook_pb2.Webhook
-    snapshot: webhook_pb2.Webhook  # as it goes into the journal: without token hashes
+    snapshot: webhook_pb2.Webhook  # As it goes into the journal: without hashes and sealed secrets.
+    snapshot_field: bytes  # The same as it stands in a SignalAccepted.
     rules: Rules
+    passes: tuple[Pass, ...]
+    digests: tuple[bytes, ...]  # Of the passes, then of nobody: as many for every webhook.
+    keys: tuple[Key, ...]
+    unreadable_keys: bool
     networks: tuple[Network, ...]
-    recent: deque[float] = field(default_factory=deque)
-
-    def limited(self, now_s: float) -> float:
-        """Seconds to wait where the webhook had its requests of this minute, else 0; counts the request."""
-        most = self.webhook.rate_limit_per_minute
-        if not most:
-            return 0
-        while self.recent and self.recent[0] <= now_s - 60:
-            self.recent.popleft()
-        if len(self.recent) >= most:
-            return self.recent[0] + 60 - now_s
-        self.recent.append(now_s)
-        return 0
+    tolerance_s: int
+    rate: Allowance | None
+    recording: Allowance  # Rejections that go into the record.
+    actor: str
 
     def admits(self, address: str) -> bool:
         """Whether the webhook takes requests from the address."""
-        if not self.networks:
-            return True
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self.networks)
+        return not self.networks or within(parse_address(address), self.networks)
+
+    def secrets(self, now: datetime) -> list[Key]:
+        """Signing secrets that are valid, newest first."""
+        return [k for k in self.keys if k.expire_time is None or k.expire_time > now][:SLOTS]
 
 
-def make_gate(webhook: webhook_pb2.Webhook) -> Gate:
+def make_gate(
+    webhook: webhook_pb2.Webhook, sealer: Sealer, *, before: Gate | None = None, records_per_minute: int = 3000
+) -> Gate:
     """Makes a webhook ready."""
-    snapshot = webhook_pb2.Webhook()
-    snapshot.CopyFrom(webhook)
-    for token in snapshot.tokens:
+    rules = rules_of(webhook)
+    keys = [_open(webhook.webhook_id, kept, sealer) for kept in webhook.signing_secrets if not _revoked(kept)]
+    now = time.monotonic()
+    most = webhook.rate_limit_per_minute
+    rate = before.rate if before and before.webhook.rate_limit_per_minute == most else None
+    snapshot = shown(webhook)
+    return Gate(
+        webhook=webhook,
+        snapshot=snapshot,
+        snapshot_field=field(3, snapshot.SerializeToString()),
+        rules=rules,
+        passes=tuple(_pass(token, rules) for token in webhook.tokens),
+        digests=(*(token.sha256 for token in webhook.tokens), *NOBODIES[len(webhook.tokens) :]),
+        keys=tuple(k for k in reversed(keys) if k is not None),
+        unreadable_keys=None in keys,
+        networks=parse_networks(webhook.source_networks),
+        tolerance_s=webhook.signature_tolerance_s or DEFAULT_TOLERANCE_S,
+        rate=rate or (Allowance(most, 60, now) if most else None),
+        recording=before.recording if before else Allowance(records_per_minute, 60, now),
+        actor=f"webhook:{webhook.webhook_id}",
+    )
+
+
+def shown(webhook: webhook_pb2.Webhook) -> webhook_pb2.Webhook:
+    """The webhook without hashes of tokens and without sealed secrets."""
+    copy = webhook_pb2.Webhook()
+    copy.CopyFrom(webhook)
+    for token in copy.tokens:
         token.ClearField("sha256")
-    names = [n for name in webhook.source_networks for n in (TRADINGVIEW if name == "tradingview" else (name,))]
-    return Gate(webhook, snapshot, rules_of(webhook), tuple(ipaddress.ip_network(name) for name in names))
+    for secret in copy.signing_secrets:
+        secret.ClearField("sealed")
+    return copy
 
 
 def token_digest(token: str) -> bytes:
     """What is kept of a token."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def check_token(gate: Gate | None, token: str, now: datetime) -> str:
-    """The reason why the token does not open the gate, empty where it does.
+def _pass(token: webhook_pb2.WebhookToken, rules: Rules) -> Pass:
+    actions = frozenset(common_pb2.Action.Name(a).removeprefix("ACTION_") for a in token.actions)
+    narrowed = rules.narrowed(
+        actions=actions or None,
+        instruments=frozenset(token.instruments) or None,
+        exits_only=token.exits_only,
+        paper_only=token.paper_only,
+    )
+    expire = token.expire_time.ToDatetime(tzinfo=UTC) if token.HasField("expire_time") else None
+    fingerprint = token.sha256.hex()[:8]
+    return Pass(token.token_id, token.sha256, fingerprint, narrowed, expire, token.HasField("revoke_time"))
 
-    An unknown webhook costs the same comparisons as a wrong token, and gets the same answer.
-    """
-    given = token_digest(token)
-    tokens = gate.webhook.tokens if gate else ()
-    match: webhook_pb2.WebhookToken | None = None
-    for kept in tokens:
-        if hmac.compare_digest(kept.sha256, given):
-            match = kept
-    for _ in range(max(0, 4 - len(tokens))):
-        hmac.compare_digest(_NOBODY, given)
-    if match is None:
-        return "TOKEN_INVALID"
-    if match.HasField("revoke_time"):
-        return "TOKEN_REVOKED"
-    if match.HasField("expire_time") and match.expire_time.ToDatetime(tzinfo=UTC) <= now:
-        return "TOKEN_EXPIRED"
-    return ""
+
+def _open(webhook_id: str, kept: webhook_pb2.SigningSecret, sealer: Sealer) -> Key | None:
+    secret = sealer.open(webhook_id, kept.sealed)
+    expire = kept.expire_time.ToDatetime(tzinfo=UTC) if kept.HasField("expire_time") else None
+    return None if secret is None else Key(kept.secret_id, secret, expire)
+
+
+def _revoked(kept: webhook_pb2.SigningSecret) -> bool:
+    return kept.HasField("revoke_time")

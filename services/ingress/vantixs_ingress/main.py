@@ -1,21 +1,28 @@
 """Wires ingress: settings, spool, journal, webhooks, door, gRPC."""
 
+import gc
+
 from vantixs.api.ingress.v1 import ingress_pb2_grpc, webhook_pb2
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
-from vantixs.runtime.http_server import HttpServer
+from vantixs.runtime.http_listener import HttpListener, Limits
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.kv import KvTable
-from vantixs.runtime.lifecycle import Lifecycle, run
+from vantixs.runtime.lifecycle import Lifecycle, StartupError, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.settings import load
 
+from vantixs_ingress.addresses import Network, Proxies, parse_networks
+from vantixs_ingress.authentication import CertificateRule
+from vantixs_ingress.credentials import Credentials
 from vantixs_ingress.door import Door
-from vantixs_ingress.gate import Gate, make_gate
+from vantixs_ingress.keeper import Keeper
 from vantixs_ingress.relay import Relay
-from vantixs_ingress.server import NAME, ROLES, WebhookServicer, gate_keeper
+from vantixs_ingress.server import NAME, ROLES, WebhookServicer
 from vantixs_ingress.settings import IngressSettings
-from vantixs_ingress.spool import Spool
+from vantixs_ingress.signatures import Sealer
+from vantixs_ingress.spool import Bounds, Spool
+from vantixs_ingress.statuses import Statuses, StatusReader
 
 
 def main(overrides: dict[str, str]) -> int:
@@ -24,32 +31,46 @@ def main(overrides: dict[str, str]) -> int:
 
     async def serve(life: Lifecycle) -> None:
         home = Home.open(settings.home)
-        spool = Spool(home.data / f"ingress-{settings.instance}.spool", settings.spool_max_bytes)
+        signing_key = settings.signing_key or home.secret("signing-key")
+        sealer, proxies = Sealer.of(signing_key), Proxies(_networks(settings.trusted_proxies))
+        certificate = certificate_rule(settings)
+        spool = Spool(home.data / f"ingress-{settings.instance}.spool", bounds(settings))
         life.health.tolerate("journal")
         journal = Journal(settings, life.health)
-        gates: dict[str, Gate] = {}
-        for webhook_id, _, data in spool.webhooks():
-            gates[webhook_id] = make_gate(webhook_pb2.Webhook.FromString(data))
+        keeper = Keeper(spool, sealer, settings.records_per_minute)
         table = KvTable(
             journal,
             "vantixs-webhooks",
             "webhook",
             webhook_pb2.Webhook,
             replicas=settings.journal_replicas,
-            on_change=gate_keeper(gates, spool),
+            on_change=keeper.changed,
         )
-        door = Door(gates, spool, life.health, settings)
-        http = HttpServer(door.app(), settings.http_listen, connections=settings.connections_max)
+        relay, statuses = Relay(spool, journal, life.health), Statuses()
+        door = Door(keeper.gates, spool, relay, statuses, life.health, settings, proxies, certificate)
+        http = HttpListener(door.handle, door.refuse, settings.http_listen, limits(settings))
         server = Server(settings, life.health, roles=ROLES)
-        servicer = WebhookServicer(table, spool, lambda: settings.public_url or http.url)
+        servicer = WebhookServicer(
+            table,
+            keeper,
+            Credentials(signing_key, sealer),
+            lambda: settings.public_url or http.url,
+            certificates=bool(certificate.subject_header and settings.trusted_proxies),
+        )
         server.add(ingress_pb2_grpc.add_WebhookServiceServicer_to_server, servicer, NAME)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         journal.start(life)
         table.start(life)
-        relaying = life.spawn(Relay(spool, journal, life.health).run(life.stopping), name="relay")
-        life.spawn(door.learn(table), name="webhooks-loaded")
+        relaying = life.spawn(relay.run(life.stopping), name="relay")
+        life.spawn(relay.report(life.stopping), name="report")
+        life.spawn(StatusReader(statuses, journal).run(life.stopping), name="statuses")
+        life.spawn(door.learn(table, keeper), name="webhooks-loaded")
         serving = http.start(life)
+        # What is there by now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 50, 100)
         life.ready(grpc=address, http=http.url, metrics=metrics)
         await life.stopped()
         http.stop()
@@ -60,3 +81,33 @@ def main(overrides: dict[str, str]) -> int:
         stop_metrics()
 
     return run(settings, "ingress", serve)
+
+
+def limits(settings: IngressSettings) -> Limits:
+    """What a connection may cost."""
+    return Limits(
+        connections=settings.connections_max,
+        body_bytes=settings.body_max_bytes,
+        head_s=settings.head_timeout_s,
+        body_s=settings.body_timeout_s,
+    )
+
+
+def bounds(settings: IngressSettings) -> Bounds:
+    """What the spool may take."""
+    keep_s = settings.key_retention_days * 86_400
+    return Bounds(settings.spool_max_bytes, settings.spool_reserve_bytes, keep_s)
+
+
+def certificate_rule(settings: IngressSettings) -> CertificateRule:
+    """Where a proxy tells of client certificates."""
+    subject, verify = settings.certificate_subject_header.lower(), settings.certificate_verify_header.lower()
+    return CertificateRule(subject, verify, settings.certificate_subject)
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    try:
+        return parse_networks(names)
+    except ValueError as error:
+        raise StartupError(f"VANTIXS_INGRESS_TRUSTED_PROXIES: expected CIDRs, {error}") from None

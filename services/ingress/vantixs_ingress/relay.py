@@ -9,8 +9,10 @@ from vantixs.runtime.journal import Journal, Message
 
 from vantixs_ingress.spool import Spool
 
-BATCH = 256
+BATCH = 500
 BATCH_BYTES = 800_000
+BEHIND = 10_000  # Messages behind which readiness tells of the backlog; signals are taken all the same.
+REPORT_EVERY_S = 0.5
 BACKLOG = Gauge("vantixs_ingress_backlog", "messages in the spool that are not in the journal")
 
 
@@ -21,32 +23,72 @@ class Relay:
         self._spool = spool
         self._journal = journal
         self._health = health
+        self._published = 0
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        health.tolerate("backlog")
+        BACKLOG.set_function(lambda: spool.backlog)
+
+    async def published(self, sequence: int, timeout_s: float) -> bool:
+        """Whether the message is in the journal, waiting for it as long as it may."""
+        if self._published >= sequence:
+            return True
+        done = self._waiting[sequence] = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait_for(done, timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.pop(sequence, None)
+        return True
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Runs until stopped; what is not published by then is published after the next start."""
-        published = 0
-        BACKLOG.set_function(self._spool.backlog)
+        rows = await self._spool.read_after(0, 1)
+        self._published = rows[0][0] - 1 if rows else self._spool.last_sequence
         while not stopping.is_set():
             self._spool.added.clear()
-            rows = await self._spool.after(published, BATCH)
-            if not rows:
+            found = self._spool.pending_after(self._published, BATCH)
+            if found is None:
+                found = await self._spool.read_after(self._published, BATCH)
+            if not found:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._spool.added.wait(), 0.5)
                 continue
-            rows = _within_size(rows)
-            work = asyncio.create_task(self._journal.publish_batch([message for _, message in rows]))  # noqa: RUF006 - it is awaited below
-            stop = asyncio.create_task(stopping.wait())
-            await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
-            stop.cancel()  # It only ended the wait.
+            if not await self._publish(_within_size(found), stopping):
+                return
+
+    async def _publish(self, rows: list[tuple[int, Message]], stopping: asyncio.Event) -> bool:
+        """Whether the rows are in the journal; not, where the service stops while the broker does not answer."""
+        work = asyncio.create_task(self._journal.publish_batch([message for _, message in rows]))  # noqa: RUF006 - it is awaited below
+        stop = asyncio.create_task(stopping.wait())
+        await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()  # It only ended the wait.
+        if not work.done():
+            # Without the broker this could wait for ever; the spool keeps it.
+            await asyncio.wait((work,), timeout=1)
             if not work.done():
-                # Without the broker this could wait for ever; the spool keeps it.
-                await asyncio.wait((work,), timeout=1)
-                if not work.done():
-                    work.cancel()
-                    return
-            work.result()
-            published = rows[-1][0]
-            self._spool.forget(published)
+                work.cancel()
+                return False
+        work.result()
+        self._published = rows[-1][0]
+        self._spool.forget(self._published, len(rows), sum(len(message.payload) for _, message in rows))
+        for sequence, _ in rows if self._waiting else ():
+            done = self._waiting.get(sequence)
+            if done and not done.done():
+                done.set_result(None)
+        return True
+
+    async def report(self, stopping: asyncio.Event) -> None:
+        """Tells health of the backlog, and of a spool that cannot take more."""
+        while not stopping.is_set():
+            self._tell()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), REPORT_EVERY_S)
+
+    def _tell(self) -> None:
+        backlog, problem = self._spool.backlog, self._spool.problem
+        self._health.set("backlog", backlog < BEHIND, "" if backlog < BEHIND else f"more than {BEHIND} messages wait")
+        self._health.set("spool", not problem, problem)
 
 
 def _within_size(rows: list[tuple[int, Message]]) -> list[tuple[int, Message]]:

@@ -1,79 +1,56 @@
 """WebhookService: webhooks in a watched KV bucket, so that a change takes effect on every replica."""
 
-import ipaddress
-import json
-import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf import json_format
-from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc, webhook_pb2
-from vantixs.api.journal.v1 import journal_pb2
-from vantixs.model.decimals import parse_decimal
-from vantixs.model.ids import event_subject
-from vantixs.model.instruments import CATALOGUE
-from vantixs.runtime import trace
 from vantixs.runtime.errors import already_exists, invalid, not_found
 from vantixs.runtime.grpc_server import Role, caller
-from vantixs.runtime.journal import Message
-from vantixs.runtime.kv import KvTable, Versioned
+from vantixs.runtime.kv import KvTable
 from vantixs.runtime.paging import decode_token, encode_token, page_size
 
-from vantixs_ingress.conversion import field_errors, signal_message
-from vantixs_ingress.domain.intake import read_signal
-from vantixs_ingress.gate import Gate, make_gate, token_digest
-from vantixs_ingress.spool import Spool
+from vantixs_ingress.credentials import Credentials, end_after, grace_of, lasts
+from vantixs_ingress.gate import shown
+from vantixs_ingress.keeper import Keeper
+from vantixs_ingress.lint import lint_payload
+from vantixs_ingress.requests import Repeats
+from vantixs_ingress.webhooks import check_scope, check_webhook, fill_defaults
 
 NAME = "vantixs.api.ingress.v1.WebhookService"
-_OPERATOR = "CreateWebhook UpdateWebhook DeleteWebhook RotateToken RevokeToken"
+_OPERATOR = (
+    "CreateWebhook UpdateWebhook DeleteWebhook RotateToken RevokeToken CreateToken "
+    "RotateSigningSecret RevokeSigningSecret"
+)
 ROLES = {
     f"/{NAME}/{method}": role
     for role, methods in {Role.VIEWER: "GetWebhook ListWebhooks LintPayload", Role.OPERATOR: _OPERATOR}.items()
     for method in methods.split()
 }
-DEFAULT_GRACE_S, LONGEST_GRACE_S = 600, 7 * 86_400
-MOST_TOKENS = 10
-MOST_REMEMBERED = 1000
 
 
 class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
-    """Creates and changes webhooks. A token leaves here once, when it is made."""
+    """Creates and changes webhooks. A token or secret leaves here once, to the call that made it."""
 
     def __init__(
         self,
         table: KvTable[webhook_pb2.Webhook],
-        spool: Spool,
+        keeper: Keeper,
+        credentials: Credentials,
         public_url: Callable[[], str],
+        *,
+        certificates: bool,
     ) -> None:
         self._table = table
-        self._spool = spool
+        self._keeper = keeper
+        self._credentials = credentials
         self._public_url = public_url
-        self._responses: dict[str, Any] = {}
+        self._certificates = certificates
+        self._repeats = Repeats()
 
     async def CreateWebhook(self, request: ingress_pb2.CreateWebhookRequest, context: Any) -> Any:
         """A webhook and its first token."""
-        if request.request_id in self._responses:
-            return self._responses[request.request_id]
-        webhook = webhook_pb2.Webhook()
-        webhook.CopyFrom(request.webhook)
-        webhook.webhook_id = webhook.webhook_id or f"w{secrets.token_hex(6)}"
-        if self._table.get(webhook.webhook_id):
-            raise already_exists("webhook", webhook.webhook_id)
-        _fill_defaults(webhook)
-        check_webhook(webhook)
-        now = datetime.now(UTC)
-        token = _new_token(webhook, now, request.token_expire_time if request.HasField("token_expire_time") else None)
-        webhook.create_time.FromDatetime(now)
-        webhook.update_time.FromDatetime(now)
-        webhook.revision = await self._table.create(webhook.webhook_id, webhook)
-        await self._tell(None, webhook)
-        response = ingress_pb2.CreateWebhookResponse(
-            webhook=shown(webhook), token=token, url=self._url(webhook.webhook_id, token)
-        )
-        self._remember(request.request_id, response)
-        return response
+        return await self._repeats.once(request, lambda: self._create(request))
 
     async def GetWebhook(self, request: ingress_pb2.GetWebhookRequest, context: Any) -> Any:
         """One webhook."""
@@ -89,70 +66,154 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         return ingress_pb2.ListWebhooksResponse(webhooks=webhooks, next_page_token=following)
 
     async def UpdateWebhook(self, request: ingress_pb2.UpdateWebhookRequest, context: Any) -> Any:
-        """Replaces what an operator may change; tokens have their own calls."""
-        before = self._find(request.webhook.webhook_id)
-        after = webhook_pb2.Webhook()
-        after.CopyFrom(request.webhook)
-        del after.tokens[:]
-        after.tokens.extend(before.tokens)
-        after.create_time.CopyFrom(before.create_time)
-        check_webhook(after)
-        return ingress_pb2.UpdateWebhookResponse(webhook=await self._change(before, after, request.webhook.revision))
+        """Replaces what an operator may change; tokens and secrets have their own calls."""
+        return await self._repeats.once(request, lambda: self._update(request))
 
     async def DeleteWebhook(self, request: ingress_pb2.DeleteWebhookRequest, context: Any) -> Any:
-        """Removes a webhook."""
-        before = self._find(request.webhook_id)
-        await self._table.delete(request.webhook_id, request.revision or before.revision)
-        await self._tell(before, None)
-        return ingress_pb2.DeleteWebhookResponse()
+        """Removes a webhook: its URL answers as one that never was."""
+        return await self._repeats.once(request, lambda: self._delete(request))
 
     async def RotateToken(self, request: ingress_pb2.RotateTokenRequest, context: Any) -> Any:
-        """A new token; the others end after the grace."""
-        if request.request_id in self._responses:
-            return self._responses[request.request_id]
-        before, now = self._find(request.webhook_id), datetime.now(UTC)
-        grace_s = request.grace.ToTimedelta().total_seconds() if request.HasField("grace") else DEFAULT_GRACE_S
-        if not 0 <= grace_s <= LONGEST_GRACE_S:
-            raise invalid("grace", f"expected 0 to {LONGEST_GRACE_S} s, was {grace_s:g} s")
-        after = webhook_pb2.Webhook()
-        after.CopyFrom(before)
-        end = now + timedelta(seconds=grace_s)
-        for kept in after.tokens:
-            if not kept.HasField("expire_time") or kept.expire_time.ToDatetime(tzinfo=UTC) > end:
-                kept.expire_time.FromDatetime(end)
-        token = _new_token(after, now, request.expire_time if request.HasField("expire_time") else None)
-        stored = await self._change(before, after, before.revision)
-        response = ingress_pb2.RotateTokenResponse(
-            webhook=stored, token=token, url=self._url(request.webhook_id, token)
-        )
-        self._remember(request.request_id, response)
-        return response
+        """A new token with the scope of those it replaces; they end after the grace."""
+        return await self._repeats.once(request, lambda: self._rotate_token(request))
+
+    async def CreateToken(self, request: ingress_pb2.CreateTokenRequest, context: Any) -> Any:
+        """One more token."""
+        return await self._repeats.once(request, lambda: self._create_token(request))
 
     async def RevokeToken(self, request: ingress_pb2.RevokeTokenRequest, context: Any) -> Any:
         """Ends a token now."""
-        before = self._find(request.webhook_id)
-        after = webhook_pb2.Webhook()
-        after.CopyFrom(before)
+        after = self._find(request.webhook_id)
         token = next((t for t in after.tokens if t.token_id == request.token_id), None)
         if token is None:
             raise not_found("token", request.token_id)
-        token.revoke_time.FromDatetime(datetime.now(UTC))
-        return ingress_pb2.RevokeTokenResponse(webhook=await self._change(before, after, before.revision))
+        if not token.HasField("revoke_time"):
+            token.revoke_time.FromDatetime(datetime.now(UTC))
+            after = await self._change(after)
+        return ingress_pb2.RevokeTokenResponse(webhook=shown(after))
+
+    async def RotateSigningSecret(self, request: ingress_pb2.RotateSigningSecretRequest, context: Any) -> Any:
+        """A new signing secret; the others end after the grace."""
+        return await self._repeats.once(request, lambda: self._rotate_secret(request))
+
+    async def RevokeSigningSecret(self, request: ingress_pb2.RevokeSigningSecretRequest, context: Any) -> Any:
+        """Ends a signing secret now."""
+        after = self._find(request.webhook_id)
+        secret = next((s for s in after.signing_secrets if s.secret_id == request.secret_id), None)
+        if secret is None:
+            raise not_found("secret", request.secret_id)
+        if not secret.HasField("revoke_time"):
+            secret.revoke_time.FromDatetime(datetime.now(UTC))
+            after = await self._change(after)
+        return ingress_pb2.RevokeSigningSecretResponse(webhook=shown(after))
 
     async def LintPayload(self, request: ingress_pb2.LintPayloadRequest, context: Any) -> Any:
         """What the webhook would make of a payload."""
-        gate = make_gate(self._find(request.webhook_id))
-        reading = read_signal(request.payload, gate.rules, CATALOGUE, datetime.now(UTC))
-        response = ingress_pb2.LintPayloadResponse(outcome=ingress_pb2.LINT_OUTCOME_ACCEPTED)
-        if reading.errors:
-            response.outcome = ingress_pb2.LINT_OUTCOME_REJECTED
-            response.reason = reading.reason
-            response.errors.extend(field_errors(reading))
-        if "instrument" in reading.values and "action" in reading.values:
-            response.signal.CopyFrom(signal_message(reading, ""))
-        return response
+        return lint_payload(self._find(request.webhook_id), request.payload, datetime.now(UTC))
+
+    async def _create(self, request: ingress_pb2.CreateWebhookRequest) -> ingress_pb2.CreateWebhookResponse:
+        now = datetime.now(UTC)
+        webhook = webhook_pb2.Webhook()
+        webhook.CopyFrom(request.webhook)
+        webhook.webhook_id = webhook.webhook_id or self._credentials.name_for(request.request_id)
+        if found := self._table.get(webhook.webhook_id):
+            token = self._credentials.repeated_token(found.value, request, now)
+            if not token:
+                raise already_exists("webhook", webhook.webhook_id)
+            secret = self._credentials.repeated_secret(found.value, request, now) if found.value.signing_secrets else ""
+            return self._created(self._find(webhook.webhook_id), token, secret)
+        fill_defaults(webhook)
+        webhook.enabled = True
+        del webhook.tokens[:]
+        del webhook.signing_secrets[:]
+        check_webhook(webhook, certificates=self._certificates)
+        check_scope(request.token_scope.actions, request.token_scope.instruments, "token_scope.")
+        expire = request.token_expire_time if request.HasField("token_expire_time") else None
+        token = self._credentials.add_token(webhook, request, request.token_scope, expire, now)
+        secret = ""
+        if request.signing or webhook.minimum_proof == webhook_pb2.PROOF_LEVEL_SIGNATURE:
+            secret = self._credentials.add_secret(webhook, request, "", None, now)
+        webhook.create_time.FromDatetime(now)
+        webhook.update_time.FromDatetime(now)
+        webhook.updated_by = caller().actor
+        with self._keeper.changing(webhook.webhook_id, webhook.updated_by) as change:
+            webhook.revision = await self._table.create(webhook.webhook_id, webhook)
+        if change.told:
+            await change.told
+        return self._created(webhook, token, secret)
+
+    def _created(self, webhook: webhook_pb2.Webhook, token: str, secret: str) -> ingress_pb2.CreateWebhookResponse:
+        url = self._url(webhook.webhook_id, token)
+        return ingress_pb2.CreateWebhookResponse(webhook=shown(webhook), token=token, url=url, signing_secret=secret)
+
+    async def _update(self, request: ingress_pb2.UpdateWebhookRequest) -> ingress_pb2.UpdateWebhookResponse:
+        before = self._find(request.webhook.webhook_id)
+        after = webhook_pb2.Webhook()
+        after.CopyFrom(request.webhook)
+        for name in _KEPT:
+            after.ClearField(name)
+        kept = webhook_pb2.Webhook(**{name: getattr(before, name) for name in _KEPT})
+        after.MergeFrom(kept)
+        fill_defaults(after)
+        check_webhook(after, certificates=self._certificates)
+        if _same_but_stamps(before, after):
+            return ingress_pb2.UpdateWebhookResponse(webhook=shown(before))
+        stored = await self._change(after, request.webhook.revision)
+        return ingress_pb2.UpdateWebhookResponse(webhook=shown(stored))
+
+    async def _delete(self, request: ingress_pb2.DeleteWebhookRequest) -> ingress_pb2.DeleteWebhookResponse:
+        before = self._find(request.webhook_id)
+        with self._keeper.changing(request.webhook_id, caller().actor) as change:
+            await self._table.delete(request.webhook_id, request.revision or before.revision)
+        if change.told:
+            await change.told
+        return ingress_pb2.DeleteWebhookResponse()
+
+    async def _rotate_token(self, request: ingress_pb2.RotateTokenRequest) -> ingress_pb2.RotateTokenResponse:
+        grace_s, now = grace_of(request), datetime.now(UTC)
+        after = self._find(request.webhook_id)
+        token = self._credentials.repeated_token(after, request, now)
+        if not token:
+            replaced = [t for t in after.tokens if request.token_id in ("", t.token_id) and lasts(t, now)]
+            if request.token_id and not replaced:
+                raise not_found("token", request.token_id)
+            scope = _common_scope(replaced)
+            for kept in replaced:
+                end_after(kept, grace_s, now)
+            expire = request.expire_time if request.HasField("expire_time") else None
+            token = self._credentials.add_token(after, request, scope, expire, now)
+            after = await self._change(after)
+        url = self._url(request.webhook_id, token)
+        return ingress_pb2.RotateTokenResponse(webhook=shown(after), token=token, url=url)
+
+    async def _create_token(self, request: ingress_pb2.CreateTokenRequest) -> ingress_pb2.CreateTokenResponse:
+        now = datetime.now(UTC)
+        after = self._find(request.webhook_id)
+        token = self._credentials.repeated_token(after, request, now)
+        if not token:
+            check_scope(request.scope.actions, request.scope.instruments, "scope.")
+            expire = request.expire_time if request.HasField("expire_time") else None
+            token = self._credentials.add_token(after, request, request.scope, expire, now)
+            after = await self._change(after)
+        url = self._url(request.webhook_id, token)
+        return ingress_pb2.CreateTokenResponse(webhook=shown(after), token=token, url=url)
+
+    async def _rotate_secret(
+        self, request: ingress_pb2.RotateSigningSecretRequest
+    ) -> ingress_pb2.RotateSigningSecretResponse:
+        grace_s, now = grace_of(request), datetime.now(UTC)
+        after = self._find(request.webhook_id)
+        secret = self._credentials.repeated_secret(after, request, now) if after.signing_secrets else ""
+        if not secret:
+            for kept in after.signing_secrets:
+                end_after(kept, grace_s, now)
+            expire = request.expire_time if request.HasField("expire_time") else None
+            secret = self._credentials.add_secret(after, request, request.secret, expire, now)
+            after = await self._change(after)
+        return ingress_pb2.RotateSigningSecretResponse(webhook=shown(after), secret=secret)
 
     def _find(self, webhook_id: str) -> webhook_pb2.Webhook:
+        """A copy of the webhook, with the revision it is at."""
         found = self._table.get(webhook_id)
         if found is None:
             raise not_found("webhook", webhook_id)
@@ -161,118 +222,42 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         webhook.revision = found.revision
         return webhook
 
-    async def _change(
-        self, before: webhook_pb2.Webhook, after: webhook_pb2.Webhook, revision: int
-    ) -> webhook_pb2.Webhook:
+    async def _change(self, after: webhook_pb2.Webhook, revision: int | None = None) -> webhook_pb2.Webhook:
+        """Stores a changed webhook over the revision it was read at, and has the change told."""
+        read_at = after.revision if revision is None else revision
         after.update_time.FromDatetime(datetime.now(UTC))
-        after.revision = await self._table.update(after.webhook_id, after, revision)
-        await self._tell(before, after)
-        return shown(after)
-
-    async def _tell(self, before: webhook_pb2.Webhook | None, after: webhook_pb2.Webhook | None) -> None:
-        """Puts the change into the record, by way of the spool."""
-        webhook = after or before
-        assert webhook  # noqa: S101 - one of the two is given
-        event = journal_pb2.ConfigurationChanged(
-            kind="webhook",
-            id=webhook.webhook_id,
-            revision=after.revision if after else 0,
-            before_json=_to_json(before) if before else "",
-            after_json=_to_json(after) if after else "",
-        )
-        event_id = f"webhook:{webhook.webhook_id}:{after.revision if after else f'{webhook.revision}-deleted'}"
-        entry = journal_pb2.JournalEntry(
-            event_id=event_id, actor=caller().actor, trace_parent=trace.current(), configuration_changed=event
-        )
-        entry.event_time.FromDatetime(datetime.now(UTC))
-        batch = journal_pb2.JournalBatch(entries=[entry])
-        await self._spool.store(Message(event_subject("configuration"), batch.SerializeToString(), event_id))
+        after.updated_by = caller().actor
+        with self._keeper.changing(after.webhook_id, after.updated_by) as change:
+            after.revision = await self._table.update(after.webhook_id, after, read_at)
+        if change.told:
+            await change.told
+        return after
 
     def _url(self, webhook_id: str, token: str) -> str:
         return f"{self._public_url()}/hooks/{webhook_id}/{token}"
 
-    def _remember(self, request_id: str, response: Any) -> None:
-        if request_id:
-            if len(self._responses) >= MOST_REMEMBERED:
-                self._responses.pop(next(iter(self._responses)))
-            self._responses[request_id] = response
+
+# What UpdateWebhook leaves as it is.
+_KEPT = ("tokens", "signing_secrets", "create_time", "revision")
 
 
-def gate_keeper(gates: dict[str, Gate], spool: Spool) -> Callable[[str, Versioned[webhook_pb2.Webhook] | None], None]:
-    """Keeps `gates`, and the copy on disk, in step with the bucket."""
-
-    def changed(webhook_id: str, found: Versioned[webhook_pb2.Webhook] | None) -> None:
-        if found is None:
-            gates.pop(webhook_id, None)
-            spool.remember_webhook(webhook_id, 0, None)
-            return
-        webhook = webhook_pb2.Webhook()
-        webhook.CopyFrom(found.value)
-        webhook.revision = found.revision
-        gates[webhook_id] = make_gate(webhook)
-        spool.remember_webhook(webhook_id, found.revision, webhook.SerializeToString())
-
-    return changed
+def _same_but_stamps(before: webhook_pb2.Webhook, after: webhook_pb2.Webhook) -> bool:
+    one, other = webhook_pb2.Webhook(), webhook_pb2.Webhook()
+    for copy, source in ((one, before), (other, after)):
+        copy.CopyFrom(source)
+        copy.ClearField("update_time")
+        copy.ClearField("updated_by")
+    return one == other
 
 
-def check_webhook(webhook: webhook_pb2.Webhook) -> None:
-    """Raises INVALID_ARGUMENT about the first field that cannot be."""
-    if not webhook.account_id:
-        raise invalid("account_id", "expected an account, was empty", "FIELD_MISSING")
-    for name, most in (
-        ("dedupe_window_s", 86_400),
-        ("entry_expires_after_s", 604_800),
-        ("exit_expires_after_s", 604_800),
-    ):
-        value = getattr(webhook, name)
-        if not 0 <= value <= most:
-            raise invalid(name, f"expected 0 to {most}, was {value}")
-    for instrument in webhook.instruments:
-        if instrument not in CATALOGUE:
-            raise invalid("instruments", f"expected catalogued instruments, was {instrument[:40]!r}")
-    for network in webhook.source_networks:
-        try:
-            if network != "tradingview":
-                ipaddress.ip_network(network)
-        except ValueError:
-            raise invalid("source_networks", f"expected CIDR or tradingview, was {network[:60]!r}") from None
-    for name, text in (("maximum_leverage", webhook.maximum_leverage), ("sizing.value", webhook.sizing.value)):
-        try:
-            if text and parse_decimal(text) <= 0:
-                raise ValueError(f"expected above 0, was {text}")
-        except ValueError as error:
-            raise invalid(name, str(error)) from None
-    if webhook.mode == common_pb2.MODE_LIVE:
-        raise invalid("mode", "expected PAPER: live orders are not built yet, was LIVE", "LIVE_NOT_READY")
-
-
-def shown(webhook: webhook_pb2.Webhook) -> webhook_pb2.Webhook:
-    """The webhook without token hashes."""
-    copy = webhook_pb2.Webhook()
-    copy.CopyFrom(webhook)
-    for token in copy.tokens:
-        token.ClearField("sha256")
-    return copy
-
-
-def _fill_defaults(webhook: webhook_pb2.Webhook) -> None:
-    webhook.enabled = True
-    webhook.mode = webhook.mode or common_pb2.MODE_PAPER
-    webhook.routing_mode = webhook.routing_mode or common_pb2.ROUTING_MODE_DIRECT
-    webhook.maximum_leverage = webhook.maximum_leverage or "1"
-
-
-def _new_token(webhook: webhook_pb2.Webhook, now: datetime, expire: Any) -> str:
-    if len(webhook.tokens) >= MOST_TOKENS:
-        del webhook.tokens[0]
-    token = secrets.token_urlsafe(24)
-    number = 1 + max((int(t.token_id[1:]) for t in webhook.tokens), default=0)
-    kept = webhook.tokens.add(token_id=f"t{number}", sha256=token_digest(token))
-    kept.create_time.FromDatetime(now)
-    if expire is not None:
-        kept.expire_time.CopyFrom(expire)
-    return token
-
-
-def _to_json(webhook: webhook_pb2.Webhook) -> str:
-    return json.dumps(json_format.MessageToDict(shown(webhook), preserving_proto_field_name=True), sort_keys=True)
+def _common_scope(tokens: list[webhook_pb2.WebhookToken]) -> webhook_pb2.TokenScope:
+    """The scope of tokens that are replaced together; a rotation may not widen what any of them could."""
+    scopes = [
+        webhook_pb2.TokenScope(
+            exits_only=t.exits_only, paper_only=t.paper_only, actions=t.actions, instruments=t.instruments
+        )
+        for t in tokens
+    ]
+    if any(scope != scopes[0] for scope in scopes):
+        raise invalid("token_id", "expected one, for the tokens have different scopes", "FIELD_MISSING")
+    return scopes[0] if scopes else webhook_pb2.TokenScope()

@@ -11,7 +11,41 @@ class IngressSettings(ServiceSettings):
 
     http_listen: str = setting("127.0.0.1:0", doc="address of the webhook server; port 0 takes a free one")
     public_url: str = setting("", doc="URL under which senders reach it; empty takes the address it listens on")
+    accept: str = setting(
+        "spool",
+        doc="what a 202 waits for: the spool on this disk, or the journal's acknowledgement too (at most 1 s)",
+        choices=("spool", "journal"),
+    )
     body_max_bytes: int = setting(65536, doc="largest body", unit="bytes", minimum=64, maximum=1 << 20)
     body_timeout_s: float = setting(5.0, doc="time for a body to arrive", unit="s", minimum=0.1, maximum=60)
-    connections_max: int = setting(1000, doc="most connections at once", minimum=1)
+    head_timeout_s: float = setting(5.0, doc="time for the headers to arrive", unit="s", minimum=0.1, maximum=60)
+    connections_max: int = setting(1000, doc="most connections at once; a new one ends one that only waits", minimum=1)
+    address_failures_per_minute: int = setting(
+        60, doc="failed attempts an address has before it is answered 429; who shows a right token gets in; 0: no limit"
+    )
+    records_per_minute: int = setting(
+        3000, doc="rejections of a webhook's senders that go into the record; more are counted only", minimum=1
+    )
     spool_max_bytes: int = setting(1 << 30, doc="most the spool may hold", unit="bytes", minimum=1 << 16)
+    spool_reserve_bytes: int = setting(
+        64 << 20, doc="what has to stay free on the spool's disk, else 503", unit="bytes", minimum=0
+    )
+    key_retention_days: int = setting(
+        90, doc="time an explicit key answers 200 or 409 here; the router refuses a second run for ever", unit="d",
+        minimum=1,
+    )  # fmt: skip
+    trusted_proxies: str = setting(
+        "", doc="CIDRs, separated by commas, of proxies whose X-Forwarded-For or Forwarded is believed"
+    )
+    certificate_subject_header: str = setting(
+        "", doc="header in which a trusted proxy tells the subject of the client's certificate; empty: nobody asks"
+    )
+    certificate_verify_header: str = setting(
+        "", doc="header that says SUCCESS where the proxy verified it; empty: the proxy tells of verified ones only"
+    )
+    certificate_subject: str = setting(
+        "CN=TradingView Webhooks", doc="part of the subject, or mail address, that the client's certificate must have"
+    )
+    signing_key: str = setting(
+        "", doc="32 bytes in URL-safe base64 that seal signing secrets; the same for every replica", secret=True
+    )

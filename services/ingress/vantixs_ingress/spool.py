@@ -4,79 +4,79 @@ One transaction decides whether a signal is new, and stores it: duplicates canno
 """
 
 import asyncio
-import contextlib
+import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from prometheus_client import Gauge
 from vantixs.runtime.errors import unavailable
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.logs import log
+
+from vantixs_ingress.claims import Claim
+from vantixs_ingress.spool_file import ROW_BYTES, Action, Item, SpoolFile, Stored
 
 BATCH = 256
 QUEUE = 4096
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS spool (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, subject TEXT NOT NULL, payload BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS keys (
-    webhook_id TEXT NOT NULL, key TEXT NOT NULL, fingerprint BLOB NOT NULL, signal_id TEXT NOT NULL,
-    PRIMARY KEY (webhook_id, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS bodies (
-    webhook_id TEXT NOT NULL, fingerprint BLOB NOT NULL, signal_id TEXT NOT NULL, receive_ms INTEGER NOT NULL,
-    PRIMARY KEY (webhook_id, fingerprint)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS webhooks (webhook_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, data BLOB NOT NULL);
-"""
-_LONGEST_WINDOW_MS = 86_400_000
+# While many come at once, a commit waits a moment for more: it costs the same for one as for forty.
+BUSY, GATHER_S = 4, 0.002
+RECENT = 4096  # Messages kept in memory for the relay, which reads them from disk only where it is behind.
+RECENT_BYTES = 8 << 20
+PRUNE_EVERY_S = 1.0
+SPACE_EVERY_S = 0.25
+QUIET_S = 10.0  # A disk that is full is not told of more often.
+USED = Gauge("vantixs_ingress_spool_bytes", "bytes of messages in the spool that are not in the journal")
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """What makes a signal unique: its key, or its bytes within a window. The fingerprint is SHA-256 of the body."""
+class Bounds:
+    """How much the spool may hold, what has to stay free on its disk, and how long an explicit key is remembered."""
 
-    webhook_id: str
-    signal_id: str
-    fingerprint: bytes
-    key: str = ""
-    window_ms: int = 0
-    receive_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What the spool made of it. `rule` is empty for a new signal, else which rule recognised the repeat."""
-
-    signal_id: str
-    rule: str = ""
-    conflict: bool = False
+    max_bytes: int
+    reserve_bytes: int = 0
+    keep_claims_s: int = 90 * 86_400
 
 
 @dataclass(slots=True)
-class _Work:
-    message: Message | None
-    claim: Claim | None
-    duplicate: Callable[[Stored], Message] | None
-    done: "asyncio.Future[Stored] | None"
-    action: Callable[[sqlite3.Connection], object] | None = None
+class _Batch:
+    items: list[Item] = field(default_factory=list)
+    waiting: list["asyncio.Future[Stored]"] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    freed: int = 0
+
+
+_Work = tuple[Item, "asyncio.Future[Stored]"] | tuple[Action, int] | None
 
 
 class Spool:
     """Signals on disk that are not known to be in the journal."""
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(self, path: Path, bounds: Bounds) -> None:
         self._path = path
-        self._max_bytes = max_bytes
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._bounds = bounds
+        self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self._recent: deque[tuple[int, Message]] = deque()
+        self._recent_bytes = 0
+        self._pruned = self._measured = time.monotonic()
+        self._roomy = True
+        self._quiet_until = 0.0
         self.added = asyncio.Event()
         try:
-            self._connection = _connect(path)
-            self._connection.executescript(_SCHEMA)
-            self._reader = _connect(path)
+            self._file = SpoolFile(path)
+            count, self._bytes = self._file.pending()
         except sqlite3.Error as error:
             raise StartupError(f"spool {path}: {error}") from None
+        self._backlog = count
+        self.last_sequence = self._file.sequence
+        USED.set_function(lambda: self._bytes)
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
@@ -90,145 +90,160 @@ class Spool:
         """
         if self._queue.qsize() >= QUEUE:
             raise unavailable("STORAGE_UNAVAILABLE", f"more than {QUEUE} requests wait for the disk")
+        return await self.put(message, claim, duplicate)
+
+    def put(
+        self, message: Message, claim: Claim | None = None, duplicate: Callable[[Stored], Message] | None = None
+    ) -> "asyncio.Future[Stored]":
+        """The same for few and important messages: in line at once, however long the line is."""
         done: asyncio.Future[Stored] = self._loop.create_future()
-        self._queue.put(_Work(message, claim, duplicate, done))
-        return await done
+        self._queue.put((Item(message, claim, duplicate), done))
+        return done
 
-    async def after(self, sequence: int, limit: int) -> list[tuple[int, Message]]:
-        """Messages behind a sequence, oldest first."""
-        return await asyncio.to_thread(self._read_after, sequence, limit)
+    def pending_after(self, sequence: int, limit: int) -> list[tuple[int, Message]] | None:
+        """Messages behind a sequence, oldest first, from memory; None where they have to be read from disk."""
+        recent = self._recent
+        while recent and recent[0][0] <= sequence:
+            self._recent_bytes -= len(recent.popleft()[1].payload)
+        if sequence >= self.last_sequence:
+            return []
+        if not recent or recent[0][0] != sequence + 1:
+            return None
+        return [recent[n] for n in range(min(limit, len(recent)))]
 
-    def forget(self, sequence: int) -> None:
-        """Removes messages up to a sequence: they are in the journal."""
-        self._act(lambda c: c.execute("DELETE FROM spool WHERE sequence <= ?", (sequence,)))
+    async def read_after(self, sequence: int, limit: int) -> list[tuple[int, Message]]:
+        """The same, from disk."""
+        return await asyncio.to_thread(self._file.after, sequence, limit)
+
+    def forget(self, sequence: int, count: int, size: int) -> None:
+        """Removes the messages up to a sequence, `count` of them with `size` bytes of payload: they are in the journal."""
+        self._backlog -= count
+
+        def remove(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM spool WHERE sequence <= ?", (sequence,))
+
+        self._queue.put((remove, size + count * ROW_BYTES))
 
     def remember_webhook(self, webhook_id: str, revision: int, data: bytes | None) -> None:
         """Keeps a webhook, so that a restart without the broker knows its senders."""
-        if data is None:
-            self._act(lambda c: c.execute("DELETE FROM webhooks WHERE webhook_id = ?", (webhook_id,)))
-        else:
-            row = (webhook_id, revision, data)
-            self._act(lambda c: c.execute("INSERT OR REPLACE INTO webhooks VALUES (?, ?, ?)", row))
+
+        def change(connection: sqlite3.Connection) -> None:
+            if data is None:
+                connection.execute("DELETE FROM webhooks WHERE webhook_id = ?", (webhook_id,))
+            else:
+                connection.execute("INSERT OR REPLACE INTO webhooks VALUES (?, ?, ?)", (webhook_id, revision, data))
+
+        self._queue.put((change, 0))
 
     def webhooks(self) -> list[tuple[str, int, bytes]]:
         """Webhooks as last known."""
-        return self._reader.execute("SELECT webhook_id, revision, data FROM webhooks").fetchall()
+        return self._file.webhooks()
 
+    @property
     def backlog(self) -> int:
         """Messages not yet in the journal."""
-        return int(self._reader.execute("SELECT count(*) FROM spool").fetchone()[0])
+        return self._backlog
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be stored now, empty where it can."""
+        if self._bytes > self._bounds.max_bytes:
+            return f"the spool is at its limit of {self._bounds.max_bytes} bytes"
+        if not self._roomy:
+            return f"less than {self._bounds.reserve_bytes} bytes are free on the spool's disk"
+        return ""
 
     async def close(self) -> None:
         """Commits what is queued and closes."""
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
-        self._connection.close()
-        self._reader.close()
+        self._file.close()
 
-    def _act(self, action: Callable[[sqlite3.Connection], object]) -> None:
-        self._queue.put(_Work(None, None, None, None, action))
-
-    def _read_after(self, sequence: int, limit: int) -> list[tuple[int, Message]]:
-        query = "SELECT sequence, subject, payload, message_id FROM spool WHERE sequence > ? ORDER BY sequence LIMIT ?"
-        return [(row[0], Message(*row[1:])) for row in self._reader.execute(query, (sequence, limit))]
+    # The writer's thread, from here on.
 
     def _run(self) -> None:
-        last = False
-        while not last:
-            batch: list[_Work] = []
-            item = self._queue.get()
-            while item is not None:
-                batch.append(item)
-                if len(batch) == BATCH or self._queue.empty():
+        going, busy = True, False
+        while going:
+            batch = _Batch()
+            work = self._queue.get()
+            if busy and work is not None:
+                time.sleep(GATHER_S)
+            while True:
+                going = going and work is not None
+                if work is not None:
+                    _add(batch, work)
+                if work is None or len(batch.items) >= BATCH or self._queue.empty():
                     break
-                item = self._queue.get()
-            last = item is None
-            if batch:
-                results, error = self._commit(batch)
-                self._loop.call_soon_threadsafe(self._answer, batch, results, error)
+                work = self._queue.get()
+            busy = len(batch.items) >= BUSY
+            self._measure()
+            self._commit(batch)
 
-    def _commit(self, batch: Sequence[_Work]) -> tuple[list[Stored], str]:
-        connection = self._connection
+    def _commit(self, batch: _Batch) -> None:
+        problem = self.problem
+        items = [] if problem else batch.items
+        stored: list[Stored] = []
+        messages: list[tuple[int, Message]] = []
+        error = ""
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            if any(work.message for work in batch) and self._bytes() > self._max_bytes:
-                connection.execute("ROLLBACK")
-                return self._commit_actions(batch), f"the spool is at its limit of {self._max_bytes} bytes"
-            results = [self._apply(work) for work in batch]
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            return [], str(error)
-        return results, ""
+            if items or batch.actions:
+                self._prune(batch)
+                stored, messages = self._file.write(items, batch.actions)
+                self._bytes -= batch.freed
+        except sqlite3.Error as failed:
+            error = str(failed)
+            # What the relay acknowledged stays on disk and would go out again: it is removed with the next commit.
+            for action in batch.actions:
+                self._queue.put((action, batch.freed))
+                batch.freed = 0
+            if batch.actions and not batch.items:
+                time.sleep(0.1)
+        self._bytes += sum(len(m.payload) + ROW_BYTES for _, m in messages)
+        self._loop.call_soon_threadsafe(self._answer, batch, stored, messages, problem or error)
 
-    def _commit_actions(self, batch: Sequence[_Work]) -> list[Stored]:
-        """What frees space goes on when the spool is full."""
-        with contextlib.suppress(sqlite3.Error):
-            self._connection.execute("BEGIN IMMEDIATE")
-            for work in batch:
-                if work.action:
-                    work.action(self._connection)
-            self._connection.execute("COMMIT")
-        return []
+    def _measure(self) -> None:
+        now = time.monotonic()
+        if self._bounds.reserve_bytes and now - self._measured >= SPACE_EVERY_S:
+            self._measured = now
+            found = os.statvfs(self._path.parent)
+            self._roomy = found.f_bavail * found.f_frsize >= self._bounds.reserve_bytes
 
-    def _bytes(self) -> int:
-        pages, free, size = (
-            self._connection.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("page_count", "freelist_count", "page_size")
-        )
-        return int((pages - free) * size)
+    def _prune(self, batch: _Batch) -> None:
+        """Has claims that no longer count removed with this commit, a few at a time."""
+        if time.monotonic() - self._pruned >= PRUNE_EVERY_S and batch.items:
+            self._pruned = time.monotonic()
+            keep = self._bounds.keep_claims_s * 1000
+            batch.actions.append(lambda _: self._file.prune(time.time_ns() // 1_000_000, keep))
 
-    def _apply(self, work: _Work) -> Stored:
-        if work.action:
-            work.action(self._connection)
-            return Stored("")
-        assert work.message  # noqa: S101 - either an action or a message
-        stored = self._claim(work.claim) if work.claim else Stored("")
-        message = work.message if not stored.rule else work.duplicate(stored) if work.duplicate else None
-        if message and not stored.conflict:
-            self._connection.execute(
-                "INSERT INTO spool (message_id, subject, payload) VALUES (?, ?, ?)",
-                (message.message_id, message.subject, message.payload),
-            )
-        return stored
+    # The event loop's thread again.
 
-    def _claim(self, claim: Claim) -> Stored:
-        execute = self._connection.execute
-        if claim.key:
-            row = (claim.webhook_id, claim.key, claim.fingerprint, claim.signal_id)
-            if execute("INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?)", row).rowcount:
-                return Stored(claim.signal_id)
-            found = execute(
-                "SELECT signal_id, fingerprint FROM keys WHERE webhook_id = ? AND key = ?", row[:2]
-            ).fetchone()
-            return Stored(found[0], "idempotency_key", conflict=found[1] != claim.fingerprint)
-        if not claim.window_ms:
-            return Stored(claim.signal_id)
-        key = (claim.webhook_id, claim.fingerprint)
-        found = execute(
-            "SELECT signal_id, receive_ms FROM bodies WHERE webhook_id = ? AND fingerprint = ?", key
-        ).fetchone()
-        if found and abs(claim.receive_ms - found[1]) < claim.window_ms:
-            return Stored(found[0], "same_bytes")
-        execute("INSERT OR REPLACE INTO bodies VALUES (?, ?, ?, ?)", (*key, claim.signal_id, claim.receive_ms))
-        if claim.receive_ms % 64 == 0:
-            execute("DELETE FROM bodies WHERE receive_ms < ?", (claim.receive_ms - _LONGEST_WINDOW_MS,))
-        return Stored(claim.signal_id)
-
-    def _answer(self, batch: Sequence[_Work], results: list[Stored], error: str) -> None:
-        for number, work in enumerate(batch):
-            if work.done is None or work.done.done():
+    def _answer(self, batch: _Batch, stored: list[Stored], messages: list[tuple[int, Message]], error: str) -> None:
+        for number, done in enumerate(batch.waiting):
+            if done.done():
                 continue
             if error:
-                work.done.set_exception(unavailable("STORAGE_UNAVAILABLE", error))
+                done.set_exception(unavailable("STORAGE_UNAVAILABLE", error))
             else:
-                work.done.set_result(results[number])
-        self.added.set()
+                done.set_result(stored[number])
+        if error and self._loop.time() >= self._quiet_until:
+            self._quiet_until = self._loop.time() + QUIET_S
+            log.error("spool.refused", detail=error, requests=len(batch.waiting))
+        if messages:
+            self._backlog += len(messages)
+            self.last_sequence = messages[-1][0]
+            if len(self._recent) < RECENT and self._recent_bytes < RECENT_BYTES:
+                self._recent.extend(messages)
+                self._recent_bytes += sum(len(m.payload) for _, m in messages)
+            self.added.set()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    return connection
+def _add(batch: _Batch, work: tuple[Item, "asyncio.Future[Stored]"] | tuple[Action, int]) -> None:
+    first, second = work
+    if isinstance(first, Item):
+        assert not isinstance(second, int)  # noqa: S101 - an item comes with its future
+        batch.items.append(first)
+        batch.waiting.append(second)
+    else:
+        assert isinstance(second, int)  # noqa: S101 - an action comes with what it frees
+        batch.actions.append(first)
+        batch.freed += second

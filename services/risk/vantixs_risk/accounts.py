@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,10 +16,10 @@ from vantixs_risk import store
 from vantixs_risk.books import Account, load, new_account, write_transfers
 from vantixs_risk.conversion import position_message, rules_of, state_message
 from vantixs_risk.desk import Desk
-from vantixs_risk.domain.exact import ZERO, divide_down, total
+from vantixs_risk.domain.exact import BOOKS, ZERO, divide_down, total
 from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.ledger import CASH, FEES, HOLDING, open_books
-from vantixs_risk.fields import ACCOUNT_ID, at_least_zero, show, text
+from vantixs_risk.fields import ACCOUNT_ID, at_least_zero, identity, show, text
 from vantixs_risk.trading import MOST_SHOWN, open_order_message
 
 _FIXED = ("mode", "currency", "balance", "scratch_of")
@@ -37,7 +37,7 @@ def create_account(
         if there.request_id and there.request_id == request.request_id:
             return risk_pb2.Account.FromString(there.data)
         raise already_exists("account", account_id)
-    copied = load(connection, source) if source else None
+    copied = load(connection, identity("copy_from_account_id", source)) if source else None
     message.CopyFrom(copied.message if copied else request.account)
     message.account_id, message.scratch_of, message.revision = account_id, source, 0
     if not copied and message.live_enabled:
@@ -80,8 +80,12 @@ def update_account(
 
 def get_account(connection: sa.Connection, account_id: str, now: datetime) -> risk_pb2.GetAccountResponse:
     """The account, its books and what they come to."""
-    account = load(connection, account_id)
-    time = account.time(now)
+    with localcontext(BOOKS):
+        return _shown(connection, load(connection, account_id), now)
+
+
+def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_pb2.GetAccountResponse:
+    account_id, time = account.account_id, account.time(now)
     account.begin(time)
     valuation, standing, currency = account.valuation(), account.standing, account.rules.currency
     orders, _ = store.open_orders(connection, store.ORDERS.c.account_id == account_id, MOST_SHOWN)

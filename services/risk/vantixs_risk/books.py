@@ -110,7 +110,7 @@ class Account:
         """Moves balances; returns which ones changed."""
         changed = dict.fromkeys((book, t.asset) for t in transfers for book in (t.source, t.target))
         for entry in transfers:
-            for book, amount in ((entry.source, -entry.amount), (entry.target, entry.amount)):
+            for book, amount in ((entry.source, entry.amount.copy_negate()), (entry.target, entry.amount)):
                 key = (book, entry.asset)
                 self.balances[key] = BOOKS.add(self.balances.get(key, ZERO), amount)
         return list(changed)
@@ -167,16 +167,30 @@ def load(connection: sa.Connection, account_id: str) -> Account:
     if rules_row is None or state_row is None:
         raise not_found("account", account_id)
     message = risk_pb2.Account.FromString(rules_row.data)
-    account, marks = _decode(state_row.stamp, message, json.loads(state_row.data))
+    state = json.loads(state_row.data)
+    account, marks = _decode(state_row.stamp, message, state), _marks_of(state)
     for row in store.READ_BALANCES.rows(connection, account_id=account_id):
         account.balances[row.book, row.asset] = row.amount
     for row in store.READ_POSITIONS.rows(connection, account_id=account_id):
-        market = Market(row.instrument, row.base_asset, row.quote_asset, row.perpetual)
-        position = Position(row.quantity, row.cost, row.realized_profit, row.fees)
-        account.holdings[row.instrument] = Holding(market, position, marks.get(row.instrument))
+        account.holdings[row.instrument] = holding_of(row, marks)
     for row in store.READ_OPEN_ORDERS.rows(connection, account_id=account_id):
         account.orders[row.order_id] = reservation_of(row)
     return account
+
+
+def read_marks(connection: sa.Connection, account_id: str) -> dict[str, Mark]:
+    """The marks of an account's positions; NOT_FOUND where there is no such account."""
+    row = store.READ_STATE.first(connection, account_id=account_id)
+    if row is None:
+        raise not_found("account", account_id)
+    return _marks_of(json.loads(row.data))
+
+
+def holding_of(row: Any, marks: Mapping[str, Mark]) -> Holding:
+    """A position's row, with its mark."""
+    market = Market(row.instrument, row.base_asset, row.quote_asset, row.perpetual)
+    position = Position(row.quantity, row.cost, row.realized_profit, row.fees)
+    return Holding(market, position, marks.get(row.instrument))
 
 
 def new_account(message: risk_pb2.Account, now: datetime, equity: Decimal) -> Account:
@@ -231,7 +245,8 @@ def encode(account: Account) -> str:
             "adjusted": format_decimal(account.adjusted),
             "minute": account.minute,
             "seconds": activity.seconds,
-            "entries": [(e.what, _us(e.time), e.approved) for e in activity.entries],
+            "asked": [(e.what, _us(e.time)) for e in activity.asked],
+            "approved": [(e.what, _us(e.time)) for e in activity.approved],
             "failures": activity.failures,
             "last_loss": _us(activity.last_loss) if activity.last_loss else None,
             "marks": {
@@ -243,16 +258,17 @@ def encode(account: Account) -> str:
     )
 
 
-def _decode(stamp: str, message: risk_pb2.Account, state: dict[str, Any]) -> tuple[Account, dict[str, Mark]]:
+def _decode(stamp: str, message: risk_pb2.Account, state: dict[str, Any]) -> Account:
     activity = Activity(
         tuple((second, count) for second, count in state["seconds"]),
-        tuple(Asked(what, _moment(us), approved) for what, us, approved in state["entries"]),
+        tuple(Asked(what, _moment(us)) for what, us in state["asked"]),
+        tuple(Asked(what, _moment(us)) for what, us in state["approved"]),
         state["failures"],
         _moment(state["last_loss"]) if state["last_loss"] is not None else None,
     )
     day = date.fromisoformat(state["day"])
     standing = Standing(day, Decimal(state["day_equity"]), Decimal(state["peak"]))
-    account = Account(
+    return Account(
         stamp,
         message,
         rules_of(message),
@@ -262,8 +278,10 @@ def _decode(stamp: str, message: risk_pb2.Account, state: dict[str, Any]) -> tup
         Decimal(state["adjusted"]),
         state["minute"],
     )
-    marks = {n: Mark(Decimal(bid), Decimal(ask), _moment(us)) for n, (bid, ask, us) in state["marks"].items()}
-    return account, marks
+
+
+def _marks_of(state: dict[str, Any]) -> dict[str, Mark]:
+    return {name: Mark(Decimal(bid), Decimal(ask), _moment(us)) for name, (bid, ask, us) in state["marks"].items()}
 
 
 def _us(time: datetime) -> int:

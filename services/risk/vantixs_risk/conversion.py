@@ -156,7 +156,15 @@ def rules_of(account: risk_pb2.Account) -> Rules:
         windows=tuple(_window_of(w, f"trading_windows[{n}]") for n, w in enumerate(account.trading_windows)),
         day_start_s=time_of_day("day_start", account.day_start or "00:00") % 86_400,
         day_zone=zone("day_time_zone", account.day_time_zone or "UTC"),
+        margin_leverage=_leverage_of(account.leverage),
     )
+
+
+def _leverage_of(given: str) -> Decimal | None:
+    leverage = optional("leverage", given)
+    if leverage is not None and leverage < 1:
+        raise invalid("leverage", f"expected at least 1, was {given}")
+    return leverage
 
 
 def _breakers_of(breakers: risk_pb2.Breakers) -> Breakers:
@@ -197,9 +205,17 @@ def market_of(instrument: common_pb2.Instrument) -> Market:
     if not perpetual and instrument.kind != common_pb2.INSTRUMENT_KIND_SPOT:
         raise invalid("instrument.kind", f"expected SPOT or LINEAR_PERPETUAL, was {instrument.kind}")
     name = text("instrument.instrument", instrument.instrument, INSTRUMENT, "a name like BTC/USDT")
-    base = text("instrument.base_asset", instrument.base_asset, ASSET, "1 to 20 of A-Z and 0-9")
-    quote = text("instrument.quote_asset", instrument.quote_asset, ASSET, "1 to 20 of A-Z and 0-9")
-    return Market(name, base, quote, perpetual)
+    market, given = Market.of(name), Market(name, instrument.base_asset, instrument.quote_asset, perpetual)
+    if given != market:
+        kind = "LINEAR_PERPETUAL" if market.perpetual else "SPOT"
+        expected = f"expected {kind} of {market.base} in {market.quote} by its name {name}"
+        raise invalid("instrument", f"{expected}, was {_kind_name(instrument)}", "FIELD_CONFLICT")
+    return market
+
+
+def _kind_name(instrument: common_pb2.Instrument) -> str:
+    kind = "LINEAR_PERPETUAL" if instrument.kind == common_pb2.INSTRUMENT_KIND_LINEAR_PERPETUAL else "SPOT"
+    return f"{kind} of {instrument.base_asset[:20]} in {instrument.quote_asset[:20]}"
 
 
 def asking_of(request: risk_pb2.EvaluateOrderRequest) -> Asking:
@@ -213,6 +229,9 @@ def asking_of(request: risk_pb2.EvaluateOrderRequest) -> Asking:
         raise invalid("order.side", f"expected BUY or SELL, was {order.side}")
     if order.effect not in (order_pb2.ORDER_EFFECT_ENTRY, order_pb2.ORDER_EFFECT_EXIT):
         raise invalid("order.effect", f"expected ENTRY or EXIT, was {order.effect}")
+    if request.HasField("quote") and request.quote.instrument != order.instrument:
+        was = request.quote.instrument[:40]
+        raise invalid("quote.instrument", f"expected {order.instrument[:40]!r}, was {was!r}", "FIELD_CONFLICT")
     kind = request.stop_loss.WhichOneof("level")
     market, lot_size, minimum_notional = _known_instrument(instrument.SerializeToString(deterministic=True))
     return Asking(

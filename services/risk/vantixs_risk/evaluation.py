@@ -126,14 +126,17 @@ def _remember(account: Account, inputs: Inputs, decision: Decision) -> int:
     """Counts what was asked and approved; returns how often this entry was asked for in the breaker's window."""
     if decision.approved and account.rules.limits.max_orders_per_minute is not None:
         account.activity = account.activity.with_order(inputs.now)
-    breakers = account.rules.breakers
-    window = breakers.repeated_orders_window_s or 0
-    keep_s = max(window, account.rules.limits.duplicate_order_window_s or 0)
-    if not keep_s or not inputs.asking.entry:
+    repeats_s = account.rules.breakers.repeated_orders_window_s
+    duplicates_s = account.rules.limits.duplicate_order_window_s
+    if not inputs.asking.entry or (repeats_s is None and duplicates_s is None):
         return 0
-    what = asked_for(inputs, decision.quantity)
-    account.activity = account.activity.with_entry(Asked(what, inputs.now, decision.approved), keep_s)
-    return account.activity.asked_since(what, inputs.now, window)
+    entry = Asked(asked_for(inputs, decision.quantity), inputs.now)
+    if decision.approved and duplicates_s is not None:
+        account.activity = account.activity.with_approved(entry, duplicates_s)
+    if repeats_s is None:
+        return 0
+    account.activity = account.activity.with_asked(entry, repeats_s)
+    return account.activity.asked_since(entry.what, inputs.now, repeats_s)
 
 
 def _reservation(inputs: Inputs, decision: Decision) -> Reservation:

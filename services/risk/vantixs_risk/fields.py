@@ -1,16 +1,20 @@
 """Fields of requests as values; what does not fit is INVALID_ARGUMENT and names the field."""
 
 import re
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from vantixs.model.decimals import format_decimal, parse_decimal
 from vantixs.runtime.errors import invalid
 
+from vantixs_risk.domain.exact import PLACES
+
+_WIDE = Context(prec=160)
 ACCOUNT_ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
 ASSET = re.compile(r"[A-Z0-9]{1,20}")
-_NAME = r"[A-Z0-9]{1,20}/[A-Z0-9]{1,20}(:[A-Z0-9]{1,20})?"
+# A perpetual is linear: what it is settled in is what it is quoted in.
+_NAME = r"[A-Z0-9]{1,20}/(?P<quote>[A-Z0-9]{1,20})(:(?P=quote))?"
 INSTRUMENT = re.compile(_NAME)
 # Ids of others: anything printable without blanks.
 IDENTITY = re.compile(r"[!-~]{1,200}")
@@ -102,5 +106,7 @@ def named(field: str, enum: Any, prefix: str, number: int) -> str:
 
 
 def show(value: Decimal) -> str:
-    """A decimal as a message carries it."""
+    """A decimal as a message carries it: the books are exact, a message has 18 decimals, rounded down to them."""
+    if value.as_tuple().exponent < -18:  # type: ignore[operator]  # finite, so it is a number
+        value = value.quantize(PLACES, ROUND_FLOOR, context=_WIDE)
     return format_decimal(value)

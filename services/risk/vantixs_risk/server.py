@@ -13,12 +13,12 @@ from vantixs.runtime.paging import page_of
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account, update_account
 from vantixs_risk.adjustment import record_adjustment
-from vantixs_risk.books import load
+from vantixs_risk.books import holding_of, read_marks
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.conversion import position_message
 from vantixs_risk.desk import Desk
 from vantixs_risk.evaluation import check_request, evaluate_order, preview_order
-from vantixs_risk.fields import show
+from vantixs_risk.fields import identity, show
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
 from vantixs_risk.trading import checked_scope, get_trading_state, set_trading_state
@@ -77,8 +77,8 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
     async def GetAccount(self, request: risk_pb2.GetAccountRequest, context: Any) -> Any:
         """The account, its books and what they come to."""
-        now = self._clock.now()
-        return await self._database.read(lambda c: get_account(c, request.account_id, now))
+        account_id, now = identity("account_id", request.account_id), self._clock.now()
+        return await self._database.read(lambda c: get_account(c, account_id, now))
 
     async def ListAccounts(self, request: risk_pb2.ListAccountsRequest, context: Any) -> Any:
         """Accounts by id."""
@@ -93,16 +93,18 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
     async def ListPositions(self, request: risk_pb2.ListPositionsRequest, context: Any) -> Any:
         """Positions by instrument."""
+        identity("account_id", request.account_id)
+        if request.instrument:
+            identity("instrument", request.instrument)
 
         def read(connection: sa.Connection) -> risk_pb2.ListPositionsResponse:
-            account = load(connection, request.account_id)
+            marks = read_marks(connection, request.account_id)
             query = sa.select(store.POSITIONS).where(store.POSITIONS.c.account_id == request.account_id)
             if request.instrument:
                 query = query.where(store.POSITIONS.c.instrument == request.instrument)
             rows, following = page_of(connection, query, store.POSITIONS.c.instrument, request)
-            holdings = [account.holdings[row.instrument] for row in rows]
             return risk_pb2.ListPositionsResponse(
-                positions=[position_message(request.account_id, holding) for holding in holdings],
+                positions=[position_message(request.account_id, holding_of(row, marks)) for row in rows],
                 next_page_token=following,
             )
 
@@ -110,13 +112,14 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
     async def ListEquity(self, request: risk_pb2.ListEquityRequest, context: Any) -> Any:
         """Samples of equity, newest first."""
+        identity("account_id", request.account_id)
         resolution = request.resolution_s or 60
         if resolution not in store.RESOLUTIONS:
             known = ", ".join(str(r) for r in store.RESOLUTIONS)
             raise invalid("resolution_s", f"expected one of {known}, was {resolution}")
 
         def read(connection: sa.Connection) -> risk_pb2.ListEquityResponse:
-            load(connection, request.account_id)
+            read_marks(connection, request.account_id)
             samples = store.SAMPLES.c
             query = sa.select(store.SAMPLES).where(
                 samples.account_id == request.account_id, samples.resolution_s == resolution

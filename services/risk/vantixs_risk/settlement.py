@@ -54,7 +54,7 @@ def settle_order(
     # The day turns before anything new is known, as it does for a decision.
     account.begin(now)
     for fill, trade in zip(request.fills, trades, strict=True):
-        flag = _flag(row, reservation, trade, still_open=still_open)
+        flag = _flag(row, reservation, fill, trade, still_open=still_open)
         if not _insert_fill(connection, row, fill, trade, flag):
             flag = _compare(connection, row, trade, fill.execution_id)
         else:
@@ -93,14 +93,14 @@ def _book(connection: sa.Connection, account: Account, market: Market, cause: st
     write_booking(connection, account, market, cause, booking)
     # A fill is a price: the latest there is, unless a quote came since.
     account.mark(market.instrument, Mark(trade.price, trade.price, account.clock))
-    account.activity = account.activity.with_fill(booking.realized_profit, account.clock)
+    account.activity = account.activity.with_fill(booking.closed_profit, account.clock)
 
 
-def _flag(row: Any, reservation: Reservation, trade: Trade, *, still_open: bool) -> str:
+def _flag(row: Any, reservation: Reservation, fill: order_pb2.Fill, trade: Trade, *, still_open: bool) -> str:
     """What is wrong with a fill; empty for nothing."""
     if not row.approved:
         return NOT_APPROVED
-    if trade.buy != row.buy:
+    if trade.buy != row.buy or fill.order_id not in ("", row.order_id):
         return CONTRADICTORY
     with localcontext(BOOKS):
         if reservation.filled + trade.quantity > reservation.quantity:

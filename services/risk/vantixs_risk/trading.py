@@ -13,7 +13,7 @@ from vantixs_risk import store
 from vantixs_risk.books import Account, reservation_of
 from vantixs_risk.conversion import STATES, state_message
 from vantixs_risk.desk import Desk
-from vantixs_risk.domain.breakers import DRAWDOWN
+from vantixs_risk.domain import breakers
 from vantixs_risk.fields import SCOPE, comment, named, show, text
 
 MOST_SHOWN = 1000
@@ -89,7 +89,8 @@ def _start_anew(connection: sa.Connection, desk: Desk, scope: str, set_by: str, 
     if kind == "account":
         ids = [name]
     elif kind == "global":
-        ids = list(connection.execute(sa.select(store.ACCOUNTS.c.account_id)).scalars())
+        query = sa.select(store.ACCOUNTS.c.account_id).where(store.ACCOUNTS.c.scratch_of == "")
+        ids = list(connection.execute(query).scalars())
     else:
         return
     for account_id in ids:
@@ -114,8 +115,18 @@ def _changed(account: Account, set_by: str, now: datetime) -> bool:
         today = account.day_of(now)
         if account.standing.day > today:
             account.standing = replace(account.standing, day=today)
-    if set_by.startswith("breaker:"):
-        account.activity = replace(account.activity, failures=0, entries=())
-        if set_by == f"breaker:{DRAWDOWN}":
+        account.activity = account.activity.not_after(now)
+        for name, held in account.holdings.items():
+            # A price of a time that was never is no price.
+            if held.mark and held.mark.time > now:
+                account.holdings[name] = replace(held, mark=None)
+    match set_by.removeprefix("breaker:"):
+        case breakers.FAILURES:
+            account.activity = replace(account.activity, failures=0)
+        case breakers.REPEATED:
+            account.activity = replace(account.activity, asked=())
+        case breakers.DRAWDOWN:
             account.standing = replace(account.standing, peak=account.valuation().equity)
+        case _:
+            pass
     return before != (account.clock, account.standing, account.activity)

@@ -1,6 +1,7 @@
 """Messages the router makes: requests to risk, orders, journal entries."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
@@ -12,7 +13,7 @@ from vantixs.model.ids import client_order_id, order_id
 from vantixs.model.instruments import Instrument
 from vantixs.runtime import trace
 
-from vantixs_router.domain.intent import Leg
+from vantixs_router.domain.intent import Intent, Leg, derive_intent
 from vantixs_router.store import OrderRow
 
 ACTOR = "service:router"
@@ -42,6 +43,22 @@ def make_order(
     return order
 
 
+def intent_of(signal: signal_pb2.Signal, webhook: webhook_pb2.Webhook, position: Decimal) -> Intent:
+    """What a signal asks for, given the signed position there is."""
+    return derive_intent(
+        common_pb2.Action.Name(signal.action).removeprefix("ACTION_"),
+        _side_name(signal.target_position),
+        position,
+        sell_opens_short=webhook.sell_opens_short,
+        previous=_side_name(signal.previous_position),
+        sized=bool(signal.quantity),
+    )
+
+
+def _side_name(side: "common_pb2.PositionSide") -> str:
+    return common_pb2.PositionSide.Name(side).removeprefix("POSITION_SIDE_") if side else ""
+
+
 def evaluation_request(
     order: order_pb2.Order,
     signal: signal_pb2.Signal,
@@ -51,9 +68,13 @@ def evaluation_request(
     *,
     assumed: str,
     quote: common_pb2.Quote,
+    marks: list[common_pb2.Quote],
     fee_bps: str,
 ) -> risk_pb2.EvaluateOrderRequest:
-    """Asks risk about an order. The second leg of a reversal, and a whole exit, do not take the signal's quantity."""
+    """Asks risk about an order; `marks` are quotes of what else the account holds.
+
+    The second leg of a reversal, and a whole exit, do not take the signal's quantity.
+    """
     request = risk_pb2.EvaluateOrderRequest(
         order=order,
         assumed_position_quantity=assumed,
@@ -61,6 +82,7 @@ def evaluation_request(
         signal_price=signal.price,
         stop_loss=signal.stop_loss,
         quote=quote,
+        marks=marks,
         instrument=instrument_message(instrument),
         fee_bps=fee_bps,
         webhook_id=webhook.webhook_id,

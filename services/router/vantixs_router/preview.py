@@ -12,8 +12,8 @@ from vantixs.model.decimals import format_decimal
 from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.errors import invalid
 
-from vantixs_router.domain.intent import Leg, derive_intent
-from vantixs_router.messages import evaluation_request, make_entry, make_order, order_entries
+from vantixs_router.domain.intent import Leg
+from vantixs_router.messages import evaluation_request, intent_of, make_entry, make_order, order_entries
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
 from vantixs_router.settings import RouterSettings
@@ -48,13 +48,7 @@ class Preview:
             await self._risk.copy_account(webhook.account_id, scratch)
             webhook.account_id = scratch
         position = await self._risk.position(webhook.account_id, signal.instrument)
-        target = common_pb2.PositionSide.Name(signal.target_position).removeprefix("POSITION_SIDE_")
-        intent = derive_intent(
-            common_pb2.Action.Name(signal.action).removeprefix("ACTION_"),
-            "" if target == "UNSPECIFIED" else target,
-            position,
-            sell_opens_short=webhook.sell_opens_short,
-        )
+        intent = intent_of(signal, webhook, position)
         completed = journal_pb2.SignalCompleted(
             status=common_pb2.SIGNAL_STATUS_REJECTED, stage="intent", reason=intent.reason, detail=intent.text
         )
@@ -99,6 +93,7 @@ class Preview:
             leg,
             assumed=assumed,
             quote=quote,
+            marks=self._quotes.marks(await self._risk.held(webhook.account_id), signal.instrument),
             fee_bps=format_decimal(self._settings.paper_fee_bps),
         )
         question.preview = not request.replay_id

@@ -33,6 +33,10 @@ class Quotes:
         pushed = self._pushed.get(quote_key(instrument.name))
         return pushed.value if pushed else self._simulated(instrument)
 
+    def marks(self, held: list[str], traded: str) -> list[common_pb2.Quote]:
+        """Quotes of what an account holds besides what it trades now, at most 100."""
+        return [self.current(CATALOGUE[name]) for name in held if name != traded and name in CATALOGUE][:100]
+
     async def push(self, quote: common_pb2.Quote) -> common_pb2.Quote:
         """Takes a quote from outside; every replica sees it within milliseconds."""
         if quote.instrument not in CATALOGUE:

@@ -1,5 +1,6 @@
 """Calls to risk, with their deadlines; positions remembered as guesses."""
 
+import time
 from decimal import Decimal
 
 import grpc
@@ -11,6 +12,8 @@ from vantixs.runtime.errors import from_rpc_error
 SERVICE = "vantixs.api.risk.v1.RiskService"
 IDEMPOTENT = tuple(f"/{SERVICE}/{m}" for m in ("EvaluateOrder", "SettleOrder", "ListPositions"))
 MOST_GUESSES = 10_000
+# Other replicas trade the account's other instruments, so what is held is asked for again now and then.
+LIST_EVERY_S = 30.0
 
 
 class RiskClient:
@@ -22,11 +25,28 @@ class RiskClient:
     def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
         self._stub = risk_pb2_grpc.RiskServiceStub(channel)
         self._timeout_s = timeout_s
-        self._positions: dict[tuple[str, str], Decimal] = {}
+        self._positions: dict[str, dict[str, Decimal]] = {}
+        self._listed: dict[str, float] = {}
+        self._count = 0
 
     def guess(self, account_id: str, instrument: str) -> Decimal:
         """The position last heard of; flat where none was."""
-        return self._positions.get((account_id, instrument), ZERO)
+        return self._positions.get(account_id, {}).get(instrument, ZERO)
+
+    async def held(self, account_id: str) -> list[str]:
+        """Instruments the account holds, as far as is known: risk wants to know their prices with every decision."""
+        if time.monotonic() - self._listed.get(account_id, -LIST_EVERY_S) >= LIST_EVERY_S:
+            request = risk_pb2.ListPositionsRequest(account_id=account_id, page_size=1000)
+            try:
+                response = await self._stub.ListPositions(request, timeout=self._timeout_s)
+            except grpc.aio.AioRpcError as error:
+                raise from_rpc_error(error) from None
+            for position in response.positions:
+                self._remember(account_id, position.instrument, parse_decimal(position.quantity))
+            if len(self._listed) >= MOST_GUESSES:
+                self._listed.clear()
+            self._listed[account_id] = time.monotonic()
+        return [name for name, quantity in self._positions.get(account_id, {}).items() if quantity]
 
     async def position(self, account_id: str, instrument: str) -> Decimal:
         """The position now, in signed base units."""
@@ -53,7 +73,9 @@ class RiskClient:
 
     async def settle(self, order: order_pb2.Order, fills: list[order_pb2.Fill], *, final: bool) -> order_pb2.Position:
         """Books fills; returns the position after them."""
-        request = risk_pb2.SettleOrderRequest(order_id=order.order_id, fills=fills, final=final)
+        request = risk_pb2.SettleOrderRequest(
+            order_id=order.order_id, fills=fills, final=final, order_state=order.state
+        )
         try:
             response = await self._stub.SettleOrder(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
@@ -73,7 +95,11 @@ class RiskClient:
                 raise from_rpc_error(error) from None
 
     def _remember(self, account_id: str, instrument: str, quantity: Decimal) -> Decimal:
-        if len(self._positions) >= MOST_GUESSES:
+        if self._count >= MOST_GUESSES:
             self._positions.clear()
-        self._positions[account_id, instrument] = quantity
+            self._listed.clear()
+            self._count = 0
+        of_account = self._positions.setdefault(account_id, {})
+        self._count += instrument not in of_account
+        of_account[instrument] = quantity
         return quantity

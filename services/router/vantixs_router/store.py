@@ -93,12 +93,15 @@ def read_signal(connection: sa.Connection, signal_id: str) -> SignalRow | None:
 
 
 def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> bool:
-    """Makes the signal's row; False where another delivery of the same signal, or another signal, has it."""
+    """Makes the signal's row; False where it is done, another delivery's, or under another plan.
+
+    Another plan is that of a replica which took over while this one was frozen, and may have gone on with it.
+    """
     values = {"signal_id": signal_id, "stream_sequence": stream_sequence, "plan": plan, "done": False}
     if _INSERT_SIGNAL.run(connection, **values):
         return True
     row = read_signal(connection, signal_id)
-    return row is not None and row.stream_sequence == stream_sequence and not row.done
+    return row is not None and row == SignalRow(stream_sequence, plan, done=False)
 
 
 def finish_signal(connection: sa.Connection, signal_id: str) -> None:

@@ -31,7 +31,10 @@ class Venue(Protocol):
     async def submit(
         self, order: order_pb2.Order, instrument: Instrument, quote: common_pb2.Quote, decided_on: common_pb2.Quote
     ) -> VenueReport:
-        """Places the order, or reports it where its client_order_id was placed before."""
+        """Places the order, or reports it where its client_order_id was placed before.
+
+        The answer is kept by the venue: asked again after a crash, it gives the same one and places nothing.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
-from vantixs.model.ids import event_subject
+from vantixs.model.ids import event_subject, keyed_signal_id
 from vantixs.model.instruments import CATALOGUE, Instrument
 from vantixs.runtime import trace
 from vantixs.runtime.consumers import Delivery, Outcome
@@ -25,8 +25,8 @@ from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
 
 from vantixs_router import store
-from vantixs_router.domain.intent import Intent, Leg, derive_intent
-from vantixs_router.messages import evaluation_request, make_entry, make_order, order_entries
+from vantixs_router.domain.intent import Leg
+from vantixs_router.messages import evaluation_request, intent_of, make_entry, make_order, order_entries
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
 from vantixs_router.settings import RouterSettings
@@ -91,6 +91,7 @@ class Workflow:
             await self._suppress(accepted, delivery)
             return Outcome.DONE
         if row and row.done:
+            await self._outbox.send_left(completed_id(signal_id))
             return Outcome.DONE
         run = _Run(self, accepted, entry.event_id, delivery.stream_sequence)
         ending = await run.carry(row)
@@ -102,11 +103,15 @@ class Workflow:
     async def _finish(self, run: "_Run", ending: Ending) -> None:
         signal_id = run.accepted.signal.signal_id
         completed = journal_pb2.SignalCompleted(
-            status=ending.status, reason=ending.reason, stage=ending.stage, detail=ending.detail
+            status=ending.status,
+            reason=ending.reason,
+            stage=ending.stage,
+            detail=ending.detail,
+            webhook_id=run.accepted.webhook.webhook_id,
         )
         entries = [e for row in run.orders for e in order_entries(row, run.cause)]
         cause = entries[-1].event_id if entries else run.cause
-        done = f"{signal_id}:completed"
+        done = completed_id(signal_id)
         entries.append(make_entry(done, signal_id, self._clock(), cause, signal_completed=completed))
         message = Message(event_subject("signal"), journal_pb2.JournalBatch(entries=entries).SerializeToString(), done)
 
@@ -126,13 +131,20 @@ class Workflow:
         await self._outbox.send(message)
 
     async def _suppress(self, accepted: journal_pb2.SignalAccepted, delivery: Delivery) -> None:
-        signal = accepted.signal
+        """Records a repeat as a signal of its own, with an id that a redelivery derives again, and marks the first one."""
+        first = accepted.signal.signal_id
+        own = keyed_signal_id(first, f"repeat {delivery.stream_sequence}")
+        mark = journal_pb2.DuplicateSuppressed(first_signal_id=first, rule="router", duplicate_signal_id=own)
         event = journal_pb2.DuplicateSuppressed(
-            first_signal_id=signal.signal_id, rule="router", signal=signal, request=accepted.request
+            signal=accepted.signal, request=accepted.request, webhook=accepted.webhook
         )
-        event_id = f"{signal.signal_id}:duplicate:{delivery.stream_sequence}"
-        entry = make_entry(event_id, signal.signal_id, delivery.time, "", duplicate_suppressed=event)
-        await self._commit_and_send(entry)
+        event.MergeFrom(mark)
+        event.signal.signal_id = own
+        event_id = f"{own}:duplicate"
+        await self._commit_and_send(
+            make_entry(event_id, own, delivery.time, "", duplicate_suppressed=event),
+            make_entry(f"{event_id}-of", first, delivery.time, event_id, duplicate_suppressed=mark),
+        )
 
     async def _dead_letter(self, delivery: Delivery) -> None:
         event = journal_pb2.DeadLettered(
@@ -145,9 +157,9 @@ class Workflow:
         event_id = f"dead-letter:{delivery.stream_sequence}"
         await self._commit_and_send(make_entry(event_id, "", delivery.time, "", dead_lettered=event))
 
-    async def _commit_and_send(self, entry: journal_pb2.JournalEntry) -> None:
-        payload = journal_pb2.JournalBatch(entries=[entry]).SerializeToString()
-        message = Message(event_subject("signal"), payload, entry.event_id)
+    async def _commit_and_send(self, *entries: journal_pb2.JournalEntry) -> None:
+        payload = journal_pb2.JournalBatch(entries=entries).SerializeToString()
+        message = Message(event_subject("signal"), payload, entries[0].event_id)
         await self._database.write(lambda c: self._outbox.put(c, message))
         await self._outbox.send(message)
 
@@ -256,7 +268,7 @@ class _Run:
         position = self._w._risk.guess(account, name)
         certain = False
         while True:
-            intent = self._intent(format_decimal(position))
+            intent = intent_of(self._signal, self._webhook, position)
             if not intent.legs:
                 if certain:
                     return Ending(common_pb2.SIGNAL_STATUS_REJECTED, "intent", intent.reason, intent.text)
@@ -273,16 +285,10 @@ class _Run:
                 return Ending(common_pb2.SIGNAL_STATUS_REJECTED, "risk", reason, detail)
             return None
 
-    def _intent(self, position: str) -> Intent:
-        action = common_pb2.Action.Name(self._signal.action).removeprefix("ACTION_")
-        target = ""
-        if self._signal.target_position:
-            target = common_pb2.PositionSide.Name(self._signal.target_position).removeprefix("POSITION_SIDE_")
-        return derive_intent(action, target, parse_decimal(position), sell_opens_short=self._webhook.sell_opens_short)
-
     async def _decide(self, leg: Leg, number: int, assumed: str, intent: str) -> order_pb2.RiskDecision:
         """Asks risk; an approved order is persisted as SUBMITTED before anything is sent."""
         order = make_order(self._signal, self._webhook, leg, number, self._w._clock())
+        held = await self._w._risk.held(self._webhook.account_id)
         request = evaluation_request(
             order,
             self._signal,
@@ -291,6 +297,7 @@ class _Run:
             leg,
             assumed=assumed,
             quote=self._w._quotes.current(self._instrument),
+            marks=self._w._quotes.marks(held, self._instrument.name),
             fee_bps=format_decimal(self._w._settings.paper_fee_bps),
         )
         decision = await self._w._risk.evaluate(request)
@@ -321,12 +328,16 @@ class _Run:
             order.filled_quantity = order.quantity
             order.average_price = report.fills[0].price
             order.update_time.CopyFrom(report.fills[0].execute_time)
-            row = row._replace(fills=list(report.fills))
-            await self._w._database.write(lambda c: store.update_order(c, row))
-            self.orders[-1] = row
+            # The answer needs no commit of its own: a crash before the end asks the venue again, which keeps it.
+            self.orders[-1] = row = row._replace(fills=list(report.fills))
         if not row.position.account_id:
             position = await self._w._risk.settle(row.order, row.fills, final=True)
             self.orders[-1] = row._replace(position=position)
+
+
+def completed_id(signal_id: str) -> str:
+    """Id of the message that tells how a signal ended."""
+    return f"{signal_id}:completed"
 
 
 def encode_plan(legs: tuple[Leg, ...]) -> str:

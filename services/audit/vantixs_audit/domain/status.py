@@ -18,6 +18,8 @@ class Seen:
     reason: str = ""
     detail: str = ""
     facts: tuple[tuple[str, str], ...] = field(default_factory=tuple)
+    repeat: int = 0
+    repeat_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,14 @@ def fold(view: View, seen: Seen) -> View:
                 if view.status
                 else replace(view, status=status, stage="ingress", reason=seen.reason, detail=seen.detail)
             )
+        case "duplicate_suppressed" if seen.repeat_of:
+            if view.receive_time is not None:
+                return view
+            view = replace(view, receive_time=seen.time, facts=view.facts + seen.facts)
+            return replace(view, status="REJECTED", stage="duplicate", reason=seen.reason, detail=seen.detail)
         case "duplicate_suppressed":
-            return replace(view, duplicates=view.duplicates + 1)
+            # Not every repeat of a stuck sender is recorded, but each that is tells which one it is.
+            return replace(view, duplicates=max(view.duplicates + 1, seen.repeat))
         case "signal_completed":
             if view.status not in ("", "ACCEPTED"):
                 return view

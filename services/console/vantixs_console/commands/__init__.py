@@ -5,13 +5,13 @@ import sys
 import grpc
 import httpx
 import typer
-from click.exceptions import ClickException
+from typer.exceptions import Abort, TyperException
 from vantixs.runtime.errors import from_rpc_error
 
-from vantixs_console.commands import accounts, orders, signals, system, webhooks
+from vantixs_console.commands import accounts, lint, orders, signals, system, trading, webhooks
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Vantixs Signals")
-for part in (system, webhooks, accounts, signals, orders):
+for part in (system, webhooks, lint, trading, accounts, signals, orders):
     app.add_typer(part.app)
 
 
@@ -19,9 +19,11 @@ def run_commands(arguments: list[str]) -> int:
     """Runs a subcommand; errors are one line on standard error."""
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="vantixs", standalone_mode=False)
-    except ClickException as error:
-        error.show()
+    except TyperException as error:
+        print(f"vantixs: {error.format_message()}; see `vantixs --help`", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except Abort:
+        return 130
     except grpc.aio.AioRpcError as error:
         failure = from_rpc_error(error)
         print(f"vantixs: {failure.reason}: {failure.detail}", file=sys.stderr)  # noqa: T201

@@ -1,134 +1,87 @@
-"""Accounts, and what stops and resumes trading."""
+"""Accounts: what they may do, and their books."""
 
-import sys
 import uuid
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2
+from vantixs.runtime.settings import SettingsError
 
-from vantixs_console.terminal import (
-    TIMEOUT_S,
-    HomeOption,
-    JsonOption,
-    ask,
-    enum_value,
-    make_table,
-    out,
-    show,
-)
+from vantixs_console.clients import Clients
+from vantixs_console.commands.account_flags import Flag, apply, with_account_flags
+from vantixs_console.commands.trading import print_open_orders, state_name
+from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, enum_value, make_table, out, show
 from vantixs_console.timeline import short_name
 
 app = typer.Typer(no_args_is_help=True)
 account = typer.Typer(no_args_is_help=True, help="Accounts: what they may do, and their books")
 app.add_typer(account, name="account")
-
-
-@app.command()
-def halt(
-    scope: Annotated[str, typer.Option(help="global, account:ID, webhook:ID, strategy:ID, instrument:NAME")] = "global",
-    comment: Annotated[str, typer.Option(help="why")] = "halted by hand",
-    home: HomeOption = "",
-    as_json: JsonOption = False,
-) -> int:
-    """Stops all trading in a scope, at once and until resumed."""
-    return _set_state(home, scope, common_pb2.TRADING_STATE_HALTED, comment, as_json=as_json)
-
-
-@app.command()
-def reduce(
-    scope: Annotated[str, typer.Option(help="scope, as for halt")] = "global",
-    comment: Annotated[str, typer.Option(help="why")] = "reducing by hand",
-    home: HomeOption = "",
-    as_json: JsonOption = False,
-) -> int:
-    """Lets only exits pass in a scope, until resumed."""
-    return _set_state(home, scope, common_pb2.TRADING_STATE_REDUCING, comment, as_json=as_json)
-
-
-@app.command()
-def resume(
-    scope: Annotated[str, typer.Option(help="scope, as for halt")] = "global",
-    comment: Annotated[str, typer.Option(help="why")] = "resumed by hand",
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
-    home: HomeOption = "",
-    as_json: JsonOption = False,
-) -> int:
-    """Lets trading go on in a scope; asks first."""
-    if not yes and typer.prompt(f"Type {scope} to let trading go on there") != scope:
-        print("vantixs: not resumed", file=sys.stderr)  # noqa: T201
-        return 1
-    return _set_state(home, scope, common_pb2.TRADING_STATE_ACTIVE, comment, as_json=as_json)
-
-
-def _set_state(home: str, scope: str, state: Any, comment: str, *, as_json: bool) -> int:
-    request = risk_pb2.SetTradingStateRequest(scope=scope, state=state, comment=comment)
-    response = ask(home, lambda c: c.risk.SetTradingState(request, timeout=TIMEOUT_S))
-
-    def text() -> None:
-        names = [
-            common_pb2.TradingState.Name(s).removeprefix("TRADING_STATE_")
-            for s in (response.before, response.state.state)
-        ]
-        out.print(f"{scope}: {names[0]} -> {names[1]}, {response.open_orders} orders were on their way")
-
-    show(response, as_json=as_json, text=text)
-    return 0
+BAR, SPARKS, SAMPLES = 24, "▁▂▃▄▅▆▇█", 60
 
 
 @account.command(name="create")
+@with_account_flags
 def account_create(
     account_id: str,
+    given: dict[Flag, Any],
     mode: Annotated[str, typer.Option(help="paper or live")] = "paper",
     currency: Annotated[str, typer.Option(help="base currency")] = "USDT",
     balance: Annotated[str, typer.Option(help="opening balance")] = "100000",
-    may_short: Annotated[bool, typer.Option(help="whether it may be short")] = False,
-    sizing_method: Annotated[str, typer.Option(help="fixed_notional or fixed_quantity")] = "fixed_notional",
-    sizing_value: Annotated[str, typer.Option(help="quote units or base units")] = "100",
-    max_order_notional: Annotated[str, typer.Option(help="quote units")] = "10000",
-    max_position_notional: Annotated[str, typer.Option(help="quote units")] = "50000",
-    max_open_positions: Annotated[int, typer.Option(help="0 for no limit")] = 0,
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Creates an account."""
+    """Creates an account: 100 a trade, at most 10000 an order and 50000 a position where not said otherwise."""
     request = risk_pb2.CreateAccountRequest(request_id=str(uuid.uuid4()))
     new = request.account
-    new.account_id, new.currency, new.balance, new.enabled, new.may_short = (
-        account_id,
-        currency,
-        balance,
-        True,
-        may_short,
-    )
+    new.account_id, new.currency, new.balance, new.enabled = account_id, currency, balance, True
     new.mode = enum_value(common_pb2.Mode, "MODE_", "mode", mode)
-    new.sizing.method = enum_value(common_pb2.SizingMethod, "SIZING_METHOD_", "sizing-method", sizing_method)
-    new.sizing.value = sizing_value
-    new.limits.max_order_notional, new.limits.max_position_notional = max_order_notional, max_position_notional
-    new.limits.max_open_positions = max_open_positions
+    new.sizing.method, new.sizing.value = common_pb2.SIZING_METHOD_FIXED_NOTIONAL, "100"
+    new.limits.max_order_notional, new.limits.max_position_notional = "10000", "50000"
+    apply(new, given)
     response = ask(home, lambda c: c.risk.CreateAccount(request, timeout=TIMEOUT_S))
     show(response, as_json=as_json, text=lambda: out.print(f"{response.account.account_id} created"))
     return 0
 
 
+@account.command(name="update")
+@with_account_flags
+def account_update(
+    account_id: str,
+    given: dict[Flag, Any],
+    revision: Annotated[int, typer.Option(help="only at this revision; 0 for the current one")] = 0,
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Changes the fields whose flags are given; an empty text or 0 takes a limit away."""
+    if not given:
+        raise SettingsError("account update: expected at least one flag of a field, was none")
+
+    async def change(clients: Clients) -> Any:
+        read = risk_pb2.GetAccountRequest(account_id=account_id)
+        changed = (await clients.risk.GetAccount(read, timeout=TIMEOUT_S)).account
+        changed.revision = revision or changed.revision
+        apply(changed, given)
+        return await clients.risk.UpdateAccount(risk_pb2.UpdateAccountRequest(account=changed), timeout=TIMEOUT_S)
+
+    response = ask(home, change)
+    text = f"{account_id} is at revision {response.account.revision}"
+    show(response, as_json=as_json, text=lambda: out.print(text))
+    return 0
+
+
 @account.command(name="show")
 def account_show(account_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Shows an account's rules and books."""
-    request = risk_pb2.GetAccountRequest(account_id=account_id)
-    response = ask(home, lambda c: c.risk.GetAccount(request, timeout=TIMEOUT_S))
+    """Shows what an account has, how it does, and how much of each limit it uses."""
 
-    def text() -> None:
-        out.print(
-            f"{account_id}: realised {response.realized_profit}, fees {response.fees} {response.account.currency}"
-        )
-        table = make_table("asset", "total", "reserved")
-        for balance in response.balances:
-            table.add_row(balance.asset, balance.total, balance.reserved)
-        out.print(table)
-        _print_positions(response.positions)
+    async def read(clients: Clients) -> Any:
+        shown = await clients.risk.GetAccount(risk_pb2.GetAccountRequest(account_id=account_id), timeout=TIMEOUT_S)
+        listing = risk_pb2.ListEquityRequest(account_id=account_id, page_size=SAMPLES)
+        return shown, await clients.risk.ListEquity(listing, timeout=TIMEOUT_S)
 
-    show(response, as_json=as_json, text=text)
+    response, equity = ask(home, read)
+    show(response, as_json=as_json, text=lambda: _print_account(response, equity.samples))
     return 0
 
 
@@ -142,7 +95,7 @@ def account_list(home: HomeOption = "", page_size: int = 50, page_token: str = "
         table = make_table("account", "mode", "currency", "enabled", "revision")
         for item in response.accounts:
             mode = short_name(common_pb2.Mode.Name(item.mode))
-            table.add_row(item.account_id, mode, item.currency, str(item.enabled), str(item.revision))
+            table.add_row(item.account_id, mode, item.currency, str(item.enabled).lower(), str(item.revision))
         out.print(table)
 
     show(response, as_json=as_json, text=text)
@@ -158,8 +111,123 @@ def account_positions(account_id: str, home: HomeOption = "", page_size: int = 5
     return 0
 
 
+@account.command(name="equity")
+def account_equity(
+    account_id: str,
+    resolution_s: Annotated[int, typer.Option(help="60, 3600 or 86400")] = 60,
+    page_size: int = 50,
+    page_token: str = "",
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Lists samples of an account's equity, newest first."""
+    request = risk_pb2.ListEquityRequest(
+        account_id=account_id, resolution_s=resolution_s, page_size=page_size, page_token=page_token
+    )
+    response = ask(home, lambda c: c.risk.ListEquity(request, timeout=TIMEOUT_S))
+
+    def text() -> None:
+        table = make_table("time", "equity")
+        for item in response.samples:
+            table.add_row(item.sample_time.ToJsonString(), item.equity)
+        out.print(table)
+
+    show(response, as_json=as_json, text=text)
+    return 0
+
+
+@account.command(name="adjust")
+def account_adjust(
+    account_id: str,
+    comment: Annotated[str, typer.Option(help="why the books differ; required")],
+    asset: Annotated[str, typer.Option(help="cash: asset, for example USDT")] = "",
+    amount: Annotated[str, typer.Option(help="cash: change, signed")] = "",
+    instrument: Annotated[str, typer.Option(help="position: for example BTC/USDT")] = "",
+    quantity: Annotated[str, typer.Option(help="position: change in base units, signed")] = "",
+    price: Annotated[str, typer.Option(help="position: price it is booked at; empty takes the average price")] = "",
+    request_id: Annotated[str, typer.Option(help="the same id is the same adjustment; empty makes a new one")] = "",
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Books a difference to the venue, in a book of its own and in the journal."""
+    if bool(asset or amount) == bool(instrument or quantity):
+        raise SettingsError("account adjust: expected --asset and --amount, or --instrument and --quantity")
+    request = risk_pb2.RecordAdjustmentRequest(
+        request_id=request_id or str(uuid.uuid4()), account_id=account_id, comment=comment
+    )
+    if asset or amount:
+        request.cash.asset, request.cash.amount = asset, amount
+    else:
+        request.position.instrument, request.position.quantity, request.position.price = instrument, quantity, price
+    response = ask(home, lambda c: c.risk.RecordAdjustment(request, timeout=TIMEOUT_S))
+
+    def text() -> None:
+        out.print(f"adjusted as {request.request_id}")
+        if response.HasField("balance"):
+            out.print(f"{response.balance.asset} is {response.balance.total}")
+        else:
+            _print_positions([response.position])
+
+    show(response, as_json=as_json, text=text)
+    return 0
+
+
+def bar(used: Decimal, limit: Decimal, width: int = BAR) -> str:
+    """How much of a limit is used, for example "██████░░░░ 60 %"; anything used shows, and full is only what is."""
+    share = min(max(used / limit, Decimal(0)), Decimal(1)) if limit > 0 else Decimal(used > 0)
+    filled = int(share * width)
+    filled += filled == 0 and share > 0
+    return "█" * filled + "░" * (width - filled) + f" {int(share * 100):>3} %"
+
+
+def sparkline(values: list[Decimal]) -> str:
+    """Values over time, for example "▁▂▅█"."""
+    low, high = min(values), max(values)
+    step = (high - low) / (len(SPARKS) - 1)
+    return "".join(SPARKS[int((value - low) / step)] if step else SPARKS[len(SPARKS) // 2] for value in values)
+
+
+def _print_account(response: Any, samples: Any) -> None:
+    shown, currency = response.account, response.account.currency
+    mode, enabled = short_name(common_pb2.Mode.Name(shown.mode)), "enabled" if shown.enabled else "disabled"
+    out.print(f"{shown.account_id}: {mode}, {enabled}, kept in {currency}, revision {shown.revision}")
+    for state in response.restricted:
+        out.print(f"{state_name(state.state)} in {state.scope} by {state.actor}: {state.comment}", markup=False)
+    out.print(f"equity {response.equity}, today {response.daily_profit} ({response.day}), free {response.free_funds}")
+    out.print(
+        f"opened with {shown.balance}, adjusted {response.adjusted}, realised {response.realized_profit}, "
+        f"unrealised {response.unrealized_profit}, fees {response.fees}"
+    )
+    out.print(f"peak {response.peak_equity}, drawdown {response.drawdown_percent} %")
+    history = [Decimal(sample.equity) for sample in reversed(samples)] + [Decimal(response.equity)]
+    out.print(f"equity over time {sparkline(history)} from {min(history)} to {max(history)}\n")
+    table = make_table("limit", "used", "of", "", "")
+    for row in response.headroom:
+        table.add_row(row.name, row.used, row.limit, row.unit, bar(Decimal(row.used), Decimal(row.limit)))
+    out.print(table)
+    out.print()
+    table = make_table("asset", "total", "reserved")
+    for balance in response.balances:
+        table.add_row(balance.asset, balance.total, balance.reserved)
+    out.print(table)
+    if response.positions:
+        out.print()
+        _print_positions(response.positions)
+    if response.open_orders:
+        out.print()
+        print_open_orders(response.open_orders)
+
+
 def _print_positions(positions: Any) -> None:
-    table = make_table("instrument", "quantity", "average price", "realised", "fees")
+    table = make_table("instrument", "quantity", "average price", "mark", "unrealised", "realised", "fees")
     for item in positions:
-        table.add_row(item.instrument, item.quantity, item.average_price, item.realized_profit, item.fees)
+        table.add_row(
+            item.instrument,
+            item.quantity,
+            item.average_price,
+            item.mark_price or "unknown",
+            item.unrealized_profit,
+            item.realized_profit,
+            item.fees,
+        )
     out.print(table)

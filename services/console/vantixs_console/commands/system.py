@@ -40,8 +40,8 @@ def up(
     replicas = {}
     for item in scale or []:
         name, _, number = item.partition("=")
-        if name != "router" or not number.isdecimal() or not 1 <= int(number) <= 16:
-            raise SettingsError(f"--scale: expected router=1 to router=16, was {item!r}")
+        if name not in ("router", "ingress") or not number.isdecimal() or not 1 <= int(number) <= 16:
+            raise SettingsError(f"--scale: expected router=1 to 16 or ingress=1 to 16, was {item!r}")
         replicas[name] = int(number)
     opened = Home.open(home_path(home), create=True)
     return asyncio.run(_up(Stack(opened, print, http_port, replicas), demo=demo))

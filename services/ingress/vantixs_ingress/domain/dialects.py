@@ -1,15 +1,21 @@
-"""From bytes to named fields: strict JSON, else KEY=VALUE pairs. Never raises but `Unreadable`."""
+"""From bytes to named fields: strict JSON, else KEY=VALUE pairs. Nothing raises but `Unreadable`, and every cost is bounded."""
 
 import json
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
-from vantixs_ingress.domain.vocabulary import SECRETS, fold
+from vantixs_ingress.domain.redaction import redact
+from vantixs_ingress.domain.vocabulary import NESTS, is_secret, slot_of
 
-_PAIR = re.compile(r"^\s*([A-Za-z][A-Za-z0-9_ -]{0,63}?)\s*=(.*)$", re.DOTALL)
-_JSON_PAIR = re.compile(r'"((?:[^"\\]|\\.){0,64})"(\s*:\s*)("(?:[^"\\]|\\.)*"|[^\s",}\]{\[]+)')
-_TEXT_PAIR = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,63})(\s*=\s*)([^\n;,]*)")
+__all__ = ["Body", "Number", "Unreadable", "decode", "read_body", "read_fields", "redact", "redact_payload"]
 MOST_FIELDS = 500
+MOST_DEPTH = 32
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,63}")
+_LINES = re.compile(r"[\r\n;]")
+# The end of the text closes a string too: a pattern that could fail there would try again from every quote.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Unreadable(Exception):
@@ -22,6 +28,44 @@ class Number(str):
     __slots__ = ()
 
 
+@dataclass(slots=True)
+class Body:
+    """A body, read as far as it can be. `problem` is empty where there are fields."""
+
+    text: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def items(self) -> int:
+        """How many values it has at most, at all depths."""
+        return self.text.count(",") + self.text.count("{") + self.text.count("[") + 1
+
+    @property
+    def secret(self) -> str:
+        """The first secret in the body, at the top or in a known nest; "" where there is none."""
+        for name, value in self.fields.items():
+            if is_secret(name):
+                if isinstance(value, str) and value:
+                    return value
+            elif isinstance(value, dict) and slot_of(name)[0] in NESTS:
+                for inner, inner_value in value.items():
+                    if is_secret(inner) and isinstance(inner_value, str) and inner_value:
+                        return inner_value
+        return ""
+
+
+def read_body(body: bytes) -> Body:
+    """Text and fields of a body. Never raises."""
+    read = Body()
+    try:
+        read.text = decode(body)
+        read.fields = read_fields(read.text)
+    except Unreadable as error:
+        read.problem = str(error)
+    return read
+
+
 def decode(body: bytes) -> str:
     """The text of a body: UTF-8 with or without BOM, UTF-16 with BOM."""
     try:
@@ -32,73 +76,85 @@ def decode(body: bytes) -> str:
         raise Unreadable("expected UTF-8 text, or UTF-16 with a byte order mark") from None
 
 
+def redact_payload(body: bytes, *known: str) -> bytes:
+    """The body as it may be kept, in UTF-8: also of bytes that are no text, and without the NULs that hide a text in them."""
+    try:
+        text = decode(body)
+    except Unreadable:
+        text = body.decode("latin-1")
+    return redact(text.replace("\0", ""), *known).encode("utf-8", "replace")
+
+
 def read_fields(text: str) -> dict[str, Any]:
     """The fields of a body, in the order sent."""
     stripped = text.strip()
     if not stripped:
         raise Unreadable("expected a JSON object, was empty")
-    if stripped[0] in '{["' or stripped[0].isdigit() or stripped in ("null", "true", "false"):
+    if "\0" in stripped or "\\u0000" in stripped:
+        raise Unreadable("expected text without the character NUL")
+    if stripped[0] in '{["-' or stripped[0].isdigit() or stripped in ("null", "true", "false"):
         return _read_json(stripped)
     return _read_pairs(stripped)
 
 
-def redact(text: str, *known: str) -> str:
-    """The text with the values of secret fields, and the known secrets, replaced."""
-
-    def hide_json(match: re.Match[str]) -> str:
-        return f'"{match[1]}"{match[2]}"[redacted]"' if fold(match[1]) in SECRETS else match[0]
-
-    def hide_text(match: re.Match[str]) -> str:
-        return f"{match[1]}{match[2]}[redacted]" if fold(match[1]) in SECRETS else match[0]
-
-    for secret in known:
-        if len(secret) >= 16:
-            text = text.replace(secret, "[redacted]")
-    return _TEXT_PAIR.sub(hide_text, _JSON_PAIR.sub(hide_json, text))
-
-
 def _read_json(text: str) -> dict[str, Any]:
+    _check_depth(text)
     try:
         value = _DECODER.decode(text)
-        # Lone surrogates pass the decoder and fail wherever the text is stored.
-        text.encode()
-        if "\\u" in text:
+        if _HALF_PAIR.search(text):
+            # Half of a surrogate pair passes the decoder and fails wherever the text is stored.
             json.dumps(value, ensure_ascii=False).encode()
     except Unreadable:
         raise
-    except RecursionError:
-        raise Unreadable("expected an object of little depth, was nested too deep") from None
     except UnicodeEncodeError:
         raise Unreadable("expected text, was half of a surrogate pair") from None
-    except ValueError as error:
-        raise Unreadable(f"expected strict JSON: {error}") from None
+    except json.JSONDecodeError as error:
+        raise Unreadable(
+            f"expected strict JSON, was {error.msg!r} at line {error.lineno}, column {error.colno}"
+        ) from None
     if not isinstance(value, dict):
-        kinds: dict[type, str] = {list: "a list", str: "a text", Number: "a number"}
+        kinds: dict[type, str] = {list: "a list: send one signal a request", str: "a text", Number: "a number"}
         raise Unreadable(f"expected an object, was {kinds.get(type(value), 'a bare value')}")
     return value
 
 
+def _check_depth(text: str) -> None:
+    if text.count("{") + text.count("[") <= MOST_DEPTH:
+        return
+    depth = 0
+    for match in _BRACKETS.finditer(text):
+        first = match[0][0]
+        if first in "[{":
+            depth += 1
+            if depth > MOST_DEPTH:
+                raise Unreadable(f"expected at most {MOST_DEPTH} levels, was nested deeper")
+        elif first in "]}":
+            depth -= 1
+
+
 def _read_pairs(text: str) -> dict[str, Any]:
-    separator = next((s for s in ("\n", ";", ",") if s in text), "\n")
     fields: dict[str, Any] = {}
-    for part in filter(str.strip, text.split(separator)):
-        match = _PAIR.match(part)
-        if match is None:
+    for part in _LINES.split(text) if _LINES.search(text) else text.split(","):
+        name, equals, value = part.partition("=")
+        name, value = name.strip(), value.strip()
+        if not name and not equals:
+            continue
+        if not equals or not _NAME.fullmatch(name):
             raise Unreadable("expected a JSON object or KEY=VALUE pairs, was other text")
-        name, value = match[1], match[2].strip()
-        if name in fields and fields[name] != value:
+        if fields.setdefault(name, value) != value:
             raise Unreadable(f"expected each key once, was {name!r} twice")
-        fields[name] = value
         if len(fields) > MOST_FIELDS:
             raise Unreadable(f"expected at most {MOST_FIELDS} fields")
+    if not fields:
+        raise Unreadable("expected a JSON object or KEY=VALUE pairs, was other text")
     return fields
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise Unreadable(f"expected each key once, was {twice[:60]!r} twice")
     if len(fields) > MOST_FIELDS:
         raise Unreadable(f"expected at most {MOST_FIELDS} fields")

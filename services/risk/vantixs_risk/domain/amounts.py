@@ -1,8 +1,13 @@
 """Checks of how large an order is, and of what the account would then have; pure."""
 
+from decimal import Decimal
+
 from vantixs_risk.domain.check import Case, Finding, at_least, at_most, sum_at_most
 from vantixs_risk.domain.exact import ZERO, divide_down, show
 from vantixs_risk.domain.permissions import closes_something
+
+# Amounts of the contracts have at most 20 digits before the point.
+MOST_QUANTITY = Decimal(10**20 - 1)
 
 
 def quantity_least(c: Case) -> Finding:
@@ -17,8 +22,11 @@ def quantity_one_lot(c: Case) -> Finding | None:
 
 
 def quantity_most(c: Case) -> Finding | None:
-    """At most the account's highest quantity."""
-    return at_most("quantity", c.quantity, c.inputs.rules.limits.max_order_quantity)
+    """At most the account's highest quantity, and what a message can name."""
+    limit = c.inputs.rules.limits.max_order_quantity
+    if limit is None and c.quantity <= MOST_QUANTITY:
+        return None
+    return at_most("quantity", c.quantity, limit or MOST_QUANTITY)
 
 
 def notional_least(c: Case) -> Finding:

@@ -1,6 +1,5 @@
 """What stops an account by itself, pure: limits that, once reached, set its trading state until an operator lifts it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
@@ -22,28 +21,27 @@ class Trip:
     comment: str
 
 
-def trips(rules: Rules, standing: Standing, equity: Decimal, activity: Activity, repeats: int = 0) -> Iterator[Trip]:
+def trips(rules: Rules, standing: Standing, equity: Decimal, activity: Activity, repeats: int = 0) -> list[Trip]:
     """The breakers that go off. `repeats` is how often the entry just asked for was asked for within the window."""
-    limits, breakers = rules.limits, rules.breakers
+    limits, breakers, found = rules.limits, rules.breakers, []
     with localcontext(BOOKS):
-        loss, fall = standing.daily_loss(equity), standing.drawdown(equity)
+        loss, fall = standing.daily_loss(equity), standing.drawdown(equity) * 100
         if limits.max_daily_loss is not None and loss >= limits.max_daily_loss:
             comment = f"the day's loss is {show(loss)}, the limit {show(limits.max_daily_loss)}"
-            yield Trip(DAILY_LOSS, breakers.daily_loss_state, comment)
+            found.append(Trip(DAILY_LOSS, breakers.daily_loss_state, comment))
         most = limits.max_drawdown_percent
-        if most is not None and standing.peak and fall * 100 >= most * standing.peak:
-            percent = show(divide_down(fall * 100, standing.peak))
-            yield Trip(
-                DRAWDOWN, breakers.drawdown_state, f"equity is {percent} % below its peak, the limit {show(most)} %"
-            )
+        if most is not None and standing.peak and fall >= most * standing.peak:
+            percent = show(divide_down(fall, standing.peak))
+            comment = f"equity is {percent} % below its peak, the limit {show(most)} %"
+            found.append(Trip(DRAWDOWN, breakers.drawdown_state, comment))
     failures = breakers.max_failures_in_a_row
     if failures is not None and activity.failures >= failures:
-        yield Trip(FAILURES, breakers.failures_state, f"{activity.failures} orders failed in a row")
+        found.append(Trip(FAILURES, breakers.failures_state, f"{activity.failures} orders failed in a row"))
     repeated, window = breakers.max_repeated_orders, breakers.repeated_orders_window_s
     if repeated is not None and window is not None and repeats >= repeated:
-        yield Trip(
-            REPEATED, breakers.repeated_orders_state, f"the same entry was asked for {repeats} times in {window} s"
-        )
+        comment = f"the same entry was asked for {repeats} times in {window} s"
+        found.append(Trip(REPEATED, breakers.repeated_orders_state, comment))
+    return found
 
 
 def raises(before: str, after: str) -> bool:

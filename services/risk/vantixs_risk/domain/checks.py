@@ -1,7 +1,7 @@
 """The checks of a decision: two tables, and they are the whole of it.
 
 An entry is held against everything; an exit only against what would make the exit itself wrong, so that no limit meant
-for entries keeps anybody in (ADR 0011).
+for entries keeps anybody in (ADR 0021).
 """
 
 from vantixs_risk.domain.amounts import (
@@ -75,6 +75,5 @@ EXIT: tuple[Rule, ...] = (
     Rule("ORDER_TYPE_UNSUPPORTED", order_type_known),
     Rule("PRICE_STALE", paper_price_there),
     Rule("NOTHING_TO_CLOSE", something_to_close),
-    *(Rule(reason, known_by(reason)) for reason in FAILURES),
-    Rule("ORDER_QUANTITY_BELOW_MINIMUM", quantity_one_lot, sized=True),
+    Rule("ORDER_QUANTITY_BELOW_MINIMUM", quantity_one_lot),
 )

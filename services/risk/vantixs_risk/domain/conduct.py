@@ -28,7 +28,7 @@ def drawdown_below(c: Case) -> Finding | None:
         return None
     equity = c.figures.valuation.equity
     fall = standing.drawdown(equity) * 100
-    percent = show(divide_down(fall, standing.peak)) if fall else "0"
+    percent = show(divide_down(fall, standing.peak)) if standing.peak else "0"
     inputs = {"peak_equity": show(standing.peak), "equity": show(equity), "drawdown_percent": percent}
     # A peak of 0 has nothing to fall from: funds decide then.
     below = fall < limit * standing.peak or not standing.peak
@@ -64,9 +64,14 @@ def not_repeated(c: Case) -> Finding | None:
     if window is None:
         return None
     what = asked_for(c.inputs, c.quantity)
-    same = c.inputs.books.activity.approved_since(what, c.inputs.now, window)
-    detail = f"{what} was approved at {same.time.isoformat()}, within {window} s" if same else ""
-    return Finding(same is None, detail, {"order": what}, f"{window} s")
+    activity = c.inputs.books.activity
+    if same := activity.approved_since(what, c.inputs.now, window):
+        detail = f"{what} was approved at {same.time.isoformat()}, within {window} s"
+    elif activity.full(c.inputs.now, window):
+        detail = f"more entries were approved within {window} s than are remembered, so a repeat cannot be told"
+    else:
+        return Finding(True, inputs={"order": what}, limit=f"{window} s")
+    return Finding(False, detail, {"order": what}, f"{window} s")
 
 
 def asked_for(inputs: Inputs, quantity: Decimal) -> str:

@@ -1,7 +1,7 @@
 """What follows from the inputs before anything is decided: prices, worth, what is open; pure."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -9,6 +9,8 @@ from vantixs_risk.domain.equity import Holding, Mark, Valuation, value
 from vantixs_risk.domain.exact import ZERO
 from vantixs_risk.domain.inputs import Books, Inputs
 from vantixs_risk.domain.ledger import Market, Position
+
+MILLISECOND = timedelta(milliseconds=1)
 
 
 class Figures(NamedTuple):
@@ -48,13 +50,13 @@ def sane(quote: Mark | None) -> bool:
 
 
 def age_ms(now: datetime, time: datetime) -> int:
-    """How old something is, in milliseconds; below 0 for the future."""
-    return int((now - time).total_seconds() * 1000)
+    """How old something is, in whole milliseconds; below 0 for the future."""
+    return (now - time) // MILLISECOND
 
 
 def fresh(quote: Mark | None, now: datetime, limit_ms: int) -> bool:
     """Whether a quote is sane and young. One from the future is as wrong as an old one: the clocks disagree."""
-    return quote is not None and sane(quote) and abs(age_ms(now, quote.time)) <= limit_ms
+    return quote is not None and sane(quote) and abs(now - quote.time) <= limit_ms * MILLISECOND
 
 
 def remark(books: Books, instrument: str, quote: Mark) -> Books:

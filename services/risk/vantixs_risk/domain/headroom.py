@@ -21,11 +21,10 @@ class Headroom(NamedTuple):
     reason: str
 
 
-def headroom(rules: Rules, books: Books, now: datetime) -> Iterator[Headroom]:
+def headroom(rules: Rules, books: Books, now: datetime) -> list[Headroom]:
     """Every limit that is set, and cash."""
     with localcontext(BOOKS):
-        yield from _sizes(rules, books)
-        yield from _results(rules, books, now)
+        return [*_sizes(rules, books), *_results(rules, books, now)]
 
 
 def _sizes(rules: Rules, books: Books) -> Iterator[Headroom]:

@@ -3,7 +3,7 @@
 A position keeps the exact cost of what is open, never an average: the average is cost / quantity, derived when shown.
 Reducing a position takes a share of the cost; that share is the only number in the books that is ever rounded (toward
 zero, 18 decimals), and what the rounding leaves stays in the cost until the position is flat. So this holds to the last
-digit, whatever was traded (ADR 0010):
+digit, whatever was traded (ADR 0020):
 
     equity = opening balance + adjusted + realised profit + unrealised profit - fees
 """
@@ -38,9 +38,15 @@ class Market:
 
     @classmethod
     def of(cls, instrument: str) -> "Market":
-        """The market of a name of the catalogue's form."""
+        """The market of a name of the catalogue's form.
+
+        Raises:
+            ValueError: a perpetual that is not settled in what it is quoted in: its profit is not linear.
+        """
         pair, _, settle = instrument.partition(":")
         base, _, quote = pair.partition("/")
+        if settle not in ("", quote):
+            raise ValueError(f"expected a market settled in {quote}, was {instrument}")
         return cls(instrument, base, quote, perpetual=bool(settle))
 
 
@@ -88,11 +94,19 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """What a trade or an adjustment does to a position and to the books, in quote units where amounts are named."""
+    """What a trade or an adjustment does to a position and to the books, in quote units where amounts are named.
+
+    Attributes:
+        realized_profit: all that is realised, what pays a fee in the base asset included.
+        closed_profit: of that, what closing realised: below 0 is a loss taken.
+        fee: in quote units.
+        adjusted: worth of what came without being paid, at the price of the adjustment.
+    """
 
     position: Position
     transfers: tuple[Transfer, ...]
     realized_profit: Decimal = ZERO
+    closed_profit: Decimal = ZERO
     fee: Decimal = ZERO
     adjusted: Decimal = ZERO
 
@@ -116,7 +130,8 @@ def book_trade(position: Position, market: Market, trade: Trade) -> Booking:
     """
     with localcontext(BOOKS):
         signed = trade.quantity if trade.buy else -trade.quantity
-        after, realized = _trade(position, signed, trade.price)
+        after, closed = _trade(position, signed, trade.price)
+        realized = closed
         if market.perpetual:
             transfers = transfer(COUNTERPARTY, CONTRACTS, market.instrument, signed)
             transfers += transfer(PROFIT, CASH, market.quote, realized)
@@ -134,7 +149,7 @@ def book_trade(position: Position, market: Market, trade: Trade) -> Booking:
             transfers += transfer(CASH, FEES, trade.fee_asset, fee)
             fee = ZERO
         after = replace(after, realized_profit=position.realized_profit + realized, fees=position.fees + fee)
-        return Booking(after, transfers, realized, fee)
+        return Booking(after, transfers, realized, closed, fee)
 
 
 def adjust_position(position: Position, market: Market, change: Decimal, price: Decimal) -> Booking:
@@ -148,9 +163,10 @@ def adjust_position(position: Position, market: Market, change: Decimal, price: 
         after = replace(after, realized_profit=position.realized_profit + realized)
         if market.perpetual:
             transfers = transfer(ADJUSTMENT, CONTRACTS, market.instrument, change)
-            return Booking(after, transfers + transfer(PROFIT, CASH, market.quote, realized), realized)
+            transfers += transfer(PROFIT, CASH, market.quote, realized)
+            return Booking(after, transfers, realized, realized)
         transfers = transfer(ADJUSTMENT, HOLDING, market.base, change)
-        return Booking(after, transfers, realized, adjusted=change * price)
+        return Booking(after, transfers, realized, realized, adjusted=change * price)
 
 
 def adjust_cash(asset: str, change: Decimal) -> tuple[Transfer, ...]:
@@ -161,7 +177,8 @@ def adjust_cash(asset: str, change: Decimal) -> tuple[Transfer, ...]:
 def transfer(source: str, target: str, asset: str, amount: Decimal) -> tuple[Transfer, ...]:
     """The transfer of an amount, the other way round where it is below 0; none of nothing."""
     if amount < 0:
-        return (Transfer(target, source, asset, -amount),)
+        # Unary minus would round to the context of whoever calls; this does not.
+        return (Transfer(target, source, asset, amount.copy_negate()),)
     return (Transfer(source, target, asset, amount),) if amount else ()
 
 

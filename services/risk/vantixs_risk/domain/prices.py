@@ -1,5 +1,6 @@
 """Checks of whether the prices can be trusted, pure."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 from vantixs_risk.domain.check import Case, Finding
@@ -39,9 +40,9 @@ def marks_fresh(c: Case) -> Finding | None:
     if not others or not _needs_worth(c):
         return None
     most = c.inputs.rules.limits.max_mark_age_s or c.inputs.max_mark_age_s
-    ages = {h.market.instrument: _mark_age_s(c, h) for h in others}
-    old = sorted(name for name, age in ages.items() if age is None or age > most)
-    shown = {f"age_s {name}": "unknown" if age is None else str(age) for name, age in sorted(ages.items())}
+    limit = timedelta(seconds=most)
+    old = sorted(h.market.instrument for h in others if h.mark is None or abs(c.inputs.now - h.mark.time) > limit)
+    shown = {f"age_ms {h.market.instrument}": _mark_age(c, h) for h in others}
     return Finding(not old, f"no price within {most} s for {', '.join(old)}" if old else "", shown, f"{most} s")
 
 
@@ -65,8 +66,8 @@ def _quote_inputs(c: Case, quote: Mark) -> dict[str, str]:
     return {"bid": show(quote.bid), "ask": show(quote.ask), "age_ms": str(age_ms(c.inputs.now, quote.time))}
 
 
-def _mark_age_s(c: Case, holding: Holding) -> int | None:
-    return None if holding.mark is None else age_ms(c.inputs.now, holding.mark.time) // 1000
+def _mark_age(c: Case, holding: Holding) -> str:
+    return "unknown" if holding.mark is None else str(age_ms(c.inputs.now, holding.mark.time))
 
 
 def _needs_worth(c: Case) -> bool:

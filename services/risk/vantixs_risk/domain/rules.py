@@ -82,8 +82,9 @@ class Rules:
     windows: tuple[TradingWindow, ...] = ()
     day_start_s: int = 0
     day_zone: str = "UTC"
+    margin_leverage: Decimal | None = None
 
     @property
     def leverage(self) -> Decimal:
-        """What margin is divided by: the highest leverage, at least 1."""
-        return max(self.limits.max_leverage or ONE, ONE)
+        """What margin is divided by, at least 1: the account's own leverage, else its highest one."""
+        return max(self.margin_leverage or self.limits.max_leverage or ONE, ONE)

@@ -78,12 +78,34 @@ def size(inputs: Inputs, figures: Figures) -> Sized:
         quantity = _entry(work) if asking.entry else work.step("closable", figures.closable)
         if asking.order_quantity is not None and asking.order_quantity < quantity:
             quantity = work.step("narrowed_by_order", asking.order_quantity)
-        if asking.signal_quantity is not None and (asked := _signal_units(work)) < quantity:
+        asked = _narrowing(work)
+        if asked is not None and asked < quantity:
             quantity = work.step("narrowed_by_signal", asked)
     except _Unknown as unknown:
         return Sized(None, work.steps, unknown.reason, unknown.detail)
     work.step("lot_size", asking.lot_size)
     return Sized(work.step("quantity", multiple_down(quantity, asking.lot_size)), work.steps)
+
+
+def _narrowing(work: _Work) -> Decimal | None:
+    """The signal's own quantity in base units, or None where it has none.
+
+    An exit is never held for it: where it cannot be told, or comes to nothing because the account has no equity left, the
+    whole of what can be closed is closed, and the steps say so (ADR 0021).
+    """
+    if work.inputs.asking.signal_quantity is None:
+        return None
+    if work.inputs.asking.entry:
+        return _signal_units(work)
+    try:
+        units = _signal_units(work)
+    except _Unknown as unknown:
+        work.steps["signal_quantity_left_out"] = unknown.detail
+        return None
+    if units <= 0:
+        work.steps["signal_quantity_left_out"] = "it comes to 0"
+        return None
+    return units
 
 
 def _entry(work: _Work) -> Decimal:

@@ -64,7 +64,20 @@ _TABLE: dict[tuple[str, str], tuple[Intent, Intent, Intent]] = {
 _SELL_MAY_OPEN = (_OPEN_SHORT, _REDUCE_LONG, _ADD_SHORT)
 
 
-def derive_intent(action: str, target: str, position: Decimal, *, sell_opens_short: bool) -> Intent:
+# A close that says how much, and does not say that it ends flat, takes that much: the first of several take-profits.
+_PARTIAL = {"close the long": _REDUCE_LONG, "close the short": _REDUCE_SHORT}
+_HELD = {"LONG": 1, "SHORT": -1}
+
+
+def derive_intent(
+    action: str,
+    target: str,
+    position: Decimal,
+    *,
+    sell_opens_short: bool,
+    previous: str = "",
+    sized: bool = False,
+) -> Intent:
     """What to do about a signal, given the position there is.
 
     Args:
@@ -72,10 +85,18 @@ def derive_intent(action: str, target: str, position: Decimal, *, sell_opens_sho
         target: position after the signal: LONG, SHORT, FLAT, or "" where the sender does not say.
         position: signed quantity in base units.
         sell_opens_short: whether a SELL without target may open a short; the account has the last word.
+        previous: position before the signal as the sender has it, or "". ADD and REDUCE act on that side only:
+            "increase the long" does not add to a short.
+        sized: whether the signal names a quantity.
 
     """
     if action == "SELL" and sell_opens_short and not target:
         row = _SELL_MAY_OPEN
     else:
         row = _TABLE.get((action, target)) or _TABLE[action, ""]
-    return row[0] if position == 0 else row[1] if position > 0 else row[2]
+    if action in ("ADD", "REDUCE") and position * _HELD.get(previous, 0) < 0:
+        return row[0]
+    intent = row[0] if position == 0 else row[1] if position > 0 else row[2]
+    if sized and action.startswith("CLOSE") and target != "FLAT":
+        return _PARTIAL.get(intent.text, intent)
+    return intent

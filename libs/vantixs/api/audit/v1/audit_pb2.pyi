@@ -24,7 +24,7 @@ REPLAY_STATE_FINISHED: ReplayState
 REPLAY_STATE_CANCELED: ReplayState
 
 class SignalSummary(_message.Message):
-    __slots__ = ("signal_id", "webhook_id", "account_id", "symbol", "instrument", "action", "mode", "status", "original_status", "stage", "reason", "detail", "receive_time", "update_time", "duplicate_count", "filled_quantity", "average_price", "sequence")
+    __slots__ = ("signal_id", "webhook_id", "account_id", "symbol", "instrument", "action", "mode", "status", "original_status", "stage", "reason", "detail", "receive_time", "update_time", "duplicate_count", "filled_quantity", "average_price", "sequence", "first_signal_id")
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class SignalSummary(_message.Message):
     FILLED_QUANTITY_FIELD_NUMBER: _ClassVar[int]
     AVERAGE_PRICE_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
     signal_id: str
     webhook_id: str
     account_id: str
@@ -61,7 +62,8 @@ class SignalSummary(_message.Message):
     filled_quantity: str
     average_price: str
     sequence: int
-    def __init__(self, signal_id: _Optional[str] = ..., webhook_id: _Optional[str] = ..., account_id: _Optional[str] = ..., symbol: _Optional[str] = ..., instrument: _Optional[str] = ..., action: _Optional[_Union[_common_pb2.Action, str]] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., original_status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., stage: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duplicate_count: _Optional[int] = ..., filled_quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+    first_signal_id: str
+    def __init__(self, signal_id: _Optional[str] = ..., webhook_id: _Optional[str] = ..., account_id: _Optional[str] = ..., symbol: _Optional[str] = ..., instrument: _Optional[str] = ..., action: _Optional[_Union[_common_pb2.Action, str]] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., original_status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., stage: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duplicate_count: _Optional[int] = ..., filled_quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., sequence: _Optional[int] = ..., first_signal_id: _Optional[str] = ...) -> None: ...
 
 class RecordedEntry(_message.Message):
     __slots__ = ("sequence", "stream_sequence", "entry", "hash")

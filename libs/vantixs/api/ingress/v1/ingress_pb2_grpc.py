@@ -70,6 +70,21 @@ class WebhookServiceStub:
                 request_serializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeTokenRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeTokenResponse.FromString,
                 _registered_method=True)
+        self.CreateToken = channel.unary_unary(
+                '/vantixs.api.ingress.v1.WebhookService/CreateToken',
+                request_serializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.CreateTokenRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.CreateTokenResponse.FromString,
+                _registered_method=True)
+        self.RotateSigningSecret = channel.unary_unary(
+                '/vantixs.api.ingress.v1.WebhookService/RotateSigningSecret',
+                request_serializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RotateSigningSecretRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RotateSigningSecretResponse.FromString,
+                _registered_method=True)
+        self.RevokeSigningSecret = channel.unary_unary(
+                '/vantixs.api.ingress.v1.WebhookService/RevokeSigningSecret',
+                request_serializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeSigningSecretRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeSigningSecretResponse.FromString,
+                _registered_method=True)
         self.LintPayload = channel.unary_unary(
                 '/vantixs.api.ingress.v1.WebhookService/LintPayload',
                 request_serializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.LintPayloadRequest.SerializeToString,
@@ -130,6 +145,27 @@ class WebhookServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateToken(self, request, context):
+        """Makes one more token, with a scope of its own; the others stay as they are. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateSigningSecret(self, request, context):
+        """Makes a new signing secret; the old ones stay valid for a grace period. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSigningSecret(self, request, context):
+        """Ends a signing secret at once. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def LintPayload(self, request, context):
         """Says what the webhook would make of a payload, by the same code, with no effect. VIEWER.
         """
@@ -174,6 +210,21 @@ def add_WebhookServiceServicer_to_server(servicer, server):
                     servicer.RevokeToken,
                     request_deserializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeTokenRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'CreateToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateToken,
+                    request_deserializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.CreateTokenRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.CreateTokenResponse.SerializeToString,
+            ),
+            'RotateSigningSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateSigningSecret,
+                    request_deserializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RotateSigningSecretRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RotateSigningSecretResponse.SerializeToString,
+            ),
+            'RevokeSigningSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSigningSecret,
+                    request_deserializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeSigningSecretRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeSigningSecretResponse.SerializeToString,
             ),
             'LintPayload': grpc.unary_unary_rpc_method_handler(
                     servicer.LintPayload,
@@ -371,6 +422,87 @@ class WebhookService:
             '/vantixs.api.ingress.v1.WebhookService/RevokeToken',
             vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeTokenRequest.SerializeToString,
             vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.ingress.v1.WebhookService/CreateToken',
+            vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.CreateTokenRequest.SerializeToString,
+            vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.CreateTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateSigningSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.ingress.v1.WebhookService/RotateSigningSecret',
+            vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RotateSigningSecretRequest.SerializeToString,
+            vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RotateSigningSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSigningSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.ingress.v1.WebhookService/RevokeSigningSecret',
+            vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeSigningSecretRequest.SerializeToString,
+            vantixs_dot_api_dot_ingress_dot_v1_dot_ingress__pb2.RevokeSigningSecretResponse.FromString,
             options,
             channel_credentials,
             insecure,

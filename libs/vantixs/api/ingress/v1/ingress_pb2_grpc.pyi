@@ -47,6 +47,12 @@ class WebhookServiceStub:
     """Makes a new token; the old ones stay valid for a grace period. OPERATOR."""
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_ingress_pb2.RevokeTokenRequest, _ingress_pb2.RevokeTokenResponse]
     """Ends a token at once. OPERATOR."""
+    CreateToken: _grpc.UnaryUnaryMultiCallable[_ingress_pb2.CreateTokenRequest, _ingress_pb2.CreateTokenResponse]
+    """Makes one more token, with a scope of its own; the others stay as they are. OPERATOR."""
+    RotateSigningSecret: _grpc.UnaryUnaryMultiCallable[_ingress_pb2.RotateSigningSecretRequest, _ingress_pb2.RotateSigningSecretResponse]
+    """Makes a new signing secret; the old ones stay valid for a grace period. OPERATOR."""
+    RevokeSigningSecret: _grpc.UnaryUnaryMultiCallable[_ingress_pb2.RevokeSigningSecretRequest, _ingress_pb2.RevokeSigningSecretResponse]
+    """Ends a signing secret at once. OPERATOR."""
     LintPayload: _grpc.UnaryUnaryMultiCallable[_ingress_pb2.LintPayloadRequest, _ingress_pb2.LintPayloadResponse]
     """Says what the webhook would make of a payload, by the same code, with no effect. VIEWER."""
 
@@ -69,6 +75,12 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     """Makes a new token; the old ones stay valid for a grace period. OPERATOR."""
     RevokeToken: _aio.UnaryUnaryMultiCallable[_ingress_pb2.RevokeTokenRequest, _ingress_pb2.RevokeTokenResponse]  # type: ignore[assignment]
     """Ends a token at once. OPERATOR."""
+    CreateToken: _aio.UnaryUnaryMultiCallable[_ingress_pb2.CreateTokenRequest, _ingress_pb2.CreateTokenResponse]  # type: ignore[assignment]
+    """Makes one more token, with a scope of its own; the others stay as they are. OPERATOR."""
+    RotateSigningSecret: _aio.UnaryUnaryMultiCallable[_ingress_pb2.RotateSigningSecretRequest, _ingress_pb2.RotateSigningSecretResponse]  # type: ignore[assignment]
+    """Makes a new signing secret; the old ones stay valid for a grace period. OPERATOR."""
+    RevokeSigningSecret: _aio.UnaryUnaryMultiCallable[_ingress_pb2.RevokeSigningSecretRequest, _ingress_pb2.RevokeSigningSecretResponse]  # type: ignore[assignment]
+    """Ends a signing secret at once. OPERATOR."""
     LintPayload: _aio.UnaryUnaryMultiCallable[_ingress_pb2.LintPayloadRequest, _ingress_pb2.LintPayloadResponse]  # type: ignore[assignment]
     """Says what the webhook would make of a payload, by the same code, with no effect. VIEWER."""
 
@@ -130,6 +142,30 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingress_pb2.RevokeTokenResponse, _abc.Awaitable[_ingress_pb2.RevokeTokenResponse]]:
         """Ends a token at once. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def CreateToken(
+        self,
+        request: _ingress_pb2.CreateTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingress_pb2.CreateTokenResponse, _abc.Awaitable[_ingress_pb2.CreateTokenResponse]]:
+        """Makes one more token, with a scope of its own; the others stay as they are. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def RotateSigningSecret(
+        self,
+        request: _ingress_pb2.RotateSigningSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingress_pb2.RotateSigningSecretResponse, _abc.Awaitable[_ingress_pb2.RotateSigningSecretResponse]]:
+        """Makes a new signing secret; the old ones stay valid for a grace period. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def RevokeSigningSecret(
+        self,
+        request: _ingress_pb2.RevokeSigningSecretRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingress_pb2.RevokeSigningSecretResponse, _abc.Awaitable[_ingress_pb2.RevokeSigningSecretResponse]]:
+        """Ends a signing secret at once. OPERATOR."""
 
     @_abc_1.abstractmethod
     def LintPayload(

@@ -25,7 +25,7 @@ PROOF_LEVEL_CERTIFICATE: ProofLevel
 PROOF_LEVEL_SIGNATURE: ProofLevel
 
 class Webhook(_message.Message):
-    __slots__ = ("webhook_id", "display_name", "account_id", "mode", "routing_mode", "strategy_id", "enabled", "sizing", "instruments", "actions", "default_exchange", "default_instrument_kind", "sell_opens_short", "maximum_leverage", "dedupe_window_s", "entry_expires_after_s", "exit_expires_after_s", "time_is_emit_time", "rate_limit_per_minute", "source_networks", "mapping", "tokens", "minimum_proof", "create_time", "update_time", "revision")
+    __slots__ = ("webhook_id", "display_name", "account_id", "mode", "routing_mode", "strategy_id", "enabled", "sizing", "instruments", "actions", "default_exchange", "default_instrument_kind", "sell_opens_short", "maximum_leverage", "dedupe_window_s", "entry_expires_after_s", "exit_expires_after_s", "time_is_emit_time", "rate_limit_per_minute", "source_networks", "mapping", "tokens", "minimum_proof", "create_time", "update_time", "revision", "signing_secrets", "signature_tolerance_s", "updated_by")
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,9 @@ class Webhook(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_SECRETS_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_TOLERANCE_S_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_BY_FIELD_NUMBER: _ClassVar[int]
     webhook_id: str
     display_name: str
     account_id: str
@@ -78,7 +81,10 @@ class Webhook(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     revision: int
-    def __init__(self, webhook_id: _Optional[str] = ..., display_name: _Optional[str] = ..., account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., routing_mode: _Optional[_Union[_common_pb2.RoutingMode, str]] = ..., strategy_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., instruments: _Optional[_Iterable[str]] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., default_exchange: _Optional[str] = ..., default_instrument_kind: _Optional[_Union[_common_pb2.InstrumentKind, str]] = ..., sell_opens_short: _Optional[bool] = ..., maximum_leverage: _Optional[str] = ..., dedupe_window_s: _Optional[int] = ..., entry_expires_after_s: _Optional[int] = ..., exit_expires_after_s: _Optional[int] = ..., time_is_emit_time: _Optional[bool] = ..., rate_limit_per_minute: _Optional[int] = ..., source_networks: _Optional[_Iterable[str]] = ..., mapping: _Optional[_Union[PayloadMapping, _Mapping]] = ..., tokens: _Optional[_Iterable[_Union[WebhookToken, _Mapping]]] = ..., minimum_proof: _Optional[_Union[ProofLevel, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ...) -> None: ...
+    signing_secrets: _containers.RepeatedCompositeFieldContainer[SigningSecret]
+    signature_tolerance_s: int
+    updated_by: str
+    def __init__(self, webhook_id: _Optional[str] = ..., display_name: _Optional[str] = ..., account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., routing_mode: _Optional[_Union[_common_pb2.RoutingMode, str]] = ..., strategy_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., instruments: _Optional[_Iterable[str]] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., default_exchange: _Optional[str] = ..., default_instrument_kind: _Optional[_Union[_common_pb2.InstrumentKind, str]] = ..., sell_opens_short: _Optional[bool] = ..., maximum_leverage: _Optional[str] = ..., dedupe_window_s: _Optional[int] = ..., entry_expires_after_s: _Optional[int] = ..., exit_expires_after_s: _Optional[int] = ..., time_is_emit_time: _Optional[bool] = ..., rate_limit_per_minute: _Optional[int] = ..., source_networks: _Optional[_Iterable[str]] = ..., mapping: _Optional[_Union[PayloadMapping, _Mapping]] = ..., tokens: _Optional[_Iterable[_Union[WebhookToken, _Mapping]]] = ..., minimum_proof: _Optional[_Union[ProofLevel, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., signing_secrets: _Optional[_Iterable[_Union[SigningSecret, _Mapping]]] = ..., signature_tolerance_s: _Optional[int] = ..., updated_by: _Optional[str] = ...) -> None: ...
 
 class PayloadMapping(_message.Message):
     __slots__ = ("fields", "values")
@@ -123,6 +129,32 @@ class WebhookToken(_message.Message):
     actions: _containers.RepeatedScalarFieldContainer[_common_pb2.Action]
     instruments: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, token_id: _Optional[str] = ..., sha256: _Optional[bytes] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exits_only: _Optional[bool] = ..., paper_only: _Optional[bool] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., instruments: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TokenScope(_message.Message):
+    __slots__ = ("exits_only", "paper_only", "actions", "instruments")
+    EXITS_ONLY_FIELD_NUMBER: _ClassVar[int]
+    PAPER_ONLY_FIELD_NUMBER: _ClassVar[int]
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
+    exits_only: bool
+    paper_only: bool
+    actions: _containers.RepeatedScalarFieldContainer[_common_pb2.Action]
+    instruments: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, exits_only: _Optional[bool] = ..., paper_only: _Optional[bool] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., instruments: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SigningSecret(_message.Message):
+    __slots__ = ("secret_id", "sealed", "create_time", "expire_time", "revoke_time")
+    SECRET_ID_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_TIME_FIELD_NUMBER: _ClassVar[int]
+    secret_id: str
+    sealed: bytes
+    create_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    revoke_time: _timestamp_pb2.Timestamp
+    def __init__(self, secret_id: _Optional[str] = ..., sealed: _Optional[bytes] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revoke_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class FieldError(_message.Message):
     __slots__ = ("field", "reason", "detail")

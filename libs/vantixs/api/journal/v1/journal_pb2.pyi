@@ -106,16 +106,22 @@ class SignalRejected(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., detail: _Optional[str] = ..., errors: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ..., request: _Optional[_Union[_signal_pb2.ReceivedRequest, _Mapping]] = ..., webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ...) -> None: ...
 
 class DuplicateSuppressed(_message.Message):
-    __slots__ = ("first_signal_id", "rule", "request", "signal")
+    __slots__ = ("first_signal_id", "rule", "request", "signal", "duplicate_signal_id", "repeat", "webhook")
     FIRST_SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
     RULE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    REPEAT_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
     first_signal_id: str
     rule: str
     request: _signal_pb2.ReceivedRequest
     signal: _signal_pb2.Signal
-    def __init__(self, first_signal_id: _Optional[str] = ..., rule: _Optional[str] = ..., request: _Optional[_Union[_signal_pb2.ReceivedRequest, _Mapping]] = ..., signal: _Optional[_Union[_signal_pb2.Signal, _Mapping]] = ...) -> None: ...
+    duplicate_signal_id: str
+    repeat: int
+    webhook: _webhook_pb2.Webhook
+    def __init__(self, first_signal_id: _Optional[str] = ..., rule: _Optional[str] = ..., request: _Optional[_Union[_signal_pb2.ReceivedRequest, _Mapping]] = ..., signal: _Optional[_Union[_signal_pb2.Signal, _Mapping]] = ..., duplicate_signal_id: _Optional[str] = ..., repeat: _Optional[int] = ..., webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ...) -> None: ...
 
 class StrategyStep(_message.Message):
     __slots__ = ("name", "passed", "inputs", "detail")
@@ -172,16 +178,18 @@ class FillRecorded(_message.Message):
     def __init__(self, fill: _Optional[_Union[_order_pb2.Fill, _Mapping]] = ..., position: _Optional[_Union[_order_pb2.Position, _Mapping]] = ...) -> None: ...
 
 class SignalCompleted(_message.Message):
-    __slots__ = ("status", "reason", "stage", "detail")
+    __slots__ = ("status", "reason", "stage", "detail", "webhook_id")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     status: _common_pb2.SignalStatus
     reason: str
     stage: str
     detail: str
-    def __init__(self, status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., stage: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    webhook_id: str
+    def __init__(self, status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., stage: _Optional[str] = ..., detail: _Optional[str] = ..., webhook_id: _Optional[str] = ...) -> None: ...
 
 class ReplayRequested(_message.Message):
     __slots__ = ("replay_id", "mode", "operator", "comment")

@@ -32,7 +32,7 @@ WEEKDAY_SATURDAY: Weekday
 WEEKDAY_SUNDAY: Weekday
 
 class Account(_message.Message):
-    __slots__ = ("account_id", "mode", "currency", "venue", "credential_id", "enabled", "may_short", "instruments", "sizing", "limits", "balance", "scratch_of", "create_time", "update_time", "revision", "live_enabled", "strategies", "trading_windows", "day_start", "day_time_zone", "breakers")
+    __slots__ = ("account_id", "mode", "currency", "venue", "credential_id", "enabled", "may_short", "instruments", "sizing", "limits", "balance", "scratch_of", "create_time", "update_time", "revision", "live_enabled", "strategies", "trading_windows", "day_start", "day_time_zone", "breakers", "leverage")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,7 @@ class Account(_message.Message):
     DAY_START_FIELD_NUMBER: _ClassVar[int]
     DAY_TIME_ZONE_FIELD_NUMBER: _ClassVar[int]
     BREAKERS_FIELD_NUMBER: _ClassVar[int]
+    LEVERAGE_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     mode: _common_pb2.Mode
     currency: str
@@ -75,7 +76,8 @@ class Account(_message.Message):
     day_start: str
     day_time_zone: str
     breakers: Breakers
-    def __init__(self, account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., currency: _Optional[str] = ..., venue: _Optional[str] = ..., credential_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., may_short: _Optional[bool] = ..., instruments: _Optional[_Iterable[str]] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., balance: _Optional[str] = ..., scratch_of: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., live_enabled: _Optional[bool] = ..., strategies: _Optional[_Iterable[str]] = ..., trading_windows: _Optional[_Iterable[_Union[TradingWindow, _Mapping]]] = ..., day_start: _Optional[str] = ..., day_time_zone: _Optional[str] = ..., breakers: _Optional[_Union[Breakers, _Mapping]] = ...) -> None: ...
+    leverage: str
+    def __init__(self, account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., currency: _Optional[str] = ..., venue: _Optional[str] = ..., credential_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., may_short: _Optional[bool] = ..., instruments: _Optional[_Iterable[str]] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., balance: _Optional[str] = ..., scratch_of: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., live_enabled: _Optional[bool] = ..., strategies: _Optional[_Iterable[str]] = ..., trading_windows: _Optional[_Iterable[_Union[TradingWindow, _Mapping]]] = ..., day_start: _Optional[str] = ..., day_time_zone: _Optional[str] = ..., breakers: _Optional[_Union[Breakers, _Mapping]] = ..., leverage: _Optional[str] = ...) -> None: ...
 
 class TradingWindow(_message.Message):
     __slots__ = ("days", "start", "end", "time_zone")

@@ -1,0 +1,52 @@
+"""The tables of alerts in tests/data: bodies as senders write them, and what the webhook must make of each.
+
+A row has `id`, `peer`, `body` or `body_hex`, `expect`, perhaps `note`. In `body`, `$NOW_ISO`, `$NOW_S`, `$NOW_MS` stand for the
+time of sending and `$TOKEN` for the webhook's token; `body_hex` is sent as it stands. `expect` has `outcome`, `reason` where
+rejected, and fields of the canonical signal as texts, `None` for one that must not be there.
+"""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+
+DATA = Path(__file__).parents[3] / "tests" / "data"
+TABLES = ("alerts.jsonl", "senders.jsonl")
+_PREFIXES = ("ACTION_", "POSITION_SIDE_", "QUANTITY_TYPE_", "ORDER_TYPE_", "TIME_IN_FORCE_")
+
+
+def load_alerts(*names: str) -> list[dict[str, Any]]:
+    """The rows of the tables named, of all of them where none is."""
+    return [
+        json.loads(line) for name in names or TABLES for line in (DATA / name).read_text("utf-8").splitlines() if line
+    ]
+
+
+def body_of(row: dict[str, Any], now: datetime, token: str) -> bytes:
+    """The bytes of a row as sent at `now` with `token`."""
+    if "body_hex" in row:
+        return bytes.fromhex(row["body_hex"])
+    body = str(row["body"])
+    filled = {
+        "$NOW_ISO": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "$NOW_MS": str(int(now.timestamp() * 1000)),
+        "$NOW_S": str(int(now.timestamp())),
+        "$TOKEN": token,
+    }
+    for name, value in filled.items():
+        body = body.replace(name, value)
+    return body.encode()
+
+
+def fields_of(signal: Any) -> dict[str, str]:
+    """A signal message in the terms of the tables: `action` is "BUY", a stop loss in percent is `stop_loss_percent`."""
+    fields: dict[str, str] = {}
+    for name, value in json_format.MessageToDict(signal, preserving_proto_field_name=True).items():
+        if name in ("stop_loss", "take_profit"):
+            fields |= {f"{name}_{kind}": text for kind, text in value.items()}
+        elif isinstance(value, str):
+            prefix = next((p for p in _PREFIXES if value.startswith(p)), "")
+            fields[name] = value.removeprefix(prefix)
+    return fields

@@ -1,0 +1,100 @@
+"""What stops trading and lets it go on."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.risk.v1 import risk_pb2
+
+from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out, show
+from vantixs_console.timeline import short_name
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def halt(
+    scope: Annotated[str, typer.Option(help="global, account:ID, webhook:ID, strategy:ID, instrument:NAME")] = "global",
+    comment: Annotated[str, typer.Option(help="why")] = "halted by hand",
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Stops all trading in a scope, at once and until resumed. Asks nothing."""
+    return _set_state(home, scope, common_pb2.TRADING_STATE_HALTED, comment, as_json=as_json)
+
+
+@app.command()
+def reduce(
+    scope: Annotated[str, typer.Option(help="scope, as for halt")] = "global",
+    comment: Annotated[str, typer.Option(help="why")] = "reducing by hand",
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Lets only exits pass in a scope, until resumed."""
+    return _set_state(home, scope, common_pb2.TRADING_STATE_REDUCING, comment, as_json=as_json)
+
+
+@app.command()
+def resume(
+    scope: Annotated[str, typer.Option(help="scope, as for halt")] = "global",
+    comment: Annotated[str, typer.Option(help="why")] = "resumed by hand",
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Lets trading go on in a scope; asks first. What a breaker counted in an account begins anew."""
+    if not yes and not _confirmed(scope):
+        print("vantixs: not resumed", file=sys.stderr)  # noqa: T201
+        return 1
+    return _set_state(home, scope, common_pb2.TRADING_STATE_ACTIVE, comment, as_json=as_json)
+
+
+def _confirmed(scope: str) -> bool:
+    try:
+        return bool(typer.prompt(f"Type {scope} to let trading go on there") == scope)
+    except typer.Abort:
+        return False
+
+
+def _set_state(home: str, scope: str, state: Any, comment: str, *, as_json: bool) -> int:
+    request = risk_pb2.SetTradingStateRequest(scope=scope, state=state, comment=comment)
+    response = ask(home, lambda c: c.risk.SetTradingState(request, timeout=TIMEOUT_S))
+
+    def text() -> None:
+        before, after = (state_name(s) for s in (response.before, response.state.state))
+        out.print(f"{scope}: {before} -> {after}")
+        if state == common_pb2.TRADING_STATE_ACTIVE:
+            return
+        if not response.open_orders:
+            out.print("no order was on its way")
+            return
+        out.print(f"{response.open_orders} orders were on their way; what is at a venue already may still fill:")
+        print_open_orders(response.orders)
+
+    show(response, as_json=as_json, text=text)
+    return 0
+
+
+def state_name(state: Any) -> str:
+    """A trading state in short, for example "HALTED"."""
+    return common_pb2.TradingState.Name(state).removeprefix("TRADING_STATE_")
+
+
+def print_open_orders(orders: Any) -> None:
+    """Orders that hold a reservation, by account."""
+    table = make_table("account", "order", "instrument", "side", "effect", "quantity", "filled", "holds", "since")
+    for item in orders:
+        effect = order_pb2.OrderEffect.Name(item.effect).removeprefix("ORDER_EFFECT_")
+        table.add_row(
+            item.account_id,
+            item.order_id,
+            item.instrument,
+            short_name(common_pb2.Side.Name(item.side)),
+            effect,
+            item.quantity,
+            item.filled_quantity,
+            item.hold,
+            item.decide_time.ToJsonString(),
+        )
+    out.print(table)

@@ -1,0 +1,91 @@
+"""Where a request comes from: the peer, or what a proxy that we trust says about it."""
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# Source: TradingView's help page on webhooks; a hint about the sender, not a proof.
+TRADINGVIEW = ("52.89.214.238/32", "34.212.75.30/32", "54.218.53.128/32", "52.32.178.7/32")
+PRESETS = {"tradingview": TRADINGVIEW}
+_FORWARDED_FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("[^"]*"|[^;,\s]+)', re.IGNORECASE)
+MOST_HOPS = 32
+
+
+def parse_networks(names: Sequence[str]) -> tuple[Network, ...]:
+    """Networks of CIDRs and presets.
+
+    Raises:
+        ValueError: neither.
+    """
+    return tuple(ipaddress.ip_network(n) for name in names for n in PRESETS.get(name, (name,)))
+
+
+def parse_address(text: str) -> Address | None:
+    """An address as proxies write it: with or without port, brackets and quotes; None for anything else."""
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return address.ipv4_mapped
+    return address
+
+
+def within(address: Address | None, networks: Sequence[Network]) -> bool:
+    """Whether the address is in one of the networks."""
+    return address is not None and any(address in network for network in networks)
+
+
+class Proxies:
+    """The proxies whose word is taken. Nobody else's is: a header from a stranger is a stranger's claim."""
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self._networks = tuple(networks)
+        self._trusted: dict[str, bool] = {}
+
+    def trusts(self, peer: str) -> bool:
+        """Whether the peer is a trusted proxy."""
+        if not self._networks:
+            return False
+        known = self._trusted.get(peer)
+        if known is None:
+            if len(self._trusted) > 1000:
+                self._trusted.clear()
+            known = self._trusted[peer] = within(parse_address(peer), self._networks)
+        return known
+
+    def source(self, peer: str, headers: Mapping[str, str]) -> str:
+        """The sender's address: the right-most hop that is no trusted proxy.
+
+        `Forwarded` (RFC 7239) is read where there is no `X-Forwarded-For`. A hop that is no address ends the search at the
+        proxy that reported it: what stands left of it was written by a stranger.
+        """
+        if not self.trusts(peer):
+            return peer
+        hops = headers.get("x-forwarded-for", "").split(",")
+        if hops == [""]:
+            parts = headers.get("forwarded", "").split(",")
+            hops = [match[1] if (match := _FORWARDED_FOR.search(part)) else "" for part in parts]
+        last = peer
+        for hop in reversed(hops[-MOST_HOPS:]):
+            address = parse_address(hop)
+            if address is None:
+                break
+            last = str(address)
+            if not within(address, self._networks):
+                break
+        return last
+
+
+def block_of(address: str) -> str:
+    """What is limited together: an IPv4 address, or the /64 of an IPv6 one, of which a household has all."""
+    if ":" not in address:
+        return address
+    return ":".join(ipaddress.ip_address(address.partition("%")[0]).exploded.split(":")[:4])

@@ -1,0 +1,80 @@
+"""What the door answers: JSON, and problem documents (RFC 9457)."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from vantixs.model.reasons import REASONS
+from vantixs.runtime import http_listener
+from vantixs.runtime.http_listener import Response
+
+RETRY_AFTER_S = 2
+PROBLEM = "application/problem+json"
+
+
+class Refused(Exception):
+    """A request that is answered with a problem document."""
+
+    def __init__(
+        self, reason: str, detail: str, *, errors: Sequence[dict[str, str]] = (), retry_after_s: float = 0
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+        self.errors = errors
+        self.retry_after_s = retry_after_s
+
+
+def accepted(signal_id: str, receive_time: str) -> Response:
+    """202: the signal is on disk."""
+    text = f'{{"signal_id": "{signal_id}", "status": "accepted", "duplicate": false, "receive_time": "{receive_time}"}}'
+    return Response(202, text.encode())
+
+
+def duplicate(signal_id: str, receive_time: str, reason: str) -> Response:
+    """200: the first signal's id, and why this one is a repeat of it."""
+    text = (
+        f'{{"signal_id": "{signal_id}", "status": "accepted", "duplicate": true, "receive_time": "{receive_time}", '
+        f'"reason": "{reason}"}}'
+    )
+    return Response(200, text.encode())
+
+
+def document(status: int, content: dict[str, Any]) -> Response:
+    """JSON."""
+    return Response(status, json.dumps(content).encode())
+
+
+def problem(refused: Refused, signal_id: str = "", *, allow: str = "") -> Response:
+    """The problem document of a refusal; `signal_id` where it is in the record."""
+    reason = REASONS[refused.reason]
+    content = {
+        "type": "about:blank",
+        "title": reason.meaning,
+        "status": reason.http,
+        "reason": reason.name,
+        "detail": refused.detail,
+        "errors": list(refused.errors),
+    }
+    if signal_id:
+        content["signal_id"] = signal_id
+    headers: tuple[tuple[str, str], ...] = ()
+    if refused.retry_after_s:
+        headers += (("retry-after", str(int(refused.retry_after_s) + 1)),)
+    if allow:
+        headers += (("allow", allow),)
+    if reason.http == 401:
+        headers += (("www-authenticate", 'Bearer realm="webhook"'),)
+    return Response(reason.http, json.dumps(content).encode(), PROBLEM, headers)
+
+
+def incomplete(what: str, body_bytes: int) -> Refused:
+    """What the listener found in place of a request."""
+    known = {
+        http_listener.TOO_SLOW: Refused("REQUEST_TIMEOUT", "the request did not arrive in time"),
+        http_listener.TOO_LARGE: Refused("BODY_TOO_LARGE", f"expected at most {body_bytes} bytes"),
+        http_listener.HEAD_TOO_LARGE: Refused("HEADERS_TOO_LARGE", "expected at most 16,384 bytes and 100 headers"),
+        http_listener.MALFORMED: Refused("REQUEST_MALFORMED", "expected HTTP/1.1"),
+        http_listener.OVERLOADED: Refused("OVERLOADED", "every connection is in use", retry_after_s=RETRY_AFTER_S),
+    }
+    return known.get(what) or Refused("INTERNAL", "internal error")

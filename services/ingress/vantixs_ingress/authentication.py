@@ -1,0 +1,176 @@
+"""Who sends: the token or signature that opens a webhook, and the other proofs it may ask for."""
+
+import hmac
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.runtime.http_listener import Request
+
+from vantixs_ingress.answers import Refused
+from vantixs_ingress.domain.dialects import Body, read_body
+from vantixs_ingress.domain.intake import Rules, secret_of
+from vantixs_ingress.domain.vocabulary import fold
+from vantixs_ingress.gate import MOST_TOKENS, NOBODIES, TOKEN_PREFIX, Gate, Key, Pass, token_digest
+from vantixs_ingress.signatures import verify
+
+LIMITED_BODY_BYTES = 4096  # TradingView's messages are not longer.
+NO_TOKEN = "unknown webhook, or wrong or missing token"  # noqa: S105 - what is said about one
+_NO_RULES = Rules()
+_OUR_FIELDS = ("token", "webhooktoken")  # Names that can only mean our token; others may be another product's secret.
+
+
+class Shown(NamedTuple):
+    """The token that a request shows, and where: "path", "header" or "body"; empty where it shows none."""
+
+    token: str
+    proof: str
+    body: Body | None = None  # Where it had to be read for that.
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a request, once it is known."""
+
+    gate: Gate
+    rules: Rules
+    proof: str
+    credential_id: str
+    token: str = field(default="", repr=False)
+    signed_key: str = ""
+    lapsed: str = ""  # Why the token opens nothing any more.
+    fingerprint: str = ""
+    body: Body | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRule:
+    """Where a trusted proxy tells of the client's certificate, and what it must say."""
+
+    subject_header: str = ""
+    verify_header: str = ""
+    subject: str = ""
+
+    def result(self, headers: Mapping[str, str]) -> str:
+        """ "verified", "other" or "none"; empty where no header is configured."""
+        if not self.subject_header:
+            return ""
+        told = headers.get(self.subject_header, "").strip()
+        if not told:
+            return "none"
+        if self.verify_header and headers.get(self.verify_header, "") != "SUCCESS":
+            return "other"
+        return "verified" if self.subject in _names(told) else "other"
+
+
+def _names(told: str) -> set[str]:
+    """The parts of a subject, as nginx ("CN=a,O=b\\, c"), older ones ("/O=b/CN=a") or a SAN ("email:a@b") write it."""
+    parts = told.split("/") if told.startswith("/") else re.split(r"(?<!\\),", told)
+    return {part.strip().replace("\\,", ",").removeprefix("email:") for part in parts}
+
+
+def find_token(request: Request, path_token: str, gate: Gate | None, *, limited: bool) -> Shown:
+    """The token a request shows; two that disagree are none.
+
+    Of an address without attempts left, only a body that an alert could have is looked into.
+    """
+    headers = request.headers
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    bearer = bearer.strip() if scheme.lower() == "bearer" else ""
+    found = {t for t in (path_token, headers.get("x-webhook-token", ""), bearer) if t}
+    if found:
+        return Shown(found.pop() if len(found) == 1 else "", "path" if path_token else "header")
+    if "webhook-signature" in headers or (limited and len(request.body) > LIMITED_BODY_BYTES):
+        return Shown("", "")
+    body = read_body(request.body)
+    return Shown(secret_of(body, gate.rules if gate else _NO_RULES), "body", body)
+
+
+def check_token(gate: Gate | None, token: str) -> Pass | None:
+    """The pass that the token is, or None.
+
+    An unknown webhook costs the same comparisons as a wrong token, and so gets the same answer at the same time.
+    """
+    given = token_digest(token)
+    passes, digests = (gate.passes, gate.digests) if gate else ((), NOBODIES)
+    found = MOST_TOKENS
+    for number, digest in enumerate(digests):
+        if hmac.compare_digest(digest, given):
+            found = number
+    return passes[found] if found < len(passes) and token else None
+
+
+def check_signature(gate: Gate | None, request: Request, now: datetime) -> Key:
+    """The key that signed the request.
+
+    Raises:
+        Refused: SIGNATURE_INVALID, at the same cost for an unknown webhook; TIMESTAMP_OUT_OF_TOLERANCE, to who signed right.
+    """
+    headers = request.headers
+    message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    keys = gate.secrets(now) if gate else []
+    signature = headers.get("webhook-signature", "")
+    found = verify([key.secret for key in keys], message_id, timestamp, signature, request.body)
+    if gate is None or found < 0 or not message_id or "." in message_id:
+        raise Refused("SIGNATURE_INVALID", "the signature does not fit")
+    seconds = int(timestamp) if timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12 else None
+    if seconds is None or abs(now.timestamp() - seconds) > gate.tolerance_s:
+        raise Refused("TIMESTAMP_OUT_OF_TOLERANCE", f"expected a time within {gate.tolerance_s} s of now")
+    return keys[found]
+
+
+def check_sender(sender: Sender, request: Request, address: str, certificate: str, now: datetime) -> str:
+    """Holds a known sender against what its webhook asks beyond a token; returns the key that was signed, if any.
+
+    Raises:
+        Refused: WEBHOOK_DISABLED, SOURCE_ADDRESS_NOT_ALLOWED, RATE_LIMITED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
+    """
+    gate = sender.gate
+    least = gate.webhook.minimum_proof
+    if not gate.webhook.enabled:
+        raise Refused("WEBHOOK_DISABLED", "the webhook is disabled")
+    if not gate.admits(address):
+        raise Refused("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not in the webhook's networks")
+    if least == webhook_pb2.PROOF_LEVEL_CERTIFICATE and certificate != "verified":
+        detail = f"expected TradingView's client certificate, was {certificate or 'none'}"
+        raise Refused("SOURCE_ADDRESS_NOT_ALLOWED", detail)
+    if gate.rate and (wait := gate.rate.take(time.monotonic())):
+        raise Refused("RATE_LIMITED", "the webhook had its requests of this minute", retry_after_s=wait)
+    if sender.proof == "signature":
+        return sender.signed_key
+    signed = "webhook-signature" in request.headers
+    if least == webhook_pb2.PROOF_LEVEL_SIGNATURE or (signed and (gate.keys or gate.unreadable_keys)):
+        check_signature(gate, request, now)
+        return request.headers.get("webhook-id", "")
+    return ""
+
+
+def check_asker(sender: Sender, request: Request, address: str, now: datetime) -> None:
+    """Holds who asks for a status against what the webhook asks of senders, but for what only TradingView's own requests have.
+
+    Raises:
+        Refused: SOURCE_ADDRESS_NOT_ALLOWED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
+    """
+    if not sender.gate.admits(address):
+        raise Refused("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not in the webhook's networks")
+    signed_only = sender.gate.webhook.minimum_proof == webhook_pb2.PROOF_LEVEL_SIGNATURE
+    if signed_only and sender.proof != "signature":
+        check_signature(sender.gate, request, now)
+
+
+def contradicts(body: Body, sender: Sender) -> bool:
+    """Whether the body shows another token of ours than the one that opened the webhook.
+
+    Secrets of other products are left in templates by habit, so only what claims to be our token counts: by its field's name,
+    or by how it starts.
+    """
+    secret = body.secret
+    if not secret or secret == sender.token or sender.proof == "body":
+        return False
+    if secret.startswith(TOKEN_PREFIX):
+        return True
+    return any(value not in ("", sender.token) for name, value in body.fields.items() if fold(name) in _OUR_FIELDS)

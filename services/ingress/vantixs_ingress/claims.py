@@ -1,0 +1,154 @@
+"""What makes a signal unique: its key, for ever, or its bytes, for the webhook's window.
+
+Keys are looked up in a table. Windows are short and many, so they are looked up in memory and only appended on disk, to be
+read again after a restart; a table with an index would cost more than the signal itself.
+"""
+
+import heapq
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS claims (
+    number INTEGER PRIMARY KEY, claim BLOB NOT NULL UNIQUE, fingerprint BLOB NOT NULL, signal_id TEXT NOT NULL,
+    receive_ms INTEGER NOT NULL, repeats INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS windows (
+    number INTEGER PRIMARY KEY, claim BLOB NOT NULL, fingerprint BLOB NOT NULL, signal_id TEXT NOT NULL,
+    receive_ms INTEGER NOT NULL, window_ms INTEGER NOT NULL);
+"""
+LONGEST_IN_MEMORY_MS = 60_000
+MOST_IN_MEMORY = 100_000
+MOST_PRUNED = 500
+_SELECT_CLAIMS = "SELECT claim, fingerprint, signal_id, receive_ms, repeats FROM claims WHERE claim IN "
+_INSERT_CLAIMS = "INSERT OR REPLACE INTO claims (claim, fingerprint, signal_id, receive_ms, repeats) VALUES "
+_INSERT_WINDOWS = "INSERT INTO windows (number, claim, fingerprint, signal_id, receive_ms, window_ms) VALUES "
+_DELETE_WINDOWS = "DELETE FROM windows WHERE number IN "
+# The oldest few only, by number, which is by time.
+_PRUNE_CLAIMS = (
+    f"DELETE FROM claims WHERE number IN (SELECT number FROM claims ORDER BY number LIMIT {MOST_PRUNED}) "  # noqa: S608
+    "AND receive_ms < ?"
+)
+
+
+class Claim(NamedTuple):
+    """What makes a signal unique, for ever (`window_ms` 0) or for a while. The fingerprint is SHA-256 of the body."""
+
+    claim: bytes
+    signal_id: str
+    fingerprint: bytes
+    receive_ms: int
+    window_ms: int = 0
+
+    def repeats(self, row: "Row") -> bool:
+        """Whether what is held makes this a repeat. The window is the webhook's of now, not the one of then."""
+        return not self.window_ms or abs(self.receive_ms - row.receive_ms) < self.window_ms
+
+
+class Row(NamedTuple):
+    """A claim that is held: by which signal, since when, and how often it was repeated."""
+
+    fingerprint: bytes
+    signal_id: str
+    receive_ms: int
+    repeats: int
+
+
+def placeholders(rows: int, columns: int) -> str:
+    """What stands for the values of that many rows, for example "(?,?),(?,?)"."""
+    row = f"({','.join('?' * columns)})"
+    return ",".join([row] * rows)
+
+
+class Table:
+    """Claims on disk with an index: explicit keys, and windows that are long or too many for memory."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def read(self, claims: Iterable[Claim]) -> dict[bytes, Row]:
+        """Those that are held."""
+        wanted = list({c.claim for c in claims})
+        if not wanted:
+            return {}
+        rows = self._connection.execute(_SELECT_CLAIMS + placeholders(1, len(wanted)), wanted)
+        return {row[0]: Row(*row[1:]) for row in rows}
+
+    def write(self, fresh: Iterable[Claim], repeats: dict[bytes, int]) -> None:
+        """Stores new ones, and how often known ones were repeated."""
+        rows = [v for c in fresh for v in (c.claim, c.fingerprint, c.signal_id, c.receive_ms, 0)]
+        if rows:
+            self._connection.execute(_INSERT_CLAIMS + placeholders(len(rows) // 5, 5), rows)
+        for claim, repeat in repeats.items():
+            self._connection.execute("UPDATE claims SET repeats = ? WHERE claim = ?", (repeat, claim))
+
+    def prune(self, before_ms: int) -> None:
+        """Removes some of the oldest."""
+        self._connection.execute(_PRUNE_CLAIMS, (before_ms,))
+
+
+class Windows:
+    """Short windows, in memory, with a trail on disk that is read at start."""
+
+    def __init__(self, connection: sqlite3.Connection, now_ms: int) -> None:
+        self._connection = connection
+        self._held: dict[bytes, tuple[Row, int]] = {}  # With its number on disk.
+        self._ends: list[tuple[int, int, bytes]] = []  # A heap: end_ms, number, claim.
+        self._number = 0
+        self._spilled_until_ms = now_ms + LONGEST_IN_MEMORY_MS  # What the process before left to the table.
+        query = "SELECT number, claim, fingerprint, signal_id, receive_ms, window_ms FROM windows ORDER BY number"
+        for number, claim, fingerprint, signal_id, receive_ms, window_ms in connection.execute(query):
+            self._number = number
+            self._held[claim] = (Row(fingerprint, signal_id, receive_ms, 0), number)
+            heapq.heappush(self._ends, (receive_ms + window_ms, number, claim))
+
+    def takes(self, claim: Claim) -> bool:
+        """Whether the claim is kept here, and not in the table."""
+        if not 0 < claim.window_ms <= LONGEST_IN_MEMORY_MS:
+            return False
+        if len(self._ends) >= MOST_IN_MEMORY:
+            self._spilled_until_ms = claim.receive_ms + LONGEST_IN_MEMORY_MS
+            return False
+        return True
+
+    def alone(self, claim: Claim) -> bool:
+        """Whether the table need not be asked for it."""
+        return 0 < claim.window_ms <= LONGEST_IN_MEMORY_MS and claim.receive_ms >= self._spilled_until_ms
+
+    def get(self, claim: Claim) -> Row | None:
+        """Who holds it, in a window that may be over."""
+        held = self._held.get(claim.claim)
+        return held[0] if held else None
+
+    def write(self, fresh: Sequence[Claim]) -> None:
+        """Appends new ones to the trail, within the caller's transaction."""
+        rows = [
+            value
+            for number, c in enumerate(fresh, self._number + 1)
+            for value in (number, c.claim, c.fingerprint, c.signal_id, c.receive_ms, c.window_ms)
+        ]
+        if rows:
+            self._connection.execute(_INSERT_WINDOWS + placeholders(len(fresh), 6), rows)
+
+    def hold(self, fresh: Iterable[Claim], repeats: dict[bytes, int]) -> None:
+        """Holds what was committed, and counts repeats: in memory only, for a count is worth no write."""
+        for c in fresh:
+            self._number += 1
+            self._held[c.claim] = (Row(c.fingerprint, c.signal_id, c.receive_ms, 0), self._number)
+            heapq.heappush(self._ends, (c.receive_ms + c.window_ms, self._number, c.claim))
+        for claim, repeat in repeats.items():
+            if claim in self._held:
+                row, number = self._held[claim]
+                self._held[claim] = (row._replace(repeats=repeat), number)
+
+    def prune(self, now_ms: int) -> None:
+        """Lets go of some whose window is over, within the caller's transaction."""
+        over: list[int] = []
+        while self._ends and self._ends[0][0] <= now_ms and len(over) < MOST_PRUNED:
+            _, number, claim = heapq.heappop(self._ends)
+            over.append(number)
+            held = self._held.get(claim)
+            if held and held[1] == number:  # Else it was made anew, and has another end.
+                del self._held[claim]
+        if over:
+            self._connection.execute(_DELETE_WINDOWS + placeholders(1, len(over)), over)

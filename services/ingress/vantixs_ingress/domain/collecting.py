@@ -1,0 +1,66 @@
+"""From the fields of a body to slots: at the top, in the known nests, and by names that spell a nest out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vantixs_ingress.domain.handlers import as_json, place
+from vantixs_ingress.domain.reading import Draft
+from vantixs_ingress.domain.vocabulary import NESTS, PARTLY, slot_of
+
+
+def collect(fields: Mapping[str, Any], draft: Draft) -> None:
+    """Puts every field where it belongs."""
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            folded = slot_of(name)[0]
+            if folded in NESTS:
+                _collect_nest(name, NESTS[folded], value, draft)
+                continue
+            if folded in PARTLY:
+                _collect_partly(name, folded, value, draft)
+                continue
+        if "." in name and _place_dotted(name, value, draft):
+            continue
+        place(name, slot_of(name)[1], value, draft)
+
+
+def _collect_nest(nest: str, names: Mapping[str, str], fields: Mapping[str, Any], draft: Draft) -> None:
+    for name, value in fields.items():
+        path = f"{nest}.{name}"
+        folded, slot = slot_of(name)
+        if isinstance(value, dict) and f"{slot_of(nest)[0]}.{folded}" in NESTS:
+            for inner, inner_value in value.items():
+                inner_folded, inner_slot = slot_of(inner)
+                place(f"{path}.{inner}", NESTS["strategy.order"].get(inner_folded, inner_slot), inner_value, draft)
+        elif isinstance(value, dict) and folded in PARTLY:
+            _collect_partly(path, folded, value, draft)
+        else:
+            place(path, names.get(folded, slot), value, draft)
+
+
+def _collect_partly(name: str, folded: str, fields: Mapping[str, Any], draft: Draft) -> None:
+    if folded == "currency":
+        base, quote = fields.get("base"), fields.get("quote")
+        if isinstance(base, str) and isinstance(quote, str):
+            place(name, "symbol", f"{base}/{quote}", draft)
+    rest = {}
+    for inner, value in fields.items():
+        inner_folded, slot = slot_of(inner)
+        used = slot if slot == "secret" else PARTLY[folded].get(inner_folded)
+        if used:
+            place(f"{name}.{inner}", used, value, draft)
+        else:
+            rest[inner] = value
+    if rest:
+        draft.keep(name, as_json(rest))
+
+
+def _place_dotted(name: str, value: Any, draft: Draft) -> bool:
+    """A name that spells its nest out, such as `strategy.order.action`."""
+    nest, _, inner = name.rpartition(".")
+    names = NESTS.get(slot_of(nest)[0])
+    if names is None:
+        return False
+    folded, slot = slot_of(inner)
+    place(name, names.get(folded, slot), value, draft)
+    return True

@@ -1,0 +1,230 @@
+"""From one value as sent to one canonical value, or a refusal that says what was expected."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from vantixs.model.decimals import PATTERN
+
+from vantixs_ingress.domain.dialects import Number
+from vantixs_ingress.domain.reading import Refused
+from vantixs_ingress.domain.vocabulary import fold
+from vantixs_ingress.domain.words import (
+    INSTRUMENT_KINDS,
+    LEVEL_KINDS,
+    ORDER_TYPES,
+    POSITIONS,
+    QUANTITY_TYPES,
+    TIMES_IN_FORCE,
+    folded_word,
+)
+
+LONGEST_TEXT, LONGEST_KEY, LONGEST_SYMBOL = 1024, 255, 64
+_PLACEHOLDER = re.compile(r"\{\{|%[A-Za-z_][A-Za-z0-9_.]{1,60}+%|^\{[A-Za-z_][A-Za-z0-9_. ]{0,60}+\}$")
+_RFC3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$", re.ASCII)
+_EPOCH = re.compile(r"^\d{9,16}(?:\.\d{1,9})?$", re.ASCII)
+_EPOCH_DIGITS = {9: 0, 10: 0, 12: 3, 13: 3, 15: 6, 16: 6}
+_EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
+_YEARS = range(2000, 2101)
+_LONGEST_S = Decimal(10**9)
+_NUMBER = "expected a number above 0 such as 0.5"
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a value holds a template's placeholder that nobody filled in: `{{x}}`, `%x%`, `{x}` alone."""
+    return ("{" in value or "%" in value) and _PLACEHOLDER.search(value) is not None
+
+
+def as_text(value: Any) -> str:
+    """A text, or a number as it was written."""
+    if not isinstance(value, str):
+        raise Refused("expected text")
+    if len(value) > LONGEST_TEXT:
+        raise Refused(f"expected at most {LONGEST_TEXT} characters, was {len(value)}", complete=True)
+    return str(value)
+
+
+def as_key(value: Any) -> str:
+    """A key that makes resends the same signal."""
+    if not isinstance(value, str) or len(value) > LONGEST_KEY:
+        raise Refused(f"expected a text of at most {LONGEST_KEY} characters")
+    return str(value)
+
+
+def as_symbol(value: Any) -> str:
+    """A symbol as sent; whether there is such an instrument is for the resolver."""
+    if not isinstance(value, str):
+        raise Refused("expected one symbol")
+    if "," in value:
+        raise Refused("expected one symbol, was a list: send one signal for each")
+    if len(value) > LONGEST_SYMBOL:
+        raise Refused(f"expected a symbol of at most {LONGEST_SYMBOL} characters")
+    return value.strip()
+
+
+def as_exchange(value: Any) -> str:
+    """The name of an exchange, informative."""
+    if not isinstance(value, str) or len(value) > LONGEST_SYMBOL:
+        raise Refused(f"expected an exchange's name of at most {LONGEST_SYMBOL} characters")
+    return str(value)
+
+
+def as_number(value: Any) -> Decimal:
+    """A number above 0: `digits[.digits]`, as a JSON number or a string."""
+    if isinstance(value, str) and PATTERN.match(value):
+        number = Decimal(value)
+        if number > 0:
+            return number
+    raise Refused(_NUMBER)
+
+
+def as_signed(value: Any) -> Decimal:
+    """A number of any sign, 0 included."""
+    if isinstance(value, str) and PATTERN.match(value):
+        return Decimal(value)
+    raise Refused("expected a number such as -0.5, 0 or 0.5")
+
+
+def as_price(value: Any) -> Decimal | None:
+    """A price above 0. None for 0: a price of nothing is how senders say "none"."""
+    if isinstance(value, str) and "," in value:
+        raise Refused("expected one price with a decimal point, was several or with separators", complete=True)
+    number = as_signed(value)
+    if number < 0:
+        raise Refused(_NUMBER)
+    return number or None
+
+
+def as_percent(value: Any) -> Decimal | None:
+    """A percent above 0, with or without its sign; None for 0."""
+    return as_price(value[:-1] if isinstance(value, str) and value.endswith("%") else value)
+
+
+def as_leverage(value: Any) -> Decimal:
+    """`3`, `3x` or `x3`."""
+    if isinstance(value, str) and len(value) < LONGEST_TEXT:
+        lowered = value.lower()
+        return as_number(lowered.removeprefix("x") if lowered[:1] == "x" else lowered.removesuffix("x"))
+    raise Refused(_NUMBER)
+
+
+def as_bool(value: Any) -> bool:
+    """True or false, as such or spelt out; nothing else counts as either."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and not isinstance(value, Number) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise Refused("expected true or false")
+
+
+def says_no(value: Any) -> bool:
+    """Whether a switch is left off, or a feature unused: nothing, false, none, no, off, 0, an empty list or object."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("", "false", "none", "no", "off", "null", "0", "0.0", "0.00", "0%")
+    return value is None or value is False or value in ([], {})
+
+
+def as_time(value: Any) -> datetime:
+    """RFC 3339 with a zone, or epoch seconds, milliseconds or microseconds, of the years 2000 to 2100."""
+    if isinstance(value, str):
+        try:
+            if _RFC3339.match(value):
+                time = datetime.fromisoformat(value.upper().replace("Z", "+00:00")).astimezone(UTC)
+            elif _EPOCH.match(value):
+                whole, _, part = value.partition(".")
+                digits = _EPOCH_DIGITS[len(whole)]
+                microseconds = int((whole + part.ljust(9, "0"))[: len(whole) + 6 - digits])
+                time = _EPOCH_START + timedelta(microseconds=microseconds)
+            else:
+                time = None
+            if time is not None and time.year in _YEARS:
+                return time
+        except (ValueError, OverflowError, KeyError):
+            pass
+    raise Refused("expected RFC 3339 with a zone such as 2026-11-24T12:00:00Z, or epoch seconds, of 2000 to 2100")
+
+
+def as_seconds(value: Any) -> Decimal:
+    """Seconds above 0."""
+    seconds = as_number(value)
+    if seconds > _LONGEST_S:
+        raise Refused(f"expected at most {_LONGEST_S} seconds")
+    return seconds
+
+
+def choice(table: Mapping[str, str], expected: str) -> Callable[[Any], str]:
+    """A converter for the words of a table."""
+
+    def convert(value: Any) -> str:
+        found = table.get(folded_word(value)) if isinstance(value, str) and len(value) <= LONGEST_SYMBOL else None
+        if found is None:
+            raise Refused(expected)
+        return found
+
+    return convert
+
+
+as_position = choice(POSITIONS, "expected long, short or flat")
+as_quantity_type = choice(
+    QUANTITY_TYPES, "expected units, notional, equity_percent, risk_percent or position_percent, or a synonym we know"
+)
+as_order_type = choice(ORDER_TYPES, "expected market, limit, stop or stop_limit")
+as_time_in_force = choice(TIMES_IN_FORCE, "expected gtc, ioc, fok or day")
+as_level_kind = choice(LEVEL_KINDS, "expected price, percent or amount")
+as_instrument_kind = choice(INSTRUMENT_KINDS, "expected spot, or linear or swap for a perpetual")
+_LEVEL_KEYS = {
+    **dict.fromkeys(("price", "level"), "price"),
+    **dict.fromkeys(("percent", "percentage", "pct", "pricepercentage"), "percent"),
+    **dict.fromkeys(("amount", "distance"), "amount"),
+}
+# In a list, `amount` is the share of the position in some dialects and the distance in others.
+_LEVEL_LIST_KEYS = {key: kind for key, kind in _LEVEL_KEYS.items() if kind != "amount"} | {"limitprice": "price"}
+
+
+def as_level(value: Any, own_price: str = "") -> tuple[str, Decimal] | None:
+    """A protective level: kind and number. A bare number has kind "", `5%` is a percent, an object says which.
+
+    None for 0 and for an object without a value. `own_price` is the key of the price in this level's objects:
+    `stopprice` for a stop loss, `limitprice` for a take profit.
+    """
+    if isinstance(value, dict):
+        return _level_of(value, _LEVEL_KEYS | {own_price: "price"})
+    if isinstance(value, str) and value.endswith("%"):
+        percent = as_percent(value)
+        return ("percent", percent) if percent else None
+    number = as_price(value)
+    return ("", number) if number else None
+
+
+def as_level_list(value: Any) -> tuple[str, Decimal] | None:
+    """The one level of a list; several cannot be held."""
+    if not isinstance(value, list):
+        raise Refused("expected a list of one level")
+    if len(value) > 1:
+        raise Refused(f"expected one take profit, was {len(value)}: a signal holds one", complete=True)
+    if value and not isinstance(value[0], dict):
+        return as_level(value[0])
+    return _level_of(value[0], _LEVEL_LIST_KEYS) if value else None
+
+
+def _level_of(value: dict[str, Any], keys: Mapping[str, str]) -> tuple[str, Decimal] | None:
+    given = []
+    for name, inner in value.items():
+        folded = fold(name[:LONGEST_SYMBOL])
+        if folded == "type" and fold(str(inner)[:LONGEST_SYMBOL]) in ("", "stop", "market", "stopmarket", "limit"):
+            continue
+        if folded == "idx" or says_no(inner):
+            continue
+        if folded not in keys:
+            expected = f"expected price, percent or amount, was {name[:40]}: nothing here can hold it"
+            raise Refused(expected, complete=True)
+        given.append((keys[folded], (as_percent if keys[folded] == "percent" else as_price)(inner)))
+    if len(given) > 1:
+        raise Refused(
+            f"expected one of price, percent, amount, was {' and '.join(kind for kind, _ in given)}", complete=True
+        )
+    if not given or given[0][1] is None:
+        return None
+    return given[0][0], given[0][1]

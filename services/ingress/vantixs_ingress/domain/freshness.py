@@ -1,0 +1,63 @@
+"""Whether a signal is still young enough, and until when it will be. Time is an argument."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from vantixs_ingress.domain.converters import as_time
+from vantixs_ingress.domain.handlers import place
+from vantixs_ingress.domain.reading import Draft, Refused
+from vantixs_ingress.domain.rules import Rules
+from vantixs_ingress.domain.settling import is_exit
+
+# A sender's clock may be ahead of ours by this much; more is a wrong zone or a wrong unit.
+AHEAD = timedelta(minutes=5)
+
+
+def check_freshness(draft: Draft, values: dict[str, Any], rules: Rules, now: datetime) -> datetime | None:
+    """When it is too late to act on the signal, None for never; an expired one goes to the problems.
+
+    Entries and exits have limits of their own at the webhook. The payload narrows them, by a number of seconds or by a
+    time, and never widens them. A time ahead of ours counts as now: a fast clock does not make a signal live longer.
+    """
+    _read_bar_time(draft, values, rules)
+    emitted = values.get("emit_time", now)
+    name = draft.names.get("emit_time", "timestamp")
+    if emitted > now + AHEAD:
+        ahead = int((emitted - now).total_seconds())
+        draft.refuse(name, "FIELD_INVALID", f"expected a time not after now, was {ahead} s ahead")
+    is_out = is_exit(values, sell_opens_short=rules.sell_opens_short)
+    limit = rules.exit_expires_after_s if is_out else rules.entry_expires_after_s
+    ends = [_ends(emitted, now, float(limit), f"at most {limit} s old")] if limit else []
+    if "expires_after_s" in values:
+        seconds = values["expires_after_s"]
+        ends.append(_ends(emitted, now, float(seconds), f"at most {seconds} s old"))
+    if "expire_time" in values:
+        ends.append((values["expire_time"], f"to come before {values['expire_time'].isoformat()}"))
+    if not ends:
+        return None
+    end, expected = min(ends)
+    if now > end:
+        age = int((now - emitted).total_seconds())
+        draft.refuse(name, "SIGNAL_EXPIRED", f"expected {expected}, was {age} s old")
+    return end
+
+
+def _ends(emitted: datetime, now: datetime, seconds: float, expected: str) -> tuple[datetime, str]:
+    return min(emitted, now) + timedelta(seconds=seconds), expected
+
+
+def _read_bar_time(draft: Draft, values: dict[str, Any], rules: Rules) -> None:
+    """`time` is the chart's bar time, kept, unless the webhook says that it is the emit time."""
+    sent: Any = draft.values.get("bar_time_sent")
+    if sent is None:
+        return
+    name = draft.names["bar_time_sent"]
+    if rules.time_is_emit_time and "emit_time" not in values and not name.endswith("bar.time"):
+        place(name, "emit_time", sent, draft)
+        if "emit_time" in draft.values:
+            values["emit_time"] = draft.values["emit_time"]
+        return
+    try:
+        values["bar_time"] = as_time(sent)
+    except Refused:
+        draft.keep(name, str(sent))

@@ -1,0 +1,158 @@
+"""What a body says, while it is read and when it has been."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from vantixs_ingress.domain.redaction import REDACTED
+
+# Reasons that say more about the whole than a missing field does come first.
+PRECEDENCE = (
+    "BODY_UNREADABLE", "PLACEHOLDER_NOT_RENDERED", "FIELD_CONFLICT", "ACTION_UNSUPPORTED", "FIELD_MISSING",
+    "SYMBOL_UNSUPPORTED", "SYMBOL_AMBIGUOUS", "FIELD_INVALID", "OVERRIDE_NOT_ALLOWED", "MODE_NOT_ALLOWED",
+    "ACTION_NOT_ALLOWED", "SYMBOL_NOT_ALLOWED", "SIGNAL_EXPIRED",
+)  # fmt: skip
+_NOTHING = object()
+# Tokens are long runs of letters, digits, `-` and `_` that are no word: at least one digit or capital among them.
+_LIKE_A_TOKEN = re.compile(r"(?=[A-Za-z0-9_-]{20})[a-z_-]{0,100}[A-Z0-9]")
+_DIGITS = re.compile(r"[0-9.:, -]+")
+MOST_SHOWN = 60
+MOST_EXTRAS = 100
+MOST_HELD = 2000  # characters of a text while it is looked through for secrets
+MOST_PROBLEMS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field that is wrong, or probably not meant."""
+
+    field: str
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a body says. `values` are canonical fields; with errors it is no signal.
+
+    `warnings` name what is allowed and probably not meant. `sources` says which field as sent gave each canonical one.
+    `secret` is the first secret in the body, for those who authenticate by it.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    extras: dict[str, str] = field(default_factory=dict)
+    errors: list[FieldError] = field(default_factory=list)
+    warnings: list[FieldError] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+    secret: str = ""
+    expire_time: datetime | None = None
+
+    @property
+    def reason(self) -> str:
+        """The reason that stands for all errors; empty for a signal."""
+        return min((e.reason for e in self.errors), key=PRECEDENCE.index, default="")
+
+    @property
+    def detail(self) -> str:
+        """One sentence about the error that counts."""
+        reason = self.reason
+        return next((f"{e.field}: {e.detail}" for e in self.errors if e.reason == reason), "")
+
+
+@dataclass(slots=True)
+class Problem:
+    """A field that is wrong, its value not yet shown: it may hold a secret that is only found later."""
+
+    field: str
+    reason: str
+    expected: str
+    value: Any = _NOTHING
+    slot: str = ""
+
+
+class Refused(Exception):
+    """A value that is not what it should be."""
+
+    def __init__(self, expected: str, reason: str = "FIELD_INVALID", *, complete: bool = False) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.reason = reason
+        self.complete = complete  # Whether the text says what was found, too.
+
+
+class Draft:
+    """A reading on its way: values by slot, and what was noticed."""
+
+    __slots__ = ("actions", "extras", "levels", "names", "notes", "problems", "quantities", "symbols", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.names: dict[str, str] = {}
+        self.problems: list[Problem] = []
+        self.notes: list[Problem] = []
+        self.extras: dict[str, str] = {}
+        # Several fields make up one of these: (name, slot, value) as they came.
+        self.actions: list[tuple[str, str, str]] = []
+        self.symbols: list[tuple[str, str]] = []
+        self.levels: list[tuple[str, str, str, Any]] = []
+        self.quantities: list[tuple[str, str, Any]] = []
+
+    def refuse(self, name: str, reason: str, expected: str, value: Any = _NOTHING, slot: str = "") -> None:
+        """Adds what is wrong."""
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(Problem(name, reason, expected, value, slot))
+
+    def note(self, name: str, reason: str, expected: str, value: Any = _NOTHING) -> None:
+        """Adds what is allowed and probably not meant."""
+        if len(self.notes) < MOST_PROBLEMS:
+            self.notes.append(Problem(name, reason, expected, value))
+
+    def keep(self, name: str, text: str) -> None:
+        """Keeps a field that is not acted on."""
+        if len(self.extras) < MOST_EXTRAS:
+            self.extras[name[:MOST_HELD]] = text[:MOST_HELD]
+
+    def put(self, slot: str, name: str, value: Any) -> None:
+        """Sets a slot, and holds it against what another alias said."""
+        before = self.values.setdefault(slot, value)
+        if before is value:
+            self.names.setdefault(slot, name)
+        elif before != value:
+            self.refuse(name, "FIELD_CONFLICT", f"expected one {slot}", (before, value), slot)
+
+
+def shown(value: Any, secrets: Iterable[str] = ()) -> str:
+    """A value for people: at most 60 characters, and never one that holds a secret or looks like a token."""
+    if isinstance(value, tuple):
+        return " and ".join(shown(item, secrets) for item in value)
+    if isinstance(value, dict | list):
+        return "a list" if isinstance(value, list) else "an object"
+    text = str(value)
+    if any(secret in text for secret in secrets if secret):
+        return f"a text of {len(text)} characters"
+    if len(text) >= 20 and not _DIGITS.fullmatch(text[:100]) and _LIKE_A_TOKEN.search(text[:100]):
+        return f"a text of {len(text)} characters"
+    return repr(text[:MOST_SHOWN]) if isinstance(value, str) else text[:MOST_SHOWN]
+
+
+def field_error(problem: Problem, secrets: Iterable[str]) -> FieldError:
+    """The problem with its value shown as far as it may be."""
+    detail = problem.expected
+    if problem.value is not _NOTHING:
+        detail = f"{detail}, was {shown(problem.value, secrets)}"
+    name = problem.field
+    for secret in secrets:
+        if secret:
+            name, detail = name.replace(secret, REDACTED), detail.replace(secret, REDACTED)
+    if not name.isascii() or _LIKE_A_TOKEN.search(name):
+        name = shown(name)
+    return FieldError(name[:200], problem.reason, detail)
+
+
+def without(secrets: Iterable[str], text: str) -> str:
+    """The text with the secrets replaced."""
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+    return text

@@ -1,0 +1,148 @@
+"""What is kept of a body: the text as sent, with every secret replaced by `[redacted]`."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from vantixs_ingress.domain.vocabulary import is_secret
+
+REDACTED = "[redacted]"
+# A known secret shorter than this may be an everyday word: it is replaced only as the value of a secret field.
+SHORTEST_KNOWN = 8
+# A string runs to its closing quote, or to the end of the text: a pattern that fails there starts again at every quote.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}:,]|[^\s"\[\]{}:,]+', re.DOTALL)
+_KEY = re.compile(r'"([^"\\]{1,80})"\s{0,8}+:')
+_SIMPLE_VALUE = re.compile(r'\s{0,8}+("[^"]*"|[^\s"\[\]{},]+)')
+# One or two words before `=` or `:`. The look-behind keeps a long run of letters from being tried at every letter.
+_NAMED = re.compile(
+    r"(?<![A-Za-z0-9_-])([A-Za-z][A-Za-z0-9_-]{0,63}+)(?: ([A-Za-z][A-Za-z0-9_-]{0,63}+))?['\"]?\s{0,8}+[=:]\s{0,8}+"
+)
+# Source: WunderTrading's codes, an action with exchange, pair, bot and token behind it.
+_CODE = re.compile(r"\b((?:ENTER|EXIT)-(?:LONG|SHORT|ALL)_)[A-Za-z0-9_./:-]{6,200}+")
+_ONE_WORD = re.compile(r"[^\s=:{}\[\]\"',;|]{6,200}")
+_CHECK = json.JSONDecoder(parse_int=str, parse_float=str)
+
+
+def redact(text: str, *known: str) -> str:
+    """The text with the values of secret fields, and the known secrets, replaced.
+
+    JSON keeps its layout: only the tokens that hold a secret are exchanged, whatever their escapes. Other text loses what
+    follows the name of a secret field, and the places where senders put a licence without a name: a first line that is
+    one word, the first field of comma or pipe separated text.
+    """
+    secrets = [s for s in known if len(s) >= SHORTEST_KNOWN]
+    if "-" in text:
+        text = _CODE.sub(rf"\1{REDACTED}", text)
+    if text.lstrip()[:1] in ("{", "["):
+        simple = _simple(text, secrets) if "\\" not in text and "|" not in text else None
+        text = "".join(_json_parts(text, secrets)) if simple is None else simple
+        if _is_json(text):
+            return text
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+    return _without_unnamed(_without_named(text))
+
+
+def _simple(text: str, known: list[str]) -> str | None:
+    """JSON without escapes: a quote ends what a quote began. None where a secret field holds a list or an object."""
+    parts, end = [], 0
+    for match in _KEY.finditer(text):
+        if not is_secret(match[1]):
+            continue
+        value = _SIMPLE_VALUE.match(text, match.end())
+        if value is None:
+            return None
+        parts += [text[end : value.start(1)], f'"{REDACTED}"']
+        end = value.end()
+    text = "".join([*parts, text[end:]])
+    for secret in known:
+        text = text.replace(secret, REDACTED)
+    return text
+
+
+def _is_json(text: str) -> bool:
+    """Whether it is JSON: else its quotes may be anywhere, and it is treated as other text too."""
+    try:
+        _CHECK.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _json_parts(text: str, known: list[str]) -> Iterator[str]:
+    """The text in pieces, secrets exchanged. `depth` is that within a secret list or object, 0 outside."""
+    end, depth, secret_key, value_next = 0, 0, False, False
+    for match in _TOKEN.finditer(text):
+        part = match[0]
+        if depth:
+            depth += (part in ("[", "{")) - (part in ("]", "}"))
+            end = match.end()
+            continue
+        yield text[end : match.start()]
+        end = match.end()
+        if secret_key and part == ":":
+            value_next = True
+            yield part
+        elif value_next:
+            depth = int(part in ("[", "{"))
+            secret_key = value_next = False
+            yield f'"{REDACTED}"'
+        elif part[0] == '"':
+            content = _unescaped(part)
+            secret_key = is_secret(content)
+            yield _exchanged(part, content, known)
+        else:
+            secret_key = False
+            yield part
+    if not depth:
+        yield text[end:]
+
+
+def _unescaped(token: str) -> str:
+    if "\\" not in token:
+        return token[1:-1]
+    try:
+        return str(json.loads(token, strict=False))
+    except ValueError:
+        return token[1:-1]
+
+
+def _exchanged(token: str, content: str, known: list[str]) -> str:
+    hidden = without_head(content)
+    for secret in known:
+        hidden = hidden.replace(secret, REDACTED)
+    return token if hidden == content else json.dumps(hidden)
+
+
+def without_head(text: str) -> str:
+    """Without the licence that stands first in pipe separated text."""
+    head, _, rest = text.partition("|")
+    return f"{REDACTED}|{rest}" if "|" in rest and _ONE_WORD.fullmatch(head) else text
+
+
+def _without_named(text: str) -> str:
+    """Without what follows the name of a secret field, up to the end of its quotes or of its part of the text."""
+    ends = re.compile(r"[\n\r;]" if "\n" in text or ";" in text else r"[,}]")
+    parts, end = [], 0
+    for match in _NAMED.finditer(text):
+        last = match[2] or match[1]
+        if match.start() < end or not (is_secret(last) or is_secret(match[1] + (match[2] or ""))):
+            continue
+        start = match.end()
+        parts += [text[end:start], REDACTED]
+        quote = text[start : start + 1]
+        closing = text.find(quote, start + 1) if quote in ("'", '"') else -1
+        stop = ends.search(text, start)
+        end = closing + 1 if closing >= 0 else stop.start() if stop else len(text)
+    return "".join([*parts, text[end:]])
+
+
+def _without_unnamed(text: str) -> str:
+    first, newline, rest = text.partition("\n")
+    if newline and _ONE_WORD.fullmatch(first.strip()):
+        return f"{REDACTED}\n{rest}"
+    for separator in "|,":
+        head, found, rest = text.partition(separator)
+        if found and _ONE_WORD.fullmatch(head.strip()):
+            return f"{REDACTED}{separator}{rest}"
+    return text

@@ -1,0 +1,276 @@
+"""What is to be done, with what: symbol, action and positions, from all the fields that say something about them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vantixs.model.instruments import Instrument
+
+from vantixs_ingress.domain.reading import Draft
+from vantixs_ingress.domain.symbols import PERPETUAL, Resolver, Unresolved
+from vantixs_ingress.domain.vocabulary import fold
+from vantixs_ingress.domain.words import ABOUT, EXITS, NEUTRAL, OPEN
+
+_SIDES = ("side", "flag")
+# A verb and what stands beside it as the side: together they are one action. Side words under the name of an action
+# are held against each other; only a name for sides may complete a verb.
+_TOGETHER: dict[tuple[str, str], str] = {
+    (OPEN, "BUY"): "OPEN_LONG", (OPEN, "OPEN_LONG"): "OPEN_LONG",
+    (OPEN, "SELL"): "OPEN_SHORT", (OPEN, "OPEN_SHORT"): "OPEN_SHORT",
+    ("CLOSE", "OPEN_LONG"): "CLOSE_LONG", ("CLOSE", "OPEN_SHORT"): "CLOSE_SHORT",
+    # "Sell to close" and "close what was sold" both close: an exit is not refused for that.
+    ("CLOSE", "BUY"): "CLOSE", ("CLOSE", "SELL"): "CLOSE",
+    ("CLOSE_LONG", "SELL"): "CLOSE_LONG", ("CLOSE_LONG", "OPEN_LONG"): "CLOSE_LONG",
+    ("CLOSE_SHORT", "BUY"): "CLOSE_SHORT", ("CLOSE_SHORT", "OPEN_SHORT"): "CLOSE_SHORT",
+    ("ADD", "BUY"): "ADD", ("ADD", "OPEN_LONG"): "ADD", ("ADD", "SELL"): "ADD", ("ADD", "OPEN_SHORT"): "ADD",
+    ("REDUCE", "BUY"): "REDUCE", ("REDUCE", "SELL"): "REDUCE",
+    ("REDUCE", "OPEN_LONG"): "REDUCE", ("REDUCE", "OPEN_SHORT"): "REDUCE",
+    **{("CANCEL", side): "CANCEL" for side in ("BUY", "SELL", "OPEN_LONG", "OPEN_SHORT")},
+}  # fmt: skip
+# The same said in two ways, whatever the names.
+_SAME: dict[frozenset[str], str] = {
+    frozenset(("BUY", "OPEN_LONG")): "OPEN_LONG",
+    frozenset(("SELL", "OPEN_SHORT")): "OPEN_SHORT",
+    frozenset(("CLOSE", "CLOSE_LONG")): "CLOSE_LONG",
+    frozenset(("CLOSE", "CLOSE_SHORT")): "CLOSE_SHORT",
+}
+_HELD = {"OPEN_LONG": "LONG", "OPEN_SHORT": "SHORT"}
+# What an action and the position after it make: another action, or "" where they cannot both be.
+_AFTER: dict[tuple[str, str], str] = {
+    ("OPEN_LONG", "SHORT"): "", ("OPEN_LONG", "FLAT"): "", ("OPEN_SHORT", "LONG"): "", ("OPEN_SHORT", "FLAT"): "",
+    # An exit after which the position still stands took a part of it.
+    ("CLOSE", "LONG"): "REDUCE", ("CLOSE", "SHORT"): "REDUCE",
+    ("CLOSE_LONG", "LONG"): "REDUCE", ("CLOSE_SHORT", "SHORT"): "REDUCE",
+    ("REDUCE", "FLAT"): "CLOSE", ("ADD", "FLAT"): "",
+    ("REVERSE", "LONG"): "OPEN_LONG", ("REVERSE", "SHORT"): "OPEN_SHORT", ("REVERSE", "FLAT"): "",
+}  # fmt: skip
+# No buying makes a position smaller than it was, and no selling larger.
+_RANK = {"SHORT": -1, "FLAT": 0, "LONG": 1}
+_ONLY_REDUCES = {"BUY": "SHORT", "SELL": "LONG"}
+# What only an entry uses: wrong or unfilled there, it does not keep anybody in a position.
+ENTRY_ONLY = frozenset(
+    [
+        "leverage", "unheld", "targets", "target", "stop_loss_kind", "take_profit_kind",
+        *(f"{side}{level}" for level in ("stop_loss", "take_profit") for side in ("", "long_", "short_")),
+        *(f"{level}_{kind}" for level in ("stop_loss", "take_profit") for kind in ("price", "percent", "amount")),
+    ]
+)  # fmt: skip
+
+
+def is_exit(values: Mapping[str, Any], *, sell_opens_short: bool = True) -> bool:
+    """Whether a signal can only make a position smaller, whatever the position is.
+
+    A bare SELL can, where the webhook does not let it open a short.
+    """
+    action, target = values.get("action"), values.get("target_position")
+    if action in EXITS or target == "FLAT":
+        return True
+    if action == "SELL":
+        return target == "LONG" or (target is None and not sell_opens_short)
+    return action == "BUY" and target == "SHORT"
+
+
+def settle(draft: Draft, resolver: Resolver, kind: str) -> dict[str, Any]:
+    """The canonical values; what is wrong goes to the draft's problems. `kind` is the instrument kind preferred."""
+    values: dict[str, Any] = {}
+    _settle_symbol(draft, values, resolver, kind)
+    _settle_action(draft, values)
+    _settle_positions(draft, values)
+    for slot in ("time_in_force", "leverage", "idempotency_key", "emit_time", "expires_after_s", "expire_time"):
+        if slot in draft.values:
+            values[slot] = draft.values[slot]
+    for slot in ("comment", "tag", "mode", "test", "account", "exchange"):
+        if slot in draft.values:
+            values[slot] = draft.values[slot]
+    return values
+
+
+def _settle_symbol(draft: Draft, values: dict[str, Any], resolver: Resolver, kind: str) -> None:
+    if not draft.symbols:
+        return
+    name, symbol = draft.symbols[0]
+    values["symbol"], draft.names["symbol"] = symbol, name
+    said = draft.values.get("kind", "")
+    exchange = draft.values.get("exchange", "")
+    found = _resolved(resolver, symbol, said or kind, exchange)
+    for other, text in draft.symbols[1:]:
+        if text != symbol:
+            instrument = _resolved(resolver, text, said or kind, exchange)
+            if isinstance(instrument, Unresolved) or instrument is not found:
+                draft.refuse(other, "FIELD_CONFLICT", "expected one symbol", (symbol, text), "symbol")
+                return
+    if isinstance(found, Unresolved):
+        if found.show:
+            draft.refuse(name, found.reason, found.expected, symbol, "symbol")
+        else:
+            draft.refuse(name, found.reason, found.expected, slot="symbol")
+    elif said and found.perpetual != (said == PERPETUAL):
+        draft.refuse(draft.names["kind"], "FIELD_CONFLICT", f"expected the kind of {found.name}", said, "kind")
+    else:
+        values["instrument"] = found.name
+
+
+def _resolved(resolver: Resolver, symbol: str, kind: str, exchange: str) -> Instrument | Unresolved:
+    try:
+        return resolver.resolve(symbol, kind, exchange=exchange)
+    except Unresolved as error:
+        return error
+
+
+def _settle_action(draft: Draft, values: dict[str, Any]) -> None:
+    said = [row for row in draft.actions if row[2] != NEUTRAL]
+    if any(kind not in ("word", "close_position") for _, kind, _ in said):
+        said = [row for row in said if row[1] != "word"]
+    closes = [row for row in said if row[1] == "close_position"]
+    said = [row for row in said if row[1] != "close_position"] or closes
+    if not said:
+        return
+    name, kind, action = said[0]
+    for other, other_kind, word in said[1:]:
+        both = _combined((action, kind), (word, other_kind))
+        if both is None:
+            draft.refuse(other, "FIELD_CONFLICT", "expected one action", (action, word), "verb")
+            return
+        if action in ("ADD", "REDUCE") or word in ("ADD", "REDUCE"):
+            _say_held(values, both, word if action == both else action)
+        if both == word and both != action:
+            name, kind = other, other_kind
+        action = both
+    if action == OPEN:
+        draft.refuse("side", "FIELD_MISSING", "expected a side beside open, was none", slot="side")
+        return
+    about = ABOUT.get(fold(str(draft.values.get("word", ""))))
+    if about:
+        values["previous_position"] = about
+    values["action"], draft.names["action"] = action, name
+    if closes and closes[0] not in said:
+        _apply_close_position(draft, values, closes[0][0])
+
+
+def _say_held(values: dict[str, Any], action: str, side: str) -> None:
+    """Adding to or reducing "long" says which position there is; "sell" beside them may mean either."""
+    held = _HELD.get(side) or ({"BUY": "LONG", "SELL": "SHORT"}.get(side) if action == "ADD" else None)
+    if held:
+        values["previous_position"] = held
+
+
+def _combined(first: tuple[str, str], second: tuple[str, str]) -> str | None:
+    if first[0] == second[0]:
+        return first[0]
+    same = _SAME.get(frozenset((first[0], second[0])))
+    if same:
+        return same
+    for verb, side in ((first, second), (second, first)):
+        if side[1] in _SIDES and verb[1] != side[1] and (verb[0], side[0]) in _TOGETHER:
+            return _TOGETHER[verb[0], side[0]]
+    return None
+
+
+def _apply_close_position(draft: Draft, values: dict[str, Any], name: str) -> None:
+    """`close_position: true` beside BUY or SELL closes the whole; beside an exit it adds nothing."""
+    if values["action"] in ("BUY", "SELL"):
+        draft.put("target_position", name, "FLAT")
+    elif values["action"] not in EXITS:
+        draft.refuse(name, "FIELD_CONFLICT", "expected an exit beside it", values["action"], "close_position")
+
+
+def _settle_positions(draft: Draft, values: dict[str, Any]) -> None:
+    slots = draft.values
+    action = values.get("action")
+    position = slots.get("position")
+    if isinstance(position, str):
+        if (action in EXITS or action == "ADD") and position != "FLAT":
+            # Beside a verb that needs a position, `position` names the one there is.
+            if action == "CLOSE":
+                values["action"] = action = f"CLOSE_{position}"
+            values.setdefault("previous_position", position)
+        else:
+            draft.put("target_position", draft.names["position"], position)
+    elif position is not None:
+        draft.put("signed_size", draft.names["position"], position)
+    after = _side_of(draft, "target_position", ("signed_size", "size_after"))
+    before = _side_of(draft, "previous_position", ("size_before",))
+    if before and values.setdefault("previous_position", before) != before:
+        both = (values["previous_position"], before)
+        draft.refuse(
+            draft.names.get("previous_position", "size_before"), "FIELD_CONFLICT", "expected one position", both
+        )
+    side = slots.get("position_side")
+    if side and action in ("BUY", "SELL") and after is None:
+        after = side
+    elif side and action == "CLOSE":
+        values["action"] = action = f"CLOSE_{side}"
+    elif side and action in ("OPEN_LONG", "OPEN_SHORT") and _HELD[action] != side:
+        draft.refuse(draft.names["position_side"], "FIELD_CONFLICT", f"expected the side of {action}", side)
+    if slots.get("reduce_only") and action not in EXITS and after != "FLAT":
+        after = _reduce_only(draft, action, after)
+    if after:
+        values["target_position"] = after
+    if action and after:
+        _apply_target(draft, values, action, after)
+
+
+def _side_of(draft: Draft, word: str, sizes: tuple[str, ...]) -> str | None:
+    """The side a word says, or the sizes where no word is sent; a size of 0 is FLAT, and only a sign says which side."""
+    side: str | None = draft.values.get(word)
+    for slot in sizes:
+        size = draft.values.get(slot)
+        if size is None:
+            continue
+        signed = slot == "signed_size" or size < 0
+        by_size = "FLAT" if size == 0 else ("LONG" if size > 0 else "SHORT") if signed else None
+        if side is None:
+            side = by_size
+        elif by_size not in (None, side) or (by_size is None and side == "FLAT"):
+            draft.refuse(
+                draft.names[slot], "FIELD_CONFLICT", f"expected the size of a position that is {side}", str(size)
+            )
+    return side
+
+
+def _reduce_only(draft: Draft, action: str | None, after: str | None) -> str | None:
+    """Reduce-only buying leaves a short, reduce-only selling a long: such a signal can do nothing else."""
+    target = _ONLY_REDUCES.get(action or "")
+    if action and (target is None or after not in (None, target)):
+        draft.refuse(
+            draft.names["reduce_only"],
+            "FIELD_CONFLICT",
+            "expected an action that reduces",
+            (action, after or "no target"),
+        )
+    return after or target
+
+
+def _apply_target(draft: Draft, values: dict[str, Any], action: str, after: str) -> None:
+    made = _AFTER.get((action, after), action)
+    name = draft.names.get("target_position", "target_position")
+    if not made:
+        draft.refuse(name, "FIELD_CONFLICT", f"expected a position that {action} leads to", after)
+        return
+    if made == "REDUCE" and action != "REDUCE":
+        values.setdefault("previous_position", after)
+    values["action"] = made
+    before = values.get("previous_position")
+    if made in ("BUY", "SELL") and before:
+        step = _RANK[after] - _RANK[before]
+        wrong = step < 0 if made == "BUY" else step > 0
+        # From flat, what is bought or sold leaves a position; a flat one stays flat only where nothing was done.
+        if wrong or (before == "FLAT" and step == 0):
+            expected = f"expected positions that a {made} can lead from and to"
+            draft.refuse(name, "FIELD_CONFLICT", expected, (before, after))
+        elif step == 0:
+            _check_growth(draft, name, made, after)
+
+
+def _check_growth(draft: Draft, name: str, action: str, side: str) -> None:
+    """A position on one side before and after: buying makes a long larger and a short smaller."""
+    before, after = draft.values.get("size_before"), draft.values.get("signed_size", draft.values.get("size_after"))
+    if before is None or after is None:
+        return
+    grown = abs(after) - abs(before)
+    if grown and (grown > 0) != ((action == "BUY") == (side == "LONG")):
+        draft.refuse(
+            name,
+            "FIELD_CONFLICT",
+            f"expected sizes that a {action} can lead from and to",
+            (before, after),
+        )

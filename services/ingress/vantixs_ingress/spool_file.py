@@ -1,0 +1,183 @@
+"""The spool's SQLite file: what is in it, and how a batch of work becomes one transaction.
+
+The interpreter gives its lock away with every row that SQLite steps over, and gets it back late while the event loop is
+busy. So a batch is a handful of statements with many rows each, not many statements.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from vantixs.runtime.journal import Message
+
+from vantixs_ingress.claims import SCHEMA, Claim, Row, Table, Windows, placeholders
+
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS spool (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, subject TEXT NOT NULL, payload BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS webhooks (webhook_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, data BLOB NOT NULL);
+"""
+# The spool of the first version kept keys and bodies in tables of their own.
+_FROM_FIRST = """
+INSERT OR IGNORE INTO claims (claim, fingerprint, signal_id, receive_ms, repeats)
+    SELECT CAST(signal_id AS BLOB), fingerprint, signal_id, CAST(strftime('%s') AS INTEGER) * 1000, 0 FROM keys;
+DROP TABLE keys;
+DROP TABLE bodies;
+"""
+_INSERT_MESSAGES = "INSERT INTO spool (sequence, message_id, subject, payload) VALUES "
+RECORDED_REPEATS = 20
+ROW_BYTES = 200  # What a row costs beside its payload, roughly.
+
+
+class Stored(NamedTuple):
+    """What the spool made of it. `rule` is empty for a new signal, else which rule recognised the repeat."""
+
+    sequence: int
+    signal_id: str = ""
+    rule: str = ""
+    conflict: bool = False
+    repeat: int = 0
+
+    @property
+    def recorded(self) -> bool:
+        """Whether this repeat goes into the record: the first 20, then ever fewer, so that a stuck sender fills nothing."""
+        return self.repeat <= RECORDED_REPEATS or self.repeat & (self.repeat - 1) == 0
+
+
+@dataclass(slots=True)
+class Item:
+    """One message to store, with what makes it unique and what to store in its place where it is a repeat."""
+
+    message: Message
+    claim: Claim | None = None
+    duplicate: Callable[[Stored], Message] | None = None
+
+
+Action = Callable[[sqlite3.Connection], object]
+
+
+class SpoolFile:
+    """One connection that writes, one that reads. Raises sqlite3.Error; nothing of a failed batch is stored."""
+
+    def __init__(self, path: Path) -> None:
+        self.connection = _connect(path)
+        self._reader = _connect(path)
+        self.connection.executescript(_SCHEMA + SCHEMA)
+        if self.connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+            old = "SELECT count(*) FROM sqlite_master WHERE name IN ('keys', 'bodies')"
+            if self.connection.execute(old).fetchone()[0] == 2:
+                self.connection.executescript(f"BEGIN; {_FROM_FIRST} COMMIT;")
+            self.connection.execute(f"PRAGMA user_version={VERSION}")
+        found = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'spool'").fetchone()
+        self.sequence = int(found[0]) if found else 0
+        self._table = Table(self.connection)
+        self._windows = Windows(self.connection, time.time_ns() // 1_000_000)
+
+    def pending(self) -> tuple[int, int]:
+        """Number and bytes of the messages in it."""
+        row = self._reader.execute("SELECT count(*), coalesce(sum(length(payload)), 0) FROM spool").fetchone()
+        return int(row[0]), int(row[1]) + int(row[0]) * ROW_BYTES
+
+    def after(self, sequence: int, limit: int) -> list[tuple[int, Message]]:
+        """Messages behind a sequence, oldest first."""
+        query = "SELECT sequence, subject, payload, message_id FROM spool WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        return [(row[0], Message(*row[1:])) for row in self._reader.execute(query, (sequence, limit))]
+
+    def webhooks(self) -> list[tuple[str, int, bytes]]:
+        """Webhooks as last known."""
+        return self._reader.execute("SELECT webhook_id, revision, data FROM webhooks").fetchall()
+
+    def write(self, items: Sequence[Item], actions: Sequence[Action]) -> tuple[list[Stored], list[tuple[int, Message]]]:
+        """Stores a batch in one fsynced transaction; returns what became of each, and what was stored under which number."""
+        execute = self.connection.execute
+        execute("BEGIN IMMEDIATE")
+        try:
+            for action in actions:
+                action(self.connection)
+            verdict = self._decide(items)
+            messages = verdict.messages
+            if messages:
+                rows = [v for sequence, m in messages for v in (sequence, m.message_id, m.subject, m.payload)]
+                execute(_INSERT_MESSAGES + placeholders(len(messages), 4), rows)
+            execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+        self.sequence += len(messages)
+        self._windows.hold(verdict.windows.values(), verdict.repeats)
+        return verdict.stored, messages
+
+    def prune(self, now_ms: int, keep_ms: int) -> None:
+        """Removes some of the oldest claims that no longer count, within a batch's transaction.
+
+        Explicit keys count for `keep_ms` here, and for ever in the router.
+        """
+        self._windows.prune(now_ms)
+        self._table.prune(now_ms - keep_ms)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.connection.close()
+        self._reader.close()
+
+    def _decide(self, items: Sequence[Item]) -> "_Verdict":
+        """Says of each item whether it is new, in the order they came, and stores the claims of those that are."""
+        verdict = _Verdict()
+        known = self._table.read(i.claim for i in items if i.claim and not self._windows.alone(i.claim))
+        for item in items:
+            claim = item.claim
+            if claim is None:
+                verdict.add(Stored(self._next(verdict)), item.message)
+                continue
+            row = known.get(claim.claim) or self._windows.get(claim)
+            if row is None or not claim.repeats(row):
+                known[claim.claim] = Row(claim.fingerprint, claim.signal_id, claim.receive_ms, 0)
+                (verdict.windows if self._windows.takes(claim) else verdict.keys)[claim.claim] = claim
+                verdict.repeats.pop(claim.claim, None)
+                verdict.add(Stored(self._next(verdict), claim.signal_id), item.message)
+                continue
+            known[claim.claim] = row = row._replace(repeats=row.repeats + 1)
+            verdict.repeats[claim.claim] = row.repeats
+            rule = "same_bytes" if claim.window_ms else "idempotency_key"
+            conflict = row.fingerprint != claim.fingerprint
+            stored = Stored(self._next(verdict), row.signal_id, rule, conflict, row.repeats)
+            recorded = item.duplicate is not None and not conflict and stored.recorded
+            verdict.add(stored, item.duplicate(stored) if recorded and item.duplicate else None)
+        self._table.write(verdict.keys.values(), verdict.repeats)
+        self._windows.write(list(verdict.windows.values()))
+        return verdict
+
+    def _next(self, verdict: "_Verdict") -> int:
+        return self.sequence + len(verdict.messages) + 1
+
+
+class _Verdict:
+    """What a batch comes to."""
+
+    def __init__(self) -> None:
+        self.stored: list[Stored] = []
+        self.messages: list[tuple[int, Message]] = []
+        self.keys: dict[bytes, Claim] = {}
+        self.windows: dict[bytes, Claim] = {}
+        self.repeats: dict[bytes, int] = {}
+
+    def add(self, stored: Stored, message: Message | None) -> None:
+        """One more item's outcome, and what is stored for it."""
+        self.stored.append(stored)
+        if message is not None:
+            self.messages.append((stored.sequence, message))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=512)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    # The log beside the file stays small, so that the reserve on the disk covers it.
+    connection.execute("PRAGMA wal_autocheckpoint=1000")
+    connection.execute("PRAGMA journal_size_limit=8388608")
+    return connection

@@ -1,0 +1,100 @@
+"""Webhooks in step: the door's gates, the copy on disk, the record."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.runtime.kv import Versioned
+from vantixs_ingress.keeper import Keeper
+from vantixs_ingress.signatures import Sealer
+from vantixs_ingress.spool import Bounds, Spool
+from vantixs_ingress.statuses import KEPT, Statuses
+
+
+@pytest.fixture
+async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
+    opened = Spool(tmp_path / "spool", Bounds(1 << 30))
+    yield opened
+    await opened.close()
+
+
+def version(revision: int, name: str = "Name", rate: int = 2) -> Versioned[webhook_pb2.Webhook]:
+    webhook = webhook_pb2.Webhook(
+        webhook_id="demo",
+        account_id="paper",
+        display_name=name,
+        updated_by="operator:alice",
+        rate_limit_per_minute=rate,
+    )
+    return Versioned(webhook, revision)
+
+
+async def told(spool: Spool) -> list[journal_pb2.JournalEntry]:
+    rows = await spool.read_after(0, 100)
+    return [e for _, m in rows for e in journal_pb2.JournalBatch.FromString(m.payload).entries]
+
+
+async def keep(spool: Spool, revision: int) -> None:
+    """The state a process leaves that knew a revision when it was killed."""
+    keeper = Keeper(spool, Sealer(bytes(32)), 100)
+    keeper.changed("demo", version(revision))
+    await settle(spool)
+
+
+async def settle(spool: Spool) -> None:
+    """Waits for what is queued to be on disk."""
+    from vantixs.runtime.journal import Message
+
+    stored = await spool.store(Message("s", b"", "settled"))
+    spool.forget(stored.sequence, 1, 0)
+
+
+async def test_change_that_a_crash_kept_from_the_record_is_told_at_the_next_start(spool: Spool) -> None:
+    await keep(spool, 4)
+    after_the_crash = Keeper(spool, Sealer(bytes(32)), 100)
+    after_the_crash.changed("demo", version(5, "Renamed"))
+    await settle(spool)
+    (entry,) = await told(spool)
+    assert (entry.event_id, entry.actor) == ("webhook:demo:5", "operator:alice")
+    assert "Renamed" in entry.configuration_changed.after_json
+    assert "Renamed" not in entry.configuration_changed.before_json
+
+
+async def test_changes_of_other_replicas_are_theirs_to_tell(spool: Spool) -> None:
+    await keep(spool, 4)
+    keeper = Keeper(spool, Sealer(bytes(32)), 100)
+    keeper.changed("demo", version(4))
+    keeper.loaded()
+    keeper.changed("demo", version(5))
+    keeper.changed("demo", None)
+    await settle(spool)
+    assert await told(spool) == []
+    assert keeper.gates == {}
+    assert spool.webhooks() == []
+
+
+async def test_what_a_webhook_used_up_outlives_a_change_of_its_configuration(spool: Spool) -> None:
+    keeper = Keeper(spool, Sealer(bytes(32)), 100)
+    keeper.changed("demo", version(1))
+    for _ in range(2):
+        assert keeper.gates["demo"].rate.take(time.monotonic()) == 0  # type: ignore[union-attr]
+    keeper.changed("demo", version(2, "Renamed"))
+    assert keeper.gates["demo"].rate.take(time.monotonic()) > 0  # type: ignore[union-attr]
+    keeper.changed("demo", version(3, rate=5))
+    assert keeper.gates["demo"].rate.take(time.monotonic()) == 0  # type: ignore[union-attr]
+
+
+def test_statuses_are_bounded_and_an_end_is_not_undone() -> None:
+    statuses = Statuses()
+    statuses.ended("demo", "s1", "executed", "")
+    statuses.accepted("demo", "s1")
+    assert statuses.get("demo", "s1") == {"status": "executed"}
+    assert statuses.get("other", "s1") is None
+    for number in range(KEPT):
+        statuses.accepted("demo", f"n{number}")
+    assert statuses.get("demo", "s1") is None
+    assert statuses.get("demo", "n0") == {"status": "accepted"}
+    statuses.learn(b"no batch")

@@ -1,0 +1,77 @@
+"""The outbox on a real database and a real broker: what was committed is told, in the order in which it was done."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vantixs_router
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.instruments import CATALOGUE
+from vantixs.runtime.consumers import Delivery, Outcome
+from vantixs.runtime.database import Database
+from vantixs.runtime.journal import Message
+from vantixs.runtime.outbox import Outbox
+from vantixs.testing.journal import connected, messages
+from vantixs.testing.nats import NatsServer
+from vantixs_router import store
+from vantixs_router.settings import RouterSettings
+from vantixs_router.workflow import Workflow, completed_id
+
+MIGRATIONS = Path(vantixs_router.__file__).parent / "migrations"
+SUBJECT = "vantixs.journal.v1.signal"
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = await Database.open(replace(RouterSettings(), database_url=database_url), "router", MIGRATIONS)
+    yield opened
+    await opened.close()
+
+
+def workflow(database: Database, outbox: Outbox, stopping: Any) -> Workflow:
+    """A router's workflow for signals that are done: nothing else of it is reached."""
+    nothing: Any = None
+    return Workflow(
+        database=database, outbox=outbox, risk=nothing, venue=nothing, quotes=nothing,
+        settings=RouterSettings(), clock=lambda: datetime.now(UTC), stopping=stopping,
+    )  # fmt: skip
+
+
+def delivery_of(signal_id: str, sequence: int) -> Delivery:
+    entry = journal_pb2.JournalEntry(event_id=f"{signal_id}:accepted", signal_id=signal_id)
+    entry.signal_accepted.signal.signal_id = signal_id
+    entry.signal_accepted.signal.instrument = next(iter(CATALOGUE))
+    data = journal_pb2.JournalBatch(entries=[entry]).SerializeToString()
+    return Delivery(f"{SUBJECT}.accepted.00", data, sequence, 2, datetime.now(UTC), {})
+
+
+def end(connection: Any, outbox: Outbox, signal_id: str, sequence: int) -> None:
+    """What a router commits at a signal's end, and does not live to publish."""
+    store.claim_signal(connection, signal_id, sequence, "")
+    store.finish_signal(connection, signal_id)
+    outbox.put(connection, Message(SUBJECT, signal_id.encode(), completed_id(signal_id)))
+
+
+async def test_signal_whose_router_died_before_publishing_is_told_before_the_lane_goes_on(
+    database: Database, nats: NatsServer
+) -> None:
+    async with connected(nats) as (journal, life):
+        outbox = Outbox(store.OUTBOX, database, journal)
+        await database.write(lambda c: end(c, outbox, "s1", 7))
+        assert await workflow(database, outbox, life.stopping).handle(delivery_of("s1", 7)) is Outcome.DONE
+        assert await messages(journal) == [b"s1"]
+        assert await workflow(database, outbox, life.stopping).handle(delivery_of("s1", 7)) is Outcome.DONE
+        assert await messages(journal) == [b"s1"]
+
+
+async def test_replica_that_was_frozen_does_not_go_on_under_another_plan(database: Database) -> None:
+    first = await database.write(lambda c: store.claim_signal(c, "s1", 7, "buy entry part"))
+    again = await database.write(lambda c: store.claim_signal(c, "s1", 7, "buy entry part"))
+    other = await database.write(lambda c: store.claim_signal(c, "s1", 7, "sell exit whole"))
+    elsewhere = await database.write(lambda c: store.claim_signal(c, "s1", 8, "buy entry part"))
+    await database.write(lambda c: store.finish_signal(c, "s1"))
+    done = await database.write(lambda c: store.claim_signal(c, "s1", 7, "buy entry part"))
+    assert (first, again, other, elsewhere, done) == (True, True, False, False, False)
