@@ -1,6 +1,9 @@
 """What is no number of the contract is refused by name, in every decimal field of every request that decides or books."""
 
+import contextlib
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,6 +15,9 @@ from vantixs.runtime.errors import ServiceError
 from vantixs_risk.conversion import rules_of
 from vantixs_risk.evaluation import check_request
 from vantixs_risk.settlement import check_fills
+
+sys.path.insert(0, str(Path(__file__).parent))
+from ledger_office import Office, Process, account_of
 
 NO_NUMBERS = (
     "NaN",
@@ -37,6 +43,8 @@ NO_NUMBERS = (
     "5%",
     "one",
     "\x00",
+    "1\n",
+    "\n1",
 )
 
 
@@ -60,7 +68,7 @@ def evaluation() -> risk_pb2.EvaluateOrderRequest:
         ),
         signal_quantity="1",
         signal_price="1",
-        quote=common_pb2.Quote(bid="1", ask="1"),
+        quote=common_pb2.Quote(instrument="BTC/USDT", bid="1", ask="1"),
         instrument=common_pb2.Instrument(
             instrument="BTC/USDT",
             kind=common_pb2.INSTRUMENT_KIND_SPOT,
@@ -84,7 +92,11 @@ def settlement() -> risk_pb2.SettleOrderRequest:
 def account() -> risk_pb2.Account:
     amounts = {f.name: "1" for f in risk_pb2.Limits.DESCRIPTOR.fields if f.type == f.TYPE_STRING}
     return risk_pb2.Account(
-        account_id="paper", mode=common_pb2.MODE_PAPER, currency="USDT", limits=risk_pb2.Limits(**amounts)
+        account_id="paper",
+        mode=common_pb2.MODE_PAPER,
+        currency="USDT",
+        limits=risk_pb2.Limits(**amounts),
+        leverage="1",
     )
 
 
@@ -136,6 +148,27 @@ def test_a_stop_that_is_no_number_is_refused(kind: str) -> None:
             check_request(request)
 
 
+@pytest.mark.parametrize("path", ["cash.amount", "position.quantity", "position.price"])
+def test_an_adjustment_that_is_no_number_is_refused_and_books_nothing(path: str) -> None:
+    kind, field = path.split(".")
+    with contextlib.closing(Office()) as office:
+        process = Process(office)
+        process.create(account_of())
+        before = office.account("a")
+        for number, text in enumerate(NO_NUMBERS):
+            request = risk_pb2.RecordAdjustmentRequest(request_id=f"r{number}", account_id="a", comment="test")
+            if kind == "cash":
+                request.cash.asset, request.cash.amount = "USDT", "1"
+            else:
+                request.position.instrument, request.position.quantity = "BTC/USDT", "1"
+                request.position.price = "1"
+            setattr(getattr(request, kind), field, text)
+            with pytest.raises(ServiceError, match=path) as refused:
+                process.adjust(request)
+            assert refused.value.code == grpc.StatusCode.INVALID_ARGUMENT, text
+        assert office.account("a") == before
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "-0", "0.000000000000000000"])
 def test_what_has_to_be_above_zero_is(text: str) -> None:
     above_zero = {
@@ -155,6 +188,7 @@ def test_what_has_to_be_above_zero_is(text: str) -> None:
             "max_daily_loss",
             "max_drawdown_percent",
             "max_order_quantity",
+            "leverage",
         ),
     }
     for name, fields in above_zero.items():

@@ -1,9 +1,12 @@
-"""The books against an independent calculation from the definitions (tests/reference), to the last digit."""
+"""The books against an independent calculation from the definitions (tests/reference), to the last digit.
+
+What is in the database has to be the same to the last digit; a message shows 18 decimals of it, rounded down.
+"""
 
 import asyncio
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
+from vantixs.model.decimals import PATTERN
 from vantixs.runtime.database import Database
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Journal
@@ -31,16 +35,19 @@ from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from reference.books import UNIT, Books, Fill, assets, is_perpetual, sum_by_asset
+from reference.books import UNIT, Books, Fill, as_shown, assets, is_perpetual, raised, sum_by_asset
 from reference.sequences import MOST, draw, fills, fits, text
 
 SEQUENCES = 1000
+ACCOUNTS = 100
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 START = "99999999999999999999.123456789012345678"
 LEVERAGE = 7
+FEE_BPS = 10
 # A start, and whether amounts use every digit they may have.
 RANGES = {
     "ordinary": ("100000000.25", False),
+    "wide": (START, True),
 }
 
 
@@ -51,6 +58,12 @@ def exact(balances: dict[tuple[str, str], Decimal]) -> dict[tuple[str, str], Fra
 
 def not_zero(balances: dict[tuple[str, str], Fraction]) -> dict[tuple[str, str], Fraction]:
     return {key: amount for key, amount in balances.items() if amount}
+
+
+def is_shown(text: str, amount: Fraction) -> None:
+    """Holds a text of a message against an amount; below 10^20 it is a decimal of the contract."""
+    assert Fraction(text) == as_shown(amount)
+    assert abs(amount) > MOST or PATTERN.match(text), text
 
 
 @dataclass
@@ -96,9 +109,10 @@ def test_every_fill_is_booked_as_the_definitions_have_it(block: int) -> None:
         for fill in fills(Random(seed), 9):
             before = reference.lines[fill.instrument].realized, reference.lines[fill.instrument].fees
             booking = ledger.book(fill)
-            reference.book(fill)
+            closed = reference.book(fill)
             marks[fill.instrument] = Mark(Decimal(fill.price), Decimal(fill.price), NOW)
             line = reference.lines[fill.instrument]
+            assert Fraction(booking.closed_profit) == closed, (seed, fill)
             assert Fraction(booking.realized_profit) == line.realized - before[0], (seed, fill)
             assert Fraction(booking.fee) == line.fees - before[1], (seed, fill)
             compare(ledger, reference, marks, seed)
@@ -155,7 +169,10 @@ class Run:
         # All of a sequence is one day, and what is adjusted is neither profit nor loss of it.
         self.day_equity = Fraction(start)
         self.count = 0
+        # The open order of an instrument and side; of approved orders what they are of and hold, and what of them is filled.
         self.orders: dict[str, str] = {}
+        self.approved: dict[str, tuple[Fraction, Fraction]] = {}
+        self.filled: dict[str, Fraction] = defaultdict(Fraction)
         account = risk_pb2.Account(
             account_id=self.account_id,
             mode=common_pb2.MODE_PAPER,
@@ -190,6 +207,7 @@ class Run:
         request = risk_pb2.SettleOrderRequest(order_id=self.orders[kind], fills=[message])
         trades = check_fills(request)
         self.reference.book(fill)
+        self.filled[self.orders[kind]] += Fraction(fill.quantity)
         self.marks[fill.instrument] = Fraction(fill.price)
         # Told twice, booked once.
         settle_order(self.connection, self.desk, request, trades, self.now)
@@ -197,10 +215,10 @@ class Run:
         line = self.reference.lines[fill.instrument]
         assert Fraction(position.quantity) == line.quantity
         assert Fraction(position.average_price) == line.shown_average
-        assert Fraction(position.realized_profit) == line.realized
-        assert Fraction(position.fees) == line.fees
-        assert Fraction(position.cost) == line.cost
-        assert Fraction(position.unrealized_profit) == line.quantity * self.marks[fill.instrument] - line.cost
+        is_shown(position.realized_profit, line.realized)
+        is_shown(position.fees, line.fees)
+        is_shown(position.cost, line.cost)
+        is_shown(position.unrealized_profit, line.quantity * self.marks[fill.instrument] - line.cost)
         self.check_balances()
 
     def evaluate(self, fill: Fill, order_id: str) -> None:
@@ -219,6 +237,7 @@ class Run:
             assumed_position_quantity=text(self.reference.lines[fill.instrument].quantity),
             sizing=common_pb2.Sizing(method=common_pb2.SIZING_METHOD_FIXED_QUANTITY, value=fill.quantity),
             quote=common_pb2.Quote(instrument=fill.instrument, bid=fill.price, ask=fill.price),
+            fee_bps=str(FEE_BPS),
             instrument=common_pb2.Instrument(
                 instrument=fill.instrument,
                 kind=linear if is_perpetual(fill.instrument) else spot,
@@ -230,6 +249,21 @@ class Run:
         request.quote.quote_time.FromDatetime(self.now)
         decision = evaluate_order(self.connection, self.desk, request, check_request(request), self.now)
         assert decision.verdict != order_pb2.RISK_VERDICT_POSITION_CHANGED
+        if decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
+            assert decision.quantity == fill.quantity
+            notional = Fraction(fill.quantity) * Fraction(fill.price)
+            cost = raised(notional * (FEE_BPS + self.desk.settings.price_buffer_bps) / 10_000)
+            paid = fill.buy and not is_perpetual(fill.instrument)
+            hold = cost + (notional if paid else raised(notional / LEVERAGE))
+            self.approved[order_id] = Fraction(fill.quantity), hold
+
+    def holds(self) -> dict[str, Fraction]:
+        """What each open order still holds: its part of what may still fill, up to the next 18th decimal."""
+        return {
+            order_id: hold if not self.filled[order_id] else raised(hold * (of - self.filled[order_id]) / of)
+            for order_id, (of, hold) in self.approved.items()
+            if self.filled[order_id] < of
+        }
 
     def adjust(self, random: Random, instrument: str, *, wide: bool) -> None:
         """Books a difference in cash, or in the position of an instrument."""
@@ -261,6 +295,10 @@ class Run:
         stored = exact({(row.book, row.asset): row.amount for row in rows})
         assert not any(sum_by_asset(stored.items()).values())
         assert stored == not_zero(self.reference.balances)
+        for row in store.READ_POSITIONS.rows(self.connection, account_id=self.account_id):
+            line = self.reference.lines[row.instrument]
+            kept = (row.quantity, row.cost, row.realized_profit, row.fees)
+            assert tuple(map(Fraction, kept)) == (line.quantity, line.cost, line.realized, line.fees)
 
     def check_transfers(self) -> None:
         """The transfers alone give the balances."""
@@ -276,33 +314,38 @@ class Run:
         shown, reference = get_account(self.connection, self.account_id, self.now), self.reference
         equity = reference.equity(self.marks)
         assert equity == reference.equity_by_payments(self.marks)
-        assert Fraction(shown.equity) == equity
-        assert Fraction(shown.realized_profit) == reference.realized
-        assert Fraction(shown.unrealized_profit) == reference.unrealized(self.marks)
-        assert Fraction(shown.fees) == reference.fees
-        assert Fraction(shown.gross_exposure) == reference.exposure(self.marks)
-        assert Fraction(shown.adjusted) == reference.adjusted
-        assert Fraction(shown.daily_profit) == equity - self.day_equity
-        margin = reference.margin(self.marks, Fraction(LEVERAGE))
-        holds = sum((Fraction(order.hold) for order in shown.open_orders), Fraction(0))
-        assert Fraction(shown.free_funds) == reference.balances["cash", "USDT"] - margin - holds
+        is_shown(shown.equity, equity)
+        is_shown(shown.realized_profit, reference.realized)
+        is_shown(shown.unrealized_profit, reference.unrealized(self.marks))
+        is_shown(shown.fees, reference.fees)
+        is_shown(shown.gross_exposure, reference.exposure(self.marks))
+        is_shown(shown.adjusted, reference.adjusted)
+        is_shown(shown.daily_profit, equity - self.day_equity)
+        margin, holds = reference.margin(self.marks, Fraction(LEVERAGE)), self.holds()
+        is_shown(shown.free_funds, reference.balances["cash", "USDT"] - margin - sum(holds.values(), Fraction(0)))
+        assert {order.order_id for order in shown.open_orders} == set(holds)
+        for order in shown.open_orders:
+            is_shown(order.hold, holds[order.order_id])
         owned: dict[str, Fraction] = defaultdict(Fraction)
         for (book, asset), amount in reference.balances.items():
             if book in ("cash", "holding"):
                 owned[asset] += amount
-        assert {b.asset: Fraction(b.total) for b in shown.balances if Fraction(b.total)} == {
-            asset: amount for asset, amount in owned.items() if amount
-        }
-        fees = {asset: amount for (book, asset), amount in reference.balances.items() if book == "fees" and amount}
-        assert {b.asset: Fraction(b.total) for b in shown.fees_by_asset if Fraction(b.total)} == fees
+        totals = {b.asset: b.total for b in shown.balances}
+        assert {asset for asset, amount in owned.items() if amount} <= set(totals)
+        for asset, total in totals.items():
+            is_shown(total, owned[asset])
+        paid = {b.asset: b.total for b in shown.fees_by_asset}
+        assert {asset for (book, asset), amount in reference.balances.items() if book == "fees" and amount} <= set(paid)
+        for asset, total in paid.items():
+            is_shown(total, reference.balances["fees", asset])
 
 
-@pytest.mark.parametrize(("start", "wide"), RANGES.values(), ids=list(RANGES))
-async def test_units_of_work_book_what_the_definitions_have(database: Database, start: str, wide: bool) -> None:
+async def book_accounts(database: Database, start: str, *, wide: bool, seeds: range) -> int:
+    """Books a sequence of fills and adjustments for each seed; returns how many orders were approved."""
     settings = RiskSettings()
     desk = Desk(settings, Outbox(store.OUTBOX, database, Journal(settings, Health())))
 
-    def run(seed: int) -> None:
+    def run(seed: int) -> Callable[[sa.Connection], int]:
         def unit(connection: sa.Connection) -> int:
             random = Random(seed)
             account = Run(connection, desk, seed, start)
@@ -313,10 +356,23 @@ async def test_units_of_work_book_what_the_definitions_have(database: Database, 
                     account.adjust(random, fill.instrument, wide=wide)
             account.check_transfers()
             account.check_account()
-            return account.count
+            assert account.count
+            return len(account.approved)
 
         return unit
 
-    counts = await asyncio.gather(*(database.write(run(seed)) for seed in range(SEQUENCES)))
-    assert len(counts) == SEQUENCES
-    assert all(counts)
+    return sum(await asyncio.gather(*(database.write(run(seed)) for seed in seeds)))
+
+
+@pytest.mark.parametrize(("start", "wide"), RANGES.values(), ids=list(RANGES))
+async def test_units_of_work_book_what_the_definitions_have(database: Database, start: str, wide: bool) -> None:
+    assert await book_accounts(database, start, wide=wide, seeds=range(ACCOUNTS)) > ACCOUNTS / 10
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("start", "wide"), RANGES.values(), ids=list(RANGES))
+async def test_ten_thousand_accounts_are_booked_as_the_definitions_have_it(
+    database: Database, start: str, wide: bool
+) -> None:
+    for first in range(ACCOUNTS, 10_000, 500):
+        assert await book_accounts(database, start, wide=wide, seeds=range(first, min(first + 500, 10_000)))

@@ -312,7 +312,7 @@ async def test_a_limit_that_holds_still_holds_when_the_clock_goes_back(
                 ),
                 assumed_position_quantity="0",
                 sizing=common_pb2.Sizing(method=common_pb2.SIZING_METHOD_FIXED_QUANTITY, value="2"),
-                quote=common_pb2.Quote(bid="10", ask="10"),
+                quote=common_pb2.Quote(instrument="BTC/USDT", bid="10", ask="10"),
                 instrument=common_pb2.Instrument(
                     instrument="BTC/USDT",
                     kind=common_pb2.INSTRUMENT_KIND_SPOT,

@@ -12,7 +12,8 @@ Nothing of the product is imported, so that what is wrong there cannot be wrong 
 - A fill through flat is two: one that closes, one that opens at the same price. Source: nautilustrader.io, "Positions",
   flipping.
 - A fee in the base asset of a spot market disposes of that much at the fill's price, and costs its worth there: a
-  disposal is at fair value (IFRS 15 paragraph 66, consideration that is not cash).
+  disposal is at fair value (IFRS 15 paragraph 66, consideration that is not cash). What that realises is no loss taken by
+  closing (ADR 0020). A fee in any other asset that is not the quote is kept in that asset alone.
 - Equity = start + realised + unrealised - fees. Source: DESIGN section 6. What an operator adjusts is added to the start:
   a contribution of the owner, no profit (IAS 1 paragraph 109).
 - Initial margin = notional / leverage. Source: Bybit help centre, "Initial margin (USDT contracts)".
@@ -20,7 +21,8 @@ Nothing of the product is imported, so that what is wrong there cannot be wrong 
   Summa de arithmetica (1494), Particularis de computis et scripturis, chapter 14.
 
 The ledger documents one rounding: the share of the cost that a partial close takes is cut after 18 decimals. Both are
-kept here: the books with that cut, and the books without any; `Line.cuts` bounds how far they may be apart.
+kept here: the books with that cut, and the books without any; `Line.cuts` bounds how far they may be apart. A message
+shows 18 decimals, rounded down; the database has all of them (ADR 0020).
 """
 
 from collections import defaultdict
@@ -53,6 +55,11 @@ def cut(amount: Fraction) -> Fraction:
 def raised(amount: Fraction) -> Fraction:
     """The amount, at least 0, up to the next 18th decimal."""
     return ceil(amount / UNIT) * UNIT
+
+
+def as_shown(amount: Fraction) -> Fraction:
+    """The amount as a message shows it: down to the 18th decimal, so -1/3 is -0.333333333333333334."""
+    return floor(amount / UNIT) * UNIT
 
 
 def is_perpetual(instrument: str) -> bool:
@@ -133,8 +140,8 @@ class Books:
     def __post_init__(self) -> None:
         self._move("opening", "cash", self.currency, self.start)
 
-    def book(self, fill: Fill) -> None:
-        """Books one fill."""
+    def book(self, fill: Fill) -> Fraction:
+        """Books one fill; returns what closing realised, that of a fee aside."""
         base, quote = assets(fill.instrument)
         quantity, price, fee = Fraction(fill.quantity), Fraction(fill.price), Fraction(fill.fee)
         signed = quantity if fill.buy else -quantity
@@ -158,6 +165,7 @@ class Books:
             self._move("cash", "fees", asset, fee)
             if asset == quote:
                 line.fees += fee
+        return realized
 
     def adjust_cash(self, asset: str, change: Fraction) -> None:
         """Books a difference in cash to the venue: it comes from nowhere, so it is no profit."""

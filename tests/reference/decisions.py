@@ -8,7 +8,8 @@ those of DESIGN section 6 and of the comments in `protos/vantixs/api/risk/v1/ris
 - KELLY: share of equity = W - (1 - W) / R. Source: Kelly, "A New Interpretation of Information Rate" (1956); Thorp, "The
   Kelly Criterion in Blackjack, Sports Betting, and the Stock Market" (2006), section 2.
 
-Quotients are cut after 18 decimals where they make an order, and raised to 18 decimals where they hold money.
+Quotients are cut after 18 decimals where they make an order, and raised to 18 decimals where they hold money. Of what is a
+decision of this product and no definition, the ADRs are the source: what holds an exit (21), times (22), marks (23).
 """
 
 from fractions import Fraction
@@ -17,6 +18,13 @@ from typing import Any, NamedTuple
 from reference.books import cut, raised
 
 ZERO = Fraction(0)
+HUNDRED_PERCENT = Fraction(100)
+# What an order's message can name before the point, the account's own maximum aside.
+MOST_QUANTITY = Fraction(10**20 - 1)
+# Approved entries that are remembered: with more of them in the window nobody can tell a repeat.
+MOST_REMEMBERED = 500
+# Orders are counted by whole seconds, this one and 60 before it: so never over less than a minute (ADR 22).
+RATE_S = 60
 WORTH_MATTERS = ("max_gross_exposure", "max_leverage", "max_daily_loss", "max_drawdown_percent")
 
 
@@ -44,7 +52,8 @@ def order_price(asking: Any) -> Fraction:
 
 
 def leverage_of(inputs: Any) -> Fraction:
-    return max(Fraction(inputs.rules.limits.max_leverage or 1), Fraction(1))
+    """What margin is divided by: the account's own leverage, else the most it may have, else 1."""
+    return max(Fraction(inputs.rules.margin_leverage or inputs.rules.limits.max_leverage or 1), Fraction(1))
 
 
 def own(inputs: Any) -> Fraction:
@@ -96,15 +105,17 @@ def closable(inputs: Any) -> Fraction:
 def quantity_of(inputs: Any) -> Fraction:
     """The quantity of the order, a multiple of the lot.
 
+    An exit is never held by the signal's own size: where that cannot be told or comes to nothing, it is left out (ADR 21).
+
     Raises:
-        Unsized: with the reason.
+        Unsized: with the reason; of an entry alone.
     """
     asking = inputs.asking
     quantity = _entry(inputs) if asking.entry else closable(inputs)
     if asking.order_quantity is not None:
         quantity = min(quantity, Fraction(asking.order_quantity))
     if asking.signal_quantity is not None:
-        quantity = min(quantity, _signal(inputs))
+        quantity = min(quantity, _signal(inputs) if asking.entry else _signal_of_exit(inputs, quantity))
     lot = Fraction(asking.lot_size)
     return quantity // lot * lot
 
@@ -142,12 +153,29 @@ def _entry(inputs: Any) -> Fraction:
             return cut(equity * value / 100 / price)
         case "RISK_PERCENT":
             return cut(equity * value / 100 / _distance(inputs, price))
+    if sizing.win_rate is None or sizing.payoff is None or sizing.maximum_equity_percent is None:
+        raise Unsized("SIZING_UNAVAILABLE")
     wins, payoff = Fraction(sizing.win_rate), Fraction(sizing.payoff)
+    # More than all of Kelly, a certain win or loss, a payoff of nothing: no bet that the formula is for.
+    if value > 1 or not 0 < wins < 1 or payoff <= 0:
+        raise Unsized("SIZING_UNAVAILABLE")
     share = wins - (1 - wins) / payoff
     if share <= 0:
         raise Unsized("KELLY_EDGE_NOT_POSITIVE")
     most = cut(equity * Fraction(sizing.maximum_equity_percent) / 100)
     return cut(min(cut(equity * value * share), most) / price)
+
+
+def leaves_signal_out(inputs: Any) -> bool:
+    """Whether an exit's own size cannot be told, or comes to nothing."""
+    try:
+        return inputs.asking.signal_quantity is not None and not _signal(inputs)
+    except Unsized:
+        return True
+
+
+def _signal_of_exit(inputs: Any, otherwise: Fraction) -> Fraction:
+    return otherwise if leaves_signal_out(inputs) else _signal(inputs)
 
 
 def _signal(inputs: Any) -> Fraction:
@@ -215,7 +243,7 @@ def used_of(inputs: Any) -> dict[str, Fraction]:
         # Without equity there is no leverage left.
         "max_leverage": cut(exposure / valued.equity) if valued.equity > 0 else Fraction(limits.max_leverage or 0),
         "max_daily_loss": max(Fraction(books.standing.day_equity) - valued.equity, ZERO),
-        "max_drawdown_percent": cut(max(peak - valued.equity, ZERO) / peak * 100) if peak else ZERO,
+        "max_drawdown_percent": cut(max(peak - valued.equity, ZERO) / peak * 100) if peak > 0 else ZERO,
         "max_orders_per_minute": Fraction(_orders_lately(inputs)),
         "loss_cooldown_s": Fraction(cooling // 1_000_000),
     }
@@ -279,8 +307,9 @@ def _prices(inputs: Any) -> set[str]:
     asking, limits, now, price = inputs.asking, inputs.rules.limits, inputs.now, order_price(inputs.asking)
     oldest = limits.max_price_age_ms or inputs.max_price_age_ms
     stale = not is_sane(asking.quote) or abs(micros(now - asking.quote.time)) > oldest * 1000
+    # What comes from the future is as wrong as what is old.
     others = [held for name, held in inputs.books.holdings.items() if name != asking.market.instrument]
-    old = [h for h in others if h.mark is None or micros(now - h.mark.time) > 1_000_000 * _mark_age_s(inputs)]
+    old = [h for h in others if h.mark is None or abs(micros(now - h.mark.time)) > 1_000_000 * _mark_age_s(inputs)]
     apart = abs(Fraction(asking.signal_price) - price) if asking.signal_price is not None and price else ZERO
     bps = limits.max_price_deviation_bps
     return _reasons(
@@ -314,19 +343,16 @@ def _worth_matters(inputs: Any) -> bool:
 def _results(inputs: Any) -> set[str]:
     limits, standing, activity, now = inputs.rules.limits, inputs.books.standing, inputs.books.activity, inputs.now
     equity, peak = worth(inputs).equity, Fraction(standing.peak)
-    loss, last = Fraction(standing.day_equity) - equity, activity.last_loss
-    second = (
-        micros(now - now.replace(year=1970, month=1, day=1, hour=0, minute=0, second=0, microsecond=0)) // 1_000_000
-    )
-    lately = sum(count for at, count in activity.seconds if second - at < 60)
+    loss, last, lately = Fraction(standing.day_equity) - equity, activity.last_loss, _orders_lately(inputs)
     cooling = limits.loss_cooldown_s is not None and last is not None
     fall = limits.max_drawdown_percent
     return _reasons(
         {
             "DAILY_LOSS_LIMIT_REACHED": limits.max_daily_loss is not None and loss >= Fraction(limits.max_daily_loss),
             "DRAWDOWN_LIMIT_REACHED": fall is not None
+            # From nothing there is no fall; that such an account has no funds is another check's.
             and peak > 0
-            and max(peak - equity, 0) / peak >= Fraction(fall) / 100,
+            and max(peak - equity, ZERO) / peak >= Fraction(fall) / HUNDRED_PERCENT,
             "LOSS_COOLDOWN_ACTIVE": cooling and micros(now - last) < limits.loss_cooldown_s * 1_000_000,
             "ORDER_RATE_EXCEEDED": limits.max_orders_per_minute is not None and lately >= limits.max_orders_per_minute,
         }
@@ -334,12 +360,12 @@ def _results(inputs: Any) -> set[str]:
 
 
 def _orders_lately(inputs: Any) -> int:
-    """Orders of this second and the 59 before it."""
+    """Orders of this second and the 60 before it."""
     now = inputs.now
     second = (
         micros(now - now.replace(year=1970, month=1, day=1, hour=0, minute=0, second=0, microsecond=0)) // 1_000_000
     )
-    return int(sum(count for at, count in inputs.books.activity.seconds if second - at < 60))
+    return int(sum(count for at, count in inputs.books.activity.seconds if second - at <= RATE_S))
 
 
 def _positions(inputs: Any) -> set[str]:
@@ -364,7 +390,7 @@ def _amounts(inputs: Any, quantity: Fraction) -> set[str]:
             "DUPLICATE_ORDER": _repeated(inputs, quantity),
             "ORDER_QUANTITY_BELOW_MINIMUM": quantity
             < max(Fraction(limits.min_order_quantity or 0), Fraction(asking.lot_size)),
-            "ORDER_QUANTITY_ABOVE_MAXIMUM": _above(quantity, limits.max_order_quantity),
+            "ORDER_QUANTITY_ABOVE_MAXIMUM": _above(quantity, limits.max_order_quantity or MOST_QUANTITY),
             "ORDER_NOTIONAL_BELOW_MINIMUM": notional < max(limits.min_order_notional or 0, asking.minimum_notional),
             "ORDER_NOTIONAL_ABOVE_MAXIMUM": _above(notional, limits.max_order_notional),
             "POSITION_NOTIONAL_ABOVE_MAXIMUM": _above(
@@ -383,13 +409,13 @@ def _above(amount: Fraction, limit: Any) -> bool:
 
 
 def _repeated(inputs: Any, quantity: Fraction) -> bool:
-    """Whether the same instrument, side and quantity was approved within the window."""
+    """Whether the same instrument, side and quantity was approved within the window, or that cannot be told any more."""
     window, asking = inputs.rules.limits.duplicate_order_window_s, inputs.asking
     if window is None:
         return False
-    for entry in inputs.books.activity.entries:
+    within = [e for e in inputs.books.activity.approved if micros(inputs.now - e.time) < window * 1_000_000]
+    for entry in within:
         side, amount, instrument = entry.what.split(" ")
-        same = (side == "buy") == asking.buy and Fraction(amount) == quantity and instrument == asking.market.instrument
-        if same and entry.approved and micros(inputs.now - entry.time) < window * 1_000_000:
+        if (side == "buy") == asking.buy and Fraction(amount) == quantity and instrument == asking.market.instrument:
             return True
-    return False
+    return len(within) >= MOST_REMEMBERED

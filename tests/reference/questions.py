@@ -9,7 +9,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from vantixs_risk.domain.activity import Activity, Asked
+from vantixs_risk.domain.activity import MOST_APPROVED, Activity, Asked
 from vantixs_risk.domain.equity import Holding, Mark, Standing
 from vantixs_risk.domain.inputs import Asking, Books, Inputs, Stop
 from vantixs_risk.domain.ledger import Market, Position
@@ -68,7 +68,9 @@ def holding(draw: Draw, name: str) -> Holding:
     """A position, once in a while without a mark."""
     quantity = draw.of(FEW) * draw.of([1, 1, -1])
     low, high = sorted((draw.of(PRICES), draw.of(PRICES)))
-    mark = None if draw.once_in(10) else Mark(low, high, draw.ago(0, 1, 1, 299, 300, 301))
+    mark = (
+        None if draw.once_in(10) else Mark(low, high, draw.ago(0, 1, 1, 299, 300, 300.000001, 301, -300, -300.000001))
+    )
     return Holding(MARKETS[name], Position(quantity, quantity * draw.of(PRICES)), mark)
 
 
@@ -112,8 +114,8 @@ def sizing(draw: Draw) -> Sizing:
         return Sizing(method, draw.of(FEW))
     return Sizing(
         method,
-        draw.of([Decimal("0.5"), Decimal(1), Decimal("0.001")]),
-        draw.of([Decimal("0.4"), Decimal("0.5"), Decimal("0.6"), 1 - UNIT]),
+        draw.of([Decimal("0.5"), Decimal(1), Decimal("0.001"), 1 + UNIT]),
+        draw.of([Decimal("0.4"), Decimal("0.5"), Decimal("0.6"), 1 - UNIT, Decimal(1), None]),
         draw.of([UNIT, Decimal(1), Decimal("1.5"), Decimal(3), Decimal(10**19)]),
         draw.of(FEW),
     )
@@ -133,25 +135,39 @@ def rules(draw: Draw) -> Rules:
         strategies=frozenset({"s1"}) if draw.once_in(10) else frozenset(),
         sizing=sizing(draw) if draw.once_in(2) else None,
         limits=limits(draw),
+        margin_leverage=draw.some([Decimal(1), Decimal(2), Decimal(10)], 3),
     )
 
 
 def activity(draw: Draw, asking: Asking) -> Activity:
     """What an account did lately, at and around the ends of the windows."""
-    ages = draw.random.sample([0, 1, 58, 59, 60, 61], draw.random.randrange(3))
+    ages = draw.random.sample([0, 1, 59, 60, 61, -1], draw.random.randrange(3))
     seconds = tuple((int(NOW.timestamp()) - age, draw.random.randint(1, 2)) for age in sorted(ages, reverse=True))
     side = "buy" if asking.buy else "sell"
-    asked = [
-        Asked(
-            f"{draw.of([side, 'buy', 'sell'])} {draw.of([1, 2, 3, 10, 100])} {draw.of([asking.market.instrument, *NAMES])}",
-            draw.ago(0, 0.999999, 1, 59.999999, 60),
-            draw.once_in(2),
-        )
-        for _ in range(draw.random.randrange(20))
-    ]
-    entries = tuple(sorted(asked, key=lambda entry: entry.time))
+
+    def entries(count: int) -> list[Asked]:
+        names, quantities = [asking.market.instrument, *NAMES], [1, 2, 3, 10, 100]
+        found = [
+            Asked(
+                f"{draw.of([side, 'buy', 'sell'])} {draw.of(quantities)} {draw.of(names)}",
+                draw.ago(0, 0.999999, 1, 59.999999, 60, -1),
+            )
+            for _ in range(count)
+        ]
+        return sorted(found, key=lambda entry: entry.time)
+
+    # Of each kind the latest one is remembered.
+    approved = list({entry.what: entry for entry in entries(draw.random.randrange(20))}.values())
+    if draw.once_in(20):
+        # As many as are remembered, all of the last minute but for one.
+        more = MOST_APPROVED - len(approved)
+        approved = [Asked(f"buy {10**6 + n} BTC/USDT", draw.ago(0, 59.999999)) for n in range(more)] + approved
+        if draw.once_in(2):
+            approved[0] = approved[0]._replace(time=draw.ago(60))
     last_loss = None if draw.once_in(2) else draw.ago(0, 0.999999, 1, 59.999999, 60, 3600, -3600)
-    return Activity(seconds, entries, last_loss=last_loss)
+    # What was only asked for, and failures, are for the breakers and no check's.
+    asked = tuple(entries(draw.random.randrange(20)))
+    return Activity(seconds, asked, tuple(approved), draw.of([0, 3]), last_loss=last_loss)
 
 
 def question(seed: object, *, entry: bool | None = None) -> Inputs:
@@ -173,14 +189,14 @@ def question(seed: object, *, entry: bool | None = None) -> Inputs:
         signal_quantity_type="UNITS" if signal is None else draw.of(SIZES),
         signal_price=draw.some(PRICES, 2),
         stop=Stop(draw.of(["PRICE", "PERCENT", "AMOUNT"]), draw.of(FEW + PRICES)) if draw.once_in(2) else None,
-        quote=None if draw.once_in(20) else quote(draw, 0, 0, 0, 0, 1, 2, 5, 5.5, -5, -5.5),
+        quote=None if draw.once_in(20) else quote(draw, 0, 0, 0, 0, 1, 1.000001, 5, 5.000001, -5, -5.000001),
         fee_bps=draw.of([Decimal(0), Decimal(10)]),
         strategy_id=draw.of(["", "s1"]),
     )
     names = draw.random.sample(NAMES, draw.random.randrange(4))
     books = Books(
         draw.of([*LARGE, Decimal(0), Decimal(-50)]),
-        Standing(date(2026, 11, 24), draw.of(LARGE), draw.of(LARGE)),
+        Standing(date(2026, 11, 24), draw.of([*LARGE, Decimal(0), Decimal(-50)]), draw.of([*LARGE, Decimal(0)])),
         {name: holding(draw, name) for name in names},
         tuple(open_order(draw) for _ in range(draw.random.randrange(4))),
         activity(draw, asking),

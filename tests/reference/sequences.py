@@ -79,4 +79,6 @@ def _fee(random: Random, instrument: str, quantity: Fraction, fee: Fraction) -> 
     if kind == 1 and not is_perpetual(instrument):
         part = quantity * random.choice([1, 10, -5]) / 10_000
         return text(Fraction(int(part * 10**5), 10**5)), base
-    return text(fee * random.choice([1, 1, 1, -1])), random.choice(["", quote, quote, "BNB"])
+    # Of a perpetual the base asset is one like any other.
+    assets_paid = ["", quote, quote, base if is_perpetual(instrument) else "BNB", "BNB"]
+    return text(fee * random.choice([1, 1, 1, -1])), random.choice(assets_paid)
