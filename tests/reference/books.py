@@ -13,7 +13,7 @@ Nothing of the product is imported, so that what is wrong there cannot be wrong 
   flipping.
 - A fee in the base asset of a spot market disposes of that much at the fill's price, and costs its worth there: a
   disposal is at fair value (IFRS 15 paragraph 66, consideration that is not cash). What that realises is no loss taken by
-  closing (ADR 0020). A fee in any other asset that is not the quote is kept in that asset alone.
+  closing (ADR 0009). A fee in any other asset that is not the quote is kept in that asset alone.
 - Equity = start + realised + unrealised - fees. Source: DESIGN section 6. What an operator adjusts is added to the start:
   a contribution of the owner, no profit (IAS 1 paragraph 109).
 - Initial margin = notional / leverage. Source: Bybit help centre, "Initial margin (USDT contracts)".
@@ -22,7 +22,7 @@ Nothing of the product is imported, so that what is wrong there cannot be wrong 
 
 The ledger documents one rounding: the share of the cost that a partial close takes is cut after 18 decimals. Both are
 kept here: the books with that cut, and the books without any; `Line.cuts` bounds how far they may be apart. A message
-shows 18 decimals, rounded down; the database has all of them (ADR 0020).
+shows 18 decimals, rounded down; the database has all of them (ADR 0009).
 """
 
 from collections import defaultdict

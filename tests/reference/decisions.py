@@ -9,7 +9,7 @@ those of DESIGN section 6 and of the comments in `protos/vantixs/api/risk/v1/ris
   Kelly Criterion in Blackjack, Sports Betting, and the Stock Market" (2006), section 2.
 
 Quotients are cut after 18 decimals where they make an order, and raised to 18 decimals where they hold money. Of what is a
-decision of this product and no definition, the ADRs are the source: what holds an exit (21), times (22), marks (23).
+decision of this product and no definition, the ADRs are the source: what holds an exit (0010), times (0011), marks (0012).
 """
 
 from fractions import Fraction
@@ -23,7 +23,7 @@ HUNDRED_PERCENT = Fraction(100)
 MOST_QUANTITY = Fraction(10**20 - 1)
 # Approved entries that are remembered: with more of them in the window nobody can tell a repeat.
 MOST_REMEMBERED = 500
-# Orders are counted by whole seconds, this one and 60 before it: so never over less than a minute (ADR 22).
+# Orders are counted by whole seconds, this one and 60 before it: so never over less than a minute (ADR 0011).
 RATE_S = 60
 WORTH_MATTERS = ("max_gross_exposure", "max_leverage", "max_daily_loss", "max_drawdown_percent")
 
@@ -105,7 +105,7 @@ def closable(inputs: Any) -> Fraction:
 def quantity_of(inputs: Any) -> Fraction:
     """The quantity of the order, a multiple of the lot.
 
-    An exit is never held by the signal's own size: where that cannot be told or comes to nothing, it is left out (ADR 21).
+    An exit is never held by the signal's own size: where that cannot be told or comes to nothing, it is left out (ADR 0010).
 
     Raises:
         Unsized: with the reason; of an entry alone.

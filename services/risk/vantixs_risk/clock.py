@@ -24,7 +24,7 @@ class SteadyClock:
 
     A difference of up to a second to the time that has really passed is taken up, so that the clock may be slewed. A
     larger one means that it was set: from then on this clock counts on from the time before, until the machine's clock
-    is back there or the process starts again (ADR 0022). It never goes back.
+    is back there or the process starts again (ADR 0011). It never goes back.
     """
 
     def __init__(self, wall_time: Callable[[], datetime] = wall, elapsed: Callable[[], float] = elapsed_s) -> None:

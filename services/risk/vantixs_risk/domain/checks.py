@@ -1,7 +1,7 @@
 """The checks of a decision: two tables, and they are the whole of it.
 
 An entry is held against everything; an exit only against what would make the exit itself wrong, so that no limit meant
-for entries keeps anybody in (ADR 0021).
+for entries keeps anybody in (ADR 0010).
 """
 
 from vantixs_risk.domain.amounts import (

@@ -3,7 +3,7 @@
 A position keeps the exact cost of what is open, never an average: the average is cost / quantity, derived when shown.
 Reducing a position takes a share of the cost; that share is the only number in the books that is ever rounded (toward
 zero, 18 decimals), and what the rounding leaves stays in the cost until the position is flat. So this holds to the last
-digit, whatever was traded (ADR 0020):
+digit, whatever was traded (ADR 0009):
 
     equity = opening balance + adjusted + realised profit + unrealised profit - fees
 """

@@ -91,7 +91,7 @@ def _narrowing(work: _Work) -> Decimal | None:
     """The signal's own quantity in base units, or None where it has none.
 
     An exit is never held for it: where it cannot be told, or comes to nothing because the account has no equity left, the
-    whole of what can be closed is closed, and the steps say so (ADR 0021).
+    whole of what can be closed is closed, and the steps say so (ADR 0010).
     """
     if work.inputs.asking.signal_quantity is None:
         return None
