@@ -167,7 +167,7 @@ class Run:
         self.reference = Books("USDT", Fraction(start))
         self.marks: dict[str, Fraction] = {}
         # All of a sequence is one day, and what is adjusted is neither profit nor loss of it.
-        self.day_equity = Fraction(start)
+        self.day_equity = self.peak = Fraction(start)
         self.count = 0
         # The open order of an instrument and side; of approved orders what they are of and hold, and what of them is filled.
         self.orders: dict[str, str] = {}
@@ -195,6 +195,9 @@ class Run:
         if new_order or kind not in self.orders:
             self.orders[kind] = f"{self.account_id}:{self.count}"
             self.evaluate(fill, self.orders[kind])
+            # What is held is worth what the order's quote says, before the order does anything.
+            self.marks[fill.instrument] = Fraction(fill.price)
+            self.see()
         message = order_pb2.Fill(
             execution_id=f"{self.account_id}-{self.count}",
             order_id=self.orders[kind],
@@ -209,6 +212,7 @@ class Run:
         self.reference.book(fill)
         self.filled[self.orders[kind]] += Fraction(fill.quantity)
         self.marks[fill.instrument] = Fraction(fill.price)
+        self.see()
         # Told twice, booked once.
         settle_order(self.connection, self.desk, request, trades, self.now)
         position = settle_order(self.connection, self.desk, request, trades, self.now).position
@@ -285,9 +289,16 @@ class Run:
             if not line.quantity:
                 self.marks[instrument] = price
             self.reference.adjust_position(instrument, change, price)
-        self.day_equity += self.reference.equity(self.marks) - before
+        moved = self.reference.equity(self.marks) - before
+        self.day_equity += moved
+        self.peak = max(self.peak + moved, Fraction(0))
+        self.see()
         record_adjustment(self.connection, self.desk, request, "test", self.now)
         self.check_balances()
+
+    def see(self) -> None:
+        """An equity was seen: it may be the highest."""
+        self.peak = max(self.peak, self.reference.equity(self.marks))
 
     def check_balances(self) -> None:
         """What is in the database is what the reference has; each asset adds up to 0."""
@@ -321,6 +332,7 @@ class Run:
         is_shown(shown.gross_exposure, reference.exposure(self.marks))
         is_shown(shown.adjusted, reference.adjusted)
         is_shown(shown.daily_profit, equity - self.day_equity)
+        is_shown(shown.peak_equity, self.peak)
         margin, holds = reference.margin(self.marks, Fraction(LEVERAGE)), self.holds()
         is_shown(shown.free_funds, reference.balances["cash", "USDT"] - margin - sum(holds.values(), Fraction(0)))
         assert {order.order_id for order in shown.open_orders} == set(holds)
