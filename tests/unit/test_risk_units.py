@@ -225,6 +225,21 @@ def test_lifting_a_drawdown_begins_a_new_peak(office: Office) -> None:
     assert office.account("a").peak_equity == "9890"
 
 
+def test_lifting_a_drawdown_below_zero_does_not_trip_again_at_once(office: Office) -> None:
+    desk, perpetual = Desk(office), "BTC/USDT:USDT"
+    update(desk, limits={"max_drawdown_percent": "10", "max_leverage": "5"}, balance="1000")
+    desk.trade("100", instrument=perpetual, notional="3000")
+    desk.decide("60", instrument=perpetual, position="30", notional="10")
+    assert office.account("a").equity == "-200"
+    assert desk.states() == {"account:a": ("REDUCING", "breaker:drawdown")}
+    desk.process.set_state("account:a", ACTIVE)
+    failed = desk.failed("60", instrument=perpetual, position="30", notional="10")
+    assert "TRADING_REDUCING" not in failed
+    assert failed, "who has less than nothing opens nothing"
+    shown = office.account("a")
+    assert (shown.peak_equity, shown.drawdown_percent, len(shown.restricted)) == ("0", "0", 0)
+
+
 def test_breaker_does_not_loosen_a_halt(office: Office) -> None:
     desk = open_desk(office, max_daily_loss="100")
     desk.trade("100")

@@ -92,7 +92,7 @@ def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_p
     holds = total(order.hold_left for order in account.orders.values() if order.entry)
     scopes = ("global", f"account:{account_id}")
     free = total((account.balances.get((CASH, currency), ZERO), -holds, -valuation.margin))
-    percent = divide_down(standing.drawdown(valuation.equity) * 100, standing.peak) if standing.peak else ZERO
+    percent = divide_down(standing.drawdown(valuation.equity) * 100, standing.peak) if standing.peak > 0 else ZERO
     return risk_pb2.GetAccountResponse(
         account=account.message,
         balances=_balances(account, holds),

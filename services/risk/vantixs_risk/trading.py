@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
+from vantixs.model.decimals import ZERO
 from vantixs.runtime.errors import invalid
 
 from vantixs_risk import store
@@ -126,7 +127,7 @@ def _changed(account: Account, set_by: str, now: datetime) -> bool:
         case breakers.REPEATED:
             account.activity = replace(account.activity, asked=())
         case breakers.DRAWDOWN:
-            account.standing = replace(account.standing, peak=account.valuation().equity)
+            account.standing = replace(account.standing, peak=max(account.valuation().equity, ZERO))
         case _:
             pass
     return before != (account.clock, account.standing, account.activity)

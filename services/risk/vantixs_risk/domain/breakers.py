@@ -30,7 +30,7 @@ def trips(rules: Rules, standing: Standing, equity: Decimal, activity: Activity,
             comment = f"the day's loss is {show(loss)}, the limit {show(limits.max_daily_loss)}"
             found.append(Trip(DAILY_LOSS, breakers.daily_loss_state, comment))
         most = limits.max_drawdown_percent
-        if most is not None and standing.peak and fall >= most * standing.peak:
+        if most is not None and standing.peak > 0 and fall >= most * standing.peak:
             percent = show(divide_down(fall, standing.peak))
             comment = f"equity is {percent} % below its peak, the limit {show(most)} %"
             found.append(Trip(DRAWDOWN, breakers.drawdown_state, comment))

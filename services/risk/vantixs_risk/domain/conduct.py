@@ -28,10 +28,10 @@ def drawdown_below(c: Case) -> Finding | None:
         return None
     equity = c.figures.valuation.equity
     fall = standing.drawdown(equity) * 100
-    percent = show(divide_down(fall, standing.peak)) if standing.peak else "0"
+    percent = show(divide_down(fall, standing.peak)) if standing.peak > 0 else "0"
     inputs = {"peak_equity": show(standing.peak), "equity": show(equity), "drawdown_percent": percent}
     # A peak of 0 has nothing to fall from: funds decide then.
-    below = fall < limit * standing.peak or not standing.peak
+    below = fall < limit * standing.peak or standing.peak <= 0
     detail = "" if below else f"equity is {percent} % below its peak, the limit {show(limit)} %"
     return Finding(below, detail, inputs, show(limit))
 
