@@ -182,7 +182,7 @@ async def all_ended(stack: RunningStack, count: int) -> None:
     audit = audit_pb2_grpc.AuditServiceStub(open_channel(stack.endpoints["grpc"]["audit"], token=token))
     accepted = audit_pb2.ListSignalsRequest(page_size=1)
     accepted.filter.status = common_pb2.SIGNAL_STATUS_ACCEPTED
-    while (await audit.ListSignals(accepted, timeout=10)).signals or len(stack.signals()) < count:  # noqa: ASYNC110
+    while (await audit.ListSignals(accepted, timeout=10)).signals or len(stack.signals()) < count:  # noqa: ASYNC110 - audit is another process
         await asyncio.sleep(0.1)
 
 

@@ -1,8 +1,7 @@
 """Exact decimal numbers as text: `-?[0-9]{1,20}(.[0-9]{1,18})?`, never floats."""
 
 import re
-from collections.abc import Iterable
-from decimal import ROUND_DOWN, Context, Decimal, localcontext
+from decimal import Context, Decimal
 
 PATTERN = re.compile(r"^-?[0-9]{1,20}(?:\.[0-9]{1,18})?\Z", re.ASCII)
 # Wide enough for the product of two such numbers: 20 + 20 digits before the point, 18 + 18 behind it.
@@ -27,21 +26,3 @@ def format_decimal(value: Decimal) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("", "-0") else text
-
-
-def round_down(value: Decimal, step: Decimal) -> Decimal:
-    """The largest multiple of the step that is not farther from zero than the value."""
-    with localcontext(EXACT):
-        return (value / step).to_integral_value(ROUND_DOWN) * step
-
-
-def divide(numerator: Decimal, denominator: Decimal, places: int = 18) -> Decimal:
-    """The quotient, rounded toward zero to `places` decimals."""
-    with localcontext(EXACT):
-        return (numerator / denominator).quantize(Decimal(1).scaleb(-places), ROUND_DOWN)
-
-
-def exact_sum(values: Iterable[Decimal]) -> Decimal:
-    """The sum, without rounding."""
-    with localcontext(EXACT):
-        return sum(values, ZERO)

@@ -27,8 +27,6 @@ STREAM = "VANTIXS_JOURNAL"
 SUBJECTS = "vantixs.journal.v1.>"
 MESSAGE_ID = "Nats-Msg-Id"
 ACK_TIMEOUT_S = 2.0
-BATCH_MESSAGES = 500
-BATCH_BYTES = 900_000
 _FULL = (10077, 10023)  # maximum messages or bytes of the stream, or of the server, exceeded
 
 TRANSIENT = (NatsError, JetStreamError, asyncio.TimeoutError, OSError, ConnectionError)

@@ -126,10 +126,6 @@ class KvTable(Generic[M]):
             raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
         self._apply(key, None, self._revisions.get(key, revision) + 1)
 
-    def preload(self, key: str, value: M, revision: int) -> None:
-        """Puts in a value known from before, until the bucket says otherwise."""
-        self._apply(key, value, revision)
-
     async def _open(self) -> KeyValue:
         js = self._journal.js
         try:
