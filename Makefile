@@ -11,7 +11,8 @@ STAMP := $(VENV)/.installed
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make the virtual environment from the lock
+setup: $(STAMP) ## make the virtual environment from the lock, compile the hot modules
+	@$(BIN)/python deploy/native.py
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected python3 >= 3.11 (make PYTHON=...)" >&2; exit 1; }
@@ -58,5 +59,6 @@ lock: setup ## lock the requirements, with hashes
 	cd requirements && for name in main dev; do ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -c main.txt $$name.in -o $$name.txt; done
 
-clean: ## remove the environment and the data of `make up`
+clean: ## remove the environment, compiled modules and the data of `make up`
+	find libs services -name '*.so' -delete
 	rm -rf $(VENV) var

@@ -11,7 +11,7 @@ from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal, Message
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
-from vantixs.testing.journal import connected
+from vantixs.testing.journal import connected, messages
 from vantixs.testing.nats import NatsServer
 
 LANE = "vantixs.journal.v1.signal.accepted.00"
@@ -77,6 +77,18 @@ async def test_batch_with_a_message_that_is_there_stores_the_others_in_order(nat
         await journal.publish_batch([Message(LANE, b"x", f"b{n}") for n in range(10)])
         await journal.publish_batch([Message(LANE, b"x", f"b{n}") for n in range(5, 15)])
         assert [await journal.publish(LANE, b"x", f"b{n}") for n in range(15)] == list(range(1, 16))
+
+
+async def test_batch_holds_what_was_sent_and_no_id_begins_a_command(nats: NatsServer) -> None:
+    payloads = [b"", b"PUB x 1\r\ny\r\n", bytes(range(256)), "ä".encode() * 20_000]
+    async with connected(nats) as (journal, _):
+        await journal.publish_batch([Message(LANE, payload, f"ä {n}") for n, payload in enumerate(payloads)])
+        assert await messages(journal) == payloads
+        hostile = "x\r\n\r\nPUB vantixs.journal.v1.event.evil 1\r\ny"
+        await journal.publish_batch(
+            [Message(LANE, b"x", hostile) if n == 1 else Message(LANE, b"x", f"h{n}") for n in range(3)]
+        )
+        assert await messages(journal) == [*payloads, b"x", b"x", b"x"]
 
 
 async def test_lane_keeps_its_order_through_retries(nats: NatsServer) -> None:

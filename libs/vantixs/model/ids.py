@@ -11,7 +11,8 @@ _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 def new_signal_id(now_ms: int, entropy: bytes) -> str:
     """A new signal's id: "s", 10 characters of time (milliseconds), 16 of entropy (10 bytes); sorts by time."""
-    return "s" + _encode(now_ms, 10) + _encode(int.from_bytes(entropy[:10]), 16)
+    high, low = int.from_bytes(entropy[:5]), int.from_bytes(entropy[5:10])
+    return "s" + _encode(now_ms, 10) + _encode(high, 8) + _encode(low, 8)
 
 
 def keyed_signal_id(webhook_id: str, key: str) -> str:

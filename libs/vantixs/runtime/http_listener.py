@@ -10,8 +10,8 @@ import contextlib
 import resource
 import socket
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import unquote
@@ -55,14 +55,22 @@ class Request:
         self.client = client
 
 
-@dataclass(frozen=True, slots=True)
 class Response:
     """An answer. `headers` go out as they are, after content type and length."""
 
-    status: int
-    body: bytes
-    media_type: str = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
+    __slots__ = ("body", "headers", "media_type", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes,
+        media_type: str = "application/json",
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.media_type = media_type
+        self.headers = headers
 
 
 # What keeps a request from being complete, each answered by the handler's owner in its own words.
@@ -74,7 +82,8 @@ TOO_SLOW, TOO_LARGE, HEAD_TOO_LARGE, MALFORMED, OVERLOADED, FAILED = (
     "overloaded",
     "failed",
 )
-Handle = Callable[[Request], Awaitable[Response]]
+# An answer that needs no waiting goes out at once: a task is for those that do.
+Handle = Callable[[Request], Response | Coroutine[Any, Any, Response]]
 Refuse = Callable[[str], Response]
 
 
@@ -105,7 +114,9 @@ class HttpListener:
     async def serve(self) -> None:
         """Takes connections until `stop`, then gives those in hand 2 s."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Connection(self, loop), sock=self._socket, backlog=2048)
+        # Not by class: a base class written in Python would keep mypyc from making a native one.
+        protocol = cast(Callable[[], asyncio.Protocol], lambda: Connection(self, loop))
+        server = await loop.create_server(protocol, sock=self._socket, backlog=2048)
         try:
             while not self.stopping:
                 await asyncio.sleep(SWEEP_S)
@@ -140,20 +151,22 @@ class HttpListener:
         return True
 
 
-@dataclass(slots=True)
 class _Head:
     """What is known of the request that is being read."""
 
-    url: bytes = b""
-    size: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    count: int = 0
-    body: list[bytes] = field(default_factory=list)
-    body_size: int = 0
+    __slots__ = ("body", "body_size", "count", "headers", "size", "url")
+
+    def __init__(self) -> None:
+        self.url = b""
+        self.size = 0
+        self.headers: dict[str, str] = {}
+        self.count = 0
+        self.body: list[bytes] = []
+        self.body_size = 0
 
 
-class Connection(asyncio.Protocol):
-    """One connection: reads a request, has it answered, reads the next."""
+class Connection:
+    """One connection: reads a request, has it answered, reads the next. An asyncio.Protocol by what it can do."""
 
     def __init__(self, listener: HttpListener, loop: asyncio.AbstractEventLoop) -> None:
         self._listener = listener
@@ -217,6 +230,9 @@ class Connection(asyncio.Protocol):
             if not self._lingering:
                 self._refuse(MALFORMED)
 
+    def eof_received(self) -> None:
+        """No more bytes: the transport closes itself."""
+
     def pause_writing(self) -> None:
         """The sender does not read its answers."""
         self._paused = True
@@ -273,7 +289,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """A whole request."""
-        if self._lingering:
+        if self._lingering or self._transport.is_closing():
             return
         head, self._head = self._head, _Head()
         self._begun = False
@@ -296,25 +312,39 @@ class Connection(asyncio.Protocol):
     def _serve(self, request: Request) -> None:
         self.serving = True
         self.deadline = float("inf")
-        self._task = self._loop.create_task(self._answer(request))
-
-    async def _answer(self, request: Request) -> None:
         try:
-            response = await self._listener.handle(request)
+            answer = self._listener.handle(request)
         except Exception as error:
-            log.error("request.failed", exc_info=error)
-            response = self._listener.refuse(FAILED)
-        self._write(response, keep_alive=self._keep_alive, head=request.method == "HEAD")
+            answer = self._failed(error)
+        if isinstance(answer, Response) and not self._paused:
+            self._write(answer, keep_alive=self._keep_alive, head=request.method == "HEAD")
+            self._next()
+        else:
+            self._task = self._loop.create_task(self._answer(request, answer))
+
+    async def _answer(self, request: Request, answer: Response | Coroutine[Any, Any, Response]) -> None:
+        if not isinstance(answer, Response):
+            try:
+                answer = await answer
+            except Exception as error:
+                answer = self._failed(error)
+        self._write(answer, keep_alive=self._keep_alive, head=request.method == "HEAD")
         if self._paused:
             await self._drain()
+        self._next()
+
+    def _failed(self, error: Exception) -> Response:
+        log.error("request.failed", exc_info=error)
+        return self._listener.refuse(FAILED)
+
+    def _next(self) -> None:
+        """What comes after an answer: the request that waits, the end, or the time in which another has to come."""
         self.serving = False
         if self._queue:
             self._serve(self._queue.popleft())
         elif not self._keep_alive or self._listener.stopping:
             self._transport.close()
-        else:
-            if self._transport.is_closing():
-                return
+        elif not self._transport.is_closing():
             self._start_clock(self._limits.head_s if self._begun else self._limits.idle_s)
             self._transport.resume_reading()
 

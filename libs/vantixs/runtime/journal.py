@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import OutboundBufferLimitError
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
@@ -40,13 +41,28 @@ class Message(NamedTuple):
     message_id: str
 
 
+class _Client(Client):
+    """nats-py's client, which can also send many messages as one piece."""
+
+    async def publish_frames(self, frames: bytes) -> None:
+        """Sends messages that are framed already. `publish` looks each over at 8 us, a third of what a signal costs the relay.
+
+        Raises:
+            OutboundBufferLimitError: there is no connection.
+        """
+        if not self.is_connected:
+            raise OutboundBufferLimitError
+        await self._send_command(frames)
+        await self._flush_pending()
+
+
 class Journal:
     """A connection to NATS that never gives up, and the journal stream on it."""
 
     def __init__(self, settings: ServiceSettings, health: Health) -> None:
         self._settings = settings
         self._health = health
-        self.client = Client()
+        self.client = _Client()
         self._connected = asyncio.Event()
         self.generation = 0
         self._closing = False
@@ -109,31 +125,24 @@ class Journal:
     async def _publish_atomically(self, messages: Sequence[Message]) -> bool:
         """Whether the batch was stored. A refusal or time-out is not final: the same ids go again one by one."""
         batch = uuid.uuid4().hex
-        last = len(messages)
+        first, *between, last = messages
+        if not all(m.subject.isprintable() and m.message_id.isprintable() for m in between):
+            return False
         try:
-            for number, message in enumerate(messages, 1):
-                headers = {
-                    MESSAGE_ID: message.message_id,
-                    "Nats-Batch-Id": batch,
-                    "Nats-Batch-Sequence": str(number),
-                }
-                if number == last:
-                    headers["Nats-Batch-Commit"] = "1"
-                    ack = await self.client.request(
-                        message.subject, message.payload, timeout=ACK_TIMEOUT_S, headers=headers
-                    )
-                    return b'"error"' not in ack.data
-                if number == 1:
-                    first = await self.client.request(
-                        message.subject, message.payload, timeout=ACK_TIMEOUT_S, headers=headers
-                    )
-                    if first.data:
-                        return False
-                else:
-                    await self.client.publish(message.subject, message.payload, headers=headers)
+            if await self._request(first, batch, 1):
+                return False  # The server speaks up where it has something against it.
+            if between:
+                await self.client.publish_frames(b"".join([_frame(m, batch, n) for n, m in enumerate(between, 2)]))
+            return b'"error"' not in await self._request(last, batch, len(messages), commit="1")
         except TRANSIENT:
             return False
-        return False
+
+    async def _request(self, message: Message, batch: str, number: int, commit: str = "") -> bytes:
+        headers = {MESSAGE_ID: message.message_id, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+        if commit:
+            headers["Nats-Batch-Commit"] = commit
+        reply = await self.client.request(message.subject, message.payload, timeout=ACK_TIMEOUT_S, headers=headers)
+        return bytes(reply.data)
 
     async def _connect(self) -> None:
         async def reconnected() -> None:
@@ -160,7 +169,7 @@ class Journal:
                 # nats-py swallows a cancellation now and then, so that is not enough to end this.
                 if self._closing:
                     return
-                self.client = Client()
+                self.client = _Client()
                 await asyncio.sleep(0.1)
         while True:
             try:
@@ -193,6 +202,17 @@ class Journal:
             await self.js.add_stream(wanted)
             return
         refuse_drift(f"stream {STREAM}", wanted, found)
+
+
+def _frame(message: Message, batch: str, number: int) -> bytes:
+    """A message of an atomic batch on the wire. Subject and id are printable: a line end in one would begin another command.
+
+    Source: https://docs.nats.io/reference/reference-protocols/nats-protocol (HPUB)
+    """
+    subject, payload, message_id = message
+    lines = f"NATS/1.0\r\n{MESSAGE_ID}: {message_id}\r\nNats-Batch-Id: {batch}\r\nNats-Batch-Sequence: {number}\r\n\r\n"
+    head = lines.encode()
+    return b"%b%b%b\r\n" % (f"HPUB {subject} {len(head)} {len(head) + len(payload)}\r\n".encode(), head, payload)
 
 
 def refuse_drift(what: str, wanted: Any, found: Any) -> None:

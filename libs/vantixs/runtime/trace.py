@@ -25,7 +25,8 @@ def trace_id() -> str:
 def enter(parent: str | None) -> str:
     """Starts a span below the parent, or a new trace where the parent is missing or malformed, and returns it."""
     match = _PARENT.match(parent or "")
-    trace = match[1] if match and int(match[1], 16) else f"{_random.getrandbits(128):032x}"
-    span = f"00-{trace}-{_random.getrandbits(64) or 1:016x}-01"
+    fresh = f"{_random.getrandbits(192):048x}"
+    trace = match[1] if match and int(match[1], 16) else fresh[16:]
+    span = f"00-{trace}-{fresh[:16]}-01"
     _current.set(span)
     return span

@@ -4,7 +4,7 @@ import hmac
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -32,19 +32,24 @@ class Shown(NamedTuple):
     body: Body | None = None  # Where it had to be read for that.
 
 
-@dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent a request, once it is known."""
+    """Who sent a request, once it is known. `lapsed` says why the token opens nothing any more."""
 
-    gate: Gate
-    rules: Rules
-    proof: str
-    credential_id: str
-    token: str = field(default="", repr=False)
-    signed_key: str = ""
-    lapsed: str = ""  # Why the token opens nothing any more.
-    fingerprint: str = ""
-    body: Body | None = None
+    __slots__ = ("body", "credential_id", "fingerprint", "gate", "lapsed", "proof", "rules", "signed_key", "token")
+
+    def __init__(
+        self, gate: Gate, rules: Rules, proof: str, credential_id: str, token: str = "", signed_key: str = "",
+        lapsed: str = "", fingerprint: str = "", body: Body | None = None,
+    ) -> None:  # fmt: skip
+        self.gate = gate
+        self.rules = rules
+        self.proof = proof
+        self.credential_id = credential_id
+        self.token = token
+        self.signed_key = signed_key
+        self.lapsed = lapsed
+        self.fingerprint = fingerprint
+        self.body = body
 
 
 @dataclass(frozen=True, slots=True)

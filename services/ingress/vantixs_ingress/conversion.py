@@ -1,6 +1,6 @@
 """Between messages and the values of the domain."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from vantixs.api.common.v1 import common_pb2, signal_pb2
@@ -10,6 +10,7 @@ from vantixs.model.decimals import format_decimal, parse_decimal
 from vantixs_ingress.domain.mapping import compile_mapping
 from vantixs_ingress.domain.reading import FieldError, Reading
 from vantixs_ingress.domain.rules import Rules
+from vantixs_ingress.wire import timestamp
 
 _ENUMS: dict[str, tuple[Any, str]] = {
     "action": (common_pb2.Action, "ACTION_"),
@@ -27,10 +28,15 @@ _LEVELS = tuple(
     for level in ("stop_loss", "take_profit")
     for kind in ("price", "percent", "amount")
 )
-# Number of each enum value by its name without prefix: looked up for every signal.
-_NUMBER_OF = {
-    field: {name.removeprefix(prefix): number for name, number in enum.items()}
-    for field, (enum, prefix) in _ENUMS.items()
+# How each field of a signal is made of its value: looked up for every signal.
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    **{
+        name: {key.removeprefix(prefix): number for key, number in enum.items()}.__getitem__
+        for name, (enum, prefix) in _ENUMS.items()
+    },
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys(_NUMBERS, format_decimal),
+    **dict.fromkeys(_TIMES, timestamp),
 }
 
 
@@ -56,18 +62,13 @@ def rules_of(webhook: webhook_pb2.Webhook) -> Rules:
 def signal_message(reading: Reading, signal_id: str) -> signal_pb2.Signal:
     """The canonical signal."""
     values = reading.values
-    fields: dict[str, Any] = {name: _NUMBER_OF[name][values[name]] for name in _ENUMS if name in values}
-    fields |= {name: values[name] for name in _TEXTS if name in values}
-    fields |= {name: format_decimal(values[name]) for name in _NUMBERS if name in values}
+    fields = {name: _FIELDS[name](value) for name, value in values.items() if name in _FIELDS}
+    if reading.expire_time:
+        fields["expire_time"] = timestamp(reading.expire_time)
     signal = signal_pb2.Signal(signal_id=signal_id, extras=reading.extras, **fields)
     for level, kind, name in _LEVELS:
         if name in values:
             setattr(getattr(signal, level), kind, format_decimal(values[name]))
-    for name in _TIMES:
-        if name in values:
-            getattr(signal, name).FromDatetime(values[name])
-    if reading.expire_time:
-        signal.expire_time.FromDatetime(reading.expire_time)
     return signal
 
 

@@ -3,9 +3,9 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prometheus_client import Counter, Gauge
 from vantixs.api.ingress.v1 import webhook_pb2
@@ -33,8 +33,8 @@ from vantixs_ingress.authentication import (
     find_token,
 )
 from vantixs_ingress.claims import Claim
-from vantixs_ingress.conversion import field_errors, signal_message
-from vantixs_ingress.domain.dialects import read_body, redact_payload
+from vantixs_ingress.conversion import signal_message
+from vantixs_ingress.domain.dialects import Body, read_body, redact_payload
 from vantixs_ingress.domain.intake import FieldError, Reading, read_signal
 from vantixs_ingress.entries import (
     Received,
@@ -42,6 +42,7 @@ from vantixs_ingress.entries import (
     duplicate_message,
     make_received,
     rejected_message,
+    sender_part,
 )
 from vantixs_ingress.gate import Gate
 from vantixs_ingress.keeper import Keeper
@@ -69,6 +70,36 @@ class Target(NamedTuple):
     signal_id: str = ""
 
 
+class _Entry:
+    """An accepted signal on its way to the disk, and what is stored in its place where it turns out to be a repeat."""
+
+    __slots__ = ("claim", "duplicate", "message", "own_id", "signal_id")
+
+    def __init__(
+        self, message: Message, claim: Claim | None, duplicate: Callable[[Stored], Message], signal_id: str, own_id: str
+    ) -> None:
+        self.message = message
+        self.claim = claim
+        self.duplicate = duplicate
+        self.signal_id = signal_id
+        self.own_id = own_id
+
+
+class Entropy:
+    """Random bytes of the system, fetched a page at a time: each call of it gives the interpreter's lock away."""
+
+    def __init__(self) -> None:
+        self._page, self._used = b"", 0
+
+    def take(self, count: int) -> bytes:
+        """So many bytes, never the same ones twice."""
+        start, end = self._used, self._used + count
+        if end > len(self._page):
+            self._page, start, end = os.urandom(4096), 0, count
+        self._used = end
+        return self._page[start:end]
+
+
 class Door:
     """Takes signals. `gates` holds every webhook by id and is kept up to date by `WebhookServicer`."""
 
@@ -84,6 +115,7 @@ class Door:
         self._settings = settings
         self._proxies = proxies
         self._certificate = certificate
+        self._entropy = Entropy()
         self._strangers = Strangers(settings.address_failures_per_minute)
         self._knows_webhooks = bool(gates)
         self._unknown = answers.problem(Refused("TOKEN_INVALID", NO_TOKEN))
@@ -103,14 +135,14 @@ class Door:
         REQUESTS.labels("refused", refused.reason).inc()
         return answers.problem(refused)
 
-    async def handle(self, request: Request) -> Response:
-        """Answers a complete request."""
+    def handle(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
+        """Answers a complete request; what goes on disk first is waited for."""
         parts = request.path.split("/")
         if len(parts) > 2 and parts[1] == "hooks":
             if len(parts) in (3, 4) and all(parts[2:]):
                 if request.method != "POST":
                     return _wrong_method("POST")
-                return await self.receive(request, Target(parts[2], parts[3] if len(parts) == 4 else ""))
+                return self.receive(request, Target(parts[2], parts[3] if len(parts) == 4 else ""))
             if len(parts) == 5 and parts[3] == "signals" and parts[4]:
                 if request.method not in ("GET", "HEAD"):
                     return _wrong_method("GET, HEAD")
@@ -135,7 +167,7 @@ class Door:
         """The OpenAPI document."""
         return Response(200, DOCUMENT)
 
-    async def receive(self, request: Request, target: Target) -> Response:
+    def receive(self, request: Request, target: Target) -> Response | Coroutine[Any, Any, Response]:
         """One signal."""
         now = datetime.now(UTC)
         trace.enter(request.headers.get("traceparent"))
@@ -145,14 +177,16 @@ class Door:
             REQUESTS.labels("refused", refused.reason).inc()
             return self._unknown if refused.reason == "TOKEN_INVALID" else answers.problem(refused)
         certificate = self._certificate.result(request.headers) if self._proxies.trusts(request.client) else ""
-        received = self._received(request, now, address, sender, certificate)
+        body = sender.body or read_body(request.body)
+        received = self._received(request, body, now, address, sender, certificate)
         try:
             if sender.lapsed:
                 raise self._lapsed(sender, address)
             signed_key = check_sender(sender, request, address, certificate, now)
-            return await self._take(request, sender, received, signed_key, now)
+            reading = self._read(request, body, sender, signed_key, now)
         except Refused as refused:
-            return await self._reject(sender.gate, received, refused)
+            return self._reject(sender.gate, received, refused)
+        return self._take(sender.gate, received, self._entry(sender.gate, received, reading, now))
 
     def tell(self, request: Request, target: Target) -> Response:
         """What became of a signal, for its sender."""
@@ -213,43 +247,58 @@ class Door:
         self._strangers.failed(block, clock)
         return Refused(sender.lapsed, f"the token is {sender.lapsed.removeprefix('TOKEN_').lower()}")
 
-    async def _take(
-        self, request: Request, sender: Sender, received: Received, signed_key: str, now: datetime
-    ) -> Response:
-        gate, webhook = sender.gate, sender.gate.webhook
-        body = sender.body or read_body(request.body)
+    async def _take(self, gate: Gate, received: Received, entry: "_Entry") -> Response:
+        """Has an accepted signal stored, and answers what that makes of it."""
+        try:
+            stored = await self._spool.store(entry.message, entry.claim, entry.duplicate)
+        except ServiceError:
+            return await self._reject(gate, received, _NOT_STORED)
+        webhook_id = gate.webhook.webhook_id
+        if stored.conflict:
+            conflict = Refused("IDEMPOTENCY_CONFLICT", "the key was used before with other content")
+            return await self._reject(gate, received, conflict)
+        if stored.rule:
+            return self._repeated(stored, received, webhook_id, entry.own_id)
+        self._statuses.accepted(webhook_id, entry.signal_id)
+        if self._settings.accept == "journal":
+            # Where the broker does not answer in time, the spool's word is as good: it is on disk.
+            await self._relay.published(stored.sequence, JOURNAL_WAIT_S)
+        _ACCEPTED.inc()
+        return answers.accepted(entry.signal_id, received.time_text)
+
+    def _read(self, request: Request, body: Body, sender: Sender, signed_key: str, now: datetime) -> Reading:
+        """What the body says, with the key it goes by; refused where that is no signal."""
         if contradicts(body, sender):
             raise Refused("TOKEN_INVALID", "the body shows another token than the one that opened the webhook")
         reading = read_signal(body, sender.rules, CATALOGUE, now, sender.token)
-        key = signed_key or _header_key(request) or str(reading.values.get("idempotency_key", ""))
-        _check_key(key, reading)
-        entropy = os.urandom(10)
-        own_id = new_signal_id(time.time_ns() // 1_000_000, entropy)
+        key = signed_key or _header_key(request)
+        if key:
+            reading.values["idempotency_key"] = key
+        _check_key(reading)
         if reading.errors:
-            return await self._reject(gate, received, _refusal(reading), own_id, field_errors(reading))
-        signal_id = own_id
+            raise _refusal(reading)
+        return reading
+
+    def _entry(self, gate: Gate, received: Received, reading: Reading, now: datetime) -> "_Entry":
+        """The signal as it goes on disk, named by its key or anew."""
+        webhook, fingerprint = gate.webhook, received.payload_sha256
+        entropy, receive_ms = self._entropy.take(10), int(now.timestamp() * 1000)
+        signal_id = own_id = new_signal_id(receive_ms, entropy)
+        key = reading.values.get("idempotency_key", "")
         claim: Claim | None = None
-        fingerprint, receive_ms = received.message.payload_sha256, int(now.timestamp() * 1000)
         if key:
             signal_id = keyed_signal_id(webhook.webhook_id, key)
-            reading.values["idempotency_key"] = key
             claim = Claim(signal_id.encode(), signal_id, fingerprint, receive_ms)
         elif webhook.dedupe_window_s:
             unique = hashlib.sha256(webhook.webhook_id.encode() + b"\0" + fingerprint).digest()[:16]
             claim = Claim(unique, signal_id, fingerprint, receive_ms, webhook.dedupe_window_s * 1000)
         signal = signal_message(reading, signal_id)
         message = accepted_message(gate, received, signal, entropy.hex()[:8] if key else "")
-        stored = await self._store(message, claim, lambda s: duplicate_message(gate, received, signal, own_id, s))
-        if stored.conflict:
-            raise Refused("IDEMPOTENCY_CONFLICT", "the key was used before with other content")
-        if stored.rule:
-            return self._repeated(stored, received, webhook.webhook_id, own_id)
-        self._statuses.accepted(webhook.webhook_id, signal_id)
-        if self._settings.accept == "journal":
-            # Where the broker does not answer in time, the spool's word is as good: it is on disk.
-            await self._relay.published(stored.sequence, JOURNAL_WAIT_S)
-        _ACCEPTED.inc()
-        return answers.accepted(signal_id, received.time_text)
+
+        def duplicate(stored: Stored) -> Message:
+            return duplicate_message(gate, received, signal, own_id, stored)
+
+        return _Entry(message, claim, duplicate, signal_id, own_id)
 
     def _repeated(self, stored: Stored, received: Received, webhook_id: str, own_id: str) -> Response:
         reason = "DUPLICATE_SUPPRESSED" if stored.rule == "same_bytes" else "DUPLICATE_SIGNAL"
@@ -260,56 +309,40 @@ class Door:
             UNRECORDED.labels(reason).inc()
         return answers.duplicate(stored.signal_id, received.time_text, reason)
 
-    async def _reject(
-        self,
-        gate: Gate,
-        received: Received,
-        refused: Refused,
-        signal_id: str = "",
-        errors: Sequence[webhook_pb2.FieldError] = (),
-    ) -> Response:
+    async def _reject(self, gate: Gate, received: Received, refused: Refused) -> Response:
         """Puts the rejection of a known sender into the record, as far as the record has room for it, and answers."""
         REQUESTS.labels("rejected", refused.reason).inc()
         if refused.reason in _NOT_RECORDED or gate.recording.take(time.monotonic()):
             UNRECORDED.labels(refused.reason).inc()
             return answers.problem(refused)
-        signal_id = signal_id or new_signal_id(time.time_ns() // 1_000_000, os.urandom(10))
-        message = rejected_message(gate, received, signal_id, refused.reason, refused.detail, errors)
+        signal_id = new_signal_id(time.time_ns() // 1_000_000, self._entropy.take(10))
+        message = rejected_message(gate, received, signal_id, refused)
         try:
-            await self._store(message)
-        except Refused as failed:
-            return answers.problem(failed)
+            await self._spool.store(message)
+        except ServiceError:
+            return answers.problem(_NOT_STORED)
         self._statuses.ended(gate.webhook.webhook_id, signal_id, "rejected", refused.reason)
         return answers.problem(refused, signal_id)
 
-    async def _store(
-        self, message: Message, claim: Claim | None = None, duplicate: Callable[[Stored], Message] | None = None
-    ) -> Stored:
-        try:
-            return await self._spool.store(message, claim, duplicate)
-        except ServiceError:
-            raise Refused(
-                "STORAGE_UNAVAILABLE", "the signal could not be stored, and was not", retry_after_s=RETRY_AFTER_S
-            ) from None
-
-    def _received(self, request: Request, now: datetime, address: str, sender: Sender, certificate: str) -> Received:
-        body = request.body
-        return make_received(
-            now,
-            payload=redact_payload(body, sender.token),
-            payload_sha256=hashlib.sha256(body).digest(),
-            source_address=address,
-            content_type=request.headers.get("content-type", "")[:255],
-            proof=sender.proof,
-            token_fingerprint=sender.fingerprint,
-            instance=self._settings.instance,
-            client_certificate=certificate,
-            credential_id=sender.credential_id,
+    def _received(
+        self, request: Request, body: Body, now: datetime, address: str, sender: Sender, certificate: str
+    ) -> Received:
+        described = sender_part(
+            address,
+            request.headers.get("content-type", "")[:255],
+            sender.proof,
+            sender.fingerprint,
+            self._settings.instance,
+            certificate,
+            sender.credential_id,
         )
+        payload = redact_payload(request.body, sender.token, read=body)
+        return make_received(now, payload, hashlib.sha256(request.body).digest(), described)
 
 
 # What is told and counted only: a sender that is limited may not fill the record, and what cannot be stored is not.
 _NOT_RECORDED = ("RATE_LIMITED", "STORAGE_UNAVAILABLE")
+_NOT_STORED = Refused("STORAGE_UNAVAILABLE", "the signal could not be stored, and was not", retry_after_s=RETRY_AFTER_S)
 
 
 def _wrong_method(allow: str) -> Response:
@@ -320,7 +353,8 @@ def _header_key(request: Request) -> str:
     return request.headers.get("idempotency-key") or request.headers.get("webhook-id") or ""
 
 
-def _check_key(key: str, reading: Reading) -> None:
+def _check_key(reading: Reading) -> None:
+    key = reading.values.get("idempotency_key", "")
     if len(key) > LONGEST_KEY or not key.isprintable():
         detail = f"expected at most {LONGEST_KEY} printable characters, was {len(key)}"
         reading.errors.append(FieldError("idempotency_key", "FIELD_INVALID", detail))

@@ -1,7 +1,7 @@
 """What the door puts into the journal: accepted signals, rejections, repeats."""
 
-from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,25 +12,52 @@ from vantixs.model.ids import accepted_subject, event_subject, lane_of
 from vantixs.runtime import trace
 from vantixs.runtime.journal import Message
 
+from vantixs_ingress.answers import Refused
 from vantixs_ingress.gate import Gate
 from vantixs_ingress.spool_file import Stored
-from vantixs_ingress.wire import field
+from vantixs_ingress.wire import field, timestamp
 
 
 class Received(NamedTuple):
-    """A request as it goes into the record, and its time as the answer shows it."""
+    """A request as it goes into the record: serialized once, as all that is accepted holds it."""
 
-    message: signal_pb2.ReceivedRequest
-    time_text: str
+    serialized: bytes
+    payload_sha256: bytes
+    receive_time: Timestamp
+    time_text: str  # As the answer shows it.
     trace_parent: str  # Repeats are put together by the spool's thread, which has no trace of its own.
 
+    def message(self) -> signal_pb2.ReceivedRequest:
+        """The same as an object, for the few that need one."""
+        return signal_pb2.ReceivedRequest.FromString(self.serialized)
 
-def make_received(now: datetime, **fields: Any) -> Received:
-    """The request received at `now` (UTC)."""
-    seconds = int(now.timestamp())
-    receive_time = Timestamp(seconds=seconds, nanos=now.microsecond * 1000)
-    message = signal_pb2.ReceivedRequest(receive_time=receive_time, **fields)
-    return Received(message, f"{now.isoformat()[:-6]}Z", trace.current())
+
+@lru_cache(maxsize=1024)
+def sender_part(
+    source_address: str, content_type: str, proof: str, token_fingerprint: str, instance: str, client_certificate: str,
+    credential_id: str,
+) -> bytes:  # fmt: skip
+    """What requests of one sender have in common, serialized."""
+    return signal_pb2.ReceivedRequest(
+        source_address=source_address,
+        content_type=content_type,
+        proof=proof,
+        token_fingerprint=token_fingerprint,
+        instance=instance,
+        client_certificate=client_certificate,
+        credential_id=credential_id,
+    ).SerializeToString()
+
+
+def make_received(now: datetime, payload: bytes, payload_sha256: bytes, sender: bytes) -> Received:
+    """The request received at `now` (UTC), from a sender that `sender_part` has described.
+
+    Put together from serialized parts: concatenated fields are a message
+    (https://protobuf.dev/programming-guides/encoding/), and building it from objects copies each of them twice.
+    """
+    receive_time = timestamp(now)
+    serialized = field(1, payload) + field(2, payload_sha256) + field(3, receive_time.SerializeToString()) + sender
+    return Received(serialized, payload_sha256, receive_time, f"{now.isoformat()[:-6]}Z", trace.current())
 
 
 def accepted_message(gate: Gate, received: Received, signal: signal_pb2.Signal, distinct: str) -> Message:
@@ -41,24 +68,20 @@ def accepted_message(gate: Gate, received: Received, signal: signal_pb2.Signal, 
     """
     subject = accepted_subject(lane_of(gate.webhook.account_id, signal.instrument))
     event_id = f"{signal.signal_id}:accepted:{distinct}" if distinct else f"{signal.signal_id}:accepted"
-    # Put together from serialized parts, of which the webhook's is made once per configuration: concatenated fields are a
-    # message (https://protobuf.dev/programming-guides/encoding/), and building it from objects copies each of them twice.
-    event = field(1, signal.SerializeToString()) + field(2, received.message.SerializeToString()) + gate.snapshot_field
+    # Of the serialized parts, the webhook's is made once per configuration.
+    event = field(1, signal.SerializeToString()) + field(2, received.serialized) + gate.snapshot_field
     entry = _entry(event_id, signal.signal_id, gate, received).SerializeToString() + field(10, event)
     return Message(subject, field(1, entry), event_id)
 
 
-def rejected_message(
-    gate: Gate,
-    received: Received,
-    signal_id: str,
-    reason: str,
-    detail: str,
-    errors: Sequence[webhook_pb2.FieldError],
-) -> Message:
+def rejected_message(gate: Gate, received: Received, signal_id: str, refused: Refused) -> Message:
     """The entry of a signal that was turned away."""
     event = journal_pb2.SignalRejected(
-        reason=reason, detail=detail, errors=errors, request=received.message, webhook=gate.snapshot
+        reason=refused.reason,
+        detail=refused.detail,
+        errors=[webhook_pb2.FieldError(**error) for error in refused.errors],
+        request=received.message(),
+        webhook=gate.snapshot,
     )
     event_id = f"{signal_id}:rejected"
     entry = _entry(event_id, signal_id, gate, received, signal_rejected=event)
@@ -78,7 +101,7 @@ def duplicate_message(
     mark = journal_pb2.DuplicateSuppressed()
     mark.CopyFrom(whole)
     whole.signal.CopyFrom(own)
-    whole.request.CopyFrom(received.message)
+    whole.request.MergeFromString(received.serialized)
     whole.webhook.CopyFrom(gate.snapshot)
     event_id = f"{own_id}:duplicate"
     entries = (
@@ -91,7 +114,7 @@ def duplicate_message(
 def _entry(event_id: str, signal_id: str, gate: Gate, received: Received, **event: Any) -> journal_pb2.JournalEntry:
     return journal_pb2.JournalEntry(
         event_id=event_id,
-        event_time=received.message.receive_time,
+        event_time=received.receive_time,
         signal_id=signal_id,
         actor=gate.actor,
         trace_parent=received.trace_parent,

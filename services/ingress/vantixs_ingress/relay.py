@@ -11,6 +11,9 @@ from vantixs_ingress.spool import Spool
 
 BATCH = 500
 BATCH_BYTES = 800_000
+# A batch costs the broker four fsyncs and 2 ms, whatever is in it. While many come, a moment's wait makes one of five: a
+# message in a batch of 64 costs it 44 us, in one of 200 18 us, in one of 500 13 us.
+BUSY, GATHER_S = 32, 0.025
 BEHIND = 10_000  # Messages behind which readiness tells of the backlog; signals are taken all the same.
 REPORT_EVERY_S = 0.5
 BACKLOG = Gauge("vantixs_ingress_backlog", "messages in the spool that are not in the journal")
@@ -45,15 +48,20 @@ class Relay:
         """Runs until stopped; what is not published by then is published after the next start."""
         rows = await self._spool.read_after(0, 1)
         self._published = rows[0][0] - 1 if rows else self._spool.last_sequence
+        busy = False
         while not stopping.is_set():
+            if busy and not self._waiting:
+                await asyncio.sleep(GATHER_S)
             self._spool.added.clear()
             found = self._spool.pending_after(self._published, BATCH)
             if found is None:
                 found = await self._spool.read_after(self._published, BATCH)
             if not found:
+                busy = False
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._spool.added.wait(), 0.5)
                 continue
+            busy = len(found) >= BUSY
             if not await self._publish(_within_size(found), stopping):
                 return
 

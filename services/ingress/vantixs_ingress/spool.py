@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from prometheus_client import Gauge
@@ -25,8 +26,9 @@ from vantixs_ingress.spool_file import ROW_BYTES, Action, Item, SpoolFile, Store
 
 BATCH = 256
 QUEUE = 4096
-# While many come at once, a commit waits a moment for more: it costs the same for one as for forty.
+# While many come at once, a commit waits a moment until there are enough: it costs nearly the same for one as for forty.
 BUSY, GATHER_S = 4, 0.002
+ENOUGH, STEP_S = 32, 0.0005
 RECENT = 4096  # Messages kept in memory for the relay, which reads them from disk only where it is behind.
 RECENT_BYTES = 8 << 20
 PRUNE_EVERY_S = 1.0
@@ -77,20 +79,20 @@ class Spool:
         self._backlog = count
         self.last_sequence = self._file.sequence
         USED.set_function(lambda: self._bytes)
-        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
-        self._thread.start()
+        self._writer = threading.Thread(target=self._run, name="spool", daemon=True)
+        self._writer.start()
 
-    async def store(
+    def store(
         self, message: Message, claim: Claim | None = None, duplicate: Callable[[Stored], Message] | None = None
-    ) -> Stored:
-        """Stores a message, fsynced when this returns; or recognises a repeat and stores what `duplicate` makes of it.
+    ) -> "asyncio.Future[Stored]":
+        """Stores a message, fsynced when this is done; or recognises a repeat and stores what `duplicate` makes of it.
 
         Raises:
             ServiceError: STORAGE_UNAVAILABLE; then nothing of it is stored.
         """
         if self._queue.qsize() >= QUEUE:
             raise unavailable("STORAGE_UNAVAILABLE", f"more than {QUEUE} requests wait for the disk")
-        return await self.put(message, claim, duplicate)
+        return self.put(message, claim, duplicate)
 
     def put(
         self, message: Message, claim: Claim | None = None, duplicate: Callable[[Stored], Message] | None = None
@@ -109,7 +111,7 @@ class Spool:
             return []
         if not recent or recent[0][0] != sequence + 1:
             return None
-        return [recent[n] for n in range(min(limit, len(recent)))]
+        return list(islice(recent, limit))
 
     async def read_after(self, sequence: int, limit: int) -> list[tuple[int, Message]]:
         """The same, from disk."""
@@ -156,7 +158,7 @@ class Spool:
     async def close(self) -> None:
         """Commits what is queued and closes."""
         self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._writer.join)
         self._file.close()
 
     # The writer's thread, from here on.
@@ -167,7 +169,9 @@ class Spool:
             batch = _Batch()
             work = self._queue.get()
             if busy and work is not None:
-                time.sleep(GATHER_S)
+                until = time.monotonic() + GATHER_S
+                while self._queue.qsize() < ENOUGH and time.monotonic() < until:
+                    time.sleep(STEP_S)
             while True:
                 going = going and work is not None
                 if work is not None:

@@ -7,7 +7,6 @@ busy. So a batch is a handful of statements with many rows each, not many statem
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,13 +47,17 @@ class Stored(NamedTuple):
         return self.repeat <= RECORDED_REPEATS or self.repeat & (self.repeat - 1) == 0
 
 
-@dataclass(slots=True)
 class Item:
     """One message to store, with what makes it unique and what to store in its place where it is a repeat."""
 
-    message: Message
-    claim: Claim | None = None
-    duplicate: Callable[[Stored], Message] | None = None
+    __slots__ = ("claim", "duplicate", "message")
+
+    def __init__(
+        self, message: Message, claim: Claim | None = None, duplicate: Callable[[Stored], Message] | None = None
+    ) -> None:
+        self.message = message
+        self.claim = claim
+        self.duplicate = duplicate
 
 
 Action = Callable[[sqlite3.Connection], object]

@@ -154,7 +154,10 @@ def as_seconds(value: Any) -> Decimal:
     return seconds
 
 
-def choice(table: Mapping[str, str], expected: str) -> Callable[[Any], str]:
+Convert = Callable[[Any], str]
+
+
+def choice(table: Mapping[str, str], expected: str) -> Convert:
     """A converter for the words of a table."""
 
     def convert(value: Any) -> str:
@@ -166,14 +169,14 @@ def choice(table: Mapping[str, str], expected: str) -> Callable[[Any], str]:
     return convert
 
 
-as_position = choice(POSITIONS, "expected long, short or flat")
-as_quantity_type = choice(
+as_position: Convert = choice(POSITIONS, "expected long, short or flat")
+as_quantity_type: Convert = choice(
     QUANTITY_TYPES, "expected units, notional, equity_percent, risk_percent or position_percent, or a synonym we know"
 )
-as_order_type = choice(ORDER_TYPES, "expected market, limit, stop or stop_limit")
-as_time_in_force = choice(TIMES_IN_FORCE, "expected gtc, ioc, fok or day")
-as_level_kind = choice(LEVEL_KINDS, "expected price, percent or amount")
-as_instrument_kind = choice(INSTRUMENT_KINDS, "expected spot, or linear or swap for a perpetual")
+as_order_type: Convert = choice(ORDER_TYPES, "expected market, limit, stop or stop_limit")
+as_time_in_force: Convert = choice(TIMES_IN_FORCE, "expected gtc, ioc, fok or day")
+as_level_kind: Convert = choice(LEVEL_KINDS, "expected price, percent or amount")
+as_instrument_kind: Convert = choice(INSTRUMENT_KINDS, "expected spot, or linear or swap for a perpetual")
 _LEVEL_KEYS = {
     **dict.fromkeys(("price", "level"), "price"),
     **dict.fromkeys(("percent", "percentage", "pct", "pricepercentage"), "percent"),

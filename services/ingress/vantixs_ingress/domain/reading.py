@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -33,7 +33,6 @@ class FieldError:
     detail: str
 
 
-@dataclass(slots=True)
 class Reading:
     """What a body says. `values` are canonical fields; with errors it is no signal.
 
@@ -41,13 +40,16 @@ class Reading:
     `secret` is the first secret in the body, for those who authenticate by it.
     """
 
-    values: dict[str, Any] = field(default_factory=dict)
-    extras: dict[str, str] = field(default_factory=dict)
-    errors: list[FieldError] = field(default_factory=list)
-    warnings: list[FieldError] = field(default_factory=list)
-    sources: dict[str, str] = field(default_factory=dict)
-    secret: str = ""
-    expire_time: datetime | None = None
+    __slots__ = ("errors", "expire_time", "extras", "secret", "sources", "values", "warnings")
+
+    def __init__(self, secret: str) -> None:
+        self.values: dict[str, Any] = {}
+        self.extras: dict[str, str] = {}
+        self.errors: list[FieldError] = []
+        self.warnings: list[FieldError] = []
+        self.sources: dict[str, str] = {}
+        self.secret = secret
+        self.expire_time: datetime | None = None
 
     @property
     def reason(self) -> str:

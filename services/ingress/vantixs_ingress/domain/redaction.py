@@ -23,20 +23,21 @@ _ONE_WORD = re.compile(r"[^\s=:{}\[\]\"',;|]{6,200}")
 _CHECK = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
-def redact(text: str, *known: str) -> str:
+def redact(text: str, *known: str, is_json: bool = False) -> str:
     """The text with the values of secret fields, and the known secrets, replaced.
 
     JSON keeps its layout: only the tokens that hold a secret are exchanged, whatever their escapes. Other text loses what
     follows the name of a secret field, and the places where senders put a licence without a name: a first line that is
-    one word, the first field of comma or pipe separated text.
+    one word, the first field of comma or pipe separated text. `is_json` says that the text is known to be strict JSON.
     """
+    sent = text
     secrets = [s for s in known if len(s) >= SHORTEST_KNOWN]
     if "-" in text:
         text = _CODE.sub(rf"\1{REDACTED}", text)
     if text.lstrip()[:1] in ("{", "["):
         simple = _simple(text, secrets) if "\\" not in text and "|" not in text else None
         text = "".join(_json_parts(text, secrets)) if simple is None else simple
-        if _is_json(text):
+        if (is_json and text == sent) or _is_json(text):
             return text
     for secret in secrets:
         text = text.replace(secret, REDACTED)
