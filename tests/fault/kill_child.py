@@ -92,7 +92,7 @@ async def make_calls(url: str, name: str, kill_before: int | None) -> dict[str, 
     async def evaluate(request: risk_pb2.EvaluateOrderRequest) -> str:
         values = check_request(request)
         decision = await database.write(lambda c: evaluate_order(c, desk, request, values, START))
-        return decision.SerializeToString(deterministic=True).hex()
+        return decision.hex()
 
     async def settle(order_id: str, fills: list[Any], *, final: bool) -> None:
         request = risk_pb2.SettleOrderRequest(order_id=order_id, fills=fills, final=final)

@@ -86,7 +86,8 @@ class Process:
         self, request: risk_pb2.EvaluateOrderRequest, crash_after: int | None = None
     ) -> order_pb2.RiskDecision:
         values = check_request(request)
-        return self.run(lambda c, d, now: evaluate_order(c, d, request, values, now), crash_after)
+        decode = order_pb2.RiskDecision.FromString
+        return self.run(lambda c, d, now: decode(evaluate_order(c, d, request, values, now)), crash_after)
 
     def settle(
         self, request: risk_pb2.SettleOrderRequest, crash_after: int | None = None

@@ -251,7 +251,8 @@ class Run:
             ),
         )
         request.quote.quote_time.FromDatetime(self.now)
-        decision = evaluate_order(self.connection, self.desk, request, check_request(request), self.now)
+        content = evaluate_order(self.connection, self.desk, request, check_request(request), self.now)
+        decision = order_pb2.RiskDecision.FromString(content)
         assert decision.verdict != order_pb2.RISK_VERDICT_POSITION_CHANGED
         if decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
             assert decision.quantity == fill.quantity

@@ -189,14 +189,15 @@ class Run:
             quantity = Fraction(int(min(wanted, model.closable(name)) * 1000), 1000)
             approved = quantity > 0 and (held < 0) == buy
         values = check_request(request)
-        decision = evaluate_order(self.connection, self.desk(), request, values, self.now)
+        content = evaluate_order(self.connection, self.desk(), request, values, self.now)
+        decision = order_pb2.RiskDecision.FromString(content)
         assert (decision.verdict == order_pb2.RISK_VERDICT_APPROVED) == approved, (self.count, decision.checks)
         if approved:
             assert Fraction(decision.quantity) == quantity
             model.orders[order_id] = Order(name, entry, buy, quantity)
         # Asked again, by whatever process, at whatever time: the same answer, and nothing more is held.
         other_time = self.now + timedelta(hours=self.random.choice([-1, 0, 1]))
-        assert evaluate_order(self.connection, self.desk(), request, values, other_time) == decision
+        assert evaluate_order(self.connection, self.desk(), request, values, other_time) == content
 
     def settle(self) -> None:
         order_id = self.random.choice(list(self.model.orders))
@@ -323,7 +324,8 @@ async def test_a_limit_that_holds_still_holds_when_the_clock_goes_back(
             )
             # The router's clock is another one; it is right.
             request.quote.quote_time.FromDatetime(NOW)
-            return evaluate_order(connection, by, request, check_request(request), now)
+            content = evaluate_order(connection, by, request, check_request(request), now)
+            return order_pb2.RiskDecision.FromString(content)
 
         def failed(decision: order_pb2.RiskDecision) -> set[str]:
             return {check.reason for check in decision.checks if not check.passed}

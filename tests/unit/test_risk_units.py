@@ -106,7 +106,8 @@ def test_preview_decides_without_recording(office: Office) -> None:
     desk = open_desk(office)
     request = ask("p", "BTC/USDT", buy=True, entry=True, position="0", price="100", now=office.now)
     values, settings = check_request(request), desk.process.desk.settings
-    decision = office.read(lambda c: preview_order(c, request, values, settings, office.now))
+    content = office.read(lambda c: preview_order(c, request, values, settings, office.now))
+    decision = order_pb2.RiskDecision.FromString(content)
     assert decision.verdict == APPROVED
     assert (office.rows(store.ORDERS), len(office.rows(store.ACCOUNTS))) == ([], 1)
 

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.api.common.v1 import order_pb2
+from vantixs.api.risk.v1 import risk_pb2
 from vantixs_risk.domain.check import Check
-from vantixs_risk.wire import encode_rows
+from vantixs_risk.wire import encode_response, encode_rows
 
 TEXT = st.text(max_size=300) | st.text(alphabet="äß語🎉", min_size=60, max_size=5000)
 INPUTS = st.dictionaries(TEXT, TEXT, max_size=4)
@@ -22,3 +23,5 @@ def test_rows_are_those_of_message_objects(checks: list[Check], steps: dict[str,
     for name, value in steps.items():
         expected.sizing_steps.add(name=name, value=value)
     assert decision == expected
+    response = risk_pb2.EvaluateOrderResponse.FromString(encode_response(encode_rows(checks, steps)))
+    assert response == risk_pb2.EvaluateOrderResponse(decision=expected)

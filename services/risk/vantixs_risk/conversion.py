@@ -303,10 +303,10 @@ def position_message(account_id: str, holding: Holding) -> order_pb2.Position:
     return message
 
 
-def decision_message(
+def encode_decision(
     request: risk_pb2.EvaluateOrderRequest, decision: Decision, position: Decimal, revision: int, now: datetime
-) -> order_pb2.RiskDecision:
-    """A decision with all that went in."""
+) -> bytes:
+    """A RiskDecision with all that went in, serialised: as it is stored, it is answered."""
     message = order_pb2.RiskDecision(
         order_id=request.order.order_id,
         verdict=order_pb2.RISK_VERDICT_APPROVED if decision.approved else order_pb2.RISK_VERDICT_DENIED,
@@ -316,9 +316,8 @@ def decision_message(
         account_revision=revision,
         reduce_only=request.order.effect == order_pb2.ORDER_EFFECT_EXIT,
     )
-    message.MergeFromString(encode_rows(decision.checks, decision.steps))
     message.decide_time.FromDatetime(now)
-    return message
+    return message.SerializeToString() + encode_rows(decision.checks, decision.steps)
 
 
 def state_message(row: Any) -> risk_pb2.ScopeState:

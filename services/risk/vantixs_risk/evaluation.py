@@ -12,7 +12,7 @@ from vantixs.runtime.errors import invalid
 
 from vantixs_risk import store
 from vantixs_risk.books import Account, Bookshelf
-from vantixs_risk.conversion import MOST_MARKS, asking_of, decision_message, mark_of
+from vantixs_risk.conversion import MOST_MARKS, asking_of, encode_decision, mark_of
 from vantixs_risk.desk import Desk, scopes_of
 from vantixs_risk.domain.activity import Asked
 from vantixs_risk.domain.conduct import asked_for
@@ -46,12 +46,12 @@ def evaluate_order(
     request: risk_pb2.EvaluateOrderRequest,
     values: tuple[Asking, Decimal, list[tuple[str, Mark]]],
     now: datetime,
-) -> order_pb2.RiskDecision:
-    """Decides, reserves and records one order. The same order_id gives the recorded decision again."""
+) -> bytes:
+    """Decides, reserves and records one order; gives the RiskDecision in bytes, the same ones for the same order_id."""
     order = request.order
     head = store.READ_HEAD.first(connection, order_id=order.order_id, account_id=order.account_id)
     if head.recorded is not None:
-        return order_pb2.RiskDecision.FromString(head.recorded)
+        return bytes(head.recorded)
     account = desk.shelf.take(connection, order.account_id, head.stamp)
     position = account.position_now(order.instrument)
     if position != values[1]:
@@ -60,15 +60,15 @@ def evaluate_order(
     restricted = desk.shelf.trading_states(connection, head.trading_stamp)
     inputs = _inputs(account, request, values, restricted, desk.settings, now)
     decision = evaluate(inputs)
-    message = decision_message(request, decision, position, account.message.revision, inputs.now)
+    content = encode_decision(request, decision, position, account.message.revision, inputs.now)
     repeats = _remember(account, inputs, decision)
-    _insert_order(connection, request, message, inputs, decision)
+    _insert_order(connection, request, content, inputs, decision)
     if decision.approved:
         account.orders[order.order_id] = _reservation(inputs, decision)
     desk.trip_breakers(connection, account, inputs.now, repeats)
     desk.sample(connection, account, inputs.now, booked=False)
     desk.shelf.save(connection, account)
-    return message
+    return content
 
 
 def preview_order(
@@ -77,7 +77,7 @@ def preview_order(
     values: tuple[Asking, Decimal, list[tuple[str, Mark]]],
     settings: RiskSettings,
     now: datetime,
-) -> order_pb2.RiskDecision:
+) -> bytes:
     """Decides without reserving, recording or waiting for those who do."""
     shelf = Bookshelf()
     head = store.READ_HEAD.first(connection, order_id="", account_id=request.order.account_id)
@@ -86,7 +86,7 @@ def preview_order(
     if position != values[1]:
         return _position_changed(request.order.order_id, position)
     inputs = _inputs(account, request, values, shelf.trading_states(connection, head.trading_stamp), settings, now)
-    return decision_message(request, evaluate(inputs), position, account.message.revision, inputs.now)
+    return encode_decision(request, evaluate(inputs), position, account.message.revision, inputs.now)
 
 
 def _inputs(
@@ -149,7 +149,7 @@ def _reservation(inputs: Inputs, decision: Decision) -> Reservation:
 def _insert_order(
     connection: sa.Connection,
     request: risk_pb2.EvaluateOrderRequest,
-    message: order_pb2.RiskDecision,
+    content: bytes,
     inputs: Inputs,
     decision: Decision,
 ) -> None:
@@ -174,13 +174,13 @@ def _insert_order(
         hold=decision.hold,
         filled=ZERO,
         decide_time=inputs.now,
-        data=message.SerializeToString(),
+        data=content,
     )
 
 
-def _position_changed(order_id: str, position: Decimal) -> order_pb2.RiskDecision:
+def _position_changed(order_id: str, position: Decimal) -> bytes:
     return order_pb2.RiskDecision(
         order_id=order_id,
         verdict=order_pb2.RISK_VERDICT_POSITION_CHANGED,
         position_quantity=format_decimal(position),
-    )
+    ).SerializeToString()

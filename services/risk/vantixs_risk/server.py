@@ -22,6 +22,7 @@ from vantixs_risk.fields import identity, show
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
 from vantixs_risk.trading import checked_scope, get_trading_state, set_trading_state
+from vantixs_risk.wire import encode_response
 
 NAME = "vantixs.api.risk.v1.RiskService"
 ROLES = {
@@ -52,7 +53,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
             decision = await self._database.read(lambda c: preview_order(c, request, values, self._settings, now))
         else:
             decision = await self._database.write(lambda c: evaluate_order(c, self._desk, request, values, now))
-        return risk_pb2.EvaluateOrderResponse(decision=decision)
+        return encode_response(decision)
 
     async def SettleOrder(self, request: risk_pb2.SettleOrderRequest, context: Any) -> Any:
         """Books fills once, releases the rest."""

@@ -9,11 +9,14 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from vantixs.api.common.v1 import order_pb2
+from vantixs.api.risk.v1 import risk_pb2
 
 from vantixs_risk.domain.check import Check
 
 _FIELDS = order_pb2.RiskDecision.DESCRIPTOR.fields_by_name
 _CHECKS, _STEPS = (chr(_FIELDS[name].number << 3 | 2) for name in ("checks", "sizing_steps"))
+
+_DECISION = chr(risk_pb2.EvaluateOrderResponse.DESCRIPTOR.fields_by_name["decision"].number << 3 | 2)
 
 
 def _varint(number: int) -> str:
@@ -36,6 +39,11 @@ def encode_rows(checks: Iterable[Check], steps: Mapping[str, str]) -> bytes:
         parts.append(f"{_CHECKS}{_length(content)}{content}")
     parts += [_input(_STEPS, name, value) for name, value in steps.items()]
     return "".join(parts).encode("latin-1")
+
+
+def encode_response(decision: bytes) -> bytes:
+    """The EvaluateOrderResponse around a serialised decision."""
+    return f"{_DECISION}{_varint(len(decision))}".encode("latin-1") + decision
 
 
 def _check(check: Check) -> str:
