@@ -61,7 +61,7 @@ class Relay:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._spool.added.wait(), 0.5)
                 continue
-            busy = len(found) >= BUSY
+            busy = BUSY <= len(found) < BATCH  # A full batch has more behind it, and need not wait for it.
             if not await self._publish(_within_size(found), stopping):
                 return
 
