@@ -129,6 +129,18 @@ async def test_stuck_sender_fills_neither_record_nor_spool(tmp_path: Path) -> No
         assert len(recorded) == 28
 
 
+async def test_window_that_went_to_the_table_is_known_after_a_restart(tmp_path: Path) -> None:
+    """The webhook's window is shorter now, and would be looked up in memory only."""
+    at = now_ms()
+    file = SpoolFile(tmp_path / "spool")
+    file.write([_item(windowed(b"body", "first", LONGEST_IN_MEMORY_MS + 1, at))], [])
+    file.close()
+    file = SpoolFile(tmp_path / "spool")
+    stored, _ = file.write([_item(windowed(b"body", "again", 20_000, at + 10_000))], [])
+    file.close()
+    assert (stored[0].signal_id, stored[0].rule) == ("first", "same_bytes")
+
+
 async def test_claims_that_no_longer_count_are_removed(tmp_path: Path) -> None:
     file = SpoolFile(tmp_path / "spool")
     day = 86_400_000

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.runtime.http_listener import Request
@@ -24,12 +23,18 @@ _NO_RULES = Rules()
 _OUR_FIELDS = ("token", "webhooktoken")  # Names that can only mean our token; others may be another product's secret.
 
 
-class Shown(NamedTuple):
-    """The token that a request shows, and where: "path", "header" or "body"; empty where it shows none."""
+class Shown:
+    """The token that a request shows, and where: "path", "header" or "body"; empty where it shows none.
 
-    token: str
-    proof: str
-    body: Body | None = None  # Where it had to be read for that.
+    `body` is there where it had to be read for that.
+    """
+
+    __slots__ = ("body", "proof", "token")
+
+    def __init__(self, token: str, proof: str, body: Body | None = None) -> None:
+        self.token = token
+        self.proof = proof
+        self.body = body
 
 
 class Sender:

@@ -24,6 +24,8 @@ _SELECT_CLAIMS = "SELECT claim, fingerprint, signal_id, receive_ms, repeats FROM
 _INSERT_CLAIMS = "INSERT OR REPLACE INTO claims (claim, fingerprint, signal_id, receive_ms, repeats) VALUES "
 _INSERT_WINDOWS = "INSERT INTO windows (number, claim, fingerprint, signal_id, receive_ms, window_ms) VALUES "
 _DELETE_WINDOWS = "DELETE FROM windows WHERE number IN "
+# By number, which is by time; a few, for a clock may have been set back between them.
+_NEWEST_CLAIM = "SELECT max(receive_ms) FROM (SELECT receive_ms FROM claims ORDER BY number DESC LIMIT 1000)"
 # The oldest few only, by number, which is by time.
 _PRUNE_CLAIMS = (
     f"DELETE FROM claims WHERE number IN (SELECT number FROM claims ORDER BY number LIMIT {MOST_PRUNED}) "  # noqa: S608
@@ -90,12 +92,14 @@ class Table:
 class Windows:
     """Short windows, in memory, with a trail on disk that is read at start."""
 
-    def __init__(self, connection: sqlite3.Connection, now_ms: int) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._held: dict[bytes, tuple[Row, int]] = {}  # With its number on disk.
         self._ends: list[tuple[int, int, bytes]] = []  # A heap: end_ms, number, claim.
         self._number = 0
-        self._spilled_until_ms = now_ms + LONGEST_IN_MEMORY_MS  # What the process before left to the table.
+        # What the process before left to the table, where it left anything.
+        newest = connection.execute(_NEWEST_CLAIM).fetchone()[0]
+        self._spilled_until_ms = 0 if newest is None else newest + LONGEST_IN_MEMORY_MS
         query = "SELECT number, claim, fingerprint, signal_id, receive_ms, window_ms FROM windows ORDER BY number"
         for number, claim, fingerprint, signal_id, receive_ms, window_ms in connection.execute(query):
             self._number = number

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from prometheus_client import Counter, Gauge
 from vantixs.api.ingress.v1 import webhook_pb2
@@ -62,12 +62,15 @@ LONGEST_KEY = 255
 JOURNAL_WAIT_S = 1.0
 
 
-class Target(NamedTuple):
+class Target:
     """What a path names."""
 
-    webhook_id: str
-    token: str = ""
-    signal_id: str = ""
+    __slots__ = ("signal_id", "token", "webhook_id")
+
+    def __init__(self, webhook_id: str, token: str = "", signal_id: str = "") -> None:
+        self.webhook_id = webhook_id
+        self.token = token
+        self.signal_id = signal_id
 
 
 class _Entry:

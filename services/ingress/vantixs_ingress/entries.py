@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from vantixs.api.common.v1 import signal_pb2
@@ -18,14 +18,23 @@ from vantixs_ingress.spool_file import Stored
 from vantixs_ingress.wire import field, timestamp
 
 
-class Received(NamedTuple):
-    """A request as it goes into the record: serialized once, as all that is accepted holds it."""
+class Received:
+    """A request as it goes into the record: serialized once, as all that is accepted holds it.
 
-    serialized: bytes
-    payload_sha256: bytes
-    receive_time: Timestamp
-    time_text: str  # As the answer shows it.
-    trace_parent: str  # Repeats are put together by the spool's thread, which has no trace of its own.
+    `time_text` is its time as the answer shows it. The trace is kept as repeats are put together by the spool's thread,
+    which has none of its own.
+    """
+
+    __slots__ = ("payload_sha256", "receive_time", "serialized", "time_text", "trace_parent")
+
+    def __init__(
+        self, serialized: bytes, payload_sha256: bytes, receive_time: Timestamp, time_text: str, trace_parent: str
+    ) -> None:
+        self.serialized = serialized
+        self.payload_sha256 = payload_sha256
+        self.receive_time = receive_time
+        self.time_text = time_text
+        self.trace_parent = trace_parent
 
     def message(self) -> signal_pb2.ReceivedRequest:
         """The same as an object, for the few that need one."""

@@ -5,7 +5,6 @@ busy. So a batch is a handful of statements with many rows each, not many statem
 """
 
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -78,7 +77,7 @@ class SpoolFile:
         found = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'spool'").fetchone()
         self.sequence = int(found[0]) if found else 0
         self._table = Table(self.connection)
-        self._windows = Windows(self.connection, time.time_ns() // 1_000_000)
+        self._windows = Windows(self.connection)
 
     def pending(self) -> tuple[int, int]:
         """Number and bytes of the messages in it."""

@@ -6,6 +6,7 @@ Ingress asks nobody while it serves. It knows what it accepted itself, and reads
 import asyncio
 import contextlib
 from collections import OrderedDict
+from functools import lru_cache
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -30,6 +31,12 @@ class Outcome(NamedTuple):
     reason: str = ""
 
 
+@lru_cache(maxsize=1024)
+def _accepted(webhook_id: str) -> Outcome:
+    """The outcome that all signals of a webhook begin with."""
+    return Outcome(webhook_id, "accepted")
+
+
 class Statuses:
     """The newest signals' status; what is older is for audit to tell."""
 
@@ -46,7 +53,7 @@ class Statuses:
     def accepted(self, webhook_id: str, signal_id: str) -> None:
         """A signal is on its way, unless its end is known."""
         if signal_id not in self._known:
-            self._keep(signal_id, Outcome(webhook_id, "accepted"))
+            self._keep(signal_id, _accepted(webhook_id))
 
     def ended(self, webhook_id: str, signal_id: str, status: str, reason: str) -> None:
         """A signal came to its end."""
