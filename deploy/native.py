@@ -74,12 +74,17 @@ def digest() -> str:
     return found.hexdigest()
 
 
+def compiled() -> list[Path]:
+    """What was compiled before."""
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    return [path for package, home in HOMES.items() for path in (ROOT / home / package).rglob(f"*{suffix}")]
+
+
 def remove() -> None:
-    """Removes what was compiled before."""
+    """Removes it."""
     STAMP.unlink(missing_ok=True)
-    for package, home in HOMES.items():
-        for old in (ROOT / home / package).rglob(f"*{sysconfig.get_config_var('EXT_SUFFIX')}"):
-            old.unlink()
+    for old in compiled():
+        old.unlink()
 
 
 def compile_all() -> str:
@@ -110,8 +115,9 @@ def main() -> int:
     if STAMP.exists() and STAMP.read_text() == digest():
         return 0
     if sys.argv[1:] == ["--check"]:
-        print("native: compiled modules are missing, or older than their sources: run `make setup`")
-        return 1
+        if compiled():
+            print("native: compiled modules are older than their sources: run `make setup`")
+        return int(bool(compiled()))
     remove()
     print("native: compiling, about a minute ...", flush=True)
     print(f"native: {compile_all()}")
