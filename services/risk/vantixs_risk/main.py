@@ -1,5 +1,6 @@
 """Wires risk: settings, database, journal for what it tells, gRPC."""
 
+import gc
 from pathlib import Path
 
 from vantixs.api.risk.v1 import risk_pb2_grpc
@@ -37,6 +38,10 @@ def main(overrides: dict[str, str]) -> int:
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         journal.start(life)
         relay = life.spawn(outbox.run(life.stopping), name="outbox")
+        # What is there by now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 50, 100)
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
         await server.stop(settings.stop_grace_s)
