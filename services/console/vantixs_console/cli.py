@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         return run_commands(arguments)
     except (StartupError, SettingsError) as error:
-        print(f"vantixs: {error}", file=sys.stderr)  # noqa: T201
+        print(f"vantixs: {error}", file=sys.stderr)
         return 2
 
 
@@ -26,7 +26,7 @@ def serve(arguments: list[str]) -> int:
 
     usage = f"usage: vantixs serve {{{'|'.join(SERVICES)}}} [--home DIR]"
     if arguments[:1] in (["--help"], ["-h"]):
-        print(usage)  # noqa: T201
+        print(usage)
         return 0
     overrides = {}
     if len(arguments) == 3 and arguments[1] == "--home":

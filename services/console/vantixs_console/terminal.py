@@ -40,7 +40,7 @@ def ask(home: str, work: Callable[[Clients], Awaitable[Any]]) -> Any:
 def show(message: Message, *, as_json: bool, text: Callable[[], None]) -> None:
     """Prints a response, as JSON or as people read it."""
     if as_json:
-        print(json_format.MessageToJson(message, preserving_proto_field_name=True))  # noqa: T201
+        print(json_format.MessageToJson(message, preserving_proto_field_name=True))
     else:
         text()
 

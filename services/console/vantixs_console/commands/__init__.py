@@ -20,15 +20,15 @@ def run_commands(arguments: list[str]) -> int:
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="vantixs", standalone_mode=False)
     except TyperException as error:
-        print(f"vantixs: {error.format_message()}; see `vantixs --help`", file=sys.stderr)  # noqa: T201
+        print(f"vantixs: {error.format_message()}; see `vantixs --help`", file=sys.stderr)
         return error.exit_code
     except Abort:
         return 130
     except grpc.aio.AioRpcError as error:
         failure = from_rpc_error(error)
-        print(f"vantixs: {failure.reason}: {failure.detail}", file=sys.stderr)  # noqa: T201
+        print(f"vantixs: {failure.reason}: {failure.detail}", file=sys.stderr)
         return 1
     except httpx.HTTPError as error:
-        print(f"vantixs: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"vantixs: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return int(code or 0)

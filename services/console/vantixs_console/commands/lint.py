@@ -85,16 +85,16 @@ def _print_rows(what: str, rows: Iterable[webhook_pb2.FieldError]) -> None:
 
 
 def _described(signal: Any) -> str:
-    parts = []
-    for field, value in signal.ListFields():
-        if field.name in _NAMES:
-            value = short_name(_NAMES[field.name].Name(value))  # noqa: PLW2901
-        elif field.message_type is not None and field.name != "extras":
-            text = value.ToJsonString() if hasattr(value, "ToJsonString") else str(value).strip()
-            value = text  # noqa: PLW2901
-        if field.name != "extras":
-            parts.append(f"{field.name}={value}")
-    return " ".join(parts)
+    return " ".join(
+        f"{field.name}={_value(field, value)}" for field, value in signal.ListFields() if field.name != "extras"
+    )
+
+
+def _value(field: Any, value: Any) -> str:
+    """One field's value as a person reads it."""
+    if field.name in _NAMES:
+        return short_name(_NAMES[field.name].Name(value))
+    return str(value.ToJsonString() if hasattr(value, "ToJsonString") else value).strip()
 
 
 class Kind(enum.StrEnum):
@@ -160,16 +160,16 @@ def webhook_template(
     url = f"{base}/hooks/{webhook_id or 'WEBHOOK'}/TOKEN"
     message = json.dumps(_MESSAGES[kind], indent=2) if kind in _MESSAGES else ""
     sent = message or json.dumps({"action": "buy", "symbol": "BTCUSDT"})
-    print(message or _SCRIPT.format(body=sent, url=url))  # noqa: T201 - to be piped as it is
+    print(message or _SCRIPT.format(body=sent, url=url))
     if kind in _HINTS:
-        print(f"\n{_HINTS[kind]}\nURL: {url}", file=sys.stderr)  # noqa: T201
+        print(f"\n{_HINTS[kind]}\nURL: {url}", file=sys.stderr)
     if not webhook_id:
         return 0
     response = _lint(home, webhook_id, sent.encode())
     final = response.template if response.HasField("template") else response
     if final.outcome == ingress_pb2.LINT_OUTCOME_ACCEPTED:
         return 0
-    print(f"\n{webhook_id} would not take it:", file=sys.stderr)  # noqa: T201
+    print(f"\n{webhook_id} would not take it:", file=sys.stderr)
     for error in final.errors:
-        print(f"  {error.field}: {error.reason}: {error.detail}", file=sys.stderr)  # noqa: T201
+        print(f"  {error.field}: {error.reason}: {error.detail}", file=sys.stderr)
     return 1

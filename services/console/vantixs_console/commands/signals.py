@@ -105,7 +105,7 @@ def signals_tail(
         seen = 0
         async for change in clients.audit.WatchSignals(audit_pb2.WatchSignalsRequest(), timeout=86_400):
             if as_json:
-                print(json_format.MessageToJson(change, preserving_proto_field_name=True, indent=None), flush=True)  # noqa: T201
+                print(json_format.MessageToJson(change, preserving_proto_field_name=True, indent=None), flush=True)
             else:
                 item = change.signal
                 status_text = short_name(common_pb2.SignalStatus.Name(item.status))

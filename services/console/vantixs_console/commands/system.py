@@ -103,7 +103,7 @@ def _raise_first(tasks: list["asyncio.Task[Any]"]) -> None:
 
 
 def _too_slow(stack: Stack) -> int:
-    print(f"vantixs: not ready after {START_S:.0f} s, see {stack.home.logs}", file=sys.stderr)  # noqa: T201
+    print(f"vantixs: not ready after {START_S:.0f} s, see {stack.home.logs}", file=sys.stderr)
     return 1
 
 
@@ -184,7 +184,7 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
     states = ask(home, check)
     endpoints = read_endpoints(service_settings(home).home)
     if as_json:
-        print(json.dumps({"services": states, "endpoints": endpoints}))  # noqa: T201
+        print(json.dumps({"services": states, "endpoints": endpoints}))
     else:
         table = make_table("service", "state", "address")
         addresses = endpoints.get("grpc")

@@ -45,7 +45,7 @@ def resume(
 ) -> int:
     """Lets trading go on in a scope; asks first. What a breaker counted in an account begins anew."""
     if not yes and not _confirmed(scope):
-        print("vantixs: not resumed", file=sys.stderr)  # noqa: T201
+        print("vantixs: not resumed", file=sys.stderr)
         return 1
     return _set_state(home, scope, common_pb2.TRADING_STATE_ACTIVE, comment, as_json=as_json)
 

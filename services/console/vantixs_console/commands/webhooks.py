@@ -58,7 +58,7 @@ def send(
     response = httpx.post(url, content=body, timeout=TIMEOUT_S)
     answer = response.json()
     if as_json:
-        print(json.dumps(answer))  # noqa: T201
+        print(json.dumps(answer))
     else:
         what = answer.get("status") if response.is_success else f"{answer.get('reason')}: {answer.get('detail')}"
         out.print(f"{response.status_code} {what} {answer.get('signal_id', '')}", markup=False)
