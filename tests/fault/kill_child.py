@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.adjustment import record_adjustment
 from vantixs_risk.desk import Desk
-from vantixs_risk.evaluation import check_request, evaluate_order
+from vantixs_risk.evaluation import Ticket, check_request, evaluate_orders
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
@@ -89,9 +90,11 @@ async def make_calls(url: str, name: str, kill_before: int | None) -> dict[str, 
     adjustment.cash.asset, adjustment.cash.amount = "USDT", "12.5"
     halt = risk_pb2.SetTradingStateRequest(scope=f"account:{name}", state=common_pb2.TRADING_STATE_HALTED, comment="x")
 
+    def decide(connection: sa.Connection, tickets: Sequence[Ticket]) -> list[bytes]:
+        return evaluate_orders(connection, desk, tickets)
+
     async def evaluate(request: risk_pb2.EvaluateOrderRequest) -> str:
-        values = check_request(request)
-        decision = await database.write(lambda c: evaluate_order(c, desk, request, values, START))
+        decision = await database.write_with_others(decide, check_request(request, START))
         return decision.hex()
 
     async def settle(order_id: str, fills: list[Any], *, final: bool) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -61,6 +61,69 @@ async def test_failing_unit_rolls_back_alone(database: Database) -> None:
     assert [results[0], results[2]] == [Decimal(1), Decimal(2)]
     assert isinstance(results[1], LookupError)
     assert await database.read(lambda c: read(c, "BTC")) == 0
+
+
+async def test_what_waits_for_the_same_is_run_together(database: Database) -> None:
+    calls: list[int] = []
+
+    def run(connection: sa.Connection, amounts: Sequence[Decimal]) -> list[Decimal]:
+        calls.append(len(amounts))
+        return [add(connection, "USDT", amount) for amount in amounts]
+
+    amounts = [Decimal(n) for n in range(1, 101)]
+    results = await asyncio.gather(*(database.write_with_others(run, amount) for amount in amounts))
+    # Each got its own result.
+    assert results == [sum(amounts[: n + 1]) for n in range(100)]
+    assert sum(calls) == 100
+    assert len(calls) < 10
+
+
+async def test_what_fails_among_others_fails_alone(database: Database) -> None:
+    def run(connection: sa.Connection, amounts: Sequence[int]) -> list[Decimal]:
+        stored = [add(connection, "USDT", Decimal(amount)) for amount in amounts]
+        if 13 in amounts:
+            raise LookupError("unlucky")
+        return stored
+
+    results = await asyncio.gather(*(database.write_with_others(run, n) for n in range(20)), return_exceptions=True)
+    assert [n for n, result in enumerate(results) if isinstance(result, LookupError)] == [13]
+    assert await database.read(lambda c: read(c, "USDT")) == sum(range(20)) - 13
+
+
+async def test_what_gathers_while_it_is_closed_is_written(database_url: str) -> None:
+    opened = await Database.open(replace(SETTINGS, database_url=database_url), "risk", MIGRATIONS)
+    written = asyncio.ensure_future(opened.write(lambda c: add(c, "USDT", Decimal(1))))
+    await asyncio.sleep(0)
+    await opened.close()
+    assert await written == 1
+
+
+async def test_many_rows_are_inserted_as_one_by_one(database: Database) -> None:
+    def insert(connection: sa.Connection, first: int, count: int) -> None:
+        rows = [
+            {"account_id": "a", "book": "cash", "asset": f"A{n}", "amount": Decimal(n)}
+            for n in range(first, first + count)
+        ]
+        store.WRITE_BALANCE.run_all(connection, rows)
+
+    first = 0
+    for count in (0, 1, 2, 3, 45, 256):
+        await database.write(lambda c, f=first, n=count: insert(c, f, n))
+        first += count
+    # Again, over what is there.
+    await database.write(lambda c: insert(c, 0, 7))
+    rows = await database.read(lambda c: store.READ_BALANCES.rows(c, account_id="a"))
+    assert {row.asset: row.amount for row in rows} == {f"A{n}": Decimal(n) for n in range(first)}
+
+
+async def test_heads_are_those_that_were_asked_for(database: Database) -> None:
+    states = [{"account_id": f"a-{n}", "stamp": f"f00-{n}", "data": "{}"} for n in range(9)]
+    await database.write(lambda c: store.WRITE_STATE.run_all(c, states))
+    nothing = await database.read(lambda c: store.read_heads(c, []))
+    assert nothing == store.Heads({}, {}, None)
+    await database.write(lambda c: store.WRITE_STAMP.run(c, name=store.TRADING, stamp="f00-99"))
+    heads = await database.read(lambda c: store.read_heads(c, ["a-1", "a-5", "a-1", "other"], ["no-order"]))
+    assert heads == store.Heads({}, {"a-1": "f00-1", "a-5": "f00-5"}, "f00-99")
 
 
 async def test_insert_ignore_says_whether_the_row_is_new(database: Database) -> None:

@@ -19,7 +19,7 @@ from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.adjustment import record_adjustment
 from vantixs_risk.desk import Desk
 from vantixs_risk.domain.exact import total
-from vantixs_risk.evaluation import check_request, evaluate_order
+from vantixs_risk.evaluation import check_request, evaluate_orders
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
 from vantixs_risk.trading import set_trading_state
@@ -85,9 +85,13 @@ class Process:
     def evaluate(
         self, request: risk_pb2.EvaluateOrderRequest, crash_after: int | None = None
     ) -> order_pb2.RiskDecision:
-        values = check_request(request)
         decode = order_pb2.RiskDecision.FromString
-        return self.run(lambda c, d, now: decode(evaluate_order(c, d, request, values, now)), crash_after)
+        return self.run(lambda c, d, now: decode(evaluate_orders(c, d, [check_request(request, now)])[0]), crash_after)
+
+    def evaluate_together(self, requests: list[risk_pb2.EvaluateOrderRequest]) -> list[order_pb2.RiskDecision]:
+        """As the database's writer calls it when several wait."""
+        contents = self.run(lambda c, d, now: evaluate_orders(c, d, [check_request(r, now) for r in requests]))
+        return [order_pb2.RiskDecision.FromString(content) for content in contents]
 
     def settle(
         self, request: risk_pb2.SettleOrderRequest, crash_after: int | None = None
@@ -108,18 +112,27 @@ class _killed_after:
         self._left = statements
 
     def __enter__(self) -> None:
-        self._execute = execute = _Compiled.execute
+        self._execute, self._execute_all = execute, execute_all = _Compiled.execute, _Compiled.execute_all
 
-        def counted(compiled: Any, connection: Any, values: Any) -> Any:
+        def count() -> None:
             if self._left == 0:
                 raise Crash
             self._left -= 1
+
+        def counted(compiled: Any, connection: Any, values: Any) -> Any:
+            count()
             return execute(compiled, connection, values)
 
+        def all_counted(compiled: Any, connection: Any, rows: Any) -> None:
+            count()
+            execute_all(compiled, connection, rows)
+
         _Compiled.execute = counted  # type: ignore[method-assign]
+        _Compiled.execute_all = all_counted  # type: ignore[method-assign]
 
     def __exit__(self, *_: object) -> None:
         _Compiled.execute = self._execute  # type: ignore[method-assign]
+        _Compiled.execute_all = self._execute_all  # type: ignore[method-assign]
 
 
 def account_of(account_id: str = "a", **limits: Any) -> risk_pb2.Account:

@@ -17,7 +17,7 @@ from vantixs_risk.evaluation import check_request
 from vantixs_risk.settlement import check_fills
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import Office, Process, account_of
+from ledger_office import START, Office, Process, account_of
 
 NO_NUMBERS = (
     "NaN",
@@ -114,7 +114,7 @@ def numbers(message: Any, path: str = "") -> Iterator[tuple[Message, str, str]]:
 
 
 REQUESTS = {
-    "evaluate": (evaluation, check_request),
+    "evaluate": (evaluation, lambda request: check_request(request, START)),
     "settle": (settlement, check_fills),
     "account": (account, rules_of),
 }
@@ -145,7 +145,7 @@ def test_a_stop_that_is_no_number_is_refused(kind: str) -> None:
         request = evaluation()
         setattr(request.stop_loss, kind, text)
         with pytest.raises(ServiceError, match=f"stop_loss.{kind}"):
-            check_request(request)
+            check_request(request, START)
 
 
 @pytest.mark.parametrize("path", ["cash.amount", "position.quantity", "position.price"])

@@ -29,7 +29,7 @@ from vantixs_risk.adjustment import record_adjustment
 from vantixs_risk.desk import Desk
 from vantixs_risk.domain.equity import Holding, Mark, value
 from vantixs_risk.domain.ledger import Booking, Market, Position, Trade, Transfer, book_trade, open_books
-from vantixs_risk.evaluation import check_request, evaluate_order
+from vantixs_risk.evaluation import check_request, evaluate_orders
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
@@ -251,7 +251,7 @@ class Run:
             ),
         )
         request.quote.quote_time.FromDatetime(self.now)
-        content = evaluate_order(self.connection, self.desk, request, check_request(request), self.now)
+        (content,) = evaluate_orders(self.connection, self.desk, [check_request(request, self.now)])
         decision = order_pb2.RiskDecision.FromString(content)
         assert decision.verdict != order_pb2.RISK_VERDICT_POSITION_CHANGED
         if decision.verdict == order_pb2.RISK_VERDICT_APPROVED:

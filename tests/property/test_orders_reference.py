@@ -25,7 +25,7 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.desk import Desk
-from vantixs_risk.evaluation import check_request, evaluate_order
+from vantixs_risk.evaluation import check_request, evaluate_orders
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
@@ -188,8 +188,7 @@ class Run:
             # Down to the lot.
             quantity = Fraction(int(min(wanted, model.closable(name)) * 1000), 1000)
             approved = quantity > 0 and (held < 0) == buy
-        values = check_request(request)
-        content = evaluate_order(self.connection, self.desk(), request, values, self.now)
+        (content,) = evaluate_orders(self.connection, self.desk(), [check_request(request, self.now)])
         decision = order_pb2.RiskDecision.FromString(content)
         assert (decision.verdict == order_pb2.RISK_VERDICT_APPROVED) == approved, (self.count, decision.checks)
         if approved:
@@ -197,7 +196,7 @@ class Run:
             model.orders[order_id] = Order(name, entry, buy, quantity)
         # Asked again, by whatever process, at whatever time: the same answer, and nothing more is held.
         other_time = self.now + timedelta(hours=self.random.choice([-1, 0, 1]))
-        assert evaluate_order(self.connection, self.desk(), request, values, other_time) == content
+        assert evaluate_orders(self.connection, self.desk(), [check_request(request, other_time)]) == [content]
 
     def settle(self) -> None:
         order_id = self.random.choice(list(self.model.orders))
@@ -324,7 +323,7 @@ async def test_a_limit_that_holds_still_holds_when_the_clock_goes_back(
             )
             # The router's clock is another one; it is right.
             request.quote.quote_time.FromDatetime(NOW)
-            content = evaluate_order(connection, by, request, check_request(request), now)
+            (content,) = evaluate_orders(connection, by, [check_request(request, now)])
             return order_pb2.RiskDecision.FromString(content)
 
         def failed(decision: order_pb2.RiskDecision) -> set[str]:

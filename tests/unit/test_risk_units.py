@@ -102,11 +102,40 @@ def test_other_position_than_the_one_assumed_records_nothing(office: Office) -> 
     assert office.rows(store.ORDERS) == []
 
 
+def test_orders_decided_together_see_each_other(office: Office) -> None:
+    """What one leaves is there for the next, and an order that is asked for twice is decided once."""
+    desk = open_desk(office, max_gross_exposure="2500")
+    requests = [
+        ask(name, "BTC/USDT", buy=True, entry=True, position=position, price="100", now=office.now, notional="1000")
+        for name, position in (("o1", "0"), ("o2", "0"), ("o2", "0"), ("o3", "0"), ("o4", "7"))
+    ]
+    one, two, again, three, moved = desk.process.evaluate_together(requests)
+    assert [d.verdict for d in (one, two, three, moved)] == [APPROVED, APPROVED, DENIED, CHANGED]
+    assert again == two
+    assert [c.reason for c in three.checks if not c.passed] == ["GROSS_EXPOSURE_ABOVE_MAXIMUM"]
+    assert {row.order_id for row in office.rows(store.ORDERS)} == {"o1", "o2", "o3"}
+    assert {o.order_id for o in office.account("a").open_orders} == {"o1", "o2"}
+    # Another process, another time: the same answers.
+    assert Process(office).evaluate_together(requests[:4]) == [one, two, two, three]
+
+
+def test_breaker_that_goes_off_stops_the_next_order_of_the_same_batch(office: Office) -> None:
+    desk = Desk(office)
+    update(desk, breakers=risk_pb2.Breakers(max_repeated_orders=2, repeated_orders_window_s=60))
+    requests = [
+        ask(f"o{n}", "BTC/USDT", buy=True, entry=True, position="0", price="100", now=office.now) for n in range(4)
+    ]
+    decisions = desk.process.evaluate_together(requests)
+    reasons = [[c.reason for c in d.checks if not c.passed] for d in decisions]
+    assert reasons == [[], [], ["TRADING_REDUCING"], ["TRADING_REDUCING"]]
+    assert desk.states()["account:a"][0] == "REDUCING"
+
+
 def test_preview_decides_without_recording(office: Office) -> None:
     desk = open_desk(office)
     request = ask("p", "BTC/USDT", buy=True, entry=True, position="0", price="100", now=office.now)
-    values, settings = check_request(request), desk.process.desk.settings
-    content = office.read(lambda c: preview_order(c, request, values, settings, office.now))
+    ticket, settings = check_request(request, office.now), desk.process.desk.settings
+    content = office.read(lambda c: preview_order(c, ticket, settings))
     decision = order_pb2.RiskDecision.FromString(content)
     assert decision.verdict == APPROVED
     assert (office.rows(store.ORDERS), len(office.rows(store.ACCOUNTS))) == ([], 1)
@@ -522,10 +551,10 @@ def test_fill_that_names_another_order_is_booked_and_flagged(office: Office) -> 
 )
 def test_request_that_does_not_fit_names_the_field(office: Office, field: str, change: Any) -> None:
     request = ask("o", "BTC/USDT", buy=True, entry=True, position="0", price="100", now=office.now)
-    check_request(request)
+    check_request(request, office.now)
     change(request)
     with pytest.raises(ServiceError) as raised:
-        check_request(request)
+        check_request(request, office.now)
     assert raised.value.code.name == "INVALID_ARGUMENT"
     assert raised.value.violations[0].field == field
 

@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -26,13 +26,15 @@ from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 BATCH = 256
 QUEUE = 10_000
 RETRY_FOR_S = 5.0
 
 
 class _Work(NamedTuple):
-    unit: Callable[[sa.Connection], Any]
+    run: Callable[[sa.Connection, Sequence[Any]], list[Any]]
+    item: Any
     done: "asyncio.Future[Any]"
 
 
@@ -44,7 +46,9 @@ class Database:
         self._readers = readers
         self._lock = lock
         self._connection: sa.Connection | None = None
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._gathered: list[_Work] = []
+        self._seen = self._waiting = 0
+        self._queue: queue.SimpleQueue[list[_Work] | None] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="database-read")
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="database-write", daemon=True)
@@ -81,17 +85,44 @@ class Database:
         An exception of the unit rolls back that unit alone and is raised here. A unit may run more than once, so it
         must have no effects but through its connection.
 
+        Raises: as `write_with_others`.
+        """
+        return await self.write_with_others(_run_units, unit)
+
+    async def write_with_others(self, run: Callable[[sa.Connection, Sequence[Item]], list[T]], item: Item) -> T:
+        """Has `run` called with this item and those others that wait for the same `run`, and returns its result for it.
+
+        For work of which much comes at once: so it can look up and write for all of it in a few statements. `run` returns
+        a result for each item. An exception rolls back, and then `run` is called with each item alone, so that those which
+        fail fail alone; it is as free of effects as a unit of `write`.
+
         Raises:
             ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE when nothing was stored; UNAVAILABLE STORAGE_OUTCOME_UNKNOWN
                 when the connection was lost during the commit; RESOURCE_EXHAUSTED when too much is queued.
         """
-        if self._queue.qsize() >= QUEUE:
+        if self._waiting >= QUEUE:
             raise ServiceError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", f"more than {QUEUE} units are queued"
             )
         done: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Work(unit, done))
+        self._waiting += 1
+        self._gathered.append(_Work(run, item, done))
+        if len(self._gathered) == 1:
+            self._seen = 0
+            self._loop.call_soon(self._hand_over)
         return await done
+
+    def _hand_over(self) -> None:
+        """Gives the writer what has gathered, once a round of the loop brought nothing more.
+
+        Handed over one by one, they would wake the writer for the first, and the two threads would fight for the GIL.
+        """
+        if self._seen < len(self._gathered) < BATCH:
+            self._seen = len(self._gathered)
+            self._loop.call_soon(self._hand_over)
+        elif self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
         """Runs the query on a snapshot of what is committed."""
@@ -108,6 +139,9 @@ class Database:
 
     async def close(self) -> None:
         """Finishes what is queued and closes."""
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._pool.shutdown()
@@ -118,16 +152,26 @@ class Database:
         last = False
         while not last:
             batch: list[_Work] = []
-            item = self._queue.get()
-            while item is not None:
-                batch.append(item)
-                if len(batch) == BATCH or self._queue.empty():
+            handed = self._queue.get()
+            while handed is not None:
+                batch += handed
+                if len(batch) >= BATCH or self._queue.empty():
                     break
-                item = self._queue.get()
-            last = item is None
+                handed = self._queue.get()
+            last = handed is None
             if batch:
-                self._loop.call_soon_threadsafe(_answer, batch, self._commit(batch))
+                self._loop.call_soon_threadsafe(self._answer, batch, self._commit(batch))
         self._disconnect()
+
+    def _answer(self, batch: list[_Work], results: list[Any]) -> None:
+        self._waiting -= len(batch)
+        for work, result in zip(batch, results, strict=True):
+            if work.done.done():
+                continue
+            if isinstance(result, _Failure):
+                work.done.set_exception(result.error)
+            else:
+                work.done.set_result(result)
 
     def _commit(self, batch: list[_Work]) -> list[Any]:
         deadline = time.monotonic() + RETRY_FOR_S
@@ -144,9 +188,10 @@ class Database:
                     connection.execute(_ADVISORY_LOCK, {"key": self._lock})
                 # Savepoints cost two statements a unit, and units rarely fail: so first it is tried without.
                 try:
-                    results = [
-                        _run_unit(connection, work.unit, errors) if guarded else work.unit(connection) for work in batch
-                    ]
+                    if guarded:
+                        results = [_run_alone(connection, work, errors) for work in batch]
+                    else:
+                        results = _run_together(connection, batch)
                 except (OperationalError, errors):
                     raise
                 except Exception:
@@ -189,11 +234,27 @@ class _Failure(NamedTuple):
 _ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
 
 
-def _run_unit(connection: sa.Connection, unit: Callable[[sa.Connection], Any], errors: type[Exception]) -> Any:
+def _run_units(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
+    return [unit(connection) for unit in units]
+
+
+def _run_together(connection: sa.Connection, batch: list[_Work]) -> list[Any]:
+    """What has the same `run` goes to it at once; all these callers wait, so none of them can tell the order."""
+    places: dict[Callable[[sa.Connection, Sequence[Any]], list[Any]], list[int]] = {}
+    for place, work in enumerate(batch):
+        places.setdefault(work.run, []).append(place)
+    results: list[Any] = [None] * len(batch)
+    for run, of_run in places.items():
+        for place, result in zip(of_run, run(connection, [batch[p].item for p in of_run]), strict=True):
+            results[place] = result
+    return results
+
+
+def _run_alone(connection: sa.Connection, work: _Work, errors: type[Exception]) -> Any:
     cursor = connection.connection.cursor()
     cursor.execute("SAVEPOINT unit")
     try:
-        result = unit(connection)
+        (result,) = work.run(connection, [work.item])
     except (OperationalError, errors):
         raise
     except Exception as error:
@@ -202,16 +263,6 @@ def _run_unit(connection: sa.Connection, unit: Callable[[sa.Connection], Any], e
     cursor.execute("RELEASE SAVEPOINT unit")
     cursor.close()
     return result
-
-
-def _answer(batch: list[_Work], results: list[Any]) -> None:
-    for work, result in zip(batch, results, strict=True):
-        if work.done.done():
-            continue
-        if isinstance(result, _Failure):
-            work.done.set_exception(result.error)
-        else:
-            work.done.set_result(result)
 
 
 def _passing(detail: str) -> bool:

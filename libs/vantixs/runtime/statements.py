@@ -5,12 +5,15 @@ has twenty of them. A `Statement` is built once, at module level, and costs what
 writes the SQL and knows the types, so that the same statement runs on SQLite and PostgreSQL.
 """
 
+import json
+import re
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
 
 Make = Callable[[Any], sa.sql.expression.ClauseElement]
 
@@ -48,6 +51,11 @@ class Statement:
         finally:
             cursor.close()
 
+    def run_all(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Inserts rows, in as few statements as the database takes them in."""
+        if rows:
+            self._compiled(connection).execute_all(connection, rows)
+
     def _compiled(self, connection: sa.Connection) -> "_Compiled":
         name = connection.dialect.name
         found = self._ready.get(name)
@@ -55,6 +63,9 @@ class Statement:
             insert = postgresql.insert if name == "postgresql" else sqlite.insert
             found = self._ready[name] = _Compiled(self._make(insert), connection.dialect)
         return found
+
+
+_VALUES = re.compile(r"VALUES (\([?, ]+\))")
 
 
 class _Compiled:
@@ -68,16 +79,46 @@ class _Compiled:
         self._encode = {n: p for n, t in binds.items() if (p := t.dialect_impl(dialect).bind_processor(dialect))}
         columns = list(getattr(statement, "selected_columns", ()))
         self._decode = [c.type.dialect_impl(dialect).result_processor(dialect, None) for c in columns]
+        self._many: dict[int, str] = {}
         self._row: Any = namedtuple("Row", [c.name for c in columns]) if columns else None
 
     def execute(self, connection: sa.Connection, values: Mapping[str, Any]) -> Any:
         """Sends it; the driver's errors come through as they are."""
+        cursor = connection.connection.cursor()
+        cursor.execute(self._sql, self._parameters(values))
+        return cursor
+
+    def execute_all(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Sends an INSERT of several rows.
+
+        psycopg sends them in one round trip. SQLite's driver gives the GIL away for each, and has to get it back from the
+        busy thread that took it: so there many rows are one statement.
+        """
+        cursor = connection.connection.cursor()
+        parameters = [self._parameters(row) for row in rows]
+        if len(rows) > 1 and self._order is None:
+            cursor.executemany(self._sql, parameters)
+            parameters = []
+        while parameters:
+            # Powers of two, so that there are few texts, and the driver has them all prepared.
+            count = 1 << len(parameters).bit_length() - 1
+            if count == 1:
+                cursor.execute(self._sql, parameters[0])
+            else:
+                cursor.execute(self._of_rows(count), [v for row in parameters[:count] for v in row])
+            parameters = parameters[count:]
+        cursor.close()
+
+    def _of_rows(self, count: int) -> str:
+        if count not in self._many:
+            self._many[count] = _VALUES.sub(lambda found: "VALUES " + ", ".join([found[1]] * count), self._sql)
+        return self._many[count]
+
+    def _parameters(self, values: Mapping[str, Any]) -> Any:
         merged = {**self._constants, **values}
         for name, encode in self._encode.items():
             merged[name] = encode(merged[name])
-        cursor = connection.connection.cursor()
-        cursor.execute(self._sql, tuple(merged[n] for n in self._order) if self._order is not None else merged)
-        return cursor
+        return tuple([merged[n] for n in self._order]) if self._order is not None else merged
 
     def row(self, values: Any) -> Any:
         """A driver's row with the columns' types applied."""
@@ -109,6 +150,62 @@ def insert_or_replace(table: sa.Table) -> Statement:
 def where(table: sa.Table, *names: str) -> Any:
     """The condition that the named columns have the parameters of the same name."""
     return sa.and_(*(table.c[name] == sa.bindparam(name, type_=table.c[name].type) for name in names))
+
+
+def among(column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
+    """The condition that a text column has one of the texts in a parameter, a list of any length."""
+    return column.bool_op("IN")(_Elements(sa.bindparam(name, type_=_Texts)))
+
+
+class _Elements(sa.ColumnElement[str]):
+    inherit_cache = False
+
+    def __init__(self, texts: sa.BindParameter[list[str]]) -> None:
+        self.texts = texts
+
+
+class Lines(sa.ColumnElement[str]):
+    """An aggregate: a text column's values in one text, a line each; NULL where there is no row.
+
+    One row in place of many: SQLite's driver gives the GIL away for each row, and a busy thread takes it.
+    """
+
+    inherit_cache = False
+    type = sa.Text()
+
+    def __init__(self, column: sa.ColumnElement[str]) -> None:
+        self.column = column
+
+
+class _Texts(sa.types.TypeDecorator[list[str]]):
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        return postgresql.ARRAY(sa.Text()) if dialect.name == "postgresql" else sa.Text()
+
+    def process_bind_param(self, value: list[str] | None, dialect: sa.Dialect) -> Any:
+        return value if dialect.name == "postgresql" else json.dumps(value)
+
+
+@compiles(_Elements, "postgresql")
+def _elements_postgresql(element: _Elements, compiler: Any, **options: Any) -> str:
+    return f"(SELECT unnest({compiler.process(element.texts, **options)}))"
+
+
+@compiles(_Elements, "sqlite")
+def _elements_sqlite(element: _Elements, compiler: Any, **options: Any) -> str:
+    return f"(SELECT value FROM json_each({compiler.process(element.texts, **options)}))"  # noqa: S608 - a parameter's place
+
+
+@compiles(Lines, "postgresql")
+def _lines_postgresql(element: Lines, compiler: Any, **options: Any) -> str:
+    return f"string_agg({compiler.process(element.column, **options)}, chr(10))"
+
+
+@compiles(Lines, "sqlite")
+def _lines_sqlite(element: Lines, compiler: Any, **options: Any) -> str:
+    return f"group_concat({compiler.process(element.column, **options)}, char(10))"
 
 
 def _given(table: sa.Table) -> list[str]:

@@ -32,8 +32,8 @@ def record_adjustment(
             detail = f"request_id {request.request_id!r} was used for another adjustment"
             raise ServiceError(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", detail)
         return risk_pb2.RecordAdjustmentResponse.FromString(known.response)
-    head = store.READ_HEAD.first(connection, order_id="", account_id=request.account_id)
-    account = desk.shelf.take(connection, request.account_id, head.stamp)
+    heads = store.read_heads(connection, [request.account_id])
+    account = desk.shelf.take(connection, request.account_id, heads)
     account.begin(now)
     event = journal_pb2.AdjustmentRecorded(
         adjustment_id=request.request_id, account_id=request.account_id, comment=request.comment

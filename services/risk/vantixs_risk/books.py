@@ -129,14 +129,16 @@ class Bookshelf:
         self._count += 1
         return f"{self._nonce}-{self._count}"
 
-    def take(self, connection: sa.Connection, account_id: str, stamp: str | None) -> Account:
-        """The account as committed. It is off the shelf until it is put back, so that what fails half way is forgotten.
+    def take(self, connection: sa.Connection, account_id: str, heads: store.Heads) -> Account:
+        """The account as committed, which `heads` tells.
+
+        It is off the shelf until it is put back, so that what fails half way is forgotten.
 
         Raises:
             ServiceError: NOT_FOUND.
         """
         found = self._accounts.pop(account_id, None)
-        if found is not None and stamp is not None and found.stamp == stamp:
+        if found is not None and found.stamp == heads.stamps.get(account_id):
             return found
         return load(connection, account_id)
 
@@ -146,11 +148,15 @@ class Bookshelf:
         if len(self._accounts) > MOST_ACCOUNTS:
             self._accounts.popitem(last=False)
 
-    def save(self, connection: sa.Connection, account: Account) -> None:
-        """Writes how an account stands, under a new stamp, and puts it back."""
-        account.stamp = self.new_stamp()
-        store.WRITE_STATE.run(connection, account_id=account.account_id, stamp=account.stamp, data=encode(account))
-        self.put(account)
+    def save(self, connection: sa.Connection, *accounts: Account) -> None:
+        """Writes how accounts stand, each under a new stamp, and puts them back."""
+        rows = []
+        for account in accounts:
+            account.stamp = self.new_stamp()
+            rows.append({"account_id": account.account_id, "stamp": account.stamp, "data": encode(account)})
+        store.WRITE_STATE.run_all(connection, rows)
+        for account in accounts:
+            self.put(account)
 
     def trading_states(self, connection: sa.Connection, stamp: str | None) -> Mapping[str, str]:
         """Every scope that is not ACTIVE, with its state."""

@@ -52,14 +52,19 @@ class Desk:
         self.publish(connection, f"trading-state:{scope}:{stamp}", actor, now, trading_state_changed=event)
         return before
 
-    def trip_breakers(self, connection: sa.Connection, account: Account, now: datetime, repeats: int = 0) -> None:
-        """Sets the account's trading state where one of its breakers goes off; it never loosens what holds."""
-        equity = account.valuation().equity
+    def trip_breakers(self, connection: sa.Connection, account: Account, now: datetime, repeats: int = 0) -> bool:
+        """Sets the account's trading state where one of its breakers goes off, and returns whether any did.
+
+        It never loosens what holds.
+        """
+        equity, tripped = account.valuation().equity, False
         for trip in trips(account.rules, account.standing, equity, account.activity, repeats):
             scope = f"account:{account.account_id}"
             row = store.READ_TRADING_STATE.first(connection, scope=scope)
             if raises(row.state if row else "ACTIVE", trip.state):
                 self.set_trading_state(connection, scope, trip.state, trip.comment, f"breaker:{trip.breaker}", now)
+                tripped = True
+        return tripped
 
     def sample(self, connection: sa.Connection, account: Account, now: datetime, *, booked: bool) -> None:
         """Keeps a sample of equity: once a minute, and after every booking."""

@@ -1,8 +1,9 @@
 """EvaluateOrder as a unit of work: read, size, check, reserve, record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import order_pb2
@@ -26,8 +27,24 @@ from vantixs_risk.fields import amount, identity
 from vantixs_risk.settings import RiskSettings
 
 
-def check_request(request: risk_pb2.EvaluateOrderRequest) -> tuple[Asking, Decimal, list[tuple[str, Mark]]]:
-    """The request as values: what is asked, the position it was derived from, marks of other instruments."""
+class Ticket(NamedTuple):
+    """What is asked, as values.
+
+    Attributes:
+        assumed: the position the order was derived from, signed base units.
+        marks: prices of other instruments that came along.
+        now: when it was asked.
+    """
+
+    request: risk_pb2.EvaluateOrderRequest
+    asking: Asking
+    assumed: Decimal
+    marks: list[tuple[str, Mark]]
+    now: datetime
+
+
+def check_request(request: risk_pb2.EvaluateOrderRequest, now: datetime) -> Ticket:
+    """The request as values; INVALID_ARGUMENT where a field does not fit."""
     identity("order.order_id", request.order.order_id)
     identity("order.account_id", request.order.account_id)
     for name in ("webhook_id", "strategy_id"):
@@ -37,68 +54,67 @@ def check_request(request: risk_pb2.EvaluateOrderRequest) -> tuple[Asking, Decim
         raise invalid("marks", f"expected at most {MOST_MARKS}, was {len(request.marks)}")
     marks = [(quote.instrument, mark_of(quote, f"marks[{n}]")) for n, quote in enumerate(request.marks)]
     assumed = amount("assumed_position_quantity", request.assumed_position_quantity)
-    return asking_of(request), assumed, marks
+    return Ticket(request, asking_of(request), assumed, marks, now)
 
 
-def evaluate_order(
-    connection: sa.Connection,
-    desk: Desk,
-    request: risk_pb2.EvaluateOrderRequest,
-    values: tuple[Asking, Decimal, list[tuple[str, Mark]]],
-    now: datetime,
-) -> bytes:
-    """Decides, reserves and records one order; gives the RiskDecision in bytes, the same ones for the same order_id."""
-    order = request.order
-    head = store.READ_HEAD.first(connection, order_id=order.order_id, account_id=order.account_id)
-    if head.recorded is not None:
-        return bytes(head.recorded)
-    account = desk.shelf.take(connection, order.account_id, head.stamp)
-    position = account.position_now(order.instrument)
-    if position != values[1]:
-        desk.shelf.put(account)
-        return _position_changed(order.order_id, position)
-    restricted = desk.shelf.trading_states(connection, head.trading_stamp)
-    inputs = _inputs(account, request, values, restricted, desk.settings, now)
-    decision = evaluate(inputs)
-    content = encode_decision(request, decision, position, account.message.revision, inputs.now)
-    repeats = _remember(account, inputs, decision)
-    _insert_order(connection, request, content, inputs, decision)
-    if decision.approved:
-        account.orders[order.order_id] = _reservation(inputs, decision)
-    desk.trip_breakers(connection, account, inputs.now, repeats)
-    desk.sample(connection, account, inputs.now, booked=False)
-    desk.shelf.save(connection, account)
-    return content
+def evaluate_orders(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) -> list[bytes]:
+    """Decides, reserves and records orders; gives each RiskDecision in bytes, the same ones for the same order_id.
+
+    Each is decided on what those before it left. The tables are read once before all of them, and written once after.
+    """
+    orders = [ticket.request.order for ticket in tickets]
+    heads = store.read_heads(connection, [o.account_id for o in orders], [o.order_id for o in orders])
+    restricted = desk.shelf.trading_states(connection, heads.trading_stamp)
+    known, decisions = heads.recorded, []
+    accounts: dict[str, Account] = {}
+    changed: dict[str, Account] = {}
+    rows = []
+    for ticket, order in zip(tickets, orders, strict=True):
+        content = known.get(order.order_id)
+        if content is None:
+            account = accounts.get(order.account_id)
+            if account is None:
+                account = accounts[order.account_id] = desk.shelf.take(connection, order.account_id, heads)
+            position = account.position_now(order.instrument)
+            if position != ticket.assumed:
+                content = _position_changed(order.order_id, position)
+            else:
+                inputs = _inputs(account, ticket, restricted, desk.settings)
+                decision = evaluate(inputs)
+                content = encode_decision(ticket.request, decision, position, account.message.revision, inputs.now)
+                known[order.order_id] = content
+                rows.append(_row(ticket, content, inputs, decision))
+                repeats = _remember(account, inputs, decision)
+                if decision.approved:
+                    account.orders[order.order_id] = _reservation(inputs, decision)
+                if desk.trip_breakers(connection, account, inputs.now, repeats):
+                    restricted = desk.shelf.trading_states(connection, None)
+                desk.sample(connection, account, inputs.now, booked=False)
+                changed[order.account_id] = account
+        decisions.append(content)
+    store.INSERT_ORDER.run_all(connection, rows)
+    desk.shelf.save(connection, *changed.values())
+    for account_id, account in accounts.items():
+        if account_id not in changed:
+            desk.shelf.put(account)
+    return decisions
 
 
-def preview_order(
-    connection: sa.Connection,
-    request: risk_pb2.EvaluateOrderRequest,
-    values: tuple[Asking, Decimal, list[tuple[str, Mark]]],
-    settings: RiskSettings,
-    now: datetime,
-) -> bytes:
+def preview_order(connection: sa.Connection, ticket: Ticket, settings: RiskSettings) -> bytes:
     """Decides without reserving, recording or waiting for those who do."""
-    shelf = Bookshelf()
-    head = store.READ_HEAD.first(connection, order_id="", account_id=request.order.account_id)
-    account = shelf.take(connection, request.order.account_id, None)
-    position = account.position_now(request.order.instrument)
-    if position != values[1]:
-        return _position_changed(request.order.order_id, position)
-    inputs = _inputs(account, request, values, shelf.trading_states(connection, head.trading_stamp), settings, now)
-    return encode_decision(request, evaluate(inputs), position, account.message.revision, inputs.now)
+    shelf, order = Bookshelf(), ticket.request.order
+    heads = store.read_heads(connection, [order.account_id])
+    account = shelf.take(connection, order.account_id, heads)
+    position = account.position_now(order.instrument)
+    if position != ticket.assumed:
+        return _position_changed(order.order_id, position)
+    inputs = _inputs(account, ticket, shelf.trading_states(connection, heads.trading_stamp), settings)
+    return encode_decision(ticket.request, evaluate(inputs), position, account.message.revision, inputs.now)
 
 
-def _inputs(
-    account: Account,
-    request: risk_pb2.EvaluateOrderRequest,
-    values: tuple[Asking, Decimal, list[tuple[str, Mark]]],
-    restricted: Mapping[str, str],
-    settings: RiskSettings,
-    now: datetime,
-) -> Inputs:
+def _inputs(account: Account, ticket: Ticket, restricted: Mapping[str, str], settings: RiskSettings) -> Inputs:
     """Brings the account to now, with the prices that came along, and gathers what the decision depends on."""
-    asking, _, marks = values
+    request, asking, _, marks, now = ticket
     account.begin(now)
     age_ms = account.rules.limits.max_price_age_ms or settings.max_price_age_ms
     for instrument, mark in (*marks, (asking.market.instrument, asking.quote)):
@@ -146,36 +162,31 @@ def _reservation(inputs: Inputs, decision: Decision) -> Reservation:
     )
 
 
-def _insert_order(
-    connection: sa.Connection,
-    request: risk_pb2.EvaluateOrderRequest,
-    content: bytes,
-    inputs: Inputs,
-    decision: Decision,
-) -> None:
-    order, asking = request.order, inputs.asking
-    store.INSERT_ORDER.run(
-        connection,
-        order_id=order.order_id,
-        signal_id=order.signal_id,
-        account_id=order.account_id,
-        webhook_id=request.webhook_id,
-        strategy_id=request.strategy_id,
-        instrument=asking.market.instrument,
-        base_asset=asking.market.base,
-        quote_asset=asking.market.quote,
-        perpetual=asking.market.perpetual,
-        entry=asking.entry,
-        buy=asking.buy,
-        approved=decision.approved,
-        open=decision.approved,
-        quantity=decision.quantity,
-        notional=decision.notional,
-        hold=decision.hold,
-        filled=ZERO,
-        decide_time=inputs.now,
-        data=content,
-    )
+def _row(ticket: Ticket, content: bytes, inputs: Inputs, decision: Decision) -> dict[str, Any]:
+    """What is recorded of an order."""
+    request, asking = ticket.request, ticket.asking
+    order = request.order
+    return {
+        "order_id": order.order_id,
+        "signal_id": order.signal_id,
+        "account_id": order.account_id,
+        "webhook_id": request.webhook_id,
+        "strategy_id": request.strategy_id,
+        "instrument": asking.market.instrument,
+        "base_asset": asking.market.base,
+        "quote_asset": asking.market.quote,
+        "perpetual": asking.market.perpetual,
+        "entry": asking.entry,
+        "buy": asking.buy,
+        "approved": decision.approved,
+        "open": decision.approved,
+        "quantity": decision.quantity,
+        "notional": decision.notional,
+        "hold": decision.hold,
+        "filled": ZERO,
+        "decide_time": inputs.now,
+        "data": content,
+    }
 
 
 def _position_changed(order_id: str, position: Decimal) -> bytes:

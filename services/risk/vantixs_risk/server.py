@@ -1,5 +1,6 @@
 """RiskService: decode, run one unit of work, encode."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from vantixs_risk.books import holding_of, read_marks
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.conversion import position_message
 from vantixs_risk.desk import Desk
-from vantixs_risk.evaluation import check_request, evaluate_order, preview_order
+from vantixs_risk.evaluation import Ticket, check_request, evaluate_orders, preview_order
 from vantixs_risk.fields import identity, show
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
@@ -48,12 +49,15 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
     async def EvaluateOrder(self, request: risk_pb2.EvaluateOrderRequest, context: Any) -> Any:
         """One transaction: read, size, check, reserve, record."""
-        values, now = check_request(request), self._clock.now()
+        ticket = check_request(request, self._clock.now())
         if request.preview:
-            decision = await self._database.read(lambda c: preview_order(c, request, values, self._settings, now))
+            decision = await self._database.read(lambda c: preview_order(c, ticket, self._settings))
         else:
-            decision = await self._database.write(lambda c: evaluate_order(c, self._desk, request, values, now))
+            decision = await self._database.write_with_others(self._evaluate, ticket)
         return encode_response(decision)
+
+    def _evaluate(self, connection: sa.Connection, tickets: Sequence[Ticket]) -> list[bytes]:
+        return evaluate_orders(connection, self._desk, tickets)
 
     async def SettleOrder(self, request: risk_pb2.SettleOrderRequest, context: Any) -> Any:
         """Books fills once, releases the rest."""

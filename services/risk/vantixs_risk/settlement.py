@@ -47,8 +47,8 @@ def settle_order(
             _forbid(connection, request.order_id, now)
         return risk_pb2.SettleOrderResponse()
     market = Market(row.instrument, row.base_asset, row.quote_asset, row.perpetual)
-    head = store.READ_HEAD.first(connection, order_id="", account_id=row.account_id)
-    account = desk.shelf.take(connection, row.account_id, head.stamp)
+    heads = store.read_heads(connection, [row.account_id])
+    account = desk.shelf.take(connection, row.account_id, heads)
     response = risk_pb2.SettleOrderResponse()
     reservation, still_open, booked = reservation_of(row), row.open, False
     # The day turns before anything new is known, as it does for a decision.

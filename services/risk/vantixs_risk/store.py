@@ -6,12 +6,12 @@ rows whose number does not depend on history. So a decision costs the same after
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from vantixs.runtime.columns import Amount, Instant
 from vantixs.runtime.outbox import outbox_table
-from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, where
+from vantixs.runtime.statements import Lines, Statement, among, insert_ignoring, insert_or_replace, where
 
 METADATA = sa.MetaData()
 ACCOUNTS = sa.Table(
@@ -146,19 +146,40 @@ OUTBOX = outbox_table(METADATA)
 TRADING = "trading_states"
 
 
-def _head(_: Any) -> sa.Select[Any]:
-    """In one statement, what a decision looks up first."""
-    order = sa.select(ORDERS.c.data).where(where(ORDERS, "order_id"))
-    account = sa.select(STATES.c.stamp).where(where(STATES, "account_id"))
-    trading = sa.select(STAMPS.c.stamp).where(STAMPS.c.name == TRADING)
-    return sa.select(
-        order.scalar_subquery().label("recorded"),
-        account.scalar_subquery().label("stamp"),
-        trading.scalar_subquery().label("trading_stamp"),
+class Heads(NamedTuple):
+    """What decisions look up first: what was recorded of orders, the stamps of accounts, that of the trading states."""
+
+    recorded: dict[str, bytes]
+    stamps: dict[str, str]
+    trading_stamp: str | None
+
+
+def _heads(_: Any) -> sa.CompoundSelect[Any]:
+    stamps = Lines(STATES.c.account_id + " " + STATES.c.stamp)
+    no_data = sa.cast(sa.null(), sa.LargeBinary)
+    trading = sa.select(STAMPS.c.stamp).where(STAMPS.c.name == TRADING).scalar_subquery()
+    return sa.union_all(
+        sa.select(trading.label("name"), stamps.label("stamps"), no_data.label("data")).where(
+            among(STATES.c.account_id, "account_ids")
+        ),
+        sa.select(ORDERS.c.order_id, sa.null(), ORDERS.c.data).where(among(ORDERS.c.order_id, "order_ids")),
     )
 
 
-READ_HEAD = Statement(_head)
+_READ_HEADS = Statement(_heads)
+
+
+def read_heads(connection: sa.Connection, account_ids: Iterable[str], order_ids: Iterable[str] = ()) -> Heads:
+    """Reads them in one statement."""
+    # The first row is the first of the union: it is told by having no data.
+    head, *orders = sorted(
+        _READ_HEADS.rows(connection, account_ids=list(account_ids), order_ids=list(order_ids)),
+        key=lambda row: row.data is not None,
+    )
+    stamps = dict(line.split(" ") for line in head.stamps.split("\n")) if head.stamps else {}
+    return Heads({row.name: bytes(row.data) for row in orders}, stamps, head.name)
+
+
 READ_ACCOUNT = Statement(lambda _: sa.select(ACCOUNTS).where(where(ACCOUNTS, "account_id")))
 WRITE_ACCOUNT = insert_or_replace(ACCOUNTS)
 READ_STATE = Statement(lambda _: sa.select(STATES).where(where(STATES, "account_id")))

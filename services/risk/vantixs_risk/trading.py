@@ -94,13 +94,13 @@ def _start_anew(connection: sa.Connection, desk: Desk, scope: str, set_by: str, 
         ids = list(connection.execute(query).scalars())
     else:
         return
+    heads = store.read_heads(connection, ids)
     for account_id in ids:
-        head = store.READ_HEAD.first(connection, order_id="", account_id=account_id)
-        if head.stamp is None:
+        if account_id not in heads.stamps:
             if kind == "account":
                 raise invalid("scope", f"expected an account there is, was {scope}", "ACCOUNT_NOT_FOUND")
             continue
-        account = desk.shelf.take(connection, account_id, head.stamp)
+        account = desk.shelf.take(connection, account_id, heads)
         if _changed(account, set_by if kind == "account" else "", now):
             desk.shelf.save(connection, account)
         else:
