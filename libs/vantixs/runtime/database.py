@@ -28,6 +28,8 @@ from vantixs.runtime.settings import ServiceSettings
 T = TypeVar("T")
 Item = TypeVar("Item")
 BATCH = 256
+# After a batch of more than a few the writer lets the next one gather for as long as it grows, looking this often.
+FEW, GATHER_S = 4, 0.0005
 QUEUE = 10_000
 RETRY_FOR_S = 5.0
 
@@ -149,10 +151,12 @@ class Database:
         self._readers.dispose()
 
     def _run(self) -> None:
-        last = False
+        last, batch = False, list[_Work]()
         while not last:
-            batch: list[_Work] = []
             handed = self._queue.get()
+            if len(batch) > FEW:
+                self._let_gather()
+            batch = []
             while handed is not None:
                 batch += handed
                 if len(batch) >= BATCH or self._queue.empty():
@@ -162,6 +166,13 @@ class Database:
             if batch:
                 self._loop.call_soon_threadsafe(self._answer, batch, self._commit(batch))
         self._disconnect()
+
+    def _let_gather(self) -> None:
+        """Waits while more comes in: one large batch costs less than two, for the threads fight for the GIL less."""
+        seen = -1
+        while seen < self._waiting < BATCH:
+            seen = self._waiting
+            time.sleep(GATHER_S)
 
     def _answer(self, batch: list[_Work], results: list[Any]) -> None:
         self._waiting -= len(batch)
