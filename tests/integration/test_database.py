@@ -14,7 +14,7 @@ import sqlalchemy as sa
 import vantixs_risk.main
 from vantixs.model.decimals import EXACT
 from vantixs.runtime.columns import Amount
-from vantixs.runtime.database import Database, insert_ignore, upsert
+from vantixs.runtime.database import BATCH, Database, insert_ignore, upsert
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 from vantixs_risk import store
@@ -78,6 +78,18 @@ async def test_what_waits_for_the_same_is_run_together(database: Database) -> No
     assert len(calls) < 10
 
 
+async def test_more_than_a_batch_at_once_is_shared_out(database: Database) -> None:
+    calls: list[int] = []
+
+    def run(connection: sa.Connection, amounts: Sequence[int]) -> list[Decimal]:
+        calls.append(len(amounts))
+        return [add(connection, "USDT", Decimal(amount)) for amount in amounts]
+
+    await asyncio.gather(*(database.write_with_others(run, 1) for _ in range(2000)))
+    assert sum(calls) == 2000
+    assert max(calls) < 2 * BATCH
+
+
 async def test_what_fails_among_others_fails_alone(database: Database) -> None:
     def run(connection: sa.Connection, amounts: Sequence[int]) -> list[Decimal]:
         stored = [add(connection, "USDT", Decimal(amount)) for amount in amounts]
@@ -107,7 +119,7 @@ async def test_many_rows_are_inserted_as_one_by_one(database: Database) -> None:
         store.WRITE_BALANCE.run_all(connection, rows)
 
     first = 0
-    for count in (0, 1, 2, 3, 45, 256):
+    for count in (0, 1, 2, 3, 45, 600):
         await database.write(lambda c, f=first, n=count: insert(c, f, n))
         first += count
     # Again, over what is there.

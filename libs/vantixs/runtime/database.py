@@ -49,7 +49,7 @@ class Database:
         self._lock = lock
         self._connection: sa.Connection | None = None
         self._gathered: list[_Work] = []
-        self._seen = self._waiting = 0
+        self._seen = self._waiting = self._arrived = 0
         self._queue: queue.SimpleQueue[list[_Work] | None] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="database-read")
         self._loop = asyncio.get_running_loop()
@@ -108,6 +108,7 @@ class Database:
             )
         done: asyncio.Future[T] = self._loop.create_future()
         self._waiting += 1
+        self._arrived += 1
         self._gathered.append(_Work(run, item, done))
         if len(self._gathered) == 1:
             self._seen = 0
@@ -122,9 +123,13 @@ class Database:
         if self._seen < len(self._gathered) < BATCH:
             self._seen = len(self._gathered)
             self._loop.call_soon(self._hand_over)
-        elif self._gathered:
-            self._queue.put(self._gathered)
-            self._gathered = []
+        else:
+            self._hand_over_now()
+
+    def _hand_over_now(self) -> None:
+        for start in range(0, len(self._gathered), BATCH):
+            self._queue.put(self._gathered[start : start + BATCH])
+        self._gathered = []
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
         """Runs the query on a snapshot of what is committed."""
@@ -141,9 +146,7 @@ class Database:
 
     async def close(self) -> None:
         """Finishes what is queued and closes."""
-        if self._gathered:
-            self._queue.put(self._gathered)
-            self._gathered = []
+        self._hand_over_now()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._pool.shutdown()
@@ -169,9 +172,9 @@ class Database:
 
     def _let_gather(self) -> None:
         """Waits while more comes in: one large batch costs less than two, for the threads fight for the GIL less."""
-        seen = -1
-        while seen < self._waiting < BATCH:
-            seen = self._waiting
+        seen, most = -1, self._arrived + BATCH
+        while seen < self._arrived < most:
+            seen = self._arrived
             time.sleep(GATHER_S)
 
     def _answer(self, batch: list[_Work], results: list[Any]) -> None:

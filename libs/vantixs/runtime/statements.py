@@ -65,6 +65,8 @@ class Statement:
         return found
 
 
+# SQLite takes 32,766 parameters in a statement unless it was built to take more.
+MOST_ROWS = 256
 _VALUES = re.compile(r"VALUES (\([?, ]+\))")
 
 
@@ -101,7 +103,7 @@ class _Compiled:
             parameters = []
         while parameters:
             # Powers of two, so that there are few texts, and the driver has them all prepared.
-            count = 1 << len(parameters).bit_length() - 1
+            count = min(1 << len(parameters).bit_length() - 1, MOST_ROWS)
             if count == 1:
                 cursor.execute(self._sql, parameters[0])
             else:
