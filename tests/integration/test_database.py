@@ -138,6 +138,17 @@ async def test_heads_are_those_that_were_asked_for(database: Database) -> None:
     assert heads == store.Heads({}, {"a-1": "f00-1", "a-5": "f00-5"}, "f00-99")
 
 
+def test_heads_are_looked_up_by_key_on_sqlite() -> None:
+    engine = sa.create_engine("sqlite://")
+    store.METADATA.create_all(engine)
+    with engine.connect() as connection:
+        sql = store._READ_HEADS._compiled(connection)._sql
+        steps = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", ("", "", "[]", "[]"))]
+    scanned = [step for step in steps if step.startswith("SCAN") and "json_each" not in step]
+    assert [step.split()[1] for step in steps if step.startswith("SEARCH")] == ["account_states", "stamps", "orders"]
+    assert scanned == []
+
+
 async def test_insert_ignore_says_whether_the_row_is_new(database: Database) -> None:
     row = {"scope": "global", "state": "HALTED", "comment": "", "actor": "", "update_time": datetime.now(UTC)}
     assert await database.write(lambda c: insert_ignore(store.TRADING_STATES, c, row)) is True
