@@ -303,7 +303,8 @@ def upsert(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]
 def _engine(url: str, service: str, *, write: bool) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        options = f"-csearch_path={service}"
+        # What is written is looked up by key. A plan that was made while a table was small reads all of it when it is large.
+        options = f"-csearch_path={service}" + (" -cenable_seqscan=off" if write else "")
         isolation = "READ COMMITTED" if write else "REPEATABLE READ"
         return sa.create_engine(
             parsed,

@@ -154,16 +154,19 @@ def where(table: sa.Table, *names: str) -> Any:
     return sa.and_(*(table.c[name] == sa.bindparam(name, type_=table.c[name].type) for name in names))
 
 
-def among(column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
-    """The condition that a text column has one of the texts in a parameter, a list of any length."""
-    return column.bool_op("IN")(_Elements(sa.bindparam(name, type_=_Texts)))
+class Among(sa.ColumnElement[Any]):
+    """The condition that a text column has one of the texts in a parameter, a list of any length.
 
+    It looks up each by the column's index, however large the table.
+    """
 
-class _Elements(sa.ColumnElement[str]):
     inherit_cache = False
+    # A Boolean would be written with `= 1` behind it on SQLite, which then reads the whole table.
+    type = sa.types.NULLTYPE
 
-    def __init__(self, texts: sa.BindParameter[list[str]]) -> None:
-        self.texts = texts
+    def __init__(self, column: sa.ColumnElement[str], name: str) -> None:
+        self.column = column
+        self.texts = sa.bindparam(name, type_=_Texts)
 
 
 class Lines(sa.ColumnElement[str]):
@@ -190,14 +193,16 @@ class _Texts(sa.types.TypeDecorator[list[str]]):
         return value if dialect.name == "postgresql" else json.dumps(value)
 
 
-@compiles(_Elements, "postgresql")
-def _elements_postgresql(element: _Elements, compiler: Any, **options: Any) -> str:
-    return f"(SELECT unnest({compiler.process(element.texts, **options)}))"
+@compiles(Among, "postgresql")
+def _among_postgresql(element: Among, compiler: Any, **options: Any) -> str:
+    # Not IN (SELECT unnest(...)): without statistics that became a join that read the whole table.
+    return f"{compiler.process(element.column, **options)} = ANY({compiler.process(element.texts, **options)})"
 
 
-@compiles(_Elements, "sqlite")
-def _elements_sqlite(element: _Elements, compiler: Any, **options: Any) -> str:
-    return f"(SELECT value FROM json_each({compiler.process(element.texts, **options)}))"  # noqa: S608 - a parameter's place
+@compiles(Among, "sqlite")
+def _among_sqlite(element: Among, compiler: Any, **options: Any) -> str:
+    column, texts = (compiler.process(part, **options) for part in (element.column, element.texts))
+    return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - names of ours and a parameter's place
 
 
 @compiles(Lines, "postgresql")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from vantixs.runtime.columns import Amount, Instant
 from vantixs.runtime.outbox import outbox_table
-from vantixs.runtime.statements import Lines, Statement, among, insert_ignoring, insert_or_replace, where
+from vantixs.runtime.statements import Among, Lines, Statement, insert_ignoring, insert_or_replace, where
 
 METADATA = sa.MetaData()
 ACCOUNTS = sa.Table(
@@ -159,10 +159,10 @@ def _heads(_: Any) -> sa.CompoundSelect[Any]:
     no_data = sa.cast(sa.null(), sa.LargeBinary)
     trading = sa.select(STAMPS.c.stamp).where(STAMPS.c.name == TRADING).scalar_subquery()
     return sa.union_all(
-        sa.select(trading.label("name"), stamps.label("stamps"), no_data.label("data")).where(
-            among(STATES.c.account_id, "account_ids")
-        ),
-        sa.select(ORDERS.c.order_id, sa.null(), ORDERS.c.data).where(among(ORDERS.c.order_id, "order_ids")),
+        sa.select(trading.label("name"), stamps.label("stamps"), no_data.label("data"))
+        .select_from(STATES)
+        .where(Among(STATES.c.account_id, "account_ids")),
+        sa.select(ORDERS.c.order_id, sa.null(), ORDERS.c.data).where(Among(ORDERS.c.order_id, "order_ids")),
     )
 
 
