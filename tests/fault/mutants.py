@@ -32,7 +32,9 @@ TESTS = [
     "tests/unit/test_ledger.py",
     "tests/unit/test_standing.py",
     "tests/unit/test_sizing.py",
-    "tests/unit/test_risk_units.py",
+    "tests/unit/test_risk_breakers.py",
+    "tests/unit/test_risk_orders.py",
+    "tests/unit/test_risk_time.py",
     "tests/property/test_conservation.py",
 ]
 LIMIT_S, WORKERS = 60, 2

@@ -4,10 +4,12 @@ A `Process` remembers accounts as a risk process does; several of them may share
 n-th statement of a unit fail as a kill would: what was written is rolled back, and what the process remembered is lost.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
@@ -88,10 +90,16 @@ class Process:
         decode = order_pb2.RiskDecision.FromString
         return self.run(lambda c, d, now: decode(evaluate_orders(c, d, [check_request(request, now)])[0]), crash_after)
 
-    def evaluate_together(self, requests: list[risk_pb2.EvaluateOrderRequest]) -> list[order_pb2.RiskDecision]:
+    def evaluate_together(
+        self, requests: list[risk_pb2.EvaluateOrderRequest], crash_after: int | None = None
+    ) -> list[order_pb2.RiskDecision]:
         """As the database's writer calls it when several wait."""
-        contents = self.run(lambda c, d, now: evaluate_orders(c, d, [check_request(r, now) for r in requests]))
-        return [order_pb2.RiskDecision.FromString(content) for content in contents]
+
+        def unit(connection: sa.Connection, desk: Desk, now: datetime) -> list[order_pb2.RiskDecision]:
+            contents = evaluate_orders(connection, desk, [check_request(r, now) for r in requests])
+            return [order_pb2.RiskDecision.FromString(content) for content in contents]
+
+        return self.run(unit, crash_after)
 
     def settle(
         self, request: risk_pb2.SettleOrderRequest, crash_after: int | None = None
@@ -107,32 +115,25 @@ class Process:
         return self.run(lambda c, d, now: set_trading_state(c, d, request, "operator:test", now))
 
 
-class _killed_after:
-    def __init__(self, statements: int) -> None:
-        self._left = statements
+@contextmanager
+def _killed_after(statements: int) -> Iterator[None]:
+    left = statements
 
-    def __enter__(self) -> None:
-        self._execute, self._execute_all = execute, execute_all = _Compiled.execute, _Compiled.execute_all
-
-        def count() -> None:
-            if self._left == 0:
+    def counted(run: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*arguments: Any) -> Any:
+            nonlocal left
+            if left == 0:
                 raise Crash
-            self._left -= 1
+            left -= 1
+            return run(*arguments)
 
-        def counted(compiled: Any, connection: Any, values: Any) -> Any:
-            count()
-            return execute(compiled, connection, values)
+        return count
 
-        def all_counted(compiled: Any, connection: Any, rows: Any) -> None:
-            count()
-            execute_all(compiled, connection, rows)
-
-        _Compiled.execute = counted  # type: ignore[method-assign]
-        _Compiled.execute_all = all_counted  # type: ignore[method-assign]
-
-    def __exit__(self, *_: object) -> None:
-        _Compiled.execute = self._execute  # type: ignore[method-assign]
-        _Compiled.execute_all = self._execute_all  # type: ignore[method-assign]
+    with (
+        mock.patch.object(_Compiled, "execute", counted(_Compiled.execute)),
+        mock.patch.object(_Compiled, "execute_all", counted(_Compiled.execute_all)),
+    ):
+        yield
 
 
 def account_of(account_id: str = "a", **limits: Any) -> risk_pb2.Account:

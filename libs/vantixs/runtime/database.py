@@ -49,7 +49,7 @@ class Database:
         self._lock = lock
         self._connection: sa.Connection | None = None
         self._gathered: list[_Work] = []
-        self._seen = self._waiting = self._arrived = 0
+        self._arrived = self._answered = 0
         self._queue: queue.SimpleQueue[list[_Work] | None] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="database-read")
         self._loop = asyncio.get_running_loop()
@@ -102,27 +102,24 @@ class Database:
             ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE when nothing was stored; UNAVAILABLE STORAGE_OUTCOME_UNKNOWN
                 when the connection was lost during the commit; RESOURCE_EXHAUSTED when too much is queued.
         """
-        if self._waiting >= QUEUE:
+        if self._arrived - self._answered >= QUEUE:
             raise ServiceError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", f"more than {QUEUE} units are queued"
             )
         done: asyncio.Future[T] = self._loop.create_future()
-        self._waiting += 1
         self._arrived += 1
         self._gathered.append(_Work(run, item, done))
         if len(self._gathered) == 1:
-            self._seen = 0
-            self._loop.call_soon(self._hand_over)
+            self._loop.call_soon(self._hand_over, 0)
         return await done
 
-    def _hand_over(self) -> None:
-        """Gives the writer what has gathered, once a round of the loop brought nothing more.
+    def _hand_over(self, seen: int) -> None:
+        """Gives the writer what has gathered, once a round of the loop brought nothing more than was `seen`.
 
         Handed over one by one, they would wake the writer for the first, and the two threads would fight for the GIL.
         """
-        if self._seen < len(self._gathered) < BATCH:
-            self._seen = len(self._gathered)
-            self._loop.call_soon(self._hand_over)
+        if seen < len(self._gathered) < BATCH:
+            self._loop.call_soon(self._hand_over, len(self._gathered))
         else:
             self._hand_over_now()
 
@@ -175,10 +172,10 @@ class Database:
         seen, most = -1, self._arrived + BATCH
         while seen < self._arrived < most:
             seen = self._arrived
-            time.sleep(GATHER_S)
+            time.sleep(GATHER_S)  # The writer's own thread: the loop goes on meanwhile, and that is the point.
 
     def _answer(self, batch: list[_Work], results: list[Any]) -> None:
-        self._waiting -= len(batch)
+        self._answered += len(batch)
         for work, result in zip(batch, results, strict=True):
             if work.done.done():
                 continue
@@ -304,7 +301,8 @@ def _engine(url: str, service: str, *, write: bool) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "postgresql":
         # What is written is looked up by key. A plan that was made while a table was small reads all of it when it is large.
-        options = f"-csearch_path={service}" + (" -cenable_seqscan=off" if write else "")
+        # Where there is no other way a scan then looks so costly that it would be compiled first, for a tenth of a second.
+        options = f"-csearch_path={service}" + (" -cenable_seqscan=off -cjit=off" if write else "")
         isolation = "READ COMMITTED" if write else "REPEATABLE READ"
         return sa.create_engine(
             parsed,

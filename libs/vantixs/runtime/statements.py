@@ -160,7 +160,6 @@ class Among(sa.ColumnElement[Any]):
     It looks up each by the column's index, however large the table.
     """
 
-    inherit_cache = False
     # A Boolean would be written with `= 1` behind it on SQLite, which then reads the whole table.
     type = sa.types.NULLTYPE
 
@@ -175,7 +174,6 @@ class Lines(sa.ColumnElement[str]):
     One row in place of many: SQLite's driver gives the GIL away for each row, and a busy thread takes it.
     """
 
-    inherit_cache = False
     type = sa.Text()
 
     def __init__(self, column: sa.ColumnElement[str]) -> None:

@@ -171,7 +171,7 @@ class Spool:
             if busy and work is not None:
                 until = time.monotonic() + GATHER_S
                 while self._queue.qsize() < ENOUGH and time.monotonic() < until:
-                    time.sleep(STEP_S)
+                    time.sleep(STEP_S)  # The spool's own thread: the door goes on meanwhile.
             while True:
                 going = going and work is not None
                 if work is not None:
