@@ -28,8 +28,8 @@ from vantixs.runtime.settings import ServiceSettings
 T = TypeVar("T")
 Item = TypeVar("Item")
 BATCH = 256
-# After a batch of more than a few the writer lets the next one gather for as long as it grows, looking this often.
-FEW, GATHER_S = 4, 0.0005
+# After a batch of more than a few, how often the writer's next one is looked at: it waits for as long as it grows, within these.
+FEW, LOOK_S, MOST_LOOKS, MOST_IDLE_LOOKS = 4, 0.001, 16, 3
 QUEUE = 10_000
 RETRY_FOR_S = 5.0
 
@@ -48,8 +48,10 @@ class Database:
         self._readers = readers
         self._lock = lock
         self._connection: sa.Connection | None = None
+        # What waits, how much is with the writer, how much is expected to be next: known to the loop's thread alone.
         self._gathered: list[_Work] = []
-        self._arrived = self._answered = 0
+        self._writing, self._expected = 0, 1
+        self._look: asyncio.Handle | None = None
         self._queue: queue.SimpleQueue[list[_Work] | None] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="database-read")
         self._loop = asyncio.get_running_loop()
@@ -102,31 +104,44 @@ class Database:
             ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE when nothing was stored; UNAVAILABLE STORAGE_OUTCOME_UNKNOWN
                 when the connection was lost during the commit; RESOURCE_EXHAUSTED when too much is queued.
         """
-        if self._arrived - self._answered >= QUEUE:
+        if len(self._gathered) + self._writing >= QUEUE:
             raise ServiceError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", f"more than {QUEUE} units are queued"
             )
         done: asyncio.Future[T] = self._loop.create_future()
-        self._arrived += 1
         self._gathered.append(_Work(run, item, done))
-        if len(self._gathered) == 1:
-            self._loop.call_soon(self._hand_over, 0)
+        if not self._writing:
+            self._consider()
         return await done
 
-    def _hand_over(self, seen: int) -> None:
-        """Gives the writer what has gathered, once a round of the loop brought nothing more than was `seen`.
+    def _consider(self) -> None:
+        """Hands over what has gathered, or begins to look after it.
 
-        Handed over one by one, they would wake the writer for the first, and the two threads would fight for the GIL.
+        Handed over one by one, they would wake the writer for the first, and the two threads would fight for the GIL. Those
+        who were answered together mostly ask again together, so it is worth a moment to wait for them.
         """
-        if seen < len(self._gathered) < BATCH:
-            self._loop.call_soon(self._hand_over, len(self._gathered))
-        else:
-            self._hand_over_now()
+        if len(self._gathered) >= self._expected:
+            self._hand_over()
+        elif self._look is None:
+            self._look = self._loop.call_soon(self._look_again, 0, 0, 0)
 
-    def _hand_over_now(self) -> None:
-        for start in range(0, len(self._gathered), BATCH):
-            self._queue.put(self._gathered[start : start + BATCH])
-        self._gathered = []
+    def _look_again(self, seen: int, looks: int, idle: int) -> None:
+        count = len(self._gathered)
+        idle = idle + 1 if count == seen else 0
+        if looks == MOST_LOOKS or idle == (MOST_IDLE_LOOKS if self._expected > FEW else 1):
+            self._hand_over()
+        elif self._expected > FEW:
+            self._look = self._loop.call_later(LOOK_S, self._look_again, count, looks + 1, idle)
+        else:
+            self._look = self._loop.call_soon(self._look_again, count, looks + 1, idle)
+
+    def _hand_over(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+        batch, self._gathered = self._gathered[:BATCH], self._gathered[BATCH:]
+        self._writing = len(batch)
+        self._queue.put(batch)
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
         """Runs the query on a snapshot of what is committed."""
@@ -143,7 +158,11 @@ class Database:
 
     async def close(self) -> None:
         """Finishes what is queued and closes."""
-        self._hand_over_now()
+        if self._look is not None:
+            self._look.cancel()
+        for start in range(0, len(self._gathered), BATCH):
+            self._queue.put(self._gathered[start : start + BATCH])
+        self._gathered = []
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._pool.shutdown()
@@ -151,31 +170,12 @@ class Database:
         self._readers.dispose()
 
     def _run(self) -> None:
-        last, batch = False, list[_Work]()
-        while not last:
-            handed = self._queue.get()
-            if len(batch) > FEW:
-                self._let_gather()
-            batch = []
-            while handed is not None:
-                batch += handed
-                if len(batch) >= BATCH or self._queue.empty():
-                    break
-                handed = self._queue.get()
-            last = handed is None
-            if batch:
-                self._loop.call_soon_threadsafe(self._answer, batch, self._commit(batch))
+        while (batch := self._queue.get()) is not None:
+            self._loop.call_soon_threadsafe(self._answer, batch, self._commit(batch))
         self._disconnect()
 
-    def _let_gather(self) -> None:
-        """Waits while more comes in: one large batch costs less than two, for the threads fight for the GIL less."""
-        seen, most = -1, self._arrived + BATCH
-        while seen < self._arrived < most:
-            seen = self._arrived
-            time.sleep(GATHER_S)  # The writer's own thread: the loop goes on meanwhile, and that is the point.
-
     def _answer(self, batch: list[_Work], results: list[Any]) -> None:
-        self._answered += len(batch)
+        self._writing, self._expected = 0, min(len(batch) + len(self._gathered), BATCH)
         for work, result in zip(batch, results, strict=True):
             if work.done.done():
                 continue
@@ -183,6 +183,8 @@ class Database:
                 work.done.set_exception(result.error)
             else:
                 work.done.set_result(result)
+        if self._gathered:
+            self._consider()
 
     def _commit(self, batch: list[_Work]) -> list[Any]:
         deadline = time.monotonic() + RETRY_FOR_S
@@ -319,7 +321,7 @@ def _engine(url: str, service: str, *, write: bool) -> sa.Engine:
     def prepare(connection: Any, _: Any) -> None:
         # SQLAlchemy's own BEGIN below needs the driver not to begin transactions by itself.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "temp_store=MEMORY", "wal_autocheckpoint=4000", "cache_size=-16000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")

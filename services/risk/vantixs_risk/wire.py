@@ -6,7 +6,6 @@ Source: protobuf.dev/programming-guides/encoding (length-delimited fields; varin
 """
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2
@@ -29,6 +28,9 @@ def _varint(number: int) -> str:
 
 # A byte is one character here, until all is encoded as Latin-1 at the end.
 _LENGTHS = [_varint(number) for number in range(4096)]
+# The same few names come with every decision; more are not kept, for some have an instrument in them.
+_NAMES: dict[str, str] = {}
+MOST_NAMES = 1000
 
 
 def encode_rows(checks: Iterable[Check], steps: Mapping[str, str]) -> bytes:
@@ -36,7 +38,7 @@ def encode_rows(checks: Iterable[Check], steps: Mapping[str, str]) -> bytes:
     parts = []
     for check in checks:
         content = _check(check)
-        parts.append(f"{_CHECKS}{_length(content)}{content}")
+        parts.append(f"{_CHECKS}{_length(len(content))}{content}")
     parts += [_input(_STEPS, name, value) for name, value in steps.items()]
     return "".join(parts).encode("latin-1")
 
@@ -47,34 +49,36 @@ def encode_response(decision: bytes) -> bytes:
 
 
 def _check(check: Check) -> str:
-    reason, passed, inputs, limit, detail = check
-    content = _name(reason)
-    if passed:
+    content = _name(check.reason)
+    if check.passed:
         content += "\x10\x01"
-    for name, value in inputs.items():
+    for name, value in check.inputs.items():
         content += _input("\x1a", name, value)
-    if limit:
-        content += "\x22" + _text(limit)
-    return content + "\x2a" + _text(detail) if detail else content
+    if check.limit:
+        content += "\x22" + _text(check.limit)
+    return content + "\x2a" + _text(check.detail) if check.detail else content
 
 
 def _input(tag: str, name: str, value: str) -> str:
-    content = f"{_name(name)}\x12{_text(value)}"
-    return f"{tag}{_length(content)}{content}"
+    shown, named = _text(value), _name(name)
+    return f"{tag}{_length(len(named) + 1 + len(shown))}{named}\x12{shown}"
 
 
-@lru_cache(4096)
 def _name(name: str) -> str:
-    """A field 1; the same few names come with every decision."""
-    return "\x0a" + _text(name)
+    """A field 1."""
+    found = _NAMES.get(name)
+    if found is None:
+        found = "\x0a" + _text(name)
+        if len(_NAMES) < MOST_NAMES:
+            _NAMES[name] = found
+    return found
 
 
 def _text(text: str) -> str:
     """A text behind its length in bytes."""
     encoded = text if text.isascii() else text.encode().decode("latin-1")
-    return f"{_length(encoded)}{encoded}"
+    return _length(len(encoded)) + encoded
 
 
-def _length(content: str) -> str:
-    size = len(content)
+def _length(size: int) -> str:
     return _LENGTHS[size] if size < 4096 else _varint(size)

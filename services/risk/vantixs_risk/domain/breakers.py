@@ -1,11 +1,11 @@
 """What stops an account by itself, pure: limits that, once reached, set its trading state until an operator lifts it."""
 
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
 from vantixs_risk.domain.activity import Activity
 from vantixs_risk.domain.equity import Standing
-from vantixs_risk.domain.exact import BOOKS, divide_down, show
+from vantixs_risk.domain.exact import show
 from vantixs_risk.domain.rules import Rules
 
 DAILY_LOSS, DRAWDOWN, FAILURES, REPEATED = "daily_loss", "drawdown", "failures", "repeated_orders"
@@ -24,16 +24,15 @@ class Trip:
 def trips(rules: Rules, standing: Standing, equity: Decimal, activity: Activity, repeats: int = 0) -> list[Trip]:
     """The breakers that go off. `repeats` is how often the entry just asked for was asked for within the window."""
     limits, breakers, found = rules.limits, rules.breakers, []
-    with localcontext(BOOKS):
-        loss, fall = standing.daily_loss(equity), standing.drawdown(equity) * 100
-        if limits.max_daily_loss is not None and loss >= limits.max_daily_loss:
+    if limits.max_daily_loss is not None:
+        loss = standing.daily_loss(equity)
+        if loss >= limits.max_daily_loss:
             comment = f"the day's loss is {show(loss)}, the limit {show(limits.max_daily_loss)}"
             found.append(Trip(DAILY_LOSS, breakers.daily_loss_state, comment))
-        most = limits.max_drawdown_percent
-        if most is not None and standing.peak > 0 and fall >= most * standing.peak:
-            percent = show(divide_down(fall, standing.peak))
-            comment = f"equity is {percent} % below its peak, the limit {show(most)} %"
-            found.append(Trip(DRAWDOWN, breakers.drawdown_state, comment))
+    if limits.max_drawdown_percent is not None and standing.fallen(equity, limits.max_drawdown_percent):
+        percent = show(standing.drawdown_percent(equity))
+        comment = f"equity is {percent} % below its peak, the limit {show(limits.max_drawdown_percent)} %"
+        found.append(Trip(DRAWDOWN, breakers.drawdown_state, comment))
     failures = breakers.max_failures_in_a_row
     if failures is not None and activity.failures >= failures:
         found.append(Trip(FAILURES, breakers.failures_state, f"{activity.failures} orders failed in a row"))

@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from vantixs_risk.domain.check import Case, Finding
-from vantixs_risk.domain.exact import divide_down, show
+from vantixs_risk.domain.exact import show
 from vantixs_risk.domain.figures import age_ms
 from vantixs_risk.domain.inputs import Inputs
 
@@ -16,9 +16,10 @@ def daily_loss_below(c: Case) -> Finding | None:
         return None
     equity = c.figures.valuation.equity
     loss = standing.daily_loss(equity)
-    inputs = {"day_equity": show(standing.day_equity), "equity": show(equity), "daily_loss": show(loss)}
-    detail = "" if loss < limit else f"the day's loss is {show(loss)}, the limit {show(limit)}"
-    return Finding(loss < limit, detail, inputs, show(limit))
+    lost, most = show(loss), show(limit)
+    inputs = {"day_equity": show(standing.day_equity), "equity": show(equity), "daily_loss": lost}
+    detail = "" if loss < limit else f"the day's loss is {lost}, the limit {most}"
+    return Finding(loss < limit, detail, inputs, most)
 
 
 def drawdown_below(c: Case) -> Finding | None:
@@ -27,13 +28,12 @@ def drawdown_below(c: Case) -> Finding | None:
     if limit is None:
         return None
     equity = c.figures.valuation.equity
-    fall = standing.drawdown(equity) * 100
-    percent = show(divide_down(fall, standing.peak)) if standing.peak > 0 else "0"
+    percent, most = show(standing.drawdown_percent(equity)), show(limit)
     inputs = {"peak_equity": show(standing.peak), "equity": show(equity), "drawdown_percent": percent}
     # A peak of 0 has nothing to fall from: funds decide then.
-    below = fall < limit * standing.peak or standing.peak <= 0
-    detail = "" if below else f"equity is {percent} % below its peak, the limit {show(limit)} %"
-    return Finding(below, detail, inputs, show(limit))
+    below = not standing.fallen(equity, limit)
+    detail = "" if below else f"equity is {percent} % below its peak, the limit {most} %"
+    return Finding(below, detail, inputs, most)
 
 
 def cooled_down(c: Case) -> Finding | None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from decimal import Decimal, localcontext
+from decimal import Decimal
 from typing import NamedTuple
 
-from vantixs_risk.domain.exact import BOOKS, ZERO, divide_up
+from vantixs_risk.domain.exact import BOOKS, HUNDRED, ZERO, divide_down, divide_up
 from vantixs_risk.domain.ledger import Market, Position
 
 
@@ -37,14 +37,16 @@ class Holding:
     @property
     def notional(self) -> Decimal:
         """Absolute worth, quote units. Without a mark it is the exact cost."""
-        with localcontext(BOOKS):
-            return abs(self.position.quantity) * self.price if self.mark else abs(self.position.cost)
+        if self.mark is None:
+            return self.position.cost.copy_abs()
+        return BOOKS.multiply(self.position.quantity.copy_abs(), self.price)
 
     @property
     def unrealized_profit(self) -> Decimal:
         """Worth less cost, signed; 0 without a mark."""
-        with localcontext(BOOKS):
-            return self.position.quantity * self.price - self.position.cost if self.mark else ZERO
+        if self.mark is None:
+            return ZERO
+        return BOOKS.subtract(BOOKS.multiply(self.position.quantity, self.price), self.position.cost)
 
     def margin(self, leverage: Decimal) -> Decimal:
         """What holding it takes from free funds, quote units.
@@ -54,11 +56,10 @@ class Holding:
         """
         if not self.position.quantity or (not self.market.perpetual and self.position.quantity > 0):
             return ZERO
-        with localcontext(BOOKS):
-            collateral = divide_up(self.notional, leverage)
-            if self.market.perpetual:
-                return collateral + max(-self.unrealized_profit, ZERO)
-            return collateral + self.notional
+        collateral = divide_up(self.notional, leverage)
+        if self.market.perpetual:
+            return BOOKS.add(collateral, max(self.unrealized_profit.copy_negate(), ZERO))
+        return BOOKS.add(collateral, self.notional)
 
 
 class Valuation(NamedTuple):
@@ -72,17 +73,18 @@ class Valuation(NamedTuple):
 
 def value(cash: Decimal, holdings: Iterable[Holding], leverage: Decimal) -> Valuation:
     """Adds it up: cash, worth of what is held on spot, unrealised profit of perpetuals."""
-    with localcontext(BOOKS):
-        equity, unrealized, exposure, margin = cash, ZERO, ZERO, ZERO
-        for holding in holdings:
-            if not holding.position.quantity:
-                continue
-            profit = holding.unrealized_profit
-            unrealized += profit
-            equity += profit if holding.market.perpetual else profit + holding.position.cost
-            exposure += holding.notional
-            margin += holding.margin(leverage)
-        return Valuation(equity, unrealized, exposure, margin)
+    equity, unrealized, exposure, margin = cash, ZERO, ZERO, ZERO
+    for holding in holdings:
+        if not holding.position.quantity:
+            continue
+        profit = holding.unrealized_profit
+        unrealized = BOOKS.add(unrealized, profit)
+        equity = BOOKS.add(equity, profit)
+        if not holding.market.perpetual:
+            equity = BOOKS.add(equity, holding.position.cost)
+        exposure = BOOKS.add(exposure, holding.notional)
+        margin = BOOKS.add(margin, holding.margin(leverage))
+    return Valuation(equity, unrealized, exposure, margin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,23 @@ class Standing:
 
     def adjusted(self, change: Decimal) -> "Standing":
         """The standing after money came in or went out: neither profit nor loss."""
-        with localcontext(BOOKS):
-            return replace(self, day_equity=self.day_equity + change, peak=max(self.peak + change, ZERO))
+        peak = max(BOOKS.add(self.peak, change), ZERO)
+        return replace(self, day_equity=BOOKS.add(self.day_equity, change), peak=peak)
 
     def daily_loss(self, equity: Decimal) -> Decimal:
         """What was lost today; below 0 for a profit."""
-        with localcontext(BOOKS):
-            return self.day_equity - equity
+        return BOOKS.subtract(self.day_equity, equity)
 
     def drawdown(self, equity: Decimal) -> Decimal:
         """How far equity is below its peak, at least 0."""
-        with localcontext(BOOKS):
-            return max(self.peak - equity, ZERO)
+        return max(BOOKS.subtract(self.peak, equity), ZERO)
+
+    def drawdown_percent(self, equity: Decimal) -> Decimal:
+        """How far equity is below its peak, in percent of the peak, rounded toward zero; 0 where the peak is 0."""
+        return divide_down(BOOKS.multiply(self.drawdown(equity), HUNDRED), self.peak) if self.peak > 0 else ZERO
+
+    def fallen(self, equity: Decimal, percent: Decimal) -> bool:
+        """Whether equity is that much below its peak, or more; exact. A peak of 0 has nothing to fall from."""
+        if self.peak <= 0:
+            return False
+        return BOOKS.multiply(self.drawdown(equity), HUNDRED) >= BOOKS.multiply(percent, self.peak)

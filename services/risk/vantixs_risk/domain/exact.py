@@ -13,7 +13,7 @@ from decimal import (
     localcontext,
 )
 
-ZERO = Decimal(0)
+ZERO, HUNDRED = Decimal(0), Decimal(100)
 PLACES = Decimal(1).scaleb(-18)
 # A product of three numbers of 20 + 18 digits has 114 digits, so nothing that is added or multiplied here is rounded.
 # Should it be, for a reason nobody thought of, Inexact is raised and the unit of work is rolled back.

@@ -1,7 +1,7 @@
 """What an approved order holds until it has ended, pure."""
 
 from dataclasses import dataclass, replace
-from decimal import Decimal, localcontext
+from decimal import Decimal
 
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_up
 
@@ -34,14 +34,12 @@ class Reservation:
     @property
     def leaves(self) -> Decimal:
         """What may still fill (FIX 151)."""
-        with localcontext(BOOKS):
-            return max(self.quantity - self.filled, ZERO)
+        return max(BOOKS.subtract(self.quantity, self.filled), ZERO)
 
     @property
     def excess(self) -> Decimal:
         """What was filled beyond the approved quantity."""
-        with localcontext(BOOKS):
-            return max(self.filled - self.quantity, ZERO)
+        return max(BOOKS.subtract(self.filled, self.quantity), ZERO)
 
     @property
     def notional_left(self) -> Decimal:
@@ -55,11 +53,10 @@ class Reservation:
 
     def fill(self, quantity: Decimal) -> "Reservation":
         """The reservation after a fill."""
-        with localcontext(BOOKS):
-            return replace(self, filled=self.filled + quantity)
+        return replace(self, filled=BOOKS.add(self.filled, quantity))
 
     def _share(self, whole: Decimal) -> Decimal:
         if not self.filled:
             return whole
-        with localcontext(BOOKS):
-            return divide_up(whole * self.leaves, self.quantity) if self.leaves else ZERO
+        leaves = self.leaves
+        return divide_up(BOOKS.multiply(whole, leaves), self.quantity) if leaves else ZERO

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from vantixs_risk.domain.exact import ZERO, divide_down, multiple_down, show
+from vantixs_risk.domain.exact import HUNDRED, ZERO, divide_down, multiple_down, show
 from vantixs_risk.domain.figures import Figures
 from vantixs_risk.domain.inputs import Inputs
 from vantixs_risk.domain.rules import ONE, Sizing
 
-HUNDRED, PERCENT = Decimal(100), Decimal("0.01")
+PERCENT = Decimal("0.01")
 UNAVAILABLE = "SIZING_UNAVAILABLE"
 STOP_MISSING, STOP_INVALID = "STOP_LOSS_MISSING", "STOP_LOSS_INVALID"
 QUANTITY_MISSING, NO_EDGE = "SIGNAL_QUANTITY_MISSING", "KELLY_EDGE_NOT_POSITIVE"
