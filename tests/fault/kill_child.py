@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.database import Database
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.outbox import Outbox
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.adjustment import record_adjustment
 from vantixs_risk.desk import Desk
-from vantixs_risk.evaluation import Ticket, check_request, evaluate_orders
+from vantixs_risk.evaluation import evaluate_orders
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
@@ -90,12 +92,14 @@ async def make_calls(url: str, name: str, kill_before: int | None) -> dict[str, 
     adjustment.cash.asset, adjustment.cash.amount = "USDT", "12.5"
     halt = risk_pb2.SetTradingStateRequest(scope=f"account:{name}", state=common_pb2.TRADING_STATE_HALTED, comment="x")
 
-    def decide(connection: sa.Connection, tickets: Sequence[Ticket]) -> list[bytes]:
-        return evaluate_orders(connection, desk, tickets)
+    def decide(
+        connection: sa.Connection, asked: Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]
+    ) -> list[bytes | ServiceError]:
+        return evaluate_orders(connection, desk, asked)
 
     async def evaluate(request: risk_pb2.EvaluateOrderRequest) -> str:
-        decision = await database.write_with_others(decide, check_request(request, START))
-        return decision.hex()
+        answer = await database.write_with_others(decide, (request, START))
+        return answer.hex()
 
     async def settle(order_id: str, fills: list[Any], *, final: bool) -> None:
         request = risk_pb2.SettleOrderRequest(order_id=order_id, fills=fills, final=final)

@@ -21,7 +21,7 @@ from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.adjustment import record_adjustment
 from vantixs_risk.desk import Desk
 from vantixs_risk.domain.exact import total
-from vantixs_risk.evaluation import check_request, evaluate_orders
+from vantixs_risk.evaluation import evaluate_orders
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
 from vantixs_risk.trading import set_trading_state
@@ -56,6 +56,18 @@ class Office:
         return self.read(lambda c: list(c.execute(sa.select(table))))
 
 
+def decide(
+    connection: sa.Connection, desk: Desk, requests: list[risk_pb2.EvaluateOrderRequest], now: datetime
+) -> list[order_pb2.RiskDecision]:
+    """The decisions; raises the first error there is in place of one."""
+    decisions = []
+    for answer in evaluate_orders(connection, desk, [(request, now) for request in requests]):
+        if isinstance(answer, Exception):
+            raise answer
+        decisions.append(risk_pb2.EvaluateOrderResponse.FromString(answer).decision)
+    return decisions
+
+
 class Process:
     """One risk process."""
 
@@ -87,19 +99,13 @@ class Process:
     def evaluate(
         self, request: risk_pb2.EvaluateOrderRequest, crash_after: int | None = None
     ) -> order_pb2.RiskDecision:
-        decode = order_pb2.RiskDecision.FromString
-        return self.run(lambda c, d, now: decode(evaluate_orders(c, d, [check_request(request, now)])[0]), crash_after)
+        return self.run(lambda c, d, now: decide(c, d, [request], now)[0], crash_after)
 
     def evaluate_together(
         self, requests: list[risk_pb2.EvaluateOrderRequest], crash_after: int | None = None
     ) -> list[order_pb2.RiskDecision]:
         """As the database's writer calls it when several wait."""
-
-        def unit(connection: sa.Connection, desk: Desk, now: datetime) -> list[order_pb2.RiskDecision]:
-            contents = evaluate_orders(connection, desk, [check_request(r, now) for r in requests])
-            return [order_pb2.RiskDecision.FromString(content) for content in contents]
-
-        return self.run(unit, crash_after)
+        return self.run(lambda c, d, now: decide(c, d, requests, now), crash_after)
 
     def settle(
         self, request: risk_pb2.SettleOrderRequest, crash_after: int | None = None

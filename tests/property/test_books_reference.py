@@ -29,12 +29,12 @@ from vantixs_risk.adjustment import record_adjustment
 from vantixs_risk.desk import Desk
 from vantixs_risk.domain.equity import Holding, Mark, value
 from vantixs_risk.domain.ledger import Booking, Market, Position, Trade, Transfer, book_trade, open_books
-from vantixs_risk.evaluation import check_request, evaluate_orders
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+from ledger_office import decide
 from reference.books import UNIT, Books, Fill, as_shown, assets, is_perpetual, raised, sum_by_asset
 from reference.sequences import MOST, draw, fills, fits, text
 
@@ -251,8 +251,7 @@ class Run:
             ),
         )
         request.quote.quote_time.FromDatetime(self.now)
-        (content,) = evaluate_orders(self.connection, self.desk, [check_request(request, self.now)])
-        decision = order_pb2.RiskDecision.FromString(content)
+        (decision,) = decide(self.connection, self.desk, [request], self.now)
         assert decision.verdict != order_pb2.RISK_VERDICT_POSITION_CHANGED
         if decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
             assert decision.quantity == fill.quantity

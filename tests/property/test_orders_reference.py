@@ -25,12 +25,12 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.desk import Desk
-from vantixs_risk.evaluation import check_request, evaluate_orders
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+from ledger_office import decide
 from reference.books import assets, is_perpetual, sum_by_asset
 from reference.sequences import text
 
@@ -188,15 +188,14 @@ class Run:
             # Down to the lot.
             quantity = Fraction(int(min(wanted, model.closable(name)) * 1000), 1000)
             approved = quantity > 0 and (held < 0) == buy
-        (content,) = evaluate_orders(self.connection, self.desk(), [check_request(request, self.now)])
-        decision = order_pb2.RiskDecision.FromString(content)
+        (decision,) = decide(self.connection, self.desk(), [request], self.now)
         assert (decision.verdict == order_pb2.RISK_VERDICT_APPROVED) == approved, (self.count, decision.checks)
         if approved:
             assert Fraction(decision.quantity) == quantity
             model.orders[order_id] = Order(name, entry, buy, quantity)
         # Asked again, by whatever process, at whatever time: the same answer, and nothing more is held.
         other_time = self.now + timedelta(hours=self.random.choice([-1, 0, 1]))
-        assert evaluate_orders(self.connection, self.desk(), [check_request(request, other_time)]) == [content]
+        assert decide(self.connection, self.desk(), [request], other_time) == [decision]
 
     def settle(self) -> None:
         order_id = self.random.choice(list(self.model.orders))
@@ -323,8 +322,7 @@ async def test_a_limit_that_holds_still_holds_when_the_clock_goes_back(
             )
             # The router's clock is another one; it is right.
             request.quote.quote_time.FromDatetime(NOW)
-            (content,) = evaluate_orders(connection, by, [check_request(request, now)])
-            return order_pb2.RiskDecision.FromString(content)
+            return decide(connection, by, [request], now)[0]
 
         def failed(decision: order_pb2.RiskDecision) -> set[str]:
             return {check.reason for check in decision.checks if not check.passed}

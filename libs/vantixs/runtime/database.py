@@ -35,7 +35,7 @@ RETRY_FOR_S = 5.0
 
 
 class _Work(NamedTuple):
-    run: Callable[[sa.Connection, Sequence[Any]], list[Any]]
+    run: Callable[[sa.Connection, Sequence[Any]], Sequence[Any]]
     item: Any
     done: "asyncio.Future[Any]"
 
@@ -93,12 +93,15 @@ class Database:
         """
         return await self.write_with_others(_run_units, unit)
 
-    async def write_with_others(self, run: Callable[[sa.Connection, Sequence[Item]], list[T]], item: Item) -> T:
+    async def write_with_others(
+        self, run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]], item: Item
+    ) -> T:
         """Has `run` called with this item and those others that wait for the same `run`, and returns its result for it.
 
         For work of which much comes at once: so it can look up and write for all of it in a few statements. `run` returns
-        a result for each item. An exception rolls back, and then `run` is called with each item alone, so that those which
-        fail fail alone; it is as free of effects as a unit of `write`.
+        a result for each item; one that is an exception is raised by that item's call, and rolls nothing back. An exception
+        it raises rolls back, and then `run` is called with each item alone, so that those which fail fail alone; it is as
+        free of effects as a unit of `write`.
 
         Raises:
             ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE when nothing was stored; UNAVAILABLE STORAGE_OUTCOME_UNKNOWN
@@ -179,8 +182,8 @@ class Database:
         for work, result in zip(batch, results, strict=True):
             if work.done.done():
                 continue
-            if isinstance(result, _Failure):
-                work.done.set_exception(result.error)
+            if isinstance(result, Exception):
+                work.done.set_exception(result)
             else:
                 work.done.set_result(result)
         if self._gathered:
@@ -219,16 +222,16 @@ class Database:
                 self._disconnect()
                 detail = str(getattr(error, "orig", error)).splitlines()[0]
                 if committing and self._writer.dialect.name == "postgresql":
-                    return [_Failure(unavailable("STORAGE_OUTCOME_UNKNOWN", detail))] * len(batch)
+                    return [unavailable("STORAGE_OUTCOME_UNKNOWN", detail)] * len(batch)
                 if time.monotonic() > deadline or not _passing(detail):
                     log.error("database.failed", detail=detail)
-                    return [_Failure(unavailable("STORAGE_UNAVAILABLE", detail))] * len(batch)
+                    return [unavailable("STORAGE_UNAVAILABLE", detail)] * len(batch)
                 time.sleep(0.05)
             except Exception as error:
                 # The thread must outlive what nobody foresaw: without it every caller would wait for ever.
                 self._disconnect()
                 log.error("database.failed", exc_info=error)
-                return [_Failure(error)] * len(batch)
+                return [error] * len(batch)
             else:
                 return results
 
@@ -240,10 +243,6 @@ class Database:
             self._connection = None
 
 
-class _Failure(NamedTuple):
-    error: Exception
-
-
 _ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
 
 
@@ -253,7 +252,7 @@ def _run_units(connection: sa.Connection, units: Sequence[Callable[[sa.Connectio
 
 def _run_together(connection: sa.Connection, batch: list[_Work]) -> list[Any]:
     """What has the same `run` goes to it at once; all these callers wait, so none of them can tell the order."""
-    places: dict[Callable[[sa.Connection, Sequence[Any]], list[Any]], list[int]] = {}
+    places: dict[Callable[[sa.Connection, Sequence[Any]], Sequence[Any]], list[int]] = {}
     for place, work in enumerate(batch):
         places.setdefault(work.run, []).append(place)
     results: list[Any] = [None] * len(batch)
@@ -272,7 +271,7 @@ def _run_alone(connection: sa.Connection, work: _Work, errors: type[Exception]) 
         raise
     except Exception as error:
         cursor.execute("ROLLBACK TO SAVEPOINT unit")
-        result = _Failure(error)
+        result = error
     cursor.execute("RELEASE SAVEPOINT unit")
     cursor.close()
     return result

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.model.decimals import format_decimal
-from vantixs.runtime.errors import invalid
+from vantixs.runtime.errors import ServiceError, invalid
 
 from vantixs_risk import store
 from vantixs_risk.books import Account, Bookshelf
@@ -25,6 +25,7 @@ from vantixs_risk.domain.inputs import Asking, Inputs
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.fields import amount, identity
 from vantixs_risk.settings import RiskSettings
+from vantixs_risk.wire import encode_response
 
 
 class Ticket(NamedTuple):
@@ -57,41 +58,72 @@ def check_request(request: risk_pb2.EvaluateOrderRequest, now: datetime) -> Tick
     return Ticket(request, asking_of(request), assumed, marks, now)
 
 
-def evaluate_orders(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) -> list[bytes]:
-    """Decides, reserves and records orders; gives each RiskDecision in bytes, the same ones for the same order_id.
+def evaluate_orders(
+    connection: sa.Connection, desk: Desk, asked: Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]
+) -> list[bytes | ServiceError]:
+    """Decides, reserves and records what is asked, each as of its time; gives each EvaluateOrderResponse in bytes.
+
+    The same order_id is always answered the same. In place of a response there is the error to answer where a field does
+    not fit, or the account is not there.
+    """
+    answers: list[bytes | ServiceError] = []
+    tickets = []
+    for request, now in asked:
+        try:
+            tickets.append(check_request(request, now))
+            answers.append(b"")
+        except ServiceError as error:
+            answers.append(error)
+    decisions = iter(_decide(connection, desk, tickets))
+    for place, answer in enumerate(answers):
+        if isinstance(answer, bytes):
+            decision = next(decisions)
+            answers[place] = encode_response(decision) if isinstance(decision, bytes) else decision
+    return answers
+
+
+def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) -> list[bytes | ServiceError]:
+    """Each RiskDecision in bytes, or NOT_FOUND for an order of an account that is not there.
 
     Each is decided on what those before it left. The tables are read once before all of them, and written once after.
     """
     orders = [ticket.request.order for ticket in tickets]
     heads = store.read_heads(connection, [o.account_id for o in orders], [o.order_id for o in orders])
     restricted = desk.shelf.trading_states(connection, heads.trading_stamp)
-    known, decisions = heads.recorded, []
+    known = heads.recorded
+    decisions: list[bytes | ServiceError] = []
     accounts: dict[str, Account] = {}
     changed: dict[str, Account] = {}
     rows = []
     for ticket, order in zip(tickets, orders, strict=True):
         content = known.get(order.order_id)
-        if content is None:
-            account = accounts.get(order.account_id)
-            if account is None:
+        if content is not None:
+            decisions.append(content)
+            continue
+        account = accounts.get(order.account_id)
+        if account is None:
+            try:
                 account = accounts[order.account_id] = desk.shelf.take(connection, order.account_id, heads)
-            position = account.position_now(order.instrument)
-            if position != ticket.assumed:
-                content = _position_changed(order.order_id, position)
-            else:
-                inputs = _inputs(account, ticket, restricted, desk.settings)
-                decision = evaluate(inputs)
-                content = encode_decision(ticket.request, decision, position, account.message.revision, inputs.now)
-                known[order.order_id] = content
-                rows.append(_row(ticket, content, inputs, decision))
-                repeats = _remember(account, inputs, decision)
-                if decision.approved:
-                    account.orders[order.order_id] = _reservation(inputs, decision)
-                if desk.trip_breakers(connection, account, inputs.now, repeats):
-                    restricted = desk.shelf.trading_states(connection, None)
-                desk.sample(connection, account, inputs.now, booked=False)
-                changed[order.account_id] = account
+            except ServiceError as error:
+                decisions.append(error)
+                continue
+        position = account.position_now(order.instrument)
+        if position != ticket.assumed:
+            decisions.append(_position_changed(order.order_id, position))
+            continue
+        inputs = _inputs(account, ticket, restricted, desk.settings)
+        decision = evaluate(inputs)
+        content = encode_decision(ticket.request, decision, position, account.message.revision, inputs.now)
+        known[order.order_id] = content
         decisions.append(content)
+        rows.append(_row(ticket, content, inputs, decision))
+        repeats = _remember(account, inputs, decision)
+        if decision.approved:
+            account.orders[order.order_id] = _reservation(inputs, decision)
+        if desk.trip_breakers(connection, account, inputs.now, repeats):
+            restricted = desk.shelf.trading_states(connection, None)
+        desk.sample(connection, account, inputs.now, booked=False)
+        changed[order.account_id] = account
     store.INSERT_ORDER.run_all(connection, rows)
     desk.shelf.save(connection, *changed.values())
     for account_id, account in accounts.items():
@@ -101,7 +133,7 @@ def evaluate_orders(connection: sa.Connection, desk: Desk, tickets: Sequence[Tic
 
 
 def preview_order(connection: sa.Connection, ticket: Ticket, settings: RiskSettings) -> bytes:
-    """Decides without reserving, recording or waiting for those who do."""
+    """The RiskDecision in bytes, without reserving, recording or waiting for those who do."""
     shelf, order = Bookshelf(), ticket.request.order
     heads = store.read_heads(connection, [order.account_id])
     account = shelf.take(connection, order.account_id, heads)

@@ -1,12 +1,13 @@
 """RiskService: decode, run one unit of work, encode."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import invalid
+from vantixs.runtime.errors import ServiceError, invalid
 from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.paging import page_of
@@ -18,7 +19,7 @@ from vantixs_risk.books import holding_of, read_marks
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.conversion import position_message
 from vantixs_risk.desk import Desk
-from vantixs_risk.evaluation import Ticket, check_request, evaluate_orders, preview_order
+from vantixs_risk.evaluation import check_request, evaluate_orders, preview_order
 from vantixs_risk.fields import identity, show
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
@@ -49,15 +50,16 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
     async def EvaluateOrder(self, request: risk_pb2.EvaluateOrderRequest, context: Any) -> Any:
         """One transaction: read, size, check, reserve, record."""
-        ticket = check_request(request, self._clock.now())
+        now = self._clock.now()
         if request.preview:
-            decision = await self._database.read(lambda c: preview_order(c, ticket, self._settings))
-        else:
-            decision = await self._database.write_with_others(self._evaluate, ticket)
-        return encode_response(decision)
+            ticket = check_request(request, now)
+            return encode_response(await self._database.read(lambda c: preview_order(c, ticket, self._settings)))
+        return await self._database.write_with_others(self._evaluate_orders, (request, now))
 
-    def _evaluate(self, connection: sa.Connection, tickets: Sequence[Ticket]) -> list[bytes]:
-        return evaluate_orders(connection, self._desk, tickets)
+    def _evaluate_orders(
+        self, connection: sa.Connection, asked: Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]
+    ) -> list[bytes | ServiceError]:
+        return evaluate_orders(connection, self._desk, asked)
 
     async def SettleOrder(self, request: risk_pb2.SettleOrderRequest, context: Any) -> Any:
         """Books fills once, releases the rest."""
