@@ -102,6 +102,38 @@ async def test_what_fails_among_others_fails_alone(database: Database) -> None:
     assert await database.read(lambda c: read(c, "USDT")) == sum(range(20)) - 13
 
 
+async def test_an_exception_as_a_result_is_raised_and_rolls_nothing_back(database: Database) -> None:
+    calls: list[int] = []
+
+    def run(connection: sa.Connection, amounts: Sequence[int]) -> list[Decimal | Exception]:
+        calls.append(len(amounts))
+        return [LookupError("odd") if n % 2 else add(connection, "USDT", Decimal(n)) for n in amounts]
+
+    results = await asyncio.gather(*(database.write_with_others(run, n) for n in range(20)), return_exceptions=True)
+    assert [isinstance(result, LookupError) for result in results] == [False, True] * 10
+    assert await database.read(lambda c: read(c, "USDT")) == sum(range(0, 20, 2))
+    assert sum(calls) == 20, "run again"
+
+
+async def test_those_answered_together_are_waited_for_and_one_alone_is_not_left(database: Database) -> None:
+    calls: list[int] = []
+
+    def run(connection: sa.Connection, amounts: Sequence[int]) -> list[Decimal]:
+        calls.append(len(amounts))
+        return [add(connection, "USDT", Decimal(amount)) for amount in amounts]
+
+    async def ask(times: int) -> None:
+        for _ in range(times):
+            await database.write_with_others(run, 1)
+
+    await asyncio.gather(*(ask(20) for _ in range(30)))
+    assert sum(calls) == 600
+    # One by one, or split in two groups for good, it would be 40 batches and more.
+    assert len(calls) < 35, calls
+    await asyncio.wait_for(ask(3), 10)
+    assert calls[-3:] == [1, 1, 1]
+
+
 async def test_what_gathers_while_it_is_closed_is_written(database_url: str) -> None:
     opened = await Database.open(replace(SETTINGS, database_url=database_url), "risk", MIGRATIONS)
     written = asyncio.ensure_future(opened.write(lambda c: add(c, "USDT", Decimal(1))))

@@ -33,7 +33,8 @@ from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import check_fills, settle_order
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 from ledger_office import decide
 from reference.books import UNIT, Books, Fill, as_shown, assets, is_perpetual, raised, sum_by_asset
 from reference.sequences import MOST, draw, fills, fits, text

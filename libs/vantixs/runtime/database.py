@@ -28,8 +28,8 @@ from vantixs.runtime.settings import ServiceSettings
 T = TypeVar("T")
 Item = TypeVar("Item")
 BATCH = 256
-# After a batch of more than a few, how often the writer's next one is looked at: it waits for as long as it grows, within these.
-FEW, LOOK_S, MOST_LOOKS, MOST_IDLE_LOOKS = 4, 0.001, 16, 3
+# While a batch gathers it is looked at this often; it waits for as long as it grows, within these.
+LOOK_S, MOST_LOOKS, MOST_IDLE_LOOKS = 0.001, 16, 3
 QUEUE = 10_000
 RETRY_FOR_S = 5.0
 
@@ -126,19 +126,19 @@ class Database:
         if len(self._gathered) >= self._expected:
             self._hand_over()
         elif self._look is None:
-            self._look = self._loop.call_soon(self._look_again, 0, 0, 0)
+            self._look_again(0, 0, 0)
 
     def _look_again(self, seen: int, looks: int, idle: int) -> None:
+        """Hands over where nobody came for some looks, or it has been long enough."""
         count = len(self._gathered)
         idle = idle + 1 if count == seen else 0
-        if looks == MOST_LOOKS or idle == (MOST_IDLE_LOOKS if self._expected > FEW else 1):
+        if looks == MOST_LOOKS or idle == MOST_IDLE_LOOKS:
             self._hand_over()
-        elif self._expected > FEW:
-            self._look = self._loop.call_later(LOOK_S, self._look_again, count, looks + 1, idle)
         else:
-            self._look = self._loop.call_soon(self._look_again, count, looks + 1, idle)
+            self._look = self._loop.call_later(LOOK_S, self._look_again, count, looks + 1, idle)
 
     def _hand_over(self) -> None:
+        """Gives the writer what has gathered; it is idle."""
         if self._look is not None:
             self._look.cancel()
             self._look = None
@@ -178,6 +178,7 @@ class Database:
         self._disconnect()
 
     def _answer(self, batch: list[_Work], results: list[Any]) -> None:
+        # Those answered now may ask again, and those who wait already: so many could be together the next time.
         self._writing, self._expected = 0, min(len(batch) + len(self._gathered), BATCH)
         for work, result in zip(batch, results, strict=True):
             if work.done.done():
@@ -243,6 +244,16 @@ class Database:
             self._connection = None
 
 
+# temp_store: an INSERT of many rows keeps aside what it may have to undo; in a file, unless told otherwise.
+# wal_autocheckpoint: the log is copied into the database once it has so many pages (16 MB), which takes two syncs more.
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=5000",
+    "foreign_keys=ON",
+    "temp_store=MEMORY",
+    "wal_autocheckpoint=4000",
+)
 _ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
 
 
@@ -320,7 +331,7 @@ def _engine(url: str, service: str, *, write: bool) -> sa.Engine:
     def prepare(connection: Any, _: Any) -> None:
         # SQLAlchemy's own BEGIN below needs the driver not to begin transactions by itself.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "temp_store=MEMORY", "wal_autocheckpoint=4000", "cache_size=-16000"):
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(engine, "begin")
