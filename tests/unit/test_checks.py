@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from vantixs_risk.domain.activity import Activity
+from vantixs_risk.domain.check import Check, Finding
 from vantixs_risk.domain.checks import ENTRY as ENTRY_TABLE
 from vantixs_risk.domain.checks import EXIT as EXIT_TABLE
 from vantixs_risk.domain.evaluation import evaluate
@@ -72,6 +73,20 @@ def test_check_alone_denies_an_exit(reason: str, changes: dict[str, Any]) -> Non
 @pytest.mark.parametrize(("reason", "changes"), rows(EXIT_ROWS, 1))
 def test_exit_at_the_limit_passes(reason: str, changes: dict[str, Any]) -> None:
     assert failed(change(EXIT, **changes)) == []
+
+
+def test_checks_are_the_same_where_every_value_is() -> None:
+    check, again = (Check("R", Finding(True, "d", {"a": "1"}, "l")) for _ in range(2))
+    assert (check, hash(check), repr(check)) == (again, hash(again), repr(again))
+    others = (
+        Check("S", Finding(True, "d", {"a": "1"}, "l")),
+        Check("R", Finding(False, "d", {"a": "1"}, "l")),
+        Check("R", Finding(True, "e", {"a": "1"}, "l")),
+        Check("R", Finding(True, "d", {"a": "2"}, "l")),
+        Check("R", Finding(True, "d", {"a": "1"}, "m")),
+    )
+    assert check not in others
+    assert check != "R"
 
 
 def test_only_checks_that_apply_are_shown() -> None:

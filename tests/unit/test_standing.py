@@ -53,6 +53,8 @@ def test_margin_of_each_kind() -> None:
     assert holding(PERP, "2", "150").margin(D(2)) == 90
     assert holding(PERP, "2", "200").margin(D(2)) == 90 + 20
     assert holding(PERP, "0", "0").margin(D(2)) == 0
+    # Collateral is rounded up: 180 / 7.
+    assert holding(PERP, "2", "150").margin(D(7)) == D("25.714285714285714286")
 
 
 def test_new_day_begins_with_the_equity_and_an_earlier_one_changes_nothing() -> None:
@@ -69,6 +71,14 @@ def test_peak_only_rises_and_adjustments_are_neither_profit_nor_loss() -> None:
     assert STANDING.adjusted(D(-30_000)).peak == 0
     assert (STANDING.daily_loss(D(9000)), STANDING.daily_loss(D(11_000))) == (1000, -1000)
     assert (STANDING.drawdown(D(9000)), STANDING.drawdown(D(11_000))) == (1000, 0)
+    # A percentage is rounded down, and never compared: 2/3 of the peak are exactly as far as they are.
+    third = replace(STANDING, peak=D(3))
+    assert third.drawdown_percent(D(1)) == D("66.666666666666666666")
+    assert not third.fallen(D(1), D("66.666666666666666667"))
+    assert third.fallen(D(1), D("66.666666666666666666"))
+    assert (third.fallen(D(0), D(100)), third.fallen(D(3), D("0.1"))) == (True, False)
+    broke = replace(STANDING, peak=D(0))
+    assert (broke.drawdown_percent(D(-5)), broke.fallen(D(-5), D(1))) == (0, False)
 
 
 WEEKDAYS = frozenset(range(5))

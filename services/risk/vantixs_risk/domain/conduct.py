@@ -18,8 +18,9 @@ def daily_loss_below(c: Case) -> Finding | None:
     loss = standing.daily_loss(equity)
     lost, most = show(loss), show(limit)
     inputs = {"day_equity": show(standing.day_equity), "equity": show(equity), "daily_loss": lost}
-    detail = "" if loss < limit else f"the day's loss is {lost}, the limit {most}"
-    return Finding(loss < limit, detail, inputs, most)
+    below = loss < limit
+    detail = "" if below else f"the day's loss is {lost}, the limit {most}"
+    return Finding(below, detail, inputs, most)
 
 
 def drawdown_below(c: Case) -> Finding | None:
@@ -54,8 +55,9 @@ def rate_below(c: Case) -> Finding | None:
     if limit is None:
         return None
     count = c.inputs.books.activity.orders_last_minute(c.inputs.now) + 1
-    detail = "" if count <= limit else f"with this one {count} orders in a minute, the most is {limit}"
-    return Finding(count <= limit, detail, {"orders_last_minute": str(count)}, str(limit))
+    passed = count <= limit
+    detail = "" if passed else f"with this one {count} orders in a minute, the most is {limit}"
+    return Finding(passed, detail, {"orders_last_minute": str(count)}, str(limit))
 
 
 def not_repeated(c: Case) -> Finding | None:
