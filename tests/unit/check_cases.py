@@ -22,8 +22,8 @@ KELLY = Sizing("KELLY", D("0.5"), win_rate=D("0.6"), payoff=D(1), maximum_equity
 BUY_10 = "buy 10 BTC/USDT"
 
 
-def quote(bid: object, ask: object, age_ms: int = 0) -> Mark:
-    return Mark(D(bid), D(ask), NOW - seconds(age_ms / 1000))  # type: ignore[arg-type]
+def quote(bid: str | int, ask: str | int, age_ms: int = 0) -> Mark:
+    return Mark(D(bid), D(ask), NOW - seconds(age_ms / 1000))
 
 
 def approved(age_s: float, what: str = BUY_10) -> Activity:
