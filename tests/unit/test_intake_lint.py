@@ -53,8 +53,8 @@ def test_lint_says_what_the_webhook_does_and_suggests_what_works(alert: dict[str
     ("body", "field", "reason"),
     [
         (
-            {"action": "buy", "symbol": "ADAUSDT", "signal_id": "ADA-2026-11-24T12:00:00Z"},
-            "signal_id",
+            {"action": "buy", "symbol": "ADAUSDT", "idempotency_key": "ADA-2026-11-24T12:00:00Z"},
+            "idempotency_key",
             "IDEMPOTENCY_CONFLICT",
         ),
         ({"action": "buy", "symbol": "ADAUSDT", "nonce": "1764000000"}, "nonce", "IDEMPOTENCY_CONFLICT"),
@@ -65,7 +65,7 @@ def test_lint_says_what_the_webhook_does_and_suggests_what_works(alert: dict[str
         ({"action": "buy", "symbol": "ADAUSDT", "price": 1, "sl_price": 2}, "sl_price", "FIELD_CONFLICT"),
         ({"action": "short", "symbol": "ADAUSDT", "price": 1, "tp_price": 2}, "tp_price", "FIELD_CONFLICT"),
         ({"action": "buy", "symbol": "ADAUSDT", "frobnicate": 1}, "frobnicate", "FIELD_INVALID"),
-        ({"action": "buy", "symbol": "ADAUSDT", "orderAmountUsd": 1}, "orderAmountUsd", "FIELD_INVALID"),
+        ({"action": "close", "symbol": "ADAUSDT", "orderAmountUsd": 1}, "orderAmountUsd", "FIELD_INVALID"),
         ({"action": "buy", "symbol": "ADAUSDT", "secret": "hunter2hunter2"}, "body", "FIELD_INVALID"),
         ({"action": "buy", "symbol": "ADAUSDT", "time": "2026-11-24T11:00:00Z"}, "timestamp", "FIELD_MISSING"),
         ({"action": "close", "symbol": "ADAUSDT", "quantity": 1}, "quantity", "FIELD_INVALID"),
@@ -91,12 +91,12 @@ def test_message_with_nothing_to_say_against_has_no_warning() -> None:
 
 def test_template_is_refused_as_it_stands_and_linted_as_it_would_arrive() -> None:
     message = {"ticker": "{{ticker}}", "action": "{{strategy.order.action}}", "qty": "{{strategy.order.contracts}}"}
-    response = lint(message | {"id": "x", "signal_id": "{{ticker}}-{{timenow}}"})
+    response = lint(message | {"id": "x", "nonce": "{{ticker}}-{{timenow}}"})
     assert response.reason == "PLACEHOLDER_NOT_RENDERED"
     template = response.template
     assert template.outcome == ACCEPTED, template.errors
     assert fields_of(template.signal)["action"] == "BUY"
-    assert ("signal_id", "IDEMPOTENCY_CONFLICT") in warned(template)
+    assert ("nonce", "IDEMPOTENCY_CONFLICT") in warned(template)
     assert {(p.placeholder, p.understood, p.available) for p in template.placeholders} == {
         ("{{ticker}}", True, "every alert"),
         ("{{strategy.order.action}}", True, "strategy alerts only"),

@@ -132,5 +132,12 @@ _ROWS = (
         "an execution does not belong to its order, or came again with other content",
         "compare with the venue, then adjust",
     ),
+    ("NOTHING_TO_OPEN", 0, "what the signal sent is used up by the close of the position before", "nothing"),
+    (
+        "PROTECTION_NOT_PLACED",
+        0,
+        "a stop loss or take profit is recorded and no order was placed for it",
+        "watch the position, or close it by a signal: orders that rest come in a later part",
+    ),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

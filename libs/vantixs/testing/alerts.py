@@ -2,7 +2,9 @@
 
 A row has `id`, `peer`, `body` or `body_hex`, `expect`, perhaps `note`. In `body`, `$NOW_ISO`, `$NOW_S`, `$NOW_MS` stand for the
 time of sending and `$TOKEN` for the webhook's token; `body_hex` is sent as it stands. `expect` has `outcome`, `reason` where
-rejected, and fields of the canonical signal as texts, `None` for one that must not be there.
+rejected, and fields of the canonical signal as texts, `None` for one that must not be there. `must_lack` names fields
+that must not be there either, `must_not_be_stored` texts that no record may hold, `sequence` the steps of a row that are sent
+one after another, with the account's position after each.
 """
 
 import json
@@ -13,7 +15,7 @@ from typing import Any
 from google.protobuf import json_format
 
 DATA = Path(__file__).parents[3] / "tests" / "data"
-TABLES = ("alerts.jsonl", "senders.jsonl")
+TABLES = ("alerts.jsonl", "senders.jsonl", "field.jsonl")
 _PREFIXES = ("ACTION_", "POSITION_SIDE_", "QUANTITY_TYPE_", "ORDER_TYPE_", "TIME_IN_FORCE_")
 
 

@@ -8,8 +8,11 @@ from vantixs.model.reasons import REASONS
 from vantixs.runtime import http_listener
 from vantixs.runtime.http_listener import Response
 
+from vantixs_ingress.domain.reading import FieldError
+
 RETRY_AFTER_S = 2
 PROBLEM = "application/problem+json"
+MOST_WARNINGS = 20
 
 
 class Refused(Exception):
@@ -25,10 +28,13 @@ class Refused(Exception):
         self.retry_after_s = retry_after_s
 
 
-def accepted(signal_id: str, receive_time: str) -> Response:
-    """202: the signal is on disk."""
-    text = f'{{"signal_id": "{signal_id}", "status": "accepted", "duplicate": false, "receive_time": "{receive_time}"}}'
-    return Response(202, text.encode())
+def accepted(signal_id: str, receive_time: str, warnings: Sequence[FieldError] = ()) -> Response:
+    """202: the signal is on disk. `warnings` say what of it is not used."""
+    text = f'{{"signal_id": "{signal_id}", "status": "accepted", "duplicate": false, "receive_time": "{receive_time}"'
+    if warnings:
+        rows = [{"field": w.field, "reason": w.reason, "detail": w.detail} for w in warnings[:MOST_WARNINGS]]
+        text = f'{text}, "warnings": {json.dumps(rows)}'
+    return Response(202, f"{text}}}".encode())
 
 
 def duplicate(signal_id: str, receive_time: str, reason: str) -> Response:

@@ -20,8 +20,8 @@ _ENUMS: dict[str, tuple[Any, str]] = {
     "order_type": (common_pb2.OrderType, "ORDER_TYPE_"),
     "time_in_force": (common_pb2.TimeInForce, "TIME_IN_FORCE_"),
 }
-_TEXTS = ("symbol", "instrument", "idempotency_key", "comment", "tag")
-_NUMBERS = ("quantity", "price", "limit_price", "stop_price", "leverage")
+_TEXTS = ("symbol", "instrument", "idempotency_key", "comment", "tag", "sender_reference")
+_NUMBERS = ("quantity", "price", "limit_price", "stop_price", "leverage", "target_quantity", "previous_quantity")
 _TIMES = ("emit_time", "bar_time")
 _LEVELS = tuple(
     (level, kind, f"{level}_{kind}")
@@ -53,6 +53,7 @@ def rules_of(webhook: webhook_pb2.Webhook) -> Rules:
         entry_expires_after_s=webhook.entry_expires_after_s,
         exit_expires_after_s=webhook.exit_expires_after_s,
         time_is_emit_time=webhook.time_is_emit_time,
+        signal_id_is_key=webhook.signal_id_is_key,
         default_exchange=webhook.default_exchange,
         default_instrument_kind="" if kind == "UNSPECIFIED" else kind,
         mapping=compile_mapping(webhook.mapping),

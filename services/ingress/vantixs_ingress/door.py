@@ -36,6 +36,7 @@ from vantixs_ingress.claims import Claim
 from vantixs_ingress.conversion import signal_message
 from vantixs_ingress.domain.dialects import Body, read_body, redact_payload
 from vantixs_ingress.domain.intake import FieldError, Reading, read_signal
+from vantixs_ingress.domain.repeats import content_fingerprint, set_key_aside, takes_part
 from vantixs_ingress.entries import (
     Received,
     accepted_message,
@@ -76,16 +77,18 @@ class Target:
 class _Entry:
     """An accepted signal on its way to the disk, and what is stored in its place where it turns out to be a repeat."""
 
-    __slots__ = ("claim", "duplicate", "message", "own_id", "signal_id")
+    __slots__ = ("claim", "duplicate", "message", "own_id", "reading", "signal_id")
 
     def __init__(
-        self, message: Message, claim: Claim | None, duplicate: Callable[[Stored], Message], signal_id: str, own_id: str
-    ) -> None:
+        self, message: Message, claim: Claim | None, duplicate: Callable[[Stored], Message], signal_id: str, own_id: str,
+        reading: Reading,
+    ) -> None:  # fmt: skip
         self.message = message
         self.claim = claim
         self.duplicate = duplicate
         self.signal_id = signal_id
         self.own_id = own_id
+        self.reading = reading
 
 
 class Entropy:
@@ -257,6 +260,10 @@ class Door:
         except ServiceError:
             return await self._reject(gate, received, _NOT_STORED)
         webhook_id = gate.webhook.webhook_id
+        if stored.conflict and entry.reading.reduces and "idempotency_key" in entry.reading.values:
+            # A key that is used again keeps nobody in a position: the exit is taken as a signal of its own.
+            set_key_aside(entry.reading)
+            return await self._take(gate, received, self._entry(gate, received, entry.reading, datetime.now(UTC)))
         if stored.conflict:
             conflict = Refused("IDEMPOTENCY_CONFLICT", "the key was used before with other content")
             return await self._reject(gate, received, conflict)
@@ -267,7 +274,7 @@ class Door:
             # Where the broker does not answer in time, the spool's word is as good: it is on disk.
             await self._relay.published(stored.sequence, JOURNAL_WAIT_S)
         _ACCEPTED.inc()
-        return answers.accepted(entry.signal_id, received.time_text)
+        return answers.accepted(entry.signal_id, received.time_text, entry.reading.warnings)
 
     def _read(self, request: Request, body: Body, sender: Sender, signed_key: str, now: datetime) -> Reading:
         """What the body says, with the key it goes by; refused where that is no signal."""
@@ -284,7 +291,8 @@ class Door:
 
     def _entry(self, gate: Gate, received: Received, reading: Reading, now: datetime) -> "_Entry":
         """The signal as it goes on disk, named by its key or anew."""
-        webhook, fingerprint = gate.webhook, received.payload_sha256
+        webhook = gate.webhook
+        fingerprint = content_fingerprint(reading) if reading.reduces else received.payload_sha256
         entropy, receive_ms = self._entropy.take(10), int(now.timestamp() * 1000)
         signal_id = own_id = new_signal_id(receive_ms, entropy)
         key = reading.values.get("idempotency_key", "")
@@ -293,15 +301,17 @@ class Door:
             signal_id = keyed_signal_id(webhook.webhook_id, key)
             claim = Claim(signal_id.encode(), signal_id, fingerprint, receive_ms)
         elif webhook.dedupe_window_s:
+            if not takes_part(reading):
+                fingerprint = received.payload_sha256
             unique = hashlib.sha256(webhook.webhook_id.encode() + b"\0" + fingerprint).digest()[:16]
             claim = Claim(unique, signal_id, fingerprint, receive_ms, webhook.dedupe_window_s * 1000)
         signal = signal_message(reading, signal_id)
-        message = accepted_message(gate, received, signal, entropy.hex()[:8] if key else "")
+        message = accepted_message(gate, received, signal, entropy.hex()[:8] if key else "", reading.warnings)
 
         def duplicate(stored: Stored) -> Message:
             return duplicate_message(gate, received, signal, own_id, stored)
 
-        return _Entry(message, claim, duplicate, signal_id, own_id)
+        return _Entry(message, claim, duplicate, signal_id, own_id, reading)
 
     def _repeated(self, stored: Stored, received: Received, webhook_id: str, own_id: str) -> Response:
         reason = "DUPLICATE_SUPPRESSED" if stored.rule == "same_bytes" else "DUPLICATE_SIGNAL"
@@ -360,7 +370,12 @@ def _check_key(reading: Reading) -> None:
     key = reading.values.get("idempotency_key", "")
     if len(key) > LONGEST_KEY or not key.isprintable():
         detail = f"expected at most {LONGEST_KEY} printable characters, was {len(key)}"
-        reading.errors.append(FieldError("idempotency_key", "FIELD_INVALID", detail))
+        problem = FieldError("idempotency_key", "FIELD_INVALID", detail)
+        if reading.reduces:
+            del reading.values["idempotency_key"]
+            reading.warnings.append(problem)
+        else:
+            reading.errors.append(problem)
 
 
 def _refusal(reading: Reading) -> Refused:

@@ -1,5 +1,6 @@
 """What the door puts into the journal: accepted signals, rejections, repeats."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,8 @@ from vantixs.runtime import trace
 from vantixs.runtime.journal import Message
 
 from vantixs_ingress.answers import Refused
+from vantixs_ingress.conversion import field_errors
+from vantixs_ingress.domain.reading import FieldError
 from vantixs_ingress.gate import Gate
 from vantixs_ingress.spool_file import Stored
 from vantixs_ingress.wire import field, timestamp
@@ -69,7 +72,9 @@ def make_received(now: datetime, payload: bytes, payload_sha256: bytes, sender: 
     return Received(serialized, payload_sha256, receive_time, f"{now.isoformat()[:-6]}Z", trace.current())
 
 
-def accepted_message(gate: Gate, received: Received, signal: signal_pb2.Signal, distinct: str) -> Message:
+def accepted_message(
+    gate: Gate, received: Received, signal: signal_pb2.Signal, distinct: str, warnings: Sequence[FieldError] = ()
+) -> Message:
     """The entry that drives the router.
 
     `distinct` keeps apart what two instances accept under one key: were the ids the same, the broker would swallow the second
@@ -79,6 +84,8 @@ def accepted_message(gate: Gate, received: Received, signal: signal_pb2.Signal, 
     event_id = f"{signal.signal_id}:accepted:{distinct}" if distinct else f"{signal.signal_id}:accepted"
     # Of the serialized parts, the webhook's is made once per configuration.
     event = field(1, signal.SerializeToString()) + field(2, received.serialized) + gate.snapshot_field
+    for warning in field_errors(warnings):
+        event += field(4, warning.SerializeToString())
     entry = _entry(event_id, signal.signal_id, gate, received).SerializeToString() + field(10, event)
     return Message(subject, field(1, entry), event_id)
 

@@ -19,16 +19,18 @@ from vantixs.runtime.journal import STREAM, TRANSIENT, Journal
 
 KEPT = 20_000
 LOOK_BACK = 20_000  # Messages of the journal that are read again at start.
+LONGEST_DETAIL = 300
 FETCH, FETCH_S = 100, 1.0
 SUBJECTS = (event_subject("signal"), *(accepted_subject(lane) for lane in range(LANES)))
 
 
 class Outcome(NamedTuple):
-    """A signal's status in lower case, with the reason where it was not executed."""
+    """A signal's status in lower case, with the reason where something of it was not done, and a sentence about it."""
 
     webhook_id: str
     status: str
     reason: str = ""
+    detail: str = ""
 
 
 @lru_cache(maxsize=1024)
@@ -48,16 +50,17 @@ class Statuses:
         found = self._known.get(signal_id)
         if found is None or found.webhook_id != webhook_id:
             return None
-        return {"status": found.status} | ({"reason": found.reason} if found.reason else {})
+        shown = {"status": found.status, "reason": found.reason, "detail": found.detail}
+        return {name: text for name, text in shown.items() if text}
 
     def accepted(self, webhook_id: str, signal_id: str) -> None:
         """A signal is on its way, unless its end is known."""
         if signal_id not in self._known:
             self._keep(signal_id, _accepted(webhook_id))
 
-    def ended(self, webhook_id: str, signal_id: str, status: str, reason: str) -> None:
+    def ended(self, webhook_id: str, signal_id: str, status: str, reason: str, detail: str = "") -> None:
         """A signal came to its end."""
-        self._keep(signal_id, Outcome(webhook_id, status, reason))
+        self._keep(signal_id, Outcome(webhook_id, status, reason, detail[:LONGEST_DETAIL]))
 
     def _keep(self, signal_id: str, outcome: Outcome) -> None:
         self._known.pop(signal_id, None)
@@ -86,9 +89,8 @@ class Statuses:
                     done = entry.signal_completed
                     status = common_pb2.SignalStatus.Name(done.status).removeprefix("SIGNAL_STATUS_").lower()
                     known = self._known.get(entry.signal_id)
-                    self.ended(
-                        done.webhook_id or (known.webhook_id if known else ""), entry.signal_id, status, done.reason
-                    )
+                    webhook_id = done.webhook_id or (known.webhook_id if known else "")
+                    self.ended(webhook_id, entry.signal_id, status, done.reason, done.detail)
 
 
 class StatusReader:

@@ -248,6 +248,7 @@ def asking_of(request: risk_pb2.EvaluateOrderRequest) -> Asking:
         order_quantity=optional("order.quantity", order.quantity),
         sizing=_known_sizing(request.sizing.SerializeToString()),
         signal_quantity=optional("signal_quantity", request.signal_quantity),
+        signal_previous_quantity=optional("signal_previous_quantity", request.signal_previous_quantity),
         signal_quantity_type=_QUANTITY_TYPES.get(request.signal_quantity_type, str(request.signal_quantity_type)),
         signal_price=optional("signal_price", request.signal_price),
         stop=Stop(kind.upper(), amount(f"stop_loss.{kind}", getattr(request.stop_loss, kind))) if kind else None,

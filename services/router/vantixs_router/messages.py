@@ -8,12 +8,13 @@ from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
-from vantixs.model.decimals import format_decimal
+from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.ids import client_order_id, order_id
 from vantixs.model.instruments import Instrument
 from vantixs.runtime import trace
 
 from vantixs_router.domain.intent import Intent, Leg, derive_intent
+from vantixs_router.domain.leg_quantity import Sent, leg_quantity, position_before
 from vantixs_router.store import OrderRow
 
 ACTOR = "service:router"
@@ -70,10 +71,14 @@ def evaluation_request(
     quote: common_pb2.Quote,
     marks: list[common_pb2.Quote],
     fee_bps: str,
+    closed: Decimal = ZERO,
 ) -> risk_pb2.EvaluateOrderRequest:
-    """Asks risk about an order; `marks` are quotes of what else the account holds.
+    """Asks risk about an order; `marks` are quotes of what else the account holds, `closed` what an earlier leg closed.
 
-    The second leg of a reversal, and a whole exit, do not take the signal's quantity.
+    A whole exit does not take the signal's quantity, the new leg of a reversal only what is left of it.
+
+    Raises:
+        NothingLeft: the quantity sent is used up by the close before this leg.
     """
     request = risk_pb2.EvaluateOrderRequest(
         order=order,
@@ -88,10 +93,33 @@ def evaluation_request(
         webhook_id=webhook.webhook_id,
         strategy_id=webhook.strategy_id,
     )
-    if signal.quantity and not leg.whole:
-        request.signal_quantity = signal.quantity
+    sent = sent_sizes(signal)
+    quantity, before = leg_quantity(sent, leg, closed), position_before(sent, leg)
+    if quantity is not None and quantity <= 0:
+        raise NothingLeft
+    if quantity is not None:
+        request.signal_quantity = format_decimal(quantity)
         request.signal_quantity_type = signal.quantity_type or common_pb2.QUANTITY_TYPE_UNITS
+    if before is not None:
+        request.signal_previous_quantity = format_decimal(before)
     return request
+
+
+class NothingLeft(Exception):
+    """What the signal sent is used up by the close of the position before: there is nothing to open."""
+
+    text = "the quantity sent is used up by the close of the sender's position: nothing is left to open"
+
+
+def sent_sizes(signal: signal_pb2.Signal) -> Sent:
+    """What a signal says of sizes."""
+    return Sent(
+        quantity=Decimal(signal.quantity) if signal.quantity else None,
+        units=signal.quantity_type in (common_pb2.QUANTITY_TYPE_UNSPECIFIED, common_pb2.QUANTITY_TYPE_UNITS),
+        after=parse_decimal(signal.target_quantity) if signal.target_quantity else None,
+        before=parse_decimal(signal.previous_quantity) if signal.previous_quantity else None,
+        previous=_side_name(signal.previous_position),
+    )
 
 
 def instrument_message(instrument: Instrument) -> common_pb2.Instrument:

@@ -3,17 +3,25 @@
 import hashlib
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.router.v1 import router_pb2
-from vantixs.model.decimals import format_decimal
+from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.errors import invalid
 
 from vantixs_router.domain.intent import Leg
-from vantixs_router.messages import evaluation_request, intent_of, make_entry, make_order, order_entries
+from vantixs_router.messages import (
+    NothingLeft,
+    evaluation_request,
+    intent_of,
+    make_entry,
+    make_order,
+    order_entries,
+)
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
 from vantixs_router.settings import RouterSettings
@@ -53,9 +61,18 @@ class Preview:
             status=common_pb2.SIGNAL_STATUS_REJECTED, stage="intent", reason=intent.reason, detail=intent.text
         )
         orders: list[OrderRow] = []
+        closed = ZERO
         for number, leg in enumerate(intent.legs, 1):
-            row = await self._leg(request, webhook, leg, number, format_decimal(position), intent.text)
+            try:
+                row = await self._leg(request, webhook, leg, number, format_decimal(position), intent.text, closed)
+            except NothingLeft as nothing:
+                status = common_pb2.SIGNAL_STATUS_EXECUTED if number > 1 else common_pb2.SIGNAL_STATUS_REJECTED
+                completed = journal_pb2.SignalCompleted(
+                    status=status, stage="intent", reason="NOTHING_TO_OPEN", detail=nothing.text
+                )
+                break
             orders.append(row)
+            closed = parse_decimal(row.order.quantity or "0")
             if row.decision.verdict != order_pb2.RISK_VERDICT_APPROVED:
                 reason, detail = first_failure(row.decision) if row.decision.checks else ("POSITION_CHANGED", "")
                 status = common_pb2.SIGNAL_STATUS_EXECUTED if number > 1 else common_pb2.SIGNAL_STATUS_REJECTED
@@ -79,6 +96,7 @@ class Preview:
         number: int,
         assumed: str,
         intent: str,
+        closed: Decimal,
     ) -> OrderRow:
         signal = request.accepted.signal
         instrument = CATALOGUE[signal.instrument]
@@ -95,6 +113,7 @@ class Preview:
             quote=quote,
             marks=self._quotes.marks(await self._risk.held(webhook.account_id), signal.instrument),
             fee_bps=format_decimal(self._settings.paper_fee_bps),
+            closed=closed,
         )
         question.preview = not request.replay_id
         decision = await self._risk.evaluate(question)

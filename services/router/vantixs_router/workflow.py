@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError
-from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.model.decimals import format_decimal, parse_decimal
+from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.ids import event_subject, keyed_signal_id
 from vantixs.model.instruments import CATALOGUE, Instrument
 from vantixs.runtime import trace
@@ -26,7 +27,14 @@ from vantixs.runtime.outbox import Outbox
 
 from vantixs_router import store
 from vantixs_router.domain.intent import Leg
-from vantixs_router.messages import evaluation_request, intent_of, make_entry, make_order, order_entries
+from vantixs_router.messages import (
+    NothingLeft,
+    evaluation_request,
+    intent_of,
+    make_entry,
+    make_order,
+    order_entries,
+)
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
 from vantixs_router.settings import RouterSettings
@@ -253,14 +261,25 @@ class _Run:
         while len(self.orders) < len(legs):
             number = len(self.orders) + 1
             position = await self._w._risk.position(self._webhook.account_id, self._signal.instrument)
-            decision = await self._decide(
-                legs[number - 1], number, format_decimal(position), "second leg of a reversal"
-            )
+            try:
+                decision = await self._decide(
+                    legs[number - 1], number, format_decimal(position), "second leg of a reversal"
+                )
+            except NothingLeft as nothing:
+                return self._executed("NOTHING_TO_OPEN", f"closed; not opened: {nothing.text}")
             if decision.verdict == order_pb2.RISK_VERDICT_DENIED:
                 reason, detail = first_failure(decision)
                 return Ending(common_pb2.SIGNAL_STATUS_EXECUTED, "risk", reason, f"closed; not opened: {detail}")
             await self._send_last()
-        return Ending(common_pb2.SIGNAL_STATUS_EXECUTED, "venue", detail=describe_fills(self.orders))
+        return self._executed("", describe_fills(self.orders))
+
+    def _executed(self, reason: str, detail: str) -> Ending:
+        """The end of a signal whose orders are filled. Says in plain words where its protection was not placed."""
+        entered = any(row.order.effect == order_pb2.ORDER_EFFECT_ENTRY for row in self.orders)
+        if entered and (missing := unplaced_levels(self._signal)):
+            detail = f"{detail}; {missing}"
+            reason = reason or "PROTECTION_NOT_PLACED"
+        return Ending(common_pb2.SIGNAL_STATUS_EXECUTED, "venue", reason, detail)
 
     async def _first_leg(self) -> Ending | None:
         """Derives the intent and has its first leg decided; an ending where there is nothing to send."""
@@ -275,7 +294,11 @@ class _Run:
                 position, certain = await self._w._risk.position(account, name), True
                 continue
             self.plan = encode_plan(intent.legs)
-            decision = await self._decide(intent.legs[0], 1, format_decimal(position), intent.text)
+            try:
+                decision = await self._decide(intent.legs[0], 1, format_decimal(position), intent.text)
+            except NothingLeft as nothing:
+                self.plan = ""
+                return Ending(common_pb2.SIGNAL_STATUS_REJECTED, "intent", "NOTHING_TO_OPEN", nothing.text)
             if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
                 self.plan = ""
                 position, certain = parse_decimal(decision.position_quantity), True
@@ -299,6 +322,7 @@ class _Run:
             quote=self._w._quotes.current(self._instrument),
             marks=self._w._quotes.marks(held, self._instrument.name),
             fee_bps=format_decimal(self._w._settings.paper_fee_bps),
+            closed=closed_by(self.orders),
         )
         decision = await self._w._risk.evaluate(request)
         if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
@@ -360,6 +384,20 @@ def first_failure(decision: order_pb2.RiskDecision) -> tuple[str, str]:
     """Reason and sentence of the first failed check."""
     failed = next(check for check in decision.checks if not check.passed)
     return failed.reason, failed.detail
+
+
+def closed_by(orders: list[OrderRow]) -> Decimal:
+    """What the exits among the orders filled, base units."""
+    exits = (row.order for row in orders if row.order.effect == order_pb2.ORDER_EFFECT_EXIT)
+    return sum((parse_decimal(order.filled_quantity) for order in exits if order.filled_quantity), ZERO)
+
+
+def unplaced_levels(signal: signal_pb2.Signal) -> str:
+    """One sentence about the protective levels of an entry, none of which is placed as an order yet; "" where it has none."""
+    levels = [
+        text for text, level in (("stop loss", "stop_loss"), ("take profit", "take_profit")) if signal.HasField(level)
+    ]
+    return f"no {' and no '.join(levels)} was placed: nothing watches the position" if levels else ""
 
 
 def describe_fills(orders: list[OrderRow]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vantixs_ingress.domain.handlers import as_json, place
+from vantixs_ingress.domain.handlers import as_json, keep, place
 from vantixs_ingress.domain.reading import Draft
 from vantixs_ingress.domain.vocabulary import NESTS, PARTLY, slot_of
 
@@ -51,8 +51,10 @@ def _collect_partly(name: str, folded: str, fields: Mapping[str, Any], draft: Dr
             place(f"{name}.{inner}", used, value, draft)
         else:
             rest[inner] = value
-    if rest:
+    if rest and folded == "bar":
         draft.keep(name, as_json(rest))
+    elif rest:
+        keep(name, rest, draft)
 
 
 def _place_dotted(name: str, value: Any, draft: Draft) -> bool:

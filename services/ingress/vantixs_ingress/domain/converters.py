@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context, Decimal
 from typing import Any
 
 from vantixs.model.decimals import PATTERN
@@ -23,10 +23,16 @@ from vantixs_ingress.domain.words import (
 
 LONGEST_TEXT, LONGEST_KEY, LONGEST_SYMBOL = 1024, 255, 64
 _PLACEHOLDER = re.compile(r"\{\{|%[A-Za-z_][A-Za-z0-9_.]{1,60}+%|^\{[A-Za-z_][A-Za-z0-9_. ]{0,60}+\}$")
-_RFC3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$", re.ASCII)
+# RFC 3339, and ISO 8601's basic offset without a colon, which Pine's format_time and strftime write.
+_RFC3339 = re.compile(r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:?\d\d)$", re.ASCII)
+# A number as JSON writes it; an exponent is exact.
+_JSON_NUMBER = re.compile(r"^-?[0-9]{1,20}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,2})?\Z", re.ASCII)
+_DIGITS_MOST, _DECIMALS_MOST, _DECIMALS_READ = 20, 18, 40
+_LAST_DECIMAL, _CUT = Decimal("1E-18"), Context(prec=80, rounding=ROUND_DOWN)
 _EPOCH = re.compile(r"^\d{9,16}(?:\.\d{1,9})?$", re.ASCII)
 _EPOCH_DIGITS = {9: 0, 10: 0, 12: 3, 13: 3, 15: 6, 16: 6}
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
+_ZERO = re.compile(r"[-+]?0{1,20}(?:\.0{0,40})?%?", re.ASCII)
 _YEARS = range(2000, 2101)
 _LONGEST_S = Decimal(10**9)
 _NUMBER = "expected a number above 0 such as 0.5"
@@ -53,6 +59,13 @@ def as_key(value: Any) -> str:
     return str(value)
 
 
+def as_reference(value: Any) -> str:
+    """A name of the sender's own, kept and never acted on: a text or a number, cut where it is long."""
+    if not isinstance(value, str):
+        raise Refused("expected text")
+    return value[:LONGEST_KEY]
+
+
 def as_symbol(value: Any) -> str:
     """A symbol as sent; whether there is such an instrument is for the resolver."""
     if not isinstance(value, str):
@@ -71,20 +84,50 @@ def as_exchange(value: Any) -> str:
     return str(value)
 
 
+def _read_number(value: Any) -> Decimal | None:
+    """The exact number a text or a JSON number is, without an exponent; None for anything else, or one out of range."""
+    if not isinstance(value, str):
+        return None
+    if PATTERN.match(value):
+        return Decimal(value)
+    if not _JSON_NUMBER.match(value):
+        return None
+    number = Decimal(value)
+    if number.adjusted() >= _DIGITS_MOST or number.adjusted() < -_DECIMALS_READ:
+        return Decimal(0) if number == 0 else None
+    return Decimal(format(number, "f"))
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, perhaps in percent."""
+    return _read_number(value.removesuffix("%") if isinstance(value, str) else value) is not None
+
+
 def as_number(value: Any) -> Decimal:
-    """A number above 0: `digits[.digits]`, as a JSON number or a string."""
-    if isinstance(value, str) and PATTERN.match(value):
-        number = Decimal(value)
-        if number > 0:
-            return number
+    """A number above 0, with or without an exponent, as a JSON number or a string; decimals behind the 18th are cut."""
+    number = as_signed(value)
+    if number > 0:
+        return number
     raise Refused(_NUMBER)
 
 
+def as_size(value: Any) -> Decimal:
+    """A size of any sign, exactly as sent: it is rounded down where it is used."""
+    number = _read_number(value)
+    if number is None:
+        raise Refused(_NUMBER)
+    return number
+
+
 def as_signed(value: Any) -> Decimal:
-    """A number of any sign, 0 included."""
-    if isinstance(value, str) and PATTERN.match(value):
-        return Decimal(value)
-    raise Refused("expected a number such as -0.5, 0 or 0.5")
+    """A number of any sign, 0 included; at most 18 decimals, those behind are cut."""
+    number = _read_number(value)
+    if number is None:
+        raise Refused("expected a number such as -0.5, 0 or 0.5")
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -_DECIMALS_MOST:
+        return _CUT.quantize(number, _LAST_DECIMAL)
+    return number
 
 
 def as_price(value: Any) -> Decimal | None:
@@ -122,7 +165,10 @@ def as_bool(value: Any) -> bool:
 def says_no(value: Any) -> bool:
     """Whether a switch is left off, or a feature unused: nothing, false, none, no, off, 0, an empty list or object."""
     if isinstance(value, str):
-        return value.strip().lower() in ("", "false", "none", "no", "off", "null", "0", "0.0", "0.00", "0%")
+        return (
+            value.strip().lower() in ("", "false", "none", "no", "off", "null")
+            or _ZERO.fullmatch(value.strip()) is not None
+        )
     return value is None or value is False or value in ([], {})
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 from mypy_extensions import mypyc_attr
 
@@ -14,6 +15,9 @@ MOST_FIELDS = 500
 MOST_DEPTH = 32
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,63}")
 _LINES = re.compile(r"[\r\n;]")
+_FORM = re.compile(r"[A-Za-z][^\s=&;,{}]{0,200}=[^\s=&;{}]*+(?:&[A-Za-z][^\s=&;,{}]{0,200}=[^\s=&;{}]*+)+")
+# Source: WunderTrading's codes, ACTION_EXCHANGE_PAIR_BOT_TIMEFRAME_TOKEN, sent as the whole message.
+_CODE = re.compile(r"(?:ENTER|EXIT)-(?:LONG|SHORT|ALL)(?:_[A-Za-z0-9./:-]{1,64}){2,8}")
 # The end of the text closes a string too: a pattern that could fail there would try again from every quote.
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
@@ -102,13 +106,18 @@ def redact_payload(body: bytes, *known: str, read: Body | None = None) -> bytes:
 
 def read_fields(text: str) -> dict[str, Any]:
     """The fields of a body, in the order sent."""
-    stripped = text.strip()
+    # MetaTrader's StringToCharArray sends the NUL that ends its strings.
+    stripped = text.strip().removesuffix("\0").rstrip()
     if not stripped:
         raise Unreadable("expected a JSON object, was empty")
     if "\0" in stripped or "\\u0000" in stripped:
         raise Unreadable("expected text without the character NUL")
     if stripped[0] in '{["-' or stripped[0].isdigit() or stripped in ("null", "true", "false"):
         return _read_json(stripped)
+    if _CODE.fullmatch(stripped):
+        return {"code": stripped}
+    if _FORM.fullmatch(stripped):
+        return _read_form(stripped)
     return _read_pairs(stripped)
 
 
@@ -162,6 +171,25 @@ def _read_pairs(text: str) -> dict[str, Any]:
             raise Unreadable(f"expected at most {MOST_FIELDS} fields")
     if not fields:
         raise Unreadable("expected a JSON object or KEY=VALUE pairs, was other text")
+    return fields
+
+
+def _read_form(text: str) -> dict[str, Any]:
+    """Form encoding (application/x-www-form-urlencoded), by its look: the content type is not to be relied on."""
+    fields: dict[str, Any] = {}
+    try:
+        pairs = parse_qsl(
+            text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MOST_FIELDS
+        )
+    except UnicodeDecodeError:
+        raise Unreadable("expected UTF-8 text in a form") from None
+    except ValueError:
+        raise Unreadable(f"expected name=value pairs with & between them, at most {MOST_FIELDS}") from None
+    for name, value in pairs:
+        if not _NAME.fullmatch(name) or "\0" in value:
+            raise Unreadable("expected a JSON object or KEY=VALUE pairs, was other text")
+        if fields.setdefault(name, value) != value:
+            raise Unreadable(f"expected each key once, was {name[:60]!r} twice")
     return fields
 
 

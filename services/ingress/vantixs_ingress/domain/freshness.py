@@ -1,5 +1,7 @@
 """Whether a signal is still young enough, and until when it will be. Time is an argument."""
 
+import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +15,24 @@ from vantixs_ingress.domain.settling import is_exit
 AHEAD = timedelta(minutes=5)
 
 
+BAR_TIME_HINT = ": it is the start of a bar of the chart, send {{timenow}} for the time of the alert"
+_UNITS_S = {"": 60, "S": 1, "M": 60, "H": 3600, "D": 86_400, "W": 604_800}
+_INTERVAL = re.compile(r"(\d{1,4})?\s?([SMHDWsmhdw]?)", re.ASCII)
+_INTERVAL_NAMES = ("interval", "timeframe", "tf")
+
+
+def is_bar_time(emitted: datetime, now: datetime, extras: Mapping[str, str]) -> bool:
+    """Whether a time is where a bar of the sender's interval begins, at least a bar ago. An interval is `5`, `60`, `1H`, `D`."""
+    for name, text in extras.items():
+        if name.rpartition(".")[2].lower() in _INTERVAL_NAMES:
+            match = _INTERVAL.fullmatch(text.strip())
+            if match and text.strip():
+                length = int(match[1] or 1) * _UNITS_S[match[2].upper()]
+                age = (now - emitted).total_seconds()
+                return length >= 60 and age >= length and emitted.timestamp() % length == 0
+    return False
+
+
 def check_freshness(draft: Draft, values: dict[str, Any], rules: Rules, now: datetime) -> datetime | None:
     """When it is too late to act on the signal, None for never; an expired one goes to the problems.
 
@@ -24,7 +44,7 @@ def check_freshness(draft: Draft, values: dict[str, Any], rules: Rules, now: dat
     name = draft.names.get("emit_time", "timestamp")
     if emitted > now + AHEAD:
         ahead = int((emitted - now).total_seconds())
-        draft.refuse(name, "FIELD_INVALID", f"expected a time not after now, was {ahead} s ahead")
+        draft.refuse(name, "FIELD_INVALID", f"expected a time not after now, was {ahead} s ahead", slot="emit_time")
     is_out = is_exit(values, sell_opens_short=rules.sell_opens_short)
     limit = rules.exit_expires_after_s if is_out else rules.entry_expires_after_s
     ends = [_ends(emitted, now, float(limit), f"at most {limit} s old")] if limit else []
@@ -38,7 +58,8 @@ def check_freshness(draft: Draft, values: dict[str, Any], rules: Rules, now: dat
     end, expected = min(ends)
     if now > end:
         age = int((now - emitted).total_seconds())
-        draft.refuse(name, "SIGNAL_EXPIRED", f"expected {expected}, was {age} s old")
+        hint = BAR_TIME_HINT if is_bar_time(emitted, now, draft.extras) else ""
+        draft.refuse(name, "SIGNAL_EXPIRED", f"expected {expected}, was {age} s old{hint}", slot="expiry")
     return end
 
 

@@ -1,6 +1,6 @@
 """From bytes to one canonical signal, or to every reason why not. Pure, and raises on no input."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from vantixs.model.instruments import Catalogue, Instrument
@@ -10,15 +10,23 @@ from vantixs_ingress.domain.converters import LONGEST_KEY, LONGEST_TEXT
 from vantixs_ingress.domain.dialects import Body, read_body
 from vantixs_ingress.domain.freshness import check_freshness
 from vantixs_ingress.domain.mapping import collect_mapped, mapped_secret
-from vantixs_ingress.domain.reading import Draft, FieldError, Reading, field_error, without
+from vantixs_ingress.domain.reading import MOST_PROBLEMS, Draft, FieldError, Reading, field_error, without
 from vantixs_ingress.domain.redaction import without_head
 from vantixs_ingress.domain.rules import Rules, check_rules
-from vantixs_ingress.domain.settling import ENTRY_ONLY, is_exit, settle
+from vantixs_ingress.domain.settling import is_exit, is_needed, settle
 from vantixs_ingress.domain.symbols import resolver_of
 from vantixs_ingress.domain.terms import settle_terms
 
 __all__ = ["FieldError", "Reading", "Rules", "is_exit", "read_signal", "secret_of"]
-_REQUIRED = {"action": ("verb", "side", "flag", "verb_or_order_type", "code", "word"), "symbol": ("symbol",)}
+_REQUIRED = {
+    "action": ("verb", "side", "flag", "verb_or_order_type", "code", "word", "waiting", "position", "close"),
+    "symbol": ("symbol",),
+}
+# What goes with a field that an exit leaves out: a limit order without its limit is a market order.
+_MADE_OF = {
+    "limit_price": ("limit_price", "order_type"), "order_type": ("order_type",), "price": (), "quantity": (),
+    "target_position": (), "position": (), "stop_price": ("stop_price",), "verb": (),
+}  # fmt: skip
 _SHORTEST_SECRET = 4
 LONGEST_NAME, LONGEST_EXTRA = 100, 1000
 
@@ -47,8 +55,11 @@ def read_signal(
     else:
         collect_mapped(body.fields, body.items, rules.mapping, draft)
     known = catalogue if isinstance(catalogue, Catalogue) else Catalogue(catalogue.values())
-    values = settle(draft, resolver_of(known), rules.default_instrument_kind)
-    settle_terms(draft, values)
+    values = settle(draft, resolver_of(known), rules.default_instrument_kind, rules.default_exchange)
+    settle_terms(draft, values, reduces=is_exit(values, sell_opens_short=rules.sell_opens_short))
+    if rules.signal_id_is_key and "sender_reference" in values:
+        draft.names.setdefault("idempotency_key", draft.names["reference"])
+        values.setdefault("idempotency_key", values["sender_reference"])
     _check_required(draft, values)
     check_rules(draft, values, rules)
     reading.expire_time = check_freshness(draft, values, rules, now)
@@ -67,19 +78,22 @@ def _check_required(draft: Draft, values: Mapping[str, object]) -> None:
     wrong = {p.slot for p in draft.problems}
     for name, slots in _REQUIRED.items():
         if name not in values and wrong.isdisjoint(slots):
-            draft.refuse(name, "FIELD_MISSING", f"expected a field {name}, was none")
+            draft.refuse(name, "FIELD_MISSING", f"expected a field {name}, was none", slot=name)
 
 
 def _finish(reading: Reading, draft: Draft, rules: Rules, secrets: tuple[str, ...]) -> None:
-    """Problems become errors; what only an entry uses does not keep an exit from passing, and is a warning there."""
+    """Problems become errors; what an exit does not need does not keep it from passing, and is a warning there."""
     problems, notes = draft.problems, draft.notes
-    if problems and is_exit(reading.values, sell_opens_short=rules.sell_opens_short):
-        notes = notes + [p for p in problems if p.slot in ENTRY_ONLY]
-        problems = [p for p in problems if p.slot not in ENTRY_ONLY]
-        for slot in ENTRY_ONLY & {p.slot for p in notes}:
-            reading.values.pop(slot, None)
-    reading.errors = [field_error(problem, secrets) for problem in problems]
-    reading.warnings = [field_error(note, secrets) for note in notes]
+    reading.reduces = is_exit(reading.values, sell_opens_short=rules.sell_opens_short)
+    if problems and reading.reduces:
+        left_out = [p for p in problems if not is_needed(p.slot, reading.values)]
+        problems = [p for p in problems if is_needed(p.slot, reading.values)]
+        notes = notes + left_out
+        for slot in {p.slot for p in left_out}:
+            for name in _MADE_OF.get(slot, (slot,)):
+                reading.values.pop(name, None)
+    reading.errors = [field_error(problem, secrets) for problem in problems[:MOST_PROBLEMS]]
+    reading.warnings = [field_error(note, secrets) for note in notes[:MOST_PROBLEMS]]
     reading.extras = draft.extras
     reading.sources = draft.names
     if rules.default_exchange and "exchange" not in reading.values and ":" not in reading.values.get("symbol", ""):
@@ -89,11 +103,21 @@ def _finish(reading: Reading, draft: Draft, rules: Rules, secrets: tuple[str, ..
     if secrets:
         _hide(reading, secrets)
     _cut(reading)
+    if not reading.reduces:
+        reading.warnings.extend(_unplaced(reading))
+
+
+def _unplaced(reading: Reading) -> Iterator[FieldError]:
+    """The levels of an entry are understood and recorded; no order is placed for them yet, and who relies on them is told."""
+    for level in ("stop_loss", "take_profit"):
+        if any(f"{level}_{kind}" in reading.values for kind in ("price", "percent", "amount")):
+            detail = f"is recorded, and no {level.replace('_', ' ')} is placed: nothing watches the position"
+            yield FieldError(reading.sources.get(level, level), "PROTECTION_NOT_PLACED", detail)
 
 
 def _hide(reading: Reading, secrets: tuple[str, ...]) -> None:
     reading.extras = {without(secrets, name): without(secrets, text) for name, text in reading.extras.items()}
-    for name in ("comment", "tag", "symbol", "exchange"):
+    for name in ("comment", "tag", "symbol", "exchange", "sender_reference"):
         if name in reading.values:
             reading.values[name] = without(secrets, reading.values[name])
     key = reading.values.get("idempotency_key", "")

@@ -36,6 +36,7 @@ MAPPABLE = {
     },
     "instrument_kind": "kind",
     "position_size": "signed_size",
+    "sender_reference": "reference",
     "token": "secret",
 }  # fmt: skip
 REQUIRED = ("action", "symbol")

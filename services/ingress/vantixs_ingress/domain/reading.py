@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from vantixs_ingress.domain.redaction import REDACTED
+from vantixs_ingress.domain.vocabulary import slot_of
 
 # Reasons that say more about the whole than a missing field does come first.
 PRECEDENCE = (
@@ -19,6 +21,7 @@ _NOTHING = object()
 _LIKE_A_TOKEN = re.compile(r"(?=[A-Za-z0-9_-]{20})[a-z_-]{0,100}[A-Z0-9]")
 _DIGITS = re.compile(r"[0-9.:, -]+")
 MOST_SHOWN = 60
+TOKEN_SHOWN = 6  # Of what looks like a token: enough to find it, too little to use it.
 MOST_EXTRAS = 100
 MOST_HELD = 2000  # characters of a text while it is looked through for secrets
 MOST_PROBLEMS = 100
@@ -40,7 +43,7 @@ class Reading:
     `secret` is the first secret in the body, for those who authenticate by it.
     """
 
-    __slots__ = ("errors", "expire_time", "extras", "secret", "sources", "values", "warnings")
+    __slots__ = ("errors", "expire_time", "extras", "reduces", "secret", "sources", "values", "warnings")
 
     def __init__(self, secret: str) -> None:
         self.values: dict[str, Any] = {}
@@ -49,6 +52,7 @@ class Reading:
         self.warnings: list[FieldError] = []
         self.sources: dict[str, str] = {}
         self.secret = secret
+        self.reduces = False
         self.expire_time: datetime | None = None
 
     @property
@@ -87,7 +91,9 @@ class Refused(Exception):
 class Draft:
     """A reading on its way: values by slot, and what was noticed."""
 
-    __slots__ = ("actions", "extras", "levels", "names", "notes", "problems", "quantities", "symbols", "values")
+    __slots__ = (
+        "actions", "extras", "labels", "levels", "names", "notes", "prices", "problems", "quantities", "symbols", "values",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -97,14 +103,15 @@ class Draft:
         self.extras: dict[str, str] = {}
         # Several fields make up one of these: (name, slot, value) as they came.
         self.actions: list[tuple[str, str, str]] = []
+        self.labels: list[tuple[str, str]] = []  # Texts under a name that could have held an action.
+        self.prices: list[tuple[str, str, Decimal]] = []
         self.symbols: list[tuple[str, str]] = []
         self.levels: list[tuple[str, str, str, Any]] = []
         self.quantities: list[tuple[str, str, Any]] = []
 
     def refuse(self, name: str, reason: str, expected: str, value: Any = _NOTHING, slot: str = "") -> None:
         """Adds what is wrong."""
-        if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(Problem(name, reason, expected, value, slot))
+        self.problems.append(Problem(name, reason, expected, value, slot))
 
     def note(self, name: str, reason: str, expected: str, value: Any = _NOTHING) -> None:
         """Adds what is allowed and probably not meant."""
@@ -126,7 +133,7 @@ class Draft:
 
 
 def shown(value: Any, secrets: Iterable[str] = ()) -> str:
-    """A value for people: at most 60 characters, and never one that holds a secret or looks like a token."""
+    """A value for people: a long one cut, never one that holds a secret, and little of what looks like a token."""
     if isinstance(value, tuple):
         return " and ".join(shown(item, secrets) for item in value)
     if isinstance(value, dict | list):
@@ -134,9 +141,11 @@ def shown(value: Any, secrets: Iterable[str] = ()) -> str:
     text = str(value)
     if any(secret in text for secret in secrets if secret):
         return f"a text of {len(text)} characters"
+    most = MOST_SHOWN
     if len(text) >= 20 and not _DIGITS.fullmatch(text[:100]) and _LIKE_A_TOKEN.search(text[:100]):
-        return f"a text of {len(text)} characters"
-    return repr(text[:MOST_SHOWN]) if isinstance(value, str) else text[:MOST_SHOWN]
+        most = TOKEN_SHOWN
+    cut = text if len(text) <= most else f"{text[:most]}..."
+    return (repr(cut) if isinstance(value, str) else cut) + (f" ({len(text)} characters)" if cut != text else "")
 
 
 def field_error(problem: Problem, secrets: Iterable[str]) -> FieldError:
@@ -148,7 +157,7 @@ def field_error(problem: Problem, secrets: Iterable[str]) -> FieldError:
     for secret in secrets:
         if secret:
             name, detail = name.replace(secret, REDACTED), detail.replace(secret, REDACTED)
-    if not name.isascii() or _LIKE_A_TOKEN.search(name):
+    if (not name.isascii() or _LIKE_A_TOKEN.search(name)) and not slot_of(name.rpartition(".")[2])[1]:
         name = shown(name)
     return FieldError(name[:200], problem.reason, detail)
 

@@ -3,15 +3,16 @@
 import json
 import re
 from collections.abc import Iterator
+from urllib.parse import unquote_plus
 
-from vantixs_ingress.domain.vocabulary import is_secret
+from vantixs_ingress.domain.vocabulary import is_hidden
 
 REDACTED = "[redacted]"
 # A known secret shorter than this may be an everyday word: it is replaced only as the value of a secret field.
 SHORTEST_KNOWN = 8
 # A string runs to its closing quote, or to the end of the text: a pattern that fails there starts again at every quote.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}:,]|[^\s"\[\]{}:,]+', re.DOTALL)
-_KEY = re.compile(r'"([^"\\]{1,80})"\s{0,8}+:')
+_KEY = re.compile(r'"([^"\\]*+)"\s{0,8}+:')
 _SIMPLE_VALUE = re.compile(r'\s{0,8}+("[^"]*"|[^\s"\[\]{},]+)')
 # One or two words before `=` or `:`. The look-behind keeps a long run of letters from being tried at every letter.
 _NAMED = re.compile(
@@ -19,6 +20,7 @@ _NAMED = re.compile(
 )
 # Source: WunderTrading's codes, an action with exchange, pair, bot and token behind it.
 _CODE = re.compile(r"\b((?:ENTER|EXIT)-(?:LONG|SHORT|ALL)_)[A-Za-z0-9_./:-]{6,200}+")
+_FORM = re.compile(r"[^\s=&;{}\"]{1,200}=[^\s=&;]*+(?:&[^\s=&;{}\"]{1,200}=[^\s=&;]*+)+")
 _ONE_WORD = re.compile(r"[^\s=:{}\[\]\"',;|]{6,200}")
 _CHECK = json.JSONDecoder(parse_int=str, parse_float=str)
 
@@ -39,16 +41,26 @@ def redact(text: str, *known: str, is_json: bool = False) -> str:
         text = "".join(_json_parts(text, secrets)) if simple is None else simple
         if (is_json and text == sent) or _is_json(text):
             return text
+    if _FORM.fullmatch(text):
+        text = "&".join(_without_form(part, secrets) for part in text.split("&"))
     for secret in secrets:
         text = text.replace(secret, REDACTED)
     return _without_unnamed(_without_named(text))
+
+
+def _without_form(part: str, known: list[str]) -> str:
+    """One `name=value` of a form, whose characters may be percent-encoded."""
+    name, _, value = part.partition("=")
+    plain = unquote_plus(value)
+    hidden = is_hidden(unquote_plus(name)) or any(secret in plain for secret in known)
+    return f"{name}={REDACTED}" if hidden else part
 
 
 def _simple(text: str, known: list[str]) -> str | None:
     """JSON without escapes: a quote ends what a quote began. None where a secret field holds a list or an object."""
     parts, end = [], 0
     for match in _KEY.finditer(text):
-        if not is_secret(match[1]):
+        if not is_hidden(match[1]):
             continue
         value = _SIMPLE_VALUE.match(text, match.end())
         if value is None:
@@ -90,7 +102,7 @@ def _json_parts(text: str, known: list[str]) -> Iterator[str]:
             yield f'"{REDACTED}"'
         elif part[0] == '"':
             content = _unescaped(part)
-            secret_key = is_secret(content)
+            secret_key = is_hidden(content)
             yield _exchanged(part, content, known)
         else:
             secret_key = False
@@ -123,11 +135,11 @@ def without_head(text: str) -> str:
 
 def _without_named(text: str) -> str:
     """Without what follows the name of a secret field, up to the end of its quotes or of its part of the text."""
-    ends = re.compile(r"[\n\r;]" if "\n" in text or ";" in text else r"[,}]")
+    ends = re.compile(r"[\n\r;]" if "\n" in text or ";" in text else r"[,}&]")
     parts, end = [], 0
     for match in _NAMED.finditer(text):
         last = match[2] or match[1]
-        if match.start() < end or not (is_secret(last) or is_secret(match[1] + (match[2] or ""))):
+        if match.start() < end or not (is_hidden(last) or is_hidden(match[1] + (match[2] or ""))):
             continue
         start = match.end()
         parts += [text[end:start], REDACTED]

@@ -25,6 +25,7 @@ class Rules:
     entry_expires_after_s: int = 0
     exit_expires_after_s: int = 0
     time_is_emit_time: bool = False
+    signal_id_is_key: bool = False
     default_exchange: str = ""
     default_instrument_kind: str = ""
     mapping: CompiledMapping | None = None
@@ -56,23 +57,31 @@ def check_rules(draft: Draft, values: Mapping[str, Any], rules: Rules) -> None:
     """Holds a signal against what is allowed."""
     action, instrument = values.get("action"), values.get("instrument")
     if rules.actions is not None and action and action not in rules.actions:
-        draft.refuse("action", "ACTION_NOT_ALLOWED", f"expected one of {_listed(rules.actions)}", action)
+        draft.refuse("action", "ACTION_NOT_ALLOWED", f"expected one of {_listed(rules.actions)}", action, "rules")
     elif rules.exits_only and action and not is_exit(values):
-        draft.refuse("action", "ACTION_NOT_ALLOWED", "expected an exit, as the token allows nothing else", action)
+        draft.refuse(
+            "action", "ACTION_NOT_ALLOWED", "expected an exit, as the token allows nothing else", action, "rules"
+        )
     if rules.instruments is not None and instrument and instrument not in rules.instruments:
-        draft.refuse("symbol", "SYMBOL_NOT_ALLOWED", f"expected one of {_listed(rules.instruments)}", instrument)
+        draft.refuse(
+            "symbol", "SYMBOL_NOT_ALLOWED", f"expected one of {_listed(rules.instruments)}", instrument, "rules"
+        )
     leverage = values.get("leverage")
     if leverage is not None and leverage > rules.maximum_leverage:
         expected = f"expected at most {rules.maximum_leverage}"
         draft.refuse(draft.names["leverage"], "OVERRIDE_NOT_ALLOWED", expected, str(leverage), "leverage")
     if "account" in values and values["account"] != rules.account_id:
-        draft.refuse(draft.names["account"], "OVERRIDE_NOT_ALLOWED", "expected the webhook's account, or none")
+        draft.refuse(
+            draft.names["account"], "OVERRIDE_NOT_ALLOWED", "expected the webhook's account, or none", slot="account"
+        )
     if "mode" in values and str(values["mode"]).upper() != rules.mode:
-        draft.refuse(draft.names["mode"], "MODE_NOT_ALLOWED", f"expected {rules.mode.lower()}", values["mode"])
+        draft.refuse(draft.names["mode"], "MODE_NOT_ALLOWED", f"expected {rules.mode.lower()}", values["mode"], "mode")
     if values.get("test") and rules.mode != "PAPER":
-        draft.refuse(draft.names["test"], "MODE_NOT_ALLOWED", "expected no test on a webhook that is not paper")
+        draft.refuse(
+            draft.names["test"], "MODE_NOT_ALLOWED", "expected no test on a webhook that is not paper", slot="test"
+        )
     if rules.paper_only and rules.mode != "PAPER":
-        draft.refuse("mode", "MODE_NOT_ALLOWED", "expected a webhook in mode paper for this token", rules.mode)
+        draft.refuse("mode", "MODE_NOT_ALLOWED", "expected a webhook in mode paper for this token", rules.mode, "mode")
 
 
 def _listed(names: frozenset[str]) -> str:

@@ -1,6 +1,7 @@
 """What is to be done, with what: symbol, action and positions, from all the fields that say something about them."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from vantixs.model.instruments import Instrument
@@ -8,7 +9,7 @@ from vantixs.model.instruments import Instrument
 from vantixs_ingress.domain.reading import Draft
 from vantixs_ingress.domain.symbols import PERPETUAL, Resolver, Unresolved
 from vantixs_ingress.domain.vocabulary import fold
-from vantixs_ingress.domain.words import ABOUT, EXITS, NEUTRAL, OPEN
+from vantixs_ingress.domain.words import ABOUT, EXITS, NEUTRAL, OPEN, WAITING_ORDERS, action_of
 
 _SIDES = ("side", "flag")
 # A verb and what stands beside it as the side: together they are one action. Side words under the name of an action
@@ -46,13 +47,21 @@ _AFTER: dict[tuple[str, str], str] = {
 # No buying makes a position smaller than it was, and no selling larger.
 _RANK = {"SHORT": -1, "FLAT": 0, "LONG": 1}
 _ONLY_REDUCES = {"BUY": "SHORT", "SELL": "LONG"}
-# What only an entry uses: wrong or unfilled there, it does not keep anybody in a position.
-ENTRY_ONLY = frozenset(
+# What has to be clear before anything is closed: which account, instrument, action and position, and whether now. All else
+# that is wrong is a warning where a signal can only reduce.
+EXIT_NEEDS = frozenset(
     [
-        "leverage", "unheld", "targets", "target", "stop_loss_kind", "take_profit_kind",
-        *(f"{side}{level}" for level in ("stop_loss", "take_profit") for side in ("", "long_", "short_")),
-        *(f"{level}_{kind}" for level in ("stop_loss", "take_profit") for kind in ("price", "percent", "amount")),
+        "action", "verb", "verb_or_order_type", "side", "flag", "code", "word", "close_position", "waiting", "symbol", "kind",
+        "option", "target_position", "position", "position_side", "reduce_only", "part", "mode", "test", "account", "rules",
+        "expiry",
     ]
+)  # fmt: skip
+_WHOLE_EXITS = ("CLOSE", "CLOSE_LONG", "CLOSE_SHORT", "CANCEL")
+
+
+_AS_THEY_ARE = (
+    "time_in_force", "leverage", "idempotency_key", "emit_time", "expires_after_s", "expire_time", "comment", "tag", "mode",
+    "test", "account", "exchange",
 )  # fmt: skip
 
 
@@ -69,28 +78,44 @@ def is_exit(values: Mapping[str, Any], *, sell_opens_short: bool = True) -> bool
     return action == "BUY" and target == "SHORT"
 
 
-def settle(draft: Draft, resolver: Resolver, kind: str) -> dict[str, Any]:
-    """The canonical values; what is wrong goes to the draft's problems. `kind` is the instrument kind preferred."""
+def is_needed(slot: str, values: Mapping[str, Any]) -> bool:
+    """Whether an exit cannot do without what is wrong. A close names no position after it, so a wrong one there is no loss."""
+    if slot in ("target_position", "position", "position_side") and values.get("action") in _WHOLE_EXITS:
+        return False
+    return slot in EXIT_NEEDS
+
+
+def settle(draft: Draft, resolver: Resolver, kind: str, exchange: str = "") -> dict[str, Any]:
+    """The canonical values; what is wrong goes to the draft's problems.
+
+    `kind` is the instrument kind preferred, `exchange` the one that is meant where the sender names none.
+    """
     values: dict[str, Any] = {}
-    _settle_symbol(draft, values, resolver, kind)
+    _settle_symbol(draft, values, resolver, kind, exchange)
     _settle_action(draft, values)
     _settle_positions(draft, values)
-    for slot in ("time_in_force", "leverage", "idempotency_key", "emit_time", "expires_after_s", "expire_time"):
+    if "emit_time" not in draft.values and "other_time" in draft.values:
+        draft.values["emit_time"], draft.names["emit_time"] = draft.values["other_time"], draft.names["other_time"]
+    for slot in _AS_THEY_ARE:
         if slot in draft.values:
             values[slot] = draft.values[slot]
-    for slot in ("comment", "tag", "mode", "test", "account", "exchange"):
-        if slot in draft.values:
-            values[slot] = draft.values[slot]
+    if "reference" in draft.values:
+        values["sender_reference"] = draft.values["reference"]
     return values
 
 
-def _settle_symbol(draft: Draft, values: dict[str, Any], resolver: Resolver, kind: str) -> None:
+def _settle_symbol(draft: Draft, values: dict[str, Any], resolver: Resolver, kind: str, exchange: str) -> None:
     if not draft.symbols:
-        return
+        if "base" in draft.values and "quote" in draft.values:
+            draft.symbols.append((draft.names["base"], f"{draft.values['base']}/{draft.values['quote']}"))
+        elif "code_symbol" in draft.values:
+            draft.symbols.append((draft.names["code_symbol"], draft.values["code_symbol"]))
+        else:
+            return
     name, symbol = draft.symbols[0]
     values["symbol"], draft.names["symbol"] = symbol, name
     said = draft.values.get("kind", "")
-    exchange = draft.values.get("exchange", "")
+    exchange = draft.values.get("exchange", exchange)
     found = _resolved(resolver, symbol, said or kind, exchange)
     for other, text in draft.symbols[1:]:
         if text != symbol:
@@ -118,10 +143,13 @@ def _resolved(resolver: Resolver, symbol: str, kind: str, exchange: str) -> Inst
 
 def _settle_action(draft: Draft, values: dict[str, Any]) -> None:
     said = [row for row in draft.actions if row[2] != NEUTRAL]
-    if any(kind not in ("word", "close_position") for _, kind, _ in said):
+    if any(kind not in ("word", "close_position", "waiting") for _, kind, _ in said):
         said = [row for row in said if row[1] != "word"]
     closes = [row for row in said if row[1] == "close_position"]
     said = [row for row in said if row[1] != "close_position"] or closes
+    if "waiting" in draft.values:
+        said = _settle_waiting(draft, said)
+    _settle_labels(draft, said)
     if not said:
         return
     name, kind, action = said[0]
@@ -136,7 +164,8 @@ def _settle_action(draft: Draft, values: dict[str, Any]) -> None:
             name, kind = other, other_kind
         action = both
     if action == OPEN:
-        draft.refuse("side", "FIELD_MISSING", "expected a side beside open, was none", slot="side")
+        if not any(p.slot == "side" for p in draft.problems):
+            draft.refuse("side", "FIELD_MISSING", "expected a side beside open, was none", slot="side")
         return
     about = ABOUT.get(fold(str(draft.values.get("word", ""))))
     if about:
@@ -144,6 +173,32 @@ def _settle_action(draft: Draft, values: dict[str, Any]) -> None:
     values["action"], draft.names["action"] = action, name
     if closes and closes[0] not in said:
         _apply_close_position(draft, values, closes[0][0])
+
+
+def _settle_labels(draft: Draft, said: list[tuple[str, str, str]]) -> None:
+    """Texts where an action could have been: labels beside an action, else the action that nobody knows."""
+    for name, text in draft.labels:
+        if said:
+            draft.keep(name, text)
+        else:
+            draft.refuse(name, "ACTION_UNSUPPORTED", "expected buy, sell, close, long, short, ...", text, "verb")
+
+
+def _settle_waiting(draft: Draft, said: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """`type: stop-loss` with buy or sell and a price is an order that waits for it, and never one to be filled now."""
+    name, word = draft.names["waiting"], draft.values["waiting"]
+    others = [row for row in said if row[1] != "waiting"]
+    sided = any(action in ("BUY", "SELL") for _, _, action in others)
+    priced = bool(draft.prices) or any(
+        slot in draft.values for slot in ("stop_price", "trigger_price", "limit_price", "stop")
+    )
+    if not (sided and priced) and action_of(word):
+        return said
+    if WAITING_ORDERS[word]:
+        draft.put("order_type", name, WAITING_ORDERS[word])
+    else:
+        draft.refuse(name, "FIELD_INVALID", "expected market, limit, stop or stop_limit", word, "waiting")
+    return others
 
 
 def _say_held(values: dict[str, Any], action: str, side: str) -> None:
@@ -191,22 +246,37 @@ def _settle_positions(draft: Draft, values: dict[str, Any]) -> None:
     before = _side_of(draft, "previous_position", ("size_before",))
     if before and values.setdefault("previous_position", before) != before:
         both = (values["previous_position"], before)
-        draft.refuse(
-            draft.names.get("previous_position", "size_before"), "FIELD_CONFLICT", "expected one position", both
-        )
+        name = draft.names.get("previous_position", "size_before")
+        draft.refuse(name, "FIELD_CONFLICT", "expected one position", both, "previous_position")
     side = slots.get("position_side")
     if side and action in ("BUY", "SELL") and after is None:
         after = side
-    elif side and action == "CLOSE":
+    elif side and side != "FLAT" and action == "CLOSE":
         values["action"] = action = f"CLOSE_{side}"
     elif side and action in ("OPEN_LONG", "OPEN_SHORT") and _HELD[action] != side:
-        draft.refuse(draft.names["position_side"], "FIELD_CONFLICT", f"expected the side of {action}", side)
+        name = draft.names["position_side"]
+        draft.refuse(name, "FIELD_CONFLICT", f"expected the side of {action}", side, "position_side")
     if slots.get("reduce_only") and action not in EXITS and after != "FLAT":
         after = _reduce_only(draft, action, after)
     if after:
         values["target_position"] = after
     if action and after:
         _apply_target(draft, values, action, after)
+    _settle_sizes(draft, values)
+
+
+def _settle_sizes(draft: Draft, values: dict[str, Any]) -> None:
+    """How large the sender's position is after and before, whatever its side."""
+    after = draft.values.get("signed_size", draft.values.get("size_after"))
+    if after is not None:
+        values["target_quantity"] = abs(after)
+    elif values.get("target_position") == "FLAT":
+        values["target_quantity"] = Decimal(0)
+    before = draft.values.get("size_before")
+    if before is not None:
+        values["previous_quantity"] = abs(before)
+    elif values.get("previous_position") == "FLAT":
+        values["previous_quantity"] = Decimal(0)
 
 
 def _side_of(draft: Draft, word: str, sizes: tuple[str, ...]) -> str | None:
@@ -221,9 +291,8 @@ def _side_of(draft: Draft, word: str, sizes: tuple[str, ...]) -> str | None:
         if side is None:
             side = by_size
         elif by_size not in (None, side) or (by_size is None and side == "FLAT"):
-            draft.refuse(
-                draft.names[slot], "FIELD_CONFLICT", f"expected the size of a position that is {side}", str(size)
-            )
+            expected = f"expected the size of a position that is {side}"
+            draft.refuse(draft.names[slot], "FIELD_CONFLICT", expected, str(size), word)
     return side
 
 
@@ -231,11 +300,9 @@ def _reduce_only(draft: Draft, action: str | None, after: str | None) -> str | N
     """Reduce-only buying leaves a short, reduce-only selling a long: such a signal can do nothing else."""
     target = _ONLY_REDUCES.get(action or "")
     if action and (target is None or after not in (None, target)):
+        both = (action, after or "no target")
         draft.refuse(
-            draft.names["reduce_only"],
-            "FIELD_CONFLICT",
-            "expected an action that reduces",
-            (action, after or "no target"),
+            draft.names["reduce_only"], "FIELD_CONFLICT", "expected an action that reduces", both, "reduce_only"
         )
     return after or target
 
@@ -244,7 +311,7 @@ def _apply_target(draft: Draft, values: dict[str, Any], action: str, after: str)
     made = _AFTER.get((action, after), action)
     name = draft.names.get("target_position", "target_position")
     if not made:
-        draft.refuse(name, "FIELD_CONFLICT", f"expected a position that {action} leads to", after)
+        draft.refuse(name, "FIELD_CONFLICT", f"expected a position that {action} leads to", after, "target_position")
         return
     if made == "REDUCE" and action != "REDUCE":
         values.setdefault("previous_position", after)
@@ -256,7 +323,7 @@ def _apply_target(draft: Draft, values: dict[str, Any], action: str, after: str)
         # From flat, what is bought or sold leaves a position; a flat one stays flat only where nothing was done.
         if wrong or (before == "FLAT" and step == 0):
             expected = f"expected positions that a {made} can lead from and to"
-            draft.refuse(name, "FIELD_CONFLICT", expected, (before, after))
+            draft.refuse(name, "FIELD_CONFLICT", expected, (before, after), "target_position")
         elif step == 0:
             _check_growth(draft, name, made, after)
 
@@ -268,9 +335,5 @@ def _check_growth(draft: Draft, name: str, action: str, side: str) -> None:
         return
     grown = abs(after) - abs(before)
     if grown and (grown > 0) != ((action == "BUY") == (side == "LONG")):
-        draft.refuse(
-            name,
-            "FIELD_CONFLICT",
-            f"expected sizes that a {action} can lead from and to",
-            (before, after),
-        )
+        expected = f"expected sizes that a {action} can lead from and to"
+        draft.refuse(name, "FIELD_CONFLICT", expected, (before, after), "target_position")

@@ -8,6 +8,11 @@ from vantixs.model.instruments import Catalogue, Instrument
 _PREFIXED = re.compile(r"([A-Z0-9_]{1,32}):(.+)")
 _PERPETUAL = re.compile(r"(?:\.P|[-_.]?PERP(?:ETUAL)?|[-_]SWAP)$")
 _DELAYED = ("_DL", "_DLY")
+# Where contracts against USD are inverse: counted in dollars, settled in the base asset. Spot is not traded there in USD.
+_INVERSE_IN_USD = ("BITMEX", "DERIBIT", "BYBIT", "PHEMEX")
+_INVERSE_PERPETUAL = re.compile(r"[A-Z0-9]{2,10}-PERPETUAL")  # Deribit's own names; linear ones have the quote in them.
+# Altrady's and 3Commas' way to write a spot pair: the exchange's code before it. Others may be futures, which are not spot.
+_SPOT_CODE = re.compile(r"(?:BINA|BYBI|KUCN|OKEX|KRKN|HUOB|BTRX|GTIO)_(?=[A-Z0-9]+_[A-Z0-9]+$)")
 # Other names of the same asset. Source: ISO 4217 practice (X for no country), used by Kraken and BitMEX.
 RENAMED = {"BTC": ("XBT",), "DOGE": ("XDG",)}
 PERPETUAL = "LINEAR_PERPETUAL"
@@ -40,6 +45,12 @@ class Resolver:
                 self._by_base.setdefault(base, []).append(instrument)
                 for separator in _SEPARATORS:
                     self._by_pair[base + separator + instrument.quote_asset, instrument.perpetual] = instrument
+        # QUOTE_BASE, as 3Commas, Poloniex and Gunbot write spot, where the other way round is no instrument.
+        for instrument in catalogue.values():
+            for separator in ("_", "-"):
+                reversed_pair = instrument.quote_asset + separator + instrument.base_asset
+                if not instrument.perpetual:
+                    self._by_pair.setdefault((reversed_pair, False), instrument)
 
     def resolve(self, symbol: str, kind: str = "", *, exchange: str = "") -> Instrument:
         """The instrument a symbol names.
@@ -55,7 +66,7 @@ class Resolver:
             raise Unresolved(
                 "SYMBOL_UNSUPPORTED", "expected a symbol in plain letters, digits and / - _ . :", show=False
             )
-        text = symbol.strip().upper()
+        text = _SPOT_CODE.sub("", symbol.strip().upper(), count=1)
         _refuse_delayed(exchange)
         if text in self._by_name:
             return self._by_name[text]
@@ -68,6 +79,7 @@ class Resolver:
             return found
         prefix, text = self._without_prefix(text)
         _refuse_delayed(prefix)
+        self._refuse_inverse(text, prefix or exchange.strip().upper())
         perpetual = _PERPETUAL.search(text)
         if perpetual:
             return self._perpetual(text[: perpetual.start()])
@@ -78,6 +90,15 @@ class Resolver:
         if other:
             raise Unresolved("SYMBOL_UNSUPPORTED", f"expected a spot instrument, or {other.name} by its own name")
         return self._bare(text, kind, prefix)
+
+    def _refuse_inverse(self, text: str, exchange: str) -> None:
+        if exchange not in _INVERSE_IN_USD:
+            return
+        found = self._by_pair.get((_PERPETUAL.sub("", text), False))
+        dollars = found is not None and found.quote_asset == "USD"
+        if dollars or (exchange == "DERIBIT" and _INVERSE_PERPETUAL.fullmatch(text)):
+            expected = f"expected spot or a linear perpetual: {exchange} counts this contract in dollars (inverse)"
+            raise Unresolved("SYMBOL_UNSUPPORTED", expected)
 
     @staticmethod
     def _without_prefix(text: str) -> tuple[str, str]:

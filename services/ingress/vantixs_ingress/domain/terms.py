@@ -5,34 +5,33 @@ from typing import Any
 
 from vantixs_ingress.domain.handlers import place
 from vantixs_ingress.domain.reading import Draft
-from vantixs_ingress.domain.words import EXITS
+from vantixs_ingress.domain.vocabulary import fold, slot_of
+from vantixs_ingress.domain.words import PERCENT
 
 _PERCENT_MOST = Decimal(100)
 _HELD_BY = {"OPEN_LONG": "LONG", "OPEN_SHORT": "SHORT", "BUY": "LONG", "SELL": "SHORT"}
+_WAITING = ("STOP", "STOP_LIMIT")
+# What an order size of 1 is at OKX, in the base asset. Source: OKX, GET /api/v5/public/instruments, ctVal.
+_NATIVE_CONTRACTS = {
+    "BTC/USDT:USDT": Decimal("0.01"), "ETH/USDT:USDT": Decimal("0.1"), "SOL/USDT:USDT": Decimal(1),
+}  # fmt: skip
 
 
-def settle_terms(draft: Draft, values: dict[str, Any]) -> None:
-    """Adds the terms to the values; `action` and `target_position` are there already."""
-    _settle_order(draft, values)
-    if draft.quantities or "volume" in draft.values:
-        _settle_quantity(draft, values)
+def settle_terms(draft: Draft, values: dict[str, Any], *, reduces: bool) -> None:
+    """Adds the terms to the values; `action` and `target_position` are there already. `reduces`: it can do nothing else."""
+    _settle_order(draft, values, reduces=reduces)
+    _settle_quantity(draft, values, reduces=reduces)
     if draft.levels:
         for level in ("stop_loss", "take_profit"):
             _settle_level(draft, values, level)
 
 
-def _settle_order(draft: Draft, values: dict[str, Any]) -> None:
+def _settle_order(draft: Draft, values: dict[str, Any], *, reduces: bool) -> None:
     slots = draft.values
     kind = slots.get("order_type")
-    if "price" not in slots and slots.get("close") is not None:
-        slots["price"], draft.names["price"] = slots["close"], draft.names["close"]
-    if "trigger_price" in slots:
-        draft.put(
-            "stop_price" if kind in ("STOP", "STOP_LIMIT") else "price",
-            draft.names["trigger_price"],
-            slots["trigger_price"],
-        )
-    for slot in ("price", "limit_price", "stop_price"):
+    _settle_stop(draft, kind)
+    prices = _settle_prices(draft, values, kind, reduces=reduces)
+    for slot in ("limit_price", "stop_price"):
         if slot in slots:
             values[slot] = slots[slot]
     if kind is None and "limit_price" in slots and "stop_price" not in slots:
@@ -40,54 +39,155 @@ def _settle_order(draft: Draft, values: dict[str, Any]) -> None:
         kind = "LIMIT"
     if kind:
         values["order_type"] = kind
+    if kind in _WAITING and "stop_price" not in slots and "waiting" in slots and prices:
+        # An exchange's own order type, whose one price is the trigger.
+        values["stop_price"], draft.names["stop_price"] = values.pop("price"), prices[0][0]
     if kind in ("LIMIT", "STOP_LIMIT") and "limit_price" not in slots:
-        _default_price(draft, values, "limit_price")
-    if kind in ("STOP", "STOP_LIMIT") and "stop_price" not in slots:
-        draft.refuse("stop_price", "FIELD_MISSING", "expected a stop price for a stop order, was none")
-    if "stop_price" in slots and kind not in ("STOP", "STOP_LIMIT"):
+        _default_limit(draft, values, prices)
+    if kind in _WAITING and "stop_price" not in values and not _is_wrong(draft, "stop_price", "stop", "price"):
+        expected = "expected a stop price for a stop order, was none"
+        draft.refuse("stop_price", "FIELD_MISSING", expected, slot="waiting")
+    if "stop_price" in slots and kind not in _WAITING:
         expected = "expected order_type stop or stop_limit beside it: for a stop loss send stop_loss"
-        draft.refuse(draft.names["stop_price"], "FIELD_CONFLICT", expected, kind or "no order type")
+        draft.refuse(draft.names["stop_price"], "FIELD_CONFLICT", expected, kind or "no order type", "stop_price")
     if kind == "MARKET" and "limit_price" in slots:
         draft.note(draft.names["limit_price"], "FIELD_CONFLICT", "is not used: the order is a market order")
 
 
-def _default_price(draft: Draft, values: dict[str, Any], slot: str) -> None:
-    if "price" in values:
-        values[slot] = values["price"]
-    elif not any(p.slot in ("price", "limit_price", "trigger_price") for p in draft.problems):
-        draft.refuse(slot, "FIELD_MISSING", "expected a limit price for a limit order, was none")
+def _settle_stop(draft: Draft, kind: str | None) -> None:
+    """A bare `stop` is the trigger of a stop order, else the stop loss."""
+    slots = draft.values
+    if "stop" not in slots:
+        return
+    name, (said, number) = draft.names["stop"], slots["stop"]
+    if kind in _WAITING and "stop_price" not in slots and said in ("", "price"):
+        draft.put("stop_price", name, number)
+    else:
+        draft.levels.append((name, "stop_loss", said, number))
 
 
-def _settle_quantity(draft: Draft, values: dict[str, Any]) -> None:
+def _settle_prices(
+    draft: Draft, values: dict[str, Any], kind: str | None, *, reduces: bool
+) -> list[tuple[str, Decimal]]:
+    """The first price that informs becomes `price`, others are kept; returned are all that differ from one another."""
+    slots, found = draft.values, list(draft.prices)
+    if "trigger_price" in slots and kind in _WAITING:
+        draft.put("stop_price", draft.names["trigger_price"], slots["trigger_price"])
+    elif "trigger_price" in slots:
+        # A trigger is a condition where another price stands beside it, and nothing here holds one on a market order.
+        name, trigger = draft.names["trigger_price"], slots["trigger_price"]
+        if any(price != trigger for _, _, price in found):
+            both = (next(price for _, _, price in found if price != trigger), trigger)
+            draft.refuse(name, "FIELD_CONFLICT", "expected one price", both, "trigger_price")
+        found.append((name, "price", trigger))
+    if not found and slots.get("close") is not None:
+        found.append((draft.names["close"], "price", slots["close"]))
+    prices: list[tuple[str, Decimal]] = []
+    for name, slot, price in found:
+        if slot == "entry_price" and reduces:
+            draft.keep(name, str(price))  # What the position was opened at.
+        elif all(price != other for _, other in prices):
+            prices.append((name, price))
+            if len(prices) > 1:
+                draft.keep(name, str(price))
+    if prices:
+        draft.names["price"], values["price"] = prices[0]
+    return prices
+
+
+def _default_limit(draft: Draft, values: dict[str, Any], prices: list[tuple[str, Decimal]]) -> None:
+    """A limit order without a limit takes the price, where there is one and no other."""
+    if len(prices) > 1:
+        (_, first), (name, second) = prices[:2]
+        draft.refuse(name, "FIELD_CONFLICT", "expected one price for a limit order", (first, second), "limit_price")
+    elif "price" in values:
+        values["limit_price"] = values["price"]
+    elif not _is_wrong(draft, "price", "entry_price", "limit_price", "trigger_price"):
+        expected = "expected a limit price for a limit order, was none"
+        draft.refuse("limit_price", "FIELD_MISSING", expected, slot="limit_price")
+
+
+def _is_wrong(draft: Draft, *slots: str) -> bool:
+    """Whether one of these was sent and refused: what is missing because of it is not told besides."""
+    return any(p.slot in slots for p in draft.problems)
+
+
+def _settle_quantity(draft: Draft, values: dict[str, Any], *, reduces: bool) -> None:
     if "volume" in draft.values:
         _settle_volume(draft)
+    if "native_contracts" in draft.values:
+        _settle_native_contracts(draft, values, reduces=reduces)
     said = draft.values.get("quantity_type", "")
-    if not draft.quantities:
-        return
-    percent = "POSITION_PERCENT" if values.get("action") in EXITS else "EQUITY_PERCENT"
-    for number, (name, kind, quantity) in enumerate(draft.quantities):
-        made = said if kind in ("", "%") and said else {"": "UNITS", "%": percent}.get(kind, kind)
-        if kind == "%" and not made.endswith("PERCENT"):
-            draft.refuse(name, "FIELD_CONFLICT", f"expected {made}", f"{quantity}%", "quantity")
-        elif kind not in ("", "%") and said and said != kind:
-            draft.refuse(name, "FIELD_CONFLICT", f"expected {said} as quantity_type says", kind, "quantity")
-        elif number and (quantity, made) != (values.get("quantity"), values.get("quantity_type")):
-            both = (f"{values.get('quantity')} {values.get('quantity_type')}", f"{quantity} {made}")
+    percent = "POSITION_PERCENT" if reduces else "EQUITY_PERCENT"
+    said = percent if said == PERCENT else said
+    taken: tuple[Decimal, str] | None = None
+    for name, kind, number in draft.quantities:
+        made = said if kind in ("", "%") and said else {"": "UNITS", "%": percent, PERCENT: percent}.get(kind, kind)
+        quantity = abs(number) if reduces else number
+        if quantity <= 0:
+            draft.refuse(name, "FIELD_INVALID", "expected a number above 0 such as 0.5", str(number), "quantity")
+        elif kind == "%" and not made.endswith("PERCENT"):
+            draft.refuse(name, "FIELD_CONFLICT", f"expected {made}", f"{number}%", "quantity")
+        elif kind not in ("", "%") and said and said != made:
+            draft.refuse(name, "FIELD_CONFLICT", f"expected {said} as quantity_type says", made, "quantity")
+        elif taken and taken != (quantity, made):
+            both = (f"{taken[0]} {taken[1]}", f"{quantity} {made}")
             draft.refuse(name, "FIELD_CONFLICT", "expected one quantity", both, "quantity")
-        elif not number:
-            values["quantity"], values["quantity_type"] = quantity, made
+        elif made.endswith("PERCENT") and quantity > _PERCENT_MOST:
+            draft.refuse(name, "FIELD_INVALID", "expected at most 100 percent", str(quantity), "quantity")
+        elif not taken:
+            taken = values["quantity"], values["quantity_type"] = quantity, made
             draft.names["quantity"] = name
-            if made.endswith("PERCENT") and quantity > _PERCENT_MOST:
-                draft.refuse(name, "FIELD_INVALID", "expected at most 100 percent", str(quantity), "quantity")
+    if reduces:
+        _settle_part(draft, values)
+
+
+def _settle_part(draft: Draft, values: dict[str, Any]) -> None:
+    """How much an exit takes that leaves a part of the position: by its quantity, else by the sizes before and after."""
+    wrong = next((p for p in draft.problems if p.slot.startswith("quantity") or p.slot == "native_contracts"), None)
+    if wrong is None:
+        return
+    stays = values.get("action") == "REDUCE" or values.get("target_position") in ("LONG", "SHORT")
+    if "quantity" in values and wrong.reason != "FIELD_CONFLICT":
+        return
+    values.pop("quantity", None)
+    values.pop("quantity_type", None)
+    before, after = values.get("previous_quantity"), values.get("target_quantity")
+    if stays and before and after is not None and before > after:
+        values["quantity"], values["quantity_type"] = before - after, "UNITS"
+        draft.names["quantity"] = wrong.field
+    elif stays:
+        # Closing the whole where a part was meant would be another order.
+        wrong.slot = "part"
+
+
+def _settle_native_contracts(draft: Draft, values: dict[str, Any], *, reduces: bool) -> None:
+    """`sz` of OKX counts contracts of a size of their own. An exit takes that part; an entry is sized by the webhook."""
+    name, count = draft.names["native_contracts"], draft.values["native_contracts"]
+    size = _NATIVE_CONTRACTS.get(values.get("instrument", ""))
+    if not reduces:
+        draft.keep(name, str(count))
+        draft.note(
+            name, "FIELD_INVALID", "is not used: it counts the exchange's contracts, and the webhook's sizing decides"
+        )
+    elif size is not None:
+        draft.quantities.append((name, "", count * size))
+    else:
+        expected = "expected a quantity in units of the base asset: this counts the exchange's contracts"
+        draft.refuse(name, "FIELD_INVALID", expected, str(count), "native_contracts")
 
 
 def _settle_volume(draft: Draft) -> None:
-    """`volume` is an order's size where nothing else says it, and the bar's where bar values stand beside it."""
+    """`volume` is an order's size where nothing else says it, and the bar's where the chart's fields stand beside it."""
     name, value = draft.names["volume"], draft.values["volume"]
+    chart = ("open", "high", "low", "interval", "timeframe")
     bar = (
-        any(key.rpartition(".")[2].lower() in ("open", "high", "low") for key in draft.extras)
+        any(slot_of(key.rpartition(".")[2])[0] in chart for key in draft.extras)
         or "close" in draft.values
+        or "bar_time_sent" in draft.values
     )
+    if fold(str(draft.values.get("word", ""))).startswith("positiontype"):
+        bar = False  # MetaTrader's own words, and its volume is the size.
     if bar or draft.quantities or any(p.slot.startswith("quantity") for p in draft.problems):
         draft.keep(name, str(value))
         return

@@ -7,14 +7,18 @@ import re
 from functools import lru_cache
 
 ALIASES: dict[str, tuple[str, ...]] = {
-    "symbol": ("symbol", "ticker", "pair", "market", "instrument", "tvinstrument", "asset", "stocks"),
+    "symbol": ("symbol", "ticker", "pair", "market", "instrument", "tvinstrument", "asset", "stocks", "instid"),
     "exchange": ("exchange", "tvexchange"),
     "platform": ("platformname",),
     "kind": ("instrumentkind", "category", "markettype", "instrumenttype", "producttype", "defaulttype"),
-    "verb": ("action", "orderaction", "signal", "signaltype", "command", "cmd", "msgtype", "tradeaction", "c"),
+    "base": ("base",),
+    "quote": ("quote",),
+    "verb": ("action", "orderaction", "command", "cmd", "tradeaction", "c"),
+    # These name an action in some dialects and are a label of the sender's in others.
+    "label": ("signal", "signaltype", "msgtype", "data"),
     "verb_or_order_type": ("type", "order"),
     "side": ("side", "direction", "positiondirection", "orderside", "tradeside", "tradedirection"),
-    "position_side": ("positionside",),
+    "position_side": ("positionside", "posside"),
     "word": ("message",),
     "code": ("code",),
     "target_position": ("sentiment", "marketposition", "currentposition", "targetposition"),
@@ -27,32 +31,37 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "quantity": (
         "quantity", "qty", "q", "size", "amount", "units", "contracts", "ordercontracts", "lot", "lots", "ordersize",
-        "orderqty", "orderquantity", "amountpertrade",
+        "orderqty", "orderquantity", "amountpertrade", "tradesize", "tradeqty", "tradequantity", "tradeamount",
+        "orderamount", "orderunits", "baseqty", "basequantity", "baseamount",
     ),
+    "native_contracts": ("sz",),
     "volume": ("volume",),
     "quantity_notional": (
         "dollaramount", "quoteamount", "sizeusd", "amountusd", "usdamount", "quotequantity", "quoteorderqty",
         "notional", "cost",
     ),
     "quantity_equity_percent": (
-        "positionpct", "unitspercent", "suggestedpositionsizepercent", "positionsizepercent", "quantitypercent",
-        "sizepercent", "percentofequity", "equitypercent", "balancepercent",
+        "positionpct", "suggestedpositionsizepercent", "positionsizepercent", "percentofequity", "equitypercent",
+        "balancepercent",
     ),
+    # Of equity for what may open, of the position for what can only reduce.
+    "quantity_percent": ("unitspercent", "quantitypercent", "sizepercent"),
     "quantity_risk_percent": ("risk", "riskpercent", "riskpct"),
     "quantity_position_percent": ("percentofposition", "positionpercent", "closepercent", "reducepercent"),
     "quantity_type": (
         "quantitytype", "investmenttype", "currencytype", "unitstype", "amountpertradetype", "sizetype", "qtytype",
     ),
-    "price": (
-        "price", "signalprice", "marketprice", "entryprice", "entrypriceestimate", "entry", "orderprice",
-        "triggerprices",
-    ),
+    "price": ("price", "signalprice", "marketprice", "orderprice", "triggerprices"),
+    # Of an exit it is what the position was opened at.
+    "entry_price": ("entryprice", "entrypriceestimate", "entry"),
     "trigger_price": ("triggerprice",),
     "close": ("close",),
-    "order_type": ("ordertype", "pricetype"),
+    "order_type": ("ordertype", "pricetype", "ordtype"),
     "order_mode": ("ordermode",),
-    "limit_price": ("limitprice",),
+    "limit_price": ("limitprice", "limit"),
     "stop_price": ("stopprice",),
+    # The order's trigger beside a stop order, else the stop loss.
+    "stop": ("stop",),
     "time_in_force": ("timeinforce", "tif"),
     "leverage": ("leverage", "suggestedleverage", "lev"),
     "stop_loss": ("stoploss", "sl", "stoptrigger"),
@@ -71,10 +80,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "long_take_profit": ("longtp", "longtakeprofit"),
     "short_take_profit": ("shorttp", "shorttakeprofit"),
     "reduce_only": ("reduceonly", "reduce"),
-    "close_position": ("closeposition",),
+    "close_position": ("closeposition", "fullclosed", "fullclose"),
     "metrics": ("metrics",),
-    "idempotency_key": ("idempotencykey", "signalid", "nonce"),
+    "idempotency_key": ("idempotencykey", "nonce"),
+    # Often names a position, or the order of a script: shared by an entry and its exit.
+    "reference": ("signalid",),
     "emit_time": ("timestamp", "timenow", "sourcetimestamp", "alerttimestamp", "triggeredat", "emittime"),
+    # Read where they are a whole time and nothing above is there: some senders put a day or a number there.
+    "other_time": ("date", "ts", "sentat", "firedat", "alerttime", "createdat", "datetime"),
     "bar_time": ("time", "bartime"),
     "expires_after_s": ("expiresafters", "maxlag"),
     "expires_after_ms": ("ttlms",),
@@ -88,12 +101,13 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "unheld": (
         "dcaorders", "dca", "orderpriceoffset", "offset", "delay", "delayseconds", "sizebyleverage", "riskdollaramount",
         "breakeven", "breakevenat", "stoplosslimitprice", "slticks", "tpticks", "stoplossticks", "takeprofitticks",
-        "stoplosspips", "takeprofitpips", "slpips", "tppips",
+        "stoplosspips", "takeprofitpips", "slpips", "tppips", "dollarsl", "dollartp", "sloffset", "tpoffset",
+        "tpcount", "disclosedquantity",
     ),
     # Known, and nothing here does it: told where it asks for something.
     "unused": (
-        "cancelorders", "cancelpolicy", "cancelordertype", "cancel", "margintype", "marginmode", "tpcount",
-        "disclosedquantity", "extendedhours", "useextendedhours", "product",
+        "cancelorders", "cancelpolicy", "cancelordertype", "cancel", "margintype", "marginmode", "extendedhours",
+        "useextendedhours", "product",
     ),
     "option": ("optiontype", "strikeprice", "strike", "expiration", "expirationdate", "expiry", "optionside"),
 }  # fmt: skip
@@ -159,13 +173,39 @@ _STEERING_FLAGS = re.compile(
     r"^(bypass|ignore(trading|risk|limit|window|max|check)|override|disable(risk|limit|check|stop)|skip(risk|check|limit)"
     r"|force(entry|order|trade)?$|unlimited|syncstrategy|flattenfirst|reverse$|overflow$|invert)"
 )
-_TRAILING = re.compile(r"^(sl)?trail")
-_TARGET = re.compile(r"^(?:tp|takeprofit|target)(price|percent|pct)?(\d{1,2})(price|percent|pct)?$")
-# What an unknown name would have to be about for its silence to cost money.
-_SIZE_LIKE = re.compile(
-    r"qty|quantity|size|amount|volume|lots?$|contracts$|units|notional|usd|capital|balance|equity|margin|percent|pct|invest"
+# Kept from every record, whatever product it is for; only SECRETS are looked at as the webhook's token.
+_HIDDEN = re.compile(
+    r"token|secret|pass|pwd|key|auth|session|credential|signature|bearer|licen[cs]e|mnemonic|seedphrase|otp$"
 )
-_PRICE_LIKE = re.compile(r"price|limit|stop|profit|loss|^(tp|sl)\w*|target|trigger|entry|exit|leverage")
+_NOT_HIDDEN = frozenset(
+    ["idempotencykey", "keyword", "keywords", "tradingsession", "marketsession", "sessiontype", "passed"]
+)
+_TRAILING = re.compile(r"^(sl)?trail")
+# A protective level by the parts of its name, such as `stop_loss_exact_price`, `takeProfitPercentage1` or `sl_1`.
+_KIND = r"(?:price|percentage|percent|pct|target|level)"
+_LEVEL = re.compile(
+    r"^(?P<side>long|short)?(?:(?P<stop>stoploss|stop|sl)|takeprofit|profittarget|target|tp)"
+    rf"(?P<kind>(?:exact|fixed)?{_KIND})?(?P<number>\d{{1,2}})?(?P<late>{_KIND})?$"
+)
+# The share of the position that a take profit is for: one that is the whole is held, a part is not.
+_TARGET_SHARE = re.compile(
+    r"^(?:takeprofit|tp|target)\d{0,2}(?:amount|quantity|size|qty)(?:percentage|percent|pct)\d{0,2}$"
+)
+# What an entry may not send in a field that is not understood: a stop, target, size, limit or trigger.
+_PROTECTS = re.compile(
+    r"stop|target|tgt|limit|trigger|trail|profit|loss|protect|bracket|breakeven|(?:sl|tp)\d{0,2}$|^(?:sl|tp)"
+    r"|qty|quantity|size|amount|lots?\d{0,2}$|contracts|units|notional|leverage|margin"
+    r"|(?:order|trade|position|entry|buy|sell)(?:volume|usd|value)|^(?:usd|percent|percentage|pct|stake|invest\w*)$"
+)
+# What describes the chart, the instrument or a result, and texts about such a thing.
+_DESCRIBES = re.compile(
+    r"^(?:bar|candle|chart)|(?:tick|pip|brick|box|body|wick|gap|window|step|point)size$"
+    r"|^(?:net|open|gross|total|realized|unrealized|current|closed)?(?:profit|loss|profitloss)(?:pct|percent|factor)?$"
+    r"|(?:order|trade|signal|deal|user|bot|strategy|position|client)ids?$|uuid$|^(?:https?|ftp|ssl)$"
+    r"|(?:name|comment|reason|note|text|label|message|msg|color|colour|url|ref)$"
+)
+# What an unknown name would have to be about for lint to tell that nobody reads it.
+_PRICE_LIKE = re.compile(r"price|entry|exit|volume|percent|pct|usd|capital|balance|equity")
 # Bars, plots and settings of the sender that the patterns above would take for more.
 _FREE = frozenset(
     [
@@ -175,7 +215,9 @@ _FREE = frozenset(
     ]
 )  # fmt: skip
 LONGEST_NAME = 64
-STEER_FLAG, TARGET, SIZE_LIKE, PRICE_LIKE = "steer_flag", "target", "size_like", "price_like"
+STEER_FLAG, LEVEL, TARGET_SHARE, PROTECTS, PRICE_LIKE, HIDDEN = (
+    "steer_flag", "level", "target_share", "protects", "price_like", "hidden",
+)  # fmt: skip
 _FOLD = str.maketrans("", "", "_- ")
 
 
@@ -185,22 +227,39 @@ def fold(name: str) -> str:
 
 
 def _slot(folded: str) -> str:
-    """What a name is: a slot, "secret", "steer", "steer_flag", "flag", "target", "size_like", "price_like", or ""."""
+    """What a name is: a slot of ALIASES, "secret", "hidden", "steer", "steer_flag", "flag", "level", ..., or "" for none."""
     known = FIELD_OF.get(folded)
     if known is not None:
         return known
+    spelt = _spelt_nest(folded)
+    if spelt is not None:
+        return spelt
     tests = (
         (folded in SECRETS, "secret"),
         (folded in STEERING, "steer"),
         (folded in FLAGS or folded in ORDER_TYPE_FLAGS, "flag"),
         (_STEERING_FLAGS.match(folded), STEER_FLAG),
+        (is_hidden(folded) and not _PROTECTS.search(folded), HIDDEN),
         (_TRAILING.match(folded), "unheld"),
-        (_TARGET.match(folded), TARGET),
+        (_LEVEL.match(folded), LEVEL),
+        (_TARGET_SHARE.match(folded), TARGET_SHARE),
         (folded in _FREE or folded in PARTLY, ""),
-        (_SIZE_LIKE.search(folded), SIZE_LIKE),
+        (_PROTECTS.search(folded) and not _DESCRIBES.search(folded), PROTECTS),
         (_PRICE_LIKE.search(folded), PRICE_LIKE),
     )
     return next((slot for hit, slot in tests if hit), "")
+
+
+def _spelt_nest(folded: str) -> str | None:
+    """The slot of a placeholder's own name with `_` for its dots: `strategy_order_action`; None for other names."""
+    for nest in ("strategyorder", "strategy"):
+        inner = folded.removeprefix(nest)
+        if inner != folded and inner:
+            names = NESTS["strategy.order" if nest == "strategyorder" else "strategy"]
+            slot = names.get(inner, FIELD_OF.get(inner))
+            if slot is not None:
+                return slot
+    return None
 
 
 @lru_cache(maxsize=4096)
@@ -215,20 +274,38 @@ def slot_of(name: str) -> tuple[str, str]:
 
 
 def is_secret(name: str) -> bool:
-    """Whether a field of this name holds a secret."""
+    """Whether a field of this name may hold the webhook's token."""
     return slot_of(name)[1] == "secret"
 
 
-def target_kind(folded: str) -> str:
-    """What a numbered take profit counts in: "price", "percent", or "" where its name does not say."""
-    match = _TARGET.match(folded)
-    said = (match[1] or match[3] or "") if match else ""
-    return "percent" if said == "pct" else said
+def is_hidden(name: str) -> bool:
+    """Whether what a field of this name holds is kept from every record: secrets of this or of another product."""
+    folded = fold(name)
+    return folded in SECRETS or (_HIDDEN.search(folded) is not None and folded not in _NOT_HIDDEN)
+
+
+def protects(name: str) -> bool:
+    """Whether a name is about a stop, target, size, limit or trigger, understood at the top or not."""
+    folded, slot = slot_of(name)
+    return slot in (PROTECTS, LEVEL, TARGET_SHARE, "unheld") or (
+        slot != "" and _PROTECTS.search(folded) is not None and _DESCRIBES.search(folded) is None
+    )
+
+
+def level_of(folded: str) -> tuple[str, str]:
+    """The level a name is of, such as "stop_loss" or "long_take_profit", and its kind: "price", "percent", "" for none."""
+    match = _LEVEL.match(folded)
+    assert match  # noqa: S101 - asked for names of the slot LEVEL only
+    level = f"{match['side'] + '_' if match['side'] else ''}{'stop_loss' if match['stop'] else 'take_profit'}"
+    said = match["kind"] or match["late"] or ""
+    return level, "percent" if "percent" in said or "pct" in said else "price" if said else ""
 
 
 def is_informative(name: str) -> bool:
     """Whether a field that is not used is none that anybody would expect to be: a bar, an interval, a name of the sender's."""
     folded = slot_of(name.rpartition(".")[2])[0]
     return (
-        folded in _FREE or folded in PARTLY or FIELD_OF.get(folded, "") in ("exchange", "volume", "close", "platform")
+        folded in _FREE
+        or folded in PARTLY
+        or FIELD_OF.get(folded, "") in ("exchange", "volume", "close", "platform", "label", "other_time", "entry_price")
     )

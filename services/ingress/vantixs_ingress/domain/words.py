@@ -10,7 +10,7 @@ def _table(rows: Mapping[str, str]) -> dict[str, str]:
     return {word: value for value, words in rows.items() for word in words.split()}
 
 
-OPEN, NEUTRAL = "OPEN", "NEUTRAL"
+OPEN, NEUTRAL, PERCENT = "OPEN", "NEUTRAL", "PERCENT"
 # OPEN wants a side beside it. NEUTRAL says that there is an order, and not which.
 ACTIONS = _table(
     {
@@ -46,7 +46,9 @@ QUANTITY_TYPES = _table(
     {
         "UNITS": "fixed fixedquantity absolute base units contract contracts quantity",
         "NOTIONAL": "quote dollaramount notional margin usd usdt cash",
-        "EQUITY_PERCENT": "percent percents percentage percentagebalance percentageinvestment percentofequity"
+        # Of equity for what may open, of the position for what can only reduce.
+        PERCENT: "percent percents percentage pct",
+        "EQUITY_PERCENT": "percentagebalance percentageinvestment percentofequity"
         " equitypercent marginpercent percentbalance balancepercent",
         "RISK_PERCENT": "risk riskpercent",
         "POSITION_PERCENT": "percentofposition positionpercent percentageposition",
@@ -59,6 +61,11 @@ ORDER_TYPES = _table(
         "STOP": "stop stp stopmarket slm",
         "STOP_LIMIT": "stoplimit stoplmt stplmt sl",
     }
+)
+# Order types that wait for a price, beside a side and a price. Source: Kraken's and Binance's order types. "" for what
+# nothing here can hold.
+WAITING_ORDERS = _table({"STOP": "stoploss stoplossmarket", "STOP_LIMIT": "stoplosslimit"}) | dict.fromkeys(
+    ("takeprofit", "takeprofitmarket", "takeprofitlimit", "trailingstop", "trailingstopmarket", "trailingstoplimit"), ""
 )
 TIMES_IN_FORCE = _table(
     {

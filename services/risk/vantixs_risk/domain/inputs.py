@@ -32,6 +32,7 @@ class Asking(NamedTuple):
         order_quantity: the most it may be, base units.
         sizing: the webhook's, which goes before the account's.
         signal_quantity: the signal's own, in `signal_quantity_type`; only ever makes it smaller.
+        signal_previous_quantity: the size of the sender's own position before an exit, base units.
         signal_price: the sender's view of the market.
         quote: the current quote of its instrument.
         fee_bps: highest fee of the venue.
@@ -48,6 +49,7 @@ class Asking(NamedTuple):
     sizing: Sizing | None = None
     signal_quantity: Decimal | None = None
     signal_quantity_type: str = "UNITS"
+    signal_previous_quantity: Decimal | None = None
     signal_price: Decimal | None = None
     stop: Stop | None = None
     quote: Mark | None = None

@@ -171,7 +171,7 @@ def _signal_units(work: _Work) -> Decimal:
     quantity = asking.signal_quantity or ZERO
     match asking.signal_quantity_type:
         case "UNITS" | "UNSPECIFIED":
-            return quantity
+            return quantity if asking.entry else _share_of_position(work, quantity)
         case "POSITION_PERCENT":
             return divide_down(abs(work.figures.own.position.quantity) * quantity, HUNDRED)
         case _ if not price:
@@ -183,6 +183,21 @@ def _signal_units(work: _Work) -> Decimal:
         case "RISK_PERCENT":
             return _units_at_risk(work, quantity)
     raise _Unknown(UNAVAILABLE, f"the signal's quantity counts {asking.signal_quantity_type}, which is not known")
+
+
+def _share_of_position(work: _Work, quantity: Decimal) -> Decimal:
+    """The share of our position that the sender takes of theirs, where a sizing of our own made ours another size.
+
+    For example 1 of the sender's 3 is a third of ours. Where the size is the signal's own, without a maximum, it is the
+    quantity as sent.
+    """
+    before = work.inputs.asking.signal_previous_quantity
+    same_size = work.sizing.method == "SIGNAL_QUANTITY" and work.sizing.value is None
+    if same_size or before is None or before <= 0:
+        return quantity
+    work.step("sender_closes", quantity)
+    work.step("of_senders_position", before)
+    return divide_down(abs(work.figures.own.position.quantity) * min(quantity, before), before)
 
 
 def _units_of_equity(work: _Work, percent: Decimal) -> Decimal:

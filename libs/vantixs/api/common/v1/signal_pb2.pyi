@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Signal(_message.Message):
-    __slots__ = ("signal_id", "action", "symbol", "instrument", "target_position", "previous_position", "quantity", "quantity_type", "price", "order_type", "limit_price", "stop_price", "time_in_force", "leverage", "stop_loss", "take_profit", "idempotency_key", "emit_time", "expire_time", "comment", "tag", "extras", "bar_time")
+    __slots__ = ("signal_id", "action", "symbol", "instrument", "target_position", "previous_position", "quantity", "quantity_type", "price", "order_type", "limit_price", "stop_price", "time_in_force", "leverage", "stop_loss", "take_profit", "idempotency_key", "emit_time", "expire_time", "comment", "tag", "extras", "bar_time", "target_quantity", "previous_quantity", "sender_reference")
     class ExtrasEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,9 @@ class Signal(_message.Message):
     TAG_FIELD_NUMBER: _ClassVar[int]
     EXTRAS_FIELD_NUMBER: _ClassVar[int]
     BAR_TIME_FIELD_NUMBER: _ClassVar[int]
+    TARGET_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    SENDER_REFERENCE_FIELD_NUMBER: _ClassVar[int]
     signal_id: str
     action: _common_pb2.Action
     symbol: str
@@ -65,7 +68,10 @@ class Signal(_message.Message):
     tag: str
     extras: _containers.ScalarMap[str, str]
     bar_time: _timestamp_pb2.Timestamp
-    def __init__(self, signal_id: _Optional[str] = ..., action: _Optional[_Union[_common_pb2.Action, str]] = ..., symbol: _Optional[str] = ..., instrument: _Optional[str] = ..., target_position: _Optional[_Union[_common_pb2.PositionSide, str]] = ..., previous_position: _Optional[_Union[_common_pb2.PositionSide, str]] = ..., quantity: _Optional[str] = ..., quantity_type: _Optional[_Union[_common_pb2.QuantityType, str]] = ..., price: _Optional[str] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., limit_price: _Optional[str] = ..., stop_price: _Optional[str] = ..., time_in_force: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., leverage: _Optional[str] = ..., stop_loss: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., take_profit: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., emit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., comment: _Optional[str] = ..., tag: _Optional[str] = ..., extras: _Optional[_Mapping[str, str]] = ..., bar_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    target_quantity: str
+    previous_quantity: str
+    sender_reference: str
+    def __init__(self, signal_id: _Optional[str] = ..., action: _Optional[_Union[_common_pb2.Action, str]] = ..., symbol: _Optional[str] = ..., instrument: _Optional[str] = ..., target_position: _Optional[_Union[_common_pb2.PositionSide, str]] = ..., previous_position: _Optional[_Union[_common_pb2.PositionSide, str]] = ..., quantity: _Optional[str] = ..., quantity_type: _Optional[_Union[_common_pb2.QuantityType, str]] = ..., price: _Optional[str] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., limit_price: _Optional[str] = ..., stop_price: _Optional[str] = ..., time_in_force: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., leverage: _Optional[str] = ..., stop_loss: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., take_profit: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., emit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., comment: _Optional[str] = ..., tag: _Optional[str] = ..., extras: _Optional[_Mapping[str, str]] = ..., bar_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., target_quantity: _Optional[str] = ..., previous_quantity: _Optional[str] = ..., sender_reference: _Optional[str] = ...) -> None: ...
 
 class ReceivedRequest(_message.Message):
     __slots__ = ("payload", "payload_sha256", "receive_time", "source_address", "content_type", "proof", "token_fingerprint", "instance", "client_certificate", "credential_id")

@@ -25,7 +25,7 @@ PROOF_LEVEL_CERTIFICATE: ProofLevel
 PROOF_LEVEL_SIGNATURE: ProofLevel
 
 class Webhook(_message.Message):
-    __slots__ = ("webhook_id", "display_name", "account_id", "mode", "routing_mode", "strategy_id", "enabled", "sizing", "instruments", "actions", "default_exchange", "default_instrument_kind", "sell_opens_short", "maximum_leverage", "dedupe_window_s", "entry_expires_after_s", "exit_expires_after_s", "time_is_emit_time", "rate_limit_per_minute", "source_networks", "mapping", "tokens", "minimum_proof", "create_time", "update_time", "revision", "signing_secrets", "signature_tolerance_s", "updated_by")
+    __slots__ = ("webhook_id", "display_name", "account_id", "mode", "routing_mode", "strategy_id", "enabled", "sizing", "instruments", "actions", "default_exchange", "default_instrument_kind", "sell_opens_short", "maximum_leverage", "dedupe_window_s", "entry_expires_after_s", "exit_expires_after_s", "time_is_emit_time", "rate_limit_per_minute", "source_networks", "mapping", "tokens", "minimum_proof", "create_time", "update_time", "revision", "signing_secrets", "signature_tolerance_s", "updated_by", "signal_id_is_key")
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class Webhook(_message.Message):
     SIGNING_SECRETS_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_TOLERANCE_S_FIELD_NUMBER: _ClassVar[int]
     UPDATED_BY_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_ID_IS_KEY_FIELD_NUMBER: _ClassVar[int]
     webhook_id: str
     display_name: str
     account_id: str
@@ -84,7 +85,8 @@ class Webhook(_message.Message):
     signing_secrets: _containers.RepeatedCompositeFieldContainer[SigningSecret]
     signature_tolerance_s: int
     updated_by: str
-    def __init__(self, webhook_id: _Optional[str] = ..., display_name: _Optional[str] = ..., account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., routing_mode: _Optional[_Union[_common_pb2.RoutingMode, str]] = ..., strategy_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., instruments: _Optional[_Iterable[str]] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., default_exchange: _Optional[str] = ..., default_instrument_kind: _Optional[_Union[_common_pb2.InstrumentKind, str]] = ..., sell_opens_short: _Optional[bool] = ..., maximum_leverage: _Optional[str] = ..., dedupe_window_s: _Optional[int] = ..., entry_expires_after_s: _Optional[int] = ..., exit_expires_after_s: _Optional[int] = ..., time_is_emit_time: _Optional[bool] = ..., rate_limit_per_minute: _Optional[int] = ..., source_networks: _Optional[_Iterable[str]] = ..., mapping: _Optional[_Union[PayloadMapping, _Mapping]] = ..., tokens: _Optional[_Iterable[_Union[WebhookToken, _Mapping]]] = ..., minimum_proof: _Optional[_Union[ProofLevel, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., signing_secrets: _Optional[_Iterable[_Union[SigningSecret, _Mapping]]] = ..., signature_tolerance_s: _Optional[int] = ..., updated_by: _Optional[str] = ...) -> None: ...
+    signal_id_is_key: bool
+    def __init__(self, webhook_id: _Optional[str] = ..., display_name: _Optional[str] = ..., account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., routing_mode: _Optional[_Union[_common_pb2.RoutingMode, str]] = ..., strategy_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., instruments: _Optional[_Iterable[str]] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., default_exchange: _Optional[str] = ..., default_instrument_kind: _Optional[_Union[_common_pb2.InstrumentKind, str]] = ..., sell_opens_short: _Optional[bool] = ..., maximum_leverage: _Optional[str] = ..., dedupe_window_s: _Optional[int] = ..., entry_expires_after_s: _Optional[int] = ..., exit_expires_after_s: _Optional[int] = ..., time_is_emit_time: _Optional[bool] = ..., rate_limit_per_minute: _Optional[int] = ..., source_networks: _Optional[_Iterable[str]] = ..., mapping: _Optional[_Union[PayloadMapping, _Mapping]] = ..., tokens: _Optional[_Iterable[_Union[WebhookToken, _Mapping]]] = ..., minimum_proof: _Optional[_Union[ProofLevel, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., signing_secrets: _Optional[_Iterable[_Union[SigningSecret, _Mapping]]] = ..., signature_tolerance_s: _Optional[int] = ..., updated_by: _Optional[str] = ..., signal_id_is_key: _Optional[bool] = ...) -> None: ...
 
 class PayloadMapping(_message.Message):
     __slots__ = ("fields", "values")

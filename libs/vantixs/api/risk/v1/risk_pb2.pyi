@@ -196,7 +196,7 @@ class OpenOrder(_message.Message):
     def __init__(self, order_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., effect: _Optional[_Union[_order_pb2.OrderEffect, str]] = ..., quantity: _Optional[str] = ..., filled_quantity: _Optional[str] = ..., hold: _Optional[str] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., webhook_id: _Optional[str] = ..., strategy_id: _Optional[str] = ...) -> None: ...
 
 class EvaluateOrderRequest(_message.Message):
-    __slots__ = ("order", "assumed_position_quantity", "sizing", "signal_quantity", "signal_quantity_type", "signal_price", "stop_loss", "quote", "instrument", "fee_bps", "preview", "webhook_id", "strategy_id", "marks")
+    __slots__ = ("order", "assumed_position_quantity", "sizing", "signal_quantity", "signal_quantity_type", "signal_price", "stop_loss", "quote", "instrument", "fee_bps", "preview", "webhook_id", "strategy_id", "marks", "signal_previous_quantity")
     ORDER_FIELD_NUMBER: _ClassVar[int]
     ASSUMED_POSITION_QUANTITY_FIELD_NUMBER: _ClassVar[int]
     SIZING_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +211,7 @@ class EvaluateOrderRequest(_message.Message):
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_ID_FIELD_NUMBER: _ClassVar[int]
     MARKS_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_PREVIOUS_QUANTITY_FIELD_NUMBER: _ClassVar[int]
     order: _order_pb2.Order
     assumed_position_quantity: str
     sizing: _common_pb2.Sizing
@@ -225,7 +226,8 @@ class EvaluateOrderRequest(_message.Message):
     webhook_id: str
     strategy_id: str
     marks: _containers.RepeatedCompositeFieldContainer[_common_pb2.Quote]
-    def __init__(self, order: _Optional[_Union[_order_pb2.Order, _Mapping]] = ..., assumed_position_quantity: _Optional[str] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., signal_quantity: _Optional[str] = ..., signal_quantity_type: _Optional[_Union[_common_pb2.QuantityType, str]] = ..., signal_price: _Optional[str] = ..., stop_loss: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ..., fee_bps: _Optional[str] = ..., preview: _Optional[bool] = ..., webhook_id: _Optional[str] = ..., strategy_id: _Optional[str] = ..., marks: _Optional[_Iterable[_Union[_common_pb2.Quote, _Mapping]]] = ...) -> None: ...
+    signal_previous_quantity: str
+    def __init__(self, order: _Optional[_Union[_order_pb2.Order, _Mapping]] = ..., assumed_position_quantity: _Optional[str] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., signal_quantity: _Optional[str] = ..., signal_quantity_type: _Optional[_Union[_common_pb2.QuantityType, str]] = ..., signal_price: _Optional[str] = ..., stop_loss: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ..., fee_bps: _Optional[str] = ..., preview: _Optional[bool] = ..., webhook_id: _Optional[str] = ..., strategy_id: _Optional[str] = ..., marks: _Optional[_Iterable[_Union[_common_pb2.Quote, _Mapping]]] = ..., signal_previous_quantity: _Optional[str] = ...) -> None: ...
 
 class EvaluateOrderResponse(_message.Message):
     __slots__ = ("decision",)

@@ -1,0 +1,40 @@
+"""When two signals say the same: pure. Bytes decide for entries, the content without its times for exits."""
+
+import hashlib
+
+from vantixs_ingress.domain.converters import as_time
+from vantixs_ingress.domain.reading import FieldError, Reading, Refused
+
+_TIMES = ("emit_time", "bar_time", "expire_time", "expires_after_s", "idempotency_key")
+
+
+def takes_part(reading: Reading) -> bool:
+    """Whether an exit takes a part of the position, so that taking it twice closes more than was meant."""
+    values = reading.values
+    stays = values.get("action") == "REDUCE" or values.get("target_position") in ("LONG", "SHORT")
+    part = stays or ("quantity" in values and values.get("target_position") != "FLAT")
+    return reading.reduces and values.get("action") != "CANCEL" and part
+
+
+def content_fingerprint(reading: Reading) -> bytes:
+    """SHA-256 of what a signal says but for its times: a sender's time-out sends it again with a new one."""
+    said = [(name, str(value)) for name, value in reading.values.items() if name not in _TIMES]
+    said += [(f"extras.{name}", text) for name, text in reading.extras.items() if not _is_time(text)]
+    return hashlib.sha256(repr(sorted(said)).encode("utf-8", "replace")).digest()
+
+
+def set_key_aside(reading: Reading) -> None:
+    """Makes an exit whose key was used before a signal without one, and says so."""
+    key = reading.values.pop("idempotency_key")
+    reading.values.setdefault("sender_reference", key)
+    detail = "was used before with other content: as this is an exit, it is taken as a signal of its own"
+    name = reading.sources.get("idempotency_key", "idempotency_key")
+    reading.warnings.append(FieldError(name, "IDEMPOTENCY_CONFLICT", detail))
+
+
+def _is_time(text: str) -> bool:
+    try:
+        as_time(text)
+    except Refused:
+        return False
+    return True
