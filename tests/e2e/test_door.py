@@ -34,7 +34,7 @@ def base(stack: RunningStack) -> str:
 def test_same_key_same_content_is_200_other_content_409(stack: RunningStack) -> None:
     first = stack.send({"action": "buy", "symbol": "ADAUSDT"}, Idempotency_Key="one")
     again = stack.send({"action": "buy", "symbol": "ADAUSDT"}, Idempotency_Key="one")
-    other = stack.send({"action": "sell", "symbol": "ADAUSDT"}, Idempotency_Key="one")
+    other = stack.send({"action": "buy", "symbol": "ADAUSDT", "comment": "other"}, Idempotency_Key="one")
     assert (first.status_code, again.status_code, other.status_code) == (202, 200, 409)
     assert again.json()["signal_id"] == first.json()["signal_id"]
     assert (again.json()["reason"], other.json()["reason"]) == ("DUPLICATE_SIGNAL", "IDEMPOTENCY_CONFLICT")

@@ -82,6 +82,25 @@ def test_signal_makes_an_entry_and_an_exit_smaller_and_never_larger(
     assert sized(EXIT, **changes) == D(leaving)
 
 
+@pytest.mark.parametrize(
+    ("changes", "quantity"),
+    [
+        # A sizing of our own: 1 of the sender's 3 is a third of our 10, rounded down to the lot.
+        ({"signal_quantity": D(1), "signal_previous_quantity": D(3)}, "3.333"),
+        ({"signal_quantity": D(2), "signal_previous_quantity": D(4)}, "5"),
+        ({"signal_quantity": D(5), "signal_previous_quantity": D(3)}, "10"),
+        ({"signal_quantity": D(1), "signal_previous_quantity": D(3), "sizing": Sizing("SIGNAL_QUANTITY", D(9))}, "3.333"),
+        # The size is the signal's own: as sent.
+        ({"signal_quantity": D(1), "signal_previous_quantity": D(3), "sizing": Sizing("SIGNAL_QUANTITY")}, "1"),
+        ({"signal_quantity": D(1)}, "1"),
+        ({"signal_quantity": D(1), "signal_previous_quantity": D(0)}, "1"),
+        ({"signal_quantity": D(50), "signal_quantity_type": "POSITION_PERCENT", "signal_previous_quantity": D(3)}, "5"),
+    ],
+)  # fmt: skip
+def test_exit_takes_the_share_that_the_sender_takes(changes: dict[str, Any], quantity: str) -> None:
+    assert sized(EXIT, **changes) == D(quantity)
+
+
 def test_percent_of_the_position_narrows_an_exit_and_an_addition() -> None:
     half = {"signal_quantity": D(50), "signal_quantity_type": "POSITION_PERCENT"}
     assert sized(EXIT, **half) == 5

@@ -85,6 +85,10 @@ DedupeWindow = Annotated[int | None, typer.Option(help="seconds in which the sam
 EntryExpires = Annotated[int | None, typer.Option(help="seconds after which an entry is too old, 0 for never")]
 ExitExpires = Annotated[int | None, typer.Option(help="seconds after which an exit is too old, 0 for never")]
 TimeIsEmitTime = Annotated[bool | None, typer.Option(help="whether `time` in a payload is when it was sent")]
+SignalIdIsKey = Annotated[
+    bool | None,
+    typer.Option(help="whether `signal_id` in a payload is an idempotency key, and not a name of a position"),
+]
 RateLimit = Annotated[int | None, typer.Option(help="requests a minute, 0 for no limit of its own")]
 SourceNetworks = Annotated[list[str] | None, typer.Option(help="CIDR or tradingview; any where none is given")]
 MinimumProof = Annotated[str | None, typer.Option(help="token, address, certificate or signature")]
@@ -168,6 +172,7 @@ def webhook_create(
     entry_expires_after_s: EntryExpires = 300,
     exit_expires_after_s: ExitExpires = 86_400,
     time_is_emit_time: TimeIsEmitTime = None,
+    signal_id_is_key: SignalIdIsKey = None,
     rate_limit_per_minute: RateLimit = None,
     source_networks: SourceNetworks = None,
     minimum_proof: MinimumProof = None,
@@ -231,6 +236,7 @@ def webhook_update(
     entry_expires_after_s: EntryExpires = None,
     exit_expires_after_s: ExitExpires = None,
     time_is_emit_time: TimeIsEmitTime = None,
+    signal_id_is_key: SignalIdIsKey = None,
     rate_limit_per_minute: RateLimit = None,
     source_networks: SourceNetworks = None,
     minimum_proof: MinimumProof = None,

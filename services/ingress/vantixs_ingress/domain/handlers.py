@@ -73,12 +73,11 @@ def _protecting(path: str, value: Any) -> str:
     """The path of the first field inside that is about a stop, target, size, limit or trigger and says something; "" for none."""
     inner = value.items() if isinstance(value, dict) else ((str(n), item) for n, item in enumerate(value))
     for name, item in inner:
-        if isinstance(item, dict | list) and item:
-            found = _protecting(f"{path}.{name}", item)
-            if found:
-                return found
-        elif isinstance(value, dict) and protects(name) and not to.says_no(item):
+        if isinstance(value, dict) and protects(name) and not to.says_no(item):
             return f"{path}.{name}"
+        found = _protecting(f"{path}.{name}", item) if isinstance(item, dict | list) else ""
+        if found:
+            return found
     return ""
 
 
@@ -125,15 +124,21 @@ def _position(value: Any) -> Any:
     return POSITIONS.get(folded_word(value)) or to.as_signed(value) if isinstance(value, str) else to.as_position(value)
 
 
+def _is_none(draft: Draft, name: str, value: Any) -> bool:
+    """Whether a price or level is left unsaid: nothing, false, or 0, which is told."""
+    if not to.says_no(value):
+        return False
+    if to.is_number(value):
+        draft.note(name, "FIELD_INVALID", "0 stands for none")
+    return True
+
+
 def _price(slot: str) -> Handler:
     """A price that the order goes by; 0 and false leave it unsaid."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
-        price = None if value is False else to.as_price(value)
-        if price is None:
-            draft.note(name, "FIELD_INVALID", "0 stands for none")
-        else:
-            draft.put(slot, name, price)
+        if not _is_none(draft, name, value):
+            draft.put(slot, name, to.as_price(value))
 
     return handle
 
@@ -142,10 +147,9 @@ def _seen_price(slot: str) -> Handler:
     """A price that informs. Several may differ: the close of the bar, that of the fill, that of the entry."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
-        price = to.as_price(value)
-        if price is None:
-            draft.note(name, "FIELD_INVALID", "0 stands for none")
-        else:
+        if not _is_none(draft, name, value):
+            price = to.as_price(value)
+            assert price is not None  # noqa: S101 - only of what stands for none
             draft.prices.append((name, slot, price))
 
     return handle
@@ -307,7 +311,7 @@ def _level(level: str, kind: str = "", side: str = "") -> Handler:
     own_price = "stopprice" if level == "stop_loss" else "limitprice"
 
     def handle(draft: Draft, name: str, value: Any) -> None:
-        if value is False:
+        if _is_none(draft, name, value):
             return
         if kind:
             number = (to.as_percent if kind == "percent" else to.as_price)(value)
@@ -316,18 +320,15 @@ def _level(level: str, kind: str = "", side: str = "") -> Handler:
             found = to.as_level(value, own_price)
         if found:
             draft.levels.append((name, side + level, *found))
-        elif not isinstance(value, dict):
-            draft.note(name, "FIELD_INVALID", "0 stands for none")
 
     return handle
 
 
 def _stop(draft: Draft, name: str, value: Any) -> None:
     """A bare `stop`: which one it is depends on the order's type, which may come later."""
-    if value is not False:
-        found = to.as_level(value, "stopprice")
-        if found:
-            draft.values["stop"], draft.names["stop"] = found, name
+    found = None if _is_none(draft, name, value) else to.as_level(value, "stopprice")
+    if found:
+        draft.values["stop"], draft.names["stop"] = found, name
 
 
 def _targets(draft: Draft, name: str, value: Any) -> None:

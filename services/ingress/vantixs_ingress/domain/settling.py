@@ -320,8 +320,8 @@ def _apply_target(draft: Draft, values: dict[str, Any], action: str, after: str)
     if made in ("BUY", "SELL") and before:
         step = _RANK[after] - _RANK[before]
         wrong = step < 0 if made == "BUY" else step > 0
-        # From flat, what is bought or sold leaves a position; a flat one stays flat only where nothing was done.
-        if wrong or (before == "FLAT" and step == 0):
+        # What was flat and stays flat was no order of the sender's; it still closes what there is here.
+        if wrong:
             expected = f"expected positions that a {made} can lead from and to"
             draft.refuse(name, "FIELD_CONFLICT", expected, (before, after), "target_position")
         elif step == 0:

@@ -194,6 +194,7 @@ _TARGET_SHARE = re.compile(
 # What an entry may not send in a field that is not understood: a stop, target, size, limit or trigger.
 _PROTECTS = re.compile(
     r"stop|target|tgt|limit|trigger|trail|profit|loss|protect|bracket|breakeven|(?:sl|tp)\d{0,2}$|^(?:sl|tp)"
+    r"|(?:sl|tp)(?:offset|dist|price|point|value|px|money|pip|tick|atr|level|perc|pct)"
     r"|qty|quantity|size|amount|lots?\d{0,2}$|contracts|units|notional|leverage|margin"
     r"|(?:order|trade|position|entry|buy|sell)(?:volume|usd|value)|^(?:usd|percent|percentage|pct|stake|invest\w*)$"
 )
@@ -224,6 +225,11 @@ _FOLD = str.maketrans("", "", "_- ")
 def fold(name: str) -> str:
     """The name without case, `_`, `-` and spaces."""
     return name.lower().translate(_FOLD)
+
+
+# Words of a name, by separators and by case: `my_sl`, `mySl`, `MY-SL2`.
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SHORT_FOR_LEVELS = ("sl", "tp")
 
 
 def _slot(folded: str) -> str:
@@ -265,7 +271,9 @@ def _spelt_nest(folded: str) -> str | None:
 @lru_cache(maxsize=4096)
 def _slot_of_short(name: str) -> tuple[str, str]:
     folded = fold(name)
-    return folded, _slot(folded)
+    slot = _slot(folded)
+    short = slot in ("", PRICE_LIKE) and any(word.lower() in _SHORT_FOR_LEVELS for word in _WORD.findall(name))
+    return folded, PROTECTS if short and not _DESCRIBES.search(folded) else slot
 
 
 def slot_of(name: str) -> tuple[str, str]:
