@@ -15,7 +15,7 @@ from typing import Any
 from google.protobuf import json_format
 
 DATA = Path(__file__).parents[3] / "tests" / "data"
-TABLES = ("alerts.jsonl", "senders.jsonl", "field.jsonl")
+TABLES = ("alerts.jsonl", "senders.jsonl", "field.jsonl", "kinds.jsonl")
 _PREFIXES = ("ACTION_", "POSITION_SIDE_", "QUANTITY_TYPE_", "ORDER_TYPE_", "TIME_IN_FORCE_")
 
 

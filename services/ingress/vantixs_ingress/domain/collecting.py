@@ -5,7 +5,7 @@ from typing import Any
 
 from vantixs_ingress.domain.handlers import as_json, keep, place
 from vantixs_ingress.domain.reading import Draft
-from vantixs_ingress.domain.vocabulary import NESTS, PARTLY, slot_of
+from vantixs_ingress.domain.vocabulary import DESCRIBING, NESTS, PARTLY, slot_of
 
 
 def collect(fields: Mapping[str, Any], draft: Draft) -> None:
@@ -51,7 +51,7 @@ def _collect_partly(name: str, folded: str, fields: Mapping[str, Any], draft: Dr
             place(f"{name}.{inner}", used, value, draft)
         else:
             rest[inner] = value
-    if rest and folded == "bar":
+    if rest and folded in DESCRIBING:
         draft.keep(name, as_json(rest))
     elif rest:
         keep(name, rest, draft)

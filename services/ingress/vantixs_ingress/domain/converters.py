@@ -33,6 +33,7 @@ _EPOCH = re.compile(r"^\d{9,16}(?:\.\d{1,9})?$", re.ASCII)
 _EPOCH_DIGITS = {9: 0, 10: 0, 12: 3, 13: 3, 15: 6, 16: 6}
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 _ZERO = re.compile(r"[-+]?0{1,20}(?:\.0{0,40})?%?", re.ASCII)
+_SWITCHES = ("enabled", "active", "isenabled", "isactive", "use")
 _YEARS = range(2000, 2101)
 _LONGEST_S = Decimal(10**9)
 _NUMBER = "expected a number above 0 such as 0.5"
@@ -111,6 +112,10 @@ def as_number(value: Any) -> Decimal:
     raise Refused(_NUMBER)
 
 
+# What says how much of a position in a word, in percent of it.
+SIZE_WORDS = {"half": Decimal(50), "quarter": Decimal(25)}
+
+
 def as_size(value: Any) -> Decimal:
     """A size of any sign, exactly as sent: it is rounded down where it is used."""
     number = _read_number(value)
@@ -163,13 +168,19 @@ def as_bool(value: Any) -> bool:
 
 
 def says_no(value: Any) -> bool:
-    """Whether a switch is left off, or a feature unused: nothing, false, none, no, off, 0, an empty list or object."""
+    """Whether a switch is left off, or a feature unused: nothing, false, none, no, off, 0, or an object or list of such.
+
+    An object with `enabled: false` says no, whatever else it holds.
+    """
     if isinstance(value, str):
-        return (
-            value.strip().lower() in ("", "false", "none", "no", "off", "null")
-            or _ZERO.fullmatch(value.strip()) is not None
-        )
-    return value is None or value is False or value in ([], {})
+        text = value.strip().lower()
+        return text in ("", "false", "none", "no", "off", "null") or _ZERO.fullmatch(text) is not None
+    if isinstance(value, dict):
+        switches = [inner for name, inner in value.items() if fold(name[:LONGEST_SYMBOL]) in _SWITCHES]
+        return any(map(says_no, switches)) or all(map(says_no, value.values()))
+    if isinstance(value, list):
+        return all(map(says_no, value))
+    return value is None or value is False
 
 
 def as_time(value: Any) -> datetime:
@@ -264,7 +275,10 @@ def _level_of(value: dict[str, Any], keys: Mapping[str, str]) -> tuple[str, Deci
         folded = fold(name[:LONGEST_SYMBOL])
         if folded == "type" and fold(str(inner)[:LONGEST_SYMBOL]) in ("", "stop", "market", "stopmarket", "limit"):
             continue
-        if folded == "idx" or says_no(inner):
+        if folded == "type" and "value" in value and fold(str(inner)[:LONGEST_SYMBOL]) in LEVEL_KINDS:
+            keys = {**keys, "value": LEVEL_KINDS[fold(str(inner)[:LONGEST_SYMBOL])]}
+            continue
+        if folded == "idx" or folded in _SWITCHES or says_no(inner):
             continue
         if folded not in keys:
             expected = f"expected price, percent or amount, was {name[:40]}: nothing here can hold it"

@@ -63,6 +63,16 @@ def place(name: str, slot: str, value: Any, draft: Draft) -> None:
 def keep(name: str, value: Any, draft: Draft) -> None:
     """Keeps what is not acted on; an entry is refused for a stop, target, size, limit or trigger inside it."""
     draft.keep(name, value if isinstance(value, str) else as_json(value))
+    refuse_inside(name, value, draft)
+
+
+def refuse_inside(name: str, value: Any, draft: Draft) -> None:
+    """Refuses an entry for what protects inside an object, a list, or a text that is one of them in JSON."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return  # A text, after all.
     if isinstance(value, dict | list):
         path = _protecting(name, value)
         if path:
@@ -294,7 +304,14 @@ def _quantity(kind: str) -> Handler:
     """A size of any sign: whether 0 or less is one depends on what the order does."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
-        if isinstance(value, str) and value.endswith("%") and kind != "NOTIONAL":
+        word = (
+            to.SIZE_WORDS.get(folded_word(value))
+            if isinstance(value, str) and len(value) <= to.LONGEST_SYMBOL
+            else None
+        )
+        if word is not None:
+            draft.quantities.append((name, "POSITION_PERCENT", word))
+        elif isinstance(value, str) and value.endswith("%") and kind != "NOTIONAL":
             draft.quantities.append((name, "%" if kind in ("", "PERCENT") else kind, to.as_size(value[:-1])))
         else:
             draft.quantities.append((name, kind, to.as_size(value)))
@@ -374,6 +391,7 @@ def _free(slot: str) -> Handler:
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         text = value if isinstance(value, str) else as_json(value)
+        refuse_inside(name, value, draft)
         if slot in draft.values:
             draft.keep(name, text)
         else:
@@ -437,6 +455,11 @@ def _other_time(draft: Draft, name: str, value: Any) -> None:
         keep(name, value, draft)
 
 
+def _stake(draft: Draft, name: str, value: Any) -> None:
+    if not to.says_no(value):
+        draft.values["stake"], draft.names["stake"] = to.as_number(value), name
+
+
 def _native_contracts(draft: Draft, name: str, value: Any) -> None:
     draft.values["native_contracts"], draft.names["native_contracts"] = to.as_number(value), name
 
@@ -482,6 +505,7 @@ _HANDLERS: dict[str, Handler] = {
     "quantity_equity_percent": _quantity("EQUITY_PERCENT"),
     "quantity_percent": _quantity("PERCENT"),
     "native_contracts": _native_contracts,
+    "stake": _stake,
     "quantity_risk_percent": _quantity("RISK_PERCENT"),
     "quantity_position_percent": _quantity("POSITION_PERCENT"),
     "quantity_type": _plain("quantity_type", to.as_quantity_type),

@@ -117,6 +117,10 @@ def _settle_quantity(draft: Draft, values: dict[str, Any], *, reduces: bool) -> 
         _settle_volume(draft)
     if "native_contracts" in draft.values:
         _settle_native_contracts(draft, values, reduces=reduces)
+    if "stake" in draft.values and (draft.quantities or reduces):
+        draft.keep(draft.names["stake"], str(draft.values["stake"]))
+    elif "stake" in draft.values:
+        draft.quantities.append((draft.names["stake"], "NOTIONAL", draft.values["stake"]))
     said = draft.values.get("quantity_type", "")
     percent = "POSITION_PERCENT" if reduces else "EQUITY_PERCENT"
     said = percent if said == PERCENT else said
@@ -143,21 +147,20 @@ def _settle_quantity(draft: Draft, values: dict[str, Any], *, reduces: bool) -> 
 
 
 def _settle_part(draft: Draft, values: dict[str, Any]) -> None:
-    """How much an exit takes that leaves a part of the position: by its quantity, else by the sizes before and after."""
+    """How much an exit takes whose own quantity is not there or cannot be read: the sizes before and after may tell.
+
+    Where the sender says that a part stays and nothing tells how much of it, closing the whole would be another order: an
+    unreadable quantity then refuses the exit. Where two quantities differ, the first counts.
+    """
+    if "quantity" in values:
+        return
     wrong = next((p for p in draft.problems if p.slot.startswith("quantity") or p.slot == "native_contracts"), None)
-    if wrong is None:
-        return
-    stays = values.get("action") == "REDUCE" or values.get("target_position") in ("LONG", "SHORT")
-    if "quantity" in values and wrong.reason != "FIELD_CONFLICT":
-        return
-    values.pop("quantity", None)
-    values.pop("quantity_type", None)
+    said = any(slot in draft.values for slot in ("target_position", "signed_size", "size_after", "position"))
+    stays = values.get("action") == "REDUCE" or (said and values.get("target_position") in ("LONG", "SHORT"))
     before, after = values.get("previous_quantity"), values.get("target_quantity")
     if stays and before and after is not None and before > after:
         values["quantity"], values["quantity_type"] = before - after, "UNITS"
-        draft.names["quantity"] = wrong.field
-    elif stays:
-        # Closing the whole where a part was meant would be another order.
+    elif stays and wrong is not None:
         wrong.slot = "part"
 
 

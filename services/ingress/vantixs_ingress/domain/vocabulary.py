@@ -44,6 +44,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "positionpct", "suggestedpositionsizepercent", "positionsizepercent", "percentofequity", "equitypercent",
         "balancepercent",
     ),
+    # freqtrade's cost of the whole, which counts where no quantity stands beside it.
+    "stake": ("stakeamount",),
     # Of equity for what may open, of the position for what can only reduce.
     "quantity_percent": ("unitspercent", "quantitypercent", "sizepercent"),
     "quantity_risk_percent": ("risk", "riskpercent", "riskpct"),
@@ -87,7 +89,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "reference": ("signalid",),
     "emit_time": ("timestamp", "timenow", "sourcetimestamp", "alerttimestamp", "triggeredat", "emittime"),
     # Read where they are a whole time and nothing above is there: some senders put a day or a number there.
-    "other_time": ("date", "ts", "sentat", "firedat", "alerttime", "createdat", "datetime"),
+    "other_time": ("date", "ts", "sentat", "firedat", "alerttime", "triggertime", "createdat", "datetime"),
     "bar_time": ("time", "bartime"),
     "expires_after_s": ("expiresafters", "maxlag"),
     "expires_after_ms": ("ttlms",),
@@ -143,7 +145,9 @@ PARTLY: dict[str, dict[str, str]] = {
     "bar": {"time": "bar_time"},
     "currency": {},
     "extras": {},
+    "syminfo": {},
 }
+DESCRIBING = ("bar", "syminfo")  # Of these the names inside are about the chart and the instrument.
 # Source: the alert format of tbot-tradingboat, where 0 means "none".
 METRICS = {
     "qty": "quantity",
@@ -193,17 +197,17 @@ _TARGET_SHARE = re.compile(
 )
 # What an entry may not send in a field that is not understood: a stop, target, size, limit or trigger.
 _PROTECTS = re.compile(
-    r"stop|target|tgt|limit|trigger|trail|profit|loss|protect|bracket|breakeven|(?:sl|tp)\d{0,2}$|^(?:sl|tp)"
-    r"|(?:sl|tp)(?:offset|dist|price|point|value|px|money|pip|tick|atr|level|perc|pct)"
+    r"stop|target|tgt|limit|trigger|trail|profit|loss|protect|bracket|breakeven|(?:sl|tp)\d{0,2}$"
+    r"|(?:sl|tp)(?:offset|dist|price|point|val|px|money|pip|tick|atr|level|lvl|perc|pct|buffer|usd|dollar|mult|ratio|delta|line)"
     r"|qty|quantity|size|amount|lots?\d{0,2}$|contracts|units|notional|leverage|margin"
     r"|(?:order|trade|position|entry|buy|sell)(?:volume|usd|value)|^(?:usd|percent|percentage|pct|stake|invest\w*)$"
 )
 # What describes the chart, the instrument or a result, and texts about such a thing.
 _DESCRIBES = re.compile(
-    r"^(?:bar|candle|chart)|(?:tick|pip|brick|box|body|wick|gap|window|step|point)size$"
+    r"^(?:bar|candle|chart)|(?:tick|pip|brick|box|body|wick|gap|window|step|point|contract)size$"
     r"|^(?:net|open|gross|total|realized|unrealized|current|closed)?(?:profit|loss|profitloss)(?:pct|percent|factor)?$"
     r"|(?:order|trade|signal|deal|user|bot|strategy|position|client)ids?$|uuid$|^(?:https?|ftp|ssl)$"
-    r"|(?:name|comment|reason|note|text|label|message|msg|color|colour|url|ref)$"
+    r"|target(?:exchange|broker|account|symbol)$|(?:name|comment|reason|note|text|label|message|msg|color|colour|url|ref)$"
 )
 # What an unknown name would have to be about for lint to tell that nobody reads it.
 _PRICE_LIKE = re.compile(r"price|entry|exit|volume|percent|pct|usd|capital|balance|equity")
