@@ -68,6 +68,11 @@ def test_lint_says_what_the_webhook_does_and_suggests_what_works(alert: dict[str
         ({"action": "close", "symbol": "ADAUSDT", "orderAmountUsd": 1}, "orderAmountUsd", "FIELD_INVALID"),
         ({"action": "buy", "symbol": "ADAUSDT", "secret": "hunter2hunter2"}, "body", "FIELD_INVALID"),
         ({"action": "buy", "symbol": "ADAUSDT", "time": "2026-11-24T11:00:00Z"}, "timestamp", "FIELD_MISSING"),
+        (
+            {"action": "buy", "symbol": "ADAUSDT", "timestamp": "2026-11-24T11:58:00Z", "interval": "1"},
+            "timestamp",
+            "FIELD_INVALID",
+        ),
         ({"action": "close", "symbol": "ADAUSDT", "quantity": 1}, "quantity", "FIELD_INVALID"),
         ({"action": "close", "symbol": "ADAUSDT", "leverage": 50}, "leverage", "OVERRIDE_NOT_ALLOWED"),
         ({"action": "buy", "symbol": "ADAUSDT", "sl": 0}, "sl", "FIELD_INVALID"),

@@ -122,3 +122,24 @@ def test_payload_of_many_values_is_refused_where_an_expression_looks_at_all_of_t
     body = {"sig": {"side": "buy", "pair": "BTCUSDT"}, "x": [1] * 1000}
     assert read(body, BASE).errors == []
     assert read(body, BASE | {"quantity": "x[?@=='2'] | [0]"}).reason == "BODY_UNREADABLE"
+
+
+@pytest.mark.parametrize(
+    "left", [{"sl": 63000}, {"risk": {"stop_loss": 1}}, {"legs": [{"target": 2}]}, {"p": '{"sl": 3}'}]
+)
+def test_entry_does_not_lose_what_its_mapping_leaves_out(left: dict[str, Any]) -> None:
+    body = {"sig": {"side": "buy", "pair": "BTCUSDT"}} | left
+    refused = read(body, BASE)
+    # A text that is JSON is looked into where nothing maps it; with a mapping it is the mapping's to read.
+    if "p" in left:
+        assert not refused.errors
+        return
+    assert [e.reason for e in refused.errors] == ["FIELD_INVALID"]
+    name = "sl" if "sl" in left else "risk.stop_loss" if "risk" in left else "legs[*].target"
+    assert not read(body, BASE | {"ignored": name}).errors
+    assert not read(body | {"sig": {"side": "close", "pair": "BTCUSDT"}}, BASE).errors
+
+
+def test_secret_of_another_product_is_not_kept_beside_a_mapping() -> None:
+    reading = read({"sig": {"side": "buy", "pair": "BTCUSDT"}, "api_token": "s3cret", "n": {"bot_key": "s3cret"}}, BASE)
+    assert "s3cret" not in repr((reading.extras, reading.values))

@@ -10,6 +10,7 @@ from vantixs.model.decimals import format_decimal
 from vantixs.model.instruments import Instrument
 
 from vantixs_ingress.domain.converters import is_placeholder
+from vantixs_ingress.domain.freshness import is_bar_time
 from vantixs_ingress.domain.reading import FieldError, Reading
 from vantixs_ingress.domain.rules import Rules
 from vantixs_ingress.domain.settling import is_exit
@@ -113,6 +114,15 @@ def _no_age(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument])
         yield FieldError("timestamp", "FIELD_MISSING", detail)
 
 
+def _bar_as_emit_time(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument]) -> Iterator[FieldError]:
+    values = reading.values
+    if "emit_time" in values and is_bar_time(values["emit_time"], reading.now, reading.extras):
+        name = reading.sources.get("emit_time", "timestamp")
+        yield FieldError(
+            name, "FIELD_INVALID", "is where a bar of the chart began: send {{timenow}} for the time of the alert"
+        )
+
+
 def _part_or_whole(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument]) -> Iterator[FieldError]:
     values = reading.values
     if "quantity" not in values:
@@ -142,7 +152,7 @@ def _unfilled(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument
 
 _RULES: tuple[Rule, ...] = (
     _key_of_a_second, _bare_level, _either_kind, _high_percent, _sell_without_target, _wrong_side, _part_or_whole, _counted,
-    _no_age, _secret, _unused, _unfilled,
+    _no_age, _bar_as_emit_time, _secret, _unused, _unfilled,
 )  # fmt: skip
 
 

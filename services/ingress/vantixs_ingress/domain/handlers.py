@@ -66,26 +66,29 @@ def keep(name: str, value: Any, draft: Draft) -> None:
     refuse_inside(name, value, draft)
 
 
-def refuse_inside(name: str, value: Any, draft: Draft) -> None:
-    """Refuses an entry for what protects inside an object, a list, or a text that is one of them in JSON."""
+def refuse_inside(name: str, value: Any, draft: Draft, known: frozenset[str] = frozenset()) -> None:
+    """Refuses an entry for what protects inside an object, a list, or a text that is one of them in JSON.
+
+    `known` are names that something else reads.
+    """
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
             return  # A text, after all.
     if isinstance(value, dict | list):
-        path = _protecting(name, value)
+        path = _protecting(name, value, known)
         if path:
-            draft.refuse(path, "FIELD_INVALID", _UNREAD, slot=PROTECTS)
+            draft.refuse(path.lstrip("."), "FIELD_INVALID", _UNREAD, slot=PROTECTS)
 
 
-def _protecting(path: str, value: Any) -> str:
+def _protecting(path: str, value: Any, known: frozenset[str]) -> str:
     """The path of the first field inside that is about a stop, target, size, limit or trigger and says something; "" for none."""
     inner = value.items() if isinstance(value, dict) else ((str(n), item) for n, item in enumerate(value))
     for name, item in inner:
-        if isinstance(value, dict) and protects(name) and not to.says_no(item):
+        if isinstance(value, dict) and name not in known and protects(name) and not to.says_no(item):
             return f"{path}.{name}"
-        found = _protecting(f"{path}.{name}", item) if isinstance(item, dict | list) else ""
+        found = _protecting(f"{path}.{name}", item, known) if isinstance(item, dict | list) else ""
         if found:
             return found
     return ""

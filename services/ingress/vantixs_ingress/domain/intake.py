@@ -41,7 +41,7 @@ def read_signal(
     """
     if isinstance(body, bytes):
         body = read_body(body)
-    reading = Reading(secret_of(body, rules))
+    reading = Reading(secret_of(body, rules), now)
     if body.problem:
         reading.errors.append(FieldError("body", "BODY_UNREADABLE", body.problem))
         return reading

@@ -14,9 +14,9 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 from vantixs_ingress.domain.dialects import Number
-from vantixs_ingress.domain.handlers import as_json, place
+from vantixs_ingress.domain.handlers import as_json, place, refuse_inside
 from vantixs_ingress.domain.reading import Draft, FieldError
-from vantixs_ingress.domain.vocabulary import slot_of
+from vantixs_ingress.domain.vocabulary import is_hidden
 
 LONGEST_EXPRESSION = 200
 MOST_EXPRESSIONS, MOST_VALUES = 40, 500
@@ -38,6 +38,7 @@ MAPPABLE = {
     "position_size": "signed_size",
     "sender_reference": "reference",
     "token": "secret",
+    "ignored": "",
 }  # fmt: skip
 REQUIRED = ("action", "symbol")
 _ALLOWED = frozenset(
@@ -70,6 +71,7 @@ class CompiledMapping:
     replaced: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     projects: bool = False
     broken: str = ""
+    reads: frozenset[str] = frozenset()  # The names of fields in all expressions.
 
 
 def check_mapping(mapping: MappingFields) -> list[FieldError]:
@@ -122,17 +124,18 @@ def compile_mapping(mapping: MappingFields) -> CompiledMapping | None:
         return CompiledMapping(broken=f"{errors[0].field}: {errors[0].detail}")
     if not mapping.fields:
         return None
-    expressions, projects = [], False
+    expressions, projects, reads = [], False, set()
     for name, text in mapping.fields.items():
         found = _parse(text)
         if not isinstance(found, str):
             expressions.append((name, MAPPABLE[name], found[0]))
             projects = projects or found[1] > 0
+            reads |= {value for kind, value in _steps(found[0].parsed) if kind == "field"}
     replaced: dict[str, dict[str, str]] = {}
     for key, value in mapping.values.items():
         name, _, sent = key.partition("=")
         replaced.setdefault(name, {})[_same(sent)] = value
-    return CompiledMapping(tuple(expressions), replaced, projects)
+    return CompiledMapping(tuple(expressions), replaced, projects, reads=frozenset(reads))
 
 
 def _parse(text: str) -> tuple[Any, int] | str:
@@ -181,12 +184,13 @@ def collect_mapped(fields: Mapping[str, Any], items: int, mapping: CompiledMappi
         try:
             value = expression.search(fields)
         except (JMESPathError, TypeError, ValueError):
-            draft.refuse(name, "FIELD_INVALID", "expected a payload that the mapping's expression fits")
+            draft.refuse(name, "FIELD_INVALID", "expected a payload that the mapping's expression fits", slot=slot)
             continue
         place(name, slot, _replaced(value, mapping.replaced.get(name, {})), draft)
     for name, value in fields.items():
-        if slot_of(name)[1] != "secret" and value not in (None, ""):
+        if not is_hidden(name) and value not in (None, ""):
             draft.keep(name, value if isinstance(value, str) else as_json(value))
+    refuse_inside("", dict(fields), draft, mapping.reads)
 
 
 def mapped_secret(fields: Mapping[str, Any], items: int, mapping: CompiledMapping) -> str:

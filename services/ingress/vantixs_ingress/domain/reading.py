@@ -40,12 +40,14 @@ class Reading:
     """What a body says. `values` are canonical fields; with errors it is no signal.
 
     `warnings` name what is allowed and probably not meant. `sources` says which field as sent gave each canonical one.
-    `secret` is the first secret in the body, for those who authenticate by it.
+    `reduces` tells an exit: it can only make a position smaller. `secret` is the first secret in the body, for those who
+    authenticate by it. `now` is when it was received.
     """
 
-    __slots__ = ("errors", "expire_time", "extras", "reduces", "secret", "sources", "values", "warnings")
+    __slots__ = ("errors", "expire_time", "extras", "now", "reduces", "secret", "sources", "values", "warnings")
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, now: datetime) -> None:
+        self.now = now
         self.values: dict[str, Any] = {}
         self.extras: dict[str, str] = {}
         self.errors: list[FieldError] = []

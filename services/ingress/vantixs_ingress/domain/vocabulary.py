@@ -199,7 +199,7 @@ _TARGET_SHARE = re.compile(
 _PROTECTS = re.compile(
     r"stop|target|tgt|limit|trigger|trail|profit|loss|protect|bracket|breakeven|(?:sl|tp)\d{0,2}$"
     r"|(?:sl|tp)(?:offset|dist|price|point|val|px|money|pip|tick|atr|level|lvl|perc|pct|buffer|usd|dollar|mult|ratio|delta|line)"
-    r"|qty|quantity|size|amount|lots?\d{0,2}$|contracts|units|notional|leverage|margin"
+    r"|qty|quantity|size|amount|lots?\d{0,2}$|contracts|units|notional|^(?:initial|order|position|trade)?margin$"
     r"|(?:order|trade|position|entry|buy|sell)(?:volume|usd|value)|^(?:usd|percent|percentage|pct|stake|invest\w*)$"
 )
 # What describes the chart, the instrument or a result, and texts about such a thing.
@@ -210,7 +210,7 @@ _DESCRIBES = re.compile(
     r"|target(?:exchange|broker|account|symbol)$|(?:name|comment|reason|note|text|label|message|msg|color|colour|url|ref)$"
 )
 # What an unknown name would have to be about for lint to tell that nobody reads it.
-_PRICE_LIKE = re.compile(r"price|entry|exit|volume|percent|pct|usd|capital|balance|equity")
+_PRICE_LIKE = re.compile(r"price|leverage|margin|entry|exit|volume|percent|pct|usd|capital|balance|equity")
 # Bars, plots and settings of the sender that the patterns above would take for more.
 _FREE = frozenset(
     [
