@@ -40,7 +40,7 @@ def test_every_row_is_taken_and_recorded_as_it_says(stack: RunningStack, field_u
     """One after another, as two rows that belong together come in order; then history tells of each."""
     token, accepted = field_url.rpartition("/")[2], {}
     for row in ROWS:
-        response = stack.send(body_of(row, datetime.now(UTC), token).decode("utf-8", "surrogateescape"), field_url)
+        response = stack.send(body_of(row, datetime.now(UTC), token), field_url)
         expect = row["expect"]
         assert ("ACCEPTED" if response.is_success else "REJECTED") == expect["outcome"], (row, response.text)
         if response.is_success:
@@ -85,7 +85,7 @@ def test_positions_follow_the_senders(stack: RunningStack, row: dict[str, Any]) 
     for step, wanted in zip(sequence["steps"], sequence["position_after"], strict=True):
         response = stack.send(row["body"] if step == "BODY" else step, url)
         assert response.status_code == 202, response.text
-        stack.ended([response.json()["signal_id"]])
+        ended(url, response)
         position = position_of(stack, name, instrument)
         first = first or position
         if wanted == "Q":
@@ -97,6 +97,25 @@ def test_positions_follow_the_senders(stack: RunningStack, row: dict[str, Any]) 
             assert position == Decimal(wanted)
 
 
+def ended(url: str, response: httpx.Response) -> dict[str, str]:
+    """The sender's status of a signal, once it has come to its end."""
+    base, _, token = url.rpartition("/")
+    target = f"{base}/signals/{response.json()['signal_id']}"
+
+    def status() -> dict[str, str] | None:
+        answer = httpx.get(target, headers={"X-Webhook-Token": token}).json()
+        return None if answer["status"] == "accepted" else dict(answer)
+
+    return dict(wait_for(status, "the signal to end"))
+
+
+def shown(stack: RunningStack, response: httpx.Response) -> str:
+    """The timeline of a signal as text, once history has its end."""
+    signal_id = response.json()["signal_id"]
+    stack.ended([signal_id])
+    return stack.run("signals", "show", signal_id).stdout
+
+
 def position_of(stack: RunningStack, account: str, instrument: str) -> Decimal:
     listed = stack.json("account", "positions", account).get("positions", [])
     return next((Decimal(p["quantity"]) for p in listed if p["instrument"] == instrument), Decimal(0))
@@ -106,27 +125,26 @@ def test_resent_partial_exit_with_a_new_time_does_not_cut_twice(stack: RunningSt
     url = webhook(
         stack, "twice", "--sizing-method", "fixed_notional", "--sizing-value", "10000", account=("--balance", "1000000")
     )
-    opened = stack.send({"action": "buy", "symbol": "ETHUSDT"}, url).json()["signal_id"]
-    stack.ended([opened])
+    ended(url, stack.send({"action": "buy", "symbol": "ETHUSDT"}, url))
     held = position_of(stack, "twice", "ETH/USDT")
     half = {"action": "sell", "symbol": "ETHUSDT", "sentiment": "long", "quantity": "50%"}
     times = (datetime.now(UTC).isoformat(), datetime.now(UTC).isoformat())
     first, again = (stack.send(half | {"timestamp": time}, url) for time in times)
     assert (first.status_code, again.status_code) == (202, 200)
     assert again.json()["signal_id"] == first.json()["signal_id"]
-    stack.ended([first.json()["signal_id"]])
+    ended(url, first)
     lot = CATALOGUE["ETH/USDT"].lot_size
     assert abs(position_of(stack, "twice", "ETH/USDT") - held / 2) < lot
     # With a key that was the entry's, it is a signal of its own, and its own resend cuts nothing either.
     keyed = {"action": "sell", "symbol": "SOLUSDT", "sentiment": "long", "quantity": "50%", "nonce": "one"}
     entry = stack.send({"action": "buy", "symbol": "SOLUSDT", "nonce": "one"}, url)
-    stack.ended([entry.json()["signal_id"]])
+    ended(url, entry)
     held = position_of(stack, "twice", "SOL/USDT")
     cut, resent = (stack.send(keyed | {"timestamp": time}, url) for time in times)
     assert (cut.status_code, resent.status_code) == (202, 200), (cut.text, resent.text)
     assert cut.json()["signal_id"] != entry.json()["signal_id"]
     assert [w["reason"] for w in cut.json()["warnings"]] == ["IDEMPOTENCY_CONFLICT"]
-    stack.ended([cut.json()["signal_id"]])
+    ended(url, cut)
     assert abs(position_of(stack, "twice", "SOL/USDT") - held / 2) < CATALOGUE["SOL/USDT"].lot_size
 
 
@@ -134,15 +152,7 @@ def test_unplaced_stop_is_told_to_sender_and_in_the_timeline(stack: RunningStack
     response = stack.send({"action": "buy", "symbol": "LINKUSDT", "sl": "1", "tp": "1000000"})
     told = [(w["field"], w["reason"]) for w in response.json()["warnings"]]
     assert told == [("sl", "PROTECTION_NOT_PLACED"), ("tp", "PROTECTION_NOT_PLACED")]
-    signal_id = response.json()["signal_id"]
-    stack.ended([signal_id])
-    base, _, token = stack.url.rpartition("/")
-
-    def known() -> dict[str, str] | None:
-        answer = httpx.get(f"{base}/signals/{signal_id}", headers={"X-Webhook-Token": token}).json()
-        return answer if answer["status"] == "executed" else None
-
-    status = wait_for(known, "the sender's status")
+    status = ended(stack.url, response)
     assert status["reason"] == "PROTECTION_NOT_PLACED"
     assert "no stop loss and no take profit was placed" in status["detail"]
-    assert "no stop loss and no take profit was placed" in stack.run("signals", "show", signal_id).stdout
+    assert "no stop loss and no take profit was placed" in shown(stack, response)

@@ -100,9 +100,9 @@ class RunningStack:
         os.kill(before, signal.SIGKILL)
         wait_for(lambda: self.pid(name) != before, f"{name} to be started again")
 
-    def send(self, body: str | dict[str, Any], url: str = "", **headers: str) -> httpx.Response:
+    def send(self, body: str | bytes | dict[str, Any], url: str = "", **headers: str) -> httpx.Response:
         """One POST to a webhook; `demo` where no URL is given."""
-        content = body if isinstance(body, str) else json.dumps(body)
+        content = json.dumps(body) if isinstance(body, dict) else body
         names = {k.replace("_", "-"): v for k, v in headers.items()}
         return httpx.post(url or self.url, content=content, headers=names, timeout=10)
 

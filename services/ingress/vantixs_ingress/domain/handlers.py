@@ -18,6 +18,7 @@ from vantixs_ingress.domain.vocabulary import (
     PROTECTS,
     STEER_FLAG,
     TARGET_SHARE,
+    hidden_members,
     is_hidden,
     level_of,
     protects,
@@ -99,8 +100,9 @@ def as_json(value: Any) -> str:
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, dict):
+        named = hidden_members(value)
         parts = (
-            f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(REDACTED) if is_hidden(name) else as_json(inner)}"
+            f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(REDACTED) if name in named or is_hidden(name) else as_json(inner)}"
             for name, inner in value.items()
         )
         return "{" + ", ".join(parts) + "}"

@@ -11,7 +11,7 @@ from vantixs_ingress.domain.dialects import Body, read_body
 from vantixs_ingress.domain.freshness import check_freshness
 from vantixs_ingress.domain.mapping import collect_mapped, mapped_secret
 from vantixs_ingress.domain.reading import MOST_PROBLEMS, Draft, FieldError, Reading, field_error, without
-from vantixs_ingress.domain.redaction import without_head
+from vantixs_ingress.domain.redaction import redact_inside, without_head
 from vantixs_ingress.domain.rules import Rules, check_rules
 from vantixs_ingress.domain.settling import is_exit, is_needed, settle
 from vantixs_ingress.domain.symbols import resolver_of
@@ -129,7 +129,9 @@ def _hide(reading: Reading, secrets: tuple[str, ...]) -> None:
 
 def _cut(reading: Reading) -> None:
     """To the lengths that are kept, after secrets were taken out: a secret is not to be cut in two."""
-    reading.extras = {name[:LONGEST_NAME]: without_head(text)[:LONGEST_EXTRA] for name, text in reading.extras.items()}
+    reading.extras = {
+        name[:LONGEST_NAME]: redact_inside(without_head(text))[:LONGEST_EXTRA] for name, text in reading.extras.items()
+    }
     for name, most in (("comment", LONGEST_TEXT), ("tag", LONGEST_KEY)):
         if name in reading.values:
-            reading.values[name] = reading.values[name][:most]
+            reading.values[name] = redact_inside(reading.values[name])[:most]

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from vantixs_ingress.domain.redaction import REDACTED
+from vantixs_ingress.domain.redaction import REDACTED, redact_inside
 from vantixs_ingress.domain.vocabulary import slot_of
 
 # Reasons that say more about the whole than a missing field does come first.
@@ -161,7 +161,7 @@ def field_error(problem: Problem, secrets: Iterable[str]) -> FieldError:
             name, detail = name.replace(secret, REDACTED), detail.replace(secret, REDACTED)
     if (not name.isascii() or _LIKE_A_TOKEN.search(name)) and not slot_of(name.rpartition(".")[2])[1]:
         name = shown(name)
-    return FieldError(name[:200], problem.reason, detail)
+    return FieldError(name[:200], problem.reason, redact_inside(detail))
 
 
 def without(secrets: Iterable[str], text: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote_plus
 
 from vantixs_ingress.domain.vocabulary import is_hidden
@@ -21,6 +21,21 @@ _NAMED = re.compile(
 # Source: WunderTrading's codes, an action with exchange, pair, bot and token behind it.
 _CODE = re.compile(r"\b((?:ENTER|EXIT)-(?:LONG|SHORT|ALL)_)[A-Za-z0-9_./:-]{6,200}+")
 _FORM = re.compile(r"[^\s=&;{}\"]{1,200}=[^\s=&;]*+(?:&[^\s=&;{}\"]{1,200}=[^\s=&;]*+)+")
+# What begins like a token of this or of another service is one, whatever stands before it. Sources: the services' own pages on
+# token formats (GitHub, Slack, Stripe, AWS, Google, Telegram, Discord, Standard Webhooks), RFC 6750, RFC 7519.
+_SHAPES = re.compile(
+    r"(?<![A-Za-z0-9_])(?:vxt_[A-Za-z0-9_-]{8,}+|whsec_[A-Za-z0-9+/=_-]{8,}+|[spr]k_(?:live|test)_[A-Za-z0-9]{8,}+"
+    r"|gh[pousr]_[A-Za-z0-9]{16,}+|github_pat_[A-Za-z0-9_]{16,}+|xox[abeoprs]-[A-Za-z0-9-]{8,}+|AKIA[A-Z0-9]{12,}+"
+    r"|AIza[A-Za-z0-9_-]{20,}+|[0-9]{6,12}:[A-Za-z0-9_-]{25,}+|eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?"
+    r"|[Bb]earer\s{1,3}[A-Za-z0-9._~+/=-]{6,}+)|(?<=/webhooks/)[0-9]{5,25}/[A-Za-z0-9_-]{10,}+"
+)
+# A secret named inside a text: `secret=...` in a comment, `password is ...` in prose. Only the word behind it is taken out.
+_INSIDE = re.compile(
+    r"(?<![A-Za-z0-9])([A-Za-z0-9_.-]{0,40}?(?:token|secret|pass|pwd|key|credential|auth|session|signature|bearer|pin)[A-Za-z0-9_-]{0,40}+)"
+    r"(\s{0,3}(?:[=:]|->|\bis\b)\s{0,3}['\"]?)(?!(?:none|null|true|false|unset)\b)([^\s'\",;&<>{}\\]{3,}+)",
+    re.IGNORECASE,
+)
+_ELEMENT = re.compile(r"(<([A-Za-z][A-Za-z0-9_.:-]{0,63}+)[^<>]{0,200}+>)([^<]{1,2000}+)(?=</)")
 _ONE_WORD = re.compile(r"[^\s=:{}\[\]\"',;|]{6,200}")
 _CHECK = json.JSONDecoder(parse_int=str, parse_float=str)
 
@@ -36,16 +51,28 @@ def redact(text: str, *known: str, is_json: bool = False) -> str:
     secrets = [s for s in known if len(s) >= SHORTEST_KNOWN]
     if "-" in text:
         text = _CODE.sub(rf"\1{REDACTED}", text)
+    text = _SHAPES.sub(REDACTED, text)
     if text.lstrip()[:1] in ("{", "["):
-        simple = _simple(text, secrets) if "\\" not in text and "|" not in text else None
-        text = "".join(_json_parts(text, secrets)) if simple is None else simple
+        plain = "\\" not in text and "|" not in text and len(secrets) == len(known) and _INSIDE.search(text) is None
+        simple = _simple(text, secrets) if plain else None
+        text = "".join(_json_parts(text, known)) if simple is None else simple
         if (is_json and text == sent) or _is_json(text):
             return text
     if _FORM.fullmatch(text):
         text = "&".join(_without_form(part, secrets) for part in text.split("&"))
     for secret in secrets:
         text = text.replace(secret, REDACTED)
-    return _without_unnamed(_without_named(text))
+    if "<" in text:
+        text = _ELEMENT.sub(lambda m: f"{m[1]}{REDACTED}" if is_hidden(m[2]) else m[0], text)
+    return _without_unnamed(_without_named(redact_inside(text)))
+
+
+def redact_inside(text: str, *known: str) -> str:
+    """A text of a field, such as a comment, without tokens of well-known shapes and without what it names as a secret."""
+    text = _INSIDE.sub(lambda m: f"{m[1]}{m[2]}{REDACTED}" if is_hidden(m[1]) else m[0], _SHAPES.sub(REDACTED, text))
+    for secret in known:
+        text = text.replace(secret, REDACTED)
+    return text
 
 
 def _without_form(part: str, known: list[str]) -> str:
@@ -82,7 +109,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _json_parts(text: str, known: list[str]) -> Iterator[str]:
+def _json_parts(text: str, known: Sequence[str]) -> Iterator[str]:
     """The text in pieces, secrets exchanged. `depth` is that within a secret list or object, 0 outside."""
     end, depth, secret_key, value_next = 0, 0, False, False
     for match in _TOKEN.finditer(text):
@@ -120,10 +147,16 @@ def _unescaped(token: str) -> str:
         return token[1:-1]
 
 
-def _exchanged(token: str, content: str, known: list[str]) -> str:
-    hidden = without_head(content)
+def _exchanged(token: str, content: str, known: Sequence[str]) -> str:
+    if content in known:
+        hidden = REDACTED
+    elif content[:1] in ("{", "["):
+        hidden = redact(content, *known)  # JSON in a text.
+    else:
+        hidden = redact_inside(without_head(content))
     for secret in known:
-        hidden = hidden.replace(secret, REDACTED)
+        if len(secret) >= SHORTEST_KNOWN:
+            hidden = hidden.replace(secret, REDACTED)
     return token if hidden == content else json.dumps(hidden)
 
 

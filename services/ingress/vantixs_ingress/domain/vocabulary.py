@@ -4,6 +4,7 @@ A slot is where a value goes before the whole is looked at: a canonical field, o
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -294,6 +295,19 @@ def is_hidden(name: str) -> bool:
     """Whether what a field of this name holds is kept from every record: secrets of this or of another product."""
     folded = fold(name)
     return folded in SECRETS or (_HIDDEN.search(folded) is not None and folded not in _NOT_HIDDEN)
+
+
+_NAMING = ("name", "key", "field", "param", "parameter", "label")
+_HOLDING = ("value", "val", "content", "data")
+
+
+def hidden_members(fields: Mapping[str, object]) -> tuple[str, ...]:
+    """The members of an object that hold a secret because another one names it: `{"name": "api_token", "value": "..."}`."""
+    if not any(
+        isinstance(text, str) and fold(name) in _NAMING and is_hidden(text[:200]) for name, text in fields.items()
+    ):
+        return ()
+    return tuple(name for name in fields if fold(name) in _HOLDING)
 
 
 def protects(name: str) -> bool:

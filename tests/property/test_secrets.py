@@ -1,0 +1,90 @@
+"""Secrets of any naming, in every form a body may have: none of them is kept, shown or answered."""
+
+import json
+import string
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from vantixs.model.instruments import CATALOGUE
+from vantixs_ingress.conversion import signal_message
+from vantixs_ingress.domain.dialects import read_body, redact_payload
+from vantixs_ingress.domain.intake import Rules, read_signal
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RULES = Rules(account_id="paper")
+STEMS = ("token", "secret", "pass", "passphrase", "pwd", "key", "auth", "session", "credential", "signature", "bearer")
+FRONT = ("", "api", "my", "bot", "exchange", "client", "user", "webhook", "telegram", "access", "x")
+BEHIND = ("", "id", "value", "hash", "2", "string")
+
+
+def written(front: str, stem: str, behind: str, style: int) -> str:
+    parts = [part for part in (front, stem, behind) if part]
+    return (
+        "_".join(parts), parts[0] + "".join(p.title() for p in parts[1:]), "-".join(parts).upper(), "".join(parts)
+    )[style]  # fmt: skip
+
+
+NAMES = st.builds(written, st.sampled_from(FRONT), st.sampled_from(STEMS), st.sampled_from(BEHIND), st.integers(0, 3))
+SECRETS = st.text(string.ascii_letters + string.digits, min_size=10, max_size=30).map(lambda text: f"Cnry{text}")
+BASE = {"action": "buy", "symbol": "BTCUSDT"}
+FORMS = {
+    "top": lambda n, s: json.dumps(BASE | {n: s}),
+    "nested": lambda n, s: json.dumps(BASE | {"order": {"meta": [{"deep": {n: s}}]}}),
+    "list": lambda n, s: json.dumps(BASE | {n: [s, {"a": s}]}),
+    "json in a text": lambda n, s: json.dumps(BASE | {"payload": json.dumps({n: s})}),
+    "comment": lambda n, s: json.dumps(BASE | {"comment": f"sent with {n}={s} by me"}),
+    "comment with a colon": lambda n, s: json.dumps(BASE | {"note": f"{n}: {s}, thanks"}),
+    "name and value": lambda n, s: json.dumps(BASE | {"headers": [{"name": n, "value": s}]}),
+    "value and key": lambda n, s: json.dumps(BASE | {"params": {"x": [{"value": s, "key": n}]}}),
+    "lines": lambda n, s: f"ACTION=BUY\nSYMBOL=BTCUSDT\n{n}={s}\nX=1",
+    "semicolons": lambda n, s: f"action=buy;symbol=BTCUSDT;{n}={s};x=1",
+    "commas": lambda n, s: f"action=buy,symbol=BTCUSDT,{n}={s},x=1",
+    "form": lambda n, s: f"action=buy&symbol=BTCUSDT&{n}={s}&x=1",
+    "encoded form": lambda n, s: f"action=buy&symbol=BTCUSDT&{''.join(f'%{ord(c):02X}' for c in n)}={quote(s)}&x=1",
+    "xml": lambda n, s: f"<alert><action>buy</action><{n}>{s}</{n}></alert>",
+    "xml attribute": lambda n, s: f'<alert action="buy" {n}="{s}"/>',
+    "prose": lambda n, s: f"please buy BTCUSDT, the {n} is {s} as agreed",
+    "prose with an arrow": lambda n, s: f"buy BTCUSDT {n} -> {s} now",
+    "broken json": lambda n, s: f'{{"action": "buy", "{n}": "{s}",}}',
+    "single quotes": lambda n, s: f"{{'action': 'buy', '{n}': '{s}'}}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(NAMES, SECRETS)
+def test_secret_is_kept_nowhere(form: str, name: str, secret: str) -> None:
+    kept_nowhere(FORMS[form](name, secret), secret)
+
+
+SHAPES = (
+    "vxt_0123456789abcdefghijABCDEFGHIJ", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "ghp_0123456789abcdefghij0123",
+    "xoxb-123456789012-abcdefghij", "sk_live_0123456789abcdef", "AKIAIOSFODNN7EXAMPLE", "123456789:AAE-abcdefghijklmnopqrstuvwxyz01234",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("secret", SHAPES)
+@pytest.mark.parametrize("place", ["comment", "note", "prose", "url", "xml"])
+def test_token_of_a_well_known_shape_is_kept_nowhere(secret: str, place: str) -> None:
+    body = {
+        "comment": json.dumps(BASE | {"comment": f"via {secret} ok"}),
+        "note": json.dumps(BASE | {"a": [{"note": secret}]}),
+        "prose": f"buy BTCUSDT with {secret}",
+        "url": json.dumps(BASE | {"callback": f"http://127.0.0.1/x?{secret}"}),
+        "xml": f"<a><b>{secret}</b></a>",
+    }[place]
+    kept_nowhere(body, secret)
+
+
+def kept_nowhere(body: str, secret: str) -> None:
+    read = read_body(body.encode())
+    payload = redact_payload(body.encode(), read=read)
+    assert secret.encode() not in payload, payload
+    reading = read_signal(body.encode(), RULES, CATALOGUE, NOW)
+    told = repr((reading.values, reading.extras, reading.errors, reading.warnings, reading.sources))
+    assert secret not in told
+    if not reading.errors:
+        assert secret.encode() not in signal_message(reading, "s").SerializeToString()
