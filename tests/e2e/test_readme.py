@@ -1,7 +1,9 @@
 """What the README says works as it says: its commands are run, in its order, against a running system."""
 
+import os
 import re
-import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,23 +11,38 @@ from vantixs.testing.stack import RunningStack
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-COMMANDS = [
-    line.partition(" #")[0].strip()
-    for block in re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    for line in block.splitlines()
-    if line.startswith("vantixs ")
+[BLOCK] = [
+    block for block in re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE) if "vantixs status" in block
 ]
-ANSWERS = {"vantixs resume": ("--yes",)}  # What a person would type when asked.
+COMMANDS = [line for line in BLOCK.splitlines() if line.startswith("vantixs ")]
 
 
-def test_readme_commands_work_as_written(stack: RunningStack) -> None:
+def test_readme_commands_pasted_into_a_shell_work_and_leave_trading_as_it_was(stack: RunningStack) -> None:
     signal_id = stack.send({"action": "buy", "symbol": "BTCUSDT"}).json()["signal_id"]
     stack.ended([signal_id])
     assert len(COMMANDS) > 5
-    for command in COMMANDS:
-        words = [signal_id if word == "ID" else word for word in shlex.split(command)[1:]]
-        done = stack.run(*words, *ANSWERS.get(command, ()))
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    assert len(COMMANDS) == len(BLOCK.splitlines())
+    # What is pasted is read line by line, also by a command that asks something.
+    script = "set -e\n" + re.sub(r"\bID\b", signal_id, BLOCK)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["/bin/bash"],
+        input=script,
+        env={"PATH": path, "HOME": str(stack.home.parent), "VANTIXS_HOME": str(stack.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    status = stack.json("status")
+    assert (status["restrictions"], status["pushed"]) == ([], [])
+    after = stack.send({"action": "buy", "symbol": "BTCUSDT", "idempotency_key": "after"}).json()["signal_id"]
+    assert stack.ended([after])[after]["status"] == "SIGNAL_STATUS_EXECUTED"
+    fills = [
+        e["entry"]["fill_recorded"]["fill"] for e in stack.timelines_of([after])[after] if "fill_recorded" in e["entry"]
+    ]
+    assert [fill["quote"]["source"] for fill in fills] == ["simulated"]
 
 
 def test_curl_example_and_timeline_are_what_one_sees(stack: RunningStack) -> None:

@@ -160,3 +160,19 @@ async def test_kv_change_reaches_another_table_and_conflicts_are_refused(nats: N
             await theirs.update("one", StringValue(value="c"), revision)
         await theirs.delete("one", theirs.items()["one"].revision)
         await until(lambda: mine.get("one") is None)
+
+
+async def test_kv_value_is_removed_that_is_not_known_here_yet_and_again(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life), connected(nats) as (other_journal, _):
+        mine, behind = (KvTable(j, "things", "thing", StringValue) for j in (journal, other_journal))
+        mine.start(life)  # The other one has no watch, so it knows of nothing.
+        await mine.put("one", StringValue(value="a"))
+        assert await behind.remove("one") is None
+        await until(lambda: mine.get("one") is None)
+        await mine.put("one", StringValue(value="b"))
+        for known in (StringValue(value="b"), None):
+            removed = await mine.remove("one")
+            assert (removed.value if removed else None) == known
+            assert mine.get("one") is None
+        await mine.put("one", StringValue(value="c"))
+        assert mine.items()["one"].value.value == "c"

@@ -3,7 +3,9 @@
 import asyncio
 import errno
 import os
+import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,6 +17,7 @@ from vantixs.runtime.journal import Message
 from vantixs_ingress.claims import LONGEST_IN_MEMORY_MS, Claim
 from vantixs_ingress.spool import Bounds, Spool
 from vantixs_ingress.spool_file import RECORDED_REPEATS, SpoolFile, Stored
+from vantixs_ingress.spool_lock import SpoolInUse, own_spool
 
 ROOMY = Bounds(1 << 30)
 
@@ -259,8 +262,6 @@ async def until(condition) -> None:  # type: ignore[no-untyped-def]
 
 
 async def test_spool_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
-    import sqlite3
-
     old = sqlite3.connect(tmp_path / "spool")
     old.executescript("""
         CREATE TABLE spool (sequence INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, subject TEXT NOT NULL,
@@ -277,3 +278,55 @@ async def test_spool_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
         assert await names(spool) == ["left"]
         again = await spool.store(message("b"), Claim(b"k123", "k123", b"\xaa", now_ms()))
         assert (again.signal_id, again.rule, again.conflict) == ("k123", "idempotency_key", False)
+
+
+async def test_spool_has_one_owner_until_it_is_closed(tmp_path: Path) -> None:
+    async with opened(tmp_path / "spool") as spool:
+        with pytest.raises(SpoolInUse, match=rf"spool {tmp_path}/spool is in use by pid {os.getpid()} \(ingress instance 0\)"):  # fmt: skip
+            Spool(tmp_path / "spool", ROOMY)
+        await spool.store(message("still"))
+    async with opened(tmp_path / "spool") as spool:
+        assert await names(spool) == ["still"]
+
+
+async def test_spool_of_a_killed_owner_is_free(tmp_path: Path) -> None:
+    code = "import sys, pathlib; from vantixs_ingress.spool_lock import SpoolLock; "
+    code += "lock = SpoolLock(pathlib.Path(sys.argv[1]), '7'); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(tmp_path / "spool")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout
+        assert owner.stdout.readline() == "held\n"
+        with pytest.raises(SpoolInUse, match=rf"by pid {owner.pid} \(ingress instance 7\)"):
+            await own_spool(tmp_path / "spool", "7", 0.0)
+        # A successor waits for an owner that is about to end.
+        successor = asyncio.create_task(own_spool(tmp_path / "spool", "7", 60.0))
+        owner.kill()
+    (await successor).release()
+
+
+async def test_commits_that_fail_are_a_problem_until_they_work_again_without_a_request(tmp_path: Path) -> None:
+    async with opened(tmp_path / "spool") as spool:
+        await spool.store(message("before"))
+        other = sqlite3.connect(tmp_path / "spool")
+        other.execute("ALTER TABLE spool RENAME TO elsewhere")
+        with pytest.raises(ServiceError, match="STORAGE_UNAVAILABLE"):
+            await spool.store(message("refused"))
+        assert "the last commit failed: no such table" in spool.problem
+        other.execute("ALTER TABLE elsewhere RENAME TO spool")
+        other.close()
+        await until(lambda: not spool.problem)
+        await spool.store(message("after"))
+        assert await names(spool) == ["before", "after"]
+
+
+async def test_writer_outlives_a_request_that_cannot_be_stored(tmp_path: Path) -> None:
+    def broken(stored: Stored) -> Message:
+        raise ValueError(f"no entry for repeat {stored.repeat}")
+
+    async with opened(tmp_path / "spool") as spool:
+        await spool.store(message("a"), keyed("k"))
+        with pytest.raises(ServiceError, match="no entry for repeat 1"):
+            await spool.store(message("b"), keyed("k"), broken)
+        await spool.store(message("c"))
+        assert await names(spool) == ["a", "c"]
+        await until(lambda: not spool.problem)

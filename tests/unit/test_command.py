@@ -1,7 +1,15 @@
 """The `vantixs` command where it cannot do what it was told: one line, and an exit code."""
 
+import getpass
+import importlib
+import json
+import os
+from pathlib import Path
+
 import pytest
+from vantixs.runtime.settings import SERVICES, describe, env_name
 from vantixs_console.cli import main
+from vantixs_console.terminal import service_settings, user_name
 
 
 @pytest.mark.parametrize(
@@ -24,3 +32,25 @@ def test_wrong_call_is_one_line_that_says_what_was_expected(
     assert says in shown
     assert shown.startswith("vantixs: ")
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_settings_of_a_service_are_not_refused_by_commands(
+    service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cls = getattr(importlib.import_module(f"vantixs_{service}.settings"), f"{service.capitalize()}Settings")
+    table = [f"[{service}]"]
+    for key, kind, default, meta in describe(cls):
+        if key != "home" and not meta["secret"]:
+            monkeypatch.setenv(env_name(key, service), default)
+            table.append(f"{key} = {json.dumps(default) if kind in ('str', 'Path', 'Decimal') else default.lower()}")
+    (tmp_path / "settings.toml").write_text("\n".join(table))
+    assert service_settings(str(tmp_path)).home == tmp_path
+
+
+def test_user_without_a_name_is_called_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 10001")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    assert user_name() == f"uid-{os.getuid()}"

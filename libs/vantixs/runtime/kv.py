@@ -126,6 +126,23 @@ class KvTable(Generic[M]):
             raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
         self._apply(key, None, self._revisions.get(key, revision) + 1)
 
+    async def remove(self, key: str) -> Versioned[M] | None:
+        """Removes the key whatever its value is, and returns the value known here; None where none was.
+
+        It is removed in the bucket in any case: another replica may have stored a value that is not known here yet.
+
+        Raises:
+            ServiceError: UNAVAILABLE.
+        """
+        current = self._values.get(key)
+        try:
+            await (await self._open()).delete(key)
+        except (APIError, *TRANSIENT) as error:
+            raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
+        if current:
+            self._apply(key, None, max(self._revisions[key], current.revision + 1))
+        return current
+
     async def _open(self) -> KeyValue:
         js = self._journal.js
         try:

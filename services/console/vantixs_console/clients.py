@@ -13,7 +13,10 @@ from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.settings import ServiceSettings, SettingsError
 
+from vantixs_console.settings import ConsoleSettings
+
 TIMEOUT_S = 10.0
+_CALLED = ("ingress", "risk", "router", "audit")
 # What the contracts mark as free of side effects is tried again while a service restarts.
 _READS = tuple(
     f"/{service.full_name}/{method.name}"
@@ -46,23 +49,38 @@ def read_endpoints(home: Path) -> dict[str, object]:
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
-def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:
-    """Connects to the services by settings, or by the home's endpoints.json.
+def ingress_url(settings: ConsoleSettings) -> str:
+    """HTTP address of ingress by settings, or by the home's endpoints.json; empty where nothing says it."""
+    return settings.ingress_url or str(read_endpoints(settings.home).get("http") or "")
+
+
+def grpc_addresses(settings: ServiceSettings) -> dict[str, str]:
+    """gRPC addresses of every service, separated by commas, by settings or by the home's endpoints.json.
 
     Raises:
         SettingsError: nothing says where the services are.
     """
     found = read_endpoints(settings.home).get("grpc", {})
     known = found if isinstance(found, dict) else {}
+    addresses = {name: str(getattr(settings, f"{name}_addresses") or known.get(name, "")) for name in _CALLED}
+    if not all(addresses.values()):
+        raise SettingsError(
+            f"no service runs in {settings.home}: start it with `vantixs up`, or name its home with --home"
+        )
+    return addresses
+
+
+def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:
+    """Connects to the services by settings, or by the home's endpoints.json.
+
+    Raises:
+        SettingsError: nothing says where the services are.
+    """
     token = settings.operator_token or settings.viewer_token
-    channels: dict[str, grpc.aio.Channel] = {}
-    for name in ("ingress", "risk", "router", "audit"):
-        addresses = getattr(settings, f"{name}_addresses") or known.get(name, "")
-        if not addresses:
-            raise SettingsError(
-                f"no service runs in {settings.home}: start it with `vantixs up`, or name its home with --home"
-            )
-        channels[name] = open_channel(addresses, token=token, operator=operator, idempotent=_READS)
+    channels: dict[str, grpc.aio.Channel] = {
+        name: open_channel(addresses, token=token, operator=operator, idempotent=_READS)
+        for name, addresses in grpc_addresses(settings).items()
+    }
     return Clients(
         ingress_pb2_grpc.WebhookServiceStub(channels["ingress"]),
         risk_pb2_grpc.RiskServiceStub(channels["risk"]),

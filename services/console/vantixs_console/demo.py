@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.api.common.v1 import common_pb2
-from vantixs.runtime.settings import ServiceSettings, load
+from vantixs.runtime.settings import load
 
 from vantixs_console.bootstrap import WEBHOOK
 from vantixs_console.clients import open_clients
+from vantixs_console.settings import ConsoleSettings
 from vantixs_console.timeline import short_name
 
 ALERTS = Path(__file__).parents[3] / "tests" / "data" / "alerts.jsonl"
@@ -25,7 +26,7 @@ async def run_demo(base: str, token: str, home: Path) -> int:
     table = Table(box=None, pad_edge=False)
     for column in ("alert", "answer", "status", "what happened"):
         table.add_column(column, overflow="fold")
-    clients = open_clients(load("console", ServiceSettings, overrides={"home": str(home)}))
+    clients = open_clients(load("console", ConsoleSettings, overrides={"home": str(home)}))
     wrong = 0
     async with httpx.AsyncClient() as http:
         for row in rows:

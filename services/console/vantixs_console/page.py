@@ -12,12 +12,13 @@ import jinja2
 from google.protobuf import json_format
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from vantixs.api.audit.v1 import audit_pb2
 
 from vantixs_console.clients import Clients
+from vantixs_console.standing import read_restrictions
 from vantixs_console.timeline import describe_entry, short_name
 
 HERE = Path(__file__).parent
@@ -47,6 +48,7 @@ class Page:
                 Route("/", self.signals),
                 Route("/signals/{signal_id}", self.signal),
                 Route("/events", self.events),
+                Route("/restrictions", self.restrictions),
                 Route("/healthz", self.alive),
                 Mount("/static", StaticFiles(directory=HERE / "static")),
             ]
@@ -71,7 +73,8 @@ class Page:
         except grpc.aio.AioRpcError as error:
             return self._render("failed.html", 503, detail=error.details())
         rows = [row_of(signal) for signal in listed.signals]
-        return self._render("signals.html", rows=rows, following=listed.next_page_token)
+        restricted = await self._restrictions()
+        return self._render("signals.html", rows=rows, following=listed.next_page_token, restricted=restricted)
 
     async def signal(self, request: Request) -> Response:
         """A timeline."""
@@ -84,7 +87,20 @@ class Page:
             status = 404 if error.code() == grpc.StatusCode.NOT_FOUND else 503
             return self._render("failed.html", status, detail=error.details())
         steps = [describe_entry(recorded.entry) for recorded in found.timeline]
-        return self._render("signal.html", signal=row_of(found.signal), steps=steps)
+        restricted = await self._restrictions()
+        return self._render("signal.html", signal=row_of(found.signal), steps=steps, restricted=restricted)
+
+    async def restrictions(self, request: Request) -> Response:
+        """The trading states that are not ACTIVE, a line each, as JSON."""
+        if not self._knows(request):
+            return Response("", 401)
+        return JSONResponse(await self._restrictions(), headers=HEADERS)
+
+    async def _restrictions(self) -> list[str]:
+        try:
+            return [found.line for found in await read_restrictions(self._clients)]
+        except grpc.aio.AioRpcError as error:
+            return [f"Trading states are unknown: risk answers {error.code().name}"]
 
     async def events(self, request: Request) -> Response:
         """Changes as server-sent events."""

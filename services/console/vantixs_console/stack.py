@@ -49,6 +49,7 @@ class Stack:
     scale: dict[str, int]
     children: list[Child] = field(default_factory=list)
     endpoints: dict[str, object] = field(default_factory=dict)
+    grpc: dict[str, str] = field(default_factory=dict)
     stopping: bool = False
     _lock: IO[str] | None = None
     _ports: list[socket.socket] = field(default_factory=list)
@@ -78,11 +79,12 @@ class Stack:
         environ |= {f"VANTIXS_{n.upper()}_ADDRESSES": ",".join(a) for n, a in grpc.items()}
         environ |= {"VANTIXS_HOME": str(self.home.path), "VANTIXS_NATS_URL": f"nats://127.0.0.1:{nats_port}"}
         http, console = f"127.0.0.1:{self.http_port or self._take_port()}", f"127.0.0.1:{self._take_port()}"
+        self.grpc = {name: ",".join(addresses) for name, addresses in grpc.items()}
         self.endpoints = {
             "http": f"http://{http}",
             "console": f"http://{console}",
             "nats": f"nats://127.0.0.1:{nats_port}",
-            "grpc": {name: ",".join(addresses) for name, addresses in grpc.items()},
+            "grpc": self.grpc,
         }
         binary = str(Path(sys.executable).parent / "nats-server")
         self._add("nats", [binary, "-c", str(config)], {})

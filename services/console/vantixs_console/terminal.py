@@ -8,16 +8,19 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import grpc
 import typer
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from rich.console import Console
 from rich.table import Table
-from vantixs.runtime.settings import ServiceSettings, SettingsError, load
+from vantixs.runtime.settings import SettingsError, load
 
 from vantixs_console.clients import Clients, open_clients
+from vantixs_console.settings import ConsoleSettings
 
 TIMEOUT_S = 10.0
+CHECK_S = 2.0  # For a check that nothing depends on.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
 
 HomeOption = Annotated[str, typer.Option("--home", help="home directory", envvar="VANTIXS_HOME")]
@@ -28,7 +31,7 @@ def ask(home: str, work: Callable[[Clients], Awaitable[Any]]) -> Any:
     """Runs calls against the services of a home directory."""
 
     async def run() -> Any:
-        clients = open_clients(service_settings(home), operator=getpass.getuser())
+        clients = open_clients(service_settings(home), operator=user_name())
         try:
             return await work(clients)
         finally:
@@ -45,9 +48,32 @@ def show(message: Message, *, as_json: bool, text: Callable[[], None]) -> None:
         text()
 
 
-def service_settings(home: str) -> ServiceSettings:
-    """Settings with which commands find the services."""
-    return load("console", ServiceSettings, overrides={"home": home} if home else None)
+def service_settings(home: str) -> ConsoleSettings:
+    """Settings with which commands find the services: the console's, so that they run where it runs."""
+    return load("console", ConsoleSettings, overrides={"home": home} if home else None)
+
+
+def user_name() -> str:
+    """Who runs the command; a container's user need not have a name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid-{os.getuid()}"
+
+
+async def check_exists(what: str, owner: str, read: Callable[[float], Awaitable[Any]]) -> None:
+    """Refuses a name that its owner does not know; an owner that does not answer stops nothing, and this says so.
+
+    Raises:
+        AioRpcError: NOT_FOUND.
+    """
+    try:
+        await read(CHECK_S)
+    except grpc.aio.AioRpcError as error:
+        if error.code() == grpc.StatusCode.NOT_FOUND:
+            raise
+        detail = f"{what} could not be checked: {owner} answers {error.code().name}"
+        print(f"vantixs: {detail}", file=sys.stderr)
 
 
 def home_path(home: str) -> Path:

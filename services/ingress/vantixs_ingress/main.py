@@ -22,6 +22,7 @@ from vantixs_ingress.server import NAME, ROLES, WebhookServicer
 from vantixs_ingress.settings import IngressSettings
 from vantixs_ingress.signatures import Sealer
 from vantixs_ingress.spool import Bounds, Spool
+from vantixs_ingress.spool_lock import own_spool
 from vantixs_ingress.statuses import Statuses, StatusReader
 
 
@@ -34,7 +35,8 @@ def main(overrides: dict[str, str]) -> int:
         signing_key = settings.signing_key or home.secret("signing-key")
         sealer, proxies = Sealer.of(signing_key), Proxies(_networks(settings.trusted_proxies))
         certificate = certificate_rule(settings)
-        spool = Spool(home.data / f"ingress-{settings.instance}.spool", bounds(settings))
+        place = home.data / f"ingress-{settings.instance}.spool"
+        spool = Spool(place, bounds(settings), await own_spool(place, settings.instance, 2 * settings.stop_grace_s))
         life.health.tolerate("journal")
         journal = Journal(settings, life.health)
         keeper = Keeper(spool, sealer, settings.records_per_minute)

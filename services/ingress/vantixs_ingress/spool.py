@@ -23,6 +23,7 @@ from vantixs.runtime.logs import log
 
 from vantixs_ingress.claims import Claim
 from vantixs_ingress.spool_file import ROW_BYTES, Action, Item, SpoolFile, Stored
+from vantixs_ingress.spool_lock import SpoolLock
 
 BATCH = 256
 QUEUE = 4096
@@ -33,6 +34,7 @@ RECENT = 4096  # Messages kept in memory for the relay, which reads them from di
 RECENT_BYTES = 8 << 20
 PRUNE_EVERY_S = 1.0
 SPACE_EVERY_S = 0.25
+RETRY_S = 0.1  # Pause before what failed without a request that waits for it is tried again.
 QUIET_S = 10.0  # A disk that is full is not told of more often.
 USED = Gauge("vantixs_ingress_spool_bytes", "bytes of messages in the spool that are not in the journal")
 
@@ -60,7 +62,13 @@ _Work = tuple[Item, "asyncio.Future[Stored]"] | tuple[Action, int] | None
 class Spool:
     """Signals on disk that are not known to be in the journal."""
 
-    def __init__(self, path: Path, bounds: Bounds) -> None:
+    def __init__(self, path: Path, bounds: Bounds, lock: SpoolLock | None = None) -> None:
+        """Opens the file, which has one owner: `lock` is taken here where it is not given, and is held until `close`.
+
+        Raises:
+            StartupError: another process has the spool, or the file cannot be used.
+        """
+        self._lock = lock or SpoolLock(path, "0")
         self._path = path
         self._bounds = bounds
         self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
@@ -70,12 +78,16 @@ class Spool:
         self._pruned = self._measured = time.monotonic()
         self._roomy = True
         self._quiet_until = 0.0
+        self._failure = ""
+        self._probing = False
         self.added = asyncio.Event()
         try:
             self._file = SpoolFile(path)
             count, self._bytes = self._file.pending()
         except sqlite3.Error as error:
+            self._lock.release()
             raise StartupError(f"spool {path}: {error}") from None
+        self._probe: Action = self._file.probe
         self._backlog = count
         self.last_sequence = self._file.sequence
         USED.set_function(lambda: self._bytes)
@@ -149,6 +161,10 @@ class Spool:
     @property
     def problem(self) -> str:
         """Why nothing can be stored now, empty where it can."""
+        return self._no_room or (f"the last commit failed: {self._failure}" if self._failure else "")
+
+    @property
+    def _no_room(self) -> str:
         if self._bytes > self._bounds.max_bytes:
             return f"the spool is at its limit of {self._bounds.max_bytes} bytes"
         if not self._roomy:
@@ -160,6 +176,7 @@ class Spool:
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
         self._file.close()
+        self._lock.release()
 
     # The writer's thread, from here on.
 
@@ -180,30 +197,51 @@ class Spool:
                     break
                 work = self._queue.get()
             busy = len(batch.items) >= BUSY
-            self._measure()
             self._commit(batch)
 
     def _commit(self, batch: _Batch) -> None:
-        problem = self.problem
-        items = [] if problem else batch.items
+        problem = ""
         stored: list[Stored] = []
         messages: list[tuple[int, Message]] = []
         error = ""
         try:
+            self._measure()
+            problem = self._no_room
+            items = [] if problem else batch.items
             if items or batch.actions:
                 self._prune(batch)
                 stored, messages = self._file.write(items, batch.actions)
                 self._bytes -= batch.freed
-        except sqlite3.Error as failed:
-            error = str(failed)
+                self._succeeded(items, batch.actions)
+        except Exception as failed:  # Whatever it is, those who wait hear of it, and the thread goes on.
+            error = str(failed) or type(failed).__name__
+            self._failed(error)
             # What the relay acknowledged stays on disk and would go out again: it is removed with the next commit.
             for action in batch.actions:
                 self._queue.put((action, batch.freed))
                 batch.freed = 0
             if batch.actions and not batch.items:
-                time.sleep(0.1)
+                time.sleep(RETRY_S)
         self._bytes += sum(len(m.payload) + ROW_BYTES for _, m in messages)
         self._loop.call_soon_threadsafe(self._answer, batch, stored, messages, problem or error)
+
+    def _failed(self, error: str) -> None:
+        """Has readiness tell of it, and a row written and removed again and again until that works.
+
+        A service that is not ready is sent nothing: without this it would not notice that it can store again.
+        """
+        self._failure = error
+        if not self._probing:
+            self._probing = True
+            self._queue.put((self._probe, 0))
+
+    def _succeeded(self, items: list[Item], actions: list[Action]) -> None:
+        probed = self._probe in actions
+        if probed:
+            self._probing = False
+        # Removing what the relay published works on many a disk that is too full to store anything.
+        if items or probed:
+            self._failure = ""
 
     def _measure(self) -> None:
         now = time.monotonic()

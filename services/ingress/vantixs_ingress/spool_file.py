@@ -114,6 +114,12 @@ class SpoolFile:
         self._windows.hold(verdict.windows.values(), verdict.repeats)
         return verdict.stored, messages
 
+    def probe(self, connection: sqlite3.Connection) -> None:
+        """Stores the message that would come next and removes it, within a batch's transaction: fails where storing does."""
+        number = self.sequence + 1
+        connection.execute("INSERT INTO spool VALUES (?, 'probe', '', x'00')", (number,))
+        connection.execute("DELETE FROM spool WHERE sequence = ?", (number,))
+
     def prune(self, now_ms: int, keep_ms: int) -> None:
         """Removes some of the oldest claims that no longer count, within a batch's transaction.
 

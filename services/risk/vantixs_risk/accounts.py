@@ -19,6 +19,7 @@ from vantixs_risk.desk import Desk
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_down, total
 from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.ledger import CASH, FEES, HOLDING, open_books
+from vantixs_risk.existence import check_currency, check_instruments
 from vantixs_risk.fields import ACCOUNT_ID, at_least_zero, identity, show, text
 from vantixs_risk.trading import MOST_SHOWN, open_order_message
 
@@ -42,6 +43,9 @@ def create_account(
     message.account_id, message.scratch_of, message.revision = account_id, source, 0
     if not copied and message.live_enabled:
         raise invalid("account.live_enabled", "expected false: live trading is enabled by EnableLive", "LIVE_NOT_READY")
+    if not copied:
+        check_currency("account.currency", message.currency)
+        check_instruments("account.instruments", message.instruments)
     balance = at_least_zero("account.balance", message.balance)
     message.create_time.FromDatetime(now)
     _store(connection, desk, None, message, request.request_id, actor, now)
@@ -71,6 +75,7 @@ def update_account(
         setattr(after, name, getattr(before, name))
     if role < Role.SERVICE:
         after.live_enabled = before.live_enabled
+    check_instruments("account.instruments", after.instruments, before.instruments)
     after.create_time.CopyFrom(before.create_time)
     _store(connection, desk, before, after, row.request_id, actor, now)
     account = load(connection, after.account_id)

@@ -15,6 +15,7 @@ from vantixs_risk.desk import Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.ledger import CASH, Market, adjust_cash, adjust_position
+from vantixs_risk.existence import check_asset, check_instruments
 from vantixs_risk.fields import ASSET, IDENTITY, INSTRUMENT, amount, comment, identity, optional, show, text
 
 
@@ -69,6 +70,7 @@ def _cash(
     event: journal_pb2.AdjustmentRecorded,
 ) -> risk_pb2.RecordAdjustmentResponse:
     asset = text("cash.asset", request.cash.asset, ASSET, "1 to 20 of A-Z and 0-9")
+    check_asset("cash.asset", asset, {name for _, name in account.balances})
     change = amount("cash.amount", request.cash.amount)
     if not change:
         raise invalid("cash.amount", "expected a change, was 0")
@@ -89,6 +91,7 @@ def _position(
 ) -> risk_pb2.RecordAdjustmentResponse:
     asked = request.position
     name = text("position.instrument", asked.instrument, INSTRUMENT, "a name like BTC/USDT")
+    check_instruments("position.instrument", [name], account.holdings)
     known = account.holdings.get(name)
     market = known.market if known else Market.of(name)
     if market.quote != account.rules.currency:

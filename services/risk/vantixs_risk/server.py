@@ -149,7 +149,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
     async def GetTradingState(self, request: risk_pb2.GetTradingStateRequest, context: Any) -> Any:
         """The scope's state, and every scope that is restricted."""
         scope = checked_scope(request.scope)
-        return await self._database.read(lambda c: get_trading_state(c, scope))
+        return await self._database.read(lambda c: get_trading_state(c, scope, self._settings))
 
     async def SetTradingState(self, request: risk_pb2.SetTradingStateRequest, context: Any) -> Any:
         """Latches a scope's state; in force for the next decision."""

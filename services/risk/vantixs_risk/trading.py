@@ -8,14 +8,15 @@ import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.model.decimals import ZERO
-from vantixs.runtime.errors import invalid
 
 from vantixs_risk import store
 from vantixs_risk.books import Account, reservation_of
 from vantixs_risk.conversion import STATES, state_message
 from vantixs_risk.desk import Desk
 from vantixs_risk.domain import breakers
+from vantixs_risk.existence import check_scope_exists
 from vantixs_risk.fields import SCOPE, comment, named, show, text
+from vantixs_risk.settings import RiskSettings
 
 MOST_SHOWN = 1000
 _SCOPE_FORM = "global, account:ID, webhook:ID, strategy:ID or instrument:NAME"
@@ -33,6 +34,9 @@ def set_trading_state(
     scope = checked_scope(request.scope)
     state = named("state", common_pb2.TradingState, "TRADING_STATE_", request.state)
     held = store.READ_TRADING_STATE.first(connection, scope=scope)
+    if state != "ACTIVE" or held is None:
+        # What is held can be let go, also where it does not exist any more.
+        check_scope_exists(connection, scope)
     before = desk.set_trading_state(connection, scope, state, comment("comment", request.comment), actor, now)
     if state == "ACTIVE":
         _start_anew(connection, desk, scope, held.actor if held else "", now)
@@ -46,12 +50,18 @@ def set_trading_state(
     )
 
 
-def get_trading_state(connection: sa.Connection, scope: str) -> risk_pb2.GetTradingStateResponse:
+def get_trading_state(
+    connection: sa.Connection, scope: str, settings: RiskSettings
+) -> risk_pb2.GetTradingStateResponse:
     """The scope's state, and every scope that is restricted."""
     row = store.READ_TRADING_STATE.first(connection, scope=scope)
     state = state_message(row) if row else risk_pb2.ScopeState(scope=scope, state=common_pb2.TRADING_STATE_ACTIVE)
     restricted = sorted(store.READ_RESTRICTED.rows(connection), key=lambda r: str(r.scope))
-    return risk_pb2.GetTradingStateResponse(state=state, restricted=[state_message(r) for r in restricted])
+    return risk_pb2.GetTradingStateResponse(
+        state=state,
+        restricted=[state_message(r) for r in restricted],
+        max_price_age_ms=settings.max_price_age_ms,
+    )
 
 
 def open_order_message(row: Any) -> risk_pb2.OpenOrder:
@@ -97,8 +107,6 @@ def _start_anew(connection: sa.Connection, desk: Desk, scope: str, set_by: str, 
     heads = store.read_heads(connection, ids)
     for account_id in ids:
         if account_id not in heads.stamps:
-            if kind == "account":
-                raise invalid("scope", f"expected an account there is, was {scope}", "ACCOUNT_NOT_FOUND")
             continue
         account = desk.shelf.take(connection, account_id, heads)
         if _changed(account, set_by if kind == "account" else "", now):

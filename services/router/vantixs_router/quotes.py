@@ -1,10 +1,11 @@
 """Where quotes come from: pushed ones where an instrument has them, simulated ones otherwise."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 
 from vantixs.api.common.v1 import common_pb2
+from vantixs.api.router.v1 import router_pb2
 from vantixs.model.decimals import EXACT, format_decimal, parse_decimal
 from vantixs.model.instruments import CATALOGUE, Instrument
 from vantixs.runtime.errors import invalid, not_found
@@ -17,7 +18,7 @@ from vantixs_router.settings import RouterSettings
 class Quotes:
     """The current quote of every instrument.
 
-    An instrument that was ever pushed is quoted by pushing from then on: a pushed quote that grows old makes
+    An instrument that was pushed is quoted by pushing until it is cleared: a pushed quote that grows old makes
     PRICE_STALE, never a silent change to simulated prices.
     """
 
@@ -54,6 +55,22 @@ class Quotes:
             taken.quote_time.FromDatetime(self._clock())
         await self._pushed.put(quote_key(taken.instrument), taken)
         return taken
+
+    async def clear(self, instrument: str) -> common_pb2.Quote | None:
+        """Takes the pushed quote away, and returns it; None where there is none, as after the same call before."""
+        if instrument not in CATALOGUE:
+            raise not_found("instrument", instrument)
+        removed = await self._pushed.remove(quote_key(instrument))
+        return removed.value if removed else None
+
+    def pushed(self) -> list[router_pb2.PushedQuote]:
+        """Every pushed quote with its age, by instrument."""
+        now = self._clock()
+        found = []
+        for _, held in sorted(self._pushed.items().items(), key=lambda item: item[1].value.instrument):
+            age = now - held.value.quote_time.ToDatetime(UTC)
+            found.append(router_pb2.PushedQuote(quote=held.value, age_ms=age // timedelta(milliseconds=1)))
+        return found
 
     def _simulated(self, instrument: Instrument) -> common_pb2.Quote:
         now = self._clock()

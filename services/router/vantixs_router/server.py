@@ -16,10 +16,12 @@ from vantixs_router.preview import Preview
 from vantixs_router.quotes import Quotes
 
 NAME = "vantixs.api.router.v1.RouterService"
-_VIEWER = "GetOrder ListOrders GetStrategy ListStrategies ListCredentials ListInstruments CheckLiveReadiness"
+_VIEWER = (
+    "GetOrder ListOrders GetStrategy ListStrategies ListCredentials ListInstruments CheckLiveReadiness ListPushedQuotes"
+)
 _OPERATOR = (
     "CancelOrder CreateStrategy UpdateStrategy DeleteStrategy CreateCredential VerifyCredential DeleteCredential "
-    "CreateInstrument PublishQuote EnableLive"
+    "CreateInstrument PublishQuote ClearQuote EnableLive"
 )
 ROLES = {
     f"/{NAME}/{method}": role
@@ -79,3 +81,15 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     async def PublishQuote(self, request: router_pb2.PublishQuoteRequest, context: Any) -> Any:
         """Takes a quote from outside."""
         return router_pb2.PublishQuoteResponse(quote=await self._quotes.push(request.quote))
+
+    async def ClearQuote(self, request: router_pb2.ClearQuoteRequest, context: Any) -> Any:
+        """Takes a quote away that came from outside."""
+        return router_pb2.ClearQuoteResponse(cleared=await self._quotes.clear(request.instrument))
+
+    async def ListPushedQuotes(self, request: router_pb2.ListPushedQuotesRequest, context: Any) -> Any:
+        """Quotes from outside, and their age."""
+        after = decode_token(request.page_token) if request.page_token else ""
+        quotes = [pushed for pushed in self._quotes.pushed() if pushed.quote.instrument > after]
+        size = page_size(request)
+        following = encode_token(quotes[size - 1].quote.instrument) if len(quotes) > size else ""
+        return router_pb2.ListPushedQuotesResponse(quotes=quotes[:size], next_page_token=following)

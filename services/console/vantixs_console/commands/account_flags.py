@@ -47,7 +47,7 @@ _HELP = {
     "enabled": "whether it takes entries",
     "may_short": "whether it may be short",
     "instruments": "instruments it may trade, separated by commas; empty for all",
-    "strategies": "strategies it takes entries of, separated by commas; empty for all",
+    "strategies": "strategies it takes entries of, separated by commas; empty for all; names are not checked",
     "leverage": "leverage at which margin is reckoned; empty takes max-leverage, or 1",
     "day_start": "local time at which its day begins, for example 17:00",
     "day_time_zone": "IANA time zone of day-start, for example America/New_York",

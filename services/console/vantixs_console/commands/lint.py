@@ -13,7 +13,7 @@ from vantixs.api.ingress.v1 import ingress_pb2, webhook_pb2
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import WEBHOOK
-from vantixs_console.clients import read_endpoints
+from vantixs_console.clients import ingress_url
 from vantixs_console.commands.webhooks import webhook
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, out, service_settings, show
 from vantixs_console.timeline import short_name
@@ -156,7 +156,7 @@ def webhook_template(
     """Prints the message to paste into a TradingView alert, or a script that sends one."""
     base = "https://YOUR-HOST"
     if webhook_id:
-        base = str(read_endpoints(service_settings(home).home).get("http") or base)
+        base = ingress_url(service_settings(home)) or base
     url = f"{base}/hooks/{webhook_id or 'WEBHOOK'}/TOKEN"
     message = json.dumps(_MESSAGES[kind], indent=2) if kind in _MESSAGES else ""
     sent = message or json.dumps({"action": "buy", "symbol": "BTCUSDT"})

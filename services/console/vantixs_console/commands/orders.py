@@ -55,8 +55,19 @@ def quote_publish(
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Gives an instrument's quote; from then on it has no simulated ones."""
+    """Gives an instrument's quote; it has no simulated ones from then on, and old ones are refused, until it is cleared."""
     request = router_pb2.PublishQuoteRequest(quote=common_pb2.Quote(instrument=instrument, bid=bid, ask=ask_))
     response = ask(home, lambda c: c.router.PublishQuote(request, timeout=TIMEOUT_S))
     show(response, as_json=as_json, text=lambda: out.print(f"{instrument} bid {bid} ask {ask_}"))
+    return 0
+
+
+@quote.command(name="clear")
+def quote_clear(instrument: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Takes an instrument's given quote away, so that it has simulated ones again; does nothing where there is none."""
+    request = router_pb2.ClearQuoteRequest(instrument=instrument)
+    response = ask(home, lambda c: c.router.ClearQuote(request, timeout=TIMEOUT_S))
+    found = response.HasField("cleared")
+    text = f"{instrument} is simulated again" if found else f"{instrument} had no given quote"
+    show(response, as_json=as_json, text=lambda: out.print(text, markup=False))
     return 0

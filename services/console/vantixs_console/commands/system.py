@@ -1,10 +1,10 @@
 """Running it: everything on this machine, or prepared for containers."""
 
 import asyncio
-import json
 import signal
 import sys
 import time
+from dataclasses import replace
 from typing import Annotated, Any
 
 import grpc
@@ -14,14 +14,13 @@ from vantixs.runtime.home import SECRETS, Home, write_atomically
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import WEBHOOK, bootstrap
-from vantixs_console.clients import Clients, open_clients, read_endpoints
+from vantixs_console.clients import open_clients
 from vantixs_console.stack import START_S, Stack
+from vantixs_console.standing import Standing, read_standing
 from vantixs_console.terminal import (
     HomeOption,
-    JsonOption,
     ask,
     home_path,
-    make_table,
     out,
     service_settings,
 )
@@ -65,11 +64,12 @@ async def _up(stack: Stack, *, demo: bool) -> int:
         if not ready.done():
             ready.cancel()
             return 0 if stopping.is_set() else _too_slow(stack)
-        _welcome(stack, ready.result(), time.monotonic() - started)
+        token, standing = ready.result()
+        _welcome(stack, token, standing, time.monotonic() - started)
         if demo:
             from vantixs_console.demo import run_demo  # noqa: PLC0415
 
-            return await run_demo(str(stack.endpoints["http"]), ready.result(), stack.home.path)
+            return await run_demo(str(stack.endpoints["http"]), token, stack.home.path)
         await asyncio.wait((stop, *watches), return_when=asyncio.FIRST_COMPLETED)
         _raise_first(watches)
         return 0
@@ -80,20 +80,22 @@ async def _up(stack: Stack, *, demo: bool) -> int:
         await stack.stop()
 
 
-async def _make_ready(stack: Stack) -> str:
+async def _make_ready(stack: Stack) -> tuple[str, Standing]:
     await stack.ready()
-    settings = service_settings(str(stack.home.path))
     stack.publish()
-    clients = open_clients(settings)
+    # A caller's own addresses, as a container has them, are those of another system.
+    own: dict[str, Any] = {f"{name}_addresses": str(value) for name, value in stack.grpc.items()}
+    clients = open_clients(replace(service_settings(str(stack.home.path)), **own))
     try:
         token = await bootstrap(clients, stack.home)
+        standing = await read_standing(clients)
     finally:
         await clients.close()
     async with httpx.AsyncClient() as http:
         url = f"{stack.endpoints['http']}/readyz"
         while (await http.get(url)).status_code != 200:  # noqa: ASYNC110 - the state is in another process
             await asyncio.sleep(0.02)
-    return token
+    return token, standing
 
 
 def _raise_first(tasks: list["asyncio.Task[Any]"]) -> None:
@@ -107,12 +109,15 @@ def _too_slow(stack: Stack) -> int:
     return 1
 
 
-def _welcome(stack: Stack, token: str, seconds: float) -> None:
+def _welcome(stack: Stack, token: str, standing: Standing, seconds: float) -> None:
     url = f"{stack.endpoints['http']}/hooks/{WEBHOOK}/{token}"
     console = (stack.home.secrets / "console-token").read_text().strip()
     body = '{"action": "buy", "symbol": "BTCUSDT"}'
-    out.print(f"""
-Ready in {seconds:.1f} s. Quotes are simulated and the account is paper: no real money moves.
+    quotes = "Quotes are simulated" if not standing.pushed else "Quotes are simulated but for those below"
+    held = "".join(f"\nAttention {line}" for line in standing.lines)
+    out.print(
+        f"""
+Ready in {seconds:.1f} s. {quotes} and the account is paper: no real money moves.
 
 Webhook   {url}
 Try       curl -d '{body}' {url}
@@ -120,8 +125,10 @@ Then      vantixs signals list --home {stack.home.path}
 Console   {stack.endpoints["console"]}/?token={console}
 Data      {stack.home.data}
 Logs      {stack.home.logs}
-
-Ctrl-C stops it; what happened is kept.""")
+{held}
+Ctrl-C stops it; what happened is kept.""",
+        markup=False,
+    )
 
 
 @app.command()
@@ -164,34 +171,3 @@ def bootstrap_command(
     out.print(f"webhook: /hooks/{WEBHOOK}/{token}", markup=False)
     out.print(f"console: /?token={(opened.secrets / 'console-token').read_text().strip()}", markup=False)
     return 0
-
-
-@app.command()
-def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """What runs, where, and whether it is healthy."""
-    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
-
-    async def check(clients: Clients) -> dict[str, str]:
-        states = {}
-        for name, channel in clients.channels.items():
-            try:
-                call = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=2)
-                states[name] = health_pb2.HealthCheckResponse.ServingStatus.Name((await call).status)
-            except grpc.aio.AioRpcError as error:
-                states[name] = error.code().name
-        return states
-
-    states = ask(home, check)
-    endpoints = read_endpoints(service_settings(home).home)
-    if as_json:
-        print(json.dumps({"services": states, "endpoints": endpoints}))
-    else:
-        table = make_table("service", "state", "address")
-        addresses = endpoints.get("grpc")
-        for name, state in states.items():
-            table.add_row(name, state, addresses.get(name, "") if isinstance(addresses, dict) else "")
-        out.print(table)
-        kept = service_settings(home).home / "secrets" / "console-token"
-        if "console" in endpoints and kept.is_file():
-            out.print(f"console   {endpoints['console']}/?token={kept.read_text().strip()}")
-    return 0 if all(state == "SERVING" for state in states.values()) else 1

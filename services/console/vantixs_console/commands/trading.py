@@ -5,9 +5,12 @@ from typing import Annotated, Any
 
 import typer
 from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.ingress.v1 import ingress_pb2
 from vantixs.api.risk.v1 import risk_pb2
+from vantixs.api.router.v1 import router_pb2
 
-from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out, show
+from vantixs_console.clients import Clients
+from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, check_exists, make_table, out, show
 from vantixs_console.timeline import short_name
 
 app = typer.Typer(no_args_is_help=True)
@@ -59,7 +62,12 @@ def _confirmed(scope: str) -> bool:
 
 def _set_state(home: str, scope: str, state: Any, comment: str, *, as_json: bool) -> int:
     request = risk_pb2.SetTradingStateRequest(scope=scope, state=state, comment=comment)
-    response = ask(home, lambda c: c.risk.SetTradingState(request, timeout=TIMEOUT_S))
+
+    async def change(clients: Clients) -> Any:
+        await _check_scope(clients, scope, state)
+        return await clients.risk.SetTradingState(request, timeout=TIMEOUT_S)
+
+    response = ask(home, change)
 
     def text() -> None:
         before, after = (state_name(s) for s in (response.before, response.state.state))
@@ -74,6 +82,26 @@ def _set_state(home: str, scope: str, state: Any, comment: str, *, as_json: bool
 
     show(response, as_json=as_json, text=text)
     return 0
+
+
+async def _check_scope(clients: Clients, scope: str, state: Any) -> None:
+    """Refuses a webhook or strategy there is not; risk itself knows accounts and instruments alone.
+
+    What is restricted can be resumed, also where it does not exist any more.
+    """
+    kind, _, name = scope.partition(":")
+    if kind not in ("webhook", "strategy"):
+        return
+    if state == common_pb2.TRADING_STATE_ACTIVE:
+        held = await clients.risk.GetTradingState(risk_pb2.GetTradingStateRequest(scope=scope), timeout=TIMEOUT_S)
+        if held.state.state != common_pb2.TRADING_STATE_ACTIVE:
+            return
+    if kind == "webhook":
+        webhook = ingress_pb2.GetWebhookRequest(webhook_id=name)
+        await check_exists(scope, "ingress", lambda t: clients.ingress.GetWebhook(webhook, timeout=t))
+    else:
+        strategy = router_pb2.GetStrategyRequest(strategy_id=name)
+        await check_exists(scope, "the router", lambda t: clients.router.GetStrategy(strategy, timeout=t))
 
 
 def state_name(state: Any) -> str:

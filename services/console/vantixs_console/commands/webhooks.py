@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-import grpc
 import httpx
 import typer
 from google.protobuf import json_format
@@ -18,12 +17,13 @@ from vantixs.runtime.home import write_atomically
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import TOKEN, WEBHOOK
-from vantixs_console.clients import Clients, read_endpoints
+from vantixs_console.clients import Clients, ingress_url
 from vantixs_console.terminal import (
     TIMEOUT_S,
     HomeOption,
     JsonOption,
     ask,
+    check_exists,
     enum_value,
     make_table,
     out,
@@ -49,11 +49,10 @@ def send(
         raise SettingsError(f"send: expected a file, was {file}")
     body = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     if not url:
-        path = service_settings(home).home
-        token = path / "secrets" / TOKEN
-        base = read_endpoints(path).get("http")
+        settings = service_settings(home)
+        token, base = settings.home / "secrets" / TOKEN, ingress_url(settings)
         if not base or not token.is_file():
-            raise SettingsError(f"send: nothing runs in {path}: start it with `vantixs up`, or give --url")
+            raise SettingsError(f"send: nothing runs in {settings.home}: start it with `vantixs up`, or give --url")
         url = f"{base}/hooks/{WEBHOOK}/{token.read_text().strip()}"
     response = httpx.post(url, content=body, timeout=TIMEOUT_S)
     answer = response.json()
@@ -147,6 +146,15 @@ def _expiry(message: Any, seconds: int) -> None:
     message.FromDatetime(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
+async def _check_account(clients: Clients, account_id: str) -> None:
+    """Refuses an account that risk does not have; where risk does not answer this says so, and goes on.
+
+    Ingress does not know accounts: a name mistyped here would only show when the first signal fails.
+    """
+    request = risk_pb2.GetAccountRequest(account_id=account_id)
+    await check_exists(f"account {account_id}", "risk", lambda t: clients.risk.GetAccount(request, timeout=t))
+
+
 def _scope(exits_only: bool, paper_only: bool, actions: list[str] | None, instruments: list[str] | None) -> Any:
     return webhook_pb2.TokenScope(
         exits_only=exits_only, paper_only=paper_only, actions=_actions(actions or []), instruments=instruments or []
@@ -195,12 +203,7 @@ def webhook_create(
         _expiry(request.token_expire_time, token_expires_in_s)
 
     async def create(clients: Clients) -> Any:
-        # Ingress does not know accounts: a name mistyped here would only show when the first signal fails.
-        try:
-            await clients.risk.GetAccount(risk_pb2.GetAccountRequest(account_id=account_id), timeout=TIMEOUT_S)
-        except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.NOT_FOUND:
-                raise
+        await _check_account(clients, account_id)
         return await clients.ingress.CreateWebhook(request, timeout=TIMEOUT_S)
 
     response = ask(home, create)
@@ -252,6 +255,8 @@ def webhook_update(
 
     async def change(clients: Clients) -> Any:
         read = await clients.ingress.GetWebhook(ingress_pb2.GetWebhookRequest(webhook_id=webhook_id), timeout=TIMEOUT_S)
+        if account_id:
+            await _check_account(clients, account_id)
         request = ingress_pb2.UpdateWebhookRequest(request_id=str(uuid.uuid4()), webhook=read.webhook)
         for name in clear or []:
             field = name.replace("-", "_")

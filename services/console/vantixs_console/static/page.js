@@ -30,3 +30,18 @@ source.onmessage = (event) => {
   document.querySelector("#empty")?.remove();
   while (body.rows.length > 200) { body.deleteRow(-1); }
 };
+
+// A halt may come from a terminal or from a breaker, so the page asks for it again and again.
+const restricted = document.querySelector("#restricted");
+const show = (lines) => {
+  restricted.replaceChildren(...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
+};
+setInterval(async () => {
+  try {
+    const answer = await fetch("/restrictions");
+    if (!answer.ok) { throw new Error(`it answers ${answer.status}`); }
+    show(await answer.json());
+  } catch (error) {
+    show([`Trading states are unknown: ${error.message}`]);
+  }
+}, 3000);

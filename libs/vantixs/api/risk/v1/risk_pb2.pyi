@@ -386,12 +386,14 @@ class GetTradingStateRequest(_message.Message):
     def __init__(self, scope: _Optional[str] = ...) -> None: ...
 
 class GetTradingStateResponse(_message.Message):
-    __slots__ = ("state", "restricted")
+    __slots__ = ("state", "restricted", "max_price_age_ms")
     STATE_FIELD_NUMBER: _ClassVar[int]
     RESTRICTED_FIELD_NUMBER: _ClassVar[int]
+    MAX_PRICE_AGE_MS_FIELD_NUMBER: _ClassVar[int]
     state: ScopeState
     restricted: _containers.RepeatedCompositeFieldContainer[ScopeState]
-    def __init__(self, state: _Optional[_Union[ScopeState, _Mapping]] = ..., restricted: _Optional[_Iterable[_Union[ScopeState, _Mapping]]] = ...) -> None: ...
+    max_price_age_ms: int
+    def __init__(self, state: _Optional[_Union[ScopeState, _Mapping]] = ..., restricted: _Optional[_Iterable[_Union[ScopeState, _Mapping]]] = ..., max_price_age_ms: _Optional[int] = ...) -> None: ...
 
 class SetTradingStateRequest(_message.Message):
     __slots__ = ("scope", "state", "comment")

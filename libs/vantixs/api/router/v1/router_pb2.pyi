@@ -304,6 +304,42 @@ class PublishQuoteResponse(_message.Message):
     quote: _common_pb2.Quote
     def __init__(self, quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ...) -> None: ...
 
+class ClearQuoteRequest(_message.Message):
+    __slots__ = ("instrument",)
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    def __init__(self, instrument: _Optional[str] = ...) -> None: ...
+
+class ClearQuoteResponse(_message.Message):
+    __slots__ = ("cleared",)
+    CLEARED_FIELD_NUMBER: _ClassVar[int]
+    cleared: _common_pb2.Quote
+    def __init__(self, cleared: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ...) -> None: ...
+
+class ListPushedQuotesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class PushedQuote(_message.Message):
+    __slots__ = ("quote", "age_ms")
+    QUOTE_FIELD_NUMBER: _ClassVar[int]
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    quote: _common_pb2.Quote
+    age_ms: int
+    def __init__(self, quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., age_ms: _Optional[int] = ...) -> None: ...
+
+class ListPushedQuotesResponse(_message.Message):
+    __slots__ = ("quotes", "next_page_token")
+    QUOTES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    quotes: _containers.RepeatedCompositeFieldContainer[PushedQuote]
+    next_page_token: str
+    def __init__(self, quotes: _Optional[_Iterable[_Union[PushedQuote, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class CheckLiveReadinessRequest(_message.Message):
     __slots__ = ("account_id",)
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]

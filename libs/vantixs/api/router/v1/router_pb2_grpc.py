@@ -115,6 +115,16 @@ class RouterServiceStub:
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteResponse.FromString,
                 _registered_method=True)
+        self.ClearQuote = channel.unary_unary(
+                '/vantixs.api.router.v1.RouterService/ClearQuote',
+                request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClearQuoteRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClearQuoteResponse.FromString,
+                _registered_method=True)
+        self.ListPushedQuotes = channel.unary_unary(
+                '/vantixs.api.router.v1.RouterService/ListPushedQuotes',
+                request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesResponse.FromString,
+                _registered_method=True)
         self.CheckLiveReadiness = channel.unary_unary(
                 '/vantixs.api.router.v1.RouterService/CheckLiveReadiness',
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CheckLiveReadinessRequest.SerializeToString,
@@ -243,6 +253,20 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ClearQuote(self, request, context):
+        """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPushedQuotes(self, request, context):
+        """Quotes that were given and not taken away, by instrument. VIEWER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckLiveReadiness(self, request, context):
         """What an account still lacks for live orders. VIEWER.
         """
@@ -339,6 +363,16 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.PublishQuote,
                     request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteResponse.SerializeToString,
+            ),
+            'ClearQuote': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClearQuote,
+                    request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClearQuoteRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClearQuoteResponse.SerializeToString,
+            ),
+            'ListPushedQuotes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPushedQuotes,
+                    request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesResponse.SerializeToString,
             ),
             'CheckLiveReadiness': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckLiveReadiness,
@@ -784,6 +818,60 @@ class RouterService:
             '/vantixs.api.router.v1.RouterService/PublishQuote',
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteRequest.SerializeToString,
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClearQuote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.router.v1.RouterService/ClearQuote',
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClearQuoteRequest.SerializeToString,
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClearQuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPushedQuotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.router.v1.RouterService/ListPushedQuotes',
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesRequest.SerializeToString,
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesResponse.FromString,
             options,
             channel_credentials,
             insecure,

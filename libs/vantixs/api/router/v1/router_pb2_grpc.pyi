@@ -65,6 +65,10 @@ class RouterServiceStub:
     """Adds an instrument. OPERATOR."""
     PublishQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.PublishQuoteRequest, _router_pb2.PublishQuoteResponse]
     """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
+    ClearQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.ClearQuoteRequest, _router_pb2.ClearQuoteResponse]
+    """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
+    ListPushedQuotes: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListPushedQuotesRequest, _router_pb2.ListPushedQuotesResponse]
+    """Quotes that were given and not taken away, by instrument. VIEWER."""
     CheckLiveReadiness: _grpc.UnaryUnaryMultiCallable[_router_pb2.CheckLiveReadinessRequest, _router_pb2.CheckLiveReadinessResponse]
     """What an account still lacks for live orders. VIEWER."""
     EnableLive: _grpc.UnaryUnaryMultiCallable[_router_pb2.EnableLiveRequest, _router_pb2.EnableLiveResponse]
@@ -107,6 +111,10 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """Adds an instrument. OPERATOR."""
     PublishQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.PublishQuoteRequest, _router_pb2.PublishQuoteResponse]  # type: ignore[assignment]
     """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
+    ClearQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.ClearQuoteRequest, _router_pb2.ClearQuoteResponse]  # type: ignore[assignment]
+    """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
+    ListPushedQuotes: _aio.UnaryUnaryMultiCallable[_router_pb2.ListPushedQuotesRequest, _router_pb2.ListPushedQuotesResponse]  # type: ignore[assignment]
+    """Quotes that were given and not taken away, by instrument. VIEWER."""
     CheckLiveReadiness: _aio.UnaryUnaryMultiCallable[_router_pb2.CheckLiveReadinessRequest, _router_pb2.CheckLiveReadinessResponse]  # type: ignore[assignment]
     """What an account still lacks for live orders. VIEWER."""
     EnableLive: _aio.UnaryUnaryMultiCallable[_router_pb2.EnableLiveRequest, _router_pb2.EnableLiveResponse]  # type: ignore[assignment]
@@ -242,6 +250,22 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.PublishQuoteResponse, _abc.Awaitable[_router_pb2.PublishQuoteResponse]]:
         """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def ClearQuote(
+        self,
+        request: _router_pb2.ClearQuoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.ClearQuoteResponse, _abc.Awaitable[_router_pb2.ClearQuoteResponse]]:
+        """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def ListPushedQuotes(
+        self,
+        request: _router_pb2.ListPushedQuotesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.ListPushedQuotesResponse, _abc.Awaitable[_router_pb2.ListPushedQuotesResponse]]:
+        """Quotes that were given and not taken away, by instrument. VIEWER."""
 
     @_abc_1.abstractmethod
     def CheckLiveReadiness(

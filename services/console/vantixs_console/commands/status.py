@@ -1,0 +1,102 @@
+"""What runs, where, whether it is healthy, and what holds trading up."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import grpc
+import typer
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from vantixs.runtime.grpc_client import open_channel
+
+from vantixs_console.clients import Clients, grpc_addresses, ingress_url, read_endpoints
+from vantixs_console.standing import Standing, read_standing
+from vantixs_console.terminal import HomeOption, JsonOption, ask, make_table, out, service_settings
+
+app = typer.Typer(no_args_is_help=True)
+CHECK_S = 2.0
+# Health can be asked of a name only. A service that does not have one of these answers NOT_FOUND.
+_DEPENDENCIES = ("spool", "webhooks", "journal", "backlog")
+
+
+class Instance(NamedTuple):
+    """One process of a service."""
+
+    service: str
+    address: str
+    state: str
+    failing: list[str]
+
+
+@app.command()
+def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """What runs, where, whether it is healthy, and what holds trading up: halts, and quotes that are too old."""
+    settings = service_settings(home)
+    addresses = grpc_addresses(settings)
+    endpoints = read_endpoints(settings.home) | {"grpc": addresses}
+    if url := ingress_url(settings):
+        endpoints["http"] = url
+
+    async def read(clients: Clients) -> tuple[list[Instance], Standing | str]:
+        asked = [_look(name, address) for name, listed in addresses.items() for address in listed.split(",")]
+        instances = await asyncio.gather(*asked)
+        try:
+            return instances, await read_standing(clients)
+        except grpc.aio.AioRpcError as error:
+            return instances, f"unknown: {error.code().name}: {error.details()}"
+
+    instances, standing = ask(home, read)
+    states = {name: _worst([i.state for i in instances if i.service == name]) for name in addresses}
+    if as_json:
+        known = asdict(standing) if isinstance(standing, Standing) else {"restrictions": None, "pushed": None}
+        content = {"services": states, "instances": [i._asdict() for i in instances], "endpoints": endpoints} | known
+        print(json.dumps(content))
+    else:
+        _print(instances, standing)
+        kept = settings.home / "secrets" / "console-token"
+        if "console" in endpoints and kept.is_file():
+            out.print(f"console   {endpoints['console']}/?token={kept.read_text().strip()}", markup=False)
+    return 0 if all(state == "SERVING" for state in states.values()) and isinstance(standing, Standing) else 1
+
+
+async def _look(service: str, address: str) -> Instance:
+    channel = open_channel(address.strip(), token="")
+    try:
+        state = await _check(channel, "")
+        failing = []
+        if state != "UNAVAILABLE":
+            answers = await asyncio.gather(*(_check(channel, f"dependency.{name}") for name in _DEPENDENCIES))
+            failing = [name for name, answer in zip(_DEPENDENCIES, answers, strict=True) if answer == "NOT_SERVING"]
+        return Instance(service, address, state, failing)
+    finally:
+        await channel.close()
+
+
+async def _check(channel: grpc.aio.Channel, name: str) -> str:
+    request: Any = health_pb2.HealthCheckRequest(service=name)
+    try:
+        answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=CHECK_S)
+    except grpc.aio.AioRpcError as error:
+        return error.code().name
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def _worst(states: list[str]) -> str:
+    return next((state for state in states if state != "SERVING"), "SERVING")
+
+
+def _print(instances: list[Instance], standing: Standing | str) -> None:
+    table = make_table("service", "state", "address", "failing")
+    for item in instances:
+        table.add_row(item.service, item.state, item.address, ", ".join(item.failing))
+    out.print(table)
+    if isinstance(standing, str):
+        out.print(f"trading   {standing}", markup=False)
+        return
+    for restriction in standing.restrictions:
+        out.print(f"trading   {restriction.line}", markup=False)
+    if not standing.restrictions:
+        out.print("trading   ACTIVE in every scope")
+    for pushed in standing.pushed:
+        out.print(f"quote     {pushed.line}", markup=False)

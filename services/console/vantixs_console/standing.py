@@ -1,0 +1,85 @@
+"""What holds trading up now: trading states that are not ACTIVE, and quotes that are pushed and too old."""
+
+from dataclasses import dataclass
+
+from vantixs.api.common.v1 import common_pb2
+from vantixs.api.risk.v1 import risk_pb2
+from vantixs.api.router.v1 import router_pb2
+
+from vantixs_console.clients import Clients
+
+TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """A scope in which trading is not ACTIVE."""
+
+    scope: str
+    state: str
+    since: str
+    actor: str
+    comment: str
+
+    @property
+    def line(self) -> str:
+        """For people, for example "HALTED in global since 2026-11-24T10:00:00Z by operator:ann: news"."""
+        return f"{self.state} in {self.scope} since {self.since} by {self.actor}: {self.comment}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """An instrument with a quote of somebody's own in place of the simulated ones."""
+
+    instrument: str
+    age_s: float
+    stale: bool
+
+    @property
+    def line(self) -> str:
+        """For people; says what to do about one that is stale."""
+        if self.stale:
+            what = (
+                f"stale: orders are refused as PRICE_STALE until `vantixs quote clear {self.instrument}`, or a new one"
+            )
+        else:
+            what = "no simulated quotes until it is cleared"
+        return f"{self.instrument} is pushed, {self.age_s:.0f} s old, {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Both, as risk and the router say it."""
+
+    restrictions: list[Restriction]
+    pushed: list[Pushed]
+
+    @property
+    def lines(self) -> list[str]:
+        """Both for people."""
+        return [found.line for found in self.restrictions] + [found.line for found in self.pushed]
+
+
+async def read_restrictions(clients: Clients) -> list[Restriction]:
+    """Every trading state that is not ACTIVE, by scope."""
+    return [_restriction(state) for state in (await _trading(clients)).restricted]
+
+
+async def read_standing(clients: Clients) -> Standing:
+    """What holds trading up now; a quote is stale by the age that risk takes where an account says nothing."""
+    trading = await _trading(clients)
+    request, pushed = router_pb2.ListPushedQuotesRequest(page_size=1000), []
+    for found in (await clients.router.ListPushedQuotes(request, timeout=TIMEOUT_S)).quotes:
+        stale = found.age_ms > trading.max_price_age_ms
+        pushed.append(Pushed(found.quote.instrument, found.age_ms / 1000, stale))
+    return Standing([_restriction(state) for state in trading.restricted], pushed)
+
+
+async def _trading(clients: Clients) -> risk_pb2.GetTradingStateResponse:
+    return await clients.risk.GetTradingState(risk_pb2.GetTradingStateRequest(), timeout=TIMEOUT_S)
+
+
+def _restriction(state: risk_pb2.ScopeState) -> Restriction:
+    name = common_pb2.TradingState.Name(state.state).removeprefix("TRADING_STATE_")
+    since = state.update_time.ToJsonString()
+    return Restriction(state.scope, name, since[:19] + "Z", state.actor, state.comment)
