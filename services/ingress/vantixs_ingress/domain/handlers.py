@@ -102,7 +102,8 @@ def as_json(value: Any) -> str:
     if isinstance(value, dict):
         named = hidden_members(value)
         parts = (
-            f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(REDACTED) if name in named or is_hidden(name) else as_json(inner)}"
+            f"{json.dumps(name, ensure_ascii=False)}: "
+            f"{json.dumps(REDACTED) if name in named or is_hidden(name) else as_json(inner)}"
             for name, inner in value.items()
         )
         return "{" + ", ".join(parts) + "}"

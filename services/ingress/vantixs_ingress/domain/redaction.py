@@ -64,11 +64,18 @@ def redact(text: str, *known: str, is_json: bool = False) -> str:
         text = text.replace(secret, REDACTED)
     if "<" in text:
         text = _ELEMENT.sub(lambda m: f"{m[1]}{REDACTED}" if is_hidden(m[2]) else m[0], text)
-    return _without_unnamed(_without_named(redact_inside(text)))
+    return _without_unnamed(_without_named(_without_inside(text)))
 
 
 def redact_inside(text: str, *known: str) -> str:
-    """A text of a field, such as a comment, without tokens of well-known shapes and without what it names as a secret."""
+    """A text of a field, such as a comment, without tokens of well-known shapes and without what it names as a secret.
+
+    It may be JSON itself.
+    """
+    return redact(text, *known) if text[:1] in ("{", "[") else _without_inside(text, *known)
+
+
+def _without_inside(text: str, *known: str) -> str:
     text = _INSIDE.sub(lambda m: f"{m[1]}{m[2]}{REDACTED}" if is_hidden(m[1]) else m[0], _SHAPES.sub(REDACTED, text))
     for secret in known:
         text = text.replace(secret, REDACTED)
@@ -148,12 +155,7 @@ def _unescaped(token: str) -> str:
 
 
 def _exchanged(token: str, content: str, known: Sequence[str]) -> str:
-    if content in known:
-        hidden = REDACTED
-    elif content[:1] in ("{", "["):
-        hidden = redact(content, *known)  # JSON in a text.
-    else:
-        hidden = redact_inside(without_head(content))
+    hidden = REDACTED if content in known else redact_inside(without_head(content), *known)
     for secret in known:
         if len(secret) >= SHORTEST_KNOWN:
             hidden = hidden.replace(secret, REDACTED)
