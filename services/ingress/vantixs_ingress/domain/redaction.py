@@ -48,6 +48,7 @@ def redact(text: str, *known: str, is_json: bool = False) -> str:
     one word, the first field of comma or pipe separated text. `is_json` says that the text is known to be strict JSON.
     """
     sent = text
+    known = tuple(s for s in known if s)
     secrets = [s for s in known if len(s) >= SHORTEST_KNOWN]
     if "-" in text:
         text = _CODE.sub(rf"\1{REDACTED}", text)
@@ -78,7 +79,8 @@ def redact_inside(text: str, *known: str) -> str:
 def _without_inside(text: str, *known: str) -> str:
     text = _INSIDE.sub(lambda m: f"{m[1]}{m[2]}{REDACTED}" if is_hidden(m[1]) else m[0], _SHAPES.sub(REDACTED, text))
     for secret in known:
-        text = text.replace(secret, REDACTED)
+        if len(secret) >= SHORTEST_KNOWN:
+            text = text.replace(secret, REDACTED)
     return text
 
 
@@ -103,7 +105,8 @@ def _simple(text: str, known: list[str]) -> str | None:
         end = value.end()
     text = "".join([*parts, text[end:]])
     for secret in known:
-        text = text.replace(secret, REDACTED)
+        if len(secret) >= SHORTEST_KNOWN:
+            text = text.replace(secret, REDACTED)
     return text
 
 
