@@ -60,9 +60,18 @@ def send(
     if as_json:
         print(json.dumps(answer))
     else:
-        what = answer.get("status") if response.is_success else f"{answer.get('reason')}: {answer.get('detail')}"
-        out.print(f"{response.status_code} {what} {answer.get('signal_id', '')}", markup=False)
+        out.print(f"{response.status_code} {_told(response.is_success, answer)}", markup=False)
     return 0 if response.is_success else 1
+
+
+def _told(success: bool, answer: dict[str, Any]) -> str:
+    """An answer of the webhook in words, with the id to look up; of a repeat it is the first signal's."""
+    signal_id = answer.get("signal_id", "")
+    if not success:
+        return f"{answer.get('reason')}: {answer.get('detail')} {signal_id}".rstrip()
+    if answer.get("duplicate"):
+        return f"duplicate of {signal_id}, not acted on again ({answer.get('reason')})"
+    return f"{answer.get('status')} {signal_id}"
 
 
 def _list_help(what: str) -> str:
