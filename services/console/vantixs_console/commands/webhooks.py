@@ -19,6 +19,7 @@ from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import TOKEN, WEBHOOK
 from vantixs_console.clients import Clients, read_endpoints
+from vantixs_console.listing import credential_table, webhook_rows
 from vantixs_console.terminal import (
     TIMEOUT_S,
     HomeOption,
@@ -27,6 +28,7 @@ from vantixs_console.terminal import (
     enum_value,
     make_table,
     out,
+    print_rows,
     service_settings,
     show,
 )
@@ -266,7 +268,7 @@ def webhook_update(
         return await clients.ingress.UpdateWebhook(request, timeout=TIMEOUT_S)
 
     response = ask(home, change)
-    show(response, as_json=as_json, text=lambda: out.print(str(response.webhook), markup=False))
+    show(response, as_json=as_json, text=lambda: print_webhook(response.webhook))
     return 0
 
 
@@ -307,8 +309,18 @@ def webhook_get(webhook_id: str, home: HomeOption = "", as_json: JsonOption = Fa
     """Shows a webhook."""
     request = ingress_pb2.GetWebhookRequest(webhook_id=webhook_id)
     response = ask(home, lambda c: c.ingress.GetWebhook(request, timeout=TIMEOUT_S))
-    show(response, as_json=as_json, text=lambda: out.print(str(response.webhook), markup=False))
+    show(response, as_json=as_json, text=lambda: print_webhook(response.webhook))
     return 0
+
+
+def print_webhook(found: webhook_pb2.Webhook) -> None:
+    """All that a webhook is configured with."""
+    out.print(
+        f"{found.webhook_id}: {'enabled' if found.enabled else 'disabled'}, revision {found.revision}\n", markup=False
+    )
+    print_rows(webhook_rows(found))
+    out.print()
+    out.print(credential_table(found))
 
 
 @webhook.command(name="list")
