@@ -25,6 +25,10 @@ _PREFIXES = (
     "POSITION_SIDE_",
     "RISK_VERDICT_",
     "REPLAY_MODE_",
+    "SIZING_METHOD_",
+    "QUANTITY_TYPE_",
+    "ORDER_TYPE_",
+    "TIME_IN_FORCE_",
 )
 
 
