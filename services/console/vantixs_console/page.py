@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from vantixs.api.audit.v1 import audit_pb2
 
 from vantixs_console.clients import Clients
-from vantixs_console.timeline import describe_entry, short_name
+from vantixs_console.timeline import describe_timeline, short_name
 
 HERE = Path(__file__).parent
 COOKIE = "vantixs_console"
@@ -83,7 +83,7 @@ class Page:
         except grpc.aio.AioRpcError as error:
             status = 404 if error.code() == grpc.StatusCode.NOT_FOUND else 503
             return self._render("failed.html", status, detail=error.details())
-        steps = [describe_entry(recorded.entry) for recorded in found.timeline]
+        steps = describe_timeline(recorded.entry for recorded in found.timeline)
         return self._render("signal.html", signal=row_of(found.signal), steps=steps)
 
     async def events(self, request: Request) -> Response:
