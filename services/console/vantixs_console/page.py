@@ -31,6 +31,19 @@ HEADERS = {
 }
 
 
+# A row's value and the heading of its column; `page.js` makes the rows that come later the same way.
+COLUMNS = (
+    ("receive_time", "received (UTC)"),
+    ("webhook_id", "webhook"),
+    ("action", "action"),
+    ("instrument", "instrument"),
+    ("status", "status"),
+    ("filled_quantity", "filled"),
+    ("average_price", "at"),
+    ("why", "why"),
+)
+
+
 class Page:
     """The page's routes. Whoever has the token gets a cookie by `/?token=...`."""
 
@@ -71,7 +84,7 @@ class Page:
         except grpc.aio.AioRpcError as error:
             return self._render("failed.html", 503, detail=error.details())
         rows = [row_of(signal) for signal in listed.signals]
-        return self._render("signals.html", rows=rows, following=listed.next_page_token)
+        return self._render("signals.html", columns=COLUMNS, rows=rows, following=listed.next_page_token)
 
     async def signal(self, request: Request) -> Response:
         """A timeline."""
@@ -128,6 +141,7 @@ def row_of(signal: audit_pb2.SignalSummary) -> dict[str, str]:
     row["status"] = short_name(row["status"])
     row["action"] = short_name(row["action"])
     row["instrument"] = row["instrument"] or row["symbol"]
+    row["why"] = f"{row['reason']} {row['detail']}".strip()
     row["receive_time"] = row["receive_time"].replace("T", " ")[:19]
     return row
 
