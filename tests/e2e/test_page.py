@@ -4,6 +4,7 @@ How it looks was checked by eye at 390 px; this holds what that depends on, with
 """
 
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import httpx
@@ -41,9 +42,11 @@ class Cells(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(stack: RunningStack) -> httpx.Client:
+def page(stack: RunningStack) -> Iterator[httpx.Client]:
     token = (stack.home / "secrets" / "console-token").read_text().strip()
-    return httpx.Client(base_url=stack.endpoints["console"], cookies={"vantixs_console": token}, timeout=10)
+    address, cookies = stack.endpoints["console"], {"vantixs_console": token}
+    with httpx.Client(base_url=address, cookies=cookies, timeout=10) as client:
+        yield client
 
 
 def test_every_cell_names_its_column_as_a_card_needs_it(stack: RunningStack, page: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""The tables of alerts in tests/data: bodies as senders write them, and what the webhook must make of each.
+"""The tables of alerts, of the demo and in tests/data: bodies as senders write them, and what a webhook must make of each.
 
 A row has `id`, `peer`, `body` or `body_hex`, `expect`, perhaps `note`. In `body`, `$NOW_ISO`, `$NOW_S`, `$NOW_MS` stand for the
 time of sending and `$TOKEN` for the webhook's token; `body_hex` is sent as it stands. `expect` has `outcome`, `reason` where
@@ -12,16 +12,18 @@ from typing import Any
 
 from google.protobuf import json_format
 
-DATA = Path(__file__).parents[3] / "tests" / "data"
-TABLES = ("alerts.jsonl", "senders.jsonl")
+ROOT = Path(__file__).parents[3]
+TABLES = {
+    "alerts.jsonl": ROOT / "services" / "console" / "vantixs_console" / "data",  # Sent by `make demo`.
+    "senders.jsonl": ROOT / "tests" / "data",
+}
 _PREFIXES = ("ACTION_", "POSITION_SIDE_", "QUANTITY_TYPE_", "ORDER_TYPE_", "TIME_IN_FORCE_")
 
 
 def load_alerts(*names: str) -> list[dict[str, Any]]:
     """The rows of the tables named, of all of them where none is."""
-    return [
-        json.loads(line) for name in names or TABLES for line in (DATA / name).read_text("utf-8").splitlines() if line
-    ]
+    texts = [(TABLES[name] / name).read_text("utf-8") for name in names or TABLES]
+    return [json.loads(line) for text in texts for line in text.splitlines() if line]
 
 
 def body_of(row: dict[str, Any], now: datetime, token: str) -> bytes:
