@@ -61,3 +61,24 @@ def test_webhook_commands_print_a_listing_and_json_stays_the_message(stack: Runn
     assert "full: disabled, revision " in said[1]
     assert "full: enabled, revision " in said[2]
     assert stack.json("webhook", "get", "full")["webhook"]["minimum_proof"] == "PROOF_LEVEL_ADDRESS"
+
+
+def test_bootstrap_prints_no_token_and_urls_shows_the_address_it_was_given(stack: RunningStack) -> None:
+    kept = (stack.home / "run" / "endpoints.json").read_text()
+    shown = stack.run("urls").stdout
+    assert f"webhook   {stack.url}\n" in shown
+    token, page = (
+        (stack.home / "secrets" / name).read_text().strip() for name in ("webhook-demo-token", "console-token")
+    )
+    done = stack.run("bootstrap", "--http-url=https://hooks.example", "--console-url=http://127.0.0.1:8081")
+    assert done.returncode == 0, done.stderr
+    assert "vantixs urls" in done.stdout
+    for secret in (token, page):
+        assert secret not in done.stdout + done.stderr
+    shown = stack.run("urls").stdout
+    assert f"https://hooks.example/hooks/demo/{token}" in shown
+    assert f"http://127.0.0.1:8081/?token={page}" in shown
+    rotated = stack.run("webhook", "rotate", "demo").stdout.strip().rpartition("/")[2]
+    assert f"/hooks/demo/{rotated}" in stack.run("urls").stdout
+    assert "grpc" in json.loads((stack.home / "run" / "endpoints.json").read_text())
+    (stack.home / "run" / "endpoints.json").write_text(kept)

@@ -94,3 +94,19 @@ def test_every_import_is_declared() -> None:
                 if not declared & {name.lower().replace("_", "-") for name in provided.get(top, [])}:
                     undeclared[top] = str(path.relative_to(ROOT))
     assert undeclared == {}
+
+
+def test_compose_promises_the_addresses_that_it_publishes() -> None:
+    """Without a variable set: `${NAME:-default}` stands for its default."""
+    text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (ROOT / "docker-compose.yml").read_text())
+    services = dict(re.findall(r"^  ([a-z]+):\n((?:    .*\n|\n)+)", text, re.MULTILINE))
+    published = {name: re.search(r'ports: \["([\d.]+:\d+):(\d+)"\]', services[name]) for name in ("ingress", "console")}
+    promised = dict(re.findall(r"--(http|console)-url=http://(\S+)", services["bootstrap"]))
+    for name, option in (("ingress", "http"), ("console", "console")):
+        found = published[name]
+        assert found, name
+        assert promised[option] == found[1]
+        assert f"HTTP_LISTEN: 0.0.0.0:{found[2]}\n" in services[name]
+    assert f'PUBLIC_URL: "http://{promised["http"]}"' in services["ingress"]
+    read = [(ROOT / name).read_text() for name in ("README.md", "docker-compose.yml")]
+    assert not [text for text in read if "logs bootstrap" in text]
