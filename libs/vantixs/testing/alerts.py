@@ -1,4 +1,4 @@
-"""The tables of alerts, of the demo and in tests/data: bodies as senders write them, and what a webhook must make of each.
+"""The tables of alerts in tests/data: bodies as senders write them, and what the webhook must make of each.
 
 A row has `id`, `peer`, `body` or `body_hex`, `expect`, perhaps `note`. In `body`, `$NOW_ISO`, `$NOW_S`, `$NOW_MS` stand for the
 time of sending and `$TOKEN` for the webhook's token; `body_hex` is sent as it stands. `expect` has `outcome`, `reason` where
@@ -12,17 +12,14 @@ from typing import Any
 
 from google.protobuf import json_format
 
-ROOT = Path(__file__).parents[3]
-TABLES = {
-    "alerts.jsonl": ROOT / "services" / "console" / "vantixs_console" / "data",  # Sent by `make demo`.
-    "senders.jsonl": ROOT / "tests" / "data",
-}
+DATA = Path(__file__).parents[3] / "tests" / "data"
+TABLES = ("alerts.jsonl", "senders.jsonl")
 _PREFIXES = ("ACTION_", "POSITION_SIDE_", "QUANTITY_TYPE_", "ORDER_TYPE_", "TIME_IN_FORCE_")
 
 
 def load_alerts(*names: str) -> list[dict[str, Any]]:
     """The rows of the tables named, of all of them where none is."""
-    texts = [(TABLES[name] / name).read_text("utf-8") for name in names or TABLES]
+    texts = [_path_of(name).read_text("utf-8") for name in names or TABLES]
     return [json.loads(line) for text in texts for line in text.splitlines() if line]
 
 
@@ -52,3 +49,9 @@ def fields_of(signal: Any) -> dict[str, str]:
             prefix = next((p for p in _PREFIXES if value.startswith(p)), "")
             fields[name] = value.removeprefix(prefix)
     return fields
+
+
+def _path_of(name: str) -> Path:
+    """Where a table is: the demo's is data of the console, so that an installed wheel has it."""
+    demo = DATA.parents[1] / "services" / "console" / "vantixs_console" / "data" / name
+    return demo if demo.is_file() else DATA / name
