@@ -170,6 +170,27 @@ def test_unauthenticated_answers_are_the_same_byte_for_byte(stack: RunningStack)
     assert len({tuple(sorted(a.headers.items())) for a in answers}) == 1
 
 
+def test_missing_signature_is_not_told_as_one_that_does_not_fit(stack: RunningStack) -> None:
+    made = create(stack, "telling", "--minimum-proof", "signature")
+    body = json.dumps(SIGNAL).encode()
+    right = signed(made["signing_secret"], body, "told")
+    wrong = post(made["url"], body + b" ", **right).json()["detail"]
+    assert "does not fit" in wrong
+    for parts in (("webhook_signature",), ("webhook_id",), ("webhook_timestamp",), tuple(right)):
+        headers = {name: value for name, value in right.items() if name not in parts}
+        # With the token it is a known sender, without it an unknown one: both are told the same.
+        urls = (made["url"], made["url"].rpartition("/")[0]) if "webhook_signature" in headers else (made["url"],)
+        for url in urls:
+            refused = post(url, body, **headers)
+            assert (refused.status_code, refused.json()["reason"]) == (401, "SIGNATURE_INVALID")
+            for name in parts:
+                assert f"no {name.replace('_', '-')}" in refused.json()["detail"], refused.text
+            assert "does not fit" not in refused.json()["detail"]
+    nobody = f"{stack.endpoints['http']}/hooks/nobody"
+    strangers = [post(url, body, webhook_signature="v1,x") for url in (nobody, made["url"].rpartition("/")[0])]
+    assert strangers[0].content == strangers[1].content
+
+
 def test_rejections_of_known_senders_are_in_history_with_their_payload(stack: RunningStack) -> None:
     made = []
     disabled = create(stack, "off")["url"]
@@ -180,6 +201,9 @@ def test_rejections_of_known_senders_are_in_history_with_their_payload(stack: Ru
     for answer in made:
         kept = ended[answer["signal_id"]]
         assert (kept["status"], kept["reason"]) == ("SIGNAL_STATUS_REJECTED", answer["reason"])
+    shown = stack.run("signals", "show", made[0]["signal_id"]).stdout
+    assert "sender: 127.0.0.1, token t1 (" in shown, shown
+    assert "webhook: off revision " in shown, shown
     timeline = stack.timelines_of([made[2]["signal_id"]])[made[2]["signal_id"]]
     assert "vxt_other" not in json.dumps(timeline)
 

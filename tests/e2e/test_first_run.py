@@ -43,6 +43,13 @@ def test_timeline_holds_every_step_once_and_in_order(stack: RunningStack) -> Non
     assert tuple(kinds) == known
     sequences = [int(step["sequence"]) for step in timeline]
     assert sequences == sorted(sequences)
+    times = [step["entry"]["event_time"] for step in timeline]
+    assert times == sorted(times), "an order is submitted after it was approved"
+    shown = stack.run("signals", "show", signal_id).stdout.splitlines()
+    assert not [line for line in shown if line.endswith(":") or not line.strip()], shown
+    steps = [line.split()[0] for line in shown[1:] if not line.startswith(" ")]
+    assert steps == sorted(steps)
+    assert any("token t1 (" in line for line in shown), shown
 
 
 def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def test_lint_prints_verdict_warnings_and_the_message_to_paste(stack: RunningSta
         "{{ticker}} becomes",
     ):
         assert part in done.stdout
+    assert done.stdout.startswith("ACCEPTED once filled in"), "what counts comes first"
     suggested = done.stdout.partition("instead:\n")[2]
     assert json.loads(suggested)["sentiment"] == "{{strategy.market_position}}"
     refused = lint(stack, tmp_path / "m", '{"action": "start_bot", "symbol": "BTCUSDT"}')
@@ -70,6 +71,10 @@ def test_template_lints_as_accepted_once_filled_in(stack: RunningStack, tmp_path
     assert printed.returncode == 0, printed.stderr
     done = json.loads(lint(stack, tmp_path / "m", printed.stdout, "--json").stdout)
     assert done["template"]["outcome"] == "LINT_OUTCOME_ACCEPTED"
+    shown = lint(stack, tmp_path / "m", printed.stdout)
+    assert shown.stdout.startswith("ACCEPTED once filled in")
+    assert "error" not in shown.stdout
+    assert "instead" not in shown.stdout, "it is the message to paste"
     warned = {w["field"] for w in done["template"].get("warnings", [])}
     assert warned <= {"symbol"}  # BTCUSDT could be the perpetual.
 

@@ -111,6 +111,17 @@ def test_every_field_can_be_given_and_changed(risk: Any) -> None:
         if f.name not in {**account, **account["limits"], **account["breakers"]}
     }
     assert unset == {"scratch_of", "live_enabled"}, "every field has a flag"
+    listing = [" ".join(line.split()) for line in run(risk, "account", "show", "all").stdout.splitlines()]
+    for row in (
+        "instruments " + ", ".join(FLAGS["instruments"].split(",")),
+        "trading_windows mon,tue,wed,thu,fri 09:30-16:00 America/New_York; sat,sun 22:00-02:00 Europe/Berlin",
+        "method kelly",
+        "max_daily_loss 500",
+        "loss_cooldown_s 60",
+        "drawdown_state active",
+        "max_repeated_orders 5",
+    ):
+        assert row in listing, (row, listing)
     changed = shown(risk, "account", "update", "all", "--no-enabled", "--max-daily-loss", "", "--instruments", "")
     assert "enabled" not in changed["account"]
     assert "max_daily_loss" not in changed["account"]["limits"]

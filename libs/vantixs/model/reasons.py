@@ -22,7 +22,12 @@ _ROWS = (
     ("TOKEN_INVALID", 401, "unknown webhook, or wrong or missing token", "copy the webhook's URL again, or rotate"),
     ("TOKEN_EXPIRED", 401, "the token's time is over", "rotate the token"),
     ("TOKEN_REVOKED", 401, "the token was revoked", "use the newer token"),
-    ("SIGNATURE_INVALID", 401, "the signature does not fit the body", "check secret and signed content"),
+    (
+        "SIGNATURE_INVALID",
+        401,
+        "the signature is missing, or does not fit",
+        "send the headers of Standard Webhooks; check secret and signed content",
+    ),
     ("TIMESTAMP_OUT_OF_TOLERANCE", 401, "the signed time is too far from now", "check the sender's clock"),
     ("WEBHOOK_DISABLED", 403, "the webhook is switched off", "enable it"),
     ("SOURCE_ADDRESS_NOT_ALLOWED", 403, "the address is not in the webhook's networks", "add the network"),

@@ -21,9 +21,8 @@ _PREFIXES = ("ACTION_", "POSITION_SIDE_", "QUANTITY_TYPE_", "ORDER_TYPE_", "TIME
 
 def load_alerts(*names: str) -> list[dict[str, Any]]:
     """The rows of the tables named, of all of them where none is."""
-    return [
-        json.loads(line) for name in names or TABLES for line in (DATA / name).read_text("utf-8").splitlines() if line
-    ]
+    texts = [_path_of(name).read_text("utf-8") for name in names or TABLES]
+    return [json.loads(line) for text in texts for line in text.splitlines() if line]
 
 
 def body_of(row: dict[str, Any], now: datetime, token: str) -> bytes:
@@ -52,3 +51,9 @@ def fields_of(signal: Any) -> dict[str, str]:
             prefix = next((p for p in _PREFIXES if value.startswith(p)), "")
             fields[name] = value.removeprefix(prefix)
     return fields
+
+
+def _path_of(name: str) -> Path:
+    """Where a table is: the demo's is data of the console, so that an installed wheel has it."""
+    demo = DATA.parents[1] / "services" / "console" / "vantixs_console" / "data" / name
+    return demo if demo.is_file() else DATA / name

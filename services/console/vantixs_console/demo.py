@@ -17,7 +17,7 @@ from vantixs_console.clients import open_clients
 from vantixs_console.settings import ConsoleSettings
 from vantixs_console.timeline import short_name
 
-ALERTS = Path(__file__).parents[3] / "tests" / "data" / "alerts.jsonl"
+ALERTS = Path(__file__).parent / "data" / "alerts.jsonl"
 
 
 async def run_demo(base: str, token: str, home: Path) -> int:

@@ -19,7 +19,7 @@ from vantixs.api.audit.v1 import audit_pb2
 
 from vantixs_console.clients import Clients
 from vantixs_console.standing import read_restrictions
-from vantixs_console.timeline import describe_entry, short_name
+from vantixs_console.timeline import describe_timeline, short_name
 
 HERE = Path(__file__).parent
 COOKIE = "vantixs_console"
@@ -30,6 +30,19 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
+
+
+# A row's value and the heading of its column; `page.js` makes the rows that come later the same way.
+COLUMNS = (
+    ("receive_time", "received (UTC)"),
+    ("webhook_id", "webhook"),
+    ("action", "action"),
+    ("instrument", "instrument"),
+    ("status", "status"),
+    ("filled_quantity", "filled"),
+    ("average_price", "at"),
+    ("why", "why"),
+)
 
 
 class Page:
@@ -74,7 +87,9 @@ class Page:
             return self._render("failed.html", 503, detail=error.details())
         rows = [row_of(signal) for signal in listed.signals]
         restricted = await self._restrictions()
-        return self._render("signals.html", rows=rows, following=listed.next_page_token, restricted=restricted)
+        return self._render(
+            "signals.html", columns=COLUMNS, rows=rows, following=listed.next_page_token, restricted=restricted
+        )
 
     async def signal(self, request: Request) -> Response:
         """A timeline."""
@@ -86,7 +101,7 @@ class Page:
         except grpc.aio.AioRpcError as error:
             status = 404 if error.code() == grpc.StatusCode.NOT_FOUND else 503
             return self._render("failed.html", status, detail=error.details())
-        steps = [describe_entry(recorded.entry) for recorded in found.timeline]
+        steps = describe_timeline(recorded.entry for recorded in found.timeline)
         restricted = await self._restrictions()
         return self._render("signal.html", signal=row_of(found.signal), steps=steps, restricted=restricted)
 
@@ -144,6 +159,7 @@ def row_of(signal: audit_pb2.SignalSummary) -> dict[str, str]:
     row["status"] = short_name(row["status"])
     row["action"] = short_name(row["action"])
     row["instrument"] = row["instrument"] or row["symbol"]
+    row["why"] = f"{row['reason']} {row['detail']}".strip()
     row["receive_time"] = row["receive_time"].replace("T", " ")[:19]
     return row
 

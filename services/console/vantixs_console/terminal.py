@@ -4,7 +4,7 @@ import asyncio
 import getpass
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,6 +87,14 @@ def make_table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column not in ("why", "differences"))
     return table
+
+
+def print_rows(rows: Iterable[tuple[str, str]]) -> None:
+    """Names and values in two columns."""
+    rows = list(rows)
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, value in rows:
+        out.print(f"  {name:<{width}}  {value}", markup=False)
 
 
 def enum_value(enum: Any, prefix: str, flag: str, value: str) -> Any:

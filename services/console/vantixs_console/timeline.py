@@ -1,10 +1,13 @@
 """Journal entries as people read them."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from google.protobuf import json_format
-from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.reasons import REASONS
 
 
 class Step(NamedTuple):
@@ -25,6 +28,10 @@ _PREFIXES = (
     "POSITION_SIDE_",
     "RISK_VERDICT_",
     "REPLAY_MODE_",
+    "SIZING_METHOD_",
+    "QUANTITY_TYPE_",
+    "ORDER_TYPE_",
+    "TIME_IN_FORCE_",
 )
 
 
@@ -35,38 +42,69 @@ def short_name(name: str) -> str:
     return name
 
 
+def describe_timeline(entries: Iterable[journal_pb2.JournalEntry]) -> list[Step]:
+    """A signal's entries in words, in the order of their times.
+
+    None comes before its cause, whatever the clocks of the machines that wrote them said; equal times stay as recorded.
+    """
+    recorded = list(entries)
+    at: dict[str, int] = {}
+    for entry in recorded:
+        at[entry.event_id] = max(entry.event_time.ToNanoseconds(), at.get(entry.cause_event_id, 0))
+    return [describe_entry(entry) for entry in sorted(recorded, key=lambda entry: at[entry.event_id])]
+
+
 def describe_entry(entry: journal_pb2.JournalEntry) -> Step:
-    """An entry in words."""
+    """An entry in words; a detail without a text is left out."""
     kind = entry.WhichOneof("event") or "unknown"
     title, text, details = _DESCRIBERS.get(kind, _any)(getattr(entry, kind, None), kind)
-    return Step(entry.event_time.ToJsonString(), title, text, details)
+    time = entry.event_time.ToDatetime().isoformat(timespec="microseconds") + "Z"
+    shown = [(name, value.rstrip()) for name, value in details if value.strip()]
+    return Step(time, title, text, shown)
 
 
 _Told = tuple[str, str, list[tuple[str, str]]]
 
 
 def _accepted(event: journal_pb2.SignalAccepted, _: str) -> _Told:
-    signal, webhook, request = event.signal, event.webhook, event.request
-    details = [
-        ("payload", request.payload.decode("utf-8", "replace")),
-        ("sender", f"{request.source_address}, proved by {request.proof}, token {request.token_fingerprint}"),
-        (
-            "webhook",
-            f"{webhook.webhook_id} revision {webhook.revision}, {short_name(common_pb2.Mode.Name(webhook.mode))}",
-        ),
-        ("sizing", f"{common_pb2.SizingMethod.Name(webhook.sizing.method)} {webhook.sizing.value}"),
-        ("account", webhook.account_id),
-    ]
+    signal = event.signal
+    details = _origin(event.request, event.webhook)
     if signal.HasField("expire_time"):
         details.append(("expires", signal.expire_time.ToJsonString()))
     action = short_name(common_pb2.Action.Name(signal.action))
     return "accepted", f"{action} {signal.instrument} (sent as {signal.symbol})", details
 
 
+def _origin(request: signal_pb2.ReceivedRequest, webhook: webhook_pb2.Webhook) -> list[tuple[str, str]]:
+    """What was sent, by whom, and the webhook as it was then."""
+    details = [("payload", request.payload.decode("utf-8", "replace")), ("sender", _sender(request))]
+    if webhook.webhook_id:
+        mode = short_name(common_pb2.Mode.Name(webhook.mode))
+        sizing = webhook.sizing
+        method = short_name(common_pb2.SizingMethod.Name(sizing.method)) if sizing.method else "the account's"
+        details.append(("webhook", f"{webhook.webhook_id} revision {webhook.revision}, {mode}"))
+        details.append(("sizing", f"{method} {sizing.value}"))
+        details.append(("account", webhook.account_id))
+    return details
+
+
+def _sender(request: signal_pb2.ReceivedRequest) -> str:
+    """Who sent it, with the credential's id as `vantixs webhook get` lists it."""
+    if not request.source_address:
+        return ""
+    credential = request.credential_id
+    if request.proof == "signature":
+        proof = f"signed with secret {credential}"
+    else:
+        known = " ".join(filter(None, (credential, f"({request.token_fingerprint})" * bool(request.token_fingerprint))))
+        proof = f"token {known} in the {request.proof}"
+    certificate = f", client certificate {request.client_certificate}" if request.client_certificate else ""
+    return f"{request.source_address}, {proof}{certificate}"
+
+
 def _rejected(event: journal_pb2.SignalRejected, _: str) -> _Told:
     details = [(error.field, f"{error.reason}: {error.detail}") for error in event.errors]
-    details.append(("payload", event.request.payload.decode("utf-8", "replace")))
-    return "rejected", f"{event.reason}: {event.detail}", details
+    return "rejected", f"{event.reason}: {event.detail}", details + _origin(event.request, event.webhook)
 
 
 def _evaluated(event: journal_pb2.OrderEvaluated, _: str) -> _Told:
@@ -80,12 +118,19 @@ def _evaluated(event: journal_pb2.OrderEvaluated, _: str) -> _Told:
         details.insert(
             1, ("quote", f"{quote.source} bid {quote.bid} ask {quote.ask} at {quote.quote_time.ToJsonString()}")
         )
-    return "risk", f"{verdict} {decision.quantity} for: {event.intent}", details
+    text = " ".join(filter(None, (verdict, decision.quantity)))
+    return "risk", f"{text} for: {event.intent}", details
 
 
-def _check_text(check: Any) -> str:
+def _check_text(check: order_pb2.RiskCheck) -> str:
+    """What a check compared; of one that compares no numbers, what it found not to be the case."""
     numbers = ", ".join(f"{entry.name} {entry.value}" for entry in check.inputs)
-    return (check.detail or numbers) + (f" (limit {check.limit})" if check.limit else "")
+    limit = f"(limit {check.limit})" if check.limit else ""
+    text = " ".join(filter(None, (check.detail or numbers, limit)))
+    if text or check.reason not in REASONS:
+        return text or "nothing to compare"
+    meaning = REASONS[check.reason].meaning
+    return f"not the case: {meaning}" if check.passed else meaning
 
 
 def _submitted(event: journal_pb2.OrderSubmitted, _: str) -> _Told:
@@ -125,13 +170,13 @@ def _duplicate(event: journal_pb2.DuplicateSuppressed, _: str) -> _Told:
     if not event.HasField("request"):
         which = f"repeat {event.repeat}" if event.repeat else "a repeat"
         return "duplicate", f"{which} suppressed by {event.rule}: {event.duplicate_signal_id}", []
-    payload = [("payload", event.request.payload.decode("utf-8", "replace"))]
-    return "duplicate", f"suppressed by {event.rule}, the first is {event.first_signal_id}", payload
+    text = f"suppressed by {event.rule}, the first is {event.first_signal_id}"
+    return "duplicate", text, _origin(event.request, event.webhook)
 
 
 def _replayed(event: journal_pb2.ReplayFinished, _: str) -> _Told:
     status = short_name(common_pb2.SignalStatus.Name(event.status))
-    details = [(f"run: {s.title}", s.text) for s in map(describe_entry, event.entries)]
+    details = [(f"run: {s.title}", s.text) for s in describe_timeline(event.entries)]
     details += [("difference", difference) for difference in event.differences]
     return "replayed", f"{event.replay_id}: {status} {event.reason}", details
 

@@ -20,6 +20,7 @@ from vantixs_ingress.signatures import verify
 LIMITED_BODY_BYTES = 4096  # TradingView's messages are not longer.
 NO_TOKEN = "unknown webhook, or wrong or missing token"  # noqa: S105 - what is said about one
 _NO_RULES = Rules()
+_SIGNED_WITH = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _OUR_FIELDS = ("token", "webhooktoken")  # Names that can only mean our token; others may be another product's secret.
 
 
@@ -121,12 +122,17 @@ def check_signature(gate: Gate | None, request: Request, now: datetime) -> Key:
         Refused: SIGNATURE_INVALID, at the same cost for an unknown webhook; TIMESTAMP_OUT_OF_TOLERANCE, to who signed right.
     """
     headers = request.headers
-    message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    # What is missing depends on the request alone, so it may be told to who is not known yet.
+    missing = [name for name in _SIGNED_WITH if not headers.get(name)]
+    if missing:
+        detail = f"expected the headers {', '.join(_SIGNED_WITH)}, was no {', no '.join(missing)}"
+        raise Refused("SIGNATURE_INVALID", detail)
+    message_id, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
     keys = gate.secrets(now) if gate else []
-    signature = headers.get("webhook-signature", "")
+    signature = headers["webhook-signature"]
     found = verify([key.secret for key in keys], message_id, timestamp, signature, request.body)
-    if gate is None or found < 0 or not message_id or "." in message_id:
-        raise Refused("SIGNATURE_INVALID", "the signature does not fit")
+    if gate is None or found < 0 or "." in message_id:
+        raise Refused("SIGNATURE_INVALID", "the signature does not fit id, time, body and secret")
     seconds = int(timestamp) if timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12 else None
     if seconds is None or abs(now.timestamp() - seconds) > gate.tolerance_s:
         raise Refused("TIMESTAMP_OUT_OF_TOLERANCE", f"expected a time within {gate.tolerance_s} s of now")

@@ -165,7 +165,8 @@ def order_entries(row: OrderRow, cause: str) -> list[journal_pb2.JournalEntry]:
     submitted = journal_pb2.OrderSubmitted(order=order)
     submitted.order.state = common_pb2.ORDER_STATE_SUBMITTED
     submitted.order.filled_quantity = submitted.order.average_price = submitted.order.venue_order_id = ""
-    entries.append(make_entry(sent, signal_id, order.create_time, decided, order_submitted=submitted))
+    # An order is submitted as soon as it is approved. It was created before: risk was asked about it.
+    entries.append(make_entry(sent, signal_id, row.decision.decide_time, decided, order_submitted=submitted))
     for fill in row.fills:
         recorded = journal_pb2.FillRecorded(fill=fill, position=row.position)
         entries.append(

@@ -11,6 +11,7 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.settings import SettingsError
 
+from vantixs_console.listing import DAYS
 from vantixs_console.terminal import enum_value
 
 
@@ -27,7 +28,6 @@ class Flag(NamedTuple):
         return f"sizing_{self.field.name}" if short else self.field.name
 
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WINDOW = re.compile(r"(?:(\S+)\s+)?(\d\d:\d\d)-(\d\d:\d\d)\s+(\S+)")
 _OWN = (
     "venue",
@@ -159,6 +159,6 @@ def _window(text: str) -> risk_pb2.TradingWindow:
 
 def _days(part: str) -> range:
     first, _, last = part.partition("-")
-    if first not in _DAYS or (last or first) not in _DAYS or _DAYS.index(last or first) < _DAYS.index(first):
+    if first not in DAYS or (last or first) not in DAYS or DAYS.index(last or first) < DAYS.index(first):
         raise SettingsError(f"--trading-windows: expected days like mon-fri or sat,sun, was {part[:20]!r}")
-    return range(_DAYS.index(first), _DAYS.index(last or first) + 1)
+    return range(DAYS.index(first), DAYS.index(last or first) + 1)

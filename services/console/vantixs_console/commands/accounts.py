@@ -12,7 +12,18 @@ from vantixs.runtime.settings import SettingsError
 from vantixs_console.clients import Clients
 from vantixs_console.commands.account_flags import Flag, apply, with_account_flags
 from vantixs_console.commands.trading import print_open_orders, state_name
-from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, enum_value, make_table, out, show
+from vantixs_console.listing import account_rows
+from vantixs_console.terminal import (
+    TIMEOUT_S,
+    HomeOption,
+    JsonOption,
+    ask,
+    enum_value,
+    make_table,
+    out,
+    print_rows,
+    show,
+)
 from vantixs_console.timeline import short_name
 
 app = typer.Typer(no_args_is_help=True)
@@ -73,7 +84,7 @@ def account_update(
 
 @account.command(name="show")
 def account_show(account_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Shows what an account has, how it does, and how much of each limit it uses."""
+    """Shows what an account has, how it does, how much of each limit it uses, and every rule it has."""
 
     async def read(clients: Clients) -> Any:
         shown = await clients.risk.GetAccount(risk_pb2.GetAccountRequest(account_id=account_id), timeout=TIMEOUT_S)
@@ -216,6 +227,9 @@ def _print_account(response: Any, samples: Any) -> None:
     if response.open_orders:
         out.print()
         print_open_orders(response.open_orders)
+    for heading, rows in account_rows(shown):
+        out.print(f"\n{heading}")
+        print_rows(rows)
 
 
 def _print_positions(positions: Any) -> None:

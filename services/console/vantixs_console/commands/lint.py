@@ -1,7 +1,5 @@
 """Messages before they are sent: what a webhook would make of one, and ones that work."""
 
-import enum
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +11,9 @@ from vantixs.api.ingress.v1 import ingress_pb2, webhook_pb2
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import WEBHOOK
-from vantixs_console.clients import ingress_url
+from vantixs_console.clients import read_endpoints
 from vantixs_console.commands.webhooks import webhook
+from vantixs_console.sender_message import Kind, sender_message
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, out, service_settings, show
 from vantixs_console.timeline import short_name
 
@@ -36,16 +35,15 @@ def lint(
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Says what a webhook would make of a payload, with no effect; exit code 0 where it would be accepted as it stands.
+    """Says what a webhook would make of a payload, with no effect; exit code 0 where it would be accepted.
 
-    A message with placeholders such as {{ticker}} would be refused as it stands: what it would be once they are filled in is
-    shown below, and is what the exit code is about.
+    Of a message with placeholders such as {{ticker}} that is what becomes of it once they are filled in.
     """
     if str(file) != "-" and not file.is_file():
         raise SettingsError(f"lint: expected a file, was {file}")
     payload = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     response = _lint(home, webhook_id, payload)
-    show(response, as_json=as_json, text=lambda: _print_response(response))
+    show(response, as_json=as_json, text=lambda: _print_response(response, payload.decode(errors="replace")))
     final = response.template if response.HasField("template") else response
     return 0 if final.outcome == ingress_pb2.LINT_OUTCOME_ACCEPTED else 1
 
@@ -56,23 +54,34 @@ def _lint(home: str, webhook_id: str, payload: bytes) -> ingress_pb2.LintPayload
     return response
 
 
-def _print_response(response: ingress_pb2.LintPayloadResponse) -> None:
-    _print_outcome(response, "as it stands")
+def _print_response(response: ingress_pb2.LintPayloadResponse, payload: str) -> None:
+    final: Any = response
     if response.HasField("template"):
-        out.print()
-        _print_outcome(response.template, "once filled in")
-        for found in response.template.placeholders:
+        # Sent are the values, not the placeholders: what becomes of those is the answer, and comes first.
+        final = response.template
+        _print_outcome(final, "once filled in")
+        for found in final.placeholders:
             filled = f"becomes, for example, {found.example!r}" if found.understood else "is not filled in"
             out.print(f"  {found.placeholder} {filled} ({found.available})", markup=False)
-    final = response.template if response.HasField("template") else response
-    if response.suggested_message and (final.errors or final.warnings):
+        out.print(f"\n{_verdict(response)} as it stands, with its placeholders not filled in", markup=False)
+    else:
+        _print_outcome(final, "as it stands")
+    if (
+        response.suggested_message
+        and (final.errors or final.warnings)
+        and response.suggested_message != payload.strip()
+    ):
         out.print("\nMessage to paste into TradingView instead:")
         out.print(response.suggested_message, markup=False)
 
 
-def _print_outcome(linted: Any, when: str) -> None:
+def _verdict(linted: Any) -> str:
     outcome = ingress_pb2.LintOutcome.Name(linted.outcome).removeprefix("LINT_OUTCOME_")
-    out.print(f"{outcome} {linted.reason}".rstrip() + f" {when}", markup=False)
+    return f"{outcome} {linted.reason}".rstrip()
+
+
+def _print_outcome(linted: Any, when: str) -> None:
+    out.print(f"{_verdict(linted)} {when}", markup=False)
     _print_rows("error", linted.errors)
     _print_rows("warning", linted.warnings)
     if linted.HasField("signal"):
@@ -97,75 +106,29 @@ def _value(field: Any, value: Any) -> str:
     return str(value.ToJsonString() if hasattr(value, "ToJsonString") else value).strip()
 
 
-class Kind(enum.StrEnum):
-    """Who sends."""
-
-    TRADINGVIEW_STRATEGY = "tradingview-strategy"
-    TRADINGVIEW_INDICATOR = "tradingview-indicator"
-    SCRIPT = "script"
-
-
-_STRATEGY = {
-    "action": "{{strategy.order.action}}",
-    "symbol": "{{ticker}}",
-    "sentiment": "{{strategy.market_position}}",
-    "prev_market_position": "{{strategy.prev_market_position}}",
-    "quantity": "{{strategy.order.contracts}}",
-    "quantity_type": "units",
-    "price": "{{close}}",
-    "timestamp": "{{timenow}}",
-    "comment": "{{strategy.order.id}}",
-}
-_INDICATOR = {"action": "buy", "symbol": "{{ticker}}", "price": "{{close}}", "timestamp": "{{timenow}}"}
-_MESSAGES = {Kind.TRADINGVIEW_STRATEGY: _STRATEGY, Kind.TRADINGVIEW_INDICATOR: _INDICATOR}
-_HINTS = {
-    Kind.TRADINGVIEW_STRATEGY: "Paste it into the alert's message, and the URL into Notifications, Webhook URL.",
-    Kind.TRADINGVIEW_INDICATOR: "One alert an action: put long, short, close, ... in place of buy. Once per bar close.",
-}
-_SCRIPT = """curl -H "Content-Type: application/json" -H "Idempotency-Key: $(uuidgen)" \\
-  -d '{body}' "{url}"
-
-# The same in Python, with its standard library. A resend with the same key is the same signal.
-import json, time, urllib.error, urllib.request, uuid
-
-def send(signal, url="{url}"):
-    headers = {{"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}}
-    request = urllib.request.Request(url, json.dumps(signal).encode(), headers)
-    for wait in (1, 2, 4, 8, 0):
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            if error.code != 429 and error.code < 500:
-                raise RuntimeError(error.read().decode()) from None
-        except OSError:
-            pass
-        time.sleep(wait)
-    raise RuntimeError("not accepted after five tries")
-
-print(send({body}))
-"""
-
-
 @webhook.command(name="template")
 def webhook_template(
     kind: Annotated[Kind, typer.Option("--for", help="who sends")],
     webhook_id: Annotated[str, typer.Option("--webhook", help="webhook it is for: tried on it, and in its URL")] = "",
     home: HomeOption = "",
 ) -> int:
-    """Prints the message to paste into a TradingView alert, or a script that sends one."""
-    base = "https://YOUR-HOST"
+    """Prints the message to paste into a TradingView alert, or a script that sends one, as the webhook named takes it."""
+    base, target = "https://YOUR-HOST", webhook_pb2.Webhook()
     if webhook_id:
-        base = ingress_url(service_settings(home)) or base
-    url = f"{base}/hooks/{webhook_id or 'WEBHOOK'}/TOKEN"
-    message = json.dumps(_MESSAGES[kind], indent=2) if kind in _MESSAGES else ""
-    sent = message or json.dumps({"action": "buy", "symbol": "BTCUSDT"})
-    print(message or _SCRIPT.format(body=sent, url=url))
-    if kind in _HINTS:
-        print(f"\n{_HINTS[kind]}\nURL: {url}", file=sys.stderr)
+        request = ingress_pb2.GetWebhookRequest(webhook_id=webhook_id)
+        target = ask(home, lambda c: c.ingress.GetWebhook(request, timeout=TIMEOUT_S)).webhook
+        if target.minimum_proof != webhook_pb2.PROOF_LEVEL_CERTIFICATE:
+            base = str(read_endpoints(service_settings(home).home).get("http") or base)
+    made = sender_message(kind, target, base)
+    for obstacle in made.obstacles:
+        print(f"vantixs: {obstacle}", file=sys.stderr)
+    if made.obstacles:
+        return 1
+    print(made.text)
+    print("\n".join(("", *made.notes, f"URL: {made.url}")), file=sys.stderr)
     if not webhook_id:
         return 0
-    response = _lint(home, webhook_id, sent.encode())
+    response = _lint(home, webhook_id, made.payload.encode())
     final = response.template if response.HasField("template") else response
     if final.outcome == ingress_pb2.LINT_OUTCOME_ACCEPTED:
         return 0

@@ -22,7 +22,7 @@ from vantixs_console.terminal import (
     out,
     show,
 )
-from vantixs_console.timeline import describe_entry, short_name
+from vantixs_console.timeline import describe_timeline, short_name
 
 app = typer.Typer(no_args_is_help=True)
 signals = typer.Typer(no_args_is_help=True, help="Signals: what happened, and why")
@@ -83,11 +83,12 @@ def signals_show(signal_id: str, home: HomeOption = "", as_json: JsonOption = Fa
         found = response.signal
         status = short_name(common_pb2.SignalStatus.Name(found.status))
         out.print(f"{found.signal_id}  status {status} {found.reason} {found.detail}".rstrip(), markup=False)
-        for recorded in response.timeline:
-            step = describe_entry(recorded.entry)
+        for step in describe_timeline(recorded.entry for recorded in response.timeline):
             out.print(f"{step.time}  {step.title:<10} {step.text}", markup=False)
             for name, value in step.details:
-                out.print(f"{'':>29}{name}: {value}", markup=False)
+                lines = f"{name}: {value}".splitlines()
+                for line in (lines[0], *(f"  {more}" for more in lines[1:])):
+                    out.print(f"{'':>29}{line}", markup=False)
 
     show(response, as_json=as_json, text=text)
     return 0

@@ -13,8 +13,8 @@ import typer
 from vantixs.runtime.home import SECRETS, Home, write_atomically
 from vantixs.runtime.settings import SettingsError
 
-from vantixs_console.bootstrap import WEBHOOK, bootstrap
-from vantixs_console.clients import open_clients
+from vantixs_console.bootstrap import ACCOUNT, TOKEN, WEBHOOK, bootstrap
+from vantixs_console.clients import open_clients, read_endpoints
 from vantixs_console.stack import START_S, Stack
 from vantixs_console.standing import Standing, read_standing
 from vantixs_console.terminal import (
@@ -163,11 +163,33 @@ def health(address: Annotated[str, typer.Argument(help="host:port of a gRPC serv
 
 @app.command(name="bootstrap")
 def bootstrap_command(
-    home: HomeOption = "", wait_s: Annotated[float, typer.Option(help="seconds to wait")] = 60
+    home: HomeOption = "",
+    wait_s: Annotated[float, typer.Option(help="seconds to wait")] = 60,
+    http_url: Annotated[str, typer.Option(help="address at which senders reach ingress, for `vantixs urls`")] = "",
+    console_url: Annotated[str, typer.Option(help="address at which browsers reach the page")] = "",
 ) -> int:
     """Creates the account `paper` and the webhook `demo` where they are missing, for containers."""
     opened = Home.open(home_path(home))
-    token = ask(home, lambda clients: bootstrap(clients, opened, wait_s=wait_s))
-    out.print(f"webhook: /hooks/{WEBHOOK}/{token}", markup=False)
-    out.print(f"console: /?token={(opened.secrets / 'console-token').read_text().strip()}", markup=False)
+    ask(home, lambda clients: bootstrap(clients, opened, wait_s=wait_s))
+    known = {"http": http_url, "console": console_url}
+    endpoints = read_endpoints(opened.path) | {name: url for name, url in known.items() if url}
+    write_atomically(opened.run / "endpoints.json", json.dumps(endpoints, indent=2) + "\n")
+    # What a container prints is kept, often elsewhere and for long: the tokens are not in it.
+    out.print(f"account {ACCOUNT} and webhook {WEBHOOK} are ready; `vantixs urls` shows where, with their tokens;")
+    out.print(f"`vantixs webhook rotate {WEBHOOK}` makes a new token for the webhook")
+    return 0
+
+
+@app.command()
+def urls(home: HomeOption = "") -> int:
+    """Shows the URL of the webhook `demo` and of the web page, with their tokens."""
+    path = service_settings(home).home
+    endpoints, shown = read_endpoints(path), []
+    for name, key, form in (("webhook", "http", f"/hooks/{WEBHOOK}/"), ("console", "console", "/?token=")):
+        kept = path / "secrets" / (TOKEN if name == "webhook" else "console-token")
+        if key in endpoints and kept.is_file():
+            shown.append(f"{name}   {endpoints[key]}{form}{kept.read_text().strip()}")
+    if not shown:
+        raise SettingsError(f"urls: nothing runs in {path}: start it with `vantixs up`, or name its home with --home")
+    out.print("\n".join(shown), markup=False)
     return 0

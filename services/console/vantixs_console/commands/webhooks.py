@@ -18,6 +18,7 @@ from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import TOKEN, WEBHOOK
 from vantixs_console.clients import Clients, ingress_url
+from vantixs_console.listing import credential_table, webhook_rows
 from vantixs_console.terminal import (
     TIMEOUT_S,
     HomeOption,
@@ -27,6 +28,7 @@ from vantixs_console.terminal import (
     enum_value,
     make_table,
     out,
+    print_rows,
     service_settings,
     show,
 )
@@ -59,9 +61,18 @@ def send(
     if as_json:
         print(json.dumps(answer))
     else:
-        what = answer.get("status") if response.is_success else f"{answer.get('reason')}: {answer.get('detail')}"
-        out.print(f"{response.status_code} {what} {answer.get('signal_id', '')}", markup=False)
+        out.print(f"{response.status_code} {_told(response.is_success, answer)}", markup=False)
     return 0 if response.is_success else 1
+
+
+def _told(success: bool, answer: dict[str, Any]) -> str:
+    """An answer of the webhook in words, with the id to look up; of a repeat it is the first signal's."""
+    signal_id = answer.get("signal_id", "")
+    if not success:
+        return f"{answer.get('reason')}: {answer.get('detail')} {signal_id}".rstrip()
+    if answer.get("duplicate"):
+        return f"duplicate of {signal_id}, not acted on again ({answer.get('reason')})"
+    return f"{answer.get('status')} {signal_id}"
 
 
 def _list_help(what: str) -> str:
@@ -268,7 +279,7 @@ def webhook_update(
         return await clients.ingress.UpdateWebhook(request, timeout=TIMEOUT_S)
 
     response = ask(home, change)
-    show(response, as_json=as_json, text=lambda: out.print(str(response.webhook), markup=False))
+    show(response, as_json=as_json, text=lambda: print_webhook(response.webhook))
     return 0
 
 
@@ -309,8 +320,18 @@ def webhook_get(webhook_id: str, home: HomeOption = "", as_json: JsonOption = Fa
     """Shows a webhook."""
     request = ingress_pb2.GetWebhookRequest(webhook_id=webhook_id)
     response = ask(home, lambda c: c.ingress.GetWebhook(request, timeout=TIMEOUT_S))
-    show(response, as_json=as_json, text=lambda: out.print(str(response.webhook), markup=False))
+    show(response, as_json=as_json, text=lambda: print_webhook(response.webhook))
     return 0
+
+
+def print_webhook(found: webhook_pb2.Webhook) -> None:
+    """All that a webhook is configured with."""
+    out.print(
+        f"{found.webhook_id}: {'enabled' if found.enabled else 'disabled'}, revision {found.revision}\n", markup=False
+    )
+    print_rows(webhook_rows(found))
+    out.print()
+    out.print(credential_table(found))
 
 
 @webhook.command(name="list")

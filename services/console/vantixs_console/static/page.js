@@ -1,6 +1,7 @@
 "use strict";
 // Keeps the list in step with the server: a changed signal replaces its row, a new one goes on top.
-const COLUMNS = ["receive_time", "webhook_id", "action", "instrument", "status", "filled_quantity", "average_price"];
+const COLUMNS = ["receive_time", "webhook_id", "action", "instrument", "status", "filled_quantity", "average_price", "why"];
+const labels = [...document.querySelectorAll("#signals th")].map((head) => head.textContent);
 const body = document.querySelector("#signals tbody");
 const live = document.querySelector("#live");
 const source = new EventSource("/events");
@@ -10,8 +11,9 @@ source.onmessage = (event) => {
   const signal = JSON.parse(event.data);
   const row = document.createElement("tr");
   row.dataset.id = signal.signal_id;
-  for (const name of [...COLUMNS, "why"]) {
+  for (const [number, name] of COLUMNS.entries()) {
     const cell = row.insertCell();
+    cell.dataset.label = labels[number];
     if (name === "receive_time") {
       const link = document.createElement("a");
       link.href = "/signals/" + encodeURIComponent(signal.signal_id);
@@ -22,7 +24,7 @@ source.onmessage = (event) => {
       text.className = text.textContent = signal[name];
       cell.append(text);
     } else {
-      cell.textContent = name === "why" ? `${signal.reason} ${signal.detail}` : signal[name];
+      cell.textContent = signal[name];
     }
   }
   const old = [...body.rows].find((r) => r.dataset.id === signal.signal_id);
