@@ -1,6 +1,7 @@
 """Running it: everything on this machine, or prepared for containers."""
 
 import asyncio
+import json
 import signal
 import sys
 import time
