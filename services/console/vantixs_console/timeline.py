@@ -71,6 +71,8 @@ def _accepted(event: journal_pb2.SignalAccepted, _: str) -> _Told:
     details = _origin(event.request, event.webhook)
     if signal.HasField("expire_time"):
         details.append(("expires", signal.expire_time.ToJsonString()))
+    details.append(("sender's id", signal.sender_reference))
+    details += [(f"warning {warning.field}", f"{warning.reason}: {warning.detail}") for warning in event.warnings]
     action = short_name(common_pb2.Action.Name(signal.action))
     return "accepted", f"{action} {signal.instrument} (sent as {signal.symbol})", details
 
