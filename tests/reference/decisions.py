@@ -182,7 +182,7 @@ def _signal(inputs: Any) -> Fraction:
     quantity, price = Fraction(inputs.asking.signal_quantity), _price(inputs)
     match inputs.asking.signal_quantity_type:
         case "UNITS":
-            return quantity
+            return _senders_share(inputs, quantity)
         case "POSITION_PERCENT":
             return cut(abs(own(inputs)) * quantity / 100)
     if not price:
@@ -193,6 +193,16 @@ def _signal(inputs: Any) -> Fraction:
         case "EQUITY_PERCENT":
             return cut(max(worth(inputs).equity, ZERO) * quantity / 100 / price)
     return cut(max(worth(inputs).equity, ZERO) * quantity / 100 / _distance(inputs, price))
+
+
+def _senders_share(inputs: Any, quantity: Fraction) -> Fraction:
+    """An exit closes the part of ours that the sender closes of theirs, where our own sizing made it another size."""
+    asking, before = inputs.asking, inputs.asking.signal_previous_quantity
+    sizing = asking.sizing or inputs.rules.sizing
+    as_sent = sizing is not None and sizing.method == "SIGNAL_QUANTITY" and sizing.value is None
+    if asking.entry or as_sent or not before:
+        return quantity
+    return cut(abs(own(inputs)) * min(quantity / Fraction(before), Fraction(1)))
 
 
 def _distance(inputs: Any, price: Fraction) -> Fraction:
