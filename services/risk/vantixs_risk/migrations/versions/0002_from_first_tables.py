@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from alembic import op
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2
+from vantixs.runtime.lifecycle import StartupError
 
 revision = "0002"
 down_revision = "0001"
@@ -188,13 +189,20 @@ def _opened(position: Row) -> dict[str, Any]:
 
 
 def _transfers(postings: Sequence[Row]) -> list[dict[str, Any]]:
-    """Postings were written in pairs: what one book loses and the other gains."""
+    """Postings were written in pairs: what one book loses and the other gains.
+
+    Raises:
+        StartupError: they are not; nothing was changed.
+    """
     made = []
+    if len(postings) % 2:
+        raise StartupError(f"database of risk: expected postings in pairs, were {len(postings)}; restore a backup")
     for lost, gained in zip(postings[::2], postings[1::2], strict=True):
         same = all(lost[name] == gained[name] for name in ("account_id", "source", "asset"))
         amount = Decimal(gained["amount"])
         if not same or amount != -Decimal(lost["amount"]):
-            raise ValueError(f"expected two sides of one entry, was {lost['posting_id']} and {gained['posting_id']}")
+            numbers = f"{lost['posting_id']} and {gained['posting_id']}"
+            raise StartupError(f"database of risk: expected postings in pairs, were {numbers}; restore a backup")
         made.append(_transfer(lost["account_id"], lost["source"], lost["book"], gained["book"], lost["asset"], amount))
     return made
 
