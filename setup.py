@@ -4,6 +4,7 @@ Everything else, `pip install -e .` for one, takes the sources as they are and n
 """
 
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -12,17 +13,19 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 ROOT = Path(__file__).resolve().parent
-# Directories whose modules are compiled, and which of them are not: what no signal waits for, and gRPC servicers, because
-# grpc.aio asks `inspect.iscoroutinefunction` of their methods, which is false for compiled ones.
+# Directories whose modules are compiled, and which of them are not, because no signal waits for them.
 COMPILED: dict[str, tuple[str, ...]] = {
     "libs/vantixs/model": ("instruments", "reasons"),
     "services/ingress/vantixs_ingress": (
-        "keeper", "lint", "main", "openapi", "requests", "server", "settings", "webhooks",
+        "keeper", "lint", "main", "openapi", "requests", "settings", "webhooks",
     ),
     "services/ingress/vantixs_ingress/domain": (),
-    "services/risk/vantixs_risk": ("accounts", "adjustment", "main", "server", "settings", "trading"),
+    "services/risk/vantixs_risk": ("accounts", "adjustment", "main", "settings", "trading"),
     "services/risk/vantixs_risk/domain": (),
 }  # fmt: skip
+# Never compiled: grpc.aio and Starlette ask `inspect` what kind of function they are given, and take a compiled coroutine
+# function for a plain one; uvicorn's protocols are subclassed.
+UNFIT = re.compile(r"^(from|import) (starlette|uvicorn)\b|_pb2_grpc\b", re.MULTILINE)
 ALONE = ("libs/vantixs/runtime/trace.py",)
 
 
@@ -32,7 +35,7 @@ def compiled_sources() -> list[str]:
         path.relative_to(ROOT)
         for directory, left_out in COMPILED.items()
         for path in (ROOT / directory).glob("*.py")
-        if path.stem not in ("__init__", *left_out)
+        if path.stem not in ("__init__", *left_out) and not UNFIT.search(path.read_text())
     ]
     return sorted([*map(str, found), *ALONE])
 
