@@ -33,7 +33,6 @@ RISK = ("books", "clock", "conversion", "desk", "evaluation", "fields", "settlem
 MODULES = (
     "libs/vantixs/model/decimals.py",
     "libs/vantixs/model/ids.py",
-    "libs/vantixs/runtime/http_listener.py",
     "libs/vantixs/runtime/trace.py",
     "services/ingress/vantixs_ingress/domain/[!_]*.py",
     *(f"services/ingress/vantixs_ingress/{name}.py" for name in INGRESS),

@@ -132,5 +132,11 @@ _ROWS = (
         "an execution does not belong to its order, or came again with other content",
         "compare with the venue, then adjust",
     ),
+    (
+        "CONTENT_ENCODING_UNSUPPORTED",
+        415,
+        "the body is compressed in a way that is not read",
+        "send it as it is, or with gzip or deflate",
+    ),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}
