@@ -9,7 +9,6 @@ What this class needs of uvicorn's is held by tests/integration/test_http_server
 
 import asyncio
 import ipaddress
-import math
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -84,7 +83,9 @@ def check_head(parser: Any, target: bytes, headers: list[tuple[bytes, bytes]], l
     framing = [pair for pair in headers if pair[0] in _FRAMING]
     found, version = dict(framing), parser.get_http_version()
     host, coding = found.get(b"host"), found.get(b"transfer-encoding")
-    if len(found) < len(framing) or version not in ("1.0", "1.1") or parser.get_method() == b"CONNECT":
+    if len(found) < len(framing) or version not in ("1.0", "1.1"):
+        raise Refusal(MALFORMED)
+    if parser.should_upgrade() and parser.get_method() == b"CONNECT":
         raise Refusal(MALFORMED)
     if not _HOST.fullmatch(host) if host is not None else version == "1.1":
         raise Refusal(MALFORMED)
@@ -121,15 +122,15 @@ def make_room(newcomer: "GuardedProtocol", places: int) -> bool:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. `deadline` is in the loop's time; the server calls `expire` once it is over."""
+    """One connection. The server calls `check` ten times a second, which ends what it has been doing for too long."""
 
     def __init__(self, limits: Limits, refuse: Refuse, **given: Any) -> None:
         super().__init__(**given)
         self._limits, self._refusal = limits, refuse
-        self._begun = self._in_body = False
-        self._fed_bytes = self._dropped_bytes = 0
-        self._body, self.held = bytearray(), b""
-        self.completed = 0
+        self._in_body, self._body, self.held = False, bytearray(), b""
+        self._fed_bytes = self._dropped_bytes = self._resumed = 0
+        self._doing: tuple[object, ...] = ()
+        self.completed, self.origin, self.since = 0, "", self.loop.time()
 
     @property
     def serving(self) -> bool:
@@ -141,22 +142,18 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = _Flow(self, transport)
         self.client, self.origin = _peer(self.client)
-        self._start_clock()
         if not make_room(self, self._limits.connections):
             self._refuse(OVERLOADED)
 
     def data_received(self, data: bytes) -> None:
         """Reads some bytes. After a refusal they are dropped: to close amid them would cost the sender the answer."""
-        if self._dropped_bytes:
-            self._dropped_bytes += len(data)
-            if self._dropped_bytes > LINGER_BYTES:
-                self.transport.abort()
+        if not self._dropped_bytes:
+            self.held += data
+            self._feed()
             return
-        if not self._begun:
-            self._begun = True
-            self._start_clock()
-        self.held += data
-        self._feed()
+        self._dropped_bytes += len(data)
+        if self._dropped_bytes > LINGER_BYTES:
+            self.transport.abort()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keeps the connection of a sender that only ended its own side until it has its answers."""
@@ -164,36 +161,21 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
         return self.serving
 
-    def pause_writing(self) -> None:
-        """Gives the sender the time of a body to read what it was answered."""
-        super().pause_writing()
-        self.deadline = self.loop.time() + self._limits.body_s
-
     def resume_writing(self) -> None:
-        """Lets the answers go on."""
+        """Goes on writing; the sender has read something."""
         super().resume_writing()
-        self._start_clock()
-
-    def on_message_begin(self) -> None:
-        """Starts a request."""
-        super().on_message_begin()
-        self._begun, self._body = True, bytearray()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header. Trailers are dropped: as headers they would let anybody add to what a proxy has checked."""
-        if not self._in_body:
-            super().on_header(name, value)
+        self._resumed += 1
 
     def on_headers_complete(self) -> None:
         """Checks the head; the application starts when the body is there too."""
         self.url = check_head(self.parser, self.url, self.headers, self._limits)
         if self.parser.should_upgrade():
             return
-        self._in_body = True
+        self._in_body, self._body = True, bytearray()
+        # The parser gives trailers out as headers. As such they would let anybody add to what a proxy has checked.
+        self.headers = []
         if self.expect_100_continue and not self.serving:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.expect_100_continue = False
-        self._start_clock()
 
     def on_body(self, body: bytes) -> None:
         """Takes some of the body."""
@@ -205,32 +187,40 @@ class GuardedProtocol(HttpToolsProtocol):
         """Starts the application, or queues the request behind the one in hand."""
         if not self._in_body:
             return  # It asks for another protocol, and is read again without that.
-        self._begun = self._in_body = False
-        self._fed_bytes = 0
-        self.completed += 1
+        self.expect_100_continue = False
         super().on_headers_complete()
         self.cycle.body = self._body
         super().on_message_complete()
-        self._start_clock()
+        self.scope = None  # type: ignore[assignment]
+        self._in_body = False
+        self._fed_bytes = 0
+        self.completed += 1
 
     def on_response_complete(self) -> None:
-        """Goes on with what waits; the clock of an idle connection is ours."""
+        """Goes on with what waits. How long the connection may be idle is for `check` to say."""
         super().on_response_complete()
         self._unset_keepalive_if_required()
         if self.held and not self.transport.is_closing():
             self._feed()
             self.flow.resume_reading()
-        self._start_clock()
 
-    def expire(self) -> None:
-        """Ends what took too long: with 408 where a request has begun."""
-        if self._dropped_bytes or self.flow.write_paused or self.transport.is_closing():
-            self.transport.abort()
-        elif self._begun:
+    def check(self, now: float) -> None:
+        """Ends what takes too long: with 408 where a request has begun. `now` is the loop's time."""
+        limits, begun, closing = self._limits, self.scope is not None, self.transport.is_closing()
+        reads = (self.flow.write_paused, self._resumed)
+        doing = (self.completed, begun, self._in_body, self.serving, closing, self._dropped_bytes > 0, *reads)
+        if doing != self._doing:
+            self._doing, self.since = doing, now
+        taken, paused = now - self.since, self.flow.write_paused
+        if self.serving and not paused:
+            return
+        if paused or closing or self._dropped_bytes:
+            if taken > (LINGER_S if self._dropped_bytes else limits.body_s):
+                self.transport.abort()
+        elif begun and taken > (limits.body_s if self._in_body else limits.head_s):
             self._refuse(TOO_SLOW)
-        else:
+        elif not begun and taken > (limits.idle_s if self.completed else limits.head_s):
             self.transport.close()
-            self.deadline = self.loop.time() + LINGER_S
 
     def _feed(self) -> None:
         """Parses what is held, as long as there is room for another request."""
@@ -262,14 +252,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.write(_render(self._refusal(what)))
         self.transport.write_eof()
         self.flow.resume_reading()
-        self.deadline = self.loop.time() + LINGER_S
-
-    def _start_clock(self) -> None:
-        """Sets the deadline of what the connection does now. An answer that is not read keeps the one it has."""
-        limits, self.since = self._limits, self.loop.time()
-        idle_s = limits.idle_s if self.completed and not self._begun else limits.head_s
-        if not self.flow.write_paused and not self._dropped_bytes:
-            self.deadline = self.since + (math.inf if self.serving else limits.body_s if self._in_body else idle_s)
 
 
 class _Flow(FlowControl):

@@ -105,8 +105,7 @@ class _Server(uvicorn.Server):
         """Comes ten times a second."""
         now = asyncio.get_running_loop().time()
         for connection in cast(list[GuardedProtocol], list(self.server_state.connections)):
-            if connection.deadline <= now:
-                connection.expire()
+            connection.check(now)
         return await super().on_tick(counter)
 
 
