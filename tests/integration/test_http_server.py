@@ -293,6 +293,23 @@ async def test_head_gets_no_body_and_continue_is_said_where_the_body_is_welcome(
 
 
 @on_both_loops
+async def test_continue_is_said_after_the_answer_before_and_to_http_1_1_only() -> None:
+    async def slow(request: Request) -> Response:
+        await asyncio.sleep(0.1)
+        return await echo(request)
+
+    async with listening(slow) as server:
+        reader, writer = await connect(server)
+        writer.write(GET + post(H, b"Expect: 100-continue", b"Content-Length: 2"))
+        await reader.readuntil(b"GET /x ")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"hi")
+        assert (await reader.readuntil(b"POST /x hi")).startswith(b"HTTP/1.1 200 ")
+        old = await talk(server, b"POST /x HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi")
+        assert old.startswith(b"HTTP/1.1 200 ")
+
+
+@on_both_loops
 async def test_one_connection_takes_one_request_after_the_other() -> None:
     async with listening() as server:
         reader, writer = await connect(server)
@@ -396,7 +413,7 @@ async def test_who_trickles_is_ended(start: bytes, more: bytes, told: bool) -> N
         writer.write(start)
 
         async def trickle() -> None:
-            while True:
+            while not writer.is_closing():
                 await asyncio.sleep(0.05)
                 writer.write(more)
 
@@ -488,6 +505,26 @@ async def test_sender_that_hangs_up_does_not_undo_its_request() -> None:
 
 
 @on_both_loops
+@pytest.mark.parametrize("count", [1, 2, 30])
+async def test_sender_that_hangs_up_is_no_fault_of_ours(count: int, caplog: pytest.LogCaptureFixture) -> None:
+    done = []
+
+    async def slow(request: Request) -> Response:
+        await asyncio.sleep(0.2)
+        done.append(request.path)
+        return await echo(request)
+
+    async with listening(slow) as server:
+        _, writer = await connect(server)
+        writer.write(GET * (count - 1) + LAST + post(H, b"Expect: 100-continue", b"Content-Length: 2"))
+        await until(lambda: any(c.serving for c in server.connections))
+        writer.transport.abort()
+        await until(lambda: done and not server.connections and not server._server.server_state.tasks)
+    assert [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")] == []
+    assert len(done) == 1
+
+
+@on_both_loops
 @pytest.mark.parametrize("hang_up", ["close", "reset"])
 async def test_sender_that_does_not_wait_for_its_answer_is_served(hang_up: str) -> None:
     done = []
@@ -509,7 +546,7 @@ async def test_sender_that_does_not_wait_for_its_answer_is_served(hang_up: str) 
 
 @on_both_loops
 @pytest.mark.parametrize("size", [1 << 20, 1 << 23])
-async def test_sender_that_never_reads_is_ended(size: int) -> None:
+async def test_sender_that_never_reads_is_ended(size: int, caplog: pytest.LogCaptureFixture) -> None:
     async def large(_: Request) -> Response:
         return Response(200, b"x" * size)
 
@@ -518,7 +555,8 @@ async def test_sender_that_never_reads_is_ended(size: int) -> None:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(GET * 16)
         await until(lambda: server.connections)
-        await until(lambda: not server.connections)
+        await until(lambda: not server.connections and not server._server.server_state.tasks)
+    assert [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")] == []
 
 
 @on_both_loops
@@ -675,8 +713,8 @@ async def test_update_of_uvicorn_that_takes_away_what_the_protocol_stands_on_is_
         name for name in vars(GuardedProtocol) if name in vars(HttpToolsProtocol) and not name.startswith("__")
     ]
     assert set(overridden) == {
-        "connection_made", "data_received", "eof_received", "resume_writing", "on_headers_complete", "on_body",
-        "on_message_complete", "on_response_complete",
+        "connection_made", "connection_lost", "data_received", "eof_received", "resume_writing", "_start_asgi_task",
+        "on_headers_complete", "on_body", "on_message_complete", "on_response_complete",
     }  # fmt: skip
     for name in overridden:
         ours, theirs = (
@@ -686,7 +724,7 @@ async def test_update_of_uvicorn_that_takes_away_what_the_protocol_stands_on_is_
         assert list(ours.parameters) == list(theirs.parameters), name
     assert list(inspect.signature(HttpToolsProtocol).parameters) == ["config", "server_state", "app_state", "_loop"]
     cycle = set(inspect.getsource(RequestResponseCycle.__init__).split())
-    assert {"self.body", "self.keep_alive", "self.response_complete"} <= cycle
+    assert {"self.body", "self.disconnected", "self.keep_alive", "self.response_complete"} <= cycle
     flow = set(dir(base.flow.__class__)) if base.flow else set(dir(http_protocol.FlowControl))
     assert {"pause_reading", "resume_reading", "pause_writing", "resume_writing"} <= flow
     assert hasattr(http_protocol.FlowControl(asyncio.Transport()), "write_paused")

@@ -18,7 +18,7 @@ from typing import Any
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from vantixs.runtime.http_messages import (
     FAILED,
@@ -130,6 +130,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_body, self._body, self.held = False, bytearray(), b""
         self._fed_bytes = self._dropped_bytes = self._resumed = 0
         self._doing: tuple[object, ...] = ()
+        self._running: RequestResponseCycle | None = None
         self.completed, self.origin, self.since = 0, "", self.loop.time()
 
     @property
@@ -144,6 +145,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self.client, self.origin = _peer(self.client)
         if not make_room(self, self._limits.connections):
             self._refuse(OVERLOADED)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Lets the request in hand go on without an answer; uvicorn tells that to the one that was read last."""
+        if self._running:
+            self._running.disconnected = True
+        self.pipeline.clear()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Reads some bytes. After a refusal they are dropped: to close amid them would cost the sender the answer."""
@@ -166,6 +174,10 @@ class GuardedProtocol(HttpToolsProtocol):
         super().resume_writing()
         self._resumed += 1
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_headers_complete(self) -> None:
         """Checks the head; the application starts when the body is there too."""
         self.url = check_head(self.parser, self.url, self.headers, self._limits)
@@ -174,8 +186,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_body, self._body = True, bytearray()
         # The parser gives trailers out as headers. As such they would let anybody add to what a proxy has checked.
         self.headers = []
-        if self.expect_100_continue and not self.serving:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._welcome()
 
     def on_body(self, body: bytes) -> None:
         """Takes some of the body."""
@@ -192,17 +203,19 @@ class GuardedProtocol(HttpToolsProtocol):
         self.cycle.body = self._body
         super().on_message_complete()
         self.scope = None  # type: ignore[assignment]
-        self._in_body = False
-        self._fed_bytes = 0
+        self._in_body, self._fed_bytes = False, 0
         self.completed += 1
 
     def on_response_complete(self) -> None:
         """Goes on with what waits. How long the connection may be idle is for `check` to say."""
         super().on_response_complete()
         self._unset_keepalive_if_required()
-        if self.held and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.held:
             self._feed()
             self.flow.resume_reading()
+        self._welcome()
 
     def check(self, now: float) -> None:
         """Ends what takes too long: with 408 where a request has begun. `now` is the loop's time."""
@@ -222,12 +235,15 @@ class GuardedProtocol(HttpToolsProtocol):
         elif not begun and taken > (limits.idle_s if self.completed else limits.head_s):
             self.transport.close()
 
+    def _welcome(self) -> None:
+        """Answers `Expect: 100-continue`, once the answers to what came before are out."""
+        if self._in_body and self.expect_100_continue and not self.serving and self.parser.get_http_version() == "1.1":
+            self.expect_100_continue = False
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     def _feed(self) -> None:
         """Parses what is held, as long as there is room for another request."""
-        while self.held and not self._dropped_bytes:
-            if len(self.pipeline) >= PIPELINE:
-                self.flow.pause_reading()
-                return
+        while self.held and not self._dropped_bytes and len(self.pipeline) < PIPELINE:
             piece, self.held = self.held[:PIECE_BYTES], self.held[PIECE_BYTES:]
             try:
                 self.parser.feed_data(piece)
@@ -242,6 +258,8 @@ class GuardedProtocol(HttpToolsProtocol):
             most = self._limits.head_bytes + self._in_body * CHUNKED_RATIO * self._limits.body_bytes
             if self._fed_bytes > most + PIECE_BYTES and not self._dropped_bytes:
                 self._refuse(TOO_LARGE if self._in_body else HEAD_TOO_LARGE)
+        if self.held:
+            self.flow.pause_reading()
 
     def _refuse(self, what: str) -> None:
         """Answers what is no request, unless others are being answered, and reads no more of it."""

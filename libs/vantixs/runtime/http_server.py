@@ -60,6 +60,7 @@ class HttpServer:
             app,
             # uvicorn calls it like a class.
             http=cast(type[asyncio.Protocol], partial(GuardedProtocol, self.limits, refuse)),
+            interface="asgi3",
             ws="none",
             loop="none",
             lifespan="off",
