@@ -119,7 +119,10 @@ def rows(stack: RunningStack) -> Iterator[tuple[str, Callable[[], tuple[Answer, 
     yield "too many", to(limited, SIGNAL, 429, "RATE_LIMITED")
     yield (
         "too slow",
-        lambda: ((408, "REQUEST_TIMEOUT"), raw(base, b"POST /hooks/demo HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")),
+        lambda: (
+            (408, "REQUEST_TIMEOUT"),
+            raw(base, b"POST /hooks/demo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"),
+        ),
     )
     yield "not HTTP", lambda: ((400, "REQUEST_MALFORMED"), raw(base, b"hello\r\n\r\n"))
     head = b"POST / HTTP/1.1\r\n" + b"".join(b"x-%d: y\r\n" % n for n in range(150)) + b"\r\n"

@@ -182,7 +182,9 @@ class Abuse:
                 await asyncio.sleep(0.1)
                 continue
             try:
-                for byte in b"POST /hooks/demo/x HTTP/1.1\r\nContent-Length: 60000\r\nX-Slow: " + b"x" * 1000:
+                for byte in (
+                    b"POST /hooks/demo/x HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\nX-Slow: " + b"x" * 1000
+                ):
                     writer.write(bytes([byte]))
                     await asyncio.sleep(1)
                     if reader.at_eof() or writer.is_closing():

@@ -144,5 +144,11 @@ _ROWS = (
         "a stop loss or take profit is recorded and no order was placed for it",
         "watch the position, or close it by a signal: orders that rest come in a later part",
     ),
+    (
+        "CONTENT_ENCODING_UNSUPPORTED",
+        415,
+        "the body is compressed in a way that is not read",
+        "send it as it is, or with gzip or deflate",
+    ),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from vantixs.model.reasons import REASONS
-from vantixs.runtime import http_listener
-from vantixs.runtime.http_listener import Response
+from vantixs.runtime import http_messages
+from vantixs.runtime.http_messages import Response
 
 from vantixs_ingress.domain.reading import FieldError
 
@@ -69,18 +69,25 @@ def problem(refused: Refused, signal_id: str = "", *, allow: str = "") -> Respon
         headers += (("retry-after", str(int(refused.retry_after_s) + 1)),)
     if allow:
         headers += (("allow", allow),)
+    if reason.http == 415:
+        headers += (("accept-encoding", "gzip, deflate"),)
     if reason.http == 401:
         headers += (("www-authenticate", 'Bearer realm="webhook"'),)
     return Response(reason.http, json.dumps(content).encode(), PROBLEM, headers)
 
 
+def wrong_method(allow: str) -> Response:
+    """405."""
+    return problem(Refused("METHOD_NOT_ALLOWED", f"expected {allow}, was another method"), allow=allow)
+
+
 def incomplete(what: str, body_bytes: int) -> Refused:
-    """What the listener found in place of a request."""
+    """What the server found in place of a request."""
     known = {
-        http_listener.TOO_SLOW: Refused("REQUEST_TIMEOUT", "the request did not arrive in time"),
-        http_listener.TOO_LARGE: Refused("BODY_TOO_LARGE", f"expected at most {body_bytes} bytes"),
-        http_listener.HEAD_TOO_LARGE: Refused("HEADERS_TOO_LARGE", "expected at most 16,384 bytes and 100 headers"),
-        http_listener.MALFORMED: Refused("REQUEST_MALFORMED", "expected HTTP/1.1"),
-        http_listener.OVERLOADED: Refused("OVERLOADED", "every connection is in use", retry_after_s=RETRY_AFTER_S),
+        http_messages.TOO_SLOW: Refused("REQUEST_TIMEOUT", "the request did not arrive in time"),
+        http_messages.TOO_LARGE: Refused("BODY_TOO_LARGE", f"expected at most {body_bytes} bytes"),
+        http_messages.HEAD_TOO_LARGE: Refused("HEADERS_TOO_LARGE", "expected at most 16,384 bytes and 100 headers"),
+        http_messages.MALFORMED: Refused("REQUEST_MALFORMED", "expected HTTP/1.1"),
+        http_messages.OVERLOADED: Refused("OVERLOADED", "every connection is in use", retry_after_s=RETRY_AFTER_S),
     }
     return known.get(what) or Refused("INTERNAL", "internal error")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vantixs.api.ingress.v1 import webhook_pb2
-from vantixs.runtime.http_listener import Request
+from vantixs.runtime.http_messages import Request
 
 from vantixs_ingress.answers import Refused
 from vantixs_ingress.domain.dialects import Body, read_body

@@ -14,7 +14,7 @@ from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime import trace
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.health import Health
-from vantixs.runtime.http_listener import Request, Response
+from vantixs.runtime.http_messages import Request, Response
 from vantixs.runtime.journal import Message
 from vantixs.runtime.kv import KvTable
 
@@ -137,26 +137,12 @@ class Door:
 
     def refuse(self, what: str) -> Response:
         """The answer to what is no complete request."""
-        refused = answers.incomplete(what, self._settings.body_max_bytes)
+        return self.refuse_as(answers.incomplete(what, self._settings.body_max_bytes))
+
+    def refuse_as(self, refused: Refused) -> Response:
+        """The answer to a request that is not looked into."""
         REQUESTS.labels("refused", refused.reason).inc()
         return answers.problem(refused)
-
-    def handle(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
-        """Answers a complete request; what goes on disk first is waited for."""
-        parts = request.path.split("/")
-        if len(parts) > 2 and parts[1] == "hooks":
-            if len(parts) in (3, 4) and all(parts[2:]):
-                if request.method != "POST":
-                    return _wrong_method("POST")
-                return self.receive(request, Target(parts[2], parts[3] if len(parts) == 4 else ""))
-            if len(parts) == 5 and parts[3] == "signals" and parts[4]:
-                if request.method not in ("GET", "HEAD"):
-                    return _wrong_method("GET, HEAD")
-                return self.tell(request, Target(parts[2], signal_id=parts[4]))
-        page = {"/healthz": self.alive, "/readyz": self.ready, "/openapi.json": self.describe}.get(request.path)
-        if page is None:
-            return answers.problem(Refused("NOT_FOUND", "nothing is here"))
-        return page() if request.method in ("GET", "HEAD") else _wrong_method("GET, HEAD")
 
     def alive(self) -> Response:
         """200 as long as the process answers."""
@@ -356,10 +342,6 @@ class Door:
 # What is told and counted only: a sender that is limited may not fill the record, and what cannot be stored is not.
 _NOT_RECORDED = ("RATE_LIMITED", "STORAGE_UNAVAILABLE")
 _NOT_STORED = Refused("STORAGE_UNAVAILABLE", "the signal could not be stored, and was not", retry_after_s=RETRY_AFTER_S)
-
-
-def _wrong_method(allow: str) -> Response:
-    return answers.problem(Refused("METHOD_NOT_ALLOWED", f"expected {allow}, was another method"), allow=allow)
 
 
 def _header_key(request: Request) -> str:

@@ -5,7 +5,8 @@ import gc
 from vantixs.api.ingress.v1 import ingress_pb2_grpc, webhook_pb2
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
-from vantixs.runtime.http_listener import HttpListener, Limits
+from vantixs.runtime.http_protocol import Limits
+from vantixs.runtime.http_server import HttpServer
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, StartupError, run
@@ -13,6 +14,7 @@ from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.settings import load
 
 from vantixs_ingress.addresses import Network, Proxies, parse_networks
+from vantixs_ingress.app import make_app
 from vantixs_ingress.authentication import CertificateRule
 from vantixs_ingress.credentials import Credentials
 from vantixs_ingress.door import Door
@@ -50,7 +52,8 @@ def main(overrides: dict[str, str]) -> int:
         )
         relay, statuses = Relay(spool, journal, life.health), Statuses()
         door = Door(keeper.gates, spool, relay, statuses, life.health, settings, proxies, certificate)
-        http = HttpListener(door.handle, door.refuse, settings.http_listen, limits(settings))
+        app = make_app(door, settings.body_max_bytes)
+        http = HttpServer(app, settings.http_listen, limits(settings), door.refuse)
         server = Server(settings, life.health, roles=ROLES)
         servicer = WebhookServicer(
             table,

@@ -9,7 +9,10 @@ from vantixs.runtime.settings import ServiceSettings, setting
 class IngressSettings(ServiceSettings):
     """What ingress adds."""
 
-    http_listen: str = setting("127.0.0.1:0", doc="address of the webhook server; port 0 takes a free one")
+    http_listen: str = setting(
+        "127.0.0.1:0",
+        doc="address of the webhook server, an IPv6 one in brackets; `[::]` takes both; port 0: a free one",
+    )
     public_url: str = setting("", doc="URL under which senders reach it; empty takes the address it listens on")
     accept: str = setting(
         "spool",
