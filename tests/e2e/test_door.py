@@ -3,15 +3,14 @@
 import json
 import socket
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from vantixs.testing.alerts import load_alerts
 from vantixs.testing.stack import RunningStack
 
-TEXT = (Path(__file__).parents[1] / "data" / "alerts.jsonl").read_text()
-ALERTS = [json.loads(line) for line in TEXT.splitlines() if line]
+ALERTS = load_alerts("alerts.jsonl")
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=[a["id"] for a in ALERTS])
