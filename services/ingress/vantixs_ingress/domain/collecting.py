@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vantixs_ingress.domain.handlers import as_json, keep, place
+from vantixs_ingress.domain.handlers import place
+from vantixs_ingress.domain.kept_fields import as_json, keep
 from vantixs_ingress.domain.reading import Draft
 from vantixs_ingress.domain.vocabulary import DESCRIBING, NESTS, PARTLY, slot_of
 

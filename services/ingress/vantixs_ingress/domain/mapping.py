@@ -14,7 +14,8 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 
 from vantixs_ingress.domain.dialects import Number
-from vantixs_ingress.domain.handlers import as_json, place, refuse_inside
+from vantixs_ingress.domain.handlers import place
+from vantixs_ingress.domain.kept_fields import as_json, refuse_inside
 from vantixs_ingress.domain.reading import Draft, FieldError
 from vantixs_ingress.domain.vocabulary import is_hidden
 

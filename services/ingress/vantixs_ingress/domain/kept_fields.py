@@ -1,0 +1,97 @@
+"""What is kept and not acted on, and what an entry may not send that way."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from vantixs_ingress.domain import converters as to
+from vantixs_ingress.domain.dialects import Number
+from vantixs_ingress.domain.reading import MOST_HELD, Draft, Refused
+from vantixs_ingress.domain.redaction import REDACTED
+from vantixs_ingress.domain.vocabulary import PROTECTS, hidden_members, is_hidden, protects
+
+_UNREAD = "expected none: it looks like a stop, target, size, limit or trigger, and this field is not understood"
+
+
+def keep(name: str, value: Any, draft: Draft) -> None:
+    """Keeps what is not acted on; an entry is refused for a stop, target, size, limit or trigger inside it."""
+    draft.keep(name, value if isinstance(value, str) else as_json(value))
+    refuse_inside(name, value, draft)
+
+
+def refuse_inside(name: str, value: Any, draft: Draft, known: frozenset[str] = frozenset()) -> None:
+    """Refuses an entry for what protects inside an object, a list, or a text that is one of them in JSON.
+
+    `known` are names that something else reads.
+    """
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return  # A text, after all.
+    if isinstance(value, dict | list):
+        path = _protecting(name, value, known)
+        if path:
+            draft.refuse(path.lstrip("."), "FIELD_INVALID", _UNREAD, slot=PROTECTS)
+
+
+def _protecting(path: str, value: Any, known: frozenset[str]) -> str:
+    """The path of the first field inside that is about a stop, target, size, limit or trigger and says something; "" for none."""
+    inner = value.items() if isinstance(value, dict) else ((str(n), item) for n, item in enumerate(value))
+    for name, item in inner:
+        if isinstance(value, dict) and name not in known and protects(name) and not to.says_no(item):
+            return f"{path}.{name}"
+        found = _protecting(f"{path}.{name}", item, known) if isinstance(item, dict | list) else ""
+        if found:
+            return found
+    return ""
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON text, its numbers as they were written, without what secret fields in it hold."""
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, dict):
+        named = hidden_members(value)
+        parts = (
+            f"{json.dumps(name, ensure_ascii=False)}: "
+            f"{json.dumps(REDACTED) if name in named or is_hidden(name) else as_json(inner)}"
+            for name, inner in value.items()
+        )
+        return "{" + ", ".join(parts) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_json, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def refuse_unread(draft: Draft, name: str, value: Any) -> None:
+    """What nobody here understands and an entry must not lose: a stop, target, size, limit or trigger by its name."""
+    if is_hidden(name.rpartition(".")[2]):
+        # `token_amount` is a size and `stop_token` a secret: the value tells, and is not shown for it.
+        if not to.says_no(value) and to.is_number(value):
+            raise Refused(_UNREAD, complete=True)
+        return
+    draft.keep(name, value if isinstance(value, str) else as_json(value))
+    if not to.says_no(value):
+        raise Refused(_UNREAD)
+
+
+def unused(draft: Draft, name: str, value: Any) -> None:
+    """A field that is known and that nothing here acts on: told where it asks for something."""
+    draft.keep(name, value if isinstance(value, str) else as_json(value))
+    if not to.says_no(value):
+        draft.note(name, "FIELD_INVALID", "is not used: nothing here does that")
+
+
+def free_text(slot: str) -> Callable[[Draft, str, Any], None]:
+    """Text that is kept and never acted on: the first counts, others are kept beside it."""
+
+    def handle(draft: Draft, name: str, value: Any) -> None:
+        text = value if isinstance(value, str) else as_json(value)
+        refuse_inside(name, value, draft)
+        if slot in draft.values:
+            draft.keep(name, text)
+        else:
+            draft.values[slot], draft.names[slot] = text[:MOST_HELD], name
+
+    return handle
