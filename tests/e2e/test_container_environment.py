@@ -54,7 +54,7 @@ def test_commands_run_in_the_container(stack: RunningStack, home: Path, tmp_path
     listed = run(stack, home, service, "signals", "list", "--json")
     assert json.loads(sent.stdout)["signal_id"] in listed.stdout, listed.stderr
     booted = run(stack, home, service, "bootstrap")
-    assert "webhook: /hooks/demo/" in booted.stdout, booted.stderr
+    assert "account paper and webhook demo are ready" in booted.stdout, booted.stderr
 
 
 def test_every_container_of_ours_is_looked_at() -> None:
