@@ -4,20 +4,22 @@ VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR ?= var
 STAMP := $(VENV)/.installed
+WHEEL := build/wheel/.built
+SOURCES := $(shell find libs services -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test test-fault check fmt bench protos docs lock clean
+.PHONY: help setup up demo test test-fault check fmt bench wheel protos docs lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make the virtual environment from the lock, compile the hot modules
-	@$(BIN)/python deploy/native.py
+setup: $(STAMP) ## make the virtual environment from the lock
 
+# Half of an installation's time went into bytecode of modules that nothing here imports: Python writes what it needs.
 $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected python3 >= 3.11 (make PYTHON=...)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -46,7 +48,15 @@ fmt: setup ## format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: setup ## measure, and print the ratios of the design
+wheel: $(WHEEL) ## build build/wheel/*.whl, with the hot modules compiled: needs a C compiler, takes minutes
+
+# What is left of an earlier build would go into the wheel, modules that were deleted since too.
+$(WHEEL): $(STAMP) setup.py pyproject.toml $(SOURCES)
+	rm -rf build
+	VANTIXS_COMPILE=1 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@touch $@
+
+bench: setup ## measure compiled and plain, and print the ratios of the design
 	$(BIN)/python bench/run.py
 
 protos: setup ## generate the stubs
@@ -59,6 +69,5 @@ lock: setup ## lock the requirements, with hashes
 	cd requirements && for name in main dev; do ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -c main.txt $$name.in -o $$name.txt; done
 
-clean: ## remove the environment, compiled modules and the data of `make up`
-	find libs services -name '*.so' -delete
-	rm -rf $(VENV) var
+clean: ## remove the environment, what was built and the data of `make up`
+	rm -rf $(VENV) build var

@@ -10,8 +10,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,13 +32,13 @@ Say = Callable[..., None]
 
 
 @contextmanager
-def running_risk(home: Path, url: str) -> Iterator[tuple[str, str]]:
+def running_risk(home: Path, url: str, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """`vantixs serve risk` by itself, without NATS; gives its address and a token."""
     opened = Home.open(home, create=True)
     for name in SECRETS:
         opened.secret(name)
     environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")}
-    environ |= {"VANTIXS_HOME": str(home), "VANTIXS_DATABASE_URL": url, "VANTIXS_LOG_LEVEL": "error"}
+    environ |= environment | {"VANTIXS_HOME": str(home), "VANTIXS_DATABASE_URL": url, "VANTIXS_LOG_LEVEL": "error"}
     with reserve_port() as nobody:
         environ["VANTIXS_NATS_URL"] = f"nats://127.0.0.1:{port_of(nobody)}"
     process = subprocess.Popen([sys.executable, "-m", "vantixs_console", "serve", "risk"], env=environ)
@@ -196,19 +196,30 @@ async def decision_cost(address: str, token: str) -> float:
         return statistics.median(spans)
 
 
-def bench_risk(say: Say, start_bare: Callable[[str], tuple[subprocess.Popen[bytes], int]], directory: Path) -> None:
-    """Everything about risk."""
+def bench_risk(
+    say: Say,
+    start_bare: Callable[[str], tuple[subprocess.Popen[bytes], int]],
+    directory: Path,
+    kinds: Mapping[str, Mapping[str, str]],
+) -> None:
+    """Everything about risk, by kind ("compiled", "plain"), each in its own environment and on a database of its own."""
     server = PostgresServer(directory / "postgres")
     try:
-        urls = {"SQLite": f"sqlite:///{directory / 'risk.db'}", "PostgreSQL": server.new_database()}
-        for name, url in urls.items():
-            with running_risk(directory / f"risk-{name}", url) as (address, token):
-                asyncio.run(create_accounts(address, token))
-                _rates(say, start_bare, name, address, token)
+        for name in ("SQLite", "PostgreSQL"):
+            with ExitStack() as ends:
+                urls, running = {}, {}
+                for kind, environment in kinds.items():
+                    home = directory / f"risk-{name}-{kind}"
+                    urls[kind] = f"sqlite:///{home}.db" if name == "SQLite" else server.new_database()
+                    running[kind] = ends.enter_context(running_risk(home, urls[kind], environment))
+                    asyncio.run(create_accounts(*running[kind]))
+                _rates(say, start_bare, name, running)
                 for first, last in zip((0, *PAST_FILLS), PAST_FILLS, strict=False):
-                    add_past(url, first, last)
-                    cost = asyncio.run(decision_cost(address, token))
-                    say(f"risk on {name}, one decision, {last:,} past fills", f"{cost:.2f} ms", "goal: flat")
+                    costs = []
+                    for kind, (address, token) in running.items():
+                        add_past(urls[kind], first, last)
+                        costs.append(f"{asyncio.run(decision_cost(address, token)):.2f} ms")
+                    say(f"risk on {name}, one decision, {last:,} past fills", costs[0], "goal: flat", *costs[1:])
     finally:
         server.stop()
 
@@ -217,25 +228,28 @@ def _rates(
     say: Say,
     start_bare: Callable[[str], tuple[subprocess.Popen[bytes], int]],
     name: str,
-    address: str,
-    token: str,
+    running: Mapping[str, tuple[str, str]],
 ) -> None:
-    """Decisions a second beside the echo, in turns, so that both meet the same machine."""
+    """Decisions a second of each kind beside the echo, in turns, so that both meet the same machine."""
     process, port = start_bare("grpc")
     try:
         for callers in CALLERS:
-            rate, echo, size = asyncio.run(paired_rates(address, token, port, callers))
+            measured = [asyncio.run(paired_rates(*at, port, callers)) for at in running.values()]
+            rates = [f"{rate:,.0f}/s" for rate, _, _ in measured]
+            ratios = " and ".join(f"{rate / echo:.2f}" for rate, echo, _ in measured)
             goal = ", goal >= 0.60" if name == "SQLite" and callers == 64 else ""
-            say(f"risk on {name}, decisions, {callers} callers", f"{rate:,.0f}/s", f"{rate / echo:.2f} x echo{goal}")
-            say(f"bare echo of {size} bytes, {callers} callers", f"{echo:,.0f}/s")
+            say(f"risk on {name}, decisions, {callers} callers", rates[0], f"{ratios} x echo{goal}", *rates[1:])
+            echoes = [f"{echo:,.0f}/s" for _, echo, _ in measured]
+            say(f"bare echo of {measured[0][2]} bytes, {callers} callers", echoes[0], "", *echoes[1:])
     finally:
         process.terminate()
         process.wait()
 
 
 if __name__ == "__main__":
+    from run import environments
     from run import say as print_line
     from run import start_bare as start
 
     with tempfile.TemporaryDirectory() as made:
-        bench_risk(print_line, start, Path(made))
+        bench_risk(print_line, start, Path(made), environments())

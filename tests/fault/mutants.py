@@ -8,7 +8,6 @@ Mutants run in forked processes, two at a time; everything that is slow to impor
 import ast
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import os
 import signal
 import sys
@@ -114,16 +113,13 @@ def _assign(node: Any, name: str, value: Any, *, wrap: bool = False) -> tuple[st
 
 
 class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports one module from a tree, and its neighbours from their sources: compiled ones would go past it."""
+    """Imports one module from a tree."""
 
     def __init__(self, name: str, path: Path, tree: ast.Module) -> None:
         self._name, self._path, self._tree = name, path, tree
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        if name == self._name:
-            return importlib.machinery.ModuleSpec(name, self, origin=str(self._path))
-        source = ROOT / "services/risk" / f"{name.replace('.', '/')}.py"
-        return importlib.util.spec_from_file_location(name, source) if source.is_file() else None
+        return importlib.machinery.ModuleSpec(name, self, origin=str(self._path)) if name == self._name else None
 
     def create_module(self, spec: Any) -> None:
         return None

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
+from nats.js.api import AckPolicy, ConsumerConfig
 from vantixs.runtime.consumers import Delivery, LaneConsumer, Outcome, Reader
 from vantixs.runtime.errors import ServiceError
-from vantixs.runtime.journal import Journal, Message
+from vantixs.runtime.journal import STREAM, Journal, Message
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.testing.journal import connected, messages
@@ -108,6 +109,28 @@ async def test_lane_keeps_its_order_through_retries(nats: NatsServer) -> None:
             await journal.publish(LANE, b"%d" % number, f"c{number}")
         await until(lambda: handled and handled[-1][0] == b"4")
         assert handled == [(b"0", 1), (b"1", 1), (b"1", 2), (b"2", 1), (b"2", 2), (b"3", 1), (b"4", 1)]
+
+
+async def test_lane_of_a_version_that_waited_longer_for_acknowledgements_is_taken_over(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life):
+        handled: list[bytes] = []
+
+        async def handle(delivery: Delivery) -> Outcome:
+            handled.append(delivery.data)
+            return Outcome.DONE
+
+        earlier = ConsumerConfig(
+            durable_name="lane", filter_subject=LANE, ack_policy=AckPolicy.EXPLICIT, ack_wait=30, max_ack_pending=1
+        )
+        await journal.js.add_consumer(STREAM, earlier)
+        for number in range(3):
+            await journal.publish(LANE, b"%d" % number, f"w{number}")
+        (first,) = await (await journal.js.pull_subscribe_bind("lane", stream=STREAM)).fetch(1)
+        await first.ack_sync()
+        consuming(journal, life, handle)
+        await until(lambda: len(handled) == 2)
+        assert handled == [b"1", b"2"]
+        assert (await journal.js.consumer_info(STREAM, "lane")).config.ack_wait == 1
 
 
 async def test_frozen_broker_delays_and_loses_nothing(nats: NatsServer) -> None:

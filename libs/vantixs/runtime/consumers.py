@@ -97,6 +97,12 @@ class LaneConsumer:
         except NotFoundError:
             await js.add_consumer(STREAM, self._config)
         else:
+            if found.ack_wait != self._ack_wait_s:
+                # How long to wait for an acknowledgement is the program's to say, and earlier versions said another time.
+                # The server's answer to the change still names the time before.
+                found.ack_wait = self._ack_wait_s
+                await js.add_consumer(STREAM, found)
+                log.info("consumer.updated", consumer=self._durable, ack_wait_s=self._ack_wait_s)
             refuse_drift(f"consumer {self._durable}", self._config, found)
         return await js.pull_subscribe_bind(self._durable, stream=STREAM)
 

@@ -359,6 +359,7 @@ def _migrate(engine: sa.Engine, service: str, migrations: Path) -> None:
         if at is not None and at not in revisions:
             raise StartupError(f"database of {service}: expected version {revisions[-1]} or older, was {at}")
         _upgrade(connection, migrations)
+    log.info("database.migrated", from_revision=at or "none", to_revision=revisions[-1])
 
 
 def _upgrade(connection: sa.Connection, migrations: Path) -> None:

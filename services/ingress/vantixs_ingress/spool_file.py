@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vantixs.runtime.journal import Message
+from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.logs import log
 
-from vantixs_ingress.claims import SCHEMA, Claim, Row, Table, Windows, placeholders
+from vantixs_ingress.claims import LONGEST_IN_MEMORY_MS, SCHEMA, Claim, Row, Table, Windows, placeholders
 
-VERSION = 1
+VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spool (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, subject TEXT NOT NULL, payload BLOB NOT NULL);
@@ -26,6 +28,17 @@ INSERT OR IGNORE INTO claims (claim, fingerprint, signal_id, receive_ms, repeats
 DROP TABLE keys;
 DROP TABLE bodies;
 """
+# Version 1 is two formats: at first, short windows were claims among the others. They go before what is in `windows`.
+_SET_ASIDE = "ALTER TABLE claims RENAME TO old_claims;"
+_FROM_WINDOWED = f"""
+INSERT INTO claims (number, claim, fingerprint, signal_id, receive_ms, repeats)
+    SELECT number, claim, fingerprint, signal_id, receive_ms, repeats FROM old_claims
+    WHERE window_ms = 0 OR window_ms > {LONGEST_IN_MEMORY_MS};
+INSERT INTO windows (number, claim, fingerprint, signal_id, receive_ms, window_ms)
+    SELECT number - (SELECT max(number) FROM old_claims), claim, fingerprint, signal_id, receive_ms, window_ms FROM old_claims
+    WHERE window_ms BETWEEN 1 AND {LONGEST_IN_MEMORY_MS};
+DROP TABLE old_claims;
+"""  # noqa: S608 - a number of ours
 _INSERT_MESSAGES = "INSERT INTO spool (sequence, message_id, subject, payload) VALUES "
 RECORDED_REPEATS = 20
 ROW_BYTES = 200  # What a row costs beside its payload, roughly.
@@ -63,17 +76,17 @@ Action = Callable[[sqlite3.Connection], object]
 
 
 class SpoolFile:
-    """One connection that writes, one that reads. Raises sqlite3.Error; nothing of a failed batch is stored."""
+    """One connection that writes, one that reads. A file of an earlier version is brought to this one.
+
+    Raises:
+        sqlite3.Error: nothing of a failed batch is stored.
+        StartupError: the file is of a later version than this program knows.
+    """
 
     def __init__(self, path: Path) -> None:
         self.connection = _connect(path)
         self._reader = _connect(path)
-        self.connection.executescript(_SCHEMA + SCHEMA)
-        if self.connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
-            old = "SELECT count(*) FROM sqlite_master WHERE name IN ('keys', 'bodies')"
-            if self.connection.execute(old).fetchone()[0] == 2:
-                self.connection.executescript(f"BEGIN; {_FROM_FIRST} COMMIT;")
-            self.connection.execute(f"PRAGMA user_version={VERSION}")
+        _migrate(self.connection, path)
         found = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'spool'").fetchone()
         self.sequence = int(found[0]) if found else 0
         self._table = Table(self.connection)
@@ -179,6 +192,25 @@ class _Verdict:
         self.stored.append(stored)
         if message is not None:
             self.messages.append((stored.sequence, message))
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Makes the tables, or brings those of an earlier version to this one, in one transaction."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        raise StartupError(f"spool {path}: expected version {VERSION} or older, was {version}")
+    if version == VERSION:
+        return
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(claims)")}
+    steps = ["BEGIN IMMEDIATE;", _SCHEMA, SCHEMA, f"PRAGMA user_version={VERSION};", "COMMIT;"]
+    if "window_ms" in columns:
+        steps[1:3] = [_SET_ASIDE, _SCHEMA, SCHEMA, _FROM_WINDOWED]
+    if "keys" in tables:
+        steps.insert(-2, _FROM_FIRST)
+    connection.executescript("".join(steps))
+    if "spool" in tables:
+        log.info("spool.migrated", from_version=version, to_version=VERSION)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,0 +1,64 @@
+"""Builds the wheel. With VANTIXS_COMPILE=1 in the environment, the modules on the hot paths are compiled into it (ADR 18).
+
+Everything else, `pip install -e .` for one, takes the sources as they are and needs no compiler.
+"""
+
+import os
+import re
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+ROOT = Path(__file__).resolve().parent
+# Directories whose modules are compiled, and which of them are not, because no signal waits for them.
+COMPILED: dict[str, tuple[str, ...]] = {
+    "libs/vantixs/model": ("instruments", "reasons"),
+    "services/ingress/vantixs_ingress": (
+        "keeper", "lint", "main", "openapi", "requests", "settings", "webhooks",
+    ),
+    "services/ingress/vantixs_ingress/domain": (),
+    "services/risk/vantixs_risk": ("accounts", "adjustment", "main", "settings", "trading"),
+    "services/risk/vantixs_risk/domain": (),
+}  # fmt: skip
+# Never compiled: grpc.aio and Starlette ask `inspect` what kind of function they are given, and take a compiled coroutine
+# function for a plain one; uvicorn's protocols are subclassed.
+UNFIT = re.compile(r"^(from|import) (starlette|uvicorn)\b|_pb2_grpc\b", re.MULTILINE)
+ALONE = ("libs/vantixs/runtime/trace.py",)
+
+
+def compiled_sources() -> list[str]:
+    """The modules to compile, as paths from the root."""
+    found = [
+        path.relative_to(ROOT)
+        for directory, left_out in COMPILED.items()
+        for path in (ROOT / directory).glob("*.py")
+        if path.stem not in ("__init__", *left_out) and not UNFIT.search(path.read_text())
+    ]
+    return sorted([*map(str, found), *ALONE])
+
+
+def compiler_lack() -> str:
+    """What is missing to compile, or nothing."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if not shutil.which(compiler):
+        return f"expected a C compiler, found no {compiler}"
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    return "" if headers.exists() else f"expected Python's headers, found no {headers}"
+
+
+def extensions() -> list[Extension]:
+    """The compiled modules; their C is written to `build/`."""
+    if lack := compiler_lack():
+        sys.exit(f"VANTIXS_COMPILE=1: {lack}")
+    from mypyc.build import mypycify  # noqa: PLC0415 - only where it compiles: it is no requirement of an installation
+
+    arguments = ["--config-file=pyproject.toml", *compiled_sources()]
+    return list(mypycify(arguments, group_name="vantixs.native", opt_level="2", debug_level="0"))
+
+
+if __name__ == "__main__":
+    wanted = os.environ.get("VANTIXS_COMPILE") == "1"
+    setup(ext_modules=extensions() if wanted else [], options={"build_ext": {"parallel": os.cpu_count()}})
