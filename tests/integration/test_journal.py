@@ -149,9 +149,9 @@ async def test_stream_that_was_changed_by_hand_is_a_startup_error(nats: NatsServ
     async with connected(nats):
         pass
     with pytest.raises(ExceptionGroup) as failed:
-        async with connected(nats, journal_max_bytes=1 << 21):
+        async with connected(nats, journal_replicas=3):
             pass
-    assert failed.group_contains(StartupError, match="max_bytes")
+    assert failed.group_contains(StartupError, match="num_replicas")
 
 
 async def test_kv_change_reaches_another_table_and_conflicts_are_refused(nats: NatsServer) -> None:

@@ -139,5 +139,7 @@ _ROWS = (
         "a stop loss or take profit is recorded and no order was placed for it",
         "watch the position, or close it by a signal: orders that rest come in a later part",
     ),
+    ("JOURNAL_WHOLE", 0, "the journal lacks nothing that was seen of it", "nothing"),
+    ("JOURNAL_GAP_CHANGED", 0, "the journal lacks something else than what was named", "look at it again, then accept"),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}
