@@ -181,7 +181,7 @@ class Reader:
             deliveries = [d for d in map(to_delivery, messages) if d.stream_sequence >= expected]
             if not deliveries or self._journal.gap:
                 continue
-            deliveries, missing = self._contiguous(deliveries, expected)
+            deliveries, missing = contiguous(deliveries, expected, self._missing_until())
             if deliveries:
                 self._suspected = 0
                 yield deliveries
@@ -221,15 +221,6 @@ class Reader:
         subscription, self._subscription = self._subscription, None
         await _unsubscribe(subscription)
 
-    def _contiguous(self, deliveries: list[Delivery], expected: int) -> tuple[list[Delivery], int]:
-        """The deliveries up to a sequence that is missing and not accepted, and that sequence, 0 where none is."""
-        accepted = self._missing_until()
-        for number, delivery in enumerate(deliveries):
-            if (missing := max(expected, accepted + 1)) < delivery.stream_sequence:
-                return deliveries[:number], missing
-            expected = delivery.stream_sequence + 1
-        return deliveries, 0
-
     async def _subscribe(self) -> JetStreamContext.PullSubscription | None:
         """A subscription on the stream that holds what comes next; None where the stream is not the one that was read."""
         await self._journal.look()
@@ -246,6 +237,18 @@ class Reader:
             inactive_threshold=30.0,
         )
         return await js.pull_subscribe("", stream=self._stream, config=config)
+
+
+def contiguous(deliveries: list[Delivery], expected: int, accepted: int) -> tuple[list[Delivery], int]:
+    """The deliveries up to the first sequence from `expected` on that is missing, and that sequence, 0 where none is.
+
+    What is missing up to the sequence `accepted` is passed over.
+    """
+    for number, delivery in enumerate(deliveries):
+        if (missing := max(expected, accepted + 1)) < delivery.stream_sequence:
+            return deliveries[:number], missing
+        expected = delivery.stream_sequence + 1
+    return deliveries, 0
 
 
 async def _unsubscribe(subscription: JetStreamContext.PullSubscription | None) -> None:

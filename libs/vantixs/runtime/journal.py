@@ -82,6 +82,7 @@ class Journal:
         self._service = f"{service}-{settings.instance}" if service else ""
         self._inspect = inspect
         self._missing = ""
+        self._told = False  # Whether the stream was told of it.
         self._looking = asyncio.Lock()
         self._whole = asyncio.Event()
         self._look_soon = asyncio.Event()
@@ -241,12 +242,16 @@ class Journal:
                 log.warning("journal.gap_accepted", epoch=found.epoch, missed=self._missing, seen=mark.sequence)
             self._missing = ""
         missing = await self._compare(mark, found)
+        told = self._service in {report.service for report in found.reports}
         if missing and not self._missing:
             log.error("journal.gap_found", detail=missing, remedy=REMEDY)
             self._missing = missing
-        if self._missing and self._service and self._service not in {r.service for r in found.reports}:
+        elif self._told and not told and not missing:
+            self._missing = ""  # The right stream is back: it has all, and was never told that something is missing.
+        if self._missing and self._service and not told:
             await add_report(self.js, info, Report(self._service, mark.sequence, self._missing))
             found = facts_of(await self.js.stream_info(STREAM))
+        self._told = bool(self._missing)
         if not self._missing:
             self.mark = followed(self.mark, found)
         self._judge(found)
