@@ -139,6 +139,12 @@ _ROWS = (
         "a stop loss or take profit is recorded and no order was placed for it",
         "watch the position, or close it by a signal: orders that rest come in a later part",
     ),
+    (
+        "CONTENT_ENCODING_UNSUPPORTED",
+        415,
+        "the body is compressed in a way that is not read",
+        "send it as it is, or with gzip or deflate",
+    ),
     ("JOURNAL_WHOLE", 0, "the journal lacks nothing that was seen of it", "nothing"),
     ("JOURNAL_GAP_CHANGED", 0, "the journal lacks something else than what was named", "look at it again, then accept"),
 )
