@@ -142,6 +142,10 @@ def cpu_of_signal(stack: RunningStack, door: "Rounds") -> float:
     return (cpu_seconds(stack.pid("ingress")) - before) / ROUND_COUNT
 
 
+# One webhook takes all the load here, which no sender of signals does.
+NO_LIMIT = {"VANTIXS_INGRESS_ENTRIES_PER_MINUTE": "0"}
+
+
 class Rounds:
     """Runs against one server, one after the other."""
 
@@ -260,7 +264,7 @@ def main() -> None:
         with ExitStack() as ends:
             started = time.perf_counter()
             stacks = {
-                kind: RunningStack(Path(directory) / kind, VANTIXS_LOG_LEVEL="warning", **environ)
+                kind: RunningStack(Path(directory) / kind, VANTIXS_LOG_LEVEL="warning", **NO_LIMIT, **environ)
                 for kind, environ in kinds.items()
             }
             stack, *others = stacks.values()

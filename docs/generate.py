@@ -103,7 +103,7 @@ def subjects_page() -> str:
             "accepted signals, by lane",
         ),
         (event_subject("signal"), "ingress, router", "audit", "rejections, duplicates, decisions, orders, outcomes"),
-        (event_subject("configuration"), "ingress", "audit", "changed webhooks"),
+        (event_subject("configuration"), "ingress, audit", "audit", "changed webhooks, accepted gaps of the journal"),
         (event_subject("risk"), "risk", "audit", "changed accounts and trading states, adjustments, flagged fills"),
         (event_subject("replay"), "audit", "audit", "replays and their results"),
     ]
@@ -127,6 +127,7 @@ def metrics_page() -> str:
         "vantixs_ingress.relay",
         "vantixs_ingress.spool",
         "vantixs_audit.recorder",
+        "vantixs_audit.retention",
     ):
         importlib.import_module(module)
     from prometheus_client import REGISTRY

@@ -25,9 +25,12 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[RunningStack]:
-    """A system of its own, with short deadlines for requests."""
+    """A system of its own, with short deadlines for requests, and no limit of entries."""
     running = RunningStack(
-        tmp_path / "home", VANTIXS_INGRESS_HEAD_TIMEOUT_S="2", VANTIXS_INGRESS_BODY_TIMEOUT_S="2"
+        tmp_path / "home",
+        VANTIXS_INGRESS_HEAD_TIMEOUT_S="2",
+        VANTIXS_INGRESS_BODY_TIMEOUT_S="2",
+        VANTIXS_INGRESS_ENTRIES_PER_MINUTE="0",
     ).start()
     yield running
     assert running.stop() == 0

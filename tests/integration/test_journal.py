@@ -2,16 +2,23 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterator
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from nats.js.api import AckPolicy, ConsumerConfig
-from vantixs.runtime.consumers import Delivery, LaneConsumer, Outcome, Reader
+from vantixs.runtime.consumers import Delivery, LaneConsumer, Outcome, Reader, contiguous
+from vantixs.runtime.continuity import Mark, StreamFacts
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import STREAM, Journal, Message
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
+from vantixs.runtime.settings import ServiceSettings
 from vantixs.testing.journal import connected, messages
 from vantixs.testing.nats import NatsServer
 
@@ -45,6 +52,21 @@ def reading(journal: Journal, life: Lifecycle) -> list[int]:
 
     life.spawn(read(), name="reader")
     return seen
+
+
+@asynccontextmanager
+async def missing(nats: NatsServer, service: str, mark: Mark) -> AsyncIterator[Journal]:
+    """A service that has seen what the stream does not have."""
+    chosen = replace(ServiceSettings(), nats_url=nats.url, nats_token=nats.token)
+    async with asyncio.TaskGroup() as tasks:
+        life = Lifecycle("test", chosen, tasks)
+        journal = Journal(chosen, life.health, service=service, mark=mark)
+        journal.start(life)
+        await asyncio.wait_for(journal.connected(), 20)
+        yield journal
+        life.stopping.set()
+        await journal.close()
+        life.cancel_rest()
 
 
 def consuming(journal: Journal, life: Lifecycle, handle: Callable[[Delivery], Awaitable[Outcome]]) -> None:
@@ -149,9 +171,9 @@ async def test_stream_that_was_changed_by_hand_is_a_startup_error(nats: NatsServ
     async with connected(nats):
         pass
     with pytest.raises(ExceptionGroup) as failed:
-        async with connected(nats, journal_max_bytes=1 << 21):
+        async with connected(nats, journal_replicas=3):
             pass
-    assert failed.group_contains(StartupError, match="max_bytes")
+    assert failed.group_contains(StartupError, match="num_replicas")
 
 
 async def test_kv_change_reaches_another_table_and_conflicts_are_refused(nats: NatsServer) -> None:
@@ -199,3 +221,77 @@ async def test_kv_value_is_removed_that_is_not_known_here_yet_and_again(nats: Na
             assert mine.get("one") is None
         await mine.put("one", StringValue(value="c"))
         assert mine.items()["one"].value.value == "c"
+
+
+async def test_what_one_service_misses_stops_every_other_until_the_gap_is_accepted(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        for number in range(3):
+            await journal.publish(LANE, b"x", f"g{number}")
+        found = await journal.look()
+        seen = Mark(0, found.stream, 10)
+        async with missing(nats, "router", seen) as behind:
+            assert "ends at message 3, and 10 was seen" in behind.gap
+            await until(lambda: journal.gap)
+            assert journal.gap.startswith("router-0: ")
+            held = asyncio.create_task(journal.publish(LANE, b"x", "held"))
+            assert not await journal.whole(0.3)
+            # Others go by what audit accepted, and the stream no longer tells of a gap.
+            told: list[tuple[int, int]] = []
+
+            async def recorded(facts: StreamFacts, epoch: int) -> None:
+                told.append((facts.last, epoch))
+
+            accepted = await journal.accept_gap(recorded)
+            assert (told, accepted.reports, accepted.epoch) == ([(3, 1)], (), 1)
+            assert await asyncio.wait_for(held, 10) == 4
+            await until(lambda: not behind.gap)
+            assert (behind.mark.epoch, behind.mark.stream) == (1, found.stream)
+
+
+async def test_right_stream_that_comes_back_needs_no_word_of_an_operator(nats: NatsServer, tmp_path: Path) -> None:
+    async with connected(nats) as (journal, _):
+        for number in range(3):
+            await journal.publish(LANE, b"x", f"r{number}")
+        nats.kill()
+        (tmp_path / "nats" / "jetstream").rename(tmp_path / "right")
+        nats.start()
+        await until(lambda: journal.gap)
+        nats.kill()
+        shutil.rmtree(tmp_path / "nats" / "jetstream")
+        (tmp_path / "right").rename(tmp_path / "nats" / "jetstream")
+        nats.start()
+        await until(lambda: not journal.gap)
+        assert await journal.publish(LANE, b"x", "r3") == 4
+
+
+async def test_reader_passes_over_nothing_that_is_missing_unless_that_was_accepted(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life):
+        for number in range(6):
+            await journal.publish(LANE, b"x", f"p{number}")
+        await journal.js.purge_stream(STREAM, seq=4)
+        seen = reading(journal, life)
+        await until(lambda: journal.gap)
+        assert "message 1 is missing" in journal.gap
+        assert seen == []
+    async with connected(nats) as (journal, life):
+
+        async def nothing(_: StreamFacts, __: int) -> None:
+            """Nobody keeps a record here."""
+
+        await journal.accept_gap(nothing)
+        accepted: list[int] = []
+
+        async def read() -> None:
+            reader = Reader(journal, start_after=lambda: accepted[-1] if accepted else 0, missing_until=lambda: 3)
+            async for batch in reader.batches(life.stopping):
+                accepted.extend(delivery.stream_sequence for delivery in batch)
+
+        life.spawn(read(), name="reader")
+        await until(lambda: accepted == [4, 5, 6])
+
+
+def test_hole_inside_of_a_batch_ends_the_batch_before_it() -> None:
+    deliveries = [Delivery("s", b"", n, 1, datetime.now(UTC), {}) for n in (5, 6, 9, 10)]
+    for until_, expected in ((0, ([5, 6], 7)), (7, ([5, 6], 8)), (8, ([5, 6, 9, 10], 0))):
+        kept, hole = contiguous(deliveries, 5, until_)
+        assert ([d.stream_sequence for d in kept], hole) == expected

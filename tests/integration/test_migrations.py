@@ -127,14 +127,16 @@ async def test_database_of_an_earlier_commit_comes_to_todays_schema(
     capsys.readouterr()
     await migrate(earlier, service)
     log = capsys.readouterr().out
-    assert ("database.migrated" in log) == (service == "risk"), log
+    assert "database.migrated" in log
     assert described(earlier, service) == described(fresh, service)
     after = rows_of(earlier, service)
     if dump in FIRST_RISK:
         # What the first tables held is elsewhere: see the tests of the first books below.
         before = {name: before[name] for name in ("accounts", "trading_states")}
     before.pop("account_states", None)
-    assert {name: after[name] for name in before} == before
+    # Columns that a later revision added stand at the end.
+    width = {name: len(rows[0]) if rows else 0 for name, rows in before.items()}
+    assert {name: [row[: width[name]] for row in after[name]] for name in before} == before
     assert any(before.values())
     # And nothing is done a second time.
     await migrate(earlier, service)

@@ -150,5 +150,7 @@ _ROWS = (
         "the body is compressed in a way that is not read",
         "send it as it is, or with gzip or deflate",
     ),
+    ("JOURNAL_WHOLE", 0, "the journal lacks nothing that was seen of it", "nothing"),
+    ("JOURNAL_GAP_CHANGED", 0, "the journal lacks something else than what was named", "look at it again, then accept"),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

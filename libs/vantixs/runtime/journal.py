@@ -6,30 +6,35 @@ so every retry carries the same message id; `discard: new` refuses rather than f
 
 import asyncio
 import contextlib
+import json
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import OutboundBufferLimitError
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
+from vantixs.runtime.continuity import NOTHING_SEEN, REMEDY, Mark, Report, StreamFacts, difference, facts_of, followed
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.health import Health
+from vantixs.runtime.journal_stream import STREAM, SUBJECTS, accept_gaps, add_report, earlier_stream, ensure_stream
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings
 
-STREAM = "VANTIXS_JOURNAL"
-SUBJECTS = "vantixs.journal.v1.>"
+__all__ = ["STREAM", "SUBJECTS", "Inspect", "Journal", "Message"]
+
 MESSAGE_ID = "Nats-Msg-Id"
 ACK_TIMEOUT_S = 2.0
+LOOK_EVERY_S = 1.0  # How long a stream that was replaced under a connection that held can go unnoticed.
 _FULL = (10077, 10023)  # maximum messages or bytes of the stream, or of the server, exceeded
 
+Inspect = Callable[[JetStreamContext, StreamFacts], Awaitable[str]]
 TRANSIENT = (NatsError, JetStreamError, asyncio.TimeoutError, OSError, ConnectionError)
 
 
@@ -57,20 +62,92 @@ class _Client(Client):
 
 
 class Journal:
-    """A connection to NATS that never gives up, and the journal stream on it."""
+    """A connection to NATS that never gives up, and the journal stream on it.
 
-    def __init__(self, settings: ServiceSettings, health: Health) -> None:
+    It holds the stream against `mark`, what the service has seen of it, at every connection and once a second. Where something
+    is missing nothing is published any more, until audit tells that an operator accepted the gap. `inspect` looks further than
+    the mark and says what it misses; whoever gives it (audit) accepts gaps itself and does not follow what others accepted.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        health: Health,
+        *,
+        service: str = "",
+        mark: Mark = NOTHING_SEEN,
+        inspect: Inspect | None = None,
+    ) -> None:
         self._settings = settings
+        self._service = f"{service}-{settings.instance}" if service else ""
+        self._inspect = inspect
+        self._missing = ""
+        self._told = False  # Whether the stream was told of it.
+        self._looking = asyncio.Lock()
+        self._whole = asyncio.Event()
+        self._look_soon = asyncio.Event()
+        self.mark = mark
+        self.facts: StreamFacts | None = None
+        self.earlier = False  # Whether a stream of an earlier version was there at start.
+        self.gap = ""
         self._health = health
         self.client = _Client()
         self._connected = asyncio.Event()
         self.generation = 0
         self._closing = False
         health.set("journal", False, "connecting")
+        health.set("journal-gap", True)
 
     def start(self, life: Lifecycle) -> None:
         """Connects in the background, for as long as it takes."""
-        life.spawn(self._connect(), name="journal-connect")
+        life.spawn(self._connect(life.stopping), name="journal-connect")
+
+    async def whole(self, timeout_s: float = 0.5) -> bool:
+        """Whether the journal is known to hold all that was seen of it, waiting for that as long as it may."""
+        if self._whole.is_set():
+            return True
+        try:
+            await asyncio.wait_for(self._whole.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def note(self, sequence: int) -> None:
+        """A message with that sequence was seen."""
+        if sequence > self.mark.sequence:
+            self.mark = self.mark._replace(sequence=sequence)
+
+    async def look(self) -> StreamFacts:
+        """Holds the stream against what was seen of it; `gap` says what is missing.
+
+        Raises:
+            nats.errors.Error: the broker does not answer.
+            ServiceError: `inspect` cannot read what it compares with.
+        """
+        async with self._looking:
+            return await self._look()
+
+    async def miss(self, detail: str) -> None:
+        """Something is missing that only a reader can notice."""
+        if not self._missing:
+            self._missing = detail
+        with contextlib.suppress(*TRANSIENT, ServiceError):
+            await self.look()
+
+    async def accept_gap(self, recorded: Callable[[StreamFacts, int], Awaitable[None]]) -> StreamFacts:
+        """Takes the stream as it is for whole, and has it tell the other services; `recorded` is given facts and epoch then.
+
+        The stream tells first. Were the service to end in between, it would miss its own record of it and alarm again.
+        """
+        async with self._looking:
+            found = facts_of(info := await self.js.stream_info(STREAM))
+            epoch = max(found.epoch, self.mark.epoch) + 1
+            found = facts_of(await accept_gaps(self.js, info, epoch))
+            await recorded(found, epoch)
+            self.mark = Mark(epoch, found.stream, found.last)
+            self._missing = ""
+            self._judge(found)
+            return found
 
     async def connected(self) -> None:
         """Returns once there is a connection and the stream is as it should be."""
@@ -88,6 +165,7 @@ class Journal:
         """
         attempt = 0
         while True:
+            await self._whole.wait()
             try:
                 # A fresh header dict each time: nats-py changes the one it is given.
                 ack = await self.js.publish(subject, payload, timeout=ACK_TIMEOUT_S, headers={MESSAGE_ID: message_id})
@@ -97,6 +175,7 @@ class Journal:
                 await asyncio.sleep(random.uniform(0.5, 1) * min(0.05 * 2**attempt, 1.0))  # noqa: S311 - jitter
             else:
                 self._health.set("journal", True)
+                self.note(ack.seq)
                 return ack.seq
 
     async def publish_batch(self, messages: Sequence[Message]) -> None:
@@ -124,6 +203,7 @@ class Journal:
 
     async def _publish_atomically(self, messages: Sequence[Message]) -> bool:
         """Whether the batch was stored. A refusal or time-out is not final: the same ids go again one by one."""
+        await self._whole.wait()
         batch = uuid.uuid4().hex
         first, *between, last = messages
         if not all(m.subject.isprintable() and m.message_id.isprintable() for m in between):
@@ -133,9 +213,13 @@ class Journal:
                 return False  # The server speaks up where it has something against it.
             if between:
                 await self.client.publish_frames(b"".join([_frame(m, batch, n) for n, m in enumerate(between, 2)]))
-            return b'"error"' not in await self._request(last, batch, len(messages), commit="1")
+            answer = await self._request(last, batch, len(messages), commit="1")
         except TRANSIENT:
             return False
+        if b'"error"' in answer:
+            return False
+        self.note(int(json.loads(answer).get("seq", 0)))
+        return True
 
     async def _request(self, message: Message, batch: str, number: int, commit: str = "") -> bytes:
         headers = {MESSAGE_ID: message.message_id, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
@@ -144,13 +228,75 @@ class Journal:
         reply = await self.client.request(message.subject, message.payload, timeout=ACK_TIMEOUT_S, headers=headers)
         return bytes(reply.data)
 
-    async def _connect(self) -> None:
+    async def _look(self) -> StreamFacts:
+        mark = self.mark  # Before asking: what is stored meanwhile may not be in the answer.
+        try:
+            info = await self.js.stream_info(STREAM)
+        except NotFoundError:
+            await ensure_stream(self.js, self._settings)
+            info = await self.js.stream_info(STREAM)
+        found = facts_of(info)
+        followed_by_others = self._inspect is None and found.epoch > mark.epoch
+        if followed_by_others:
+            if self._missing or mark.stream:
+                log.warning("journal.gap_accepted", epoch=found.epoch, missed=self._missing, seen=mark.sequence)
+            self._missing = ""
+        missing = await self._compare(mark, found)
+        told = self._service in {report.service for report in found.reports}
+        if missing and not self._missing:
+            log.error("journal.gap_found", detail=missing, remedy=REMEDY)
+            self._missing = missing
+        elif self._told and not told and not missing:
+            self._missing = ""  # The right stream is back: it has all, and was never told that something is missing.
+        if self._missing and self._service and not told:
+            await add_report(self.js, info, Report(self._service, mark.sequence, self._missing))
+            found = facts_of(await self.js.stream_info(STREAM))
+        self._told = bool(self._missing)
+        if not self._missing:
+            self.mark = followed(self.mark, found)
+        self._judge(found)
+        return found
+
+    async def _compare(self, mark: Mark, found: StreamFacts) -> str:
+        if self._inspect is None:
+            return difference(mark, found)
+        if mark.stream and found.epoch > mark.epoch:
+            return f"history is older than the gap that was accepted as number {found.epoch}"
+        return difference(mark, found) or await self._inspect(self.js, found)
+
+    def _judge(self, found: StreamFacts) -> None:
+        """Goes by what the stream and its reports say."""
+        self.facts = found
+        self.gap = found.gap or (self._missing and f"{self._service or 'here'}: {self._missing}")
+        self._health.set("journal-gap", not self.gap, f"{self.gap}; {REMEDY}" if self.gap else "")
+        if self.gap or not self.client.is_connected:
+            self._whole.clear()
+        else:
+            self._whole.set()
+
+    async def _watch(self, stopping: asyncio.Event) -> None:
+        """Looks at the stream once a second, and at once after a new connection."""
+        while not stopping.is_set():
+            self._look_soon.clear()
+            try:
+                await self.look()
+                pause = LOOK_EVERY_S
+            except (*TRANSIENT, ServiceError) as error:
+                log.debug("journal.not_looked_at", error=repr(error))
+                pause = 0.2
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look_soon.wait(), pause)
+
+    async def _connect(self, stopping: asyncio.Event) -> None:
         async def reconnected() -> None:
             self.generation += 1
             self._health.set("journal", True)
             log.info("journal.reconnected")
+            self._look_soon.set()
 
         async def disconnected() -> None:
+            # What answers next may be another stream: nothing is published to it before it was looked at.
+            self._whole.clear()
             self._health.set("journal", False, "disconnected")
 
         async def failed(_: Exception) -> None:
@@ -173,35 +319,17 @@ class Journal:
                 await asyncio.sleep(0.1)
         while True:
             try:
-                await self._ensure_stream()
+                await ensure_stream(self.js, self._settings)
+                self.earlier = await earlier_stream(self.js) is not None
+                await self.look()
                 break
-            except TRANSIENT as error:
+            except (*TRANSIENT, ServiceError) as error:
                 log.warning("journal.stream_unavailable", error=repr(error))
                 await asyncio.sleep(0.2)
         self.generation += 1
         self._health.set("journal", True)
         self._connected.set()
-
-    async def _ensure_stream(self) -> None:
-        wanted = StreamConfig(
-            name=STREAM,
-            subjects=[SUBJECTS],
-            retention=RetentionPolicy.LIMITS,
-            storage=StorageType.FILE,
-            discard=DiscardPolicy.NEW,
-            max_bytes=self._settings.journal_max_bytes,
-            num_replicas=self._settings.journal_replicas,
-            duplicate_window=600.0,
-            deny_delete=True,
-            deny_purge=True,
-            allow_atomic=True,
-        )
-        try:
-            found = (await self.js.stream_info(STREAM)).config
-        except NotFoundError:
-            await self.js.add_stream(wanted)
-            return
-        refuse_drift(f"stream {STREAM}", wanted, found)
+        await self._watch(stopping)
 
 
 def _frame(message: Message, batch: str, number: int) -> bytes:
@@ -213,16 +341,6 @@ def _frame(message: Message, batch: str, number: int) -> bytes:
     lines = f"NATS/1.0\r\n{MESSAGE_ID}: {message_id}\r\nNats-Batch-Id: {batch}\r\nNats-Batch-Sequence: {number}\r\n\r\n"
     head = lines.encode()
     return b"%b%b%b\r\n" % (f"HPUB {subject} {len(head)} {len(head) + len(payload)}\r\n".encode(), head, payload)
-
-
-def refuse_drift(what: str, wanted: Any, found: Any) -> None:
-    """Raises StartupError where a field that is set in `wanted` differs in `found`."""
-    for name, value in vars(wanted).items():
-        was = getattr(found, name, None)
-        if value is not None and was != value:
-            raise StartupError(
-                f"{what}: expected {name} = {value}, was {was}; change it by hand or restore the setting"
-            )
 
 
 async def nats_connect(

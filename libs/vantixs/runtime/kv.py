@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -15,6 +15,7 @@ from nats.js.kv import KeyValue
 from vantixs.runtime.errors import already_exists, invalid, not_found, revision_conflict, unavailable
 from vantixs.runtime.journal import TRANSIENT, Journal
 from vantixs.runtime.lifecycle import Lifecycle
+from vantixs.runtime.logs import log
 
 M = TypeVar("M", bound=ProtoMessage)
 _WRONG_LAST_SEQUENCE = 10071
@@ -30,7 +31,11 @@ class Versioned(Generic[M]):
 
 
 class KvTable(Generic[M]):
-    """One bucket of protobuf messages. Reading is from memory; a change reaches every replica by its watch."""
+    """One bucket of protobuf messages. Reading is from memory; a change reaches every replica by its watch.
+
+    What is known here, or was before (`known`), and is newer than all the bucket holds, is put back: the bucket was lost, or is
+    an older copy.
+    """
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class KvTable(Generic[M]):
         *,
         replicas: int = 1,
         on_change: Callable[[str, Versioned[M] | None], None] | None = None,
+        known: Iterable[tuple[str, Versioned[M]]] = (),
     ) -> None:
         self._journal = journal
         self._bucket = bucket
@@ -48,8 +54,8 @@ class KvTable(Generic[M]):
         self._type = message_type
         self._replicas = replicas
         self._on_change = on_change
-        self._values: dict[str, Versioned[M]] = {}
-        self._revisions: dict[str, int] = {}
+        self._values: dict[str, Versioned[M]] = dict(known)
+        self._revisions: dict[str, int] = {key: found.revision for key, found in self._values.items()}
         self.loaded = asyncio.Event()
 
     def start(self, life: Lifecycle) -> None:
@@ -159,7 +165,9 @@ class KvTable(Generic[M]):
             # A watcher does not survive every restart of the broker, so each connection gets a new one.
             generation = self._journal.generation
             with contextlib.suppress(*TRANSIENT):
-                watcher = await (await self._open()).watchall()
+                bucket = await self._open()
+                await self._restore(bucket)
+                watcher = await bucket.watchall()
                 while generation == self._journal.generation and not stopping.is_set():
                     try:
                         entry = await watcher.updates(timeout=0.5)  # type: ignore[no-untyped-call]
@@ -174,6 +182,14 @@ class KvTable(Generic[M]):
                 await watcher.stop()  # type: ignore[no-untyped-call]
                 continue
             await asyncio.sleep(0.2)
+
+    async def _restore(self, bucket: KeyValue) -> None:
+        last = (await bucket.status()).stream_info.state.last_seq
+        for key in [key for key, revision in self._revisions.items() if revision > last]:
+            del self._revisions[key]
+            if kept := self._values.get(key):
+                self._apply(key, kept.value, await bucket.put(key, kept.value.SerializeToString()))
+                log.warning("kv.put_back", bucket=self._bucket, key=key, revision_before=kept.revision)
 
     def _apply(self, key: str, value: M | None, revision: int) -> None:
         if revision <= self._revisions.get(key, 0):

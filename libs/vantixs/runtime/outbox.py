@@ -9,7 +9,8 @@ import contextlib
 
 import sqlalchemy as sa
 
-from vantixs.runtime.database import Database
+from vantixs.runtime.continuity import NOTHING_SEEN, Mark
+from vantixs.runtime.database import Database, upsert
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal, Message
 from vantixs.runtime.statements import insert_ignoring
@@ -29,11 +30,34 @@ def outbox_table(metadata: sa.MetaData) -> sa.Table:
     )
 
 
-class Outbox:
-    """Messages committed and not yet known to be published."""
+def mark_table(metadata: sa.MetaData) -> sa.Table:
+    """One row: what the service has seen of the journal."""
+    return sa.Table(
+        "journal_mark",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("epoch", sa.BigInteger, nullable=False),
+        sa.Column("stream_id", sa.Text, nullable=False),
+        sa.Column("stream_sequence", sa.BigInteger, nullable=False),
+    )
 
-    def __init__(self, table: sa.Table, database: Database, journal: Journal) -> None:
+
+def read_mark(connection: sa.Connection, table: sa.Table) -> Mark:
+    """What was seen of the journal."""
+    row = connection.execute(sa.select(table)).first()
+    return Mark(row.epoch, row.stream_id, row.stream_sequence) if row else NOTHING_SEEN
+
+
+class Outbox:
+    """Messages committed and not yet known to be published.
+
+    What is published is forgotten in the transaction that moves the mark in `marks`, where that is given: a journal that does
+    not have it any more is then noticed.
+    """
+
+    def __init__(self, table: sa.Table, database: Database, journal: Journal, marks: sa.Table | None = None) -> None:
         self._table = table
+        self._marks = marks
         self._insert = insert_ignoring(table)
         self._database = database
         self._journal = journal
@@ -97,9 +121,13 @@ class Outbox:
 
     async def _forget(self) -> None:
         if ids := list(self._published)[:500]:
+            mark = self._journal.mark
 
             def remove(connection: sa.Connection) -> None:
                 connection.execute(sa.delete(self._table).where(self._table.c.message_id.in_(ids)))
+                if self._marks is not None and mark > read_mark(connection, self._marks):
+                    values = {"id": 1, "epoch": mark.epoch, "stream_id": mark.stream, "stream_sequence": mark.sequence}
+                    upsert(self._marks, connection, values)
 
             await self._database.write(remove)
             self._published.difference_update(ids)

@@ -60,7 +60,16 @@ class ServiceSettings:
         "", doc="SQLAlchemy URL; empty takes an SQLite file under the home directory", secret=True
     )
     journal_replicas: int = setting(1, doc="replicas of the journal and of KV buckets", minimum=1, maximum=5)
-    journal_max_bytes: int = setting(8 << 30, doc="most the journal may hold", unit="bytes", minimum=1 << 20)
+    journal_max_bytes: int = setting(
+        0,
+        doc="most the journal may hold, set by audit at its start; 0 leaves it as it is, sized to the disk at the first start",
+        unit="bytes",
+        minimum=0,
+    )
+    journal_first_bytes: int = setting(
+        8 << 30, doc="most a new journal may hold where journal_max_bytes is 0; `vantixs up` sizes it to the disk",
+        unit="bytes", minimum=1 << 20,
+    )  # fmt: skip
     stop_grace_s: float = setting(3.0, doc="time for work in hand when stopping", unit="s", minimum=0, maximum=300)
 
 

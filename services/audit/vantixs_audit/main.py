@@ -1,5 +1,6 @@
 """Wires audit: settings, database, journal, recorder, replays, gRPC."""
 
+from functools import partial
 from pathlib import Path
 
 from vantixs.api.audit.v1 import audit_pb2_grpc
@@ -14,8 +15,10 @@ from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.settings import load
 
 from vantixs_audit import store
+from vantixs_audit.journal_gap import JournalGaps, compare_with_history
 from vantixs_audit.recorder import Recorder, Watchers
 from vantixs_audit.replay import Replays
+from vantixs_audit.retention import Retention
 from vantixs_audit.server import NAME, ROLES, AuditServicer
 from vantixs_audit.settings import AuditSettings
 
@@ -30,25 +33,30 @@ def main(overrides: dict[str, str]) -> int:
         Home.open(settings.home)
         database = await Database.open(settings, "audit", MIGRATIONS)
         life.health.tolerate("journal")
-        journal = Journal(settings, life.health)
+        head = await database.read(store.read_head)
+        compare = partial(compare_with_history, database)
+        journal = Journal(settings, life.health, service="audit", mark=head.mark, inspect=compare)
         outbox = Outbox(store.OUTBOX, database, journal)
         watchers = Watchers(settings.watchers_max)
+        recorder = Recorder(database, journal, watchers, head)
+        gaps = JournalGaps(database, journal, outbox, recorder)
         channel = open_channel(settings.router_addresses, token=settings.service_token)
         replays = Replays(database, outbox, channel, settings.replay_max)
         server = Server(settings, life.health, roles=ROLES)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
-        servicer = AuditServicer(database, watchers, replays)  # type: ignore[abstract]
+        servicer = AuditServicer(database, watchers, replays, gaps)  # type: ignore[abstract]
         server.add(audit_pb2_grpc.add_AuditServiceServicer_to_server, servicer, NAME)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         journal.start(life)
-        recording = life.spawn(Recorder(database, journal, watchers).run(life.stopping), name="recorder")
+        recording = life.spawn(recorder.run(life.stopping), name="recorder")
+        keeping = life.spawn(Retention(database, journal, settings).run(life.stopping), name="retention")
         relaying = life.spawn(outbox.run(life.stopping), name="outbox")
         replaying = life.spawn(replays.run(life.stopping), name="replays")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
         watchers.close()
-        await life.finish(recording, relaying, replaying)
+        await life.finish(recording, relaying, replaying, keeping)
         await server.stop(settings.stop_grace_s)
         await journal.close()
         await channel.close()

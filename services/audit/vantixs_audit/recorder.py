@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from prometheus_client import Gauge
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.consumers import Delivery, Reader
+from vantixs.runtime.continuity import Mark
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal
@@ -71,28 +72,38 @@ class Watchers:
 class Recorder:
     """From the journal to history; where it is, is kept in the same database as what it stored."""
 
-    def __init__(self, database: Database, journal: Journal, watchers: Watchers) -> None:
+    def __init__(self, database: Database, journal: Journal, watchers: Watchers, head: store.Head) -> None:
         self._database = database
+        self._journal = journal
         self._watchers = watchers
-        self._at = 0
-        self._reader = Reader(journal, start_after=lambda: self._at)
+        self._head = head
+        self._reader = Reader(
+            journal,
+            start_after=lambda: self._head.mark.sequence,
+            missing_until=lambda: self._head.missing_until,
+        )
+
+    def follow(self, head: store.Head) -> None:
+        """Goes on from where history was set to."""
+        self._head = head
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Records until stopped."""
-        self._at = (await self._database.read(store.read_head))[0]
         async for deliveries in self._reader.batches(stopping):
-            while not await self._record(deliveries):
+            mark = self._journal.mark
+            while not await self._record(deliveries, mark):
                 await asyncio.sleep(0.5)
                 if stopping.is_set():
                     return
 
-    async def _record(self, deliveries: list[Delivery]) -> bool:
+    async def _record(self, deliveries: list[Delivery], mark: Mark) -> bool:
         try:
-            self._at, changed = await self._database.write(lambda c: store.record(c, deliveries))
+            self._head, changed = await self._database.write(lambda c: store.record(c, deliveries, mark))
         except ServiceError as error:
             log.error("journal.not_recorded", reason=error.reason, detail=error.detail)
             return False
-        RECORDED.set(self._at)
+        self._journal.note(self._head.mark.sequence)
+        RECORDED.set(self._head.mark.sequence)
         if changed and self._watchers.any:
             self._watchers.tell(await self._database.read(lambda c: _summaries(c, changed)))
         return True

@@ -12,14 +12,17 @@ from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.paging import page_of
 
 from vantixs_audit import store
+from vantixs_audit.journal_gap import JournalGaps
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replay import Replays
 
 NAME = "vantixs.api.audit.v1.AuditService"
-_VIEWER = "GetSignal ListSignals WatchSignals ExportSignals GetReplay ListReplays VerifyHistory GetStatistics"
+_VIEWER = (
+    "GetSignal ListSignals WatchSignals ExportSignals GetReplay ListReplays VerifyHistory GetStatistics GetJournal"
+)
 ROLES = {
     f"/{NAME}/{method}": role
-    for role, methods in {Role.VIEWER: _VIEWER, Role.OPERATOR: "ReplaySignals CancelReplay"}.items()
+    for role, methods in {Role.VIEWER: _VIEWER, Role.OPERATOR: "ReplaySignals CancelReplay AcceptJournalGap"}.items()
     for method in methods.split()
 }
 
@@ -27,10 +30,11 @@ ROLES = {
 class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
     """What audit answers. Export, statistics and verification are not built yet."""
 
-    def __init__(self, database: Database, watchers: Watchers, replays: Replays) -> None:
+    def __init__(self, database: Database, watchers: Watchers, replays: Replays, gaps: JournalGaps) -> None:
         self._database = database
         self._watchers = watchers
         self._replays = replays
+        self._gaps = gaps
 
     async def GetSignal(self, request: audit_pb2.GetSignalRequest, context: Any) -> Any:
         """A signal and its timeline."""
@@ -93,3 +97,11 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
             return audit_pb2.ListReplaysResponse(replays=replays, next_page_token=following)
 
         return await self._database.read(read)
+
+    async def GetJournal(self, request: audit_pb2.GetJournalRequest, context: Any) -> Any:
+        """The journal and what it lacks."""
+        return await self._gaps.show()
+
+    async def AcceptJournalGap(self, request: audit_pb2.AcceptJournalGapRequest, context: Any) -> Any:
+        """Takes the journal as it is."""
+        return await self._gaps.accept(request, caller().actor)

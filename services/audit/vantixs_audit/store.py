@@ -1,8 +1,9 @@
 """Audit's tables, and reading and writing them inside a unit of work."""
 
+import hashlib
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError
@@ -11,6 +12,7 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.columns import Instant
 from vantixs.runtime.consumers import Delivery
+from vantixs.runtime.continuity import NOTHING_SEEN, Mark
 from vantixs.runtime.database import insert_ignore, upsert
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import outbox_table
@@ -52,7 +54,8 @@ SIGNALS = sa.Table(
 for _column in ("status", "webhook_id", "account_id", "instrument", "reason"):
     sa.Index(f"signals_{_column}", SIGNALS.c[_column], SIGNALS.c.number)
 sa.Index("signals_receive_time", SIGNALS.c.receive_time)
-# One row: how far the journal is recorded, and the head of the chain.
+# One row: how far the journal is recorded, and the head of the chain. `message_hash` is the SHA-256 of the last message
+# recorded, empty where none is known; up to `missing_until` an operator accepted what the journal does not have.
 HEAD = sa.Table(
     "head",
     METADATA,
@@ -61,6 +64,10 @@ HEAD = sa.Table(
     sa.Column("sequence", sa.BigInteger, nullable=False),
     sa.Column("signals", sa.BigInteger, nullable=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("stream_id", sa.Text, nullable=False, server_default=""),
+    sa.Column("message_hash", sa.LargeBinary, nullable=True),
+    sa.Column("missing_until", sa.BigInteger, nullable=False, server_default="0"),
 )
 REPLAYS = sa.Table(
     "replays",
@@ -75,16 +82,52 @@ REPLAYS = sa.Table(
 OUTBOX = outbox_table(METADATA)
 
 
-def read_head(connection: sa.Connection) -> tuple[int, int, int, bytes]:
-    """Last stream sequence recorded, last sequence, number of signals, head of the chain."""
+class Head(NamedTuple):
+    """How far history is: `mark` in the journal, `sequence` and `hash` in the chain, and the table's other columns."""
+
+    mark: Mark = NOTHING_SEEN
+    sequence: int = 0
+    signals: int = 0
+    hash: bytes = GENESIS
+    message_hash: bytes = b""
+    missing_until: int = 0
+
+
+def read_head(connection: sa.Connection) -> Head:
+    """Where history is."""
     row = connection.execute(sa.select(HEAD)).first()
-    return (row.stream_sequence, row.sequence, row.signals, row.hash) if row else (0, 0, 0, GENESIS)
+    if row is None:
+        return Head()
+    mark = Mark(row.epoch, row.stream_id, row.stream_sequence)
+    return Head(mark, row.sequence, row.signals, row.hash, row.message_hash or b"", row.missing_until)
 
 
-def record(connection: sa.Connection, deliveries: list[Delivery]) -> tuple[int, list[str]]:
-    """Stores every entry of the deliveries that is not stored yet; returns where it is and which signals changed."""
-    stream, sequence, signals, head = read_head(connection)
-    fresh = [d for d in deliveries if d.stream_sequence > stream]
+def write_head(connection: sa.Connection, head: Head) -> None:
+    """Where history is from now on."""
+    values = {
+        "id": 1,
+        "stream_sequence": head.mark.sequence,
+        "sequence": head.sequence,
+        "signals": head.signals,
+        "hash": head.hash,
+        "epoch": head.mark.epoch,
+        "stream_id": head.mark.stream,
+        "message_hash": head.message_hash,
+        "missing_until": head.missing_until,
+    }
+    upsert(HEAD, connection, values)
+
+
+def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = NOTHING_SEEN) -> tuple[Head, list[str]]:
+    """Stores every entry of the deliveries that is not stored yet; returns where it is and which signals changed.
+
+    `mark` tells which stream they are of. What was read before a gap was accepted is left to be read again.
+    """
+    head = read_head(connection)
+    if head.mark.stream and mark.epoch != head.mark.epoch:
+        return head, []
+    sequence, chained = head.sequence, head.hash
+    fresh = [d for d in deliveries if d.stream_sequence > head.mark.sequence]
     unpacked = [(d.stream_sequence, entry) for d in fresh for entry in _entries(d)]
     ids = [entry.event_id for _, entry in unpacked]
     known: set[str] = set()
@@ -99,7 +142,7 @@ def record(connection: sa.Connection, deliveries: list[Delivery]) -> tuple[int, 
         known.add(entry.event_id)
         sequence += 1
         data = entry.SerializeToString()
-        head = chain(head, data)
+        chained = chain(chained, data)
         rows.append(
             {
                 "sequence": sequence,
@@ -109,22 +152,25 @@ def record(connection: sa.Connection, deliveries: list[Delivery]) -> tuple[int, 
                 "kind": entry.WhichOneof("event") or "",
                 "event_time": entry.event_time.ToDatetime(tzinfo=UTC),
                 "data": data,
-                "hash": head,
+                "hash": chained,
             }
         )
         if entry.signal_id:
             changed.setdefault(entry.signal_id, []).append((sequence, entry))
     if rows:
         connection.execute(sa.insert(ENTRIES), rows)
-    signals = _update_views(connection, changed, signals)
+    signals = _update_views(connection, changed, head.signals)
     if fresh:
-        stream = fresh[-1].stream_sequence
-        upsert(
-            HEAD,
-            connection,
-            {"id": 1, "stream_sequence": stream, "sequence": sequence, "signals": signals, "hash": head},
+        head = Head(
+            mark=mark._replace(sequence=fresh[-1].stream_sequence),
+            sequence=sequence,
+            signals=signals,
+            hash=chained,
+            message_hash=hashlib.sha256(fresh[-1].data).digest(),
+            missing_until=head.missing_until,
         )
-    return stream, list(changed)
+        write_head(connection, head)
+    return head, list(changed)
 
 
 def _entries(delivery: Delivery) -> list[journal_pb2.JournalEntry]:

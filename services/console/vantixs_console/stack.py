@@ -19,6 +19,8 @@ from vantixs.runtime.home import SECRETS, Home, write_atomically
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.nats_config import server_config
 
+from vantixs_console.disk import first_journal_bytes
+
 STOP_S = 4.0
 START_S = 60.0
 STEADY_S = 3.0  # Who lived this long is started again without delay.
@@ -58,13 +60,14 @@ class Stack:
         """Makes secrets, configuration and ports.
 
         Raises:
-            StartupError: the home is in use.
+            StartupError: the home is in use, or its disk is too small.
         """
         self._lock = (self.home.run / "lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StartupError(f"home {self.home.path}: `vantixs up` runs here already") from None
+        first_bytes = first_journal_bytes(self.home)
         for name in SECRETS:
             self.home.secret(name)
         for stale in [*self.home.run.glob("*.json"), *self.home.run.glob("*.pid")]:
@@ -76,6 +79,7 @@ class Stack:
         write_atomically(config, text, mode=0o600)
         grpc = {name: [f"127.0.0.1:{self._take_port()}" for _ in range(self.scale.get(name, 1))] for name in _SERVICES}
         environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_") or k in _kept(os.environ)}
+        environ.setdefault("VANTIXS_JOURNAL_FIRST_BYTES", str(first_bytes))
         environ |= {f"VANTIXS_{n.upper()}_ADDRESSES": ",".join(a) for n, a in grpc.items()}
         environ |= {"VANTIXS_HOME": str(self.home.path), "VANTIXS_NATS_URL": f"nats://127.0.0.1:{nats_port}"}
         http, console = f"127.0.0.1:{self.http_port or self._take_port()}", f"127.0.0.1:{self._take_port()}"

@@ -49,7 +49,7 @@ from vantixs_ingress.gate import Gate
 from vantixs_ingress.keeper import Keeper
 from vantixs_ingress.limits import Strangers
 from vantixs_ingress.openapi import DOCUMENT
-from vantixs_ingress.relay import Relay
+from vantixs_ingress.relay import REFUSE_RATIO, Relay
 from vantixs_ingress.settings import IngressSettings
 from vantixs_ingress.spool import Spool
 from vantixs_ingress.spool_file import Stored
@@ -174,6 +174,8 @@ class Door:
         try:
             if sender.lapsed:
                 raise self._lapsed(sender, address)
+            if self._relay.gap:
+                raise Refused("STORAGE_UNAVAILABLE", _JOURNAL_GAP, retry_after_s=JOURNAL_RETRY_S)
             signed_key = check_sender(sender, request, address, certificate, now)
             reading = self._read(request, body, sender, signed_key, now)
         except Refused as refused:
@@ -273,7 +275,17 @@ class Door:
         _check_key(reading)
         if reading.errors:
             raise _refusal(reading)
+        if not reading.reduces:
+            self._check_room(sender.gate)
         return reading
+
+    def _check_room(self, gate: Gate) -> None:
+        """Refuses an entry where the journal keeps what is left for exits, or where the webhook sends too many."""
+        if self._relay.used_ratio >= REFUSE_RATIO:
+            raise Refused("STORAGE_UNAVAILABLE", _JOURNAL_NEARLY_FULL, retry_after_s=JOURNAL_RETRY_S)
+        if gate.entering and (wait := gate.entering.take(time.monotonic())):
+            limit = self._settings.entries_per_minute
+            raise Refused("RATE_LIMITED", f"more than {limit} entries a minute; exits are taken", retry_after_s=wait)
 
     def _entry(self, gate: Gate, received: Received, reading: Reading, now: datetime) -> "_Entry":
         """The signal as it goes on disk, named by its key or anew."""
@@ -341,6 +353,12 @@ class Door:
 
 # What is told and counted only: a sender that is limited may not fill the record, and what cannot be stored is not.
 _NOT_RECORDED = ("RATE_LIMITED", "STORAGE_UNAVAILABLE")
+_JOURNAL_GAP = (
+    "the journal lacks what was seen of it, so nothing is taken until an operator accepts that "
+    "(vantixs journal accept-gap)"
+)
+_JOURNAL_NEARLY_FULL = "the journal is nearly full, so exits are taken and entries are not"
+JOURNAL_RETRY_S = 30
 _NOT_STORED = Refused("STORAGE_UNAVAILABLE", "the signal could not be stored, and was not", retry_after_s=RETRY_AFTER_S)
 
 

@@ -20,6 +20,9 @@ from vantixs_ingress.gate import Gate
 from vantixs_ingress.spool_file import Stored
 from vantixs_ingress.wire import field, timestamp
 
+LONGEST_REFUSED = 4096  # Bytes of a refused body that are kept.
+MOST_ERRORS = 20
+
 
 class Received:
     """A request as it goes into the record: serialized once, as all that is accepted holds it.
@@ -95,8 +98,8 @@ def rejected_message(gate: Gate, received: Received, signal_id: str, refused: Re
     event = journal_pb2.SignalRejected(
         reason=refused.reason,
         detail=refused.detail,
-        errors=[webhook_pb2.FieldError(**error) for error in refused.errors],
-        request=received.message(),
+        errors=[webhook_pb2.FieldError(**error) for error in refused.errors[:MOST_ERRORS]],
+        request=_cut(received.message()),
         webhook=gate.snapshot,
     )
     event_id = f"{signal_id}:rejected"
@@ -125,6 +128,18 @@ def duplicate_message(
         _entry(f"{event_id}-of", stored.signal_id, gate, received, duplicate_suppressed=mark),
     )
     return _message(event_subject("signal"), event_id, *entries)
+
+
+def _cut(request: signal_pb2.ReceivedRequest) -> signal_pb2.ReceivedRequest:
+    """The request with a long body cut and marked: who is refused again and again does not fill the journal.
+
+    The SHA-256 stays that of the whole body as it was sent.
+    """
+    size = len(request.payload)
+    if size > LONGEST_REFUSED:
+        kept = request.payload[:LONGEST_REFUSED].decode(errors="ignore")
+        request.payload = f"{kept}... [cut: {size} bytes]".encode()
+    return request
 
 
 def _entry(event_id: str, signal_id: str, gate: Gate, received: Received, **event: Any) -> journal_pb2.JournalEntry:

@@ -64,6 +64,7 @@ class Gate:
     networks: tuple[Network, ...]
     tolerance_s: int
     rate: Allowance | None
+    entering: Allowance | None  # Accepted signals other than exits, where the webhook has no limit of its own.
     recording: Allowance  # Rejections that go into the record.
     actor: str
 
@@ -77,7 +78,12 @@ class Gate:
 
 
 def make_gate(
-    webhook: webhook_pb2.Webhook, sealer: Sealer, *, before: Gate | None = None, records_per_minute: int = 3000
+    webhook: webhook_pb2.Webhook,
+    sealer: Sealer,
+    *,
+    before: Gate | None = None,
+    records_per_minute: int = 3000,
+    entries_per_minute: int = 0,
 ) -> Gate:
     """Makes a webhook ready."""
     rules = rules_of(webhook)
@@ -85,6 +91,9 @@ def make_gate(
     now = time.monotonic()
     most = webhook.rate_limit_per_minute
     rate = before.rate if before and before.webhook.rate_limit_per_minute == most else None
+    entering = before.entering if before else None
+    if not entering and entries_per_minute:
+        entering = Allowance(entries_per_minute, 60, now)
     snapshot = shown(webhook)
     return Gate(
         webhook=webhook,
@@ -98,6 +107,7 @@ def make_gate(
         networks=parse_networks(webhook.source_networks),
         tolerance_s=webhook.signature_tolerance_s or DEFAULT_TOLERANCE_S,
         rate=rate or (Allowance(most, 60, now) if most else None),
+        entering=None if most else entering,
         recording=before.recording if before else Allowance(records_per_minute, 60, now),
         actor=f"webhook:{webhook.webhook_id}",
     )

@@ -37,11 +37,12 @@ class Keeper:
     means that a crash came between a change and its entry, which is then made up for.
     """
 
-    def __init__(self, spool: Spool, sealer: Sealer, records_per_minute: int) -> None:
+    def __init__(self, spool: Spool, sealer: Sealer, records_per_minute: int, entries_per_minute: int = 0) -> None:
         self.gates: dict[str, Gate] = {}
         self._spool = spool
         self._sealer = sealer
         self._records_per_minute = records_per_minute
+        self._entries_per_minute = entries_per_minute
         self._changes: dict[str, Change] = {}
         self._loaded = False
         for webhook_id, _, data in spool.webhooks():
@@ -82,7 +83,13 @@ class Keeper:
         self._spool.remember_webhook(webhook_id, found.revision, after.SerializeToString())
 
     def _make(self, webhook: webhook_pb2.Webhook, before: Gate | None) -> Gate:
-        gate = make_gate(webhook, self._sealer, before=before, records_per_minute=self._records_per_minute)
+        gate = make_gate(
+            webhook,
+            self._sealer,
+            before=before,
+            records_per_minute=self._records_per_minute,
+            entries_per_minute=self._entries_per_minute,
+        )
         if gate.unreadable_keys:
             log.error("webhook.secret_unreadable", webhook_id=webhook.webhook_id, detail="sealed under another key")
         return gate

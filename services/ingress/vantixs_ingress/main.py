@@ -8,7 +8,7 @@ from vantixs.runtime.home import Home
 from vantixs.runtime.http_protocol import Limits
 from vantixs.runtime.http_server import HttpServer
 from vantixs.runtime.journal import Journal
-from vantixs.runtime.kv import KvTable
+from vantixs.runtime.kv import KvTable, Versioned
 from vantixs.runtime.lifecycle import Lifecycle, StartupError, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.settings import load
@@ -40,8 +40,8 @@ def main(overrides: dict[str, str]) -> int:
         place = home.data / f"ingress-{settings.instance}.spool"
         spool = Spool(place, bounds(settings), await own_spool(place, settings.instance, 2 * settings.stop_grace_s))
         life.health.tolerate("journal")
-        journal = Journal(settings, life.health)
-        keeper = Keeper(spool, sealer, settings.records_per_minute)
+        journal = Journal(settings, life.health, service="ingress", mark=spool.mark())
+        keeper = Keeper(spool, sealer, settings.records_per_minute, settings.entries_per_minute)
         table = KvTable(
             journal,
             "vantixs-webhooks",
@@ -49,6 +49,7 @@ def main(overrides: dict[str, str]) -> int:
             webhook_pb2.Webhook,
             replicas=settings.journal_replicas,
             on_change=keeper.changed,
+            known=[(name, Versioned(webhook_pb2.Webhook.FromString(data), n)) for name, n, data in spool.webhooks()],
         )
         relay, statuses = Relay(spool, journal, life.health), Statuses()
         door = Door(keeper.gates, spool, relay, statuses, life.health, settings, proxies, certificate)

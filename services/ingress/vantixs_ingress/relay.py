@@ -14,6 +14,8 @@ BATCH_BYTES = 800_000
 # A batch costs the broker four fsyncs and 2 ms, whatever is in it. While many come, a moment's wait makes one of five: a
 # message in a batch of 64 costs it 44 us, in one of 200 18 us, in one of 500 13 us.
 BUSY, GATHER_S = 32, 0.025
+# From how full a journal on readiness warns, and entries are refused so that exits have room. What waits here counts too.
+WARN_RATIO, REFUSE_RATIO = 0.8, 0.9
 BEHIND = 10_000  # Messages behind which readiness tells of the backlog; signals are taken all the same.
 REPORT_EVERY_S = 0.5
 BACKLOG = Gauge("vantixs_ingress_backlog", "messages in the spool that are not in the journal")
@@ -29,7 +31,21 @@ class Relay:
         self._published = 0
         self._waiting: dict[int, asyncio.Future[None]] = {}
         health.tolerate("backlog")
+        health.tolerate("journal-space")
         BACKLOG.set_function(lambda: spool.backlog)
+
+    @property
+    def gap(self) -> str:
+        """What the journal is known to lack, empty where that is nothing."""
+        return self._journal.gap
+
+    @property
+    def used_ratio(self) -> float:
+        """How full the journal is once what waits here is in it, as last seen."""
+        facts = self._journal.facts
+        if facts is None or facts.limit_bytes <= 0:
+            return 0.0
+        return (facts.size_bytes + self._spool.pending_bytes) / facts.limit_bytes
 
     async def published(self, sequence: int, timeout_s: float) -> bool:
         """Whether the message is in the journal, waiting for it as long as it may."""
@@ -79,7 +95,8 @@ class Relay:
                 return False
         work.result()
         self._published = rows[-1][0]
-        self._spool.forget(self._published, len(rows), sum(len(message.payload) for _, message in rows))
+        size = sum(len(message.payload) for _, message in rows)
+        self._spool.forget(self._published, len(rows), size, self._journal.mark)
         for sequence, _ in rows if self._waiting else ():
             done = self._waiting.get(sequence)
             if done and not done.done():
@@ -97,6 +114,11 @@ class Relay:
         backlog, problem = self._spool.backlog, self._spool.problem
         self._health.set("backlog", backlog < BEHIND, "" if backlog < BEHIND else f"more than {BEHIND} messages wait")
         self._health.set("spool", not problem, problem)
+        used = int(100 * self.used_ratio)
+        fuller = (
+            f"the journal is at {used} % of VANTIXS_JOURNAL_MAX_BYTES; from {REFUSE_RATIO:.0%} on only exits are taken"
+        )
+        self._health.set("journal-space", used < 100 * WARN_RATIO, "" if used < 100 * WARN_RATIO else fuller)
 
 
 def _within_size(rows: list[tuple[int, Message]]) -> list[tuple[int, Message]]:

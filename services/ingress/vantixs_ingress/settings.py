@@ -29,6 +29,11 @@ class IngressSettings(ServiceSettings):
     records_per_minute: int = setting(
         3000, doc="rejections of a webhook's senders that go into the record; more are counted only", minimum=1
     )
+    entries_per_minute: int = setting(
+        6000,
+        doc="signals of a webhook that may open something, where it has no rate_limit_per_minute; exits are exempt; 0: no limit",
+        minimum=0,
+    )
     spool_max_bytes: int = setting(1 << 30, doc="most the spool may hold", unit="bytes", minimum=1 << 16)
     spool_reserve_bytes: int = setting(
         64 << 20, doc="what has to stay free on the spool's disk, else 503", unit="bytes", minimum=0

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from prometheus_client import Gauge
+from vantixs.runtime.continuity import NOTHING_SEEN, Mark
 from vantixs.runtime.errors import unavailable
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
@@ -129,12 +130,17 @@ class Spool:
         """The same, from disk."""
         return await asyncio.to_thread(self._file.after, sequence, limit)
 
-    def forget(self, sequence: int, count: int, size: int) -> None:
-        """Removes the messages up to a sequence, `count` of them with `size` bytes of payload: they are in the journal."""
+    def forget(self, sequence: int, count: int, size: int, mark: Mark = NOTHING_SEEN) -> None:
+        """Removes the messages up to a sequence, `count` of them with `size` bytes of payload: they are in the journal.
+
+        `mark` is kept with that, so that a journal which does not have them any more is noticed.
+        """
         self._backlog -= count
 
         def remove(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM spool WHERE sequence <= ?", (sequence,))
+            if mark != NOTHING_SEEN:
+                connection.execute("INSERT OR REPLACE INTO journal_mark VALUES (1, ?, ?, ?)", mark)
 
         self._queue.put((remove, size + count * ROW_BYTES))
 
@@ -149,6 +155,10 @@ class Spool:
 
         self._queue.put((change, 0))
 
+    def mark(self) -> Mark:
+        """What was seen of the journal, as last kept."""
+        return self._file.mark()
+
     def webhooks(self) -> list[tuple[str, int, bytes]]:
         """Webhooks as last known."""
         return self._file.webhooks()
@@ -157,6 +167,11 @@ class Spool:
     def backlog(self) -> int:
         """Messages not yet in the journal."""
         return self._backlog
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of messages not yet in the journal."""
+        return self._bytes
 
     @property
     def problem(self) -> str:

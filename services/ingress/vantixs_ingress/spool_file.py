@@ -9,17 +9,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from vantixs.runtime.continuity import NOTHING_SEEN, Mark
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
 
 from vantixs_ingress.claims import LONGEST_IN_MEMORY_MS, SCHEMA, Claim, Row, Table, Windows, placeholders
 
-VERSION = 2
+VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spool (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, subject TEXT NOT NULL, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS webhooks (webhook_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS journal_mark (
+    id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, stream_id TEXT NOT NULL, stream_sequence INTEGER NOT NULL);
 """
 # The spool of the first version kept keys and bodies in tables of their own.
 _FROM_FIRST = """
@@ -105,6 +108,11 @@ class SpoolFile:
     def webhooks(self) -> list[tuple[str, int, bytes]]:
         """Webhooks as last known."""
         return self._reader.execute("SELECT webhook_id, revision, data FROM webhooks").fetchall()
+
+    def mark(self) -> Mark:
+        """What was seen of the journal when a message was last removed."""
+        row = self._reader.execute("SELECT epoch, stream_id, stream_sequence FROM journal_mark").fetchone()
+        return Mark(*row) if row else NOTHING_SEEN
 
     def write(self, items: Sequence[Item], actions: Sequence[Action]) -> tuple[list[Stored], list[tuple[int, Message]]]:
         """Stores a batch in one fsynced transaction; returns what became of each, and what was stored under which number."""

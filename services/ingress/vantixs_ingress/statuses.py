@@ -124,8 +124,8 @@ class StatusReader:
 
     async def _subscribe(self) -> JetStreamContext.PullSubscription:
         """Outcomes from where it was; the first time, from a while back, what was accepted then included."""
-        if not self._next:
-            last = (await self._journal.js.stream_info(STREAM)).state.last_seq
+        last = (await self._journal.js.stream_info(STREAM)).state.last_seq
+        if not self._next or self._next > last + 1:  # The first time, or the stream is another one.
             self._next = last + 1
             with contextlib.suppress(*TRANSIENT):
                 await self._look_back(last)

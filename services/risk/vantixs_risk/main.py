@@ -29,6 +29,7 @@ def main(overrides: dict[str, str]) -> int:
         Home.open(settings.home)
         database = await Database.open(settings, "risk", MIGRATIONS)
         life.health.tolerate("journal")
+        life.health.tolerate("journal-gap")
         journal = Journal(settings, life.health)
         outbox = Outbox(store.OUTBOX, database, journal)
         server = Server(settings, life.health, roles=ROLES)

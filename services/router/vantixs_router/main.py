@@ -15,7 +15,7 @@ from vantixs.runtime.journal import Journal
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
-from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.outbox import Outbox, read_mark
 from vantixs.runtime.settings import load
 
 from vantixs_router import store
@@ -42,8 +42,9 @@ def main(overrides: dict[str, str]) -> int:
     async def serve(life: Lifecycle) -> None:
         Home.open(settings.home)
         database = await Database.open(settings, "router", MIGRATIONS)
-        journal = Journal(settings, life.health)
-        outbox = Outbox(store.OUTBOX, database, journal)
+        mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
+        journal = Journal(settings, life.health, service="router", mark=mark)
+        outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK)
         pushed = KvTable(journal, "vantixs-quotes", "quote", common_pb2.Quote, replicas=settings.journal_replicas)
         channel = open_channel(settings.risk_addresses, token=settings.service_token, idempotent=IDEMPOTENT)
         risk = RiskClient(channel, settings.risk_timeout_s)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.runtime.columns import Instant
-from vantixs.runtime.outbox import outbox_table
+from vantixs.runtime.outbox import mark_table, outbox_table
 from vantixs.runtime.statements import Statement, insert_ignoring, where
 
 METADATA = sa.MetaData()
@@ -50,6 +50,7 @@ PAPER_ORDERS = sa.Table(
 # Orders that were given up while risk may still hold a reservation for them.
 RELEASES = sa.Table("releases", METADATA, sa.Column("order_id", sa.Text, primary_key=True))
 OUTBOX = outbox_table(METADATA)
+JOURNAL_MARK = mark_table(METADATA)
 
 _READ_SIGNAL = Statement(lambda _: sa.select(SIGNALS).where(where(SIGNALS, "signal_id")))
 _INSERT_SIGNAL = insert_ignoring(SIGNALS)

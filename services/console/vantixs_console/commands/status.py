@@ -1,6 +1,7 @@
 """What runs, where, whether it is healthy, and what holds trading up."""
 
 import asyncio
+import contextlib
 import json
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -8,16 +9,18 @@ from typing import Any, NamedTuple
 import grpc
 import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.grpc_client import open_channel
 
 from vantixs_console.clients import Clients, grpc_addresses, ingress_url, read_endpoints
+from vantixs_console.commands.journal import gap_lines
 from vantixs_console.standing import Standing, read_standing
 from vantixs_console.terminal import HomeOption, JsonOption, ask, make_table, out, service_settings
 
 app = typer.Typer(no_args_is_help=True)
 CHECK_S = 2.0
 # Health can be asked of a name only. A service that does not have one of these answers NOT_FOUND.
-_DEPENDENCIES = ("spool", "webhooks", "journal", "backlog")
+_DEPENDENCIES = ("spool", "webhooks", "journal", "journal-gap", "journal-space", "backlog")
 
 
 class Instance(NamedTuple):
@@ -38,26 +41,37 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
     if url := ingress_url(settings):
         endpoints["http"] = url
 
-    async def read(clients: Clients) -> tuple[list[Instance], Standing | str]:
+    async def read(clients: Clients) -> tuple[list[Instance], Standing | str, list[str]]:
         asked = [_look(name, address) for name, listed in addresses.items() for address in listed.split(",")]
         instances = await asyncio.gather(*asked)
+        missing = await _missing(clients)
         try:
-            return instances, await read_standing(clients)
+            return instances, await read_standing(clients), missing
         except grpc.aio.AioRpcError as error:
-            return instances, f"unknown: {error.code().name}: {error.details()}"
+            return instances, f"unknown: {error.code().name}: {error.details()}", missing
 
-    instances, standing = ask(home, read)
+    instances, standing, missing = ask(home, read)
     states = {name: _worst([i.state for i in instances if i.service == name]) for name in addresses}
     if as_json:
         known = asdict(standing) if isinstance(standing, Standing) else {"restrictions": None, "pushed": None}
-        content = {"services": states, "instances": [i._asdict() for i in instances], "endpoints": endpoints} | known
+        content: dict[str, Any] = {"journal_gap": missing}
+        content |= {"services": states, "instances": [i._asdict() for i in instances], "endpoints": endpoints} | known
         print(json.dumps(content))
     else:
         _print(instances, standing)
+        for line in missing:
+            out.print(line, markup=False)
         kept = settings.home / "secrets" / "console-token"
         if "console" in endpoints and kept.is_file():
             out.print(f"console   {endpoints['console']}/?token={kept.read_text().strip()}", markup=False)
     return 0 if all(state == "SERVING" for state in states.values()) and isinstance(standing, Standing) else 1
+
+
+async def _missing(clients: Clients) -> list[str]:
+    """What the journal lacks, for people; nothing where audit cannot tell, for its own state shows then."""
+    with contextlib.suppress(grpc.aio.AioRpcError):
+        return gap_lines((await clients.audit.GetJournal(audit_pb2.GetJournalRequest(), timeout=CHECK_S)).journal)
+    return []
 
 
 async def _look(service: str, address: str) -> Instance:

@@ -65,8 +65,8 @@ async def _up(stack: Stack, *, demo: bool) -> int:
         if not ready.done():
             ready.cancel()
             return 0 if stopping.is_set() else _too_slow(stack)
-        token, standing = ready.result()
-        _welcome(stack, token, standing, time.monotonic() - started)
+        token, standing, gap = ready.result()
+        _welcome(stack, token, [*standing.lines, *gap], standing, time.monotonic() - started)
         if demo:
             from vantixs_console.demo import run_demo  # noqa: PLC0415
 
@@ -81,7 +81,8 @@ async def _up(stack: Stack, *, demo: bool) -> int:
         await stack.stop()
 
 
-async def _make_ready(stack: Stack) -> tuple[str, Standing]:
+async def _make_ready(stack: Stack) -> tuple[str, Standing, list[str]]:
+    """Waits until signals can be taken, or until it is known that an operator has to accept a gap of the journal first."""
     await stack.ready()
     stack.publish()
     # A caller's own addresses, as a container has them, are those of another system.
@@ -94,9 +95,12 @@ async def _make_ready(stack: Stack) -> tuple[str, Standing]:
         await clients.close()
     async with httpx.AsyncClient() as http:
         url = f"{stack.endpoints['http']}/readyz"
-        while (await http.get(url)).status_code != 200:  # noqa: ASYNC110 - the state is in another process
+        while not (answer := await http.get(url)).is_success:
+            gap = answer.json().get("dependencies", {}).get("journal-gap", {"ok": True})
+            if not gap["ok"]:
+                return token, standing, [f"no signal is taken: {gap['detail']}"]
             await asyncio.sleep(0.02)
-    return token, standing
+    return token, standing, []
 
 
 def _raise_first(tasks: list["asyncio.Task[Any]"]) -> None:
@@ -110,12 +114,12 @@ def _too_slow(stack: Stack) -> int:
     return 1
 
 
-def _welcome(stack: Stack, token: str, standing: Standing, seconds: float) -> None:
+def _welcome(stack: Stack, token: str, attention: list[str], standing: Standing, seconds: float) -> None:
     url = f"{stack.endpoints['http']}/hooks/{WEBHOOK}/{token}"
     console = (stack.home.secrets / "console-token").read_text().strip()
     body = '{"action": "buy", "symbol": "BTCUSDT"}'
     quotes = "Quotes are simulated" if not standing.pushed else "Quotes are simulated but for those below"
-    held = "".join(f"\nAttention {line}" for line in standing.lines)
+    held = "".join(f"\nAttention {line}" for line in attention)
     out.print(
         f"""
 Ready in {seconds:.1f} s. {quotes} and the account is paper: no real money moves.

@@ -288,3 +288,67 @@ class GetStatisticsResponse(_message.Message):
     COUNTS_FIELD_NUMBER: _ClassVar[int]
     counts: _containers.RepeatedCompositeFieldContainer[StatusCount]
     def __init__(self, counts: _Optional[_Iterable[_Union[StatusCount, _Mapping]]] = ...) -> None: ...
+
+class JournalGap(_message.Message):
+    __slots__ = ("gap_id", "detail", "first_missing_sequence", "last_missing_sequence", "recorded_until_time", "open_signals")
+    GAP_ID_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    FIRST_MISSING_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LAST_MISSING_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    OPEN_SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    gap_id: str
+    detail: str
+    first_missing_sequence: int
+    last_missing_sequence: int
+    recorded_until_time: _timestamp_pb2.Timestamp
+    open_signals: int
+    def __init__(self, gap_id: _Optional[str] = ..., detail: _Optional[str] = ..., first_missing_sequence: _Optional[int] = ..., last_missing_sequence: _Optional[int] = ..., recorded_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open_signals: _Optional[int] = ...) -> None: ...
+
+class Journal(_message.Message):
+    __slots__ = ("stream_id", "epoch", "first_sequence", "last_sequence", "recorded_sequence", "size_bytes", "limit_bytes", "gap")
+    STREAM_ID_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    GAP_FIELD_NUMBER: _ClassVar[int]
+    stream_id: str
+    epoch: int
+    first_sequence: int
+    last_sequence: int
+    recorded_sequence: int
+    size_bytes: int
+    limit_bytes: int
+    gap: JournalGap
+    def __init__(self, stream_id: _Optional[str] = ..., epoch: _Optional[int] = ..., first_sequence: _Optional[int] = ..., last_sequence: _Optional[int] = ..., recorded_sequence: _Optional[int] = ..., size_bytes: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., gap: _Optional[_Union[JournalGap, _Mapping]] = ...) -> None: ...
+
+class GetJournalRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetJournalResponse(_message.Message):
+    __slots__ = ("journal", "accepted_gaps")
+    JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_GAPS_FIELD_NUMBER: _ClassVar[int]
+    journal: Journal
+    accepted_gaps: _containers.RepeatedCompositeFieldContainer[RecordedEntry]
+    def __init__(self, journal: _Optional[_Union[Journal, _Mapping]] = ..., accepted_gaps: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ...) -> None: ...
+
+class AcceptJournalGapRequest(_message.Message):
+    __slots__ = ("gap_id", "comment")
+    GAP_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    gap_id: str
+    comment: str
+    def __init__(self, gap_id: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
+
+class AcceptJournalGapResponse(_message.Message):
+    __slots__ = ("gap", "epoch")
+    GAP_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    gap: JournalGap
+    epoch: int
+    def __init__(self, gap: _Optional[_Union[JournalGap, _Mapping]] = ..., epoch: _Optional[int] = ...) -> None: ...

@@ -85,6 +85,16 @@ class AuditServiceStub:
                 request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetStatisticsRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetStatisticsResponse.FromString,
                 _registered_method=True)
+        self.GetJournal = channel.unary_unary(
+                '/vantixs.api.audit.v1.AuditService/GetJournal',
+                request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetJournalRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetJournalResponse.FromString,
+                _registered_method=True)
+        self.AcceptJournalGap = channel.unary_unary(
+                '/vantixs.api.audit.v1.AuditService/AcceptJournalGap',
+                request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -161,6 +171,20 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetJournal(self, request, context):
+        """The journal, and what it lacks of what was seen of it. VIEWER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptJournalGap(self, request, context):
+        """Accepts what the journal lacks, so that trading goes on. ABORTED where it is another gap than the one named. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -213,6 +237,16 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.GetStatistics,
                     request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetStatisticsRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetStatisticsResponse.SerializeToString,
+            ),
+            'GetJournal': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJournal,
+                    request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetJournalRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetJournalResponse.SerializeToString,
+            ),
+            'AcceptJournalGap': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptJournalGap,
+                    request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -486,6 +520,60 @@ class AuditService:
             '/vantixs.api.audit.v1.AuditService/GetStatistics',
             vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetStatisticsRequest.SerializeToString,
             vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJournal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.audit.v1.AuditService/GetJournal',
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetJournalRequest.SerializeToString,
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetJournalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptJournalGap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.audit.v1.AuditService/AcceptJournalGap',
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapRequest.SerializeToString,
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapResponse.FromString,
             options,
             channel_credentials,
             insecure,

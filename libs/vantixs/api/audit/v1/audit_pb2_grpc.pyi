@@ -53,6 +53,10 @@ class AuditServiceStub:
     """Finds the first altered, missing or reordered entry. VIEWER."""
     GetStatistics: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetStatisticsRequest, _audit_pb2.GetStatisticsResponse]
     """Counts and latencies. VIEWER."""
+    GetJournal: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetJournalRequest, _audit_pb2.GetJournalResponse]
+    """The journal, and what it lacks of what was seen of it. VIEWER."""
+    AcceptJournalGap: _grpc.UnaryUnaryMultiCallable[_audit_pb2.AcceptJournalGapRequest, _audit_pb2.AcceptJournalGapResponse]
+    """Accepts what the journal lacks, so that trading goes on. ABORTED where it is another gap than the one named. OPERATOR."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -79,6 +83,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Finds the first altered, missing or reordered entry. VIEWER."""
     GetStatistics: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetStatisticsRequest, _audit_pb2.GetStatisticsResponse]  # type: ignore[assignment]
     """Counts and latencies. VIEWER."""
+    GetJournal: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetJournalRequest, _audit_pb2.GetJournalResponse]  # type: ignore[assignment]
+    """The journal, and what it lacks of what was seen of it. VIEWER."""
+    AcceptJournalGap: _aio.UnaryUnaryMultiCallable[_audit_pb2.AcceptJournalGapRequest, _audit_pb2.AcceptJournalGapResponse]  # type: ignore[assignment]
+    """Accepts what the journal lacks, so that trading goes on. ABORTED where it is another gap than the one named. OPERATOR."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """Remembers everything, answers for it, replays it."""
@@ -162,5 +170,21 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.GetStatisticsResponse, _abc.Awaitable[_audit_pb2.GetStatisticsResponse]]:
         """Counts and latencies. VIEWER."""
+
+    @_abc_1.abstractmethod
+    def GetJournal(
+        self,
+        request: _audit_pb2.GetJournalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.GetJournalResponse, _abc.Awaitable[_audit_pb2.GetJournalResponse]]:
+        """The journal, and what it lacks of what was seen of it. VIEWER."""
+
+    @_abc_1.abstractmethod
+    def AcceptJournalGap(
+        self,
+        request: _audit_pb2.AcceptJournalGapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.AcceptJournalGapResponse, _abc.Awaitable[_audit_pb2.AcceptJournalGapResponse]]:
+        """Accepts what the journal lacks, so that trading goes on. ABORTED where it is another gap than the one named. OPERATOR."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -32,7 +32,7 @@ class JournalBatch(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[JournalEntry, _Mapping]]] = ...) -> None: ...
 
 class JournalEntry(_message.Message):
-    __slots__ = ("event_id", "event_time", "signal_id", "cause_event_id", "actor", "trace_parent", "signal_accepted", "signal_rejected", "duplicate_suppressed", "strategy_evaluated", "order_evaluated", "order_submitted", "order_updated", "fill_recorded", "signal_completed", "replay_requested", "replay_finished", "configuration_changed", "trading_state_changed", "credential_verified", "dead_lettered", "adjustment_recorded", "fill_flagged")
+    __slots__ = ("event_id", "event_time", "signal_id", "cause_event_id", "actor", "trace_parent", "signal_accepted", "signal_rejected", "duplicate_suppressed", "strategy_evaluated", "order_evaluated", "order_submitted", "order_updated", "fill_recorded", "signal_completed", "replay_requested", "replay_finished", "configuration_changed", "trading_state_changed", "credential_verified", "dead_lettered", "adjustment_recorded", "fill_flagged", "journal_gap_accepted")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +56,7 @@ class JournalEntry(_message.Message):
     DEAD_LETTERED_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENT_RECORDED_FIELD_NUMBER: _ClassVar[int]
     FILL_FLAGGED_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_GAP_ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     event_time: _timestamp_pb2.Timestamp
     signal_id: str
@@ -79,7 +80,8 @@ class JournalEntry(_message.Message):
     dead_lettered: DeadLettered
     adjustment_recorded: AdjustmentRecorded
     fill_flagged: FillFlagged
-    def __init__(self, event_id: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal_id: _Optional[str] = ..., cause_event_id: _Optional[str] = ..., actor: _Optional[str] = ..., trace_parent: _Optional[str] = ..., signal_accepted: _Optional[_Union[SignalAccepted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., duplicate_suppressed: _Optional[_Union[DuplicateSuppressed, _Mapping]] = ..., strategy_evaluated: _Optional[_Union[StrategyEvaluated, _Mapping]] = ..., order_evaluated: _Optional[_Union[OrderEvaluated, _Mapping]] = ..., order_submitted: _Optional[_Union[OrderSubmitted, _Mapping]] = ..., order_updated: _Optional[_Union[OrderUpdated, _Mapping]] = ..., fill_recorded: _Optional[_Union[FillRecorded, _Mapping]] = ..., signal_completed: _Optional[_Union[SignalCompleted, _Mapping]] = ..., replay_requested: _Optional[_Union[ReplayRequested, _Mapping]] = ..., replay_finished: _Optional[_Union[ReplayFinished, _Mapping]] = ..., configuration_changed: _Optional[_Union[ConfigurationChanged, _Mapping]] = ..., trading_state_changed: _Optional[_Union[TradingStateChanged, _Mapping]] = ..., credential_verified: _Optional[_Union[CredentialVerified, _Mapping]] = ..., dead_lettered: _Optional[_Union[DeadLettered, _Mapping]] = ..., adjustment_recorded: _Optional[_Union[AdjustmentRecorded, _Mapping]] = ..., fill_flagged: _Optional[_Union[FillFlagged, _Mapping]] = ...) -> None: ...
+    journal_gap_accepted: JournalGapAccepted
+    def __init__(self, event_id: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal_id: _Optional[str] = ..., cause_event_id: _Optional[str] = ..., actor: _Optional[str] = ..., trace_parent: _Optional[str] = ..., signal_accepted: _Optional[_Union[SignalAccepted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., duplicate_suppressed: _Optional[_Union[DuplicateSuppressed, _Mapping]] = ..., strategy_evaluated: _Optional[_Union[StrategyEvaluated, _Mapping]] = ..., order_evaluated: _Optional[_Union[OrderEvaluated, _Mapping]] = ..., order_submitted: _Optional[_Union[OrderSubmitted, _Mapping]] = ..., order_updated: _Optional[_Union[OrderUpdated, _Mapping]] = ..., fill_recorded: _Optional[_Union[FillRecorded, _Mapping]] = ..., signal_completed: _Optional[_Union[SignalCompleted, _Mapping]] = ..., replay_requested: _Optional[_Union[ReplayRequested, _Mapping]] = ..., replay_finished: _Optional[_Union[ReplayFinished, _Mapping]] = ..., configuration_changed: _Optional[_Union[ConfigurationChanged, _Mapping]] = ..., trading_state_changed: _Optional[_Union[TradingStateChanged, _Mapping]] = ..., credential_verified: _Optional[_Union[CredentialVerified, _Mapping]] = ..., dead_lettered: _Optional[_Union[DeadLettered, _Mapping]] = ..., adjustment_recorded: _Optional[_Union[AdjustmentRecorded, _Mapping]] = ..., fill_flagged: _Optional[_Union[FillFlagged, _Mapping]] = ..., journal_gap_accepted: _Optional[_Union[JournalGapAccepted, _Mapping]] = ...) -> None: ...
 
 class SignalAccepted(_message.Message):
     __slots__ = ("signal", "request", "webhook", "warnings")
@@ -300,3 +302,27 @@ class FillFlagged(_message.Message):
     reason: str
     detail: str
     def __init__(self, account_id: _Optional[str] = ..., fill: _Optional[_Union[_order_pb2.Fill, _Mapping]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class JournalGapAccepted(_message.Message):
+    __slots__ = ("gap_id", "detail", "first_missing_sequence", "last_missing_sequence", "recorded_until_time", "open_signals", "comment", "epoch", "journal_first_sequence", "journal_last_sequence")
+    GAP_ID_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    FIRST_MISSING_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LAST_MISSING_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    OPEN_SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_FIRST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    gap_id: str
+    detail: str
+    first_missing_sequence: int
+    last_missing_sequence: int
+    recorded_until_time: _timestamp_pb2.Timestamp
+    open_signals: int
+    comment: str
+    epoch: int
+    journal_first_sequence: int
+    journal_last_sequence: int
+    def __init__(self, gap_id: _Optional[str] = ..., detail: _Optional[str] = ..., first_missing_sequence: _Optional[int] = ..., last_missing_sequence: _Optional[int] = ..., recorded_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open_signals: _Optional[int] = ..., comment: _Optional[str] = ..., epoch: _Optional[int] = ..., journal_first_sequence: _Optional[int] = ..., journal_last_sequence: _Optional[int] = ...) -> None: ...
