@@ -10,6 +10,7 @@ import pytest
 from vantixs.testing.promises import check_promises
 from vantixs.testing.stack import RunningStack, wait_for
 
+pytestmark = pytest.mark.timeout(400)
 LIMIT = 600_000
 
 
