@@ -4,6 +4,8 @@ import getpass
 import importlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,13 @@ def test_user_without_a_name_is_called_by_its_number(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(getpass, "getuser", nameless)
     assert user_name() == f"uid-{os.getuid()}"
+
+
+def test_health_imports_no_command() -> None:
+    """Containers ask every few seconds: typer and rich would be most of what that costs."""
+    code = (
+        "import sys; from vantixs_console.cli import main; code = main(['health', '127.0.0.1:1']);"
+        "print(code, sorted({'typer', 'rich', 'vantixs_console.commands'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split(maxsplit=1) == ["1", "[]\n"]

@@ -1,9 +1,11 @@
-"""The `vantixs` command. `vantixs serve` is answered before anything slow is imported."""
+"""The `vantixs` command. `serve` and `health` are answered before anything slow is imported."""
 
 import sys
 
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import SERVICES, SettingsError
+
+from vantixs_console.probe import run_probe
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -12,6 +14,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if arguments[:1] == ["serve"]:
             return serve(arguments[1:])
+        if arguments[:1] == ["health"]:
+            return run_probe(arguments[1:])
         from vantixs_console.commands import run_commands  # noqa: PLC0415 - rich and typer take a quarter second
 
         return run_commands(arguments)

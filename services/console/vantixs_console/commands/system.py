@@ -8,7 +8,6 @@ import time
 from dataclasses import replace
 from typing import Annotated, Any
 
-import grpc
 import httpx
 import typer
 from vantixs.runtime.home import SECRETS, Home, write_atomically
@@ -16,6 +15,7 @@ from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import ACCOUNT, TOKEN, WEBHOOK, bootstrap
 from vantixs_console.clients import open_clients, read_endpoints
+from vantixs_console.probe import probe
 from vantixs_console.stack import START_S, Stack
 from vantixs_console.standing import Standing, read_standing
 from vantixs_console.terminal import (
@@ -154,16 +154,7 @@ def init(home: HomeOption = "") -> int:
 @app.command()
 def health(address: Annotated[str, typer.Argument(help="host:port of a gRPC server, or an HTTP URL")]) -> int:
     """Exit code 0 where a server says that it is healthy, for container health checks."""
-    if address.startswith("http"):
-        return 0 if httpx.get(address, timeout=3).is_success else 1
-    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
-
-    with grpc.insecure_channel(address) as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=3)
-        except grpc.RpcError:
-            return 1
-    return 0 if answer.status == health_pb2.HealthCheckResponse.SERVING else 1
+    return probe(address)
 
 
 @app.command(name="bootstrap")

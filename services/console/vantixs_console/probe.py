@@ -1,0 +1,40 @@
+"""Whether one server is healthy, for containers, which ask every few seconds: nothing slow is imported for it."""
+
+import sys
+import urllib.error
+import urllib.request
+
+TIMEOUT_S = 3.0
+
+
+def probe(address: str) -> int:
+    """0 where the server at `host:port` (gRPC) or at an HTTP URL says that it is healthy, else 1."""
+    return _probe_http(address) if address.startswith(("http://", "https://")) else _probe_grpc(address)
+
+
+def run_probe(arguments: list[str]) -> int:
+    """`vantixs health ADDRESS`, answered before the other commands are imported."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print("usage: vantixs health HOST:PORT|URL", file=sys.stderr)
+        return 0 if arguments[:1] in (["--help"], ["-h"]) else 2
+    return probe(arguments[0])
+
+
+def _probe_http(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - only http(s) comes here
+            return 0 if answer.status < 300 else 1
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return 1
+
+
+def _probe_grpc(address: str) -> int:
+    import grpc  # noqa: PLC0415 - an HTTP probe needs none of it
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
+
+    with grpc.insecure_channel(address) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+        except grpc.RpcError:
+            return 1
+    return 0 if answer.status == health_pb2.HealthCheckResponse.SERVING else 1
