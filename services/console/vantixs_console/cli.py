@@ -2,7 +2,6 @@
 
 import sys
 
-from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import SERVICES, SettingsError
 
 from vantixs_console.probe import run_probe
@@ -11,11 +10,13 @@ from vantixs_console.probe import run_probe
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code: 0 done, 1 refused or failed, 2 wrong call or set-up."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["health"]:
+        return run_probe(arguments[1:])
+    from vantixs.runtime.lifecycle import StartupError  # noqa: PLC0415 - a probe needs no service kit
+
     try:
         if arguments[:1] == ["serve"]:
             return serve(arguments[1:])
-        if arguments[:1] == ["health"]:
-            return run_probe(arguments[1:])
         from vantixs_console.commands import run_commands  # noqa: PLC0415 - rich and typer take a quarter second
 
         return run_commands(arguments)
