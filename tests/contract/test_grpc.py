@@ -76,10 +76,34 @@ async def test_call_without_deadline_is_refused_on_both_sides(address: str) -> N
     with pytest.raises(ValueError, match="timeout"):
         await risk_pb2_grpc.RiskServiceStub(channel).GetAccount(risk_pb2.GetAccountRequest())
     await channel.close()
+    assert await raw(address, "GetAccount", token="v") == ("INVALID_ARGUMENT", "DEADLINE_REQUIRED")
+
+
+async def raw(address: str, method: str, data: bytes = b"", *, token: str = "", timeout: float | None = None) -> Any:
+    """Calls without our client, which sets a deadline and a token: code and reason of the refusal."""
+    metadata = [("authorization", f"Bearer {token}")] if token else []
     async with grpc.aio.insecure_channel(address) as bare:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await risk_pb2_grpc.RiskServiceStub(bare).GetAccount(risk_pb2.GetAccountRequest())
-    assert from_rpc_error(raised.value).reason == "DEADLINE_REQUIRED"
+            await bare.unary_unary(f"/{NAME}/{method}")(data, metadata=metadata, timeout=timeout)
+    error = from_rpc_error(raised.value)
+    return error.code.name, error.reason
+
+
+@pytest.mark.parametrize("timeout", [None, 5])
+@pytest.mark.parametrize("data", [b"", b"no message"])
+@pytest.mark.parametrize("method", ["GetAccount", "SetTradingState"])
+async def test_who_calls_comes_before_all_else_that_is_wrong(
+    address: str, method: str, data: bytes, timeout: float | None
+) -> None:
+    for token in ("", "wrong"):
+        refused = await raw(address, method, data, token=token, timeout=timeout)
+        assert refused == ("UNAUTHENTICATED", "TOKEN_INVALID")
+    assert (await raw(address, "SetTradingState", data, token="v", timeout=timeout))[0] == "PERMISSION_DENIED"
+
+
+async def test_request_that_is_no_message_is_the_callers_fault(address: str) -> None:
+    refused = await raw(address, "GetAccount", b"no message", token="v", timeout=5)
+    assert refused == ("INVALID_ARGUMENT", "FIELD_INVALID")
 
 
 async def test_operator_is_named_and_health_needs_no_token(address: str) -> None:

@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
@@ -20,7 +21,7 @@ from prometheus_client import Counter
 
 from vantixs.runtime import trace
 from vantixs.runtime.addresses import split_address
-from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.errors import ServiceError, invalid
 from vantixs.runtime.health import Health
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
@@ -124,11 +125,10 @@ class Server:
             task.add_done_callback(_background.discard)
 
     def admit(self, method: str, least: Role, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        """Checks token, role and deadline of a call, and enters its trace."""
-        if context.time_remaining() is None:
-            raise ServiceError(
-                grpc.StatusCode.INVALID_ARGUMENT, "DEADLINE_REQUIRED", "expected a deadline on the call, was none"
-            )
+        """Checks token, role and deadline of a call, in this order, and enters its trace.
+
+        Who may not call is told so and nothing else of what is wrong with the call.
+        """
         metadata = dict(context.invocation_metadata() or ())
         trace.enter(str(metadata.get("traceparent", "")))
         given = _digest(str(metadata.get("authorization", "")).removeprefix("Bearer "))
@@ -147,6 +147,10 @@ class Server:
                 "ROLE_INSUFFICIENT",
                 f"{method}: expected role {least.name}, was {role.name}",
             )
+        if context.time_remaining() is None:
+            raise ServiceError(
+                grpc.StatusCode.INVALID_ARGUMENT, "DEADLINE_REQUIRED", "expected a deadline on the call, was none"
+            )
         name = str(metadata.get("x-operator", ""))
         if not name.isprintable():
             name = "".join(c for c in name if c.isprintable())
@@ -158,23 +162,32 @@ class Server:
         if least is None:
             raise StartupError(f"gRPC: method {method} has no role")
         inner = handler.unary_stream if handler.response_streaming else handler.unary_unary
+        deserialize = handler.request_deserializer
+
+        def decode(data: bytes) -> Any:
+            """Called once the caller is admitted: left to gRPC, it would come before we know who calls."""
+            try:
+                return deserialize(data)
+            except DecodeError:
+                raise invalid("request", "expected a message of the method's request type") from None
+
         handled = HANDLED.labels(method, "OK")
 
-        async def unary(request: Any, context: Any) -> Any:
+        async def unary(data: bytes, context: Any) -> Any:
             started = time.monotonic()
             try:
                 self.admit(method, least, context)
-                response = await inner(request, context)
+                response = await inner(decode(data), context)
             except Exception as error:
                 await _fail(method, error, context, started)
             handled.inc()
             return response
 
-        async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
+        async def stream(data: bytes, context: Any) -> AsyncIterator[Any]:
             started = time.monotonic()
             try:
                 self.admit(method, least, context)
-                responses = inner(request, context)
+                responses = inner(decode(data), context)
                 if not hasattr(responses, "__aiter__"):
                     raise NotImplementedError
                 async for response in responses:
@@ -193,7 +206,7 @@ class Server:
             """A handler that has its response in bytes already, for it was stored, answers with them."""
             return response if isinstance(response, bytes) else serialize(response)
 
-        return make(run, handler.request_deserializer, encode)
+        return make(run, None, encode)
 
     def register(self, full_name: str, handlers: Mapping[str, Any]) -> None:
         """Adds wrapped handlers of a service."""
