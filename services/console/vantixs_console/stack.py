@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from vantixs.runtime.addresses import port_of, reserve_port
+from vantixs.runtime.addresses import SOCKET_PATH_BYTES, local_socket, port_of, reserve_port
 from vantixs.runtime.home import SECRETS, Home, write_atomically
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.nats_config import server_config
@@ -76,7 +76,10 @@ class Stack:
         write_atomically(config, text, mode=0o600)
         grpc = {name: [f"127.0.0.1:{self._take_port()}" for _ in range(self.scale.get(name, 1))] for name in _SERVICES}
         environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_") or k in _kept(os.environ)}
-        environ |= {f"VANTIXS_{n.upper()}_ADDRESSES": ",".join(a) for n, a in grpc.items()}
+        # A service that is alone is called by its socket in this home, which strangers cannot reach.
+        sockets = {n: local_socket(self.home.run, n, "0") for n, a in grpc.items() if len(a) == 1}
+        reached = {n: f"unix:{p}" for n, p in sockets.items() if len(os.fsencode(p)) <= SOCKET_PATH_BYTES}
+        environ |= {f"VANTIXS_{n.upper()}_ADDRESSES": reached.get(n) or ",".join(a) for n, a in grpc.items()}
         environ |= {"VANTIXS_HOME": str(self.home.path), "VANTIXS_NATS_URL": f"nats://127.0.0.1:{nats_port}"}
         http, console = f"127.0.0.1:{self.http_port or self._take_port()}", f"127.0.0.1:{self._take_port()}"
         self.grpc = {name: ",".join(addresses) for name, addresses in grpc.items()}
