@@ -1,5 +1,6 @@
 """The `vantixs` command. `vantixs serve` is answered before anything slow is imported."""
 
+import os
 import sys
 
 from vantixs.runtime.lifecycle import StartupError
@@ -9,6 +10,7 @@ from vantixs.runtime.settings import SERVICES, SettingsError
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code: 0 done, 1 refused or failed, 2 wrong call or set-up."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    os.umask(0o077)  # What we and our children write is for this user alone: databases, spools, the journal, logs.
     try:
         if arguments[:1] == ["serve"]:
             return serve(arguments[1:])
