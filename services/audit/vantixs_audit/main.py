@@ -45,6 +45,7 @@ def main(overrides: dict[str, str]) -> int:
         recording = life.spawn(Recorder(database, journal, watchers).run(life.stopping), name="recorder")
         relaying = life.spawn(outbox.run(life.stopping), name="outbox")
         replaying = life.spawn(replays.run(life.stopping), name="replays")
+        life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
         watchers.close()

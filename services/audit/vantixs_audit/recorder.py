@@ -79,12 +79,23 @@ class Recorder:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Records until stopped."""
-        self._at = (await self._database.read(store.read_head))[0]
+        while not await self._read_head():
+            await asyncio.sleep(0.5)
+            if stopping.is_set():
+                return
         async for deliveries in self._reader.batches(stopping):
             while not await self._record(deliveries):
                 await asyncio.sleep(0.5)
                 if stopping.is_set():
                     return
+
+    async def _read_head(self) -> bool:
+        try:
+            self._at = (await self._database.read(store.read_head))[0]
+        except ServiceError as error:
+            log.error("journal.head_not_read", reason=error.reason, detail=error.detail)
+            return False
+        return True
 
     async def _record(self, deliveries: list[Delivery]) -> bool:
         try:
@@ -94,7 +105,11 @@ class Recorder:
             return False
         RECORDED.set(self._at)
         if changed and self._watchers.any:
-            self._watchers.tell(await self._database.read(lambda c: _summaries(c, changed)))
+            try:
+                self._watchers.tell(await self._database.read(lambda c: _summaries(c, changed)))
+            except ServiceError as error:
+                # It is recorded all the same; who watches hears of it with the signal's next change.
+                log.warning("watchers.not_told", reason=error.reason, detail=error.detail)
         return True
 
 

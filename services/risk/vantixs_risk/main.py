@@ -42,6 +42,7 @@ def main(overrides: dict[str, str]) -> int:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
+        life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
         await server.stop(settings.stop_grace_s)
