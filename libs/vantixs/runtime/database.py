@@ -26,6 +26,7 @@ from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.runtime.health import Health
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
+from vantixs.runtime.reserve import Reserve
 from vantixs.runtime.settings import ServiceSettings
 
 T = TypeVar("T")
@@ -54,6 +55,7 @@ class Database:
         # Which file it is, for SQLite: one that is put in its place is not the one we write to.
         self._file = _file_id(readers.url.database or "") if readers.dialect.name == "sqlite" else None
         self._connection: sa.Connection | None = None
+        self._reserve: Reserve | None = None
         # What waits, how much is with the writer, how much is expected to be next: known to the loop's thread alone.
         self._gathered: list[_Work] = []
         self._writing, self._expected = 0, 1
@@ -65,8 +67,10 @@ class Database:
         self._thread.start()
 
     @classmethod
-    async def open(cls, settings: ServiceSettings, service: str, migrations: Path) -> "Database":
-        """Connects and brings the schema up to date.
+    async def open(
+        cls, settings: ServiceSettings, service: str, migrations: Path, *, reserve_bytes: int = 0
+    ) -> "Database":
+        """Connects and brings the schema up to date; `reserve_bytes` of disk are kept for `write_at_any_cost`.
 
         Raises:
             StartupError: unreachable, not writable, not a database, or newer than this program.
@@ -87,7 +91,11 @@ class Database:
         except BaseException:
             writer.dispose()
             raise
-        return cls(writer, readers, _lock_number(service))
+        database = cls(writer, readers, _lock_number(service))
+        if reserve_bytes and readers.dialect.name == "sqlite" and readers.url.database:
+            database._reserve = Reserve(Path(f"{readers.url.database}.reserve"), reserve_bytes)
+            database._reserve.fill()
+        return database
 
     async def write(self, unit: Callable[[sa.Connection], T]) -> T:
         """Runs the unit in the shared transaction and returns its result after the commit.
@@ -98,6 +106,16 @@ class Database:
         Raises: as `write_with_others`.
         """
         return await self.write_with_others(_run_units, unit)
+
+    async def write_at_any_cost(self, unit: Callable[[sa.Connection], T]) -> T:
+        """As `write`; where the disk is full, space that was kept for this is given back, step by step."""
+        while True:
+            try:
+                return await self.write(unit)
+            except ServiceError as error:
+                if error.reason != "STORAGE_UNAVAILABLE" or not (self._reserve and self._reserve.release()):
+                    raise
+                log.warning("database.reserve_released", detail=error.detail)
 
     async def write_with_others(
         self, run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]], item: Item
@@ -181,6 +199,8 @@ class Database:
                 health.set("database", False, error.detail)
             else:
                 health.set("database", True)
+                if self._reserve:
+                    self._reserve.fill()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), PROBE_S)
 

@@ -20,6 +20,8 @@ from vantixs_risk.settings import RiskSettings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+RESERVE_BYTES = 8 << 20  # Disk kept for halts: each takes some pages of 4 KiB, twice.
+
 
 def main(overrides: dict[str, str]) -> int:
     """Runs risk until it is told to stop; returns the exit code."""
@@ -27,7 +29,7 @@ def main(overrides: dict[str, str]) -> int:
 
     async def serve(life: Lifecycle) -> None:
         Home.open(settings.home)
-        database = await Database.open(settings, "risk", MIGRATIONS)
+        database = await Database.open(settings, "risk", MIGRATIONS, reserve_bytes=RESERVE_BYTES)
         life.health.tolerate("journal")
         journal = Journal(settings, life.health)
         outbox = Outbox(store.OUTBOX, database, journal)
