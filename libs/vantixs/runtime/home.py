@@ -94,7 +94,11 @@ class Home:
         path = self.secrets / name
         if not path.is_file():
             write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
-        return path.read_text().strip()
+        try:
+            return path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
+            raise StartupError(f"secrets/{name}: expected a readable text file, {reason}") from None
 
 
 def _is_strange(path: Path) -> bool:
