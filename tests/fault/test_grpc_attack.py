@@ -33,7 +33,7 @@ import grpc_attacker  # noqa: E402
 from risk_processes import RiskProcesses  # noqa: E402
 
 GROWTH_MB = 200
-DEADLINE_S = 5
+DEADLINE_S = 10
 TOKENS = {"": None, "wrong": None, "v": Role.VIEWER, "o": Role.OPERATOR, "s": Role.SERVICE}
 SERVICES: list[tuple[str, dict[str, Role], Any, Any]] = [
     ("vantixs.api.audit.v1.AuditService", AUDIT, audit_pb2_grpc.add_AuditServiceServicer_to_server, audit_pb2_grpc.AuditServiceServicer),

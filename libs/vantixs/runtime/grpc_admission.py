@@ -108,7 +108,7 @@ class Admission(grpc.aio.ServerInterceptor):
         if self._running[role] >= CALLS_AT_ONCE[role]:
             raise ServiceError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "CALLS_EXHAUSTED",
+                "RATE_LIMITED",
                 f"expected at most {CALLS_AT_ONCE[role]} calls at once with role {role.name}, was one more",
             )
         name = str(metadata.get("x-operator", ""))
