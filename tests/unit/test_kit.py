@@ -120,3 +120,10 @@ def test_reserved_port_is_nobody_elses_and_a_server_can_listen_there() -> None:
         for _ in range(2):  # A service that restarts gets its port again.
             with socket.create_server(("127.0.0.1", port)) as server, socket.create_connection(("127.0.0.1", port)):
                 server.accept()[0].close()
+
+
+def test_secret_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "viewer-token").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="secrets/viewer-token: expected a readable text file"):
+        load("risk", RiskSettings, environ={}, overrides={"home": str(tmp_path)})

@@ -2,6 +2,9 @@
 
 import random
 import socket
+from pathlib import Path
+
+SOCKET_PATH_BYTES = 107  # What a path may have on Linux: unix(7).
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -38,3 +41,8 @@ def reserve_port() -> socket.socket:
 def port_of(bound: socket.socket) -> int:
     """The port a socket is bound to."""
     return int(bound.getsockname()[1])
+
+
+def local_socket(run: Path, service: str, instance: str) -> Path:
+    """The Unix socket on which a service of this home answers gRPC, besides its port."""
+    return run / f"{service}-{instance}.sock"

@@ -6,6 +6,8 @@ across processes, so a unit may read, decide and write without races.
 """
 
 import asyncio
+import contextlib
+import os
 import queue
 import threading
 import time
@@ -21,8 +23,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from vantixs.runtime.errors import ServiceError, unavailable
+from vantixs.runtime.health import Health
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
+from vantixs.runtime.reserve import Reserve
 from vantixs.runtime.settings import ServiceSettings
 
 T = TypeVar("T")
@@ -32,6 +36,7 @@ BATCH = 256
 LOOK_S, MOST_LOOKS, MOST_IDLE_LOOKS = 0.001, 16, 3
 QUEUE = 10_000
 RETRY_FOR_S = 5.0
+PROBE_S, PROBE_TIMEOUT_S = 2.0, 4.0
 
 
 class _Work(NamedTuple):
@@ -47,7 +52,10 @@ class Database:
         self._writer = writer
         self._readers = readers
         self._lock = lock
+        # Which file it is, for SQLite: one that is put in its place is not the one we write to.
+        self._file = _file_id(readers.url.database or "") if readers.dialect.name == "sqlite" else None
         self._connection: sa.Connection | None = None
+        self._reserve: Reserve | None = None
         # What waits, how much is with the writer, how much is expected to be next: known to the loop's thread alone.
         self._gathered: list[_Work] = []
         self._writing, self._expected = 0, 1
@@ -59,8 +67,10 @@ class Database:
         self._thread.start()
 
     @classmethod
-    async def open(cls, settings: ServiceSettings, service: str, migrations: Path) -> "Database":
-        """Connects and brings the schema up to date.
+    async def open(
+        cls, settings: ServiceSettings, service: str, migrations: Path, *, reserve_bytes: int = 0
+    ) -> "Database":
+        """Connects and brings the schema up to date; `reserve_bytes` of disk are kept for `write_at_any_cost`.
 
         Raises:
             StartupError: unreachable, not writable, not a database, or newer than this program.
@@ -81,7 +91,11 @@ class Database:
         except BaseException:
             writer.dispose()
             raise
-        return cls(writer, readers, _lock_number(service))
+        database = cls(writer, readers, _lock_number(service))
+        if reserve_bytes and readers.dialect.name == "sqlite" and readers.url.database:
+            database._reserve = Reserve(Path(f"{readers.url.database}.reserve"), reserve_bytes)
+            database._reserve.fill()
+        return database
 
     async def write(self, unit: Callable[[sa.Connection], T]) -> T:
         """Runs the unit in the shared transaction and returns its result after the commit.
@@ -92,6 +106,16 @@ class Database:
         Raises: as `write_with_others`.
         """
         return await self.write_with_others(_run_units, unit)
+
+    async def write_at_any_cost(self, unit: Callable[[sa.Connection], T]) -> T:
+        """As `write`; where the disk is full, space that was kept for this is given back, step by step."""
+        while True:
+            try:
+                return await self.write(unit)
+            except ServiceError as error:
+                if error.reason != "STORAGE_UNAVAILABLE" or not (self._reserve and self._reserve.release()):
+                    raise
+                log.warning("database.reserve_released", detail=error.detail)
 
     async def write_with_others(
         self, run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]], item: Item
@@ -154,10 +178,56 @@ class Database:
             with self._readers.connect() as connection, connection.begin():
                 return query(connection)
 
+        driver: type[Exception] = self._readers.dialect.loaded_dbapi.DatabaseError
         try:
             return await self._loop.run_in_executor(self._pool, run)
-        except OperationalError as error:
-            raise unavailable("STORAGE_UNAVAILABLE", str(error.orig).splitlines()[0]) from error
+        except (DatabaseError, driver) as error:
+            if isinstance(error, _MISTAKES):
+                raise
+            raise _unreadable(error) from error
+
+    async def watch(self, health: Health, stopping: asyncio.Event) -> None:
+        """Keeps health's state `database` by trying: reads the file anew and commits a write, until stopped."""
+        while not stopping.is_set():
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT_S):
+                    await asyncio.to_thread(self._look_inside)
+                    await self.write(_rewrite_version)
+            except TimeoutError:
+                health.set("database", False, f"no answer in {PROBE_TIMEOUT_S:g} s")
+            except ServiceError as error:
+                health.set("database", False, error.detail)
+            else:
+                health.set("database", True)
+                if self._reserve:
+                    self._reserve.fill()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), PROBE_S)
+
+    def _look_inside(self) -> None:
+        """Reads both ends of every table by a connection that has no page in its memory yet.
+
+        Raises:
+            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE.
+        """
+        path = self._readers.url.database or ""
+        if self._file and _file_id(path) != self._file:
+            raise unavailable(
+                "STORAGE_UNAVAILABLE", f"{Path(path).name}: expected the file opened at start, it is gone"
+            )
+        try:
+            if not self._file:
+                with self._readers.connect() as connection:
+                    connection.execute(sa.text("SELECT 1"))
+                return
+            # A connection of its own: the pages that others hold tell nothing of the file.
+            with contextlib.closing(self._readers.dialect.connect(path, timeout=1)) as connection:
+                names = "SELECT name FROM sqlite_master WHERE type = 'table'"
+                for (name,) in connection.execute(names).fetchall():
+                    for order in ("ASC", "DESC"):
+                        connection.execute(f'SELECT * FROM "{name}" ORDER BY rowid {order} LIMIT 1').fetchall()  # noqa: S608
+        except (DatabaseError, self._readers.dialect.loaded_dbapi.DatabaseError) as error:
+            raise _unreadable(error) from error
 
     async def close(self) -> None:
         """Finishes what is queued and closes."""
@@ -255,6 +325,27 @@ _PRAGMAS = (
     "wal_autocheckpoint=4000",
 )
 _ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
+
+
+# What a query did wrong; everything else is the database's fault, and may pass.
+_MISTAKES = (sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)
+
+
+def _unreadable(error: Exception) -> ServiceError:
+    return unavailable("STORAGE_UNAVAILABLE", str(getattr(error, "orig", None) or error).splitlines()[0])
+
+
+def _rewrite_version(connection: sa.Connection) -> None:
+    """Writes what is there already: a commit like any other, which changes nothing."""
+    connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
+
+
+def _file_id(path: str) -> tuple[int, int] | None:
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def _run_units(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:

@@ -24,7 +24,7 @@ OPTIONS = (
 
 
 def open_channel(addresses: str, *, token: str, idempotent: Sequence[str] = (), operator: str = "") -> grpc.aio.Channel:
-    """A channel to `host:port[,host:port]`, calls spread round robin.
+    """A channel to `host:port[,host:port]`, calls spread round robin, or to one `unix:PATH`.
 
     `idempotent` names methods ("/pkg.Service/Method") that are retried, up to four times, while UNAVAILABLE.
     A call without `timeout` raises ValueError.
@@ -35,9 +35,10 @@ def open_channel(addresses: str, *, token: str, idempotent: Sequence[str] = (), 
     if names:
         config["methodConfig"] = [{"name": names, "retryPolicy": policy | {"retryableStatusCodes": ["UNAVAILABLE"]}}]
     options = (*OPTIONS, ("grpc.service_config", json.dumps(config)))
+    local = addresses.startswith("unix:")
     first = addresses.split(",", maxsplit=1)[0].rpartition(":")[0]
     numeric = bool(first) and all(c.isdigit() or c == "." for c in first)
-    target = f"ipv4:{addresses}" if numeric else f"dns:///{addresses}"
+    target = f"ipv4:{addresses}" if numeric else addresses if local else f"dns:///{addresses}"
     metadata = (("authorization", f"Bearer {token}"),) + ((("x-operator", operator),) if operator else ())
     channel = grpc.aio.insecure_channel(target, options=options)
     for kind in ("unary_unary", "unary_stream"):

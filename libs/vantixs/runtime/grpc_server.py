@@ -4,29 +4,30 @@ Options: measured in grpcio 1.85 (`grpc.so_reuseport` off so that a busy port is
 permitted; connections aged so that clients find new replicas).
 """
 
-import hashlib
-import hmac
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextvars import ContextVar
-from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 from prometheus_client import Counter
 
-from vantixs.runtime import trace
-from vantixs.runtime.addresses import split_address
+from vantixs.runtime.addresses import SOCKET_PATH_BYTES, local_socket, split_address
 from vantixs.runtime.errors import ServiceError, invalid
+from vantixs.runtime.grpc_admission import Admission, Caller, HealthChecks, Role, caller
 from vantixs.runtime.health import Health
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings
 
+__all__ = ["Caller", "Role", "Server", "caller"]
+
+# The largest request: a payload to lint, 64 KiB of it, in JSON text. grpcio knows one limit a server, none a method.
+MESSAGE_BYTES = 256 << 10
 OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -34,36 +35,20 @@ OPTIONS = (
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.max_connection_age_ms", 300_000),
     ("grpc.max_connection_age_grace_ms", 30_000),
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_metadata_size", 8 << 10),
+    ("grpc.absolute_max_metadata_size", 16 << 10),
+    # What a connection may send before a call of it was admitted is one window; with the bandwidth probe on, it grows.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 << 10),
+    ("grpc.max_concurrent_streams", 100),
+    ("grpc.max_allowed_incoming_connections", 1000),
+    # A peer that reads nothing any more is given up, and what waits for it freed.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
 )
 HANDLED = Counter("vantixs_grpc_server_handled_total", "calls answered", ["method", "code"])
-
-
-class Role(IntEnum):
-    """What a token may call; each role may call what those before it may."""
-
-    VIEWER = 1
-    OPERATOR = 2
-    SERVICE = 3
-
-
-class Caller(NamedTuple):
-    """Who is calling: role and the name given in `x-operator`, at most 64 printable characters."""
-
-    role: Role
-    name: str
-
-    @property
-    def actor(self) -> str:
-        """The caller as the journal names it."""
-        return f"{self.role.name.lower()}:{self.name or 'unnamed'}"
-
-
-_caller: ContextVar[Caller] = ContextVar("caller")
-
-
-def caller() -> Caller:
-    """Who is calling the running handler."""
-    return _caller.get()
 
 
 class Server:
@@ -75,8 +60,10 @@ class Server:
         self._roles = roles
         self._names: list[str] = []
         tokens = (settings.viewer_token, settings.operator_token, settings.service_token)
-        self._tokens = [(_digest(t), role) for t, role in zip(tokens, Role, strict=True) if t]
-        self._server = grpc.aio.server(options=OPTIONS, maximum_concurrent_rpcs=2000)
+        self._admission = Admission(tokens, roles, _fail)
+        # Two servers, for the port and for the home's socket: each has its own connections and its own queue of calls
+        # that wait to be looked at, and the event loop takes from both in turn.
+        self._server, self._local = (grpc.aio.server(options=OPTIONS, interceptors=[self._admission]) for _ in range(2))
         self._servicer = health.aio.HealthServicer()
         health_of.subscribe(self._publish_health)
 
@@ -91,28 +78,47 @@ class Server:
         Raises:
             StartupError: busy port, or no token set.
         """
-        if not self._tokens:
+        if not any((self._settings.viewer_token, self._settings.operator_token, self._settings.service_token)):
             raise StartupError("gRPC: expected viewer, operator or service token, none is set (see `vantixs init`)")
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, self._server)
-        reflection.enable_server_reflection([*self._names, health.SERVICE_NAME], self._server)
+        watch = grpc.unary_stream_rpc_method_handler(
+            self._servicer.Watch,
+            request_deserializer=health_pb2.HealthCheckRequest.FromString,
+            response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+        )
+        handlers = {"Check": HealthChecks(self._servicer.Check).handler(), "Watch": watch}
+        generic = grpc.method_handlers_generic_handler(health.SERVICE_NAME, handlers)
+        for server in (self._server, self._local):
+            server.add_generic_rpc_handlers((generic,))
+            reflection.enable_server_reflection([*self._names, health.SERVICE_NAME], server)
         listen = self._settings.grpc_listen
         try:
             host, _ = split_address(listen)
             port = self._server.add_insecure_port(listen)
         except (RuntimeError, ValueError) as error:
             raise StartupError(f"gRPC: cannot listen on {listen}: {str(error).splitlines()[0]}") from None
+        if path := self._local_socket():
+            self._local.add_insecure_port(f"unix:{path}")
+            await self._local.start()
         await self._server.start()
         self._publish_health()
         return f"{host}:{port}"
 
+    def _local_socket(self) -> str:
+        """Path of a second way in, for the user of this home alone; empty where there is no home, or too long a path.
+
+        Whoever uses up the port's connections cannot keep the operator of this machine from `vantixs halt`.
+        """
+        run = self._settings.home.absolute() / "run"
+        service = self._names[0].split(".")[2] if self._names else ""
+        path = str(local_socket(run, service, self._settings.instance))
+        return path if service and run.is_dir() and len(path.encode()) <= SOCKET_PATH_BYTES else ""
+
     async def stop(self, grace_s: float) -> None:
         """Health goes down, calls in hand get `grace_s` seconds to finish."""
         await self._servicer.enter_graceful_shutdown()
-        await self._server.stop(grace_s)
+        await asyncio.gather(self._server.stop(grace_s), self._local.stop(grace_s))
 
     def _publish_health(self) -> None:
-        import asyncio  # noqa: PLC0415
-
         states = {name: self._health.ready for name in ("", *self._names)}
         states |= {f"dependency.{name}": ok for name, (ok, _) in self._health.snapshot().items()}
         for name, ok in states.items():
@@ -124,42 +130,9 @@ class Server:
             _background.add(task)
             task.add_done_callback(_background.discard)
 
-    def admit(self, method: str, least: Role, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        """Checks token, role and deadline of a call, in this order, and enters its trace.
-
-        Who may not call is told so and nothing else of what is wrong with the call.
-        """
-        metadata = dict(context.invocation_metadata() or ())
-        trace.enter(str(metadata.get("traceparent", "")))
-        given = _digest(str(metadata.get("authorization", "")).removeprefix("Bearer "))
-        role = None
-        # In rising order, and none is left out for one found: the time says nothing of which it was.
-        for digest, granted in self._tokens:
-            if hmac.compare_digest(digest, given):
-                role = granted
-        if role is None:
-            raise ServiceError(
-                grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "expected a bearer token of this system"
-            )
-        if role < least:
-            raise ServiceError(
-                grpc.StatusCode.PERMISSION_DENIED,
-                "ROLE_INSUFFICIENT",
-                f"{method}: expected role {least.name}, was {role.name}",
-            )
-        if context.time_remaining() is None:
-            raise ServiceError(
-                grpc.StatusCode.INVALID_ARGUMENT, "DEADLINE_REQUIRED", "expected a deadline on the call, was none"
-            )
-        name = str(metadata.get("x-operator", ""))
-        if not name.isprintable():
-            name = "".join(c for c in name if c.isprintable())
-        _caller.set(Caller(role, name[:64]))
-
     def wrap(self, method: str, handler: Any) -> Any:
         """A handler that admits the call, runs it, and turns errors into a rich status."""
-        least = self._roles.get(method)
-        if least is None:
+        if method not in self._roles:
             raise StartupError(f"gRPC: method {method} has no role")
         inner = handler.unary_stream if handler.response_streaming else handler.unary_unary
         deserialize = handler.request_deserializer
@@ -176,7 +149,7 @@ class Server:
         async def unary(data: bytes, context: Any) -> Any:
             started = time.monotonic()
             try:
-                self.admit(method, least, context)
+                _need_deadline(context)
                 response = await inner(decode(data), context)
             except Exception as error:
                 await _fail(method, error, context, started)
@@ -186,7 +159,7 @@ class Server:
         async def stream(data: bytes, context: Any) -> AsyncIterator[Any]:
             started = time.monotonic()
             try:
-                self.admit(method, least, context)
+                _need_deadline(context)
                 responses = inner(decode(data), context)
                 if not hasattr(responses, "__aiter__"):
                     raise NotImplementedError
@@ -212,7 +185,8 @@ class Server:
         """Adds wrapped handlers of a service."""
         wrapped = {name: self.wrap(f"/{full_name}/{name}", handler) for name, handler in handlers.items()}
         generic = grpc.method_handlers_generic_handler(full_name, wrapped)
-        self._server.add_generic_rpc_handlers((generic,))
+        for server in (self._server, self._local):
+            server.add_generic_rpc_handlers((generic,))
 
 
 _background: set[Any] = set()
@@ -249,5 +223,8 @@ async def _fail(method: str, error: Exception, context: Any, started: float) -> 
     await context.abort_with_status(rpc_status.to_status(failure.status()))
 
 
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+def _need_deadline(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    if context.time_remaining() is None:
+        raise ServiceError(
+            grpc.StatusCode.INVALID_ARGUMENT, "DEADLINE_REQUIRED", "expected a deadline on the call, was none"
+        )

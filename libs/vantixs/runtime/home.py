@@ -1,7 +1,9 @@
 """The home directory: data, generated secrets, logs, run files."""
 
+import contextlib
 import os
 import secrets
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,19 +68,37 @@ class Home:
             home = cls(path)
             for directory in (home.data, home.logs, home.run):
                 directory.mkdir(exist_ok=True)
-            home.secrets.mkdir(mode=0o700, exist_ok=True)
+            home.secrets.mkdir(exist_ok=True)
+            home.protect()
             with tempfile.TemporaryFile(dir=home.data) as probe:
                 probe.write(b"\0" * 4096)
         except OSError as error:
             raise StartupError(f"home {path}: expected a writable directory, {error.strerror or error}") from None
         return home
 
+    def protect(self) -> None:
+        """Takes from everybody but the owner what they may do with the home's files: it was 0644 in older versions.
+
+        Files of another owner stay as they are: in a volume that containers share, they are another's to protect.
+        """
+        for directory, _, files in os.walk(self.path):
+            for path in (directory, *(os.path.join(directory, name) for name in files)):
+                # Files come and go while services run.
+                with contextlib.suppress(FileNotFoundError, PermissionError):
+                    facts = os.lstat(path)
+                    if facts.st_mode & 0o077 and not stat.S_ISLNK(facts.st_mode):
+                        os.chmod(path, facts.st_mode & 0o700)
+
     def secret(self, name: str) -> str:
         """The secret of that name, made (256 bits) the first time."""
         path = self.secrets / name
         if not path.is_file():
             write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
-        return path.read_text().strip()
+        try:
+            return path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
+            raise StartupError(f"secrets/{name}: expected a readable text file, {reason}") from None
 
 
 def _is_strange(path: Path) -> bool:
@@ -86,7 +106,7 @@ def _is_strange(path: Path) -> bool:
     return path.name not in ("settings.toml", "secrets") and not (path.is_dir() and not any(path.iterdir()))
 
 
-def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
+def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
     """Writes the file whole or not at all, fsynced."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)

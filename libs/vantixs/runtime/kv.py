@@ -9,7 +9,14 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
 from nats.js.api import KeyValueConfig, StorageType
-from nats.js.errors import APIError, BucketNotFoundError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.errors import (
+    APIError,
+    BucketNotFoundError,
+    KeyDeletedError,
+    KeyNotFoundError,
+    KeyWrongLastSequenceError,
+    NotFoundError,
+)
 from nats.js.kv import KeyValue
 
 from vantixs.runtime.errors import already_exists, invalid, not_found, revision_conflict, unavailable
@@ -99,6 +106,8 @@ class KvTable(Generic[M]):
         try:
             stored = await (await self._open()).update(key, value.SerializeToString(), last=revision)
         except KeyWrongLastSequenceError:
+            if revision == current.revision and await self._lost(key):
+                return await self.create(key, value)
             raise revision_conflict(self._what, key, current.revision, revision) from None
         except TRANSIENT as error:
             raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be stored") from error
@@ -127,7 +136,8 @@ class KvTable(Generic[M]):
             # nats-py tells of a wrong revision by a type of its own in `update`, and not in `delete`.
             if error.err_code != _WRONG_LAST_SEQUENCE:
                 raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
-            raise revision_conflict(self._what, key, current.revision, revision) from None
+            if revision != current.revision or not await self._lost(key):
+                raise revision_conflict(self._what, key, current.revision, revision) from None
         except TRANSIENT as error:
             raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
         self._apply(key, None, self._revisions.get(key, revision) + 1)
@@ -148,6 +158,19 @@ class KvTable(Generic[M]):
         if current:
             self._apply(key, None, max(self._revisions[key], current.revision + 1))
         return current
+
+    async def _lost(self, key: str) -> bool:
+        """Whether the bucket, deleted and made anew, does not know a key that is known here; its revisions begin again."""
+        try:
+            await (await self._open()).get(key)
+        except KeyDeletedError:
+            return False
+        except KeyNotFoundError:
+            self._revisions.pop(key, None)
+            return True
+        except TRANSIENT as error:
+            raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be read") from error
+        return False
 
     async def _open(self) -> KeyValue:
         js = self._journal.js

@@ -59,7 +59,11 @@ class Lifecycle:
         run = self._settings.home / "run"
         run.mkdir(parents=True, exist_ok=True)
         facts = {"service": self.service, "instance": self._settings.instance, "pid": os.getpid(), **endpoints}
-        write_atomically(run / f"{self.service}-{self._settings.instance}.json", json.dumps(facts) + "\n")
+        try:
+            write_atomically(run / f"{self.service}-{self._settings.instance}.json", json.dumps(facts) + "\n")
+        except OSError as error:
+            # It serves all the same: who starts again while the disk is full keeps the addresses it had.
+            log.warning("service.run_file_not_written", detail=error.strerror)
 
     async def stopped(self) -> None:
         """Returns once the service is to stop; health is down by then."""

@@ -105,7 +105,11 @@ def load(
     for key, declared in known.items():
         path = home / "secrets" / key.replace("_", "-")
         if declared.metadata.get("secret") and not values.get(key) and path.is_file():
-            values[key] = path.read_text().strip()
+            try:
+                values[key] = path.read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
+                raise SettingsError(f"secrets/{path.name}: expected a readable text file, {reason}") from None
     return cls(**values)
 
 

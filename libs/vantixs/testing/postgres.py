@@ -23,6 +23,14 @@ class PostgresServer:
         url = base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
         return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
+    def halt(self) -> None:
+        """Stops it, to be started again by `resume`."""
+        self._server.stop()
+
+    def resume(self) -> None:
+        """Starts it again, with what it had."""
+        self._server.start()
+
     def stop(self) -> None:
         """Stops it."""
         self._server.cleanup()

@@ -53,6 +53,7 @@ def main(overrides: dict[str, str]) -> int:
         keeping = life.spawn(Retention(database, journal, settings).run(life.stopping), name="retention")
         relaying = life.spawn(outbox.run(life.stopping), name="outbox")
         replaying = life.spawn(replays.run(life.stopping), name="replays")
+        life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
         watchers.close()

@@ -105,7 +105,11 @@ class Recorder:
         self._journal.note(self._head.mark.sequence)
         RECORDED.set(self._head.mark.sequence)
         if changed and self._watchers.any:
-            self._watchers.tell(await self._database.read(lambda c: _summaries(c, changed)))
+            try:
+                self._watchers.tell(await self._database.read(lambda c: _summaries(c, changed)))
+            except ServiceError as error:
+                # It is recorded all the same; who watches hears of it with the signal's next change.
+                log.warning("watchers.not_told", reason=error.reason, detail=error.detail)
         return True
 
 

@@ -1,6 +1,7 @@
 """Replays: signals run again, in their original order, with what came of it in history."""
 
 import asyncio
+import contextlib
 import json
 import secrets
 from datetime import UTC, datetime
@@ -80,18 +81,17 @@ class Replays:
         """Works the list off until stopped."""
         while not stopping.is_set():
             self._wake.clear()
-            row = await self._database.read(_next)
-            if row is None:
-                try:
-                    await asyncio.wait_for(self._wake.wait(), 1.0)
-                except TimeoutError:
-                    continue
-                continue
             try:
-                await self._advance(audit_pb2.Replay.FromString(row.data), json.loads(row.signal_ids))
+                row = await self._database.read(_next)
+                if row is not None:
+                    await self._advance(audit_pb2.Replay.FromString(row.data), json.loads(row.signal_ids))
+                    continue
             except ServiceError as error:
                 log.warning("replay.waiting", reason=error.reason, detail=error.detail)
                 await asyncio.sleep(0.5)
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), 1.0)
 
     async def _advance(self, replay: audit_pb2.Replay, signal_ids: list[str]) -> None:
         """Runs the next signal of a replay, and records its result with the replay's progress in one transaction."""

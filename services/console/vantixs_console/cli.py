@@ -1,5 +1,6 @@
 """The `vantixs` command. `serve` and `health` are answered before anything slow is imported."""
 
+import os
 import sys
 
 from vantixs.runtime.settings import SERVICES, SettingsError
@@ -14,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
         return run_probe(arguments[1:])
     from vantixs.runtime.lifecycle import StartupError  # noqa: PLC0415 - a probe needs no service kit
 
+    os.umask(0o077)  # What we and our children write is for this user alone: databases, spools, the journal, logs.
     try:
         if arguments[:1] == ["serve"]:
             return serve(arguments[1:])

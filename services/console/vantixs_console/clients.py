@@ -1,6 +1,7 @@
 """The services as the console calls them: where they are, with which token."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
+from vantixs.runtime.addresses import local_socket
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.settings import ServiceSettings, SettingsError
 
@@ -70,6 +72,13 @@ def grpc_addresses(settings: ServiceSettings) -> dict[str, str]:
     return addresses
 
 
+def _local(settings: ServiceSettings, service: str, addresses: str) -> str:
+    """The service's socket in this home where it has one and is alone: strangers cannot use up its connections."""
+    path = local_socket(settings.home.absolute() / "run", service, "0")
+    alone = not getattr(settings, f"{service}_addresses") and "," not in addresses
+    return f"unix:{path}" if alone and path.is_socket() and os.access(path, os.W_OK) else addresses
+
+
 def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:
     """Connects to the services by settings, or by the home's endpoints.json.
 
@@ -78,7 +87,7 @@ def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:
     """
     token = settings.operator_token or settings.viewer_token
     channels: dict[str, grpc.aio.Channel] = {
-        name: open_channel(addresses, token=token, operator=operator, idempotent=_READS)
+        name: open_channel(_local(settings, name, addresses), token=token, operator=operator, idempotent=_READS)
         for name, addresses in grpc_addresses(settings).items()
     }
     return Clients(

@@ -51,6 +51,8 @@ class Page:
     def __init__(self, clients: Clients, token: str, stopping: asyncio.Event) -> None:
         self._clients = clients
         self._token = token
+        # The cookie is no token: it opens this page alone, and who finds it in a browser cannot tell the token from it.
+        self._session = hmac.digest(token.encode(), b"vantixs console session", "sha256").hex()
         self._stopping = stopping
         self._templates = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True)
 
@@ -76,7 +78,7 @@ class Page:
         given = request.query_params.get("token", "")
         if given and hmac.compare_digest(given.encode(), self._token.encode()):
             response = RedirectResponse("/", 303)
-            response.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", max_age=30 * 86_400)
+            response.set_cookie(COOKIE, self._session, httponly=True, samesite="strict", max_age=30 * 86_400)
             return response
         if not self._knows(request):
             return self._render("locked.html", 401)
@@ -145,7 +147,7 @@ class Page:
             call.cancel()
 
     def _knows(self, request: Request) -> bool:
-        return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._token.encode())
+        return hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._session.encode())
 
     def _render(self, template: str, status: int = 200, **values: Any) -> Response:
         text = self._templates.get_template(template).render(**values)

@@ -1,6 +1,7 @@
 """`vantixs up`: every process of the system on this machine, watched, until told to stop."""
 
 import asyncio
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from vantixs.runtime.addresses import port_of, reserve_port
+from vantixs.runtime.addresses import SOCKET_PATH_BYTES, local_socket, port_of, reserve_port
 from vantixs.runtime.home import SECRETS, Home, write_atomically
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.nats_config import server_config
@@ -39,6 +40,7 @@ class Child:
     process: asyncio.subprocess.Process | None = None
     restarts: int = 0
     started: float = 0.0
+    was_ready: bool = False
 
 
 @dataclass(slots=True)
@@ -80,7 +82,10 @@ class Stack:
         grpc = {name: [f"127.0.0.1:{self._take_port()}" for _ in range(self.scale.get(name, 1))] for name in _SERVICES}
         environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_") or k in _kept(os.environ)}
         environ.setdefault("VANTIXS_JOURNAL_FIRST_BYTES", str(first_bytes))
-        environ |= {f"VANTIXS_{n.upper()}_ADDRESSES": ",".join(a) for n, a in grpc.items()}
+        # A service that is alone is called by its socket in this home, which strangers cannot reach.
+        sockets = {n: local_socket(self.home.run, n, "0") for n, a in grpc.items() if len(a) == 1}
+        reached = {n: f"unix:{p}" for n, p in sockets.items() if len(os.fsencode(p)) <= SOCKET_PATH_BYTES}
+        environ |= {f"VANTIXS_{n.upper()}_ADDRESSES": reached.get(n) or ",".join(a) for n, a in grpc.items()}
         environ |= {"VANTIXS_HOME": str(self.home.path), "VANTIXS_NATS_URL": f"nats://127.0.0.1:{nats_port}"}
         http, console = f"127.0.0.1:{self.http_port or self._take_port()}", f"127.0.0.1:{self._take_port()}"
         self.grpc = {name: ",".join(addresses) for name, addresses in grpc.items()}
@@ -97,7 +102,7 @@ class Stack:
                 own = {f"VANTIXS_{name.upper()}_GRPC_LISTEN": address, "VANTIXS_INSTANCE": str(number)}
                 if name == "ingress":
                     # The first has the port that was asked for; the others say theirs in run/ingress-<n>.json.
-                    own["VANTIXS_INGRESS_HTTP_LISTEN"] = http if number == 0 else "127.0.0.1:0"
+                    own["VANTIXS_INGRESS_HTTP_LISTEN"] = http if number == 0 else f"127.0.0.1:{self._take_port()}"
                 self._add_service(name, number, environ | own)
         self._add_service("console", 0, environ | {"VANTIXS_CONSOLE_HTTP_LISTEN": console})
 
@@ -115,8 +120,11 @@ class Stack:
         self.children.append(Child(name, command, environ or dict(os.environ), log))
 
     async def start(self, child: Child) -> None:
-        """Starts a child in a session of its own: Ctrl-C reaches it through us, once."""
-        with child.log.open("ab") as log:
+        """Starts a child in a session of its own: Ctrl-C reaches it through us, once.
+
+        Needs no disk: where none is left it goes without a log or a pid file, for it may be the one that frees some.
+        """
+        with _open_log(child.log) as log:
             child.process = await asyncio.create_subprocess_exec(
                 *child.command,
                 env=child.environ,
@@ -127,22 +135,46 @@ class Stack:
                 preexec_fn=_die_with_parent,
             )
         child.started = time.monotonic()
-        write_atomically(self.home.run / f"{child.name}.pid", f"{child.process.pid}\n")
+        pid_file = self.home.run / f"{child.name}.pid"
+        try:
+            write_atomically(pid_file, f"{child.process.pid}\n")
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                pid_file.unlink(missing_ok=True)
+            self._tell(f"  {child.name}: no pid file, {error.strerror}")
+
+    def _tell(self, line: str) -> None:
+        """Says it where that is possible: our own output may be a file on a full disk."""
+        with contextlib.suppress(OSError):
+            self.say(line)
 
     async def watch(self, child: Child) -> None:
-        """Starts a child again when it dies, more slowly each time; gives up on one that cannot start as set up."""
+        """Starts a child again when it dies, more slowly each time, whatever it died of.
+
+        Raises:
+            StartupError: one that was never ready cannot start as set up (exit code 2).
+        """
         while True:
             assert child.process  # noqa: S101
             code = await child.process.wait()
             if self.stopping:
                 return
-            if code == 2 and child.name != "nats":
+            if code == 2 and child.name != "nats" and not child.was_ready:
                 raise StartupError(_last_line(child.log))
             child.restarts = child.restarts + 1 if time.monotonic() - child.started < STEADY_S else 0
+            await self._start_again(child, f"ended with code {code}")
+
+    async def _start_again(self, child: Child, why: str) -> None:
+        while True:
             pause = min(0.2 * 2 ** min(child.restarts, 5), 5.0)
-            self.say(f"  {child.name} ended with code {code}, starts again in {pause:.1f} s (log: {child.log})")
+            self._tell(f"  {child.name} {why}, starts again in {pause:.1f} s (log: {child.log})")
             await asyncio.sleep(pause)
-            await self.start(child)
+            try:
+                await self.start(child)
+            except OSError as error:
+                child.restarts, why = child.restarts + 1, f"could not be started ({error.strerror})"
+            else:
+                return
 
     async def ready(self) -> None:
         """Waits until every service says that it listens, a line each."""
@@ -151,7 +183,7 @@ class Stack:
             for name in list(waiting):
                 service, _, number = name.partition("-")
                 if (self.home.run / f"{service}-{number or 0}.json").exists():
-                    del waiting[name]
+                    waiting.pop(name).was_ready = True
                     self.say(f"  {name:<10} ready")
             await asyncio.sleep(0.03)
 
@@ -194,6 +226,13 @@ async def _end(children: list[Child]) -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def _open_log(path: Path) -> IO[bytes]:
+    try:
+        return path.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
 
 
 def _die_with_parent() -> None:

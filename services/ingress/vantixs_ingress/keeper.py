@@ -27,6 +27,7 @@ class Change:
     """A change that is being made here: by whom, and its entry on the way to disk."""
 
     actor: str
+    before: webhook_pb2.Webhook | None = None
     told: "asyncio.Future[Stored] | None" = None
 
 
@@ -45,6 +46,8 @@ class Keeper:
         self._entries_per_minute = entries_per_minute
         self._changes: dict[str, Change] = {}
         self._loaded = False
+        # Webhooks with a revocation that the bucket does not know yet.
+        self.unpublished: set[str] = set()
         for webhook_id, _, data in spool.webhooks():
             self.gates[webhook_id] = self._make(webhook_pb2.Webhook.FromString(data), None)
 
@@ -53,9 +56,9 @@ class Keeper:
         self._loaded = True
 
     @contextmanager
-    def changing(self, webhook_id: str, actor: str) -> Iterator[Change]:
-        """While it lasts, a change of the webhook is ours to tell."""
-        change = self._changes[webhook_id] = Change(actor)
+    def changing(self, webhook_id: str, actor: str, before: webhook_pb2.Webhook | None = None) -> Iterator[Change]:
+        """While it lasts, a change of the webhook is ours to tell; `before` says what it was, where that is not the gate's."""
+        change = self._changes[webhook_id] = Change(actor, before)
         try:
             yield change
         finally:
@@ -64,8 +67,9 @@ class Keeper:
     def changed(self, webhook_id: str, found: Versioned[webhook_pb2.Webhook] | None) -> None:
         """A webhook is as found now, or gone."""
         gate = self.gates.get(webhook_id)
-        before = gate.webhook if gate else None
         change = self._changes.get(webhook_id)
+        before = (change and change.before) or (gate.webhook if gate else None)
+        self.unpublished.discard(webhook_id)
         if found is None:
             if change and before:
                 change.told = self._tell(before, None, change.actor)
@@ -75,12 +79,25 @@ class Keeper:
         after = webhook_pb2.Webhook()
         after.CopyFrom(found.value)
         after.revision = found.revision
+        if gate and keep_revoked(gate.webhook, after):
+            self.unpublished.add(webhook_id)
         if change:
             change.told = self._tell(before, after, change.actor)
         elif not self._loaded and before and before.revision < found.revision:
             self._tell(before, after, after.updated_by)
         self.gates[webhook_id] = self._make(after, gate)
         self._spool.remember_webhook(webhook_id, found.revision, after.SerializeToString())
+
+    def revoke(self, webhook: webhook_pb2.Webhook) -> None:
+        """Has a revocation in force here, and on disk, before the bucket is asked: it may be away."""
+        gate = self.gates.get(webhook.webhook_id)
+        self.gates[webhook.webhook_id] = self._make(webhook, gate)
+        self._spool.remember_webhook(webhook.webhook_id, webhook.revision, webhook.SerializeToString())
+        self.unpublished.add(webhook.webhook_id)
+
+    async def tell_revoked(self, before: webhook_pb2.Webhook, after: webhook_pb2.Webhook, ended: str) -> None:
+        """Records a revocation that the bucket does not know yet; returns once it is on disk, and the copy before it."""
+        await self._tell(before, after, after.updated_by, f"{after.revision}-revoked-{ended}")
 
     def _make(self, webhook: webhook_pb2.Webhook, before: Gate | None) -> Gate:
         gate = make_gate(
@@ -95,7 +112,7 @@ class Keeper:
         return gate
 
     def _tell(
-        self, before: webhook_pb2.Webhook | None, after: webhook_pb2.Webhook | None, actor: str
+        self, before: webhook_pb2.Webhook | None, after: webhook_pb2.Webhook | None, actor: str, mark: str = ""
     ) -> "asyncio.Future[Stored]":
         webhook = after or before
         assert webhook  # noqa: S101 - one of the two is given
@@ -106,7 +123,8 @@ class Keeper:
             before_json=_to_json(before),
             after_json=_to_json(after),
         )
-        event_id = f"webhook:{webhook.webhook_id}:{after.revision if after else f'{webhook.revision}-deleted'}"
+        mark = mark or (str(after.revision) if after else f"{webhook.revision}-deleted")
+        event_id = f"webhook:{webhook.webhook_id}:{mark}"
         entry = journal_pb2.JournalEntry(
             event_id=event_id, actor=actor, trace_parent=trace.current(), configuration_changed=event
         )
@@ -114,6 +132,19 @@ class Keeper:
         batch = journal_pb2.JournalBatch(entries=[entry])
         message = Message(event_subject("configuration"), batch.SerializeToString(), event_id)
         return self._spool.put(message)
+
+
+def keep_revoked(known: webhook_pb2.Webhook, found: webhook_pb2.Webhook) -> bool:
+    """Revokes in `found` what is revoked in `known`; returns whether there was any. A revocation is never taken back."""
+    kept = False
+    for name, key in (("tokens", "token_id"), ("signing_secrets", "secret_id")):
+        revoked = {getattr(c, key): c.revoke_time for c in getattr(known, name) if c.HasField("revoke_time")}
+        for credential in getattr(found, name):
+            time = revoked.get(getattr(credential, key))
+            if time is not None and not credential.HasField("revoke_time"):
+                credential.revoke_time.CopyFrom(time)
+                kept = True
+    return kept
 
 
 def _to_json(webhook: webhook_pb2.Webhook | None) -> str:

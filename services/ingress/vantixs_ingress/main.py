@@ -71,6 +71,7 @@ def main(overrides: dict[str, str]) -> int:
         relaying = life.spawn(relay.run(life.stopping), name="relay")
         life.spawn(relay.report(life.stopping), name="report")
         life.spawn(StatusReader(statuses, journal).run(life.stopping), name="statuses")
+        life.spawn(servicer.reconcile(life.health, life.stopping), name="reconcile")
         life.spawn(door.learn(table, keeper), name="webhooks-loaded")
         serving = http.start(life)
         # What is there by now stays: the collector need not look at it again and again.

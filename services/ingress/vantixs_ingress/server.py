@@ -1,22 +1,28 @@
 """WebhookService: webhooks in a watched KV bucket, so that a change takes effect on every replica."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc, webhook_pb2
-from vantixs.runtime.errors import already_exists, invalid, not_found
+from vantixs.runtime.errors import ServiceError, already_exists, invalid, not_found, unavailable
 from vantixs.runtime.grpc_server import Role, caller
+from vantixs.runtime.health import Health
 from vantixs.runtime.kv import KvTable
+from vantixs.runtime.logs import log
 from vantixs.runtime.paging import decode_token, encode_token, page_size
 
 from vantixs_ingress.credentials import Credentials, end_after, grace_of, lasts
 from vantixs_ingress.gate import shown
-from vantixs_ingress.keeper import Keeper
+from vantixs_ingress.keeper import Keeper, keep_revoked
 from vantixs_ingress.lint import lint_payload
 from vantixs_ingress.requests import Repeats
 from vantixs_ingress.webhooks import check_scope, check_webhook, fill_defaults
 
+PUBLISH_TIMEOUT_S = 2.0
+IN_BROKER = "webhooks-in-broker"
 NAME = "vantixs.api.ingress.v1.WebhookService"
 _OPERATOR = (
     "CreateWebhook UpdateWebhook DeleteWebhook RotateToken RevokeToken CreateToken "
@@ -59,7 +65,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
     async def ListWebhooks(self, request: ingress_pb2.ListWebhooksRequest, context: Any) -> Any:
         """Webhooks by id."""
         after = decode_token(request.page_token) if request.page_token else ""
-        names = sorted(name for name in self._table.items() if name > after)
+        names = sorted(name for name in self._keeper.gates if name > after)
         size = page_size(request)
         webhooks = [shown(self._find(name)) for name in names[:size]]
         following = encode_token(names[size - 1]) if len(names) > size else ""
@@ -88,8 +94,9 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         if token is None:
             raise not_found("token", request.token_id)
         if not token.HasField("revoke_time"):
+            before = self._find(request.webhook_id)
             token.revoke_time.FromDatetime(datetime.now(UTC))
-            after = await self._change(after)
+            after = await self._revoke(before, after, request.token_id)
         return ingress_pb2.RevokeTokenResponse(webhook=shown(after))
 
     async def RotateSigningSecret(self, request: ingress_pb2.RotateSigningSecretRequest, context: Any) -> Any:
@@ -103,8 +110,9 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         if secret is None:
             raise not_found("secret", request.secret_id)
         if not secret.HasField("revoke_time"):
+            before = self._find(request.webhook_id)
             secret.revoke_time.FromDatetime(datetime.now(UTC))
-            after = await self._change(after)
+            after = await self._revoke(before, after, request.secret_id)
         return ingress_pb2.RevokeSigningSecretResponse(webhook=shown(after))
 
     async def LintPayload(self, request: ingress_pb2.LintPayloadRequest, context: Any) -> Any:
@@ -164,7 +172,10 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
     async def _delete(self, request: ingress_pb2.DeleteWebhookRequest) -> ingress_pb2.DeleteWebhookResponse:
         before = self._find(request.webhook_id)
         with self._keeper.changing(request.webhook_id, caller().actor) as change:
-            await self._table.delete(request.webhook_id, request.revision or before.revision)
+            if self._in_bucket(request.webhook_id):
+                await self._table.delete(request.webhook_id, request.revision or before.revision)
+            else:
+                self._keeper.changed(request.webhook_id, None)
         if change.told:
             await change.told
         return ingress_pb2.DeleteWebhookResponse()
@@ -214,24 +225,77 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
 
     def _find(self, webhook_id: str) -> webhook_pb2.Webhook:
         """A copy of the webhook, with the revision it is at."""
-        found = self._table.get(webhook_id)
-        if found is None:
+        gate = self._keeper.gates.get(webhook_id)
+        if gate is None:
             raise not_found("webhook", webhook_id)
+        # What is served is what is shown, also while the bucket has not been read or has lost it.
         webhook = webhook_pb2.Webhook()
-        webhook.CopyFrom(found.value)
-        webhook.revision = found.revision
+        webhook.CopyFrom(gate.webhook)
         return webhook
 
-    async def _change(self, after: webhook_pb2.Webhook, revision: int | None = None) -> webhook_pb2.Webhook:
+    async def _revoke(self, before: webhook_pb2.Webhook, after: webhook_pb2.Webhook, ended: str) -> webhook_pb2.Webhook:
+        """Ends a credential here at once, and everywhere as soon as the broker is there."""
+        after.updated_by = caller().actor
+        after.update_time.FromDatetime(datetime.now(UTC))
+        self._keeper.revoke(after)
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                return await self._change(after, before=before)
+        except (ServiceError, TimeoutError) as error:
+            log.warning("webhook.revoked_here_only", webhook_id=after.webhook_id, detail=str(error))
+        await self._keeper.tell_revoked(before, after, ended)
+        return after
+
+    async def reconcile(self, health: Health, stopping: asyncio.Event) -> None:
+        """Brings to the bucket what was revoked while it was away, and tells of webhooks it has lost, until stopped."""
+        health.tolerate(IN_BROKER)
+        while not stopping.is_set():
+            if self._table.loaded.is_set():
+                lost = sorted(set(self._keeper.gates) - set(self._table.items()))
+                detail = f"served from this replica's copy alone: {', '.join(lost[:10])}; an update stores them again"
+                health.set(IN_BROKER, not lost, detail if lost else "")
+            for webhook_id in list(self._keeper.unpublished):
+                found, gate = self._table.get(webhook_id), self._keeper.gates.get(webhook_id)
+                if found is None or gate is None:
+                    continue
+                after = webhook_pb2.Webhook()
+                after.CopyFrom(found.value)
+                if not keep_revoked(gate.webhook, after):
+                    self._keeper.unpublished.discard(webhook_id)
+                    continue
+                after.updated_by = gate.webhook.updated_by
+                after.update_time.CopyFrom(gate.webhook.update_time)
+                with contextlib.suppress(ServiceError, TimeoutError):
+                    async with asyncio.timeout(PUBLISH_TIMEOUT_S):
+                        with self._keeper.changing(webhook_id, after.updated_by):
+                            await self._table.update(webhook_id, after, found.revision)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), 1.0)
+
+    async def _change(
+        self, after: webhook_pb2.Webhook, revision: int | None = None, before: webhook_pb2.Webhook | None = None
+    ) -> webhook_pb2.Webhook:
         """Stores a changed webhook over the revision it was read at, and has the change told."""
         read_at = after.revision if revision is None else revision
         after.update_time.FromDatetime(datetime.now(UTC))
         after.updated_by = caller().actor
-        with self._keeper.changing(after.webhook_id, after.updated_by) as change:
-            after.revision = await self._table.update(after.webhook_id, after, read_at)
+        with self._keeper.changing(after.webhook_id, after.updated_by, before) as change:
+            if self._in_bucket(after.webhook_id):
+                after.revision = await self._table.update(after.webhook_id, after, read_at)
+            else:
+                after.revision = await self._table.create(after.webhook_id, after)
         if change.told:
             await change.told
         return after
+
+    def _in_bucket(self, webhook_id: str) -> bool:
+        """Whether the bucket has the webhook, which may have been lost and made anew; UNAVAILABLE until it was read."""
+        known = self._table.get(webhook_id) is not None
+        if not known and not self._table.loaded.is_set():
+            raise unavailable(
+                "JOURNAL_UNAVAILABLE", f"webhook {webhook_id!r} cannot be changed until the broker is there"
+            )
+        return known
 
     def _url(self, webhook_id: str, token: str) -> str:
         return f"{self._public_url()}/hooks/{webhook_id}/{token}"

@@ -1,12 +1,16 @@
 """The time that limits count in: it does not follow a clock that is set."""
 
+import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from vantixs.runtime.health import Health
 from vantixs.runtime.logs import log
 
 MOST_DRIFT = timedelta(seconds=1)
+REPORT_S = 1.0
 
 
 def elapsed_s() -> float:
@@ -43,3 +47,13 @@ class SteadyClock:
             log.warning("clock.set" if stepped else "clock.right", by_s=round((shown - steady).total_seconds(), 3))
         self._time, self._at = (steady if stepped else max(shown, self._time)), at
         return self._time
+
+    async def report(self, health: Health, stopping: asyncio.Event) -> None:
+        """Keeps health's state `clock` until stopped: while it is wrong, entries are refused that come with the time."""
+        health.tolerate("clock")
+        while not stopping.is_set():
+            ahead = (self._wall() - self.now()).total_seconds()
+            detail = f"the machine's clock was set: it is {ahead:+.0f} s off; set it right, or restart risk to take it"
+            health.set("clock", not self._stepped, detail if self._stepped else "")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), REPORT_S)

@@ -20,6 +20,8 @@ from vantixs_risk.settings import RiskSettings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+RESERVE_BYTES = 8 << 20  # Disk kept for halts: each takes some pages of 4 KiB, twice.
+
 
 def main(overrides: dict[str, str]) -> int:
     """Runs risk until it is told to stop; returns the exit code."""
@@ -27,13 +29,14 @@ def main(overrides: dict[str, str]) -> int:
 
     async def serve(life: Lifecycle) -> None:
         Home.open(settings.home)
-        database = await Database.open(settings, "risk", MIGRATIONS)
+        database = await Database.open(settings, "risk", MIGRATIONS, reserve_bytes=RESERVE_BYTES)
         life.health.tolerate("journal")
         life.health.tolerate("journal-gap")
         journal = Journal(settings, life.health)
         outbox = Outbox(store.OUTBOX, database, journal)
         server = Server(settings, life.health, roles=ROLES)
-        servicer = RiskServicer(database, outbox, settings, SteadyClock())
+        clock = SteadyClock()
+        servicer = RiskServicer(database, outbox, settings, clock)
         server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, servicer, NAME)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
@@ -43,6 +46,8 @@ def main(overrides: dict[str, str]) -> int:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
+        life.spawn(clock.report(life.health, life.stopping), name="clock")
+        life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
         await server.stop(settings.stop_grace_s)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError, invalid
@@ -154,6 +155,9 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
     async def SetTradingState(self, request: risk_pb2.SetTradingStateRequest, context: Any) -> Any:
         """Latches a scope's state; in force for the next decision."""
         now, actor = self._clock.now(), caller().actor
-        response = await self._database.write(lambda c: set_trading_state(c, self._desk, request, actor, now))
+        # A halt has to be possible while the disk is full; to trade again can wait until it is not.
+        lifts = request.state == common_pb2.TRADING_STATE_ACTIVE
+        write = self._database.write if lifts else self._database.write_at_any_cost
+        response = await write(lambda c: set_trading_state(c, self._desk, request, actor, now))
         self._outbox.wake()
         return response

@@ -80,6 +80,7 @@ def main(overrides: dict[str, str]) -> int:
         working = [life.spawn(lane.run(life.stopping), name="lane") for lane in lanes]
         working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
         working.append(life.spawn(workflow.release(life.stopping), name="release"))
+        life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
         await life.finish(*working)

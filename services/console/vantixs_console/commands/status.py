@@ -20,7 +20,9 @@ from vantixs_console.terminal import HomeOption, JsonOption, ask, make_table, ou
 app = typer.Typer(no_args_is_help=True)
 CHECK_S = 2.0
 # Health can be asked of a name only. A service that does not have one of these answers NOT_FOUND.
-_DEPENDENCIES = ("spool", "webhooks", "journal", "journal-gap", "journal-space", "backlog")
+_DEPENDENCIES = (
+    "spool", "webhooks", "webhooks-in-broker", "journal", "journal-gap", "journal-space", "backlog", "database", "clock",
+)  # fmt: skip
 
 
 class Instance(NamedTuple):

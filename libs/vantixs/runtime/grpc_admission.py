@@ -1,0 +1,201 @@
+"""Who may call a gRPC server, decided by a call's metadata before its message is read.
+
+An interceptor runs as soon as the headers are there. A refused call gets a handler that reads nothing, so its message
+stays within the flow-control window of its connection, is dropped with the stream, and is never decoded. Each role has
+its own number of calls at once: whoever uses up one role's takes none from another. A call without a token holds
+nothing, but for `Health.Check`, which has one second to send its request.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import grpc
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2
+from grpc_status import rpc_status
+from prometheus_client import Counter
+
+from vantixs.runtime import trace
+from vantixs.runtime.errors import ServiceError
+
+CHECK = "/grpc.health.v1.Health/Check"
+WATCH = "/grpc.health.v1.Health/Watch"
+REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+CHECK_S = 1.0
+CHECKS_AT_ONCE = 64
+REFUSED = Counter("vantixs_grpc_server_refused_total", "calls refused before their message was read", ["code"])
+REFUSED_UNKNOWN = REFUSED.labels("UNAUTHENTICATED")
+
+Refuse = Callable[[str, Exception, Any, float], Awaitable[None]]
+
+
+class Role(IntEnum):
+    """What a token may call; each role may call what those before it may."""
+
+    VIEWER = 1
+    OPERATOR = 2
+    SERVICE = 3
+
+
+# Calls at once for each role. Streams (`WatchSignals`, `Health.Watch`) count while they are open.
+CALLS_AT_ONCE: Mapping[Role, int] = {Role.VIEWER: 400, Role.OPERATOR: 100, Role.SERVICE: 1500}
+
+
+class Caller(NamedTuple):
+    """Who is calling: role and the name given in `x-operator`, at most 64 printable characters."""
+
+    role: Role
+    name: str
+
+    @property
+    def actor(self) -> str:
+        """The caller as the journal names it."""
+        return f"{self.role.name.lower()}:{self.name or 'unnamed'}"
+
+
+_caller: ContextVar[Caller] = ContextVar("caller")
+
+
+def caller() -> Caller:
+    """Who is calling the running handler."""
+    return _caller.get()
+
+
+class Admission(grpc.aio.ServerInterceptor):
+    """Checks token and role of each call, and how many calls its role has running.
+
+    `roles` gives the least role of each method ("/pkg.Service/Method"); `refuse` ends a call with an error's status.
+    """
+
+    def __init__(self, tokens: tuple[str, str, str], roles: Mapping[str, Role], refuse: Refuse) -> None:
+        self._tokens = [(_digest(t), role) for t, role in zip(tokens, Role, strict=True) if t]
+        self._roles = {WATCH: Role.VIEWER, REFLECT: Role.VIEWER} | dict(roles)
+        self._refuse = refuse
+        self._running = dict.fromkeys(Role, 0)
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """The handler of an admitted call, or one that refuses it."""
+        method = handler_call_details.method
+        if method == CHECK:
+            return await continuation(handler_call_details)
+        try:
+            self._admit(method, dict(handler_call_details.invocation_metadata or ()))
+        except ServiceError as error:
+            if error is _UNKNOWN:
+                REFUSED_UNKNOWN.inc()
+                return _REFUSE_UNKNOWN
+            return self._refusal(method if method in self._roles else "unknown", error)
+        return await continuation(handler_call_details)
+
+    def _admit(self, method: str, metadata: Mapping[str, Any]) -> None:
+        trace.enter(str(metadata.get("traceparent", "")))
+        role = self._role(str(metadata.get("authorization", "")))
+        if role is None:
+            raise _UNKNOWN
+        least = self._roles.get(method)
+        if least is not None and role < least:
+            raise ServiceError(
+                grpc.StatusCode.PERMISSION_DENIED,
+                "ROLE_INSUFFICIENT",
+                f"{method}: expected role {least.name}, was {role.name}",
+            )
+        if self._running[role] >= CALLS_AT_ONCE[role]:
+            raise ServiceError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "RATE_LIMITED",
+                f"expected at most {CALLS_AT_ONCE[role]} calls at once with role {role.name}, was one more",
+            )
+        name = str(metadata.get("x-operator", ""))
+        if not name.isprintable():
+            name = "".join(c for c in name if c.isprintable())
+        _caller.set(Caller(role, name[:64]))
+        # The task is the call's own: it is done once the call was answered, failed or was cancelled.
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - gRPC runs interceptors in the call's task
+        self._running[role] += 1
+        task.add_done_callback(lambda _: self._leave(role))
+
+    def _leave(self, role: Role) -> None:
+        self._running[role] -= 1
+
+    def _role(self, authorization: str) -> Role | None:
+        given = _digest(authorization.removeprefix("Bearer "))
+        found = None
+        # In rising order, and none is left out for one found: the time says nothing of which it was.
+        for digest, granted in self._tokens:
+            if hmac.compare_digest(digest, given):
+                found = granted
+        return found
+
+    def _refusal(self, method: str, error: ServiceError) -> Any:
+        started = time.monotonic()
+        REFUSED.labels(error.code.name).inc()
+
+        async def refuse(_: Any, context: Any) -> None:
+            await self._refuse(method, error, context, started)
+
+        # For gRPC a stream, whatever the method is: only a stream's handler is run before a message was read.
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+class HealthChecks:
+    """Answers `Health.Check` for everybody, at no cost that a caller can hold on to.
+
+    A call gets one second to send its request. While there are 64 that have not, the oldest gives way: an honest
+    request comes with its headers.
+    """
+
+    def __init__(self, check: Callable[[Any, Any], Awaitable[Any]]) -> None:
+        self._check = check
+        self._waiting: dict[asyncio.Timeout, None] = {}
+
+    def handler(self) -> Any:
+        """A method handler for gRPC."""
+        return grpc.stream_unary_rpc_method_handler(
+            self._answer,
+            response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+        )
+
+    async def _answer(self, _: Any, context: Any) -> Any:
+        if len(self._waiting) >= CHECKS_AT_ONCE:
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            if not oldest.expired():
+                oldest.reschedule(0)
+        limit = asyncio.timeout(CHECK_S)
+        try:
+            async with limit:
+                self._waiting[limit] = None
+                try:
+                    data = await context.read()
+                finally:
+                    self._waiting.pop(limit, None)
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "expected a request in time, was none")
+        try:
+            request = health_pb2.HealthCheckRequest.FromString(b"" if data is grpc.aio.EOF else data)
+        except DecodeError:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "expected a HealthCheckRequest")
+        return await self._check(request, context)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+# Made once, not for each call: a flood of 400 calls at a time delays others by 260 ms instead of 430 ms (one run).
+_UNKNOWN = ServiceError(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "expected a bearer token of this system")
+_UNKNOWN_STATUS = rpc_status.to_status(_UNKNOWN.status())
+
+
+async def _refuse_unknown(_: Any, context: Any) -> None:
+    await context.abort_with_status(_UNKNOWN_STATUS)
+
+
+_REFUSE_UNKNOWN: Any = grpc.stream_stream_rpc_method_handler(_refuse_unknown)

@@ -1,0 +1,211 @@
+"""A stranger on the gRPC port: what he may call, and what is left for those who have a token."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from vantixs.api.audit.v1 import audit_pb2_grpc
+from vantixs.api.common.v1 import common_pb2
+from vantixs.api.ingress.v1 import ingress_pb2_grpc
+from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
+from vantixs.api.router.v1 import router_pb2_grpc
+from vantixs.runtime import grpc_admission
+from vantixs.runtime.grpc_admission import CHECK, REFLECT, WATCH, Role
+from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.grpc_server import MESSAGE_BYTES, Server
+from vantixs.runtime.health import Health
+from vantixs.runtime.settings import ServiceSettings
+from vantixs_audit.server import ROLES as AUDIT
+from vantixs_ingress.server import ROLES as INGRESS
+from vantixs_risk.server import ROLES as RISK
+from vantixs_router.server import ROLES as ROUTER
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "integration")]
+
+import grpc_attacker  # noqa: E402
+from risk_processes import RiskProcesses  # noqa: E402
+
+GROWTH_MB = 200
+DEADLINE_S = 10
+TOKENS = {"": None, "wrong": None, "v": Role.VIEWER, "o": Role.OPERATOR, "s": Role.SERVICE}
+SERVICES: list[tuple[str, dict[str, Role], Any, Any]] = [
+    ("vantixs.api.audit.v1.AuditService", AUDIT, audit_pb2_grpc.add_AuditServiceServicer_to_server, audit_pb2_grpc.AuditServiceServicer),
+    ("vantixs.api.ingress.v1.WebhookService", INGRESS, ingress_pb2_grpc.add_WebhookServiceServicer_to_server, ingress_pb2_grpc.WebhookServiceServicer),
+    ("vantixs.api.risk.v1.RiskService", RISK, risk_pb2_grpc.add_RiskServiceServicer_to_server, risk_pb2_grpc.RiskServiceServicer),
+    ("vantixs.api.router.v1.RouterService", ROUTER, router_pb2_grpc.add_RouterServiceServicer_to_server, router_pb2_grpc.RouterServiceServicer),
+]  # fmt: skip
+
+
+async def serve(name: str, roles: dict[str, Role], add: Any, servicer: Any) -> tuple[Server, str]:
+    """A service whose methods are not built: whoever is admitted is told so."""
+    settings = ServiceSettings(viewer_token="v", operator_token="o", service_token="s", home=Path("/nonexistent"))
+    server = Server(settings, Health(), roles=roles)
+    server.add(add, servicer(), name)
+    return server, await server.start()
+
+
+async def code_of(address: str, method: str, token: str, data: bytes | None = b"") -> str:
+    """The code a call ends with; with no data, its headers are all that is sent."""
+    metadata = [("authorization", f"Bearer {token}")] if token else []
+    async with grpc.aio.insecure_channel(address) as bare:
+        call = bare.stream_stream(method)(metadata=metadata, timeout=DEADLINE_S)
+        try:
+            if data is not None:
+                await call.write(data)
+                await call.done_writing()
+            await call.read()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            pass
+        return str((await call.code()).name)
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=[name for name, *_ in SERVICES])
+async def test_every_method_with_every_token(service: Any) -> None:
+    server, address = await serve(*service)
+    try:
+        for method, least in service[1].items():
+            for token, role in TOKENS.items():
+                expected = (
+                    "UNAUTHENTICATED" if role is None else "PERMISSION_DENIED" if role < least else "UNIMPLEMENTED"
+                )
+                assert await code_of(address, method, token) == expected, (method, token)
+                if expected != "UNIMPLEMENTED":
+                    assert await code_of(address, method, token, None) == expected, "refused before a message came"
+        for method in (REFLECT, "/no.such.Service/Method"):
+            assert await code_of(address, method, "") == "UNAUTHENTICATED"
+        assert await code_of(address, "/no.such.Service/Method", "v") == "UNIMPLEMENTED"
+    finally:
+        await server.stop(0)
+
+
+async def test_health_is_told_to_all_and_watched_with_a_token() -> None:
+    server, address = await serve(*SERVICES[0])
+    try:
+        async with grpc.aio.insecure_channel(address) as bare:
+            stub = health_pb2_grpc.HealthStub(bare)
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE_S)
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.Watch(health_pb2.HealthCheckRequest(), timeout=DEADLINE_S).read()
+            assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+            watch = stub.Watch(health_pb2.HealthCheckRequest(), metadata=[("authorization", "Bearer v")], timeout=9)
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+            watch.cancel()
+        assert await code_of(address, CHECK, "", b"\xff noise") == "INVALID_ARGUMENT"
+        assert await code_of(address, CHECK, "", None) == "RESOURCE_EXHAUSTED", "one second, then it is ended"
+        assert await code_of(address, CHECK, "", bytes(MESSAGE_BYTES + 1)) == "RESOURCE_EXHAUSTED"
+    finally:
+        await server.stop(0)
+
+
+async def test_one_role_cannot_use_up_the_calls_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_admission, "CALLS_AT_ONCE", {Role.VIEWER: 3, Role.OPERATOR: 1, Role.SERVICE: 1})
+    server, address = await serve(*SERVICES[2])
+    try:
+        async with grpc.aio.insecure_channel(address) as bare:
+            watches = [
+                health_pb2_grpc.HealthStub(bare).Watch(
+                    health_pb2.HealthCheckRequest(), metadata=[("authorization", "Bearer v")], timeout=60
+                )
+                for _ in range(3)
+            ]
+            for watch in watches:
+                await watch.read()
+            assert await code_of(address, WATCH, "v") == "RESOURCE_EXHAUSTED"
+            assert await code_of(address, "/vantixs.api.risk.v1.RiskService/SetTradingState", "o") == "UNIMPLEMENTED"
+            watches[0].cancel()
+            deadline = time.monotonic() + 10
+            while await code_of(address, "/vantixs.api.risk.v1.RiskService/GetAccount", "v") != "UNIMPLEMENTED":
+                assert time.monotonic() < deadline, "a call that ended still counts"
+    finally:
+        await server.stop(0)
+
+
+class Attacked:
+    """A risk process, and who calls it with a token while it is attacked."""
+
+    def __init__(self, home: Path) -> None:
+        self.processes = RiskProcesses(home, f"sqlite:///{home.parent / 'risk.db'}", 1)
+        self.home, self.address = home, self.processes.addresses[0]
+        self.pid = self.processes._processes[0].pid
+
+    def token(self, role: str) -> str:
+        return (self.home / "secrets" / f"{role}-token").read_text().strip()
+
+    def megabytes(self) -> float:
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        return int(text.partition("VmRSS:")[2].split()[0]) / 1024
+
+    @staticmethod
+    async def retried(call: Any, request: Any) -> None:
+        """Calls until it succeeds: gRPC drops calls at random from a queue of over 1,000, those of a token too."""
+        deadline = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                await call(request, timeout=deadline - time.monotonic())
+                return
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE):
+                    raise
+                assert time.monotonic() < deadline
+
+    async def attack(self, kind: str, seconds: float) -> None:
+        before, peak, times = self.megabytes(), 0.0, []
+        attacker = subprocess.Popen(
+            [sys.executable, grpc_attacker.__file__, self.address, kind, *RISK],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        local = f"unix:{self.home}/run/risk-0.sock"
+        viewer = open_channel(self.address, token=self.token("viewer"))
+        operator = open_channel(self.address, token=self.token("operator"))
+        try:
+            assert attacker.stdout
+            assert attacker.stdout.readline() == b"attacking\n"
+            end, states = time.monotonic() + seconds, [common_pb2.TRADING_STATE_HALTED, common_pb2.TRADING_STATE_ACTIVE]
+            while time.monotonic() < end or len(times) < 4:
+                started = time.monotonic()
+                await self.retried(risk_pb2_grpc.RiskServiceStub(viewer).ListAccounts, risk_pb2.ListAccountsRequest())
+                times.append(time.monotonic() - started)
+                state = states[len(times) % 2]
+                request = risk_pb2.SetTradingStateRequest(state=state, comment="attack")
+                await self.retried(risk_pb2_grpc.RiskServiceStub(operator).SetTradingState, request)
+                # As `vantixs halt` calls: a new connection to the home's socket, and the first try succeeds.
+                fresh = open_channel(local, token=self.token("operator"))
+                answer = await risk_pb2_grpc.RiskServiceStub(fresh).SetTradingState(request, timeout=DEADLINE_S)
+                assert answer.state.state == state
+                await fresh.close()
+                peak = max(peak, self.megabytes())
+        finally:
+            await viewer.close()
+            await operator.close()
+            attacker.communicate()
+        times.sort()
+        p99 = times[int(len(times) * 0.99)] * 1000
+        print(f"{kind}: {len(times)} rounds, p99 {p99:.0f} ms, memory {before:.0f} to {peak:.0f} MB")
+        assert peak - before < GROWTH_MB
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    running = Attacked(tmp_path_factory.mktemp("g") / "home")
+    yield running
+    running.processes.stop()
+
+
+@pytest.mark.parametrize("kind", grpc_attacker.KINDS)
+async def test_authorised_calls_and_halt_work_while_a_stranger_attacks(attacked: Attacked, kind: str) -> None:
+    await attacked.attack(kind, 1.0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", grpc_attacker.KINDS)
+async def test_attack_of_a_minute(attacked: Attacked, kind: str) -> None:
+    await attacked.attack(kind, 60.0)
