@@ -36,6 +36,7 @@ def expected_fields(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@pytest.mark.timeout(900)  # Some 240 alerts one after another; on a busy machine that takes minutes.
 def test_every_row_is_taken_and_recorded_as_it_says(stack: RunningStack, field_url: str) -> None:
     """One after another, as two rows that belong together come in order; then history tells of each."""
     token, accepted = field_url.rpartition("/")[2], {}
