@@ -27,7 +27,9 @@ def webhook(stack: RunningStack, name: str, *flags: str, account: tuple[str, ...
 
 @pytest.fixture(scope="module")
 def field_url(stack: RunningStack) -> str:
-    return webhook(stack, "field", "--entry-expires-after-s", "300", "--exit-expires-after-s", "86400")
+    # Rows that say the same are no repeats of one another here.
+    limits = ("--entry-expires-after-s", "300", "--exit-expires-after-s", "86400", "--dedupe-window-s", "0")
+    return webhook(stack, "field", *limits)
 
 
 def expected_fields(row: dict[str, Any]) -> dict[str, str]:
