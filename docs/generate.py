@@ -99,7 +99,7 @@ def subjects_page() -> str:
         (
             accepted_subject(0) + f" ... {LANES - 1:02d}",
             "ingress",
-            "router (`router-lane-NN`), audit",
+            "router, audit",
             "accepted signals, by lane",
         ),
         (event_subject("signal"), "ingress, router", "audit", "rejections, duplicates, decisions, orders, outcomes"),

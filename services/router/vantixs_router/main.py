@@ -5,8 +5,6 @@ from pathlib import Path
 
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2_grpc
-from vantixs.model.ids import LANES, accepted_subject
-from vantixs.runtime.consumers import LaneConsumer
 from vantixs.runtime.database import Database
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import Server
@@ -19,13 +17,16 @@ from vantixs.runtime.outbox import Outbox, read_mark
 from vantixs.runtime.settings import load
 
 from vantixs_router import store
+from vantixs_router.lanes.consumers import make_lanes
+from vantixs_router.lanes.leases import Leases, take_name
+from vantixs_router.lanes.runner import LaneRunner
 from vantixs_router.preview import Preview
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
 from vantixs_router.venue import PaperVenue
-from vantixs_router.workflow import Workflow
+from vantixs_router.workflow import Workflow, key_of
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -40,7 +41,7 @@ def main(overrides: dict[str, str]) -> int:
     settings = load("router", RouterSettings, overrides=overrides)
 
     async def serve(life: Lifecycle) -> None:
-        Home.open(settings.home)
+        home = Home.open(settings.home)
         database = await Database.open(settings, "router", MIGRATIONS)
         mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
         journal = Journal(settings, life.health, service="router", mark=mark)
@@ -67,17 +68,17 @@ def main(overrides: dict[str, str]) -> int:
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         journal.start(life)
         pushed.start(life)
-        lanes = [
-            LaneConsumer(
-                journal,
-                durable=f"router-lane-{lane:02d}",
-                filter_subject=accepted_subject(lane),
-                handle=workflow.handle,
-                ack_wait_s=settings.ack_wait_s,
-            )
-            for lane in range(LANES)
-        ]
-        working = [life.spawn(lane.run(life.stopping), name="lane") for lane in lanes]
+        leases = Leases(database, life.health, take_name(home.run, settings.instance), lease_s=settings.lease_s)
+        lanes = LaneRunner(
+            journal, database, leases, handle=workflow.handle, key_of=key_of, park_after_s=settings.park_after_s
+        )
+
+        async def run_lanes() -> None:
+            await journal.connected()
+            await make_lanes(journal, database, life.stopping)
+            await lanes.run(life.stopping)
+
+        working = [life.spawn(run_lanes(), name="lanes")]
         working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
         working.append(life.spawn(workflow.release(life.stopping), name="release"))
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")

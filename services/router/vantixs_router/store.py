@@ -11,7 +11,7 @@ from vantixs.runtime.statements import Statement, insert_ignoring, where
 
 METADATA = sa.MetaData()
 SIGNALS = sa.Table(
-    "signals",
+    "signal_runs",
     METADATA,
     sa.Column("signal_id", sa.Text, primary_key=True),
     sa.Column("stream_sequence", sa.BigInteger, nullable=False),

@@ -18,15 +18,17 @@ from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.ids import event_subject, keyed_signal_id
 from vantixs.model.instruments import CATALOGUE, Instrument
 from vantixs.runtime import trace
-from vantixs.runtime.consumers import Delivery, Outcome
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Message
+from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
 
 from vantixs_router import store
 from vantixs_router.domain.intent import Leg
+from vantixs_router.fence import Fence
+from vantixs_router.lanes.runner import Outcome
 from vantixs_router.messages import (
     NothingLeft,
     evaluation_request,
@@ -81,7 +83,7 @@ class Workflow:
         self._clock = clock
         self._stopping = stopping
 
-    async def handle(self, delivery: Delivery) -> Outcome:
+    async def handle(self, delivery: Delivery, fence: Fence) -> Outcome:
         """Carries the delivered signal to its end, or says that it has to come again."""
         try:
             entry = journal_pb2.JournalBatch.FromString(delivery.data).entries[0]
@@ -91,7 +93,7 @@ class Workflow:
             known = False
         if not known:
             await self._dead_letter(delivery)
-            return Outcome.DEAD
+            return Outcome.DONE
         trace.enter(entry.trace_parent)
         signal_id = accepted.signal.signal_id
         row = await self._database.read(lambda c: store.read_signal(c, signal_id))
@@ -101,7 +103,7 @@ class Workflow:
         if row and row.done:
             await self._outbox.send_left(completed_id(signal_id))
             return Outcome.DONE
-        run = _Run(self, accepted, entry.event_id, delivery.stream_sequence)
+        run = _Run(self, accepted, entry.event_id, delivery.stream_sequence, fence)
         ending = await run.carry(row)
         if ending is None:
             return Outcome.RETRY
@@ -124,6 +126,7 @@ class Workflow:
         message = Message(event_subject("signal"), journal_pb2.JournalBatch(entries=entries).SerializeToString(), done)
 
         def commit(connection: sa.Connection) -> None:
+            run.fence.check(connection)
             store.claim_signal(connection, signal_id, run.stream_sequence, run.plan)
             store.finish_signal(connection, signal_id)
             for row in run.orders:
@@ -190,8 +193,9 @@ class _Run:
     """One signal on its way through the workflow."""
 
     def __init__(
-        self, workflow: Workflow, accepted: journal_pb2.SignalAccepted, cause: str, stream_sequence: int
+        self, workflow: Workflow, accepted: journal_pb2.SignalAccepted, cause: str, stream_sequence: int, fence: Fence
     ) -> None:
+        self.fence = fence
         self._w = workflow
         self.accepted = accepted
         self.cause = cause
@@ -333,6 +337,7 @@ class _Run:
             signal_id, sequence, plan = self._signal.signal_id, self.stream_sequence, self.plan
 
             def persist(connection: sa.Connection) -> None:
+                self.fence.check(connection)
                 if not store.claim_signal(connection, signal_id, sequence, plan):
                     raise LookupError(f"signal {signal_id} is another delivery's")
                 store.insert_order(connection, order, intent, decision)
@@ -357,6 +362,15 @@ class _Run:
         if not row.position.account_id:
             position = await self._w._risk.settle(row.order, row.fills, final=True)
             self.orders[-1] = row._replace(position=position)
+
+
+def key_of(delivery: Delivery) -> str:
+    """What the delivered signal waits in line for: its account and instrument."""
+    try:
+        accepted = journal_pb2.JournalBatch.FromString(delivery.data).entries[0].signal_accepted
+    except (DecodeError, IndexError):
+        return f"unreadable {delivery.stream_sequence}"
+    return f"{accepted.webhook.account_id}|{accepted.signal.instrument}"
 
 
 def completed_id(signal_id: str) -> str:
