@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from vantixs.api.audit.v1 import audit_pb2_grpc
+from vantixs.api.router.v1.router_pb2_grpc import RouterServiceStub
 from vantixs.runtime.database import Database
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import Server
@@ -50,7 +51,9 @@ def main(overrides: dict[str, str]) -> int:
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         journal.start(life)
         recording = life.spawn(recorder.run(life.stopping), name="recorder")
-        keeping = life.spawn(Retention(database, journal, settings).run(life.stopping), name="retention")
+        keeping = life.spawn(
+            Retention(database, journal, settings, RouterServiceStub(channel)).run(life.stopping), name="retention"
+        )
         relaying = life.spawn(outbox.run(life.stopping), name="outbox")
         replaying = life.spawn(replays.run(life.stopping), name="replays")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")

@@ -165,7 +165,7 @@ class LaneRunner:
                 await asyncio.sleep(0.2)
                 continue
             for row in rows:
-                stored = datetime.fromtimestamp(row.stored, UTC)
+                stored = datetime.fromtimestamp(row.stored_ms / 1000, UTC)
                 delivery = Delivery(row.subject, row.data, row.stream_sequence, stored)
                 self._add(Work(delivery, lane, parked=True, holds=False))
             self._loading.discard(lane.number)
@@ -260,7 +260,7 @@ class LaneRunner:
         lane = works[0].lane
         fence = Fence(self._leases, lane.number, lane.epoch)
         rows = [
-            ParkedRow(d.stream_sequence, lane.number, d.subject, d.data, d.time.timestamp())
+            ParkedRow(d.stream_sequence, lane.number, d.subject, d.data, int(d.time.timestamp() * 1000))
             for d in (work.delivery for work in works)
         ]
 

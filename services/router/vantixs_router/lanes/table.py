@@ -34,7 +34,7 @@ REPLICAS = sa.Table(
     METADATA,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("run_id", sa.Text, nullable=False),
-    sa.Column("expires", sa.Float, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
     sa.Column("boot_id", sa.Text, nullable=False),
 )
 # Deliveries that the cursor has passed although they are not done: those of a key that waits for long.
@@ -45,7 +45,7 @@ PARKED = sa.Table(
     sa.Column("lane", sa.Integer, nullable=False, index=True),
     sa.Column("subject", sa.Text, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
-    sa.Column("stored", sa.Float, nullable=False),
+    sa.Column("stored_ms", sa.BigInteger, nullable=False),
 )
 
 _LANES = Statement(lambda _: sa.select(LANE_TABLE).order_by(LANE_TABLE.c.lane))
@@ -81,6 +81,7 @@ _RENEW = insert_or_replace(REPLICAS)
 _LEAVE = Statement(lambda _: sa.delete(REPLICAS).where(where(REPLICAS, "name", "run_id")))
 _PARK = insert_ignoring(PARKED)
 _PARKED_OF = Statement(lambda _: sa.select(PARKED).where(where(PARKED, "lane")).order_by(PARKED.c.stream_sequence))
+_COUNT_PARKED = Statement(lambda _: sa.select(PARKED.c.lane, sa.func.count().label("count")).group_by(PARKED.c.lane))
 _UNPARK = Statement(lambda _: sa.delete(PARKED).where(where(PARKED, "stream_sequence")))
 
 
@@ -95,13 +96,13 @@ class LaneRow(NamedTuple):
 
 
 class ParkedRow(NamedTuple):
-    """A delivery that waits; `stored` is when the journal stored it, seconds since 1970."""
+    """A delivery that waits; `stored_ms` is when the journal stored it, since 1970."""
 
     stream_sequence: int
     lane: int
     subject: str
     data: bytes
-    stored: float
+    stored_ms: int
 
 
 def now_of(connection: sa.Connection) -> float:
@@ -165,7 +166,7 @@ def save_cursor(connection: sa.Connection, lane: int, epoch: int, cursor: int, j
 
 def renew(connection: sa.Connection, me: str, run_id: str, expires: float, boot: str) -> None:
     """Says that this replica is there until then."""
-    _RENEW.run(connection, name=me, run_id=run_id, expires=expires, boot_id=boot)
+    _RENEW.run(connection, name=me, run_id=run_id, expires_ms=int(expires * 1000), boot_id=boot)
 
 
 def leave(connection: sa.Connection, me: str, run_id: str) -> None:
@@ -175,7 +176,7 @@ def leave(connection: sa.Connection, me: str, run_id: str) -> None:
 
 def live_replicas(connection: sa.Connection, now: float, boot: str) -> set[str]:
     """The replicas whose lease has not run out, in this boot of the machine."""
-    return {row.name for row in _REPLICAS.rows(connection) if row.expires > now and row.boot_id == boot}
+    return {row.name for row in _REPLICAS.rows(connection) if row.expires_ms > now * 1000 and row.boot_id == boot}
 
 
 def park(connection: sa.Connection, rows: Iterable[ParkedRow]) -> None:
@@ -187,6 +188,11 @@ def park(connection: sa.Connection, rows: Iterable[ParkedRow]) -> None:
 def parked_of(connection: sa.Connection, lane: int) -> list[ParkedRow]:
     """What waits of a lane, in order."""
     return [ParkedRow(*row) for row in _PARKED_OF.rows(connection, lane=lane)]
+
+
+def count_parked(connection: sa.Connection) -> dict[int, int]:
+    """How many deliveries wait, by lane."""
+    return {row.lane: row.count for row in _COUNT_PARKED.rows(connection)}
 
 
 def unpark(connection: sa.Connection, stream_sequence: int) -> None:

@@ -26,7 +26,7 @@ def upgrade() -> None:
         "replicas",
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("run_id", sa.Text, nullable=False),
-        sa.Column("expires", sa.Float, nullable=False),
+        sa.Column("expires_ms", sa.BigInteger, nullable=False),
         sa.Column("boot_id", sa.Text, nullable=False),
     )
     op.create_table(
@@ -35,5 +35,5 @@ def upgrade() -> None:
         sa.Column("lane", sa.Integer, nullable=False, index=True),
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("data", sa.LargeBinary, nullable=False),
-        sa.Column("stored", sa.Float, nullable=False),
+        sa.Column("stored_ms", sa.BigInteger, nullable=False),
     )
