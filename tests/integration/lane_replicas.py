@@ -25,7 +25,7 @@ Handle = Callable[[Delivery, Fence], Awaitable[Outcome]]
 
 def key_of(delivery: Delivery) -> str:
     """Tests send "key number" as data; one without a space is its lane's."""
-    key, _, number = delivery.data.decode().partition(" ")
+    key, _, number = delivery.data.decode(errors="replace").partition(" ")
     return f"{delivery.subject} {key if number else ''}"
 
 

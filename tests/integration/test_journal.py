@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
-from nats.js.api import AckPolicy, ConsumerConfig
-from vantixs.runtime.consumers import Delivery, LaneConsumer, Outcome, Reader, contiguous
 from vantixs.runtime.continuity import Mark, StreamFacts
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import STREAM, Journal, Message
+from vantixs.runtime.journal_reader import Delivery, Reader, contiguous
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.settings import ServiceSettings
@@ -69,21 +68,27 @@ async def missing(nats: NatsServer, service: str, mark: Mark) -> AsyncIterator[J
         life.cancel_rest()
 
 
-def consuming(journal: Journal, life: Lifecycle, handle: Callable[[Delivery], Awaitable[Outcome]]) -> None:
-    consumer = LaneConsumer(journal, durable="lane", filter_subject=LANE, handle=handle, ack_wait_s=1)
-    life.spawn(consumer.run(life.stopping), name="lane")
+def reading_lane(journal: Journal, life: Lifecycle) -> list[bytes]:
+    """What comes on one subject, from its beginning."""
+    seen: list[bytes] = []
+    after = 0
+
+    async def read() -> None:
+        nonlocal after
+        reader = Reader(journal, start_after=lambda: after, subjects=lambda: [LANE])
+        async for batch in reader.batches(life.stopping):
+            fresh = [d for d in batch if d.stream_sequence > after]
+            seen.extend(delivery.data for delivery in fresh)
+            after = max(after, reader.passed)
+
+    life.spawn(read(), name="lane")
+    return seen
 
 
 async def test_publishing_through_a_kill_stores_each_message_once_and_readers_go_on(nats: NatsServer) -> None:
     async with connected(nats) as (journal, life):
         seen = reading(journal, life)
-        handled: list[bytes] = []
-
-        async def handle(delivery: Delivery) -> Outcome:
-            handled.append(delivery.data)
-            return Outcome.DONE
-
-        consuming(journal, life, handle)
+        handled = reading_lane(journal, life)
         for number in range(20):
             await journal.publish(LANE, b"%d" % number, f"a{number}")
         nats.kill()
@@ -91,7 +96,7 @@ async def test_publishing_through_a_kill_stores_each_message_once_and_readers_go
         nats.start()
         await asyncio.gather(*waiting)
         sequences = [await journal.publish(LANE, b"again", f"a{number}") for number in range(40)]
-        await until(lambda: len(seen) == 40 and len(set(handled)) == 40)
+        await until(lambda: len(seen) == len(handled) == len(set(handled)) == 40)
         assert sorted(sequences) == seen == list(range(1, 41))
 
 
@@ -112,47 +117,6 @@ async def test_batch_holds_what_was_sent_and_no_id_begins_a_command(nats: NatsSe
             [Message(LANE, b"x", hostile) if n == 1 else Message(LANE, b"x", f"h{n}") for n in range(3)]
         )
         assert await messages(journal) == [*payloads, b"x", b"x", b"x"]
-
-
-async def test_lane_keeps_its_order_through_retries(nats: NatsServer) -> None:
-    async with connected(nats) as (journal, life):
-        handled: list[tuple[bytes, int]] = []
-
-        async def handle(delivery: Delivery) -> Outcome:
-            handled.append((delivery.data, delivery.deliveries))
-            if delivery.data == b"1" and delivery.deliveries == 1:
-                return Outcome.RETRY
-            if delivery.data == b"2" and delivery.deliveries == 1:
-                raise LookupError("a fault of ours")
-            return Outcome.DEAD if delivery.data == b"3" else Outcome.DONE
-
-        consuming(journal, life, handle)
-        for number in range(5):
-            await journal.publish(LANE, b"%d" % number, f"c{number}")
-        await until(lambda: handled and handled[-1][0] == b"4")
-        assert handled == [(b"0", 1), (b"1", 1), (b"1", 2), (b"2", 1), (b"2", 2), (b"3", 1), (b"4", 1)]
-
-
-async def test_lane_of_a_version_that_waited_longer_for_acknowledgements_is_taken_over(nats: NatsServer) -> None:
-    async with connected(nats) as (journal, life):
-        handled: list[bytes] = []
-
-        async def handle(delivery: Delivery) -> Outcome:
-            handled.append(delivery.data)
-            return Outcome.DONE
-
-        earlier = ConsumerConfig(
-            durable_name="lane", filter_subject=LANE, ack_policy=AckPolicy.EXPLICIT, ack_wait=30, max_ack_pending=1
-        )
-        await journal.js.add_consumer(STREAM, earlier)
-        for number in range(3):
-            await journal.publish(LANE, b"%d" % number, f"w{number}")
-        (first,) = await (await journal.js.pull_subscribe_bind("lane", stream=STREAM)).fetch(1)
-        await first.ack_sync()
-        consuming(journal, life, handle)
-        await until(lambda: len(handled) == 2)
-        assert handled == [b"1", b"2"]
-        assert (await journal.js.consumer_info(STREAM, "lane")).config.ack_wait == 1
 
 
 async def test_frozen_broker_delays_and_loses_nothing(nats: NatsServer) -> None:
@@ -291,7 +255,7 @@ async def test_reader_passes_over_nothing_that_is_missing_unless_that_was_accept
 
 
 def test_hole_inside_of_a_batch_ends_the_batch_before_it() -> None:
-    deliveries = [Delivery("s", b"", n, 1, datetime.now(UTC), {}) for n in (5, 6, 9, 10)]
+    deliveries = [Delivery("s", b"", n, datetime.now(UTC)) for n in (5, 6, 9, 10)]
     for until_, expected in ((0, ([5, 6], 7)), (7, ([5, 6], 8)), (8, ([5, 6, 9, 10], 0))):
         kept, hole = contiguous(deliveries, 5, until_)
         assert ([d.stream_sequence for d in kept], hole) == expected

@@ -10,13 +10,15 @@ import pytest
 import vantixs_router
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.instruments import CATALOGUE
-from vantixs.runtime.consumers import Delivery, Outcome
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal import Message
+from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.outbox import Outbox
 from vantixs.testing.journal import connected, messages
 from vantixs.testing.nats import NatsServer
 from vantixs_router import store
+from vantixs_router.fence import NoFence
+from vantixs_router.lanes.runner import Outcome
 from vantixs_router.settings import RouterSettings
 from vantixs_router.workflow import Workflow, completed_id
 
@@ -45,7 +47,7 @@ def delivery_of(signal_id: str, sequence: int) -> Delivery:
     entry.signal_accepted.signal.signal_id = signal_id
     entry.signal_accepted.signal.instrument = next(iter(CATALOGUE))
     data = journal_pb2.JournalBatch(entries=[entry]).SerializeToString()
-    return Delivery(f"{SUBJECT}.accepted.00", data, sequence, 2, datetime.now(UTC), {})
+    return Delivery(f"{SUBJECT}.accepted.00", data, sequence, datetime.now(UTC))
 
 
 def end(connection: Any, outbox: Outbox, signal_id: str, sequence: int) -> None:
@@ -61,9 +63,9 @@ async def test_signal_whose_router_died_before_publishing_is_told_before_the_lan
     async with connected(nats) as (journal, life):
         outbox = Outbox(store.OUTBOX, database, journal)
         await database.write(lambda c: end(c, outbox, "s1", 7))
-        assert await workflow(database, outbox, life.stopping).handle(delivery_of("s1", 7)) is Outcome.DONE
+        assert await workflow(database, outbox, life.stopping).handle(delivery_of("s1", 7), NoFence()) is Outcome.DONE
         assert await messages(journal) == [b"s1"]
-        assert await workflow(database, outbox, life.stopping).handle(delivery_of("s1", 7)) is Outcome.DONE
+        assert await workflow(database, outbox, life.stopping).handle(delivery_of("s1", 7), NoFence()) is Outcome.DONE
         assert await messages(journal) == [b"s1"]
 
 

@@ -14,6 +14,8 @@ def upgrade() -> None:
     begins with gets another name, so it fails instead.
     """
     op.rename_table("signals", "signal_runs")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER INDEX signals_pkey RENAME TO signal_runs_pkey")
     op.create_table(
         "lanes",
         sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
