@@ -43,7 +43,9 @@ def test_every_state_is_reached_and_every_state_but_the_ended_is_left() -> None:
 
 
 def test_every_state_but_the_cancel_in_flight_has_its_name_in_the_contract() -> None:
-    names = {name.removeprefix("ORDER_STATE_") for name in common_pb2.OrderState.keys()} - {"UNSPECIFIED"}
+    names = {name.removeprefix("ORDER_STATE_") for name in common_pb2.OrderState.DESCRIPTOR.values_by_name} - {
+        "UNSPECIFIED"
+    }
     assert names == set(State) - {State.PENDING_CANCEL}
 
 

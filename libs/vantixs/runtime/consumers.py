@@ -23,11 +23,15 @@ LINGER_S = 0.01  # Between two reads of a busy journal: ten entries stored toget
 
 
 class Outcome(Enum):
-    """What became of a message: done (acknowledged), retry (comes again), dead (recorded elsewhere, never again)."""
+    """What became of a message: done (acknowledged), retry (comes again), dead (recorded elsewhere, never again).
+
+    Parked: it waits for something outside, and is stored as waiting, so that what is behind it can go on.
+    """
 
     DONE = "done"
     RETRY = "retry"
     DEAD = "dead"
+    PARKED = "parked"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,15 @@ from vantixs.runtime.outbox import Outbox, read_mark
 from vantixs.runtime.settings import load
 
 from vantixs_router import store
-from vantixs_router.preview import Preview
+from vantixs_router.fence import NoFence
+from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
-from vantixs_router.venue import PaperVenue
-from vantixs_router.workflow import Workflow
+from vantixs_router.signals.preview import Preview
+from vantixs_router.signals.process_signal import ProcessSignal
+from vantixs_router.venues.paper.venue import PaperVenue
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -49,19 +51,21 @@ def main(overrides: dict[str, str]) -> int:
         channel = open_channel(settings.risk_addresses, token=settings.service_token, idempotent=IDEMPOTENT)
         risk = RiskClient(channel, settings.risk_timeout_s)
         quotes = Quotes(pushed, settings, now)
-        workflow = Workflow(
+        venue = PaperVenue(database, quotes, settings, now)
+        signals = ProcessSignal(
             database=database,
             outbox=outbox,
             risk=risk,
-            venue=PaperVenue(database, settings, now),
+            venue=venue,
             quotes=quotes,
             settings=settings,
             clock=now,
             stopping=life.stopping,
         )
+        releases = ReleaseReservations(database, risk, OpenReservations(channel), now)
         server = Server(settings, life.health, roles=ROLES)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
-        servicer = RouterServicer(database, quotes, Preview(risk, quotes, settings, now))  # type: ignore[abstract]
+        servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now))  # type: ignore[abstract]
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
@@ -72,14 +76,14 @@ def main(overrides: dict[str, str]) -> int:
                 journal,
                 durable=f"router-lane-{lane:02d}",
                 filter_subject=accepted_subject(lane),
-                handle=workflow.handle,
+                handle=lambda delivery: signals.handle(delivery, NoFence()),
                 ack_wait_s=settings.ack_wait_s,
             )
             for lane in range(LANES)
         ]
         working = [life.spawn(lane.run(life.stopping), name="lane") for lane in lanes]
         working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
-        working.append(life.spawn(workflow.release(life.stopping), name="release"))
+        working.append(life.spawn(releases.run(life.stopping), name="release"))
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()

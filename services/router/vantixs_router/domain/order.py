@@ -47,30 +47,45 @@ class Event(StrEnum):
 ENDED = frozenset({State.FILLED, State.CANCELED, State.REJECTED, State.EXPIRED})
 """States that only a late fill changes."""
 
-_I, _S, _A, _P = State.INITIALIZED, State.SUBMITTED, State.ACCEPTED, State.PARTIALLY_FILLED
-_C, _D = State.PENDING_CANCEL, State.IN_DOUBT
-_FILLED, _CANCELED, _REJECTED, _EXPIRED = State.FILLED, State.CANCELED, State.REJECTED, State.EXPIRED
-_COLUMNS = (
-    Event.SUBMIT, Event.ACCEPT, Event.FILL, Event.FILL_ALL, Event.REQUEST_CANCEL, Event.REFUSE_CANCEL,
-    Event.CANCEL, Event.REJECT, Event.EXPIRE, Event.LOSE, Event.MISS,
-)  # fmt: skip
-# A venue that rejects, or does not know, what it filled has no rest of it that works: the rest is canceled.
-_ROWS = {
-    #            SUBMIT     ACCEPT     FILL       FILL_ALL REQUEST_C  REFUSE_C   CANCEL     REJECT     EXPIRE     LOSE       MISS
-    _I:         (_S,        _A,        _P,        _FILLED, _CANCELED, _I,        _CANCELED, _REJECTED, _EXPIRED,  _D,        _REJECTED),
-    _S:         (_S,        _A,        _P,        _FILLED, _S,        _S,        _CANCELED, _REJECTED, _EXPIRED,  _D,        _REJECTED),
-    _A:         (_A,        _A,        _P,        _FILLED, _C,        _A,        _CANCELED, _REJECTED, _EXPIRED,  _D,        _CANCELED),
-    _P:         (_P,        _P,        _P,        _FILLED, _C,        _P,        _CANCELED, _CANCELED, _EXPIRED,  _D,        _CANCELED),
-    _C:         (_C,        _C,        _C,        _FILLED, _C,        _A,        _CANCELED, _CANCELED, _EXPIRED,  _D,        _CANCELED),
-    _D:         (_D,        _A,        _P,        _FILLED, _D,        _D,        _CANCELED, _REJECTED, _EXPIRED,  _D,        _REJECTED),
-    _FILLED:    (_FILLED,   _FILLED,   _FILLED,   _FILLED, _FILLED,   _FILLED,   _FILLED,   _FILLED,   _FILLED,   _FILLED,   _FILLED),
-    _CANCELED:  (_CANCELED, _CANCELED, _CANCELED, _FILLED, _CANCELED, _CANCELED, _CANCELED, _CANCELED, _CANCELED, _CANCELED, _CANCELED),
-    _REJECTED:  (_REJECTED, _REJECTED, _CANCELED, _FILLED, _REJECTED, _REJECTED, _REJECTED, _REJECTED, _REJECTED, _REJECTED, _REJECTED),
-    _EXPIRED:   (_EXPIRED,  _EXPIRED,  _EXPIRED,  _FILLED, _EXPIRED,  _EXPIRED,  _EXPIRED,  _EXPIRED,  _EXPIRED,  _EXPIRED,  _EXPIRED),
-}  # fmt: skip
-TRANSITIONS: dict[tuple[State, Event], State] = {
-    (state, event): after for state, row in _ROWS.items() for event, after in zip(_COLUMNS, row, strict=True)
+_ENDS = {
+    Event.FILL: State.PARTIALLY_FILLED,
+    Event.FILL_ALL: State.FILLED,
+    Event.CANCEL: State.CANCELED,
+    Event.EXPIRE: State.EXPIRED,
+    Event.LOSE: State.IN_DOUBT,
 }
+# What works at the venue cannot be rejected any more: a venue that says so, or does not know it, has canceled the rest.
+_STOPS = {Event.REJECT: State.CANCELED, Event.MISS: State.CANCELED}
+_NEVER = {Event.REJECT: State.REJECTED, Event.MISS: State.REJECTED}
+# By state, what changes it; an event that is not named leaves the state as it is.
+_CHANGES: dict[State, dict[Event, State]] = {
+    State.INITIALIZED: {
+        **_ENDS,
+        **_NEVER,
+        Event.SUBMIT: State.SUBMITTED,
+        Event.ACCEPT: State.ACCEPTED,
+        Event.REQUEST_CANCEL: State.CANCELED,
+    },
+    # A cancel cannot be sent for an order of which it is not known whether it arrived: it is asked for first.
+    State.SUBMITTED: {**_ENDS, **_NEVER, Event.ACCEPT: State.ACCEPTED},
+    State.IN_DOUBT: {**_ENDS, **_NEVER, Event.ACCEPT: State.ACCEPTED},
+    State.ACCEPTED: {**_ENDS, **_STOPS, Event.REQUEST_CANCEL: State.PENDING_CANCEL},
+    State.PARTIALLY_FILLED: {**_ENDS, **_STOPS, Event.REQUEST_CANCEL: State.PENDING_CANCEL},
+    State.PENDING_CANCEL: {
+        **_ENDS,
+        **_STOPS,
+        Event.FILL: State.PENDING_CANCEL,
+        Event.REFUSE_CANCEL: State.ACCEPTED,
+    },
+    State.FILLED: {},
+    State.CANCELED: {Event.FILL_ALL: State.FILLED},
+    State.EXPIRED: {Event.FILL_ALL: State.FILLED},
+    State.REJECTED: {Event.FILL: State.CANCELED, Event.FILL_ALL: State.FILLED},
+}
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (state, event): changes.get(event, state) for state, changes in _CHANGES.items() for event in Event
+}
+"""What every event makes of every state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +128,7 @@ class OrderStatus:
         state = TRANSITIONS[self.state, event]
         if self.fills and state in _BY_QUANTITY:
             state = _BY_QUANTITY[state]
-        return replace(self, state=state, reason=self.reason or (reason if state in ENDED - {_FILLED} else ""))
+        return replace(self, state=state, reason=self.reason or (reason if state in ENDED - {State.FILLED} else ""))
 
     def with_fills(self, fills: tuple[Fill, ...]) -> "OrderStatus":
         """The order with those of the fills that are new."""
@@ -126,4 +141,4 @@ class OrderStatus:
 
 
 # What the table cannot know: an order that is found to work, or is rejected, may have fills already.
-_BY_QUANTITY = {_A: _P, _REJECTED: _CANCELED}
+_BY_QUANTITY = {State.ACCEPTED: State.PARTIALLY_FILLED, State.REJECTED: State.CANCELED}
