@@ -15,7 +15,8 @@ from vantixs.runtime.lifecycle import Lifecycle
 from vantixs_router.fence import Fence
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases, take_name
-from vantixs_router.lanes.runner import LaneRunner, Outcome
+from vantixs_router.lanes.outcome import Outcome
+from vantixs_router.lanes.runner import LaneRunner
 from vantixs_router.server import RouterServicer
 from vantixs_router.settings import RouterSettings
 
@@ -67,10 +68,10 @@ def start_replica(
     *,
     instance: str = "0",
     lease_s: float = 2.0,
-    park_after_s: float = 10.0,
+    retry_parked_s: float = 0.1,
 ) -> Replica:
     leases = Leases(database, life.health, take_name(run, instance), lease_s=lease_s)
-    runner = LaneRunner(journal, database, leases, handle=handle, key_of=key_of, park_after_s=park_after_s)
+    runner = LaneRunner(journal, database, leases, handle=handle, key_of=key_of, retry_parked_s=retry_parked_s)
     stopping = asyncio.Event()
 
     async def work() -> None:

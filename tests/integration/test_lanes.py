@@ -18,7 +18,7 @@ from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
 from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.lanes import table
-from vantixs_router.lanes.runner import Outcome
+from vantixs_router.lanes.outcome import Outcome
 
 sys.path.insert(0, str(Path(__file__).parent))
 

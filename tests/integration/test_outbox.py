@@ -18,9 +18,11 @@ from vantixs.testing.journal import connected, messages
 from vantixs.testing.nats import NatsServer
 from vantixs_router import store
 from vantixs_router.fence import NoFence
-from vantixs_router.lanes.runner import Outcome
+from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.settings import RouterSettings
-from vantixs_router.workflow import Workflow, completed_id
+from vantixs_router.signals.process_signal import ProcessSignal
+from vantixs_router.signals.record_outcome import completed_id
+from vantixs_router.venues.paper.venue import PaperVenue
 
 MIGRATIONS = Path(vantixs_router.__file__).parent / "migrations"
 SUBJECT = "vantixs.journal.v1.signal"
@@ -33,12 +35,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-def workflow(database: Database, outbox: Outbox, stopping: Any) -> Workflow:
-    """A router's workflow for signals that are done: nothing else of it is reached."""
+def process(database: Database, outbox: Outbox, stopping: Any) -> ProcessSignal:
+    """A router for signals that are done: nothing else of it is reached."""
     nothing: Any = None
-    return Workflow(
-        database=database, outbox=outbox, risk=nothing, venue=nothing, quotes=nothing,
-        settings=RouterSettings(), clock=lambda: datetime.now(UTC), stopping=stopping,
+    settings = RouterSettings()
+    return ProcessSignal(
+        database=database, outbox=outbox, risk=nothing, venue=PaperVenue(database, nothing, settings, nothing),
+        quotes=nothing, settings=settings, clock=lambda: datetime.now(UTC), stopping=stopping,
     )  # fmt: skip
 
 
@@ -63,9 +66,9 @@ async def test_signal_whose_router_died_before_publishing_is_told_before_the_lan
     async with connected(nats) as (journal, life):
         outbox = Outbox(store.OUTBOX, database, journal)
         await database.write(lambda c: end(c, outbox, "s1", 7))
-        assert await workflow(database, outbox, life.stopping).handle(delivery_of("s1", 7), NoFence()) is Outcome.DONE
+        assert await process(database, outbox, life.stopping).handle(delivery_of("s1", 7), NoFence()) is Outcome.DONE
         assert await messages(journal) == [b"s1"]
-        assert await workflow(database, outbox, life.stopping).handle(delivery_of("s1", 7), NoFence()) is Outcome.DONE
+        assert await process(database, outbox, life.stopping).handle(delivery_of("s1", 7), NoFence()) is Outcome.DONE
         assert await messages(journal) == [b"s1"]
 
 

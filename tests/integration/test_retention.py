@@ -34,7 +34,7 @@ from vantixs_audit.recorder import Recorder, Watchers
 from vantixs_audit.retention import Retention
 from vantixs_audit.settings import AuditSettings
 from vantixs_router.fence import Fence
-from vantixs_router.lanes.runner import Outcome
+from vantixs_router.lanes.outcome import Outcome
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -18,9 +18,9 @@ from vantixs.runtime.statements import insert_ignoring
 SWEEP_S = 0.5
 
 
-def outbox_table(metadata: sa.MetaData) -> sa.Table:
-    """The table, the same in every service that has one."""
-    return sa.Table(
+def outbox_table(metadata: sa.MetaData, *, lanes: bool = False) -> sa.Table:
+    """The table, the same in every service that has one; with `lanes` each row says of which lane it is."""
+    table = sa.Table(
         "outbox",
         metadata,
         sa.Column("position", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
@@ -28,6 +28,10 @@ def outbox_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("payload", sa.LargeBinary, nullable=False),
     )
+    if lanes:
+        table.append_column(sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")))
+        sa.Index("ix_outbox_lane_position", table.c.lane, table.c.position)
+    return table
 
 
 def mark_table(metadata: sa.MetaData) -> sa.Table:
@@ -65,9 +69,15 @@ class Outbox:
         self._sending: set[str] = set()
         self._wake = asyncio.Event()
 
-    def put(self, connection: sa.Connection, message: Message) -> None:
-        """Adds a message in the caller's transaction; one whose id is there already changes nothing."""
-        self._insert.run(connection, **message._asdict())
+    def put(self, connection: sa.Connection, message: Message, *, lane: int = 0) -> None:
+        """Adds a message in the caller's transaction; one whose id is there already changes nothing.
+
+        `lane` counts where the table has lanes.
+        """
+        values = message._asdict()
+        if "lane" in self._table.c:
+            values["lane"] = lane
+        self._insert.run(connection, **values)
 
     async def send(self, message: Message) -> None:
         """Publishes a committed message now; returns once it is in the journal."""

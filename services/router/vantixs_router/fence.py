@@ -1,36 +1,37 @@
-"""What a lane's work holds on to: proof, in each of its transactions, that the lane is still this replica's."""
+"""The right to work on a lane, as those who work on one see it."""
 
+import math
 from typing import Protocol
 
 import sqlalchemy as sa
 
 
 class LeaseLost(Exception):
-    """The lane belongs to another replica by now, which goes on from what is stored."""
+    """Another replica owns the lane by now. What was begun for it is left: the other one goes on from what is stored."""
 
 
 class Fence(Protocol):
-    """Given to whoever works on a lane."""
+    """A lease on a lane, held by this replica."""
 
     def check(self, connection: sa.Connection) -> None:
-        """Called first in every transaction of the lane's work.
+        """Called first in every transaction of the lane's work, and holds until that transaction has ended.
 
         Raises:
-            LeaseLost: this replica does not own the lane any more; nothing of the transaction may stay.
+            LeaseLost: this replica does not own the lane any more.
         """
         ...
 
     def remaining_s(self) -> float:
-        """Seconds that are surely left of the lease; not more than 0 once none are."""
+        """Seconds that are surely left of the lease; 0 or less where nothing is sure."""
         ...
 
 
 class NoFence:
-    """For work outside lanes, and tests."""
+    """The lane is this replica's for ever: somebody else sees to it that nobody else works on it."""
 
     def check(self, connection: sa.Connection) -> None:
         """Passes."""
 
     def remaining_s(self) -> float:
-        """A lease without an end."""
-        return float("inf")
+        """Without end."""
+        return math.inf

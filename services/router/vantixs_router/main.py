@@ -20,13 +20,14 @@ from vantixs_router import store
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases, take_name
 from vantixs_router.lanes.runner import LaneRunner
-from vantixs_router.preview import Preview
+from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
-from vantixs_router.venue import PaperVenue
-from vantixs_router.workflow import Workflow, key_of
+from vantixs_router.signals.preview import Preview
+from vantixs_router.signals.process_signal import ProcessSignal, key_of
+from vantixs_router.venues.paper.venue import PaperVenue
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -50,28 +51,28 @@ def main(overrides: dict[str, str]) -> int:
         channel = open_channel(settings.risk_addresses, token=settings.service_token, idempotent=IDEMPOTENT)
         risk = RiskClient(channel, settings.risk_timeout_s)
         quotes = Quotes(pushed, settings, now)
-        workflow = Workflow(
+        venue = PaperVenue(database, quotes, settings, now)
+        signals = ProcessSignal(
             database=database,
             outbox=outbox,
             risk=risk,
-            venue=PaperVenue(database, settings, now),
+            venue=venue,
             quotes=quotes,
             settings=settings,
             clock=now,
             stopping=life.stopping,
         )
+        releases = ReleaseReservations(database, risk, OpenReservations(channel), now)
         server = Server(settings, life.health, roles=ROLES)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
-        servicer = RouterServicer(database, quotes, Preview(risk, quotes, settings, now))  # type: ignore[abstract]
+        servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now))  # type: ignore[abstract]
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         journal.start(life)
         pushed.start(life)
         leases = Leases(database, life.health, take_name(home.run, settings.instance), lease_s=settings.lease_s)
-        lanes = LaneRunner(
-            journal, database, leases, handle=workflow.handle, key_of=key_of, park_after_s=settings.park_after_s
-        )
+        lanes = LaneRunner(journal, database, leases, handle=signals.handle, key_of=key_of)
 
         async def run_lanes() -> None:
             await journal.connected()
@@ -80,7 +81,7 @@ def main(overrides: dict[str, str]) -> int:
 
         working = [life.spawn(run_lanes(), name="lanes")]
         working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
-        working.append(life.spawn(workflow.release(life.stopping), name="release"))
+        working.append(life.spawn(releases.run(life.stopping), name="release"))
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()

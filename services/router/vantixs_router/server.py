@@ -13,8 +13,8 @@ from vantixs.runtime.paging import decode_token, encode_token, page_of, page_siz
 from vantixs_router import store
 from vantixs_router.lanes import table
 from vantixs_router.messages import instrument_message
-from vantixs_router.preview import Preview
 from vantixs_router.quotes import Quotes
+from vantixs_router.signals.preview import Preview
 
 NAME = "vantixs.api.router.v1.RouterService"
 _VIEWER = (

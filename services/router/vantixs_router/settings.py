@@ -26,3 +26,9 @@ class RouterSettings(ServiceSettings):
     )
     paper_fee_bps: Decimal = setting(Decimal(10), doc="fee of the paper venue", unit="bps", minimum=0, maximum=1000)
     risk_timeout_s: float = setting(2.0, doc="deadline of one call to risk", unit="s", minimum=0.1, maximum=60)
+    park_after_s: float = setting(
+        10.0,
+        doc="time for which a signal is tried whose order's outcome is not known, before its lane goes on without it",
+        unit="s",
+        minimum=0,
+    )

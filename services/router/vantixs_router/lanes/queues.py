@@ -1,8 +1,6 @@
 """What a replica has in hand of its lanes: a queue for each key, and how far each lane's cursor may go. No I/O."""
 
-import math
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vantixs.runtime.journal_reader import Delivery
@@ -58,12 +56,10 @@ class Lane:
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """A delivery in a key's queue. `parked`: it is in the table of those that wait. `holds`: it holds the cursor."""
+    """A delivery in a key's queue. `holds`: it holds the cursor; one that was parked before does not."""
 
     delivery: Delivery
     lane: Lane
-    started: float = math.inf
-    parked: bool = False
     holds: bool = True
 
 
@@ -123,10 +119,6 @@ class KeyQueues:
             for work in queue:
                 if work.lane is lane:
                     work.holds = False
-
-    def started_before(self, time: float) -> Iterable[list[Work]]:
-        """The queues whose head was begun by then, and is not done."""
-        return [list(queue) for queue in self._queues.values() if queue and queue[0].started <= time]
 
     def _forget(self, work: Work) -> None:
         self.count -= 1

@@ -1,18 +1,13 @@
 """Runs the accepted signals of the lanes this replica owns: each key's in order, keys at the same time.
 
-The journal is read from the lanes' cursors and nothing is acknowledged. A cursor passes only what is done, or is kept
-in the table of parked deliveries: the signals of a key that has waited for long, so that one stuck key does not hold back
-what may be purged, or stop its lane.
+The journal is read from the lanes' cursors and nothing is acknowledged. A cursor passes only what is done, or is stored
+as parked: a signal that waits for something outside, so that it does not hold back its lane and what may be purged.
 """
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from enum import Enum
 
-import sqlalchemy as sa
 from prometheus_client import Gauge
 from vantixs.model.ids import LANES, accepted_subject
 from vantixs.runtime.database import Database
@@ -21,25 +16,18 @@ from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_reader import Delivery, Reader
 from vantixs.runtime.logs import log
 
+from vantixs_router import store
 from vantixs_router.fence import Fence as FencePort
 from vantixs_router.fence import LeaseLost
-from vantixs_router.lanes import table
 from vantixs_router.lanes.leases import Fence, Leases, Turn
+from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.lanes.queues import KeyQueues, Lane, Work
-from vantixs_router.lanes.table import ParkedRow
 
 IN_HAND = Gauge("vantixs_router_signals_in_hand", "accepted signals read from the journal and not done")
 MOST_IN_HAND = 20_000
 AT_ONCE = 2000  # A slow venue holds up the keys that trade there, and no other one.
-PARK_EVERY_S = 1.0
+RETRY_PARKED_S = 3.0
 _LANE_OF = {accepted_subject(lane): lane for lane in range(LANES)}
-
-
-class Outcome(Enum):
-    """What became of a delivery: done, or retry, which has it come again."""
-
-    DONE = "done"
-    RETRY = "retry"
 
 
 Handle = Callable[[Delivery, FencePort], Awaitable[Outcome]]
@@ -56,16 +44,14 @@ class LaneRunner:
         *,
         handle: Handle,
         key_of: Callable[[Delivery], str],
-        park_after_s: float = 10.0,
-        clock: Callable[[], float] = time.monotonic,
+        retry_parked_s: float = RETRY_PARKED_S,
     ) -> None:
         self._journal = journal
         self._database = database
         self._leases = leases
         self._handle = handle
         self._key_of = key_of
-        self._park_after_s = park_after_s
-        self._clock = clock
+        self._retry_parked_s = retry_parked_s
         self._lanes: dict[int, Lane] = {}
         self._queues = KeyQueues()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -82,11 +68,9 @@ class LaneRunner:
         self._stopping = stopping
         async with asyncio.TaskGroup() as tasks:
             leasing = tasks.create_task(self._leases.run(stopping, self.cursors, self._owned))
-            parking = tasks.create_task(self._park_what_waits(stopping))
             reading = tasks.create_task(self._read(stopping))
             await stopping.wait()
             self._leases.wake()
-            parking.cancel()
             reading.cancel()
             await leasing
             if self._tasks:
@@ -159,15 +143,13 @@ class LaneRunner:
         """Takes in hand what was parked of a lane, before anything of it is read."""
         while not (self._stopping.is_set() or lane.lost):
             try:
-                rows = await self._database.read(lambda c: table.parked_of(c, lane.number))
+                rows = await self._database.read(lambda c: store.read_parked(c, [lane.number]))
             except ServiceError as error:
                 log.warning("lane.not_loaded", lane=lane.number, detail=error.detail)
                 await asyncio.sleep(0.2)
                 continue
-            for row in rows:
-                stored = datetime.fromtimestamp(row.stored_ms / 1000, UTC)
-                delivery = Delivery(row.subject, row.data, row.stream_sequence, stored)
-                self._add(Work(delivery, lane, parked=True, holds=False))
+            for parked in rows:
+                self._add(Work(parked.delivery(), lane, holds=False))
             self._loading.discard(lane.number)
             self._reader.restart()
             self._give_if_idle(lane)
@@ -210,12 +192,9 @@ class LaneRunner:
             if self._stopping.is_set() or lane.lost:
                 self._queues.skip(key)
                 continue
-            work.started = min(work.started, self._clock())
             try:
                 async with self._at_once:
                     outcome = await self._handle(work.delivery, Fence(self._leases, lane.number, lane.epoch))
-                    if work.parked:
-                        await self._unpark(work)
             except LeaseLost as lost:
                 log.info("lane.lost", lane=lane.number, detail=str(lost))
                 self._lose(lane)
@@ -230,55 +209,16 @@ class LaneRunner:
             attempt = 0
             self._queues.done(key)
             self._room.set()
+            if outcome is Outcome.PARKED:
+                asyncio.get_running_loop().call_later(self._retry_parked_s, self._come_again, work)
             if lane.handing_over:
                 self._give_if_idle(lane)
+
+    def _come_again(self, parked: Work) -> None:
+        lane = parked.lane
+        if not (self._stopping.is_set() or lane.lost or lane.handing_over):
+            self._add(Work(parked.delivery, lane, holds=False))
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
-
-    async def _unpark(self, work: Work) -> None:
-        fence = Fence(self._leases, work.lane.number, work.lane.epoch)
-
-        def remove(connection: sa.Connection) -> None:
-            fence.check(connection)
-            table.unpark(connection, work.delivery.stream_sequence)
-
-        await self._database.write(remove)
-
-    async def _park_what_waits(self, stopping: asyncio.Event) -> None:
-        while not stopping.is_set():
-            for queue in self._queues.started_before(self._clock() - self._park_after_s):
-                with contextlib.suppress(ServiceError, LeaseLost):
-                    await self._park([work for work in queue if not work.parked])
-            await asyncio.sleep(PARK_EVERY_S)
-
-    async def _park(self, works: list[Work]) -> None:
-        """Keeps deliveries of one key, and lets the cursor pass them."""
-        if not works or works[0].lane.lost:
-            return
-        lane = works[0].lane
-        fence = Fence(self._leases, lane.number, lane.epoch)
-        rows = [
-            ParkedRow(d.stream_sequence, lane.number, d.subject, d.data, int(d.time.timestamp() * 1000))
-            for d in (work.delivery for work in works)
-        ]
-
-        def keep(connection: sa.Connection) -> None:
-            fence.check(connection)
-            table.park(connection, rows)
-
-        # Marked first: one that is done while its row is written has the row removed.
-        for work in works:
-            work.parked = True
-        try:
-            await self._database.write(keep)
-        except (ServiceError, LeaseLost):
-            for work in works:
-                work.parked = False
-            raise
-        for work in works:
-            if work.holds:
-                work.holds = False
-                lane.pass_over(work.delivery.stream_sequence)
-        log.warning("lane.parked", lane=lane.number, count=len(works), oldest=works[0].delivery.stream_sequence)

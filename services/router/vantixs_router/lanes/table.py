@@ -1,4 +1,4 @@
-"""The tables of lanes, of the replicas that share them, and of deliveries that wait too long; and their statements.
+"""The tables of lanes, and of the replicas that share them; and their statements.
 
 A lane's row has its owner, an epoch that grows with each owner, and the cursor: the journal sequence up to which all of
 the lane's signals are done. A replica's row says until when it is there. PostgreSQL's own time counts there; on SQLite,
@@ -6,7 +6,7 @@ where all replicas are on one machine, the time since it booted.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from vantixs.model.ids import LANES
 from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, where
 
 from vantixs_router.fence import LeaseLost
-from vantixs_router.store import METADATA
+from vantixs_router.store import METADATA, PARKED
 
 NOBODY = ""
 LANE_TABLE = sa.Table(
@@ -37,17 +37,6 @@ REPLICAS = sa.Table(
     sa.Column("expires_ms", sa.BigInteger, nullable=False),
     sa.Column("boot_id", sa.Text, nullable=False),
 )
-# Deliveries that the cursor has passed although they are not done: those of a key that waits for long.
-PARKED = sa.Table(
-    "parked",
-    METADATA,
-    sa.Column("stream_sequence", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("lane", sa.Integer, nullable=False, index=True),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("data", sa.LargeBinary, nullable=False),
-    sa.Column("stored_ms", sa.BigInteger, nullable=False),
-)
-
 _LANES = Statement(lambda _: sa.select(LANE_TABLE).order_by(LANE_TABLE.c.lane))
 _ADD_LANE = insert_ignoring(LANE_TABLE)
 _EPOCH = Statement(lambda _: sa.select(LANE_TABLE.c.epoch).where(where(LANE_TABLE, "lane")).with_for_update(read=True))
@@ -79,10 +68,7 @@ _SAVE = Statement(
 _REPLICAS = Statement(lambda _: sa.select(REPLICAS))
 _RENEW = insert_or_replace(REPLICAS)
 _LEAVE = Statement(lambda _: sa.delete(REPLICAS).where(where(REPLICAS, "name", "run_id")))
-_PARK = insert_ignoring(PARKED)
-_PARKED_OF = Statement(lambda _: sa.select(PARKED).where(where(PARKED, "lane")).order_by(PARKED.c.stream_sequence))
 _COUNT_PARKED = Statement(lambda _: sa.select(PARKED.c.lane, sa.func.count().label("count")).group_by(PARKED.c.lane))
-_UNPARK = Statement(lambda _: sa.delete(PARKED).where(where(PARKED, "stream_sequence")))
 
 
 class LaneRow(NamedTuple):
@@ -93,16 +79,6 @@ class LaneRow(NamedTuple):
     epoch: int
     cursor: int
     journal_epoch: int
-
-
-class ParkedRow(NamedTuple):
-    """A delivery that waits; `stored_ms` is when the journal stored it, since 1970."""
-
-    stream_sequence: int
-    lane: int
-    subject: str
-    data: bytes
-    stored_ms: int
 
 
 def now_of(connection: sa.Connection) -> float:
@@ -179,22 +155,6 @@ def live_replicas(connection: sa.Connection, now: float, boot: str) -> set[str]:
     return {row.name for row in _REPLICAS.rows(connection) if row.expires_ms > now * 1000 and row.boot_id == boot}
 
 
-def park(connection: sa.Connection, rows: Iterable[ParkedRow]) -> None:
-    """Keeps deliveries, so that the cursor can pass them."""
-    for row in rows:
-        _PARK.run(connection, **row._asdict())
-
-
-def parked_of(connection: sa.Connection, lane: int) -> list[ParkedRow]:
-    """What waits of a lane, in order."""
-    return [ParkedRow(*row) for row in _PARKED_OF.rows(connection, lane=lane)]
-
-
 def count_parked(connection: sa.Connection) -> dict[int, int]:
     """How many deliveries wait, by lane."""
     return {row.lane: row.count for row in _COUNT_PARKED.rows(connection)}
-
-
-def unpark(connection: sa.Connection, stream_sequence: int) -> None:
-    """A delivery that waited is done."""
-    _UNPARK.run(connection, stream_sequence=stream_sequence)

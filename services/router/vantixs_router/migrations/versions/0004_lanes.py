@@ -1,10 +1,10 @@
-"""Lanes with owners, cursors and epochs; deliveries that wait. Frozen."""
+"""Lanes with owners, cursors and epochs. Frozen."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -30,12 +30,4 @@ def upgrade() -> None:
         sa.Column("run_id", sa.Text, nullable=False),
         sa.Column("expires_ms", sa.BigInteger, nullable=False),
         sa.Column("boot_id", sa.Text, nullable=False),
-    )
-    op.create_table(
-        "parked",
-        sa.Column("stream_sequence", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("lane", sa.Integer, nullable=False, index=True),
-        sa.Column("subject", sa.Text, nullable=False),
-        sa.Column("data", sa.LargeBinary, nullable=False),
-        sa.Column("stored_ms", sa.BigInteger, nullable=False),
     )
