@@ -195,7 +195,7 @@ async def test_journal_beyond_its_size_forgets_the_oldest_however_young(nats: Na
 
 async def test_limit_follows_its_setting_up_and_down(nats: NatsServer, tmp_path: Path) -> None:
     async with auditing(nats, tmp_path) as audited:
-        journal, database = audited.journal, audited.database
+        journal = audited.journal
         for limit in (1 << 22, 1 << 21):
             await audited.retention(journal_max_bytes=limit).apply(time.time())
             assert (await journal.look()).limit_bytes == limit

@@ -13,12 +13,6 @@ class RouterSettings(ServiceSettings):
     lease_s: float = setting(
         4.0, doc="silence of a replica after which others take its lanes", unit="s", minimum=1, maximum=60
     )
-    park_after_s: float = setting(
-        10.0,
-        doc="time after which the signals of an instrument that waits no longer hold the journal",
-        unit="s",
-        minimum=1,
-    )
     simulated_seed: int = setting(1, doc="seed of the simulated quotes")
     simulated_spread_bps: Decimal = setting(Decimal(2), doc="spread of simulated quotes", unit="bps", minimum=0)
     paper_slippage_bps: Decimal = setting(

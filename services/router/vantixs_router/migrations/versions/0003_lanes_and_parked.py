@@ -1,4 +1,4 @@
-"""Orders and outgoing messages know their lane; signals that wait for something outside are parked. Frozen."""
+"""Lanes with owners, cursors and epochs; orders and outgoing messages know their lane; signals that wait are parked. Frozen."""
 
 import zlib
 from collections.abc import Callable
@@ -15,7 +15,30 @@ _LANES, _BATCH = 32, 1000
 
 
 def upgrade() -> None:
-    """Adds the columns and the table, and fills in the lanes of the rows there are."""
+    """Adds columns and tables, and fills in the lanes of the rows there are.
+
+    The router fills the table of lanes at its first start, from the consumers of the version before. A router of that version
+    that still runs would make them anew and work beside the owner of a lane: the table it begins with gets another name, so
+    it fails instead.
+    """
+    op.rename_table("signals", "signal_runs")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER INDEX signals_pkey RENAME TO signal_runs_pkey")
+    op.create_table(
+        "lanes",
+        sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("epoch", sa.BigInteger, nullable=False),
+        sa.Column("cursor", sa.BigInteger, nullable=False),
+        sa.Column("journal_epoch", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "replicas",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("run_id", sa.Text, nullable=False),
+        sa.Column("expires_ms", sa.BigInteger, nullable=False),
+        sa.Column("boot_id", sa.Text, nullable=False),
+    )
     op.add_column("orders", sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")))
     op.create_index("ix_orders_lane_state", "orders", ["lane", "state"])
     op.add_column("outbox", sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")))
