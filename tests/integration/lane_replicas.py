@@ -53,6 +53,7 @@ class Replica:
         """What a process that was stopped does: nothing, and it frees nothing."""
         self.task.cancel()
         await asyncio.wait([self.task])
+        self.stopping.set()
         for task in list(self.runner._tasks.values()):
             task.cancel()
         if self.leases.name.lock:

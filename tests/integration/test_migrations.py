@@ -136,6 +136,8 @@ async def test_database_of_an_earlier_commit_comes_to_todays_schema(
         # What the first tables held is elsewhere: see the tests of the first books below.
         before = {name: before[name] for name in ("accounts", "trading_states")}
     before.pop("account_states", None)
+    if service == "router":
+        before["signal_runs"] = before.pop("signals")  # So that a router of that version cannot go on beside a new one.
     # Columns that a later revision added stand at the end.
     width = {name: len(rows[0]) if rows else 0 for name, rows in before.items()}
     assert {name: [row[: width[name]] for row in after[name]] for name in before} == before
