@@ -60,7 +60,7 @@ async def cursors(database: Database) -> dict[int, int]:
 
 async def cursor_is(database: Database, lane: int, cursor: int) -> None:
     async with asyncio.timeout(30):
-        while (await cursors(database))[lane] != cursor:
+        while (await cursors(database)).get(lane) != cursor:
             await asyncio.sleep(0.02)
 
 
