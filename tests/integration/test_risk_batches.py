@@ -1,5 +1,6 @@
-"""BatchEvaluateOrders and BatchSettleOrders over gRPC, on SQLite and PostgreSQL."""
+"""BatchEvaluateOrders and BatchSettleOrders over gRPC, and the router's client of them, on SQLite and PostgreSQL."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -15,9 +16,9 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import from_rpc_error
+from vantixs.runtime.errors import ServiceError, from_rpc_error
 from vantixs.runtime.grpc_client import open_channel
-from vantixs.runtime.grpc_server import Server
+from vantixs.runtime.grpc_server import HANDLED, Server
 from vantixs.runtime.health import Health
 from vantixs.runtime.outbox import Outbox
 from vantixs_risk import store
@@ -25,6 +26,7 @@ from vantixs_risk.clock import SteadyClock
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.server import MOST_ORDERS, NAME, ROLES, RiskServicer
 from vantixs_risk.settings import RiskSettings
+from vantixs_router.risk_client import RiskClient
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
 from ledger_office import account_of, ask, fill
@@ -35,6 +37,7 @@ SETTINGS = replace(RiskSettings(), viewer_token="v", operator_token="o", service
 @dataclass
 class Risk:
     database: Database
+    channel: grpc.aio.Channel
     stub: Any
     viewer: Any
 
@@ -55,7 +58,7 @@ async def risk(database_url: str) -> AsyncIterator[Risk]:
     service, viewer, operator = (risk_pb2_grpc.RiskServiceStub(channel) for channel in channels)
     request = risk_pb2.CreateAccountRequest(request_id="a", account=account_of("a"))
     await operator.CreateAccount(request, timeout=10)
-    yield Risk(database, service, viewer)
+    yield Risk(database, channels[0], service, viewer)
     for channel in channels:
         await channel.close()
     await server.stop(0)
@@ -179,3 +182,35 @@ async def test_a_fill_is_found_by_its_key_however_many_there_are(risk: Risk) -> 
     shown = await risk.database.write(plan)
     print(shown)
     assert "SEARCH fills USING INDEX" in shown or "Index Scan using fills_pkey on fills" in shown, shown
+
+
+def calls(method: str) -> float:
+    return HANDLED.labels(f"/{NAME}/{method}", "OK")._value.get()
+
+
+async def test_the_router_shares_calls_and_each_gets_its_own_answer(risk: Risk) -> None:
+    client, before = RiskClient(risk.channel, 10), calls("BatchEvaluateOrders")
+    requests = [entry(f"o{n}", account_id="nobody" if n == 7 else "a") for n in range(300)]
+    answers = await asyncio.gather(*(client.evaluate(request) for request in requests), return_exceptions=True)
+    assert [type(answer) for answer in answers[6:9]] == [order_pb2.RiskDecision, ServiceError, order_pb2.RiskDecision]
+    assert [answers[n].order_id for n in (0, 150, 299)] == ["o0", "o150", "o299"]
+    # 128 orders a call are the most.
+    assert calls("BatchEvaluateOrders") - before == 3
+    order, before = order_pb2.Order(order_id="o0", account_id="a", instrument="BTC/USDT"), calls("BatchSettleOrders")
+    fills = [fill(f"x{n}", buy=True, quantity="0.1", price="100") for n in range(20)]
+    settled = (client.settle(order, [one], final=False) for one in fills)
+    unknown = client.settle(order_pb2.Order(order_id="unknown"), fills[:1], final=True)
+    positions = await asyncio.gather(*settled, unknown, return_exceptions=True)
+    assert [Decimal(position.quantity) for position in positions[:-1]] == [Decimal(n) / 10 for n in range(1, 21)]
+    assert isinstance(positions[-1], ServiceError)
+    assert positions[-1].reason == "ORDER_NOT_FOUND"
+    assert calls("BatchSettleOrders") - before == 1
+    assert client.guess("a", "BTC/USDT") == 2
+
+
+async def test_a_preview_records_nothing_and_goes_by_itself(risk: Risk) -> None:
+    request = entry("o1")
+    request.preview = True
+    decision = await RiskClient(risk.channel, 10).evaluate(request)
+    assert decision.verdict == order_pb2.RISK_VERDICT_APPROVED
+    assert await risk.database.read(lambda c: store.READ_ORDERS.rows(c, order_ids=["o1"])) == []

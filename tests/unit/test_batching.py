@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vantixs.runtime import trace
 from vantixs.runtime.batching import Batcher, BatcherClosed, BatcherFull, Bounds
 
 
@@ -66,6 +67,16 @@ async def test_a_batch_keeps_its_bounds() -> None:
     await asyncio.gather(*(batcher.submit(n) for n in (1, 1, 1, 1, 9, 2, 50, 1)))
     # Three items; 1 + 9 are 10; what is too large by itself goes by itself.
     assert work.batches == [[1, 1, 1], [1, 9], [2], [50], [1]]
+
+
+async def test_a_batch_runs_in_no_callers_context() -> None:
+    async def work(items: Sequence[int]) -> Sequence[str | Exception]:
+        return [trace.current()] * len(items)
+
+    batcher = Batcher(work)
+    trace.enter(None)
+    assert trace.current()
+    assert await batcher.submit(1) == ""
 
 
 async def test_a_full_queue_refuses_and_goes_on() -> None:

@@ -6,6 +6,7 @@ fsync is shared by all who would otherwise have waited for one each.
 """
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -81,7 +82,8 @@ class Batcher(Generic[Item, Result]):
         self._waiting[done] = item
         if self._task is None:
             # It begins with the loop's next step: callers that are woken by the same event share the first batch.
-            self._task = asyncio.create_task(self._run(), name="batch")
+            # Not in the context of whoever came first: a batch is nobody's trace.
+            self._task = asyncio.create_task(self._run(), name="batch", context=contextvars.Context())
         try:
             return await done
         except asyncio.CancelledError:
