@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -105,6 +105,47 @@ async def test_batch_with_a_message_that_is_there_stores_the_others_in_order(nat
         await journal.publish_batch([Message(LANE, b"x", f"b{n}") for n in range(10)])
         await journal.publish_batch([Message(LANE, b"x", f"b{n}") for n in range(5, 15)])
         assert [await journal.publish(LANE, b"x", f"b{n}") for n in range(15)] == list(range(1, 16))
+
+
+async def test_publishes_that_come_together_go_together_and_each_hears_its_own_sequence(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        atomic: list[int] = []
+        publish_atomically = journal._publish_atomically
+
+        async def counted(messages: Sequence[Message]) -> int:
+            atomic.append(len(messages))
+            return await publish_atomically(messages)
+
+        journal._publish_atomically = counted  # type: ignore[method-assign]
+        many = await asyncio.gather(*(journal.publish(LANE, b"%d" % n, f"p{n}") for n in range(1200)))
+        assert many == list(range(1, 1201))
+        assert atomic == [500, 500, 200]
+        # One that is there refuses the atomic batch; each is stored, or recognised, all the same.
+        again = await asyncio.gather(*(journal.publish(LANE, b"%d" % n, f"p{n}") for n in range(1190, 1210)))
+        assert again[:10] == many[1190:]
+        assert sorted(again[10:]) == list(range(1201, 1211))
+        # Few are not worth a batch.
+        await asyncio.gather(*(journal.publish(LANE, b"few", f"few{n}") for n in range(3)))
+        assert atomic == [500, 500, 200, 20]
+        assert sorted(await messages(journal)) == sorted([b"%d" % n for n in range(1210)] + [b"few"] * 3)
+
+
+async def test_a_message_that_cannot_be_stored_holds_up_no_other(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        # More than the server takes in one message, which is refused before it is sent, every time.
+        too_large = asyncio.create_task(journal.publish(LANE, b"x" * (2 << 20), "large"))
+        small = await asyncio.gather(*(journal.publish(LANE, b"x", f"s{n}") for n in range(30)))
+        assert sorted(small) == list(range(1, 31))
+        assert not too_large.done()
+        too_large.cancel()
+
+
+async def test_large_batches_are_published_in_parts_and_in_order(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        payloads = [b"%d" % n + b"x" * 30_000 for n in range(60)] + [b"%d" % n for n in range(700)]
+        await journal.publish_batch([Message(LANE, payload, f"m{n}") for n, payload in enumerate(payloads)])
+        await journal.publish_batch([])
+        assert await messages(journal) == payloads
 
 
 async def test_batch_holds_what_was_sent_and_no_id_begins_a_command(nats: NatsServer) -> None:

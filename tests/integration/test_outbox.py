@@ -1,5 +1,6 @@
 """The outbox on a real database and a real broker: what was committed is told, in the order in which it was done."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import vantixs_router
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal import Message
 from vantixs.runtime.journal_reader import Delivery
-from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.outbox import Outbox, read_mark
 from vantixs.testing.journal import connected, messages
 from vantixs.testing.nats import NatsServer
 from vantixs_router import store
@@ -80,3 +82,25 @@ async def test_replica_that_was_frozen_does_not_go_on_under_another_plan(databas
     await database.write(lambda c: store.finish_signal(c, "s1"))
     done = await database.write(lambda c: store.claim_signal(c, "s1", 7, "buy entry part"))
     assert (first, again, other, elsewhere, done) == (True, True, False, False, False)
+
+
+async def test_what_was_left_is_told_in_order_and_forgotten(database: Database, nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life):
+        outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK)
+        left = [Message(SUBJECT, b"%d" % n, f"left-{n}") for n in range(700)]
+
+        def commit(connection: Any) -> None:
+            for message in left:
+                outbox.put(connection, message)
+
+        await database.write(commit)
+        # One of them was published by a process that died before it could forget it.
+        await journal.publish(*left[3])
+        life.spawn(outbox.run(life.stopping), name="outbox")
+        async with asyncio.timeout(30):
+            while await database.read(lambda c: c.execute(sa.select(store.OUTBOX).limit(1)).all()):
+                await asyncio.sleep(0.01)
+        told = await messages(journal)
+        assert told == [b"3", *(m.payload for m in left if m.payload != b"3")]
+        mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
+        assert mark.sequence == 700

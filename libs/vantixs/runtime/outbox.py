@@ -119,11 +119,16 @@ class Outbox:
     async def _sweep(self) -> None:
         await self._forget()
         rows = await self._database.read(self._oldest)
-        for row in rows:
-            # What is on its way by `send` in this process needs no second sender.
-            if row.message_id in self._published or row.message_id in self._sending:
-                continue
-            await self.send(Message(row.subject, row.payload, row.message_id))
+        # What is on its way by `send` in this process needs no second sender.
+        there = self._published | self._sending
+        left = [Message(row.subject, row.payload, row.message_id) for row in rows if row.message_id not in there]
+        ids = {message.message_id for message in left}
+        self._sending |= ids
+        try:
+            await self._journal.publish_batch(left)
+            self._published |= ids
+        finally:
+            self._sending -= ids
         await self._forget()
 
     def _oldest(self, connection: sa.Connection) -> list[sa.Row[tuple[int, str, str, bytes]]]:
