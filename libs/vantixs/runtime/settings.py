@@ -45,6 +45,13 @@ class ServiceSettings:
     instance: str = setting("0", doc="name of this replica; names its spool, log and run file")
     log_level: str = setting("info", doc="least level logged", choices=("debug", "info", "warning", "error"))
     log_format: str = setting("json", doc="form of log lines", choices=("json", "text"))
+    log_file: str = setting(
+        "", doc="file that output and log go to, rotated; empty is standard error; set by `vantixs up` for its services"
+    )
+    log_max_bytes: int = setting(
+        16 << 20, doc="size at which a log file is put aside as NAME.1", unit="bytes", minimum=1 << 16
+    )
+    log_files: int = setting(3, doc="log files kept of each process, the current one included", minimum=2, maximum=100)
     nats_url: str = setting("nats://127.0.0.1:4222", doc="NATS servers, separated by commas")
     nats_token: str = setting("", doc="token for NATS", secret=True)
     grpc_listen: str = setting("127.0.0.1:0", doc="address of the gRPC server; port 0 takes a free one")
