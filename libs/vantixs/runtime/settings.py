@@ -111,12 +111,13 @@ def load(
     values = {key: _convert(key, source, value, known[key], types[key]) for key, (source, value) in raw.items()}
     for key, declared in known.items():
         path = home / "secrets" / key.replace("_", "-")
-        if declared.metadata.get("secret") and not values.get(key) and path.is_file():
+        if declared.metadata.get("secret") and not values.get(key):
             try:
-                values[key] = path.read_text().strip()
+                if path.is_file():
+                    values[key] = path.read_text().strip()
             except (OSError, UnicodeDecodeError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
-                raise SettingsError(f"secrets/{path.name}: expected a readable text file, {reason}") from None
+                raise SettingsError(f"{path}: expected a text file that this user can read, {reason}") from None
     return cls(**values)
 
 
@@ -129,12 +130,14 @@ def describe(cls: type[ServiceSettings]) -> Iterator[tuple[str, str, str, Mappin
 
 
 def _from_file(path: Path, service: str, known: Mapping[str, "Field[Any]"]) -> dict[str, tuple[str, object]]:
-    if not path.is_file():
-        return {}
     try:
+        if not path.is_file():
+            return {}
         content = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path.name}: expected TOML, was unreadable: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: expected a file that this user can read, {error.strerror}") from None
     found: dict[str, tuple[str, object]] = {}
     for table, entries in content.items():
         if table not in ("common", *SERVICES) or not isinstance(entries, dict):
