@@ -128,6 +128,37 @@ async def test_one_role_cannot_use_up_the_calls_of_another(monkeypatch: pytest.M
         await server.stop(0)
 
 
+async def test_new_connection_to_a_busy_service_is_waited_for() -> None:
+    """Whoever floods the machine slows accepting and greeting down: the operator's first try succeeds all the same."""
+    server, address = await serve(*SERVICES[2])
+    host, _, port = address.rpartition(":")
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.5)
+        inner, outer = await asyncio.open_connection(host, int(port))
+
+        async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                sink.write(data)
+            sink.close()
+
+        await asyncio.gather(copy(reader, outer), copy(inner, writer))
+
+    slow = await asyncio.start_server(relay, "127.0.0.1", 0)
+    channel = open_channel(f"127.0.0.1:{slow.sockets[0].getsockname()[1]}", token="o")
+    try:
+        with pytest.raises(grpc.aio.AioRpcError) as answered:
+            await risk_pb2_grpc.RiskServiceStub(channel).SetTradingState(
+                risk_pb2.SetTradingStateRequest(), timeout=DEADLINE_S
+            )
+        assert answered.value.code() == grpc.StatusCode.UNIMPLEMENTED, answered.value.details()
+    finally:
+        await channel.close()
+        await server.stop(0)
+        slow.close()
+        await slow.wait_closed()
+
+
 class Attacked:
     """A risk process, and who calls it with a token while it is attacked."""
 
