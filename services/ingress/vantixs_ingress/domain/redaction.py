@@ -29,10 +29,13 @@ _SHAPES = re.compile(
     r"|gh[pousr]_[A-Za-z0-9]{16,}+|github_pat_[A-Za-z0-9_]{16,}+|xox[abeoprs]-[A-Za-z0-9-]{8,}+|AKIA[A-Z0-9]{12,}+"
     r"|AIza[A-Za-z0-9_-]{20,}+|[0-9]{6,12}:[A-Za-z0-9_-]{25,}+|eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?"
     r"|glpat-[A-Za-z0-9_-]{16,}+|sk-[A-Za-z0-9_-]{20,}+|SG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+|(?:npm|hf)_[A-Za-z0-9]{20,}+"
-    r"|0x[0-9A-Fa-f]{64}(?![0-9A-Fa-f])|[Bb]earer\s{1,3}[A-Za-z0-9._~+/=-]{6,}+|[Bb]asic\s{1,3}[A-Za-z0-9+/=]{20,}+"
-    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^\"<]*+)"
-    r"|(?<=/webhooks/)[0-9]{5,25}/[A-Za-z0-9_-]{10,}+|(?<=hooks\.slack\.com/services/)[A-Za-z0-9/]{8,}+"
-    # User and password of a URL.
+    r"|0x[0-9A-Fa-f]{64}(?![0-9A-Fa-f])|[Bb]earer\s{1,3}[A-Za-z0-9._~+/=-]{6,}+|[Bb]asic\s{1,3}[A-Za-z0-9+/=]{20,}+)"
+    r"|(?<=/webhooks/)[0-9]{5,25}/[A-Za-z0-9_-]{10,}+"
+)
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^\"<]*+")
+# User and password of a URL, and Slack's webhooks.
+_IN_URL = re.compile(
+    r"(?<=hooks\.slack\.com/services/)[A-Za-z0-9/]{8,}+"
     r"|(?<=://)[^\s/@:\"'<>]{0,64}+:[^\s/@\"'<>]{1,200}+(?=@)"
 )
 # A secret named inside a text: `secret=...` in a comment, `password is ...` in prose. Only the word behind it is taken out.
@@ -67,7 +70,7 @@ def redact(text: str, *known: str, is_json: bool = False) -> str:
     secrets = [s for s in known if len(s) >= SHORTEST_KNOWN]
     if "-" in text:
         text = _CODE.sub(rf"\1{REDACTED}", text)
-    text = _SHAPES.sub(REDACTED, text)
+    text = _without_shapes(text)
     if text.lstrip()[:1] in ("{", "["):
         plain = "\\" not in text and "|" not in text and len(secrets) == len(known) and _INSIDE.search(text) is None
         simple = _simple(text, secrets) if plain else None
@@ -91,8 +94,15 @@ def redact_inside(text: str, *known: str) -> str:
     return redact(text, *known) if text[:1] in ("{", "[") else _without_inside(text, *known)
 
 
+def _without_shapes(text: str) -> str:
+    text = _SHAPES.sub(REDACTED, text)
+    if "://" in text:
+        text = _IN_URL.sub(REDACTED, text)
+    return _PRIVATE_KEY.sub(REDACTED, text) if "-----BEGIN" in text else text
+
+
 def _without_inside(text: str, *known: str) -> str:
-    text = _PHRASE.sub(rf"\1{REDACTED}", _SHAPES.sub(REDACTED, text))
+    text = _PHRASE.sub(rf"\1{REDACTED}", _without_shapes(text))
     text = _INSIDE.sub(lambda m: f"{m[1]}{m[2]}{REDACTED}" if is_hidden(m[1]) else m[0], text)
     for secret in known:
         if len(secret) >= SHORTEST_KNOWN:
