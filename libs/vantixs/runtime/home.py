@@ -73,7 +73,10 @@ class Home:
             with tempfile.TemporaryFile(dir=home.data) as probe:
                 probe.write(b"\0" * 4096)
         except OSError as error:
-            raise StartupError(f"home {path}: expected a writable directory, {error.strerror or error}") from None
+            where = error.filename if isinstance(error.filename, str | Path) else path
+            raise StartupError(
+                f"home {path}: expected a writable directory, {error.strerror or error}: {where}"
+            ) from None
         return home
 
     def protect(self) -> None:
@@ -90,20 +93,38 @@ class Home:
                         os.chmod(path, facts.st_mode & 0o700)
 
     def secret(self, name: str) -> str:
-        """The secret of that name, made (256 bits) the first time."""
+        """The secret of that name, made (256 bits) the first time.
+
+        Raises:
+            StartupError: it cannot be read or made.
+        """
         path = self.secrets / name
-        if not path.is_file():
-            write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
         try:
-            return path.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
-            raise StartupError(f"secrets/{name}: expected a readable text file, {reason}") from None
+            if not path.exists():
+                write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
+        except OSError as error:
+            raise StartupError(
+                f"{path}: expected a directory in which a secret can be made, {error.strerror}"
+            ) from None
+        return read_secret(path)
 
 
 def _is_strange(path: Path) -> bool:
     """Whether it is neither ours nor an empty directory, such as a mount point."""
     return path.name not in ("settings.toml", "secrets") and not (path.is_dir() and not any(path.iterdir()))
+
+
+def read_secret(path: Path) -> str:
+    """A secret's file, without the newline.
+
+    Raises:
+        StartupError: it cannot be read.
+    """
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
+        raise StartupError(f"{path}: expected a text file that this user can read, {reason}") from None
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:
