@@ -12,6 +12,8 @@ from vantixs.runtime.database import Database
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.lifecycle import Lifecycle
+from vantixs.runtime.outbox import Outbox
+from vantixs_router import store
 from vantixs_router.fence import Fence
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases, take_name
@@ -72,7 +74,10 @@ def start_replica(
     retry_parked_s: float = 0.1,
 ) -> Replica:
     leases = Leases(database, life.health, take_name(run, instance), lease_s=lease_s)
-    runner = LaneRunner(journal, database, leases, handle=handle, key_of=key_of, retry_parked_s=retry_parked_s)
+    outbox = Outbox(store.OUTBOX, database, journal)
+    runner = LaneRunner(
+        journal, database, leases, handle=handle, key_of=key_of, inherit=outbox.send_lane, retry_parked_s=retry_parked_s
+    )
     stopping = asyncio.Event()
 
     async def work() -> None:

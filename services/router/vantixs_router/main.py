@@ -46,7 +46,7 @@ def main(overrides: dict[str, str]) -> int:
         database = await Database.open(settings, "router", MIGRATIONS)
         mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
         journal = Journal(settings, life.health, service="router", mark=mark)
-        outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK)
+        outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
         pushed = KvTable(journal, "vantixs-quotes", "quote", common_pb2.Quote, replicas=settings.journal_replicas)
         channel = open_channel(settings.risk_addresses, token=settings.service_token, idempotent=IDEMPOTENT)
         risk = RiskClient(channel, settings.risk_timeout_s)
@@ -72,7 +72,7 @@ def main(overrides: dict[str, str]) -> int:
         journal.start(life)
         pushed.start(life)
         leases = Leases(database, life.health, take_name(home.run, settings.instance), lease_s=settings.lease_s)
-        lanes = LaneRunner(journal, database, leases, handle=signals.handle, key_of=key_of)
+        lanes = LaneRunner(journal, database, leases, handle=signals.handle, key_of=key_of, inherit=outbox.send_lane)
 
         async def run_lanes() -> None:
             await journal.connected()

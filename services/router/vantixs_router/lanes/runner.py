@@ -34,7 +34,10 @@ Handle = Callable[[Delivery, FencePort], Awaitable[Outcome]]
 
 
 class LaneRunner:
-    """The lanes of one replica, from the leases to the handling of each signal."""
+    """The lanes of one replica, from the leases to the handling of each signal.
+
+    `inherit` publishes what the owner before committed for a lane and did not live to publish.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class LaneRunner:
         *,
         handle: Handle,
         key_of: Callable[[Delivery], str],
+        inherit: Callable[[int], Awaitable[None]],
         retry_parked_s: float = RETRY_PARKED_S,
     ) -> None:
         self._journal = journal
@@ -51,6 +55,7 @@ class LaneRunner:
         self._leases = leases
         self._handle = handle
         self._key_of = key_of
+        self._inherit = inherit
         self._retry_parked_s = retry_parked_s
         self._lanes: dict[int, Lane] = {}
         self._queues = KeyQueues()
@@ -76,6 +81,10 @@ class LaneRunner:
             if self._tasks:
                 await asyncio.wait(self._tasks.values())
             await self._leases.leave(self.cursors())
+
+    def owned(self) -> tuple[int, ...]:
+        """The lanes that are ours."""
+        return tuple(self._lanes)
 
     def cursors(self) -> Mapping[int, tuple[int, int]]:
         """The cursors of the lanes that are ours, with the journal's epoch they count in."""
@@ -140,9 +149,10 @@ class LaneRunner:
             self._leases.give(lane.number)
 
     async def _load(self, lane: Lane) -> None:
-        """Takes in hand what was parked of a lane, before anything of it is read."""
+        """Takes over what the owner before has left of a lane, before anything of it is read."""
         while not (self._stopping.is_set() or lane.lost):
             try:
+                await self._inherit(lane.number)
                 rows = await self._database.read(lambda c: store.read_parked(c, [lane.number]))
             except ServiceError as error:
                 log.warning("lane.not_loaded", lane=lane.number, detail=error.detail)
