@@ -224,3 +224,20 @@ def test_no_item_is_lost_done_twice_or_overtaken(
                 assert isinstance(result, asyncio.CancelledError)
 
     asyncio.run(run())
+
+
+async def test_urgent_item_is_in_the_next_batch_however_many_wait() -> None:
+    batches: list[list[str]] = []
+
+    async def work(items: Sequence[str]) -> list[None]:
+        batches.append(list(items))
+        await asyncio.sleep(0)
+        return [None] * len(items)
+
+    batcher: Batcher[str, None] = Batcher(work, Bounds(items=2, waiting=4))
+    waiting = [asyncio.create_task(batcher.submit(f"n{n}")) for n in range(4)]
+    await asyncio.sleep(0)
+    waiting.append(asyncio.create_task(batcher.submit("urgent", urgent=True)))
+    await asyncio.gather(*waiting)
+    assert batches[0][0] == "urgent" or batches[1][0] == "urgent"
+    assert sorted(item for batch in batches for item in batch) == ["n0", "n1", "n2", "n3", "urgent"]

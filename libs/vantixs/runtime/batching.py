@@ -8,6 +8,7 @@ fsync is shared by all who would otherwise have waited for one each.
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import Any, Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
@@ -61,11 +62,14 @@ class Batcher(Generic[Item, Result]):
         self._singly_after = singly_after
         # In the order they came; a dict, so that one who is cancelled leaves it at no cost.
         self._waiting: dict[asyncio.Future[Result], Item] = {}
+        self._urgent: dict[asyncio.Future[Result], Item] = {}
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def submit(self, item: Item) -> Result:
+    async def submit(self, item: Item, *, urgent: bool = False) -> Result:
         """Has the item worked on in the next batch and returns its result.
+
+        An urgent one does not wait behind those that are not, and there is room for it however many wait.
 
         Who is cancelled before that batch begins takes the item back; later it is done, and nobody hears of it.
 
@@ -76,10 +80,10 @@ class Batcher(Generic[Item, Result]):
         """
         if self._closed:
             raise BatcherClosed
-        if len(self._waiting) >= self._bounds.waiting:
+        if not urgent and len(self._waiting) >= self._bounds.waiting:
             raise BatcherFull(f"expected at most {self._bounds.waiting} items to wait")
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting[done] = item
+        (self._urgent if urgent else self._waiting)[done] = item
         if self._task is None:
             # It begins with the loop's next step: callers that are woken by the same event share the first batch.
             # Not in the context of whoever came first: a batch is nobody's trace.
@@ -92,6 +96,7 @@ class Batcher(Generic[Item, Result]):
             raise
         finally:
             self._waiting.pop(done, None)
+            self._urgent.pop(done, None)
 
     async def close(self) -> None:
         """Refuses what comes from now on, and returns once what waits is done."""
@@ -108,13 +113,13 @@ class Batcher(Generic[Item, Result]):
         finally:
             self._task = None
             # Only where this task itself was cancelled, at the end of its loop: who waits shall not wait for ever.
-            for done in (*batch, *self._waiting):
+            for done in (*batch, *self._urgent, *self._waiting):
                 done.cancel()
 
     def _next(self) -> dict["asyncio.Future[Result]", Item]:
         batch: dict[asyncio.Future[Result], Item] = {}
         size = 0
-        for done, item in self._waiting.items():
+        for done, item in chain(self._urgent.items(), self._waiting.items()):
             if done.done():
                 continue  # Its caller was cancelled, and has not run since.
             size += self._size_of(item)
@@ -122,7 +127,7 @@ class Batcher(Generic[Item, Result]):
                 break
             batch[done] = item
         for done in batch:
-            del self._waiting[done]
+            (self._urgent if done in self._urgent else self._waiting).pop(done)
         return batch
 
     async def _do(self, batch: dict["asyncio.Future[Result]", Item], *, again: bool) -> None:

@@ -97,28 +97,32 @@ class Database:
             database._reserve.fill()
         return database
 
-    async def write(self, unit: Callable[[sa.Connection], T]) -> T:
-        """Runs the unit in the shared transaction and returns its result after the commit.
+    async def write(self, unit: Callable[[sa.Connection], T], *, urgent: bool = False) -> T:
+        """Runs the unit in the shared transaction and returns its result after the commit; an urgent one in the next.
 
         An exception of the unit rolls back that unit alone and is raised here. A unit may run more than once, so it
         must have no effects but through its connection.
 
         Raises: as `write_with_others`.
         """
-        return await self.write_with_others(_run_units, unit)
+        return await self.write_with_others(_run_units, unit, urgent=urgent)
 
     async def write_at_any_cost(self, unit: Callable[[sa.Connection], T]) -> T:
         """As `write`; where the disk is full, space that was kept for this is given back, step by step."""
         while True:
             try:
-                return await self.write(unit)
+                return await self.write(unit, urgent=True)
             except ServiceError as error:
                 if error.reason != "STORAGE_UNAVAILABLE" or not (self._reserve and self._reserve.release()):
                     raise
                 log.warning("database.reserve_released", detail=error.detail)
 
     async def write_with_others(
-        self, run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]], item: Item
+        self,
+        run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]],
+        item: Item,
+        *,
+        urgent: bool = False,
     ) -> T:
         """Has `run` called with this item and those others that wait for the same `run`, and returns its result for it.
 
@@ -132,7 +136,7 @@ class Database:
                 when the connection was lost during the commit; RESOURCE_EXHAUSTED when too much is queued.
         """
         try:
-            result: T = await self._writes.submit(_Work(run, item))
+            result: T = await self._writes.submit(_Work(run, item), urgent=urgent)
         except BatcherFull:
             detail = f"more than {QUEUE} units are queued"
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", detail) from None
@@ -162,7 +166,7 @@ class Database:
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
                     await asyncio.to_thread(self._look_inside)
-                    await self.write(_rewrite_version)
+                    await self.write(_rewrite_version, urgent=True)
             except TimeoutError:
                 health.set("database", False, f"no answer in {PROBE_TIMEOUT_S:g} s")
             except ServiceError as error:

@@ -135,7 +135,7 @@ class Leases:
         """One renewal. Where the database does not answer the lease runs out, and `remaining_s` says so."""
         before, given, saved = self._clock(), frozenset(self._given), dict(cursors())
         try:
-            turn = await self._database.write(lambda c: self._turn(c, given, saved))
+            turn = await self._database.write(lambda c: self._turn(c, given, saved), urgent=True)
         except ServiceError as error:
             log.warning("lanes.lease_not_renewed", detail=error.detail, remaining_s=round(self.remaining_s(), 1))
             self._health.set("lanes", self.remaining_s() > 0, f"the lease could not be renewed: {error.detail}")
@@ -159,7 +159,7 @@ class Leases:
             table.leave(connection, self.name.text, self._run_id)
 
         with contextlib.suppress(ServiceError):
-            await self._database.write(part)
+            await self._database.write(part, urgent=True)
         self._until = 0.0
         OWNED.set(0)
         if self.name.lock:
