@@ -10,6 +10,7 @@ from vantixs.runtime.lifecycle import StartupError
 
 MARKER = "vantixs-home"
 VERSION = "1"
+STORES = "stores.json"  # In `data`: identities of the home's stores. One that is missing was lost: a new home has it.
 SECRETS = ("nats-token", "viewer-token", "operator-token", "service-token", "console-token", "signing-key")
 
 
@@ -56,6 +57,8 @@ class Home:
                     raise StartupError(
                         f"home {path}: expected an empty directory or one of ours, found {strangers[0]!r}"
                     )
+                (path / "data").mkdir(exist_ok=True)
+                write_atomically(path / "data" / STORES, "{}\n", mode=0o600)
                 write_atomically(marker, VERSION + "\n")
             if not marker.is_file():
                 raise StartupError(
@@ -74,11 +77,22 @@ class Home:
         return home
 
     def secret(self, name: str) -> str:
-        """The secret of that name, made (256 bits) the first time."""
+        """The secret of that name, made (256 bits) the first time.
+
+        Raises:
+            StartupError: its file is there and empty, not text, or cannot be read.
+        """
         path = self.secrets / name
-        if not path.is_file():
-            write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
-        return path.read_text().strip()
+        remedy = "put it back from a copy, or remove the file to have another one made"
+        try:
+            if not path.is_file():
+                write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
+            found = path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise StartupError(f"secret {path}: {error}; {remedy}") from None
+        if not found:
+            raise StartupError(f"secret {path}: expected text, was empty; {remedy}")
+        return found
 
 
 def _is_strange(path: Path) -> bool:

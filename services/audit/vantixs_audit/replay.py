@@ -1,6 +1,7 @@
 """Replays: signals run again, in their original order, with what came of it in history."""
 
 import asyncio
+import contextlib
 import json
 import secrets
 from datetime import UTC, datetime
@@ -80,14 +81,12 @@ class Replays:
         """Works the list off until stopped."""
         while not stopping.is_set():
             self._wake.clear()
-            row = await self._database.read(_next)
-            if row is None:
-                try:
-                    await asyncio.wait_for(self._wake.wait(), 1.0)
-                except TimeoutError:
-                    continue
-                continue
             try:
+                row = await self._database.read(_next)
+                if row is None:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), 1.0)
+                    continue
                 await self._advance(audit_pb2.Replay.FromString(row.data), json.loads(row.signal_ids))
             except ServiceError as error:
                 log.warning("replay.waiting", reason=error.reason, detail=error.detail)

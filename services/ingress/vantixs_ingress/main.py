@@ -3,6 +3,7 @@
 import gc
 
 from vantixs.api.ingress.v1 import ingress_pb2_grpc, webhook_pb2
+from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
 from vantixs.runtime.http_listener import HttpListener, Limits
@@ -11,6 +12,9 @@ from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, StartupError, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.settings import load
+from vantixs.runtime.store_guard import NAME as STORES
+from vantixs.runtime.store_guard import ROLES as STORE_ROLES
+from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_ingress.addresses import Network, Proxies, parse_networks
 from vantixs_ingress.authentication import CertificateRule
@@ -39,6 +43,9 @@ def main(overrides: dict[str, str]) -> int:
         spool = Spool(place, bounds(settings), await own_spool(place, settings.instance, 2 * settings.stop_grace_s))
         life.health.tolerate("journal")
         journal = Journal(settings, life.health)
+        journal.start(life)
+        guard = StoreGuard(f"ingress-{settings.instance}", spool, settings, journal, life.health)
+        await guard.start(life)
         keeper = Keeper(spool, sealer, settings.records_per_minute)
         table = KvTable(
             journal,
@@ -51,7 +58,7 @@ def main(overrides: dict[str, str]) -> int:
         relay, statuses = Relay(spool, journal, life.health), Statuses()
         door = Door(keeper.gates, spool, relay, statuses, life.health, settings, proxies, certificate)
         http = HttpListener(door.handle, door.refuse, settings.http_listen, limits(settings))
-        server = Server(settings, life.health, roles=ROLES)
+        server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         servicer = WebhookServicer(
             table,
             keeper,
@@ -60,9 +67,9 @@ def main(overrides: dict[str, str]) -> int:
             certificates=bool(certificate.subject_header and settings.trusted_proxies),
         )
         server.add(ingress_pb2_grpc.add_WebhookServiceServicer_to_server, servicer, NAME)
+        server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard), STORES)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
-        journal.start(life)
         table.start(life)
         relaying = life.spawn(relay.run(life.stopping), name="relay")
         life.spawn(relay.report(life.stopping), name="report")
@@ -78,6 +85,7 @@ def main(overrides: dict[str, str]) -> int:
         http.stop()
         await life.finish(serving, relaying)
         await server.stop(settings.stop_grace_s)
+        await guard.close()
         await journal.close()
         await spool.close()
         stop_metrics()

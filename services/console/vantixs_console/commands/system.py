@@ -16,6 +16,7 @@ from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import ACCOUNT, TOKEN, WEBHOOK, bootstrap
 from vantixs_console.clients import open_clients, read_endpoints
+from vantixs_console.commands.stores import read_stores, store_lines
 from vantixs_console.stack import START_S, Stack
 from vantixs_console.standing import Standing, read_standing
 from vantixs_console.terminal import (
@@ -84,6 +85,10 @@ async def _up(stack: Stack, *, demo: bool) -> int:
 async def _make_ready(stack: Stack) -> tuple[str, Standing]:
     await stack.ready()
     stack.publish()
+    if wrong := store_lines(await read_stores(service_settings(str(stack.home.path)))):
+        # Nothing is made on stores that are not served: it runs so that an operator can look, and accept.
+        kept = stack.home.secrets / TOKEN
+        return kept.read_text().strip() if kept.is_file() else "TOKEN", Standing([], [], wrong)
     # A caller's own addresses, as a container has them, are those of another system.
     own: dict[str, Any] = {f"{name}_addresses": str(value) for name, value in stack.grpc.items()}
     clients = open_clients(replace(service_settings(str(stack.home.path)), **own))
