@@ -95,7 +95,7 @@ class Database:
         except BaseException:
             writer.dispose()
             raise
-        return cls(writer, readers, _lock_number(service), found)
+        return cls(writer, readers, lock_number(service), found)
 
     async def write(self, unit: Callable[[sa.Connection], T]) -> T:
         """Runs the unit in the shared transaction and returns its result after the commit.
@@ -265,7 +265,7 @@ class Database:
                 connection = self._connection = self._connection or self._writer.connect()
                 transaction = connection.begin()
                 if self._writer.dialect.name == "postgresql":
-                    connection.execute(_ADVISORY_LOCK, {"key": self._lock})
+                    connection.execute(ADVISORY_LOCK, {"key": self._lock})
                 # Savepoints cost two statements a unit, and units rarely fail: so first it is tried without.
                 try:
                     if guarded:
@@ -318,7 +318,7 @@ _PRAGMAS = (
     "temp_store=MEMORY",
     "wal_autocheckpoint=4000",
 )
-_ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
+ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
 
 
 def _run_units(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
@@ -424,7 +424,8 @@ def _engine(url: str, service: str, *, write: bool) -> sa.Engine:
     return engine
 
 
-def _lock_number(service: str) -> int:
+def lock_number(service: str) -> int:
+    """The advisory lock that whoever writes to a service's schema holds until its transaction ends."""
     return zlib.crc32(f"vantixs-{service}".encode())
 
 
@@ -434,7 +435,7 @@ def _migrate(engine: sa.Engine, service: str, migrations: Path) -> Found:
     postgres = engine.dialect.name == "postgresql"
     with engine.begin() as connection:
         if postgres:
-            connection.execute(_ADVISORY_LOCK, {"key": _lock_number(service)})
+            connection.execute(ADVISORY_LOCK, {"key": lock_number(service)})
             connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{service}"')
         else:
             check_file(connection.exec_driver_sql)
@@ -443,7 +444,7 @@ def _migrate(engine: sa.Engine, service: str, migrations: Path) -> Found:
         if at is not None and at not in revisions:
             raise StartupError(f"database of {service}: expected version {revisions[-1]} or older, was {at}")
         if at != revisions[-1]:
-            _upgrade(connection, migrations)
+            upgrade_schema(connection, migrations)
         connection.exec_driver_sql(CREATE)
         identity = _read_identity(connection)
         if identity is None:
@@ -472,7 +473,8 @@ def check_file(execute: Callable[[str], Any]) -> None:
         raise sqlite3.DatabaseError(f"the file is damaged: {' '.join(found.split())[:200]}")
 
 
-def _upgrade(connection: sa.Connection, migrations: Path) -> None:
+def upgrade_schema(connection: sa.Connection, migrations: Path) -> None:
+    """Makes a service's tables, or brings them to the newest revision, in the connection's transaction."""
     # Alembic takes a fifth of a second to import: only where there is something to do.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415

@@ -156,7 +156,7 @@ class StoreGuard:
             restore_ms=time.time_ns() // 1_000_000,
         )
         detail = self.problem
-        message = _entry(self.name, expected, identity, detail, comment, operator)
+        message = store_entry(self.name, expected, identity, detail, comment, operator)
         self._identity = await self.store.write_identity(lambda _: identity, message)
         self._home.write(self.name, identity, over=True)
         await self._broker.write(self.name, identity, over=True)
@@ -333,7 +333,8 @@ def _message(identity: Identity) -> stores_pb2.StoreIdentity:
     return stores_pb2.StoreIdentity(store_id=identity.store_id, epoch=identity.epoch, accepted=identity.accepted)
 
 
-def _entry(name: str, expected: Identity, found: Identity, detail: str, comment: str, operator: str) -> Message:
+def store_entry(name: str, expected: Identity, found: Identity, detail: str, comment: str, operator: str) -> Message:
+    """What history says of a store that took the place of another, or of an older self."""
     event = journal_pb2.ConfigurationChanged(
         kind="store",
         id=name,

@@ -86,8 +86,12 @@ def forbid_writing(home: Path, store: str, older: Path, ends: ExitStack) -> None
     place = home / PLACES[store]
     for path in [place] if place.is_dir() else files_of(home, store):
         subprocess.run(["mount", "--bind", path, path], check=True)
-        ends.callback(subprocess.run, ["umount", "--lazy", path], check=True)
+        ends.callback(_unmount, path)
         subprocess.run(["mount", "-o", "remount,ro,bind", path], check=True)
+
+
+def _unmount(path: Path) -> None:
+    subprocess.run(["umount", "--lazy", path], check=True)
 
 
 DAMAGES: dict[str, Damage] = {

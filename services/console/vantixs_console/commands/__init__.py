@@ -8,10 +8,10 @@ import typer
 from typer.exceptions import Abort, TyperException
 from vantixs.runtime.errors import from_rpc_error
 
-from vantixs_console.commands import accounts, lint, orders, signals, status, stores, system, trading, webhooks
+from vantixs_console.commands import accounts, backup, lint, orders, signals, status, stores, system, trading, webhooks
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Vantixs Signals")
-for part in (system, status, webhooks, lint, trading, accounts, signals, orders, stores):
+for part in (system, status, webhooks, lint, trading, accounts, signals, orders, stores, backup):
     app.add_typer(part.app)
 
 
