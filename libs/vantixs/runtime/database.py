@@ -204,7 +204,8 @@ class Database:
             connection.exec_driver_sql(DELETE)
             connection.exec_driver_sql(identity.insert)
             if message is not None:
-                outbox = sa.table("outbox", *(sa.column(name, sa.Text) for name in message._fields))
+                columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in message._fields]
+                outbox = sa.table("outbox", *columns)
                 connection.execute(sa.insert(outbox).values(**message._asdict()))
             return identity
 

@@ -24,7 +24,7 @@ from vantixs.runtime.errors import ServiceError, invalid, unavailable
 from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import TRANSIENT, Journal, Message
-from vantixs.runtime.lifecycle import Lifecycle
+from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.store_identity import Found, Identity, difference
@@ -87,6 +87,9 @@ class StoreGuard:
         """Compares the store with its records, and goes on doing so in the background.
 
         A home that has no record of the store waits for the broker's; one that lost its records waits as long as it takes.
+
+        Raises:
+            StartupError: it cannot be written.
         """
         known = self._home.read()
         if known is None:
@@ -95,7 +98,13 @@ class StoreGuard:
             await self._wait_for_broker(None if known is None else BROKER_S)
         await self._compare()
         if not self.problem:
-            await self._advance()
+            try:
+                await self._advance()
+            except ServiceError as error:
+                detail = f"cannot be written: {error.detail}; make it writable, and its directory"
+                raise StartupError(f"store {self.name} at {self.store.place}: {detail}") from None
+            except OSError as error:
+                self._fail(error)
         life.spawn(self._run(life.stopping), name="store-guard")
 
     @property
@@ -184,11 +193,15 @@ class StoreGuard:
                 await self._advance()
                 self._judge("")
         except (OSError, ServiceError) as error:
-            # What is asked of it answers so by itself, and tries again: nothing is refused beyond that.
-            if not self._write_problem:
-                log.error("store.failing", store=self.name, detail=str(error))
-            self._write_problem = f"cannot be read or written: {error}"
-            self._health.set("store", False, f"store {self.name} at {self.store.place}: {self._write_problem}")
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Says that it cannot be used. What is asked of it answers so by itself, and tries again: no more is refused."""
+        if not self._write_problem:
+            log.error("store.failing", store=self.name, detail=str(error))
+        self._write_problem = f"cannot be read or written: {error}; make it writable, or put a copy of it back"
+        self._usable.set()
+        self._health.set("store", False, f"store {self.name} at {self.store.place}: {self._write_problem}")
 
     async def _compare(self) -> None:
         """Holds the store against its records, as far as they can be read."""
@@ -210,14 +223,14 @@ class StoreGuard:
             problem = next((text for text in (difference(r, now) for r in records) if text), "")
             expected = [record for record in records if record]
             self._expected = max(expected, key=lambda record: record.age, default=None)
-            if not problem and not expected and self._identity.epoch > 1:
+            if not problem and not expected and len(records) > 1 and self._identity.epoch > 1:
                 problem = (
                     f"expected a record of {self._identity.text}, found none: neither in the home nor at the broker"
                 )
         self._judge(problem)
 
     async def _records(self, *, required: bool = False) -> list[Identity | None]:
-        """What the home and the broker have recorded; of a broker that does not answer nothing is known.
+        """What the home and the broker have recorded, None for nothing; the broker's is missing where it does not answer.
 
         Raises:
             ServiceError: UNAVAILABLE, where the broker is required.
@@ -228,7 +241,7 @@ class StoreGuard:
                 raise ConnectionError
             records.append(await self._broker.read(self.name))
         except TRANSIENT:
-            if required or records == [None]:
+            if required:
                 raise unavailable("JOURNAL_UNAVAILABLE", "the broker, which records stores, does not answer") from None
         return records
 
