@@ -12,6 +12,7 @@ from vantixs.runtime.lifecycle import StartupError
 
 MARKER = "vantixs-home"
 VERSION = "1"
+STORES = "stores.json"  # In `data`: identities of the home's stores. One that is missing was lost: a new home has it.
 SECRETS = ("nats-token", "viewer-token", "operator-token", "service-token", "console-token", "signing-key")
 
 
@@ -58,6 +59,8 @@ class Home:
                     raise StartupError(
                         f"home {path}: expected an empty directory or one of ours, found {strangers[0]!r}"
                     )
+                (path / "data").mkdir(exist_ok=True)
+                write_atomically(path / "data" / STORES, "{}\n", mode=0o600)
                 write_atomically(marker, VERSION + "\n")
             if not marker.is_file():
                 raise StartupError(
@@ -90,15 +93,23 @@ class Home:
                         os.chmod(path, facts.st_mode & 0o700)
 
     def secret(self, name: str) -> str:
-        """The secret of that name, made (256 bits) the first time."""
+        """The secret of that name, made (256 bits) the first time.
+
+        Raises:
+            StartupError: its file is there and empty, not text, or cannot be read.
+        """
         path = self.secrets / name
-        if not path.is_file():
-            write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
+        remedy = "put it back from a copy, or remove the file to have another one made"
         try:
-            return path.read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
-            raise StartupError(f"secrets/{name}: expected a readable text file, {reason}") from None
+            if not path.is_file():
+                write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
+            found = path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "was not ASCII"
+            raise StartupError(f"secrets/{name}: expected a readable text file, {reason}; {remedy}") from None
+        if not found:
+            raise StartupError(f"secrets/{name}: expected text, was empty; {remedy}")
+        return found
 
 
 def _is_strange(path: Path) -> bool:

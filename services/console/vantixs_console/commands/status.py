@@ -14,6 +14,7 @@ from vantixs.runtime.grpc_client import open_channel
 
 from vantixs_console.clients import Clients, grpc_addresses, ingress_url, read_endpoints
 from vantixs_console.commands.journal import gap_lines
+from vantixs_console.commands.stores import read_stores, store_lines
 from vantixs_console.standing import Standing, read_standing
 from vantixs_console.terminal import HomeOption, JsonOption, ask, make_table, out, service_settings
 
@@ -21,7 +22,8 @@ app = typer.Typer(no_args_is_help=True)
 CHECK_S = 2.0
 # Health can be asked of a name only. A service that does not have one of these answers NOT_FOUND.
 _DEPENDENCIES = (
-    "spool", "webhooks", "webhooks-in-broker", "journal", "journal-gap", "journal-space", "backlog", "database", "clock",
+    "store", "spool", "webhooks", "webhooks-in-broker", "journal", "journal-gap", "journal-space", "backlog", "database",
+    "clock",
 )  # fmt: skip
 
 
@@ -53,6 +55,7 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
             return instances, f"unknown: {error.code().name}: {error.details()}", missing
 
     instances, standing, missing = ask(home, read)
+    wrong = store_lines(asyncio.run(read_stores(settings)))
     states = {name: _worst([i.state for i in instances if i.service == name]) for name in addresses}
     if as_json:
         known = asdict(standing) if isinstance(standing, Standing) else {"restrictions": None, "pushed": None}
@@ -61,7 +64,7 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
         print(json.dumps(content))
     else:
         _print(instances, standing)
-        for line in missing:
+        for line in [*missing, *wrong]:
             out.print(line, markup=False)
         kept = settings.home / "secrets" / "console-token"
         if "console" in endpoints and kept.is_file():
