@@ -91,8 +91,6 @@ CASES = [
     *(("running", case) for case in RUNNING),
 ]
 QUICK = {("stopped", ("risk", "removed")), ("stopped", ("risk", "older"))}
-# What is for the comparison of the journal with what its readers have seen of it, which is not in this branch yet.
-JOURNALS_OWN = {case_id(("stopped", case)) for case in BROKER if case[1] in ("removed", "noise", "older")}
 
 
 def test_table_has_every_store_and_damage() -> None:

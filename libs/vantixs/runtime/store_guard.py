@@ -200,7 +200,8 @@ class StoreGuard:
         if not self._write_problem:
             log.error("store.failing", store=self.name, detail=str(error))
         self._write_problem = f"cannot be read or written: {error}; make it writable, or put a copy of it back"
-        self._usable.set()
+        if not self.problem:
+            self._usable.set()
         self._health.set("store", False, f"store {self.name} at {self.store.place}: {self._write_problem}")
 
     async def _compare(self) -> None:
