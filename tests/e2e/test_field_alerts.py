@@ -48,7 +48,7 @@ def test_every_row_is_taken_and_recorded_as_it_says(stack: RunningStack, field_u
         else:
             assert response.json()["reason"] == expect["reason"], (row, response.text)
     assert len(accepted) == len([row for row in ROWS if row["expect"]["outcome"] == "ACCEPTED"])
-    stack.ended(list(accepted))
+    stack.ended(list(accepted), timeout_s=240)
     for signal_id, timeline in stack.timelines_of(list(accepted)).items():
         row = accepted[signal_id]
         signal = next(e["entry"]["signal_accepted"]["signal"] for e in timeline if "signal_accepted" in e["entry"])

@@ -37,7 +37,7 @@ class Stream:
         return self.accepted
 
 
-@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("dialect", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def test_copy_of_a_running_system_trades_on(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     settings, restored = {}, {}
     if dialect == "postgresql":

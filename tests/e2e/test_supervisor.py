@@ -57,6 +57,7 @@ def test_service_that_was_never_ready_ends_the_start_with_its_line(tmp_path: Pat
     assert done.stderr.strip().splitlines()[-1].endswith("unknown setting, the nearest known one is max_price_age_ms")
 
 
+@pytest.mark.long  # Mounts a small disk, which takes root.
 def test_restart_needs_no_disk_for_pid_files_and_logs(tmp_path: Path, small_disk: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

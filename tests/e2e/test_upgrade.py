@@ -36,7 +36,7 @@ def dump_of(service: str, commit: str, dialect: str) -> Path:
 @pytest.mark.parametrize(
     ("commit", "spool", "dialect"),
     [
-        ("29d6b92", "0-b798c59", "sqlite"),
+        pytest.param("29d6b92", "0-b798c59", "sqlite", marks=pytest.mark.long),
         ("b798c59", "1-8668779", "postgresql"),
         ("ed9e0e8", "1-371544f", "sqlite"),
     ],

@@ -50,6 +50,7 @@ async def set_state(address: str, token: str, name: str) -> "common_pb2.TradingS
         await channel.close()
 
 
+@pytest.mark.long  # Mounts a small disk, which takes root.
 def test_halt_and_reduce_work_while_the_disk_is_full(tmp_path: Path, disk: Path) -> None:
     home = tmp_path / "home"
     processes = RiskProcesses(home, f"sqlite:///{disk / 'risk.db'}", 1)

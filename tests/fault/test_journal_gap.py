@@ -105,7 +105,7 @@ def assert_goes_on(stack: RunningStack, gap: str, before: list[str]) -> None:
     assert (again.returncode, "JOURNAL_WHOLE" in again.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("damage", [lose, cut_last_block], ids=["lost", "cut"])
+@pytest.mark.parametrize("damage", [lose, pytest.param(cut_last_block, marks=pytest.mark.long)], ids=["lost", "cut"])
 def test_journal_that_lost_messages_while_stopped_is_noticed_and_accepted(
     damage: Callable[[Path], None], tmp_path: Path
 ) -> None:
@@ -127,6 +127,7 @@ def test_journal_that_lost_messages_while_stopped_is_noticed_and_accepted(
     assert stack.stop() == 0
 
 
+@pytest.mark.long
 def test_journal_restored_from_an_older_copy_is_noticed_and_accepted(tmp_path: Path) -> None:
     stack = RunningStack(tmp_path / "home").start()
     early = trade(stack, "early")
@@ -158,6 +159,7 @@ def test_stream_deleted_under_a_running_system_is_noticed_and_accepted(tmp_path:
     assert stack.stop() == 0
 
 
+@pytest.mark.long
 def test_broker_that_comes_back_without_its_store_is_noticed_and_accepted(tmp_path: Path) -> None:
     stack = RunningStack(tmp_path / "home").start()
     before = trade(stack, "before")
@@ -202,6 +204,7 @@ def test_home_copied_while_it_runs_is_not_served_before_its_gap_is_accepted(tmp_
     assert restored.stop() == 0
 
 
+@pytest.mark.long
 def test_messages_that_history_never_had_are_named_by_sequence_and_not_run_again(tmp_path: Path) -> None:
     """Audit alone could not tell: it was behind. Ingress and the router have seen what is gone."""
     stack = RunningStack(tmp_path / "home").start()

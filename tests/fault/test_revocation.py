@@ -50,6 +50,7 @@ def test_token_is_revoked_while_the_broker_is_frozen_and_stays_so(tmp_path: Path
     assert stack.stop() == 0
 
 
+@pytest.mark.long
 def test_webhook_that_the_bucket_lost_is_shown_and_can_be_revoked_and_deleted(tmp_path: Path) -> None:
     stack = RunningStack(tmp_path / "home").start()
     asyncio.run(delete_bucket(stack))

@@ -77,6 +77,7 @@ async def until(health: Health, ok: bool) -> str:
     return state[1]
 
 
+@pytest.mark.long  # Mounts a small disk, which takes root.
 async def test_full_disk_is_told_and_passes(watched: Health, disk: Path) -> None:
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
@@ -91,6 +92,7 @@ def fill(descriptor: int) -> None:
         os.write(descriptor, bytes(4096))
 
 
+@pytest.mark.long  # Mounts a small disk, which takes root.
 async def test_file_that_is_gone_is_told(watched: Health, disk: Path) -> None:
     (disk / "risk.db").rename(disk / "elsewhere.db")
     assert "gone" in await until(watched, False)
@@ -98,6 +100,7 @@ async def test_file_that_is_gone_is_told(watched: Health, disk: Path) -> None:
     await until(watched, True)
 
 
+@pytest.mark.long  # Mounts a small disk, which takes root.
 async def test_noise_in_the_file_is_told(watched: Health, disk: Path) -> None:
     with (disk / "risk.db").open("r+b") as file:
         file.seek(100)
@@ -105,6 +108,7 @@ async def test_noise_in_the_file_is_told(watched: Health, disk: Path) -> None:
     assert await until(watched, False)
 
 
+@pytest.mark.long  # Mounts a small disk, which takes root.
 async def test_read_of_a_damaged_file_is_unavailable_and_no_end(disk: Path) -> None:
     settings = ServiceSettings(database_url=f"sqlite:///{disk / 'risk.db'}")
     await (await Database.open(settings, "risk", MIGRATIONS)).close()
