@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import nats
+import pytest
 from vantixs.testing.stack import RunningStack, wait_for
 
 BODY = {"action": "buy", "symbol": "BTCUSDT"}
