@@ -44,8 +44,8 @@ class Cells(HTMLParser):
 @pytest.fixture(scope="module")
 def page(stack: RunningStack) -> Iterator[httpx.Client]:
     token = (stack.home / "secrets" / "console-token").read_text().strip()
-    address, cookies = stack.endpoints["console"], {"vantixs_console": token}
-    with httpx.Client(base_url=address, cookies=cookies, timeout=10) as client:
+    with httpx.Client(base_url=stack.endpoints["console"], timeout=10) as client:
+        client.get("/", params={"token": token})  # Gives the cookie of a session.
         yield client
 
 
