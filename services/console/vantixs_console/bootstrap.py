@@ -14,7 +14,14 @@ from vantixs_console.clients import Clients
 
 ACCOUNT, WEBHOOK = "paper", "demo"
 TOKEN = f"webhook-{WEBHOOK}-token"
-_WAIT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+# What passes: a service that is not there yet, and a webhook that ingress puts back at the broker from its spool meanwhile.
+_WAIT = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.ALREADY_EXISTS,
+    grpc.StatusCode.FAILED_PRECONDITION,
+)
 
 
 async def bootstrap(clients: Clients, home: Home, *, wait_s: float = 30) -> str:
