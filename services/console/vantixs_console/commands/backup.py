@@ -18,6 +18,7 @@ from nats.errors import Error as NatsError
 from vantixs.runtime import backup as copies
 from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.home import Home, write_atomically
+from vantixs.runtime.journal import STREAM
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.nats_config import server_config
 from vantixs.runtime.settings import SettingsError
@@ -54,7 +55,7 @@ def backup(
         messages = asyncio.run(run())
         copies.finish(settings, directory, messages)
     out.print(
-        f"{directory} is whole: databases and spools of one moment, {messages['VANTIXS_JOURNAL']} journal messages"
+        f"{directory} is whole: databases and spools of one moment, {messages[STREAM]} journal messages"
     )
     return 0
 
@@ -82,7 +83,7 @@ def restore(
     with _told():
         messages = asyncio.run(run())
     out.print(
-        f"{made.path} is ready with {messages.get('VANTIXS_JOURNAL', 0)} journal messages. Start it with `vantixs up`; compare "
+        f"{made.path} is ready with {messages.get(STREAM, 0)} journal messages. Start it with `vantixs up`; compare "
         "its accounts with the venue's before you trade on."
     )
     return 0
