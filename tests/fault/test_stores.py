@@ -69,6 +69,7 @@ SECRETS = [(store, how) for store in ("signing-key", "operator-token") for how i
 BROKER = [
     *((store, how) for store in ("journal", "broker") for how in ("removed", "noise", "older", "read-only")),
     *(("webhooks", how) for how in ("removed", "older")),
+    ("data", "read-only"),
 ]
 PAIRS = [
     (("risk", "removed"), ("records", "removed")),
@@ -84,7 +85,8 @@ PAIRS = [
     (("records", "removed"), ("broker", "removed")),
 ]
 RUNNING = [(store, how) for store in DATABASES for how in ("removed", "empty", "cut", "noise", "older")]
-RUNNING += [("records", "removed"), ("records", "noise"), ("signing-key", "removed")]
+RUNNING += [(store, "read-only") for store in (*DATABASES, "records", "data")]
+RUNNING += [("records", "removed"), ("records", "noise"), ("signing-key", "removed"), ("operator-token", "removed")]
 CASES = [
     *(("stopped", case) for case in ALONE + SECRETS + BROKER),
     *(("stopped", *pair) for pair in PAIRS),

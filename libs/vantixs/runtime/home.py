@@ -14,6 +14,7 @@ MARKER = "vantixs-home"
 VERSION = "1"
 STORES = "stores.json"  # In `data`: identities of the home's stores. One that is missing was lost: a new home has it.
 SECRETS = ("nats-token", "viewer-token", "operator-token", "service-token", "console-token", "signing-key")
+ENCRYPTING = ("signing-key",)  # What is stored cannot be read with another one, so one that was lost is not made anew.
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class Home:
             with tempfile.TemporaryFile(dir=home.data) as probe:
                 probe.write(b"\0" * 4096)
         except OSError as error:
-            raise StartupError(f"home {path}: expected a writable directory, {error.strerror or error}") from None
+            detail = f"expected a writable directory, {error.strerror or error}; make it writable"
+            raise StartupError(f"home {path}: {detail}") from None
         return home
 
     def protect(self) -> None:
@@ -92,17 +94,28 @@ class Home:
                     if facts.st_mode & 0o077 and not stat.S_ISLNK(facts.st_mode):
                         os.chmod(path, facts.st_mode & 0o700)
 
+    @property
+    def has_stores(self) -> bool:
+        """Whether a service has stored something here, so that a secret which is missing was lost."""
+        return any(self.data.glob("*.spool")) or any(self.data.glob("*.db")) or (self.data / "nats").exists()
+
     def secret(self, name: str) -> str:
         """The secret of that name, made (256 bits) the first time.
 
         Raises:
-            StartupError: its file is there and empty, not text, or cannot be read.
+            StartupError: its file is there and empty, not text, or cannot be read; or it is missing, and what it encrypts is not.
         """
         path = self.secrets / name
         remedy = "put it back from a copy, or remove the file to have another one made"
+        if name in ENCRYPTING:
+            remedy = f"put it back from a copy, or run `vantixs init --new-{name}`, which gives up what it encrypts"
         try:
             if not path.is_file():
-                write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
+                if name in ENCRYPTING and self.has_stores:
+                    raise StartupError(
+                        f"secrets/{name}: expected the key that stored data is encrypted with, found none; {remedy}"
+                    )
+                self.replace_secret(name)
             found = path.read_text(encoding="ascii").strip()
         except (OSError, UnicodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "was not ASCII"
@@ -110,6 +123,10 @@ class Home:
         if not found:
             raise StartupError(f"secrets/{name}: expected text, was empty; {remedy}")
         return found
+
+    def replace_secret(self, name: str) -> None:
+        """Makes the secret anew, 256 bits."""
+        write_atomically(self.secrets / name, secrets.token_urlsafe(32) + "\n", mode=0o600)
 
 
 def _is_strange(path: Path) -> bool:

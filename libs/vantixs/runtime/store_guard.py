@@ -34,6 +34,7 @@ NAME = "vantixs.api.stores.v1.StoreService"
 ROLES = {f"/{NAME}/GetStore": Role.VIEWER, f"/{NAME}/AcceptStore": Role.OPERATOR}
 EVERY_S = 2.0  # An older copy is noticed where the store was written to this long after it was taken, or later.
 BROKER_S = 3.0  # What a home that has not seen this store waits for the broker, which may have.
+CLOSE_S = 2.0  # What the end of a service waits for its last record: the broker may have ended before.
 LONGEST_COMMENT = 500
 
 
@@ -81,6 +82,7 @@ class StoreGuard:
         self._file_id: tuple[int, int] | None = None
         self._size = 0
         self._write_problem = ""
+        self._watching: asyncio.Task[None] | None = None
         health.set("store", False, "not compared yet")
 
     async def start(self, life: Lifecycle) -> None:
@@ -95,7 +97,7 @@ class StoreGuard:
         if known is None:
             log.warning("store.waiting_for_broker", store=self.name, detail="data/stores.json is missing or unreadable")
         if known is None or self.name not in known:
-            await self._wait_for_broker(None if known is None else BROKER_S)
+            await self._wait_for_broker(None if known is None else BROKER_S, life.stopping)
         await self._compare()
         if not self.problem:
             try:
@@ -105,7 +107,7 @@ class StoreGuard:
                 raise StartupError(f"store {self.name} at {self.store.place}: {detail}") from None
             except OSError as error:
                 self._fail(error)
-        life.spawn(self._run(life.stopping), name="store-guard")
+        self._watching = life.spawn(self._run(life.stopping), name="store-guard")
 
     @property
     def problem(self) -> str:
@@ -180,10 +182,13 @@ class StoreGuard:
             await self._look()
 
     async def close(self) -> None:
-        """Records what was committed last; the store is still open."""
-        if not self.problem and self._committed != self.store.commits:
-            with contextlib.suppress(OSError, ServiceError):
-                await self._advance()
+        """Records what was committed last, as far as that takes no longer than `CLOSE_S`; the store is still open."""
+        with contextlib.suppress(TimeoutError, OSError, ServiceError):
+            async with asyncio.timeout(CLOSE_S):
+                if self._watching is not None:
+                    await asyncio.wait([self._watching])
+                if not self.problem and self._committed != self.store.commits:
+                    await self._advance()
 
     async def _look(self) -> None:
         try:
@@ -255,7 +260,8 @@ class StoreGuard:
         self._write_problem = ""
         if self.store.found.adopted and self._identity.epoch == 1:
             log.info("store.adopted", store=self.name, store_id=self._identity.store_id)
-        self._home.write(self.name, self._identity)
+        # It waits for the disk and for the other services' records.
+        await asyncio.to_thread(self._home.write, self.name, self._identity)
         self._recorded_at_broker = False
         if self._connected():
             with contextlib.suppress(*TRANSIENT):
@@ -263,9 +269,9 @@ class StoreGuard:
                 self._recorded_at_broker = True
         self._remember_file()
 
-    async def _wait_for_broker(self, timeout_s: float | None) -> None:
+    async def _wait_for_broker(self, timeout_s: float | None, stopping: asyncio.Event) -> None:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while deadline is None or time.monotonic() < deadline:
+        while not stopping.is_set() and (deadline is None or time.monotonic() < deadline):
             with contextlib.suppress(*TRANSIENT):
                 if self._connected():
                     await self._broker.read(self.name)

@@ -13,10 +13,11 @@ PLACES = {
     "router": "data/router.db",
     "audit": "data/audit.db",
     "spool": "data/ingress-0.spool",
-    "journal": "data/nats/jetstream/$G/streams/VANTIXS_JOURNAL",
+    "journal": "data/nats/jetstream/$G/streams/VANTIXS_JOURNAL_V2",
     "webhooks": "data/nats/jetstream/$G/streams/KV_vantixs-webhooks",
     "broker": "data/nats",
     "records": "data/stores.json",
+    "data": "data",
     "signing-key": "secrets/signing-key",
     "operator-token": "secrets/operator-token",
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from vantixs.runtime.addresses import SOCKET_PATH_BYTES, local_socket, port_of, reserve_port
-from vantixs.runtime.home import SECRETS, Home, write_atomically
+from vantixs.runtime.home import ENCRYPTING, SECRETS, Home, write_atomically
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.nats_config import server_config
 
@@ -71,6 +71,8 @@ class Stack:
             raise StartupError(f"home {self.home.path}: `vantixs up` runs here already") from None
         first_bytes = first_journal_bytes(self.home)
         for name in SECRETS:
+            if name not in ENCRYPTING and self.home.has_stores and not (self.home.secrets / name).exists():
+                self.say(f"secrets/{name} was missing and is made anew: whoever has the old one is refused")
             self.home.secret(name)
         for stale in [*self.home.run.glob("*.json"), *self.home.run.glob("*.pid")]:
             stale.unlink()

@@ -4,6 +4,7 @@ Source: https://docs.nats.io/reference/reference-protocols/nats_api_reference (S
 """
 
 import asyncio
+import contextlib
 import json
 import struct
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from nats.errors import NoRespondersError
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from vantixs.runtime.journal import MESSAGE_ID, STREAM
+from vantixs.runtime.journal_stream import EARLIER_STREAM
 
 TIMEOUT_S = 30.0
 ATTEMPTS = 3
@@ -96,14 +98,20 @@ async def save_journal(client: Client, last: int, target: Path) -> int:
     Not the server's snapshot: that is of its own moment, and what the journal tells of later ones does not fit the databases.
 
     Raises:
-        OSError: the server refuses, or a file cannot be written.
+        OSError: the server refuses, a file cannot be written, or the stream of an earlier version is not read to its end yet.
     """
+    with contextlib.suppress(LookupError):
+        await _ask(client, f"$JS.API.STREAM.INFO.{EARLIER_STREAM}", b"")
+        raise OSError(
+            f"{EARLIER_STREAM}, of an earlier version, is still being read: try again when audit has removed it"
+        )
     info = await _ask(client, f"$JS.API.STREAM.INFO.{STREAM}", b"")
     first, count = int(info["state"]["first_seq"]), 0
     config = {key: value for key, value in info["config"].items() if key != "first_seq"}
     (target / "journal.json").write_text(json.dumps({"config": config, "first": first, "last": last}))
     with (target / "journal.messages").open("wb") as file:
-        if first <= last:
+        # One that nothing was stored in yet begins at 0.
+        if 0 < first <= last:
             js = client.jetstream(timeout=TIMEOUT_S)
             reader = await js.pull_subscribe("", stream=STREAM, config=ConsumerConfig(ack_policy=AckPolicy.NONE))
             while count < last - first + 1:
@@ -133,7 +141,7 @@ async def load_journal(client: Client, source: Path) -> int:
     saved = json.loads((source / "journal.json").read_text())
     config = saved["config"] | {"first_seq": max(saved["first"], 1)}
     await _ask(client, f"$JS.API.STREAM.CREATE.{STREAM}", json.dumps(config).encode())
-    sequence = saved["first"] - 1 if saved["first"] else 0
+    sequence = config["first_seq"] - 1
     count, newest = 0, 0.0
     for _, head, _ in _messages(source):
         newest = max(newest, head["time_s"])

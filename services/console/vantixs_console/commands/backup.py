@@ -54,9 +54,7 @@ def backup(
         last = copies.take_databases(settings, directory, lambda: asyncio.run(ask()))
         messages = asyncio.run(run())
         copies.finish(settings, directory, messages)
-    out.print(
-        f"{directory} is whole: databases and spools of one moment, {messages[STREAM]} journal messages"
-    )
+    out.print(f"{directory} is whole: databases and spools of one moment, {messages[STREAM]} journal messages")
     return 0
 
 

@@ -142,9 +142,17 @@ Ctrl-C stops it; what happened is kept.""",
 
 
 @app.command()
-def init(home: HomeOption = "") -> int:
+def init(
+    home: HomeOption = "",
+    new_signing_key: Annotated[
+        bool, typer.Option("--new-signing-key", help="make the signing key anew: signing secrets of webhooks are lost")
+    ] = False,
+) -> int:
     """Makes a home directory with its secrets, for containers."""
     opened = Home.open(home_path(home), create=True)
+    if new_signing_key:
+        opened.replace_secret("signing-key")
+        out.print("secrets/signing-key is another one: rotate every signing secret (`vantixs webhook rotate-secret`)")
     for name in SECRETS:
         opened.secret(name)
     password = opened.secret("postgres-password")
