@@ -92,7 +92,6 @@ CASES = [
     *(("stopped", *pair) for pair in PAIRS),
     *(("running", case) for case in RUNNING),
 ]
-QUICK = {("stopped", ("risk", "removed"))}
 
 
 def test_table_has_every_store_and_damage() -> None:
@@ -101,13 +100,19 @@ def test_table_has_every_store_and_damage() -> None:
     assert {how for _, *damages in CASES for _, how in damages} == set(DAMAGES)
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, id=case_id(case), marks=() if case in QUICK else pytest.mark.long)
-        for case in sorted(CASES, key=lambda c: c not in QUICK)
-    ],
-)
+def test_lost_database_is_not_served_as_a_new_one(tmp_path: Path) -> None:
+    stack = RunningStack(tmp_path / "home").start()
+    signals = trade(stack, "first")
+    books = balances(stack)
+    assert stack.stop() == 0
+    with ExitStack() as ends:
+        DAMAGES["removed"](stack.home, "risk", stack.home, ends)
+        assert start(stack, ends) == ""
+        watch(stack, Homes(stack.home, stack.home, frozenset(signals), books), [("risk", "removed")])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_nothing_goes_wrong_in_silence(case: tuple[Any, ...], homes: Homes, tmp_path: Path) -> None:
     state, *damages = case
     stack = RunningStack(tmp_path / "home")

@@ -77,7 +77,8 @@ class Home:
             with tempfile.TemporaryFile(dir=home.data) as probe:
                 probe.write(b"\0" * 4096)
         except OSError as error:
-            detail = f"expected a writable directory, {error.strerror or error}; make it writable"
+            place = f" at {error.filename}" if error.filename else ""
+            detail = f"expected a writable directory, {error.strerror or error}{place}; make it writable"
             raise StartupError(f"home {path}: {detail}") from None
         return home
 
