@@ -134,6 +134,9 @@ def test_nothing_goes_wrong_in_silence(case: tuple[Any, ...], homes: Homes, tmp_
                 assert_names(line, damages)
                 return
             watch(stack, homes, damages)
+        for store, how in damages:
+            if (store, how) == ("operator-token", "removed"):
+                assert "secrets/operator-token was missing and is made anew" in stack.output
 
 
 def start(stack: RunningStack, ends: ExitStack) -> str:

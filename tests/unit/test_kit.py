@@ -61,6 +61,22 @@ def test_secrets_are_private_and_stay_the_same(tmp_path: Path) -> None:
     assert (home.secrets / "a-token").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("store", ["ingress-0.spool", "risk.db", "nats"])
+def test_key_of_stored_data_is_not_made_anew(tmp_path: Path, store: str) -> None:
+    home = Home.open(tmp_path / "home", create=True)
+    key = home.secret("signing-key")
+    (home.data / store).touch()
+    assert home.secret("signing-key") == key
+    (home.secrets / "signing-key").unlink()
+    with pytest.raises(
+        StartupError, match=r"secrets/signing-key: expected the key .* put it back .* `vantixs init --new-signing-key`"
+    ):
+        home.secret("signing-key")
+    assert home.secret("operator-token"), "which nothing is encrypted with"
+    home.replace_secret("signing-key")
+    assert home.secret("signing-key") != key
+
+
 @pytest.mark.parametrize(
     ("environ", "arguments", "text"),
     [

@@ -20,6 +20,7 @@ from vantixs.runtime.home import ENCRYPTING, SECRETS, Home, write_atomically
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.nats_config import server_config
 
+from vantixs_console.bootstrap import TOKEN
 from vantixs_console.disk import first_journal_bytes
 
 STOP_S = 4.0
@@ -70,9 +71,10 @@ class Stack:
         except OSError:
             raise StartupError(f"home {self.home.path}: `vantixs up` runs here already") from None
         first_bytes = first_journal_bytes(self.home)
-        for name in SECRETS:
+        for name in (*SECRETS, TOKEN):
             if name not in ENCRYPTING and self.home.has_stores and not (self.home.secrets / name).exists():
                 self.say(f"secrets/{name} was missing and is made anew: whoever has the old one is refused")
+        for name in SECRETS:
             self.home.secret(name)
         for stale in [*self.home.run.glob("*.json"), *self.home.run.glob("*.pid")]:
             stale.unlink()
