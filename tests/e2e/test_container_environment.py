@@ -5,13 +5,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from vantixs.testing.stack import RunningStack
+from vantixs.testing.stack import COMMANDS, RunningStack
 
 COMPOSE: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
 OURS = [name for name, service in COMPOSE["services"].items() if "VANTIXS_HOME" in service.get("environment", {})]
@@ -37,8 +36,7 @@ def run(stack: RunningStack, home: Path, service: str, *arguments: str) -> "subp
         for there, here in places.items():
             text = text.replace(there, here)
         environ[name] = text
-    command = [sys.executable, "-m", "vantixs_console", *arguments]
-    return subprocess.run(command, env=environ, cwd=home, capture_output=True, text=True, check=False, timeout=60)
+    return COMMANDS.run(arguments, environ, cwd=home)
 
 
 @pytest.mark.parametrize("service", OURS)

@@ -1,6 +1,7 @@
 """A stranger on the gRPC port: what he may call, and what is left for those who have a token."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import time
@@ -55,14 +56,15 @@ async def code_of(address: str, method: str, token: str, data: bytes | None = b"
     """The code a call ends with; with no data, its headers are all that is sent."""
     metadata = [("authorization", f"Bearer {token}")] if token else []
     async with grpc.aio.insecure_channel(address) as bare:
-        call = bare.stream_stream(method)(metadata=metadata, timeout=DEADLINE_S)
-        try:
-            if data is not None:
-                await call.write(data)
-                await call.done_writing()
+        # A request goes out whole with its headers, as every client of one message sends it. Written to an open stream that
+        # the server has refused meanwhile, it would end the call at the client as INTERNAL.
+        call = (
+            bare.stream_stream(method)(metadata=metadata, timeout=DEADLINE_S)
+            if data is None
+            else bare.unary_stream(method)(data, metadata=metadata, timeout=DEADLINE_S)
+        )
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             await call.read()
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            pass
         return str((await call.code()).name)
 
 

@@ -1,5 +1,6 @@
 """Webhooks in step: the door's gates, the copy on disk, the record."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,8 +8,12 @@ from pathlib import Path
 import pytest
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.runtime.kv import Versioned
+from vantixs.runtime.kv import KvTable, Versioned
+from vantixs.testing.journal import connected
+from vantixs.testing.nats import NatsServer
+from vantixs_ingress.credentials import Credentials
 from vantixs_ingress.keeper import Keeper
+from vantixs_ingress.server import WebhookServicer
 from vantixs_ingress.signatures import Sealer
 from vantixs_ingress.spool import Bounds, Spool
 from vantixs_ingress.statuses import KEPT, Statuses
@@ -97,3 +102,38 @@ def test_statuses_are_bounded_and_an_end_is_not_undone() -> None:
     assert statuses.get("demo", "s1") is None
     assert statuses.get("demo", "n0") == {"status": "accepted"}
     statuses.learn(b"no batch")
+
+
+async def test_revocation_that_never_left_this_process_reaches_the_bucket_after_a_restart(
+    spool: Spool, nats: NatsServer
+) -> None:
+    async with connected(nats) as (journal, life):
+        first: KvTable[webhook_pb2.Webhook] = KvTable(journal, "vantixs-webhooks", "webhook", webhook_pb2.Webhook)
+        webhook = webhook_pb2.Webhook(webhook_id="demo", tokens=[webhook_pb2.WebhookToken(token_id="t1")])
+        webhook.revision = await first.create("demo", webhook)
+        revoked = webhook_pb2.Webhook()
+        revoked.CopyFrom(webhook)
+        revoked.tokens[0].revoke_time.GetCurrentTime()
+        spool.remember_webhook("demo", webhook.revision, revoked.SerializeToString())
+        await settle(spool)
+
+        keeper = Keeper(spool, Sealer(bytes(32)), 100)
+        table: KvTable[webhook_pb2.Webhook] = KvTable(
+            journal,
+            "vantixs-webhooks",
+            "webhook",
+            webhook_pb2.Webhook,
+            on_change=keeper.changed,
+            known=[("demo", Versioned(revoked, webhook.revision))],
+        )
+        table.start(life)
+        await asyncio.wait_for(table.loaded.wait(), 20)
+        assert keeper.gates["demo"].webhook.tokens[0].HasField("revoke_time")
+        servicer = WebhookServicer(table, keeper, Credentials("key", Sealer(bytes(32))), lambda: "", certificates=False)  # type: ignore[abstract]
+        life.spawn(servicer.reconcile(life.health, life.stopping), name="reconcile")
+        bucket = await journal.js.key_value("vantixs-webhooks")
+        async with asyncio.timeout(20):
+            while (
+                not webhook_pb2.Webhook.FromString((await bucket.get("demo")).value).tokens[0].HasField("revoke_time")
+            ):
+                await asyncio.sleep(0.02)

@@ -17,6 +17,7 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import from_rpc_error
+from vantixs.testing.stack import COMMANDS
 from vantixs_console.commands.accounts import bar, sparkline
 from vantixs_risk import store
 from vantixs_risk.conversion import rules_of
@@ -41,10 +42,7 @@ def run(risk: Any, *arguments: str, answer: str = "") -> "subprocess.CompletedPr
     services = ("INGRESS", "RISK", "ROUTER", "AUDIT")
     environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")}
     environ |= {f"VANTIXS_{name}_ADDRESSES": risk.addresses[0] for name in services}
-    command = [sys.executable, "-m", "vantixs_console", *arguments, "--home", str(risk.home)]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environ, check=False, timeout=60, input=answer or None
-    )
+    return COMMANDS.run([*arguments, "--home", str(risk.home)], environ, answer=answer)
 
 
 def shown(risk: Any, *arguments: str) -> dict[str, Any]:

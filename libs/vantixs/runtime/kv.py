@@ -63,6 +63,8 @@ class KvTable(Generic[M]):
         self._on_change = on_change
         self._values: dict[str, Versioned[M]] = dict(known)
         self._revisions: dict[str, int] = {key: found.revision for key, found in self._values.items()}
+        # What was known before may differ from what the bucket holds at the same revision: a revocation that was not stored.
+        self._unconfirmed = set(self._revisions)
         self.loaded = asyncio.Event()
 
     def start(self, life: Lifecycle) -> None:
@@ -215,8 +217,10 @@ class KvTable(Generic[M]):
                 log.warning("kv.put_back", bucket=self._bucket, key=key, revision_before=kept.revision)
 
     def _apply(self, key: str, value: M | None, revision: int) -> None:
-        if revision <= self._revisions.get(key, 0):
+        known = self._revisions.get(key, 0)
+        if revision < known or (revision == known and key not in self._unconfirmed):
             return
+        self._unconfirmed.discard(key)
         self._revisions[key] = revision
         if value is None:
             self._values.pop(key, None)

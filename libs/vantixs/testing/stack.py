@@ -16,8 +16,10 @@ from google.protobuf import json_format
 
 from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.runtime.grpc_client import open_channel
+from vantixs.testing.command_server import CommandServer
 
 START_S = 40.0
+COMMANDS = CommandServer()
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
@@ -108,8 +110,7 @@ class RunningStack:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A `vantixs` command on this home."""
-        command = [sys.executable, "-m", "vantixs_console", *arguments, "--home", str(self.home)]
-        return subprocess.run(command, capture_output=True, text=True, env=self._environ, check=False, timeout=60)
+        return COMMANDS.run([*arguments, "--home", str(self.home)], self._environ)
 
     def json(self, *arguments: str) -> dict[str, Any]:
         """A command's response message."""

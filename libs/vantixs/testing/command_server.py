@@ -1,0 +1,102 @@
+"""Runs `vantixs` commands for tests, each in a process of its own, without the second that importing them takes.
+
+One process has imported the command line and forks for every command: what runs, with which environment, output and
+exit code, is as if it had been started from a shell. `python -m vantixs.testing.command_server` is that process.
+"""
+
+import atexit
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+class CommandServer:
+    """The process that forks, started with the first command. Commands run one after the other."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+
+    def run(
+        self, arguments: Sequence[str], environ: Mapping[str, str], *, cwd: Path | None = None, answer: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """One command, from the arguments after `vantixs`; `answer` is what it reads from standard input."""
+        with self._lock, tempfile.TemporaryDirectory() as directory:
+            given, out, err = (Path(directory, name) for name in ("in", "out", "err"))
+            given.write_text(answer)
+            streams = [str(given), str(out), str(err)]
+            request = {"arguments": arguments, "environ": dict(environ), "streams": streams}
+            request["cwd"] = str(cwd or os.getcwd())
+            process = self._running()
+            assert process.stdin
+            assert process.stdout
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            code = process.stdout.readline()
+            assert code, "the command server ended"
+            return subprocess.CompletedProcess(["vantixs", *arguments], int(code), out.read_text(), err.read_text())
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            command = [sys.executable, "-m", "vantixs.testing.command_server"]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            atexit.register(self._close, self._process)
+        return self._process
+
+    @staticmethod
+    def _close(process: "subprocess.Popen[str]") -> None:
+        process.communicate()
+
+
+def serve() -> None:
+    """Reads requests from standard input until it ends; answers each with its exit code."""
+    from vantixs_console.cli import main  # noqa: PLC0415 - this module is imported by tests that run no command
+
+    # Whatever a first command imports is imported before the fork, so that no child has to.
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        main(["status", "--home", os.devnull])
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            _run(request)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
+
+
+def _run(request: dict[str, Any]) -> None:
+    """The forked child: becomes the command, and ends."""
+    from vantixs_console.cli import main  # noqa: PLC0415
+
+    code = 1
+    try:
+        os.chdir(str(request["cwd"]))
+        for stream, name in enumerate(request["streams"]):
+            flags = os.O_WRONLY | os.O_CREAT if stream else os.O_RDONLY
+            os.dup2(os.open(name, flags, 0o600), stream)
+        sys.stdin = os.fdopen(0)
+        os.environ.clear()
+        os.environ.update(request["environ"])
+        sys.argv = ["vantixs", *request["arguments"]]
+        code = main(sys.argv[1:])
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 1
+    except BaseException:  # as the interpreter does for a command that fails
+        traceback.print_exc()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    serve()
