@@ -103,6 +103,9 @@ class StoreGuard:
             try:
                 await self._advance()
             except ServiceError as error:
+                # nats-py swallows a cancellation now and then: without this the journal's watch goes on, and the process with it.
+                life.stopping.set()
+                await self._journal.close()
                 detail = f"cannot be written: {error.detail}; make it writable, and its directory"
                 raise StartupError(f"store {self.name} at {self.store.place}: {detail}") from None
             except OSError as error:
