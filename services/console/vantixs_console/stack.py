@@ -25,6 +25,7 @@ from vantixs_console.disk import first_journal_bytes
 
 STOP_S = 4.0
 START_S = 60.0
+BROKER_ATTEMPTS = 4  # With the pauses in between that is about three seconds.
 STEADY_S = 3.0  # Who lived this long is started again without delay.
 _PDEATHSIG = 1
 Say = Callable[[str], None]
@@ -56,6 +57,7 @@ class Stack:
     endpoints: dict[str, object] = field(default_factory=dict)
     grpc: dict[str, str] = field(default_factory=dict)
     stopping: bool = False
+    published: bool = False  # From then on it is kept running, whatever happens.
     _lock: IO[str] | None = None
     _ports: list[socket.socket] = field(default_factory=list)
 
@@ -166,6 +168,10 @@ class Stack:
             if code == 2 and child.name != "nats" and not child.was_ready:
                 raise StartupError(_last_line(child.log))
             child.restarts = child.restarts + 1 if time.monotonic() - child.started < STEADY_S else 0
+            if child.name == "nats" and child.restarts == BROKER_ATTEMPTS and not self.published:
+                reason = _last_line(child.log).rpartition("] ")[2]
+                remedy = f"make {self.home.data / 'nats'} writable, or put a copy of it back"
+                raise StartupError(f"the broker does not start: {reason}; {remedy} (log: {child.log})")
             await self._start_again(child, f"ended with code {code}")
 
     async def _start_again(self, child: Child, why: str) -> None:
@@ -205,6 +211,7 @@ class Stack:
     def publish(self) -> None:
         """Writes run/endpoints.json: the system can be used."""
         write_atomically(self.home.run / "endpoints.json", json.dumps(self.endpoints, indent=2) + "\n")
+        self.published = True
 
 
 _SERVICES = ("ingress", "risk", "router", "audit")
