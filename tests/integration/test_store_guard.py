@@ -1,6 +1,7 @@
 """A store that is not the one that was served is refused until it is accepted, on both databases, by either record."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from vantixs.runtime.home import Home
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.runtime.settings import ServiceSettings
-from vantixs.runtime.store_guard import StoreGuard
+from vantixs.runtime.store_guard import CLOSE_S, StoreGuard
 from vantixs.runtime.store_identity import Identity
 from vantixs.testing.nats import NatsServer
 from vantixs_risk.main import MIGRATIONS
@@ -135,3 +136,37 @@ async def test_store_that_nobody_has_a_record_of_is_refused(served: Served, tmp_
     (tmp_path / "home" / "data" / "stores.json").write_text("{}")
     async with served("home", url) as guard:
         assert "found none: neither in the home nor at the broker" in guard.problem
+
+
+async def test_end_of_a_service_does_not_wait_for_a_broker_that_is_gone(
+    served: Served, database_url: str, nats: NatsServer
+) -> None:
+    async with served("home", database_url) as guard:
+        await database_of(guard).write(lambda c: None)
+        nats.freeze()
+        started = time.monotonic()
+        await guard.close()
+        took = time.monotonic() - started
+        nats.thaw()
+    assert took < CLOSE_S + 1
+
+
+async def test_service_that_waits_for_the_broker_can_be_stopped(
+    served: Served, tmp_path: Path, nats: NatsServer
+) -> None:
+    url = f"sqlite:///{tmp_path / 'risk.db'}"
+    records = tmp_path / "home" / "data" / "stores.json"
+    async with served("home", url) as guard, asyncio.TaskGroup() as tasks:
+        life = Lifecycle("risk", ServiceSettings(), tasks)
+        settings = replace(ServiceSettings(), home=tmp_path / "home")
+        again = StoreGuard("risk", guard.store, settings, guard._journal, Health())
+        records.unlink()
+        nats.freeze()
+        starting = asyncio.create_task(again.start(life))
+        done, _ = await asyncio.wait([starting], timeout=0.5)
+        assert not done
+        life.stopping.set()
+        await asyncio.wait_for(starting, 10)
+        await again.close()
+        assert not records.exists(), "a store that was not compared is recorded as the right one"
+        nats.thaw()

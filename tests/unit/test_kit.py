@@ -16,6 +16,7 @@ from vantixs.runtime.home import Home
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import redact
 from vantixs.runtime.settings import SettingsError, load
+from vantixs_console.commands import run_commands
 from vantixs_risk.settings import RiskSettings
 
 
@@ -73,7 +74,7 @@ def test_key_of_stored_data_is_not_made_anew(tmp_path: Path, store: str) -> None
     ):
         home.secret("signing-key")
     assert home.secret("operator-token"), "which nothing is encrypted with"
-    home.replace_secret("signing-key")
+    assert run_commands(["init", "--home", str(home.path), "--new-signing-key"]) == 0
     assert home.secret("signing-key") != key
 
 

@@ -98,6 +98,8 @@ class StoreGuard:
             log.warning("store.waiting_for_broker", store=self.name, detail="data/stores.json is missing or unreadable")
         if known is None or self.name not in known:
             await self._wait_for_broker(None if known is None else BROKER_S, life.stopping)
+            if life.stopping.is_set():
+                return
         await self._compare()
         if not self.problem:
             try:
@@ -190,7 +192,7 @@ class StoreGuard:
             async with asyncio.timeout(CLOSE_S):
                 if self._watching is not None:
                     await asyncio.wait([self._watching])
-                if not self.problem and self._committed != self.store.commits:
+                if self._usable.is_set() and self._committed != self.store.commits:
                     await self._advance()
 
     async def _look(self) -> None:
