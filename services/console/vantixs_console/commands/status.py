@@ -26,6 +26,12 @@ _DEPENDENCIES = (
     "clock",
 )  # fmt: skip
 
+# What to do where one fails that has nobody to tell it.
+_REMEDIES = {
+    "journal": "the broker is away, full or cannot write, as its log says: start it, make data/nats writable, or put a copy back",
+    "database": "it cannot be read or written; the service's log says why: make it writable, or put a copy back",
+}
+
 
 class Instance(NamedTuple):
     """One process of a service."""
@@ -110,6 +116,10 @@ def _print(instances: list[Instance], standing: Standing | str) -> None:
     for item in instances:
         table.add_row(item.service, item.state, item.address, ", ".join(item.failing))
     out.print(table)
+    failing = {name for item in instances for name in item.failing}
+    for name, remedy in _REMEDIES.items():
+        if name in failing:
+            out.print(f"{name:<9} {remedy}", markup=False)
     if isinstance(standing, str):
         out.print(f"trading   {standing}", markup=False)
         return
