@@ -15,7 +15,10 @@ from vantixs_ingress.domain.intake import Rules, read_signal
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(account_id="paper")
-STEMS = ("token", "secret", "pass", "passphrase", "pwd", "key", "auth", "session", "credential", "signature", "bearer")
+STEMS = (
+    "token", "secret", "pass", "passphrase", "pwd", "key", "auth", "session", "credential", "signature", "bearer", "cookie",
+    "jwt", "hmac", "license",
+)  # fmt: skip
 FRONT = ("", "api", "my", "bot", "exchange", "client", "user", "webhook", "telegram", "access", "x")
 BEHIND = ("", "id", "value", "hash", "2", "string")
 
@@ -62,7 +65,9 @@ def test_secret_is_kept_nowhere(form: str, name: str, secret: str) -> None:
 SHAPES = (
     "vxt_0123456789abcdefghijABCDEFGHIJ", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "ghp_0123456789abcdefghij0123",
     "xoxb-123456789012-abcdefghij", "sk_live_0123456789abcdef", "AKIAIOSFODNN7EXAMPLE", "123456789:AAE-abcdefghijklmnopqrstuvwxyz01234",
-    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P", "glpat-0123456789abcdefghij",
+    "sk-proj-0123456789abcdefghij0123", "hf_0123456789abcdefghij0123", "0x" + "0123456789abcdef" * 4,
+    "Basic dXNlcjpwYXNzd29yZC1vZi1taW5l", "-----BEGIN EC PRIVATE KEY-----MHcCAQEE-----END EC PRIVATE KEY-----",
 )  # fmt: skip
 
 
@@ -77,6 +82,56 @@ def test_token_of_a_well_known_shape_is_kept_nowhere(secret: str, place: str) ->
         "xml": f"<a><b>{secret}</b></a>",
     }[place]
     kept_nowhere(body, secret)
+
+
+URLS = (
+    "https://me:s3cretWord@host/x",
+    "https://hooks.slack.com/services/T0/B0/s3cretWord",
+    "smtp://x:s3cretWord@mail:25",
+)
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_secret_within_a_url_is_kept_nowhere(url: str) -> None:
+    for body in (json.dumps(BASE | {"callback": url}), json.dumps(BASE | {"comment": f"to {url} now"}), f"buy {url}"):
+        kept_nowhere(body, "s3cretWord")
+
+
+WORDS = "abandon ability able about above absent absorb abstract absurd abuse access accident"
+
+
+@pytest.mark.parametrize("name", ["seed phrase", "mnemonic", "recovery words", "seed"])
+def test_words_of_a_wallet_are_kept_nowhere(name: str) -> None:
+    for text in (f"my {name} is {WORDS} ok", f"{name}: {WORDS.replace(' ', ', ')}", f"{name} -> {WORDS}"):
+        for body in (text, json.dumps(BASE | {"comment": text}), json.dumps(BASE | {"note": [text]})):
+            for word in WORDS.split():
+                kept_nowhere(body, word)
+
+
+KEYS = ("vxt_0123456789abcdefghijABCDEFGHIJ", "api_key=s3cretWord-1", "sk_live_0123456789abcdef")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_secret_in_an_idempotency_key_or_a_field_name_is_kept_nowhere(key: str) -> None:
+    for name in ("idempotency_key", "signal_id"):
+        reading = read_signal(json.dumps(BASE | {name: key}).encode(), RULES, CATALOGUE, NOW)
+        assert reading.values["idempotency_key" if name == "idempotency_key" else "sender_reference"] == key
+        assert key.encode() not in signal_message(reading, "s").SerializeToString()
+    kept_nowhere(json.dumps(BASE | {key: "x"}), key.rpartition("=")[2])
+    kept_nowhere(f"buy BTCUSDT with {key} = x", key.rpartition("=")[2])
+
+
+NO_SECRETS = (
+    "signal: buy now", "the signal is long", "basic cryptocurrency", "https://a.b/c:d@e", "seeding is done", "price: 100",
+    "spinning: yes", "config: fast", "0x1234", "topwatch is on",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_SECRETS)
+def test_what_is_no_secret_is_kept(text: str) -> None:
+    assert redact_payload(json.dumps(BASE | {"comment": text}).encode()).decode() == json.dumps(
+        BASE | {"comment": text}
+    )
 
 
 def kept_nowhere(body: str, secret: str) -> None:

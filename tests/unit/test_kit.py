@@ -142,5 +142,19 @@ def test_reserved_port_is_nobody_elses_and_a_server_can_listen_there() -> None:
 def test_secret_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "viewer-token").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsError, match="secrets/viewer-token: expected a readable text file"):
+    with pytest.raises(SettingsError, match="secrets/viewer-token: expected a text file"):
         load("risk", RiskSettings, environ={}, overrides={"home": str(tmp_path)})
+
+
+def test_secret_that_is_a_directory_or_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    home = Home.open(tmp_path / "home", create=True)
+    (home.secrets / "viewer-token").mkdir()
+    with pytest.raises(StartupError, match=r"secrets/viewer-token: expected a text file .*Is a directory"):
+        home.secret("viewer-token")
+    (home.secrets / "viewer-token").rmdir()
+    home.secrets.rmdir()
+    home.secrets.write_text("")
+    with pytest.raises(StartupError, match=r"secrets/viewer-token: .*Not a directory"):
+        home.secret("viewer-token")
+    with pytest.raises(StartupError, match=r"expected a writable directory, File exists: .*secrets"):
+        Home.open(home.path)

@@ -77,8 +77,8 @@ class Home:
             with tempfile.TemporaryFile(dir=home.data) as probe:
                 probe.write(b"\0" * 4096)
         except OSError as error:
-            place = f" at {error.filename}" if error.filename else ""
-            detail = f"expected a writable directory, {error.strerror or error}{place}; make it writable"
+            where = error.filename if isinstance(error.filename, str | Path) else path
+            detail = f"expected a writable directory, {error.strerror or error}: {where}; make it writable"
             raise StartupError(f"home {path}: {detail}") from None
         return home
 
@@ -104,23 +104,27 @@ class Home:
         """The secret of that name, made (256 bits) the first time.
 
         Raises:
-            StartupError: its file is there and empty, not text, or cannot be read; or it is missing, and what it encrypts is not.
+            StartupError: it is empty or cannot be read, or cannot be made; or it is missing, and what it encrypts is not.
         """
         path = self.secrets / name
         remedy = "put it back from a copy, or remove the file to have another one made"
         if name in ENCRYPTING:
             remedy = f"put it back from a copy, or run `vantixs init --new-{name}`, which gives up what it encrypts"
         try:
-            if not path.is_file():
+            if not path.exists():
                 if name in ENCRYPTING and self.has_stores:
                     raise StartupError(
                         f"secrets/{name}: expected the key that stored data is encrypted with, found none; {remedy}"
                     )
                 self.replace_secret(name)
-            found = path.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "was not ASCII"
-            raise StartupError(f"secrets/{name}: expected a readable text file, {reason}; {remedy}") from None
+        except OSError as error:
+            raise StartupError(
+                f"{path}: expected a directory in which a secret can be made, {error.strerror}"
+            ) from None
+        try:
+            found = read_secret(path)
+        except StartupError as error:
+            raise StartupError(f"{error}; {remedy}") from None
         if not found:
             raise StartupError(f"secrets/{name}: expected text, was empty; {remedy}")
         return found
@@ -133,6 +137,19 @@ class Home:
 def _is_strange(path: Path) -> bool:
     """Whether it is neither ours nor an empty directory, such as a mount point."""
     return path.name not in ("settings.toml", "secrets") and not (path.is_dir() and not any(path.iterdir()))
+
+
+def read_secret(path: Path) -> str:
+    """A secret's file, without the newline.
+
+    Raises:
+        StartupError: it cannot be read.
+    """
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
+        raise StartupError(f"{path}: expected a text file that this user can read, {reason}") from None
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:

@@ -10,12 +10,14 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from vantixs.runtime import logs
 from vantixs.runtime.health import Health
+from vantixs.runtime.log_output import LogFile, output
 from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings, SettingsError
 
@@ -77,12 +79,14 @@ def run(settings: ServiceSettings, service: str, serve: Callable[[Lifecycle], Aw
     sys.setswitchinterval(0.0005)
     logs.configure(service, settings.instance, settings.log_level, settings.log_format)
     try:
+        if settings.log_file:
+            output.take(LogFile(Path(settings.log_file), settings.log_max_bytes, settings.log_files))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(settings, service, serve))
     except (Exception, ExceptionGroup) as error:
         cause = _leaf(error)
         if isinstance(cause, StartupError | SettingsError):
-            print(f"vantixs {service}: {cause}", file=sys.stderr)  # noqa: T201 - one line for the operator
+            output.write(f"vantixs {service}: {cause}\n")  # One line for the operator.
             return 2
         log.error("service.failed", exc_info=cause)
         return 1
@@ -102,6 +106,8 @@ async def _run(settings: ServiceSettings, service: str, serve: Callable[[Lifecyc
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
+        if settings.log_file:
+            life.spawn(output.watch(), name="log")
         await serve(life)
         life.cancel_rest()
 

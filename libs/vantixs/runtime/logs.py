@@ -1,15 +1,18 @@
-"""Logs: events with fields, one JSON object a line on standard error."""
+"""Logs: events with fields, one JSON object a line, on standard error or in a file."""
 
 import logging
-import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
 from vantixs.runtime import trace
+from vantixs.runtime.log_output import output
 
 _SECRET_KEYS = ("token", "secret", "password", "authorization", "passphrase", "payload", "api_key")
+
+# Of a longer value the middle is left out: of a traceback the end tells most, of a sender's text the beginning.
+_HEAD, _TAIL = 3_000, 5_000
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -31,13 +34,14 @@ def configure(service: str, instance: str, level: str, form: str) -> None:
             identify,
             redact,
             structlog.processors.format_exc_info,
+            shorten,
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, output)),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(name)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, stream=output, format="%(name)s %(levelname)s %(message)s")
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -45,4 +49,13 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
     for key in event:
         if any(word in key.lower() for word in _SECRET_KEYS) and not key.endswith("_fingerprint"):
             event[key] = "[redacted]"
+    return event
+
+
+def shorten(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Leaves the middle of very long values out."""
+    for key, value in event.items():
+        text = value if isinstance(value, str) else "" if isinstance(value, int | float) else repr(value)
+        if len(text) > _HEAD + _TAIL:
+            event[key] = f"{text[:_HEAD]} [{len(text) - _HEAD - _TAIL} characters left out] {text[-_TAIL:]}"
     return event

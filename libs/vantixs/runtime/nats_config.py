@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+from vantixs.runtime.log_output import LogFile
 
-def server_config(store: Path, host: str, port: int, token: str, log_file: Path | None = None) -> str:
+
+def server_config(store: Path, host: str, port: int, token: str, log: LogFile) -> str:
     """The server's configuration file: JetStream that fsyncs every message before it acknowledges.
 
     `sync_interval: always` is what makes a publish acknowledgement mean "on disk"; `sync_always` is not a setting. Streams have
     limits of their own: without `max_file` the server takes three quarters of the free disk for the most they may reserve
-    together, so that a small disk refuses them.
+    together, so that a small disk refuses them. With the option `-l` the server rotates its log itself, with the time in
+    the names of the older files; `logfile_max_num` counts the current one too.
     """
     lines = [
         f'host: "{host}"',
@@ -16,7 +19,7 @@ def server_config(store: Path, host: str, port: int, token: str, log_file: Path 
         "max_payload: 1MB",
         f'authorization {{ token: "{token}" }}',
         f'jetstream {{ store_dir: "{store}", sync_interval: always, max_mem: 64MB, max_file: 100TB }}',
+        f"logfile_size_limit: {log.max_bytes}",
+        f"logfile_max_num: {log.files}",
     ]
-    if log_file:
-        lines.append(f'log_file: "{log_file}"')
     return "\n".join(lines) + "\n"

@@ -45,6 +45,13 @@ class ServiceSettings:
     instance: str = setting("0", doc="name of this replica; names its spool, log and run file")
     log_level: str = setting("info", doc="least level logged", choices=("debug", "info", "warning", "error"))
     log_format: str = setting("json", doc="form of log lines", choices=("json", "text"))
+    log_file: str = setting(
+        "", doc="file that output and log go to, rotated; empty is standard error; set by `vantixs up` for its services"
+    )
+    log_max_bytes: int = setting(
+        16 << 20, doc="size at which a log file is put aside as NAME.1", unit="bytes", minimum=1 << 16
+    )
+    log_files: int = setting(3, doc="log files kept of each process, the current one included", minimum=2, maximum=100)
     nats_url: str = setting("nats://127.0.0.1:4222", doc="NATS servers, separated by commas")
     nats_token: str = setting("", doc="token for NATS", secret=True)
     grpc_listen: str = setting("127.0.0.1:0", doc="address of the gRPC server; port 0 takes a free one")
@@ -104,12 +111,13 @@ def load(
     values = {key: _convert(key, source, value, known[key], types[key]) for key, (source, value) in raw.items()}
     for key, declared in known.items():
         path = home / "secrets" / key.replace("_", "-")
-        if declared.metadata.get("secret") and not values.get(key) and path.is_file():
+        if declared.metadata.get("secret") and not values.get(key):
             try:
-                values[key] = path.read_text().strip()
+                if path.is_file():
+                    values[key] = path.read_text().strip()
             except (OSError, UnicodeDecodeError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
-                raise SettingsError(f"secrets/{path.name}: expected a readable text file, {reason}") from None
+                raise SettingsError(f"{path}: expected a text file that this user can read, {reason}") from None
     return cls(**values)
 
 
@@ -122,12 +130,14 @@ def describe(cls: type[ServiceSettings]) -> Iterator[tuple[str, str, str, Mappin
 
 
 def _from_file(path: Path, service: str, known: Mapping[str, "Field[Any]"]) -> dict[str, tuple[str, object]]:
-    if not path.is_file():
-        return {}
     try:
+        if not path.is_file():
+            return {}
         content = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path.name}: expected TOML, was unreadable: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: expected a file that this user can read, {error.strerror}") from None
     found: dict[str, tuple[str, object]] = {}
     for table, entries in content.items():
         if table not in ("common", *SERVICES) or not isinstance(entries, dict):

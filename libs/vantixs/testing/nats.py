@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from vantixs.runtime.addresses import port_of, reserve_port
+from vantixs.runtime.log_output import LogFile
 from vantixs.runtime.nats_config import server_config
 
 BINARY = Path(sys.executable).parent / "nats-server"
@@ -22,14 +23,13 @@ class NatsServer:
         self.url = f"nats://127.0.0.1:{self.port}"
         self._config = directory / "nats.conf"
         directory.mkdir(parents=True, exist_ok=True)
-        self._config.write_text(
-            server_config(directory / "jetstream", "127.0.0.1", self.port, token, directory / "log")
-        )
+        self._log = LogFile(directory / "log", 16 << 20, 3)
+        self._config.write_text(server_config(directory / "jetstream", "127.0.0.1", self.port, token, self._log))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "NatsServer":
         """Starts it; it may take a moment to answer."""
-        self._process = subprocess.Popen([BINARY, "-c", self._config], stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen([BINARY, "-c", self._config, "-l", self._log.path], stderr=subprocess.DEVNULL)
         return self
 
     def kill(self) -> None:

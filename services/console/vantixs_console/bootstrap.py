@@ -8,7 +8,7 @@ import grpc
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import ingress_pb2
 from vantixs.api.risk.v1 import risk_pb2
-from vantixs.runtime.home import Home, write_atomically
+from vantixs.runtime.home import Home, read_secret, write_atomically
 
 from vantixs_console.clients import Clients
 
@@ -76,7 +76,7 @@ async def _create_webhook(clients: Clients, home: Home) -> str:
     try:
         if kept.is_file():
             await clients.ingress.GetWebhook(ingress_pb2.GetWebhookRequest(webhook_id=WEBHOOK), timeout=5)
-            return kept.read_text().strip()
+            return read_secret(kept)
         token = (await clients.ingress.CreateWebhook(request, timeout=5)).token
     except grpc.aio.AioRpcError as error:
         if error.code() == grpc.StatusCode.NOT_FOUND:

@@ -18,6 +18,7 @@ from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.home import Home, write_atomically
 from vantixs.runtime.journal import STREAM
 from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.log_output import LogFile
 from vantixs.runtime.nats_config import server_config
 from vantixs.runtime.settings import SettingsError
 
@@ -25,6 +26,7 @@ from vantixs_console.clients import read_endpoints
 from vantixs_console.settings import ConsoleSettings
 
 START_S = 20.0
+LOG_BYTES = 16 << 20
 _NATS = "VANTIXS_NATS_URL"
 
 
@@ -100,7 +102,11 @@ async def _own_broker(home: Home, token: str) -> AsyncIterator[str]:
     held = reserve_port()
     port = port_of(held)
     config = home.run / "nats.conf"
-    write_atomically(config, server_config(home.data / "nats", "127.0.0.1", port, token), mode=0o600)
+    write_atomically(
+        config,
+        server_config(home.data / "nats", "127.0.0.1", port, token, LogFile(home.logs / "nats.log", LOG_BYTES, 2)),
+        mode=0o600,
+    )
     binary = str(Path(sys.executable).parent / "nats-server")
     with (home.logs / "nats.log").open("ab") as log:
         process = subprocess.Popen([binary, "-c", str(config)], stdout=log, stderr=log, start_new_session=True)  # noqa: ASYNC220, S603 - our own broker, once

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from vantixs.runtime.home import Home
+from vantixs.runtime.home import Home, read_secret
 from vantixs.runtime.http_server import HttpServer
 from vantixs.runtime.lifecycle import Lifecycle, StartupError, run
 from vantixs.runtime.settings import load
@@ -19,7 +19,7 @@ def main(overrides: dict[str, str]) -> int:
     async def serve(life: Lifecycle) -> None:
         home = Home.open(settings.home)
         kept = home.secrets / "console-token"
-        token = settings.token or (kept.read_text().strip() if kept.is_file() else "")
+        token = settings.token or (read_secret(kept) if kept.is_file() else "")
         if not token:
             raise StartupError("console: expected a token (secrets/console-token or VANTIXS_CONSOLE_TOKEN), was none")
         # The page reads and nothing else: it gets the token that may.

@@ -18,16 +18,20 @@ from typing import IO
 from vantixs.runtime.addresses import SOCKET_PATH_BYTES, local_socket, port_of, reserve_port
 from vantixs.runtime.home import ENCRYPTING, SECRETS, Home, write_atomically
 from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.log_output import LogFile
 from vantixs.runtime.nats_config import server_config
+from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import TOKEN
 from vantixs_console.disk import first_journal_bytes
+from vantixs_console.terminal import service_settings
 
 STOP_S = 4.0
 START_S = 60.0
 BROKER_ATTEMPTS = 4  # With the pauses in between that is about three seconds.
 STEADY_S = 3.0  # Who lived this long is started again without delay.
 _PDEATHSIG = 1
+_LAST_LINE_BYTES = 64 << 10
 Say = Callable[[str], None]
 
 
@@ -38,7 +42,9 @@ class Child:
     name: str
     command: list[str]
     environ: dict[str, str]
-    log: Path
+    log: LogFile
+    log_arguments: list[str]
+    log_environ: dict[str, str]
     process: asyncio.subprocess.Process | None = None
     restarts: int = 0
     started: float = 0.0
@@ -60,14 +66,18 @@ class Stack:
     published: bool = False  # From then on it is kept running, whatever happens.
     _lock: IO[str] | None = None
     _ports: list[socket.socket] = field(default_factory=list)
+    _log_size: tuple[int, int] = (0, 0)
 
     def prepare(self) -> None:
         """Makes secrets, configuration and ports.
 
         Raises:
             StartupError: the home is in use, or its disk is too small.
+            SettingsError: a setting or a log file cannot be used.
         """
-        self._lock = (self.home.run / "lock").open("w")
+        settings = service_settings(str(self.home.path))
+        self._log_size = (settings.log_max_bytes, settings.log_files)
+        self._lock = _open_lock(self.home.run / "lock")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -83,7 +93,7 @@ class Stack:
         nats_port = self._take_port()
         config = self.home.run / "nats.conf"
         token = self.home.secret("nats-token")
-        text = server_config(self.home.data / "nats", "127.0.0.1", nats_port, token)
+        text = server_config(self.home.data / "nats", "127.0.0.1", nats_port, token, self._log("nats"))
         write_atomically(config, text, mode=0o600)
         grpc = {name: [f"127.0.0.1:{self._take_port()}" for _ in range(self.scale.get(name, 1))] for name in _SERVICES}
         environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_") or k in _kept(os.environ)}
@@ -102,7 +112,10 @@ class Stack:
             "grpc": self.grpc,
         }
         binary = str(Path(sys.executable).parent / "nats-server")
-        self._add("nats", [binary, "-c", str(config)], {})
+        nats_log = self._log("nats")
+        self._add(
+            Child("nats", [binary, "-c", str(config)], dict(os.environ), nats_log, ["-l", str(nats_log.path)], {})
+        )
         for name, addresses in grpc.items():
             for number, address in enumerate(addresses):
                 own = {f"VANTIXS_{name.upper()}_GRPC_LISTEN": address, "VANTIXS_INSTANCE": str(number)}
@@ -119,27 +132,37 @@ class Stack:
 
     def _add_service(self, name: str, number: int, environ: dict[str, str]) -> None:
         label = f"{name}-{number}" if self.scale.get(name, 1) > 1 else name
-        self._add(label, [sys.executable, "-m", "vantixs_console", "serve", name], environ)
+        log = self._log(label)
+        command = [sys.executable, "-m", "vantixs_console", "serve", name]
+        self._add(Child(label, command, environ, log, [], {f"VANTIXS_{name.upper()}_LOG_FILE": str(log.path)}))
 
-    def _add(self, name: str, command: list[str], environ: dict[str, str]) -> None:
-        log = self.home.logs / f"{name}.log"
-        self.children.append(Child(name, command, environ or dict(os.environ), log))
+    def _add(self, child: Child) -> None:
+        with contextlib.suppress(OSError):  # No space is no reason not to start.
+            os.close(child.log.open())
+        self.children.append(child)
+
+    def _log(self, label: str) -> LogFile:
+        return LogFile(self.home.logs / f"{label}.log", *self._log_size)
 
     async def start(self, child: Child) -> None:
         """Starts a child in a session of its own: Ctrl-C reaches it through us, once.
 
         Needs no disk: where none is left it goes without a log or a pid file, for it may be the one that frees some.
         """
-        with _open_log(child.log) as log:
+        log, arguments, environ = self._open_log(child)
+        try:
             child.process = await asyncio.create_subprocess_exec(
                 *child.command,
-                env=child.environ,
+                *arguments,
+                env=child.environ | environ,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
+        finally:
+            os.close(log)
         child.started = time.monotonic()
         pid_file = self.home.run / f"{child.name}.pid"
         try:
@@ -148,6 +171,21 @@ class Stack:
             with contextlib.suppress(OSError):
                 pid_file.unlink(missing_ok=True)
             self._tell(f"  {child.name}: no pid file, {error.strerror}")
+
+    def _open_log(self, child: Child) -> tuple[int, list[str], dict[str, str]]:
+        """Where a child's output goes, and the arguments and the environment that tell it of its log.
+
+        A service opens its log again once there is space; nats-server would not start, and goes without one.
+        """
+        try:
+            if child.log_environ:  # nats-server puts its files aside by names of its own.
+                child.log.make_room()
+            return child.log.open(), child.log_arguments, child.log_environ
+        except SettingsError as error:
+            self._tell(f"  {child.name} writes no log: {error}")
+            return os.open(os.devnull, os.O_WRONLY), [], {}
+        except OSError:
+            return os.open(os.devnull, os.O_WRONLY), [], child.log_environ
 
     def _tell(self, line: str) -> None:
         """Says it where that is possible: our own output may be a file on a full disk."""
@@ -166,18 +204,18 @@ class Stack:
             if self.stopping:
                 return
             if code == 2 and child.name != "nats" and not child.was_ready:
-                raise StartupError(_last_line(child.log))
+                raise StartupError(_last_line(child.log.path))
             child.restarts = child.restarts + 1 if time.monotonic() - child.started < STEADY_S else 0
             if child.name == "nats" and child.restarts == BROKER_ATTEMPTS and not self.published:
-                reason = _last_line(child.log).rpartition("] ")[2]
+                reason = _last_line(child.log.path).rpartition("] ")[2]
                 remedy = f"make {self.home.data / 'nats'} writable, or put a copy of it back"
-                raise StartupError(f"the broker does not start: {reason}; {remedy} (log: {child.log})")
+                raise StartupError(f"the broker does not start: {reason}; {remedy} (log: {child.log.path})")
             await self._start_again(child, f"ended with code {code}")
 
     async def _start_again(self, child: Child, why: str) -> None:
         while True:
             pause = min(0.2 * 2 ** min(child.restarts, 5), 5.0)
-            self._tell(f"  {child.name} {why}, starts again in {pause:.1f} s (log: {child.log})")
+            self._tell(f"  {child.name} {why}, starts again in {pause:.1f} s (log: {child.log.path})")
             await asyncio.sleep(pause)
             try:
                 await self.start(child)
@@ -239,11 +277,11 @@ async def _end(children: list[Child]) -> None:
             await process.wait()
 
 
-def _open_log(path: Path) -> IO[bytes]:
+def _open_lock(path: Path) -> IO[str]:
     try:
-        return path.open("ab")
-    except OSError:
-        return Path(os.devnull).open("ab")
+        return path.open("w")
+    except OSError as error:
+        raise StartupError(f"{path}: expected a file that can be written, {error.strerror}") from None
 
 
 def _die_with_parent() -> None:
@@ -253,5 +291,10 @@ def _die_with_parent() -> None:
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_LINE_BYTES))
+            lines = file.read(_LAST_LINE_BYTES).decode(errors="replace").strip().splitlines()
+    except OSError as error:
+        return f"{log}: {error.strerror}"
     return lines[-1].removeprefix("vantixs: ") if lines else f"see {log}"

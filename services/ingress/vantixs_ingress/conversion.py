@@ -9,6 +9,7 @@ from vantixs.model.decimals import format_decimal, parse_decimal
 
 from vantixs_ingress.domain.mapping import compile_mapping
 from vantixs_ingress.domain.reading import FieldError, Reading
+from vantixs_ingress.domain.redaction import redact_inside
 from vantixs_ingress.domain.rules import Rules
 from vantixs_ingress.wire import timestamp
 
@@ -35,6 +36,8 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
         for name, (enum, prefix) in _ENUMS.items()
     },
     **dict.fromkeys(_TEXTS, str),
+    # A resend is known by the key as sent; what is recorded and shown of it is without a secret that stands in it.
+    **dict.fromkeys(("idempotency_key", "sender_reference"), redact_inside),
     **dict.fromkeys(_NUMBERS, format_decimal),
     **dict.fromkeys(_TIMES, timestamp),
 }

@@ -11,6 +11,7 @@ import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.home import read_secret
 
 from vantixs_console.clients import Clients, grpc_addresses, ingress_url, read_endpoints
 from vantixs_console.commands.journal import gap_lines
@@ -74,7 +75,7 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
             out.print(line, markup=False)
         kept = settings.home / "secrets" / "console-token"
         if "console" in endpoints and kept.is_file():
-            out.print(f"console   {endpoints['console']}/?token={kept.read_text().strip()}", markup=False)
+            out.print(f"console   {endpoints['console']}/?token={read_secret(kept)}", markup=False)
     return 0 if all(state == "SERVING" for state in states.values()) and isinstance(standing, Standing) else 1
 
 

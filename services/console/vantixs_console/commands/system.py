@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from vantixs.runtime.home import SECRETS, Home, write_atomically
+from vantixs.runtime.home import SECRETS, Home, read_secret, write_atomically
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import ACCOUNT, TOKEN, WEBHOOK, bootstrap
@@ -121,7 +121,7 @@ def _too_slow(stack: Stack) -> int:
 
 def _welcome(stack: Stack, token: str, attention: list[str], standing: Standing, seconds: float) -> None:
     url = f"{stack.endpoints['http']}/hooks/{WEBHOOK}/{token}"
-    console = (stack.home.secrets / "console-token").read_text().strip()
+    console = read_secret(stack.home.secrets / "console-token")
     body = '{"action": "buy", "symbol": "BTCUSDT"}'
     quotes = "Quotes are simulated" if not standing.pushed else "Quotes are simulated but for those below"
     held = "".join(f"\nAttention {line}" for line in attention)
@@ -197,7 +197,7 @@ def urls(home: HomeOption = "") -> int:
     for name, key, form in (("webhook", "http", f"/hooks/{WEBHOOK}/"), ("console", "console", "/?token=")):
         kept = path / "secrets" / (TOKEN if name == "webhook" else "console-token")
         if key in endpoints and kept.is_file():
-            shown.append(f"{name}   {endpoints[key]}{form}{kept.read_text().strip()}")
+            shown.append(f"{name}   {endpoints[key]}{form}{read_secret(kept)}")
     if not shown:
         raise SettingsError(f"urls: nothing runs in {path}: start it with `vantixs up`, or name its home with --home")
     out.print("\n".join(shown), markup=False)

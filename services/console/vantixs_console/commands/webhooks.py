@@ -13,7 +13,7 @@ from google.protobuf import json_format
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import ingress_pb2, webhook_pb2
 from vantixs.api.risk.v1 import risk_pb2
-from vantixs.runtime.home import write_atomically
+from vantixs.runtime.home import read_secret, write_atomically
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import TOKEN, WEBHOOK
@@ -55,7 +55,7 @@ def send(
         token, base = settings.home / "secrets" / TOKEN, ingress_url(settings)
         if not base or not token.is_file():
             raise SettingsError(f"send: nothing runs in {settings.home}: start it with `vantixs up`, or give --url")
-        url = f"{base}/hooks/{WEBHOOK}/{token.read_text().strip()}"
+        url = f"{base}/hooks/{WEBHOOK}/{read_secret(token)}"
     response = httpx.post(url, content=body, timeout=TIMEOUT_S)
     answer = response.json()
     if as_json:

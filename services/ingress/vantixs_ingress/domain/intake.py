@@ -127,10 +127,16 @@ def _hide(reading: Reading, secrets: tuple[str, ...]) -> None:
         del reading.values["idempotency_key"]
 
 
+def _without_token(name: str) -> str:
+    """A field's name, which in text without fields may be a sentence with a token in it; the shortest token has 12 characters."""
+    return name if len(name) < 12 else redact_inside(name)
+
+
 def _cut(reading: Reading) -> None:
     """To the lengths that are kept, after secrets were taken out: a secret is not to be cut in two."""
     reading.extras = {
-        name[:LONGEST_NAME]: redact_inside(without_head(text))[:LONGEST_EXTRA] for name, text in reading.extras.items()
+        _without_token(name)[:LONGEST_NAME]: redact_inside(without_head(text))[:LONGEST_EXTRA]
+        for name, text in reading.extras.items()
     }
     for name, most in (("comment", LONGEST_TEXT), ("tag", LONGEST_KEY)):
         if name in reading.values:

@@ -161,7 +161,7 @@ def field_error(problem: Problem, secrets: Iterable[str]) -> FieldError:
             name, detail = name.replace(secret, REDACTED), detail.replace(secret, REDACTED)
     if (not name.isascii() or _LIKE_A_TOKEN.search(name)) and not slot_of(name.rpartition(".")[2])[1]:
         name = shown(name)
-    return FieldError(name[:200], problem.reason, redact_inside(detail))
+    return FieldError(redact_inside(name)[:200], problem.reason, redact_inside(detail))
 
 
 def without(secrets: Iterable[str], text: str) -> str:

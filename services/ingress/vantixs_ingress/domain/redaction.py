@@ -16,23 +16,41 @@ _KEY = re.compile(r'"([^"\\]*+)"\s{0,8}+:')
 _SIMPLE_VALUE = re.compile(r'\s{0,8}+("[^"]*"|[^\s"\[\]{},]+)')
 # One or two words before `=` or `:`. The look-behind keeps a long run of letters from being tried at every letter.
 _NAMED = re.compile(
-    r"(?<![A-Za-z0-9_-])([A-Za-z][A-Za-z0-9_-]{0,63}+)(?: ([A-Za-z][A-Za-z0-9_-]{0,63}+))?['\"]?\s{0,8}+[=:]\s{0,8}+"
+    r"(?<![A-Za-z0-9_-])([A-Za-z0-9][A-Za-z0-9_-]{0,63}+)(?: ([A-Za-z][A-Za-z0-9_-]{0,63}+))?['\"]?\s{0,8}+[=:]\s{0,8}+"
 )
 # Source: WunderTrading's codes, an action with exchange, pair, bot and token behind it.
 _CODE = re.compile(r"\b((?:ENTER|EXIT)-(?:LONG|SHORT|ALL)_)[A-Za-z0-9_./:-]{6,200}+")
 _FORM = re.compile(r"[^\s=&;{}\"]{1,200}=[^\s=&;]*+(?:&[^\s=&;{}\"]{1,200}=[^\s=&;]*+)+")
 # What begins like a token of this or of another service is one, whatever stands before it. Sources: the services' own pages on
-# token formats (GitHub, Slack, Stripe, AWS, Google, Telegram, Discord, Standard Webhooks), RFC 6750, RFC 7519.
+# token formats (GitHub, GitLab, Slack, Stripe, AWS, Google, Telegram, Discord, OpenAI, SendGrid, npm, Hugging Face, Standard
+# Webhooks), RFC 6750, RFC 7519, RFC 7617, RFC 7468; 32 bytes in hex are the form of Ethereum's private keys.
 _SHAPES = re.compile(
     r"(?<![A-Za-z0-9_])(?:vxt_[A-Za-z0-9_-]{8,}+|whsec_[A-Za-z0-9+/=_-]{8,}+|[spr]k_(?:live|test)_[A-Za-z0-9]{8,}+"
     r"|gh[pousr]_[A-Za-z0-9]{16,}+|github_pat_[A-Za-z0-9_]{16,}+|xox[abeoprs]-[A-Za-z0-9-]{8,}+|AKIA[A-Z0-9]{12,}+"
     r"|AIza[A-Za-z0-9_-]{20,}+|[0-9]{6,12}:[A-Za-z0-9_-]{25,}+|eyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+)?"
-    r"|[Bb]earer\s{1,3}[A-Za-z0-9._~+/=-]{6,}+)|(?<=/webhooks/)[0-9]{5,25}/[A-Za-z0-9_-]{10,}+"
+    r"|glpat-[A-Za-z0-9_-]{16,}+|sk-[A-Za-z0-9_-]{20,}+|SG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+|(?:npm|hf)_[A-Za-z0-9]{20,}+"
+    r"|0x[0-9A-Fa-f]{64}(?![0-9A-Fa-f])|[Bb]earer\s{1,3}[A-Za-z0-9._~+/=-]{6,}+|[Bb]asic\s{1,3}[A-Za-z0-9+/=]{20,}+)"
+    r"|(?<=/webhooks/)[0-9]{5,25}/[A-Za-z0-9_-]{10,}+"
+)
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^\"<]*+")
+# User and password of a URL, and Slack's webhooks.
+_IN_URL = re.compile(
+    r"(?<=hooks\.slack\.com/services/)[A-Za-z0-9/]{8,}+"
+    r"|(?<=://)[^\s/@:\"'<>]{0,64}+:[^\s/@\"'<>]{1,200}+(?=@)"
 )
 # A secret named inside a text: `secret=...` in a comment, `password is ...` in prose. Only the word behind it is taken out.
 _INSIDE = re.compile(
-    r"(?<![A-Za-z0-9])([A-Za-z0-9_.-]{0,40}?(?:token|secret|pass|pwd|key|credential|auth|session|signature|bearer|pin)[A-Za-z0-9_-]{0,40}+)"
+    r"(?<![A-Za-z0-9])([A-Za-z0-9_.-]{0,40}?(?:token|secret|pass|pwd|key|credential|auth|session|signature|bearer|pin"
+    r"|licen[cs]e|mnemonic|cookie|creds|jwt|hmac|(?:otp|pw|sig|[2m]fa(?: code)?)(?![a-z])|seed(?: phrase| words)?"
+    r"|recovery[ _-]?(?:phrase|words|code))"
+    r"[A-Za-z0-9_-]{0,40}+)"
     r"(\s{0,3}(?:[=:]|->|\bis\b)\s{0,3}['\"]?)(?!(?:none|null|true|false|unset)\b)([^\s'\",;&<>{}\\]{3,}+)",
+    re.IGNORECASE,
+)
+# The words from which a wallet's keys are made (BIP 39: 12 to 24 of them, of 3 to 8 letters).
+_PHRASE = re.compile(
+    r"\b((?:seed|recovery|mnemonic|wallet|secret|backup)(?:[ _-]?(?:phrase|words?))?['\"]?\s{0,3}(?:[=:]|->|\bis\b)\s{0,3}['\"]?)"
+    r"[a-z]{3,8}(?:[\s,]{1,2}[a-z]{3,8}){11,23}+(?![a-z])",
     re.IGNORECASE,
 )
 _ELEMENT = re.compile(r"(<([A-Za-z][A-Za-z0-9_.:-]{0,63}+)[^<>]{0,200}+>)([^<]{1,2000}+)(?=</)")
@@ -52,7 +70,7 @@ def redact(text: str, *known: str, is_json: bool = False) -> str:
     secrets = [s for s in known if len(s) >= SHORTEST_KNOWN]
     if "-" in text:
         text = _CODE.sub(rf"\1{REDACTED}", text)
-    text = _SHAPES.sub(REDACTED, text)
+    text = _without_shapes(text)
     if text.lstrip()[:1] in ("{", "["):
         plain = "\\" not in text and "|" not in text and len(secrets) == len(known) and _INSIDE.search(text) is None
         simple = _simple(text, secrets) if plain else None
@@ -76,8 +94,16 @@ def redact_inside(text: str, *known: str) -> str:
     return redact(text, *known) if text[:1] in ("{", "[") else _without_inside(text, *known)
 
 
+def _without_shapes(text: str) -> str:
+    text = _SHAPES.sub(REDACTED, text)
+    if "://" in text:
+        text = _IN_URL.sub(REDACTED, text)
+    return _PRIVATE_KEY.sub(REDACTED, text) if "-----BEGIN" in text else text
+
+
 def _without_inside(text: str, *known: str) -> str:
-    text = _INSIDE.sub(lambda m: f"{m[1]}{m[2]}{REDACTED}" if is_hidden(m[1]) else m[0], _SHAPES.sub(REDACTED, text))
+    text = _PHRASE.sub(rf"\1{REDACTED}", _without_shapes(text))
+    text = _INSIDE.sub(lambda m: f"{m[1]}{m[2]}{REDACTED}" if is_hidden(m[1]) else m[0], text)
     for secret in known:
         if len(secret) >= SHORTEST_KNOWN:
             text = text.replace(secret, REDACTED)

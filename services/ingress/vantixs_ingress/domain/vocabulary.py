@@ -180,7 +180,8 @@ _STEERING_FLAGS = re.compile(
 )
 # Kept from every record, whatever product it is for; only SECRETS are looked at as the webhook's token.
 _HIDDEN = re.compile(
-    r"token|secret|pass|pwd|key|auth|session|credential|signature|bearer|licen[cs]e|mnemonic|seedphrase|otp$"
+    r"token|secret|pass|pwd|key|auth|session|credential|signature|bearer|licen[cs]e|mnemonic|otp$|pw\d?$|creds?$|cookie|jwt|hmac"
+    r"|^(?:api|x|request|webhook)?sig$|pin(?:code|number)?\d?$|seed(?:phrase|words?)?$|recovery(?:phrase|words?|code)|[2m]fa(?:code)?$"
 )
 _NOT_HIDDEN = frozenset(
     ["idempotencykey", "keyword", "keywords", "tradingsession", "marketsession", "sessiontype", "passed"]
