@@ -198,8 +198,7 @@ class Journal:
             await self.client.close()
 
     def _note_refusal(self, error: Exception) -> None:
-        full = isinstance(error, APIError) and error.err_code in _FULL
-        self._health.set("journal", False, "journal full" if full else "not reachable")
+        self._health.set("journal", False, _refusal(error))
 
     async def _publish_atomically(self, messages: Sequence[Message]) -> bool:
         """Whether the batch was stored. A refusal or time-out is not final: the same ids go again one by one."""
@@ -324,12 +323,23 @@ class Journal:
                 await self.look()
                 break
             except (*TRANSIENT, ServiceError) as error:
-                log.warning("journal.stream_unavailable", error=repr(error))
+                log.warning("journal.stream_unavailable", error=repr(error), detail=_refusal(error))
+                self._health.set("journal", False, _refusal(error))
                 await asyncio.sleep(0.2)
         self.generation += 1
         self._health.set("journal", True)
         self._connected.set()
         await self._watch(stopping)
+
+
+def _refusal(error: Exception) -> str:
+    """What a failed request means for an operator. The code of a full journal is also that of a directory that is read-only."""
+    if not isinstance(error, APIError):
+        return "not reachable"
+    description = error.description or f"error {error.err_code}"
+    if error.err_code in _FULL and "writable" not in description:
+        return "journal full"
+    return f"the broker refuses it: {description}; make data/nats writable, or put a copy of it back"
 
 
 def _frame(message: Message, batch: str, number: int) -> bytes:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2_grpc
+from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.model.ids import LANES, accepted_subject
 from vantixs.runtime.consumers import LaneConsumer
 from vantixs.runtime.database import Database
@@ -17,6 +18,9 @@ from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.outbox import Outbox, read_mark
 from vantixs.runtime.settings import load
+from vantixs.runtime.store_guard import NAME as STORES
+from vantixs.runtime.store_guard import ROLES as STORE_ROLES
+from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_router import store
 from vantixs_router.preview import Preview
@@ -45,6 +49,9 @@ def main(overrides: dict[str, str]) -> int:
         mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
         journal = Journal(settings, life.health, service="router", mark=mark)
         outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK)
+        journal.start(life)
+        guard = StoreGuard("router", database, settings, journal, life.health)
+        await guard.start(life)
         pushed = KvTable(journal, "vantixs-quotes", "quote", common_pb2.Quote, replicas=settings.journal_replicas)
         channel = open_channel(settings.risk_addresses, token=settings.service_token, idempotent=IDEMPOTENT)
         risk = RiskClient(channel, settings.risk_timeout_s)
@@ -58,14 +65,15 @@ def main(overrides: dict[str, str]) -> int:
             settings=settings,
             clock=now,
             stopping=life.stopping,
+            lost_until_ms=lambda: guard.restore_ms,
         )
-        server = Server(settings, life.health, roles=ROLES)
+        server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
         servicer = RouterServicer(database, quotes, Preview(risk, quotes, settings, now))  # type: ignore[abstract]
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
+        server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
-        journal.start(life)
         pushed.start(life)
         lanes = [
             LaneConsumer(
@@ -77,7 +85,7 @@ def main(overrides: dict[str, str]) -> int:
             )
             for lane in range(LANES)
         ]
-        working = [life.spawn(lane.run(life.stopping), name="lane") for lane in lanes]
+        working = [life.spawn(guard.when_usable(lane.run, life.stopping), name="lane") for lane in lanes]
         working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
         working.append(life.spawn(workflow.release(life.stopping), name="release"))
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
@@ -85,6 +93,7 @@ def main(overrides: dict[str, str]) -> int:
         await life.stopped()
         await life.finish(*working)
         await server.stop(settings.stop_grace_s)
+        await guard.close()
         await journal.close()
         await channel.close()
         await database.close()

@@ -172,6 +172,12 @@ def place_paper_order(connection: sa.Connection, client_order_id: str, fill: byt
     return bytes(_READ_PAPER_ORDER.first(connection, client_order_id=client_order_id).fill)
 
 
+def read_paper_order(connection: sa.Connection, client_order_id: str) -> bytes | None:
+    """The fill of a paper order, or None where it was never placed."""
+    row = _READ_PAPER_ORDER.first(connection, client_order_id=client_order_id)
+    return bytes(row.fill) if row else None
+
+
 def add_release(connection: sa.Connection, order_id: str) -> None:
     """Notes that risk has to release the order, whenever it can be reached."""
     _INSERT_RELEASE.run(connection, order_id=order_id)

@@ -37,6 +37,10 @@ class Venue(Protocol):
         """
         ...
 
+    async def find(self, order: order_pb2.Order) -> VenueReport | None:
+        """Reports the order where its client_order_id was placed before, and places nothing."""
+        ...
+
 
 class PaperVenue:
     """Fills market orders at the current quote, with slippage and fee. A client_order_id is filled once, for ever."""
@@ -59,7 +63,16 @@ class PaperVenue:
             return store.place_paper_order(connection, order.client_order_id, content, now)
 
         placed = order_pb2.Fill.FromString(await self._database.write(place))
-        return VenueReport(f"paper-{order.client_order_id}", common_pb2.ORDER_STATE_FILLED, (placed,))
+        return _filled(order, placed)
+
+    async def find(self, order: order_pb2.Order) -> VenueReport | None:
+        """The fill that is kept for it."""
+        kept = await self._database.read(lambda c: store.read_paper_order(c, order.client_order_id))
+        return None if kept is None else _filled(order, order_pb2.Fill.FromString(kept))
+
+
+def _filled(order: order_pb2.Order, fill: order_pb2.Fill) -> VenueReport:
+    return VenueReport(f"paper-{order.client_order_id}", common_pb2.ORDER_STATE_FILLED, (fill,))
 
 
 def simulate_fill(

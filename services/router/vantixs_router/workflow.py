@@ -39,10 +39,11 @@ from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
 from vantixs_router.settings import RouterSettings
 from vantixs_router.store import OrderRow
-from vantixs_router.venue import Venue
+from vantixs_router.venue import Venue, VenueReport
 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
-# What another try cannot change: the call itself is refused.
+# What another try cannot change: risk's books are not those it had, or the call itself is refused.
+FINAL_REASONS = ("STORE_NOT_ACCEPTED",)
 FINAL_CODES = ("NOT_FOUND", "INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED", "UNIMPLEMENTED")
 
 
@@ -71,7 +72,9 @@ class Workflow:
         settings: RouterSettings,
         clock: Callable[[], datetime],
         stopping: asyncio.Event,
+        lost_until_ms: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`lost_until_ms` says until when (ms since 1970) the database may lack what was sent; 0: it lacks nothing."""
         self._database = database
         self._outbox = outbox
         self._risk = risk
@@ -80,6 +83,7 @@ class Workflow:
         self._settings = settings
         self._clock = clock
         self._stopping = stopping
+        self._lost_until_ms = lost_until_ms
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """Carries the delivered signal to its end, or says that it has to come again."""
@@ -233,7 +237,7 @@ class _Run:
         if self.orders and not self.orders[-1].position.account_id:
             return None
         waiting_for = f"{self._signal.signal_id}.{len(self.orders) + 1}"
-        if error.code.name in FINAL_CODES:
+        if error.code.name in FINAL_CODES or error.reason in FINAL_REASONS:
             return Ending(common_pb2.SIGNAL_STATUS_FAILED, "risk", error.reason, error.detail, waiting_for)
         if self._expired():
             detail = f"risk did not answer before the signal expired: {error.detail}"
@@ -345,8 +349,9 @@ class _Run:
         """Has the newest order's outcome: from what is stored, else from the venue; then books it."""
         row = self.orders[-1]
         if row.order.state == common_pb2.ORDER_STATE_SUBMITTED:
-            quote = self._w._quotes.current(self._instrument)
-            report = await self._w._venue.submit(row.order, self._instrument, quote, row.decision.quote)
+            report = await self._found() or await self._w._venue.submit(
+                row.order, self._instrument, self._w._quotes.current(self._instrument), row.decision.quote
+            )
             order = row.order
             order.state, order.venue_order_id = report.state, report.venue_order_id
             order.filled_quantity = order.quantity
@@ -357,6 +362,15 @@ class _Run:
         if not row.position.account_id:
             position = await self._w._risk.settle(row.order, row.fills, final=True)
             self.orders[-1] = row._replace(position=position)
+
+    async def _found(self) -> VenueReport | None:
+        """What the venue has of the newest order, where it may have been sent by what a lost database knew of."""
+        if self.accepted.request.receive_time.ToMilliseconds() > self._w._lost_until_ms():
+            return None
+        order = self.orders[-1].order
+        report = await self._w._venue.find(order)
+        log.info("order.looked_up", order_id=order.order_id, found=report is not None)
+        return report
 
 
 def completed_id(signal_id: str) -> str:
