@@ -30,7 +30,7 @@ demo: setup ## start a throw-away system, send the demo alerts, show what became
 	@dir=$$(mktemp -d) && $(BIN)/vantixs up --home $$dir --http-port 0 --demo; code=$$?; rm -rf $$dir; exit $$code
 
 test: setup ## run the tests (the long fault tests are in test-fault)
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile
 
 test-fault: setup ## kill and freeze every process for minutes, and check what is left
 	$(BIN)/python -m pytest -m long tests --timeout 3600 -s

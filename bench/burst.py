@@ -17,7 +17,9 @@ from vantixs.runtime.grpc_client import open_channel
 from vantixs.testing.stack import RunningStack
 
 ALERTS, ACCOUNTS, CONNECTIONS = 5_000, 200, 64
-SYMBOLS = tuple(f"{name}USDT" for name in "BTC ETH SOL BNB XRP ADA DOGE AVAX LINK LTC DOT ATOM".split())
+SYMBOLS = tuple(
+    f"{name}USDT" for name in ["BTC", "ETH", "SOL", "BNB", "XRP", "ADA", "DOGE", "AVAX", "LINK", "LTC", "DOT", "ATOM"]
+)
 PROCESSES = ("ingress", "nats", "router", "risk", "audit")
 LAST = 50  # Ids that are asked for one by one; all others are asked for as those that have not ended.
 

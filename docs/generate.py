@@ -103,7 +103,7 @@ def subjects_page() -> str:
             "accepted signals, by lane",
         ),
         (event_subject("signal"), "ingress, router", "audit", "rejections, duplicates, decisions, orders, outcomes"),
-        (event_subject("configuration"), "ingress, audit", "audit", "changed webhooks, accepted gaps of the journal"),
+        (event_subject("configuration"), "ingress, all", "audit", "changed webhooks, accepted gaps and stores"),
         (event_subject("risk"), "risk", "audit", "changed accounts and trading states, adjustments, flagged fills"),
         (event_subject("replay"), "audit", "audit", "replays and their results"),
     ]
@@ -112,6 +112,7 @@ def subjects_page() -> str:
         "\n| KV bucket | written by | read by |\n| --- | --- | --- |\n| `vantixs-webhooks` | ingress | ingress |\n"
     )
     buckets += "| `vantixs-quotes` | router | router |\n"
+    buckets += "| `vantixs-stores` | each service, its own store | the same |\n"
     head = f"# Subjects\n\nStream `{STREAM}`, subjects `{SUBJECTS}`.\n\n"
     head += "| subject | from | to | what |\n| --- | --- | --- | --- |\n"
     return MARK + head + table + buckets

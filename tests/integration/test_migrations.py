@@ -69,6 +69,10 @@ async def migrate(url: str, service: str) -> None:
     await opened.close()
 
 
+# Tables of Alembic and of the kit, which are no service's.
+KITS_OWN = ("alembic_version", "store_identity")
+
+
 def described(url: str, service: str) -> dict[str, Any]:
     """Tables with columns in order, keys, constraints and indexes, as the database tells them."""
     with connected(url, service) as connection:
@@ -89,7 +93,7 @@ def described(url: str, service: str) -> dict[str, Any]:
                 "foreign": inspector.get_foreign_keys(table, schema),
             }
             for table in sorted(inspector.get_table_names(schema))
-            if table != "alembic_version"
+            if table not in KITS_OWN
         }
 
 
@@ -100,7 +104,7 @@ def rows_of(url: str, service: str) -> dict[str, list[tuple[Any, ...]]]:
         return {
             name: sorted((tuple(row) for row in connection.execute(sa.select(table))), key=repr)
             for name, table in tables.tables.items()
-            if name != "alembic_version"
+            if name not in KITS_OWN
         }
 
 

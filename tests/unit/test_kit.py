@@ -16,6 +16,7 @@ from vantixs.runtime.home import Home
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import redact
 from vantixs.runtime.settings import SettingsError, load
+from vantixs_console.commands import run_commands
 from vantixs_risk.settings import RiskSettings
 
 
@@ -59,6 +60,22 @@ def test_secrets_are_private_and_stay_the_same(tmp_path: Path) -> None:
     assert home.secret("a-token") == home.secret("a-token")
     assert len(home.secret("a-token")) >= 40
     assert (home.secrets / "a-token").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("store", ["ingress-0.spool", "risk.db", "nats"])
+def test_key_of_stored_data_is_not_made_anew(tmp_path: Path, store: str) -> None:
+    home = Home.open(tmp_path / "home", create=True)
+    key = home.secret("signing-key")
+    (home.data / store).touch()
+    assert home.secret("signing-key") == key
+    (home.secrets / "signing-key").unlink()
+    with pytest.raises(
+        StartupError, match=r"secrets/signing-key: expected the key .* put it back .* `vantixs init --new-signing-key`"
+    ):
+        home.secret("signing-key")
+    assert home.secret("operator-token"), "which nothing is encrypted with"
+    assert run_commands(["init", "--home", str(home.path), "--new-signing-key"]) == 0
+    assert home.secret("signing-key") != key
 
 
 @pytest.mark.parametrize(

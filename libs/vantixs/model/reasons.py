@@ -152,6 +152,14 @@ _ROWS = (
     ),
     ("JOURNAL_WHOLE", 0, "the journal lacks nothing that was seen of it", "nothing"),
     ("JOURNAL_GAP_CHANGED", 0, "the journal lacks something else than what was named", "look at it again, then accept"),
+    (
+        "STORE_NOT_ACCEPTED",
+        0,
+        "a service's store is not the one it had: missing, an older copy, or another one",
+        "put the right one back, or see `vantixs store list` and accept it",
+    ),
+    ("STORE_AS_EXPECTED", 0, "the store is served: there is nothing to accept", "nothing"),
+    ("STORE_CHANGED", 0, "the store is not the one that was named", "look at it again: `vantixs store list`"),
     ("ORDER_PARTIALLY_FILLED", 0, "the venue filled a part, and ended the order", "nothing: what was filled is booked"),
     ("ORDER_NOT_FILLED", 0, "the venue ended the order without a fill", "look at market and size, then send another"),
     (

@@ -8,6 +8,7 @@ transaction is exclusive across processes, so a unit may read, decide and write 
 import asyncio
 import contextlib
 import os
+import sqlite3
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,16 +23,20 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from vantixs.runtime.batching import Batcher, BatcherClosed, BatcherFull, Bounds
 from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.runtime.health import Health
+from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
 from vantixs.runtime.reserve import Reserve
 from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import ServiceSettings
+from vantixs.runtime.store_identity import CREATE, DELETE, SELECT, Found, Identity, make_identity
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 BATCH = 256
 QUEUE = 10_000
+CHECKED_BYTES = 1 << 30
+NO_IDENTITY = Found(Identity(""))
 RETRY_FOR_S, RETRY_PAUSES = 5.0, Pauses(0.05, 0.05)
 PROBE_S, PROBE_TIMEOUT_S = 2.0, 4.0
 
@@ -53,7 +58,14 @@ class _NotStored(Exception):
 class Database:
     """One service's database; see the module for what `write` promises."""
 
-    def __init__(self, writer: sa.Engine, readers: sa.Engine, lock: int) -> None:
+    def __init__(self, writer: sa.Engine, readers: sa.Engine, lock: int, found: Found = NO_IDENTITY) -> None:
+        self.found = found
+        self.place = writer.url.render_as_string()
+        self.file = Path(writer.url.database or "") if writer.dialect.name == "sqlite" else None
+        self.commits = 0
+        # Set by the guard: nothing is read or written while it says why.
+        self.refusal = ""
+        self.damage = ""
         self._writer = writer
         self._readers = readers
         self._lock = lock
@@ -70,10 +82,12 @@ class Database:
     async def open(
         cls, settings: ServiceSettings, service: str, migrations: Path, *, reserve_bytes: int = 0
     ) -> "Database":
-        """Connects and brings the schema up to date; `reserve_bytes` of disk are kept for `write_at_any_cost`.
+        """Connects, looks whether the file is whole, and brings the schema up to date.
+
+        `reserve_bytes` of disk are kept for `write_at_any_cost`.
 
         Raises:
-            StartupError: unreachable, not writable, not a database, or newer than this program.
+            StartupError: unreachable, not writable, not a database, damaged, or newer than this program.
         """
         url = settings.database_url or f"sqlite:///{(settings.home / 'data' / f'{service}.db').absolute()}"
         try:
@@ -83,15 +97,17 @@ class Database:
                 f"database of {service}: expected an SQLAlchemy URL, {str(error).splitlines()[0]}"
             ) from None
         try:
-            await asyncio.to_thread(_migrate, writer, service, migrations)
-        except (DatabaseError, OSError) as error:
+            found = await asyncio.to_thread(_migrate, writer, service, migrations)
+        except (DatabaseError, sqlite3.Error, OSError) as error:
             writer.dispose()
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise StartupError(f"database of {service} at {sa.make_url(url).render_as_string()}: {reason}") from None
+            raise StartupError(
+                f"database of {service} at {sa.make_url(url).render_as_string()}: {reason}{_remedy(reason)}"
+            ) from None
         except BaseException:
             writer.dispose()
             raise
-        database = cls(writer, readers, _lock_number(service))
+        database = cls(writer, readers, lock_number(service), found)
         if reserve_bytes and readers.dialect.name == "sqlite" and readers.url.database:
             database._reserve = Reserve(Path(f"{readers.url.database}.reserve"), reserve_bytes)
             database._reserve.fill()
@@ -133,8 +149,15 @@ class Database:
 
         Raises:
             ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE when nothing was stored; UNAVAILABLE STORAGE_OUTCOME_UNKNOWN
-                when the connection was lost during the commit; RESOURCE_EXHAUSTED when too much is queued.
+                when the connection was lost during the commit; RESOURCE_EXHAUSTED when too much is queued;
+                FAILED_PRECONDITION STORE_NOT_ACCEPTED while the store is not served.
         """
+        self._check_served()
+        return await self._write(run, item, urgent=urgent)
+
+    async def _write(
+        self, run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]], item: Item, *, urgent: bool
+    ) -> T:
         try:
             result: T = await self._writes.submit(_Work(run, item), urgent=urgent)
         except BatcherFull:
@@ -145,8 +168,15 @@ class Database:
         return result
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
-        """Runs the query on a snapshot of what is committed."""
+        """Runs the query on a snapshot of what is committed.
 
+        Raises:
+            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE; FAILED_PRECONDITION STORE_NOT_ACCEPTED while it is not served.
+        """
+        self._check_served()
+        return await self._read(query)
+
+    async def _read(self, query: Callable[[sa.Connection], T]) -> T:
         def run() -> T:
             # What goes straight to the driver begins no transaction by itself, and several reads are to see one snapshot.
             with self._readers.connect() as connection, connection.begin():
@@ -158,7 +188,9 @@ class Database:
         except (DatabaseError, driver) as error:
             if isinstance(error, _MISTAKES):
                 raise
-            raise _unreadable(error) from error
+            failed = _unreadable(error)
+            self._note_damage(failed.detail)
+            raise failed from error
 
     async def watch(self, health: Health, stopping: asyncio.Event) -> None:
         """Keeps health's state `database` by trying: reads the file anew and commits a write, until stopped."""
@@ -202,6 +234,40 @@ class Database:
                         connection.execute(f'SELECT * FROM "{name}" ORDER BY rowid {order} LIMIT 1').fetchall()  # noqa: S608
         except (DatabaseError, self._readers.dialect.loaded_dbapi.DatabaseError) as error:
             raise _unreadable(error) from error
+
+    async def read_identity(self) -> Identity | None:
+        """Which store is there now, also while it is not served.
+
+        Raises:
+            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE.
+        """
+        return await self._read(_read_identity)
+
+    async def write_identity(self, change: Callable[[Identity], Identity], message: Message | None = None) -> Identity:
+        """Changes which store it is, with a message for the outbox, also while it is not served; raises as `write`."""
+
+        def unit(connection: sa.Connection) -> Identity:
+            identity = change(_read_identity(connection) or self.found.identity)
+            connection.exec_driver_sql(DELETE)
+            connection.exec_driver_sql(identity.insert)
+            if message is not None:
+                columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in message._fields]
+                outbox = sa.table("outbox", *columns)
+                connection.execute(sa.insert(outbox).values(**message._asdict()))
+            return identity
+
+        return await self._write(_run_units, unit, urgent=True)
+
+    def _check_served(self) -> None:
+        if self.refusal:
+            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "STORE_NOT_ACCEPTED", self.refusal)
+
+    def _note_damage(self, detail: str) -> bool:
+        """Keeps what the database says of a file that is not whole."""
+        damaged = is_damage(detail)
+        if damaged:
+            self.damage = detail
+        return damaged
 
     async def close(self) -> None:
         """Finishes what is queued and closes; what is written from then on is refused."""
@@ -256,7 +322,7 @@ class Database:
             connection = self._connection = self._connection or self._writer.connect()
             transaction = connection.begin()
             if self._writer.dialect.name == "postgresql":
-                connection.execute(_ADVISORY_LOCK, {"key": self._lock})
+                connection.execute(ADVISORY_LOCK, {"key": self._lock})
         except (DatabaseError, driver.DatabaseError) as error:
             raise self._failed(error) from error
         try:
@@ -273,12 +339,14 @@ class Database:
             transaction.commit()
         except (DatabaseError, driver.DatabaseError) as error:
             raise self._failed(error, committing=True) from error
+        self.commits += 1
         return results
 
     def _failed(self, error: Exception, *, committing: bool = False) -> _NotStored:
         """Drops the connection; says whether it may pass, and whether it is known that nothing was stored."""
         self._disconnect()
         detail = str(getattr(error, "orig", None) or error).splitlines()[0]
+        self._note_damage(detail)
         if committing and self._writer.dialect.name == "postgresql":
             return _NotStored(unavailable("STORAGE_OUTCOME_UNKNOWN", detail), passing=False)
         return _NotStored(unavailable("STORAGE_UNAVAILABLE", detail), passing=_passing(detail))
@@ -301,7 +369,7 @@ _PRAGMAS = (
     "temp_store=MEMORY",
     "wal_autocheckpoint=4000",
 )
-_ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
+ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
 
 
 # What a query did wrong; everything else is the database's fault, and may pass.
@@ -367,6 +435,25 @@ def _passing(detail: str) -> bool:
     return any(word in detail for word in ("locked", "busy", "connection", "terminat", "shut", "starting up"))
 
 
+def is_damage(detail: str) -> bool:
+    """Whether SQLite says that a file is not whole."""
+    return any(words in detail for words in ("malformed", "not a database", "file is damaged"))
+
+
+def _remedy(detail: str) -> str:
+    """What to do about a database that cannot be opened, for what an operator can do about."""
+    if is_damage(detail):
+        return "; put a copy of it back (docs/operations.md, Stores), or move it away to start without it"
+    if "readonly" in detail or "read-only" in detail.lower():
+        return "; make it writable, and its directory"
+    return ""
+
+
+def _read_identity(connection: sa.Connection) -> Identity | None:
+    row = connection.exec_driver_sql(SELECT).first()
+    return Identity(*row) if row else None
+
+
 def insert_ignore(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]) -> bool:
     """Inserts the row unless its key is there already; returns whether it was inserted."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
@@ -415,28 +502,57 @@ def _engine(url: str, service: str, *, write: bool) -> sa.Engine:
     return engine
 
 
-def _lock_number(service: str) -> int:
+def lock_number(service: str) -> int:
+    """The advisory lock that whoever writes to a service's schema holds until its transaction ends."""
     return zlib.crc32(f"vantixs-{service}".encode())
 
 
-def _migrate(engine: sa.Engine, service: str, migrations: Path) -> None:
+def _migrate(engine: sa.Engine, service: str, migrations: Path) -> Found:
+    """Checks the file, upgrades the schema, and says which store it is."""
     revisions = sorted(p.stem.split("_")[0] for p in (migrations / "versions").glob("[0-9]*.py"))
     postgres = engine.dialect.name == "postgresql"
     with engine.begin() as connection:
         if postgres:
-            connection.execute(_ADVISORY_LOCK, {"key": _lock_number(service)})
+            connection.execute(ADVISORY_LOCK, {"key": lock_number(service)})
             connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{service}"')
+        else:
+            check_file(connection.exec_driver_sql)
         there = sa.inspect(connection).has_table("alembic_version", schema=service if postgres else None)
         at = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if there else None
-        if at == revisions[-1]:
-            return
         if at is not None and at not in revisions:
             raise StartupError(f"database of {service}: expected version {revisions[-1]} or older, was {at}")
-        _upgrade(connection, migrations)
-    log.info("database.migrated", from_revision=at or "none", to_revision=revisions[-1])
+        if at != revisions[-1]:
+            upgrade_schema(connection, migrations)
+        connection.exec_driver_sql(CREATE)
+        identity = _read_identity(connection)
+        if identity is None:
+            found = Found(make_identity(), new=at is None, adopted=at is not None)
+            connection.exec_driver_sql(found.identity.insert)
+        else:
+            found = Found(identity)
+    if at != revisions[-1]:
+        log.info("database.migrated", from_revision=at or "none", to_revision=revisions[-1])
+    return found
 
 
-def _upgrade(connection: sa.Connection, migrations: Path) -> None:
+def check_file(execute: Callable[[str], Any]) -> None:
+    """Looks whether an SQLite file is whole, as far as its structure tells; what stands in its rows has no checksums.
+
+    It reads all of the file. One of many gigabytes is looked at no further than its schema, which takes no time.
+
+    Raises:
+        DatabaseError: it is not. The driver's own where it notices by itself.
+    """
+    pages = int(execute("PRAGMA page_count").fetchone()[0]) * int(execute("PRAGMA page_size").fetchone()[0])
+    if pages > CHECKED_BYTES:
+        return
+    found = str(execute("PRAGMA quick_check(1)").fetchone()[0])
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"the file is damaged: {' '.join(found.split())[:200]}")
+
+
+def upgrade_schema(connection: sa.Connection, migrations: Path) -> None:
+    """Makes a service's tables, or brings them to the newest revision, in the connection's transaction."""
     # Alembic takes a fifth of a second to import: only where there is something to do.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415

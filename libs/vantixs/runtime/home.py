@@ -12,7 +12,9 @@ from vantixs.runtime.lifecycle import StartupError
 
 MARKER = "vantixs-home"
 VERSION = "1"
+STORES = "stores.json"  # In `data`: identities of the home's stores. One that is missing was lost: a new home has it.
 SECRETS = ("nats-token", "viewer-token", "operator-token", "service-token", "console-token", "signing-key")
+ENCRYPTING = ("signing-key",)  # What is stored cannot be read with another one, so one that was lost is not made anew.
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Home:
                     raise StartupError(
                         f"home {path}: expected an empty directory or one of ours, found {strangers[0]!r}"
                     )
+                (path / "data").mkdir(exist_ok=True)
+                write_atomically(path / "data" / STORES, "{}\n", mode=0o600)
                 write_atomically(marker, VERSION + "\n")
             if not marker.is_file():
                 raise StartupError(
@@ -74,9 +78,8 @@ class Home:
                 probe.write(b"\0" * 4096)
         except OSError as error:
             where = error.filename if isinstance(error.filename, str | Path) else path
-            raise StartupError(
-                f"home {path}: expected a writable directory, {error.strerror or error}: {where}"
-            ) from None
+            detail = f"expected a writable directory, {error.strerror or error}: {where}; make it writable"
+            raise StartupError(f"home {path}: {detail}") from None
         return home
 
     def protect(self) -> None:
@@ -92,21 +95,43 @@ class Home:
                     if facts.st_mode & 0o077 and not stat.S_ISLNK(facts.st_mode):
                         os.chmod(path, facts.st_mode & 0o700)
 
+    @property
+    def has_stores(self) -> bool:
+        """Whether a service has stored something here, so that a secret which is missing was lost."""
+        return any(self.data.glob("*.spool")) or any(self.data.glob("*.db")) or (self.data / "nats").exists()
+
     def secret(self, name: str) -> str:
         """The secret of that name, made (256 bits) the first time.
 
         Raises:
-            StartupError: it cannot be read or made.
+            StartupError: it is empty or cannot be read, or cannot be made; or it is missing, and what it encrypts is not.
         """
         path = self.secrets / name
+        remedy = "put it back from a copy, or remove the file to have another one made"
+        if name in ENCRYPTING:
+            remedy = f"put it back from a copy, or run `vantixs init --new-{name}`, which gives up what it encrypts"
         try:
             if not path.exists():
-                write_atomically(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
+                if name in ENCRYPTING and self.has_stores:
+                    raise StartupError(
+                        f"secrets/{name}: expected the key that stored data is encrypted with, found none; {remedy}"
+                    )
+                self.replace_secret(name)
         except OSError as error:
             raise StartupError(
                 f"{path}: expected a directory in which a secret can be made, {error.strerror}"
             ) from None
-        return read_secret(path)
+        try:
+            found = read_secret(path)
+        except StartupError as error:
+            raise StartupError(f"{error}; {remedy}") from None
+        if not found:
+            raise StartupError(f"secrets/{name}: expected text, was empty; {remedy}")
+        return found
+
+    def replace_secret(self, name: str) -> None:
+        """Makes the secret anew, 256 bits."""
+        write_atomically(self.secrets / name, secrets.token_urlsafe(32) + "\n", mode=0o600)
 
 
 def _is_strange(path: Path) -> bool:

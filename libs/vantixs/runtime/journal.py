@@ -197,9 +197,16 @@ class Journal:
     def _may_pass(self, error: Exception) -> bool:
         """Whether publishing again may work; health is told why it did not."""
         if isinstance(error, TRANSIENT):
-            full = isinstance(error, APIError) and error.err_code in _FULL
-            self._health.set("journal", False, "journal full" if full else "not reachable")
+            self._health.set("journal", False, _refusal(error))
         return isinstance(error, (*TRANSIENT, BatcherFull))
+
+    def _unprepared(self, error: Exception) -> bool:
+        """Whether preparing the stream again may work; health is told why it did not."""
+        passing = isinstance(error, (*TRANSIENT, ServiceError))
+        if passing:
+            log.warning("journal.stream_unavailable", error=repr(error), detail=_refusal(error))
+            self._health.set("journal", False, _refusal(error))
+        return passing
 
     async def _publish_together(self, messages: Sequence[Message]) -> list[int | Exception]:
         """One attempt at messages whose callers all wait, in whatever order: the sequence of each, or why it has none."""
@@ -351,18 +358,11 @@ class Journal:
                     return
                 self.client = _Client()
                 await asyncio.sleep(0.1)
-        await retry(self._prepare, _unprepared)
+        await retry(self._prepare, self._unprepared)
         self.generation += 1
         self._health.set("journal", True)
         self._connected.set()
         await self._watch(stopping)
-
-
-def _unprepared(error: Exception) -> bool:
-    passing = isinstance(error, (*TRANSIENT, ServiceError))
-    if passing:
-        log.warning("journal.stream_unavailable", error=repr(error))
-    return passing
 
 
 def _parts(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
@@ -375,6 +375,16 @@ def _parts(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
             start, size = number, len(message.payload)
     if messages:
         yield messages[start:]
+
+
+def _refusal(error: Exception) -> str:
+    """What a failed request means for an operator. The code of a full journal is also that of a directory that is read-only."""
+    if not isinstance(error, APIError):
+        return "not reachable"
+    description = error.description or f"error {error.err_code}"
+    if error.err_code in _FULL and "writable" not in description:
+        return "journal full"
+    return f"the broker refuses it: {description}; make data/nats writable, or put a copy of it back"
 
 
 def _frame(message: Message, batch: str, number: int) -> bytes:

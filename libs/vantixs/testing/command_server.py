@@ -6,6 +6,7 @@ exit code, is as if it had been started from a shell. `python -m vantixs.testing
 
 import atexit
 import contextlib
+import importlib.metadata
 import io
 import json
 import os
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,7 @@ class CommandServer:
 
 def serve() -> None:
     """Reads requests from standard input until it ends; answers each with its exit code."""
-    from vantixs_console.cli import main  # noqa: PLC0415 - this module is imported by tests that run no command
-
+    main = _command()
     # Whatever a first command imports is imported before the fork, so that no child has to.
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         main(["status", "--home", os.devnull])
@@ -73,10 +73,15 @@ def serve() -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
 
 
+def _command() -> Callable[[list[str]], int]:
+    """The installed `vantixs` command."""
+    (found,) = importlib.metadata.entry_points(group="console_scripts", name="vantixs")
+    command: Callable[[list[str]], int] = found.load()
+    return command
+
+
 def _run(request: dict[str, Any]) -> None:
     """The forked child: becomes the command, and ends."""
-    from vantixs_console.cli import main  # noqa: PLC0415
-
     code = 1
     try:
         os.chdir(str(request["cwd"]))
@@ -87,7 +92,7 @@ def _run(request: dict[str, Any]) -> None:
         os.environ.clear()
         os.environ.update(request["environ"])
         sys.argv = ["vantixs", *request["arguments"]]
-        code = main(sys.argv[1:])
+        code = _command()(sys.argv[1:])
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     except BaseException:  # as the interpreter does for a command that fails

@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import IO
 
 from vantixs.runtime.addresses import SOCKET_PATH_BYTES, local_socket, port_of, reserve_port
-from vantixs.runtime.home import SECRETS, Home, write_atomically
+from vantixs.runtime.home import ENCRYPTING, SECRETS, Home, write_atomically
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.log_output import LogFile
 from vantixs.runtime.nats_config import server_config
 from vantixs.runtime.settings import SettingsError
 
+from vantixs_console.bootstrap import TOKEN
 from vantixs_console.disk import first_journal_bytes
 from vantixs_console.terminal import service_settings
 
 STOP_S = 4.0
 START_S = 60.0
+BROKER_ATTEMPTS = 4  # With the pauses in between that is about three seconds.
 STEADY_S = 3.0  # Who lived this long is started again without delay.
 _PDEATHSIG = 1
 _LAST_LINE_BYTES = 64 << 10
@@ -61,6 +63,7 @@ class Stack:
     endpoints: dict[str, object] = field(default_factory=dict)
     grpc: dict[str, str] = field(default_factory=dict)
     stopping: bool = False
+    published: bool = False  # From then on it is kept running, whatever happens.
     _lock: IO[str] | None = None
     _ports: list[socket.socket] = field(default_factory=list)
     _log_size: tuple[int, int] = (0, 0)
@@ -80,6 +83,9 @@ class Stack:
         except OSError:
             raise StartupError(f"home {self.home.path}: `vantixs up` runs here already") from None
         first_bytes = first_journal_bytes(self.home)
+        for name in (*SECRETS, TOKEN):
+            if name not in ENCRYPTING and self.home.has_stores and not (self.home.secrets / name).exists():
+                self.say(f"secrets/{name} was missing and is made anew: whoever has the old one is refused")
         for name in SECRETS:
             self.home.secret(name)
         for stale in [*self.home.run.glob("*.json"), *self.home.run.glob("*.pid")]:
@@ -200,6 +206,10 @@ class Stack:
             if code == 2 and child.name != "nats" and not child.was_ready:
                 raise StartupError(_last_line(child.log.path))
             child.restarts = child.restarts + 1 if time.monotonic() - child.started < STEADY_S else 0
+            if child.name == "nats" and child.restarts == BROKER_ATTEMPTS and not self.published:
+                reason = _last_line(child.log.path).rpartition("] ")[2]
+                remedy = f"make {self.home.data / 'nats'} writable, or put a copy of it back"
+                raise StartupError(f"the broker does not start: {reason}; {remedy} (log: {child.log.path})")
             await self._start_again(child, f"ended with code {code}")
 
     async def _start_again(self, child: Child, why: str) -> None:
@@ -239,6 +249,7 @@ class Stack:
     def publish(self) -> None:
         """Writes run/endpoints.json: the system can be used."""
         write_atomically(self.home.run / "endpoints.json", json.dumps(self.endpoints, indent=2) + "\n")
+        self.published = True
 
 
 _SERVICES = ("ingress", "risk", "router", "audit")

@@ -1,6 +1,6 @@
 """What holds trading up now: trading states that are not ACTIVE, and quotes that are pushed and too old."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2
@@ -53,11 +53,12 @@ class Standing:
 
     restrictions: list[Restriction]
     pushed: list[Pushed]
+    stores: list[str] = field(default_factory=list)  # What is wrong with stores, where that was asked.
 
     @property
     def lines(self) -> list[str]:
-        """Both for people."""
-        return [found.line for found in self.restrictions] + [found.line for found in self.pushed]
+        """All of it for people."""
+        return [*self.stores] + [found.line for found in self.restrictions] + [found.line for found in self.pushed]
 
 
 async def read_restrictions(clients: Clients) -> list[Restriction]:

@@ -243,6 +243,8 @@ class Door:
 
     async def _take(self, gate: Gate, received: Received, entry: "_Entry") -> Response:
         """Has an accepted signal stored, and answers what that makes of it."""
+        if self._spool.refusal and not entry.reading.reduces:
+            return await self._reject(gate, received, _OTHER_SPOOL)
         try:
             stored = await self._spool.store(entry.message, entry.claim, entry.duplicate)
         except ServiceError:
@@ -359,6 +361,12 @@ _JOURNAL_GAP = (
 )
 _JOURNAL_NEARLY_FULL = "the journal is nearly full, so exits are taken and entries are not"
 JOURNAL_RETRY_S = 30
+_OTHER_SPOOL = Refused(
+    "STORAGE_UNAVAILABLE",
+    "what was accepted before may be lost, so exits are taken and entries are not until an operator accepts that "
+    "(vantixs store list)",
+    retry_after_s=30,
+)
 _NOT_STORED = Refused("STORAGE_UNAVAILABLE", "the signal could not be stored, and was not", retry_after_s=RETRY_AFTER_S)
 
 

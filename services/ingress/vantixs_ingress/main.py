@@ -3,6 +3,7 @@
 import gc
 
 from vantixs.api.ingress.v1 import ingress_pb2_grpc, webhook_pb2
+from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
 from vantixs.runtime.http_protocol import Limits
@@ -12,6 +13,9 @@ from vantixs.runtime.kv import KvTable, Versioned
 from vantixs.runtime.lifecycle import Lifecycle, StartupError, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.settings import load
+from vantixs.runtime.store_guard import NAME as STORES
+from vantixs.runtime.store_guard import ROLES as STORE_ROLES
+from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_ingress.addresses import Network, Proxies, parse_networks
 from vantixs_ingress.app import make_app
@@ -41,6 +45,9 @@ def main(overrides: dict[str, str]) -> int:
         spool = Spool(place, bounds(settings), await own_spool(place, settings.instance, 2 * settings.stop_grace_s))
         life.health.tolerate("journal")
         journal = Journal(settings, life.health, service="ingress", mark=spool.mark())
+        journal.start(life)
+        guard = StoreGuard(f"ingress-{settings.instance}", spool, settings, journal, life.health)
+        await guard.start(life)
         keeper = Keeper(spool, sealer, settings.records_per_minute, settings.entries_per_minute)
         table = KvTable(
             journal,
@@ -55,7 +62,7 @@ def main(overrides: dict[str, str]) -> int:
         door = Door(keeper.gates, spool, relay, statuses, life.health, settings, proxies, certificate)
         app = make_app(door, settings.body_max_bytes)
         http = HttpServer(app, settings.http_listen, limits(settings), door.refuse)
-        server = Server(settings, life.health, roles=ROLES)
+        server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         servicer = WebhookServicer(
             table,
             keeper,
@@ -64,9 +71,9 @@ def main(overrides: dict[str, str]) -> int:
             certificates=bool(certificate.subject_header and settings.trusted_proxies),
         )
         server.add(ingress_pb2_grpc.add_WebhookServiceServicer_to_server, servicer, NAME)
+        server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard), STORES)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
-        journal.start(life)
         table.start(life)
         relaying = life.spawn(relay.run(life.stopping), name="relay")
         life.spawn(relay.report(life.stopping), name="report")
@@ -83,6 +90,7 @@ def main(overrides: dict[str, str]) -> int:
         http.stop()
         await life.finish(serving, relaying)
         await server.stop(settings.stop_grace_s)
+        await guard.close()
         await journal.close()
         await spool.close()
         stop_metrics()

@@ -85,7 +85,8 @@ class Sealer:
                 raise ValueError(len(key))
         except ValueError:
             raise StartupError(
-                f"signing-key: expected {_KEY_BYTES} bytes in URL-safe base64, was something else"
+                f"signing-key: expected {_KEY_BYTES} bytes in URL-safe base64, was something else; put it back from a copy, or "
+                "run `vantixs init --new-signing-key`, which gives up what it encrypts"
             ) from None
         return cls(key)
 

@@ -17,10 +17,12 @@ from pathlib import Path
 
 from prometheus_client import Gauge
 from vantixs.runtime.continuity import NOTHING_SEEN, Mark
+from vantixs.runtime.database import is_damage
 from vantixs.runtime.errors import unavailable
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
+from vantixs.runtime.store_identity import Identity
 
 from vantixs_ingress.claims import Claim
 from vantixs_ingress.spool_file import ROW_BYTES, Action, Item, SpoolFile, Stored
@@ -36,6 +38,7 @@ RECENT_BYTES = 8 << 20
 PRUNE_EVERY_S = 1.0
 SPACE_EVERY_S = 0.25
 RETRY_S = 0.1  # Pause before what failed without a request that waits for it is tried again.
+IDENTITY_S = 5.0
 QUIET_S = 10.0  # A disk that is full is not told of more often.
 USED = Gauge("vantixs_ingress_spool_bytes", "bytes of messages in the spool that are not in the journal")
 
@@ -87,7 +90,17 @@ class Spool:
             count, self._bytes = self._file.pending()
         except sqlite3.Error as error:
             self._lock.release()
-            raise StartupError(f"spool {path}: {error}") from None
+            raise StartupError(
+                f"spool {path}: {error}; put a copy of it back (docs/operations.md, Stores), or move it away to start without it"
+            ) from None
+        self.found = self._file.found
+        self.place = str(path)
+        self.file: Path | None = path
+        self.commits = 0
+        # Set by the store's guard: no entry is taken while it says why.
+        self.refusal = ""
+        self.damage = ""
+        self._changing = False
         self._probe: Action = self._file.probe
         self._backlog = count
         self.last_sequence = self._file.sequence
@@ -163,6 +176,39 @@ class Spool:
         """Webhooks as last known."""
         return self._file.webhooks()
 
+    async def read_identity(self) -> Identity | None:
+        """Which spool is there now.
+
+        Raises:
+            ServiceError: STORAGE_UNAVAILABLE.
+        """
+        try:
+            return await asyncio.to_thread(self._file.identity)
+        except sqlite3.Error as error:
+            self._note_damage(error)
+            raise unavailable("STORAGE_UNAVAILABLE", str(error)) from error
+
+    async def write_identity(self, change: Callable[[Identity], Identity], message: Message | None = None) -> Identity:
+        """Changes which spool it is, with a message for the journal; returns what it is after the commit.
+
+        Raises:
+            ServiceError: STORAGE_UNAVAILABLE.
+        """
+        if message is not None:
+            await self.put(message)
+        before = await self.read_identity()
+        if not self._changing:
+            # It is tried again and again until it is done, as everything that no request waits for.
+            self._changing = True
+            self._queue.put((lambda connection: self._file.change_identity(connection, change), 0))
+        deadline = self._loop.time() + IDENTITY_S
+        while (now := await self.read_identity()) is None or now == before:
+            if self._loop.time() >= deadline:
+                raise unavailable("STORAGE_UNAVAILABLE", self.problem or f"no commit in {IDENTITY_S:g} s")
+            await asyncio.sleep(0.005)
+        self._changing = False
+        return now
+
     @property
     def backlog(self) -> int:
         """Messages not yet in the journal."""
@@ -219,6 +265,7 @@ class Spool:
         stored: list[Stored] = []
         messages: list[tuple[int, Message]] = []
         error = ""
+        self.commits += bool(batch.items or batch.actions)
         try:
             self._measure()
             problem = self._no_room
@@ -230,6 +277,7 @@ class Spool:
                 self._succeeded(items, batch.actions)
         except Exception as failed:  # Whatever it is, those who wait hear of it, and the thread goes on.
             error = str(failed) or type(failed).__name__
+            self._note_damage(failed)
             self._failed(error)
             # What the relay acknowledged stays on disk and would go out again: it is removed with the next commit.
             for action in batch.actions:
@@ -239,6 +287,10 @@ class Spool:
                 time.sleep(RETRY_S)
         self._bytes += sum(len(m.payload) + ROW_BYTES for _, m in messages)
         self._loop.call_soon_threadsafe(self._answer, batch, stored, messages, problem or error)
+
+    def _note_damage(self, error: Exception) -> None:
+        if isinstance(error, sqlite3.DatabaseError) and is_damage(str(error)):
+            self.damage = str(error)
 
     def _failed(self, error: str) -> None:
         """Has readiness tell of it, and a row written and removed again and again until that works.

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vantixs.runtime.continuity import NOTHING_SEEN, Mark
+from vantixs.runtime.database import check_file
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
+from vantixs.runtime.store_identity import CREATE, DELETE, SELECT, Found, Identity, make_identity
 
 from vantixs_ingress.claims import LONGEST_IN_MEMORY_MS, SCHEMA, Claim, Row, Table, Windows, placeholders
 
@@ -89,7 +91,9 @@ class SpoolFile:
     def __init__(self, path: Path) -> None:
         self.connection = _connect(path)
         self._reader = _connect(path)
-        _migrate(self.connection, path)
+        check_file(self.connection.execute)
+        fresh = _migrate(self.connection, path)
+        self.found = _identify(self.connection, fresh=fresh)
         found = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'spool'").fetchone()
         self.sequence = int(found[0]) if found else 0
         self._table = Table(self.connection)
@@ -140,6 +144,19 @@ class SpoolFile:
         number = self.sequence + 1
         connection.execute("INSERT INTO spool VALUES (?, 'probe', '', x'00')", (number,))
         connection.execute("DELETE FROM spool WHERE sequence = ?", (number,))
+
+    def identity(self) -> Identity | None:
+        """Which spool is there now."""
+        row = self._reader.execute(SELECT).fetchone()
+        return Identity(*row) if row else None
+
+    def change_identity(self, connection: sqlite3.Connection, change: Callable[[Identity], Identity]) -> Identity:
+        """Changes which spool it is, within a batch's transaction."""
+        row = connection.execute(SELECT).fetchone()
+        identity = change(Identity(*row) if row else self.found.identity)
+        connection.execute(DELETE)
+        connection.execute(identity.insert)
+        return identity
 
     def prune(self, now_ms: int, keep_ms: int) -> None:
         """Removes some of the oldest claims that no longer count, within a batch's transaction.
@@ -202,13 +219,25 @@ class _Verdict:
             self.messages.append((stored.sequence, message))
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Makes the tables, or brings those of an earlier version to this one, in one transaction."""
+def _identify(connection: sqlite3.Connection, *, fresh: bool) -> Found:
+    """Which spool it is; one without an identity is given one."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(CREATE)
+    row = connection.execute(SELECT).fetchone()
+    found = Found(Identity(*row)) if row else Found(make_identity(), new=fresh, adopted=not fresh)
+    if not row:
+        connection.execute(found.identity.insert)
+    connection.execute("COMMIT")
+    return found
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> bool:
+    """Makes the tables, or brings those of an earlier version to this one, in one transaction; returns whether it made them."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
         raise StartupError(f"spool {path}: expected version {VERSION} or older, was {version}")
     if version == VERSION:
-        return
+        return False
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     columns = {row[1] for row in connection.execute("PRAGMA table_info(claims)")}
     steps = ["BEGIN IMMEDIATE;", _SCHEMA, SCHEMA, f"PRAGMA user_version={VERSION};", "COMMIT;"]
@@ -219,6 +248,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     connection.executescript("".join(steps))
     if "spool" in tables:
         log.info("spool.migrated", from_version=version, to_version=VERSION)
+    return "spool" not in tables
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -4,6 +4,7 @@ import gc
 from pathlib import Path
 
 from vantixs.api.risk.v1 import risk_pb2_grpc
+from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.runtime.database import Database
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
@@ -12,6 +13,9 @@ from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.settings import load
+from vantixs.runtime.store_guard import NAME as STORES
+from vantixs.runtime.store_guard import ROLES as STORE_ROLES
+from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_risk import store
 from vantixs_risk.clock import SteadyClock
@@ -34,13 +38,16 @@ def main(overrides: dict[str, str]) -> int:
         life.health.tolerate("journal-gap")
         journal = Journal(settings, life.health)
         outbox = Outbox(store.OUTBOX, database, journal)
-        server = Server(settings, life.health, roles=ROLES)
+        journal.start(life)
+        guard = StoreGuard("risk", database, settings, journal, life.health)
+        await guard.start(life)
+        server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         clock = SteadyClock()
         servicer = RiskServicer(database, outbox, settings, clock)
         server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, servicer, NAME)
+        server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
-        journal.start(life)
         relay = life.spawn(outbox.run(life.stopping), name="outbox")
         # What is there by now stays: the collector need not look at it again and again.
         gc.collect()
@@ -52,6 +59,7 @@ def main(overrides: dict[str, str]) -> int:
         await life.stopped()
         await server.stop(settings.stop_grace_s)
         await life.finish(relay)
+        await guard.close()
         await journal.close()
         await database.close()
         stop_metrics()

@@ -1,10 +1,12 @@
 """Wires the router: settings, database, journal, risk, venue, lanes, gRPC."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2_grpc
+from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.runtime.database import Database
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import Server
@@ -15,6 +17,9 @@ from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.outbox import Outbox, read_mark
 from vantixs.runtime.settings import load
+from vantixs.runtime.store_guard import NAME as STORES
+from vantixs.runtime.store_guard import ROLES as STORE_ROLES
+from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_router import store
 from vantixs_router.lanes.consumers import make_lanes
@@ -47,6 +52,9 @@ def main(overrides: dict[str, str]) -> int:
         mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
         journal = Journal(settings, life.health, service="router", mark=mark)
         outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
+        journal.start(life)
+        guard = StoreGuard("router", database, settings, journal, life.health)
+        await guard.start(life)
         pushed = KvTable(journal, "vantixs-quotes", "quote", common_pb2.Quote, replicas=settings.journal_replicas)
         channel = open_channel(settings.risk_addresses, token=settings.service_token, idempotent=IDEMPOTENT)
         risk = RiskClient(channel, settings.risk_timeout_s)
@@ -61,25 +69,26 @@ def main(overrides: dict[str, str]) -> int:
             settings=settings,
             clock=now,
             stopping=life.stopping,
+            lost_until_ms=lambda: guard.restore_ms,
         )
         releases = ReleaseReservations(database, risk, OpenReservations(channel), now)
-        server = Server(settings, life.health, roles=ROLES)
+        server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
         servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now))  # type: ignore[abstract]
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
+        server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
-        journal.start(life)
         pushed.start(life)
         leases = Leases(database, life.health, take_name(home.run, settings.instance), lease_s=settings.lease_s)
         lanes = LaneRunner(journal, database, leases, handle=signals.handle, key_of=key_of, inherit=outbox.send_lane)
 
-        async def run_lanes() -> None:
+        async def run_lanes(stopping: asyncio.Event) -> None:
             await journal.connected()
-            await make_lanes(journal, database, life.stopping)
-            await lanes.run(life.stopping)
+            await make_lanes(journal, database, stopping)
+            await lanes.run(stopping)
 
-        working = [life.spawn(run_lanes(), name="lanes")]
+        working = [life.spawn(guard.when_usable(run_lanes, life.stopping), name="lanes")]
         working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
         working.append(life.spawn(releases.run(life.stopping), name="release"))
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
@@ -87,6 +96,7 @@ def main(overrides: dict[str, str]) -> int:
         await life.stopped()
         await life.finish(*working)
         await server.stop(settings.stop_grace_s)
+        await guard.close()
         await journal.close()
         await channel.close()
         await database.close()

@@ -290,7 +290,7 @@ def place_paper_order(connection: sa.Connection, client_order_id: str, fill: byt
 
 
 def read_paper_order(connection: sa.Connection, client_order_id: str) -> bytes | None:
-    """The fill of a paper order, or None where it was not placed."""
+    """The fill of a paper order, or None where it was never placed."""
     row = _READ_PAPER_ORDER.first(connection, client_order_id=client_order_id)
     return bytes(row.fill) if row else None
 

@@ -10,10 +10,22 @@ import typer
 from typer.exceptions import Abort, TyperException
 from vantixs.runtime.errors import from_rpc_error
 
-from vantixs_console.commands import accounts, journal, lint, orders, signals, status, system, trading, webhooks
+from vantixs_console.commands import (
+    accounts,
+    backup,
+    journal,
+    lint,
+    orders,
+    signals,
+    status,
+    stores,
+    system,
+    trading,
+    webhooks,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Vantixs Signals")
-for part in (system, status, webhooks, lint, trading, accounts, signals, orders, journal):
+for part in (system, status, webhooks, lint, trading, accounts, signals, orders, journal, stores, backup):
     app.add_typer(part.app)
 
 

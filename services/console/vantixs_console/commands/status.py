@@ -15,6 +15,7 @@ from vantixs.runtime.home import read_secret
 
 from vantixs_console.clients import Clients, grpc_addresses, ingress_url, read_endpoints
 from vantixs_console.commands.journal import gap_lines
+from vantixs_console.commands.stores import read_stores, store_lines
 from vantixs_console.standing import Standing, read_standing
 from vantixs_console.terminal import HomeOption, JsonOption, ask, make_table, out, service_settings
 
@@ -22,8 +23,15 @@ app = typer.Typer(no_args_is_help=True)
 CHECK_S = 2.0
 # Health can be asked of a name only. A service that does not have one of these answers NOT_FOUND.
 _DEPENDENCIES = (
-    "spool", "webhooks", "webhooks-in-broker", "journal", "journal-gap", "journal-space", "backlog", "database", "clock",
+    "store", "spool", "webhooks", "webhooks-in-broker", "journal", "journal-gap", "journal-space", "backlog", "database",
+    "clock",
 )  # fmt: skip
+
+# What to do where one fails that has nobody to tell it.
+_REMEDIES = {
+    "journal": "the broker is away, full or cannot write, as its log says: start it, make data/nats writable, or put a copy back",
+    "database": "it cannot be read or written; the service's log says why: make it writable, or put a copy back",
+}
 
 
 class Instance(NamedTuple):
@@ -54,6 +62,7 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
             return instances, f"unknown: {error.code().name}: {error.details()}", missing
 
     instances, standing, missing = ask(home, read)
+    wrong = store_lines(asyncio.run(read_stores(settings)))
     states = {name: _worst([i.state for i in instances if i.service == name]) for name in addresses}
     if as_json:
         known = asdict(standing) if isinstance(standing, Standing) else {"restrictions": None, "pushed": None}
@@ -62,7 +71,7 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
         print(json.dumps(content))
     else:
         _print(instances, standing)
-        for line in missing:
+        for line in [*missing, *wrong]:
             out.print(line, markup=False)
         kept = settings.home / "secrets" / "console-token"
         if "console" in endpoints and kept.is_file():
@@ -108,6 +117,10 @@ def _print(instances: list[Instance], standing: Standing | str) -> None:
     for item in instances:
         table.add_row(item.service, item.state, item.address, ", ".join(item.failing))
     out.print(table)
+    failing = {name for item in instances for name in item.failing}
+    for name, remedy in _REMEDIES.items():
+        if name in failing:
+            out.print(f"{name:<9} {remedy}", markup=False)
     if isinstance(standing, str):
         out.print(f"trading   {standing}", markup=False)
         return

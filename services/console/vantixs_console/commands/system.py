@@ -15,6 +15,7 @@ from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.bootstrap import ACCOUNT, TOKEN, WEBHOOK, bootstrap
 from vantixs_console.clients import open_clients, read_endpoints
+from vantixs_console.commands.stores import read_stores, store_lines
 from vantixs_console.probe import probe
 from vantixs_console.stack import START_S, Stack
 from vantixs_console.standing import Standing, read_standing
@@ -85,6 +86,10 @@ async def _make_ready(stack: Stack) -> tuple[str, Standing, list[str]]:
     """Waits until signals can be taken, or until it is known that an operator has to accept a gap of the journal first."""
     await stack.ready()
     stack.publish()
+    if wrong := store_lines(await read_stores(service_settings(str(stack.home.path)))):
+        # Nothing is made on stores that are not served: it runs so that an operator can look, and accept.
+        kept = stack.home.secrets / TOKEN
+        return kept.read_text().strip() if kept.is_file() else "TOKEN", Standing([], [], wrong), []
     # A caller's own addresses, as a container has them, are those of another system.
     own: dict[str, Any] = {f"{name}_addresses": str(value) for name, value in stack.grpc.items()}
     clients = open_clients(replace(service_settings(str(stack.home.path)), **own))
@@ -137,9 +142,17 @@ Ctrl-C stops it; what happened is kept.""",
 
 
 @app.command()
-def init(home: HomeOption = "") -> int:
+def init(
+    home: HomeOption = "",
+    new_signing_key: Annotated[
+        bool, typer.Option("--new-signing-key", help="make the signing key anew: signing secrets of webhooks are lost")
+    ] = False,
+) -> int:
     """Makes a home directory with its secrets, for containers."""
     opened = Home.open(home_path(home), create=True)
+    if new_signing_key:
+        opened.replace_secret("signing-key")
+        out.print("secrets/signing-key is another one: rotate every signing secret (`vantixs webhook rotate-secret`)")
     for name in SECRETS:
         opened.secret(name)
     password = opened.secret("postgres-password")

@@ -1,0 +1,40 @@
+"""A copy of everything while it runs, and a home from one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vantixs_console.terminal import HomeOption, home_path, out, service_settings, user_name
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def backup(
+    directory: Annotated[Path, typer.Argument(help="where to put it: a directory that is empty or is not there")],
+    home: HomeOption = "",
+) -> int:
+    """Copies everything while it runs: databases, spools, journal, webhooks and secrets. Keep it as you keep secrets."""
+    from vantixs_console.copying import take_copy  # noqa: PLC0415 - SQLAlchemy takes half a second, which no other command needs
+
+    count = take_copy(service_settings(home), directory)
+    out.print(f"{directory} is whole: databases and spools of one moment, {count} journal messages")
+    return 0
+
+
+@app.command()
+def restore(
+    directory: Annotated[Path, typer.Argument(help="what `vantixs backup` made")],
+    home: HomeOption = "",
+) -> int:
+    """Makes a home from a copy. What was accepted after it was taken is not in it; see docs/operations.md."""
+    from vantixs_console.copying import make_home  # noqa: PLC0415 - as above
+
+    path = home_path(home)
+    count = make_home(directory, path, service_settings(home).database_url, f"operator:{user_name()}")
+    out.print(
+        f"{path} is ready with {count} journal messages. Start it with `vantixs up`; compare its accounts with the venue's "
+        "before you trade on."
+    )
+    return 0

@@ -1,0 +1,135 @@
+"""Stores: whether each is the one that was served last, and accepting one that is not."""
+
+import asyncio
+import json
+from typing import Annotated, NamedTuple
+
+import grpc
+import typer
+from google.protobuf import json_format
+from vantixs.api.stores.v1 import stores_pb2, stores_pb2_grpc
+from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.settings import SettingsError
+
+from vantixs_console.clients import grpc_addresses
+from vantixs_console.settings import ConsoleSettings
+from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, make_table, out, service_settings, user_name
+
+app = typer.Typer(no_args_is_help=True)
+stores = typer.Typer(no_args_is_help=True, help="Databases and spools: whether they are those that were served last.")
+app.add_typer(stores, name="store")
+CHECK_S = 2.0
+
+
+class Answer(NamedTuple):
+    """What the service at an address says of its store; `store` is None where it does not answer, and `error` says why."""
+
+    service: str
+    address: str
+    store: stores_pb2.Store | None
+    error: str = ""
+
+
+@stores.command(name="list")
+def list_stores(home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Every store with its identity, and what is wrong with it; exit code 1 where one is not served."""
+    answers = asyncio.run(read_stores(service_settings(home)))
+    if as_json:
+        shown = [json_format.MessageToDict(a.store, preserving_proto_field_name=True) for a in answers if a.store]
+        failed = [{"service": a.service, "address": a.address, "error": a.error} for a in answers if not a.store]
+        print(json.dumps({"stores": shown, "unavailable": failed}))
+    else:
+        table = make_table("store", "id", "epoch", "accepted", "expected", "place")
+        for store in (a.store for a in answers if a.store):
+            expected = f"{store.expected.store_id} at {store.expected.epoch}" if store.HasField("expected") else ""
+            table.add_row(
+                store.name,
+                store.found.store_id,
+                str(store.found.epoch),
+                str(store.found.accepted),
+                expected,
+                store.place,
+            )
+        out.print(table)
+        for line in store_lines(answers):
+            out.print(line, markup=False)
+        for answer in answers:
+            if answer.error:
+                out.print(f"{answer.service} at {answer.address}: {answer.error}", markup=False)
+    return 0 if all(a.store and not a.store.problem for a in answers) else 1
+
+
+@stores.command()
+def accept(
+    name: Annotated[str, typer.Argument(help="the store, as `store list` names it")],
+    comment: Annotated[str, typer.Option(help="why")] = "accepted by hand",
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Takes a store as it is in place of the one that was expected; says what is lost with that, and asks first."""
+    settings = service_settings(home)
+    answers = asyncio.run(read_stores(settings))
+    found = next((a for a in answers if a.store and a.store.name == name), None)
+    if found is None or found.store is None:
+        known = ", ".join(sorted({a.store.name for a in answers if a.store})) or "none"
+        raise SettingsError(f"store accept: expected one of {known}, was {name!r}")
+    if found.store.problem and not yes:
+        out.print("\n".join(store_lines([found])), markup=False)
+        out.print(LOST.get(found.service, ""), markup=False)
+        if typer.prompt(f"Type {name} to go on with it") != name:
+            out.print("not accepted")
+            return 1
+    request = stores_pb2.AcceptStoreRequest(name=name, store_id=found.store.found.store_id, comment=comment)
+
+    async def call() -> stores_pb2.AcceptStoreResponse:
+        channel = open_channel(found.address, token=settings.operator_token, operator=user_name())
+        try:
+            return await stores_pb2_grpc.StoreServiceStub(channel).AcceptStore(request, timeout=TIMEOUT_S)
+        finally:
+            await channel.close()
+
+    response = asyncio.run(call())
+    if as_json:
+        print(json_format.MessageToJson(response, preserving_proto_field_name=True))
+    else:
+        out.print(f"{name} is accepted; an entry in history says so")
+    return 0
+
+
+# What goes with a store that is accepted, by its service.
+LOST = {
+    "risk": "Accounts, positions, limits and halts are those of what is there now, not those that were. Compare them with the "
+    "venue (vantixs account show, account adjust), and halt first what must not trade (vantixs halt, once it is accepted).",
+    "router": "Orders that only the lost database knew of are not known any more; those that it may have sent are looked up at "
+    "the venue before they are sent.",
+    "audit": "History begins anew, and holds what the journal still has.",
+    "ingress": "Signals that were accepted and not yet in the journal are lost, and so are the keys that recognise repeats.",
+}
+
+
+async def read_stores(settings: ConsoleSettings) -> list[Answer]:
+    """What every service says of its store."""
+    addresses = grpc_addresses(settings)
+    asked = [
+        _read(name, address.strip(), settings) for name, listed in addresses.items() for address in listed.split(",")
+    ]
+    return list(await asyncio.gather(*asked))
+
+
+def store_lines(answers: list[Answer]) -> list[str]:
+    """What is wrong, for people; nothing where nothing is. Replicas on one database say it once."""
+    problems = {a.store.name: a.store.problem for a in answers if a.store and a.store.problem}
+    return [f"store     {problem}" for problem in problems.values()]
+
+
+async def _read(service: str, address: str, settings: ConsoleSettings) -> Answer:
+    channel = open_channel(address, token=settings.operator_token or settings.viewer_token)
+    try:
+        stub = stores_pb2_grpc.StoreServiceStub(channel)
+        response = await stub.GetStore(stores_pb2.GetStoreRequest(), timeout=CHECK_S)
+    except grpc.aio.AioRpcError as error:
+        return Answer(service, address, None, f"{error.code().name}: {error.details()}")
+    finally:
+        await channel.close()
+    return Answer(service, address, response.store)

@@ -1,0 +1,129 @@
+"""A copy of everything while it runs, and a home from one."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import nats
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from vantixs.runtime import backup as copies
+from vantixs.runtime.addresses import port_of, reserve_port
+from vantixs.runtime.home import Home, write_atomically
+from vantixs.runtime.journal import STREAM
+from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.log_output import LogFile
+from vantixs.runtime.nats_config import server_config
+from vantixs.runtime.settings import SettingsError
+
+from vantixs_console.clients import read_endpoints
+from vantixs_console.settings import ConsoleSettings
+
+START_S = 20.0
+LOG_BYTES = 16 << 20
+_NATS = "VANTIXS_NATS_URL"
+
+
+def take_copy(settings: ConsoleSettings, directory: Path) -> int:
+    """Copies what runs in a home into a directory; returns how many messages of the journal that are.
+
+    Raises:
+        StartupError: the directory is not empty, or something could not be copied.
+    """
+    url = os.environ.get(_NATS) or str(read_endpoints(settings.home).get("nats", ""))
+    if not url:
+        raise SettingsError(f"backup: nothing runs in {settings.home}; a home that is stopped is copied as it is")
+
+    async def run() -> dict[str, int]:
+        async with _connected(url, settings.nats_token) as client:
+            return await copies.take_streams(client, last, directory)
+
+    async def ask() -> int:
+        async with _connected(url, settings.nats_token) as client:
+            return await copies.streams.last_sequence(client)
+
+    with _told():
+        last = copies.take_databases(settings, directory, lambda: asyncio.run(ask()))
+        messages = asyncio.run(run())
+        copies.finish(settings, directory, messages)
+    return messages[STREAM]
+
+
+def make_home(directory: Path, path: Path, database_url: str, operator: str) -> int:
+    """Makes a home from a copy; returns how many messages its journal has.
+
+    Raises:
+        StartupError: the home is not empty, or the copy is not whole.
+    """
+    with _told():
+        made = copies.put_files(directory, path, database_url, operator)
+    names = copies.buckets_of(directory)
+
+    async def run() -> dict[str, int]:
+        token = made.secret("nats-token")
+        if url := os.environ.get(_NATS):
+            async with _connected(url, token) as client:
+                return await copies.put_streams(names, directory, client)
+        async with _own_broker(made, token) as url, _connected(url, token) as client:
+            return await copies.put_streams(names, directory, client)
+
+    with _told():
+        return asyncio.run(run())[STREAM]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Says in one line what went wrong."""
+    try:
+        yield
+    except (NatsError, TimeoutError, OSError, *copies.DATABASE_ERRORS) as error:
+        detail = str(error).strip().splitlines()
+        raise StartupError(f"the copy is not whole: {detail[0] if detail else type(error).__name__}") from None
+
+
+@asynccontextmanager
+async def _connected(url: str, token: str) -> AsyncIterator[Client]:
+    client = await nats.connect(url.split(","), token=token or None, allow_reconnect=False, connect_timeout=5)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def _own_broker(home: Home, token: str) -> AsyncIterator[str]:
+    """The home's broker for as long as it takes, at a free port; yields its URL."""
+    held = reserve_port()
+    port = port_of(held)
+    config = home.run / "nats.conf"
+    write_atomically(
+        config,
+        server_config(home.data / "nats", "127.0.0.1", port, token, LogFile(home.logs / "nats.log", LOG_BYTES, 2)),
+        mode=0o600,
+    )
+    binary = str(Path(sys.executable).parent / "nats-server")
+    with (home.logs / "nats.log").open("ab") as log:
+        process = subprocess.Popen([binary, "-c", str(config)], stdout=log, stderr=log, start_new_session=True)  # noqa: ASYNC220, S603 - our own broker, once
+    try:
+        deadline = time.monotonic() + START_S
+        url = f"nats://127.0.0.1:{port}"
+        while True:
+            try:
+                async with _connected(url, token):
+                    break
+            except (NatsError, OSError, TimeoutError):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise StartupError(f"restore: the broker did not start, see {home.logs / 'nats.log'}") from None
+                await asyncio.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(process.wait, 10)
+        held.close()
