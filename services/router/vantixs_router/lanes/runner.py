@@ -6,7 +6,7 @@ as parked: a signal that waits for something outside, so that it does not hold b
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from prometheus_client import Gauge
 from vantixs.model.ids import LANES, accepted_subject
@@ -25,7 +25,8 @@ from vantixs_router.lanes.queues import KeyQueues, Lane, Work
 
 IN_HAND = Gauge("vantixs_router_signals_in_hand", "accepted signals read from the journal and not done")
 MOST_IN_HAND = 20_000
-AT_ONCE = 2000  # A slow venue holds up the keys that trade there, and no other one.
+# Signals worked on at once. One that waits for a slow venue gives its place to another: it holds up its own key alone.
+AT_ONCE, SLOW_AFTER_S = 256, 2.0
 RETRY_PARKED_S = 3.0
 _LANE_OF = {accepted_subject(lane): lane for lane in range(LANES)}
 
@@ -203,7 +204,7 @@ class LaneRunner:
                 self._queues.skip(key)
                 continue
             try:
-                async with self._at_once:
+                async with self._place():
                     outcome = await self._handle(work.delivery, Fence(self._leases, lane.number, lane.epoch))
             except LeaseLost as lost:
                 log.info("lane.lost", lane=lane.number, detail=str(lost))
@@ -223,6 +224,25 @@ class LaneRunner:
                 asyncio.get_running_loop().call_later(self._retry_parked_s, self._come_again, work)
             if lane.handing_over:
                 self._give_if_idle(lane)
+
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """One of the places of those worked on at once, given back at the end, or before where it takes long."""
+        await self._at_once.acquire()
+        held = True
+
+        def give_back() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._at_once.release()
+
+        timer = asyncio.get_running_loop().call_later(SLOW_AFTER_S, give_back)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give_back()
 
     def _come_again(self, parked: Work) -> None:
         lane = parked.lane
