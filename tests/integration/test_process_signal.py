@@ -519,6 +519,30 @@ async def test_exit_beside_an_entry_in_doubt_closes_what_is_held_and_a_second_ex
     await router.check_books()
 
 
+async def test_entries_behind_one_that_waits_keep_their_order_and_an_exit_of_nothing_ends_them(router: Router) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.submit_faults = [Fault.DROPPED]
+    router.venue.query_faults = [Fault.DROPPED]
+    for delivery in [router.signal("BUY"), router.signal("BUY")]:
+        assert await router.handle(delivery) is Outcome.PARKED
+    first, second = await parked(router)
+    # The venue answers, and the order of the first is absent: nothing is in doubt, and still the third is not next.
+    process = router.process()
+    while await process.handle(first.delivery(), NoFence()) is Outcome.PARKED:
+        await asyncio.sleep(0)  # The horizon is short.
+    assert (await router.end("s1")).reason == "ORDER_ABSENT_AT_VENUE"
+    assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    assert [waits.why for waits in await parked(router)][1] == f"1 earlier signals of a|{PERPETUAL} wait"
+    assert await router.handle(router.signal("CLOSE")) is Outcome.DONE
+    assert (await router.end("s4")).reason == "NOTHING_TO_CLOSE"
+    for waits in await parked(router):
+        assert await router.handle(waits.delivery()) is Outcome.DONE
+    assert {(await router.end(name)).reason for name in ("s2", "s3")} == {"SIGNAL_SUPERSEDED"}
+    assert second.signal_id == "s2"
+    assert router.venue.arrivals == []
+    await router.check_books()
+
+
 class Lease:
     """A lease that is lost after some checks, or is about to end."""
 

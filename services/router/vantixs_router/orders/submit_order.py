@@ -17,6 +17,7 @@ from vantixs_router.venues.port import Answer, NotFound, Submission, Unknown, Ve
 
 # A call has to be over, and its answer recorded, before another replica may own the lane.
 LEASE_MARGIN_S = 0.5
+MOST_LOOKUPS = 10_000
 _MAYBE_THERE = (common_pb2.ORDER_STATE_SUBMITTED, common_pb2.ORDER_STATE_IN_DOUBT)
 
 
@@ -56,6 +57,8 @@ class SubmitOrder:
         """
         order, now = row.order, self._monotonic
         answer = await self._call(order, fence, lambda: self._venue.query(order))
+        if len(self._lookups) >= MOST_LOOKUPS:
+            self._lookups.clear()  # Those of lanes that are another's by now. The others begin anew.
         lookup = self._lookups.get(order.order_id) or Lookup(self._venue.capabilities.lookup_horizon_s)
         if isinstance(answer, Unknown):
             self._lookups[order.order_id] = lookup.unanswered()
