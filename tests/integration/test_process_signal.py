@@ -581,6 +581,31 @@ async def test_owner_that_lost_its_lane_commits_nothing_and_the_next_one_goes_on
     assert checks == 4  # The order, its doubt, its answer and the end of its signal.
 
 
+async def test_owner_that_froze_before_its_call_and_wakes_up_late_makes_no_second_order(router: Router) -> None:
+    delivery, lease = router.signal("BUY"), Lease()
+    frozen, thaw = asyncio.Event(), asyncio.Event()
+    submit = router.venue.submit
+
+    async def frozen_submit(*arguments: Any) -> Any:
+        frozen.set()
+        await thaw.wait()
+        return await submit(*arguments)
+
+    router.venue.submit = frozen_submit
+    router.venue.capabilities = replace(LIVE, call_timeout_s=60)
+    owner = asyncio.create_task(router.handle(delivery, lease))
+    await asyncio.wait_for(frozen.wait(), 20)
+    lease.checks = 0
+    assert await router.handle(delivery) is Outcome.DONE
+    assert (await router.end("s1")).reason == "ORDER_ABSENT_AT_VENUE"
+    thaw.set()
+    with pytest.raises(LeaseLost):
+        await owner
+    assert len(router.venue.arrivals) == 1
+    (row,) = await router.orders("s1")
+    assert (row.order.state, row.fills) == (common_pb2.ORDER_STATE_REJECTED, [])
+
+
 async def test_order_is_not_sent_where_the_lease_may_end_before_the_answer(router: Router) -> None:
     delivery = router.signal("BUY")
     with pytest.raises(LeaseLost):
