@@ -20,6 +20,7 @@ from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.model.ids import accepted_subject, lane_of
 from vantixs.runtime.consumers import Delivery, Outcome
 from vantixs.runtime.database import Database
+from vantixs.runtime.errors import unavailable
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.health import Health
@@ -60,6 +61,8 @@ class Steps:
     def __init__(self) -> None:
         self.last = 10**9
         self.count = 0
+        self.unanswered = ""  # End of the ids of orders that risk does not answer about, for an hour.
+        self.later = timedelta()
 
     def step(self, *_: Any) -> None:
         self.count += 1
@@ -85,6 +88,9 @@ class SteppedRisk(RiskClient):
     steps: Steps
 
     async def evaluate(self, request: Any) -> Any:
+        if self.steps.unanswered and request.order.order_id.endswith(self.steps.unanswered):
+            self.steps.later = timedelta(hours=1)
+            raise unavailable("UNAVAILABLE", "risk is down")
         result = await super().evaluate(request)
         self.steps.step()
         return result
@@ -136,22 +142,22 @@ class Router:
         quotes: Any = FixedQuotes()
         return ProcessSignal(
             database=stepped, outbox=self.outbox(), risk=risk, venue=venue or self.venue, quotes=quotes,
-            settings=self.settings, clock=now, stopping=asyncio.Event(),
+            settings=self.settings, clock=lambda: now() + self.steps.later, stopping=asyncio.Event(),
         )  # fmt: skip
 
     def outbox(self) -> UnsentOutbox:
         journal: Any = None
         return UnsentOutbox(store.OUTBOX, self.database, journal)
 
-    def signal(self, action: str, account: str = "a", instrument: str = PERPETUAL, **fields: Any) -> Delivery:
+    def signal(self, action: str, account: str = "a", instrument: str = PERPETUAL, expires_in_s: float = 0) -> Delivery:
         self.sequence += 1
         identity = f"s{self.sequence}"
         entry = journal_pb2.JournalEntry(event_id=f"{identity}:accepted", signal_id=identity)
         accepted = entry.signal_accepted
         accepted.signal.signal_id, accepted.signal.instrument = identity, instrument
         accepted.signal.action = common_pb2.Action.Value(f"ACTION_{action}")
-        for name, value in fields.items():
-            setattr(accepted.signal, name, value)
+        if expires_in_s:
+            accepted.signal.expire_time.FromDatetime(now() + timedelta(seconds=expires_in_s))
         accepted.webhook.webhook_id, accepted.webhook.account_id = "w", account
         accepted.webhook.mode, accepted.webhook.routing_mode = common_pb2.MODE_PAPER, common_pb2.ROUTING_MODE_DIRECT
         accepted.webhook.sizing.method = common_pb2.SIZING_METHOD_FIXED_QUANTITY
@@ -437,6 +443,18 @@ async def test_new_leg_is_not_opened_beside_a_position_that_was_closed_in_part(r
     assert len(router.venue.arrivals) == 2
     assert await router.position() == D("0.25")
     await router.check_books()
+
+
+async def test_reversal_that_was_closed_and_expired_before_risk_answered_is_executed(router: Router) -> None:
+    await router.handle(router.signal("BUY"))
+    delivery = router.signal("REVERSE", expires_in_s=600)
+    router.steps.unanswered = ".2"
+    assert await router.handle(delivery) is Outcome.DONE
+    end = await router.end("s2")
+    assert (end.status, end.reason) == (EXECUTED, "RISK_UNAVAILABLE")
+    assert end.detail.startswith("closed; not opened: risk did not answer")
+    assert await router.position() == 0
+    assert await router.database.read(store.read_releases) == ["s2.2"]
 
 
 async def test_order_that_works_is_booked_as_it_fills(router: Router) -> None:

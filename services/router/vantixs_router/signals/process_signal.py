@@ -96,6 +96,7 @@ class ProcessSignal:
 
         Raises:
             LeaseLost: another replica owns the lane. Nothing of the signal was committed after it lost the lease.
+            ServiceError: the database did not answer. The delivery has to be handled again, as after a crash.
         """
         accepted, cause = _read(delivery)
         if accepted is None:
@@ -163,11 +164,15 @@ class ProcessSignal:
         if run.orders and not run.orders[-1].settled:
             return None
         if error.code.name in FINAL_CODES:
-            return SignalOutcome(FAILED, "risk", error.reason, error.detail, run.next_order_id)
-        if self._expired(run):
+            reason, detail = error.reason, error.detail
+        elif self._expired(run):
+            reason = "RISK_UNAVAILABLE"
             detail = f"risk did not answer before the signal expired: {error.detail}"
-            return SignalOutcome(FAILED, "risk", "RISK_UNAVAILABLE", detail, run.next_order_id)
-        return None
+        else:
+            return None
+        if any(row.fills for row in run.orders):
+            return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}", run.next_order_id)
+        return SignalOutcome(FAILED, "risk", reason, detail, run.next_order_id)
 
     def _expired(self, run: SignalRun) -> bool:
         limit = run.signal.expire_time
