@@ -268,7 +268,7 @@ async def test_orders_and_messages_of_an_earlier_router_know_their_lane(dump: Pa
     await migrate(url, "router")
     with connected(url, "router") as connection:
         orders = connection.execute(sa.text("SELECT data, lane FROM orders")).all()
-        messages = dict(connection.execute(sa.text("SELECT message_id, lane FROM outbox")).tuples().all())
+        messages = {row[0]: row[1] for row in connection.execute(sa.text("SELECT message_id, lane FROM outbox"))}
     assert orders
     for data, lane in orders:
         order = order_pb2.Order.FromString(data)
