@@ -1,6 +1,7 @@
 """Signals against real databases, a real risk service and a venue that misbehaves: one order a leg, and books that equal the fills."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -132,6 +133,7 @@ class Router:
     steps: Steps
     settings: RouterSettings = SETTINGS
     sequence: int = 0
+    running: ProcessSignal | None = None
 
     def process(self, venue: Any = None) -> ProcessSignal:
         """A new process: it knows what is stored, and nothing else."""
@@ -396,6 +398,14 @@ async def test_order_that_never_arrived_is_sent_again_where_the_venue_takes_an_i
     await router.check_books()
 
 
+async def test_rejection_of_what_was_sent_before_says_nothing_of_the_first(router: Router) -> None:
+    router.venue = ScriptedVenue(port, FOR_GOOD)
+    router.venue.submit_faults = [Fault.LOST, Fault.REJECTED]
+    assert await router.handle(router.signal("BUY")) is Outcome.DONE
+    assert (await router.end("s1")).status == EXECUTED
+    await router.check_books()
+
+
 async def test_venue_that_lags_behind_is_not_believed_at_once(router: Router) -> None:
     router.venue.submit_faults = [Fault.LOST]
     router.venue.query_faults = [Fault.UNSEEN]
@@ -558,6 +568,64 @@ async def test_entries_behind_one_that_waits_keep_their_order_and_an_exit_of_not
     assert {(await router.end(name)).reason for name in ("s2", "s3")} == {"SIGNAL_SUPERSEDED"}
     assert second.signal_id == "s2"
     assert router.venue.arrivals == []
+    await router.check_books()
+
+
+ACTIONS = ("BUY", "BUY", "SELL", "CLOSE", "REVERSE", "OPEN_SHORT", "OPEN_LONG", "OPEN_LONG", "REDUCE")
+ARRIVES = (None, None, None, Fault.LOST, Fault.DROPPED, Fault.NONSENSE, Fault.RAISES, Fault.REJECTED)
+ANSWERS = (None, None, Fault.DROPPED, Fault.UNSEEN)
+
+
+async def resume(router: Router, chance: random.Random) -> None:
+    """Handles parked signals again as a lane does: of each key the first, and the next once that one has ended."""
+    keys: set[str] = set()
+    for waits in await parked(router):
+        if waits.key not in keys and await killed_and_again(router, waits.delivery(), chance) is Outcome.PARKED:
+            keys.add(waits.key)
+
+
+async def killed_and_again(router: Router, delivery: Delivery, chance: random.Random) -> Outcome:
+    """Handles a delivery; where the process is killed by then, another process does."""
+    router.running = router.running or router.process()
+    router.steps.count, router.steps.last = 0, chance.choice((10**9, 10**9, chance.randint(0, 9)))
+    try:
+        return await router.running.handle(delivery, NoFence())
+    except Stopped:
+        router.steps.last = 10**9
+        router.running = router.process()
+        return await router.running.handle(delivery, NoFence())
+    finally:
+        router.steps.last = 10**9
+
+
+@pytest.mark.parametrize("capabilities", [LIVE, FOR_GOOD], ids=["asked for", "sent again"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_books_equal_the_venue_after_any_mixture_of_faults_and_kills(
+    router: Router, seed: int, capabilities: Any
+) -> None:
+    chance = random.Random(seed)
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue = venue = ScriptedVenue(port, replace(capabilities, lookup_horizon_s=0.0))
+    venue.on_call = router.steps.step
+    for _ in range(40):
+        venue.submit_faults = [chance.choice(ARRIVES), chance.choice(ARRIVES)]
+        venue.query_faults = [chance.choice(ANSWERS) for _ in range(3)]
+        venue.fill_ratios = [D(chance.choice(("1", "1", "1", "0.4", "0"))) for _ in range(2)]
+        await killed_and_again(router, router.signal(chance.choice(ACTIONS)), chance)
+        if chance.random() < 0.4:
+            await resume(router, chance)
+    venue.submit_faults, venue.query_faults = [], []
+    process = router.process()
+    while waiting := await parked(router):
+        await process.handle(waiting[0].delivery(), NoFence())
+    ends = [(await router.end(f"s{number + 1}")).reason for number in range(router.sequence)]
+    assert len(ends) == 40
+    assert all(count == 1 for count in Counter(venue.arrivals).values())
+    assert len(venue.arrivals) > 5
+    # Killed after it had asked risk, a signal may find nothing to do: what it had reserved is swept.
+    risk = RiskClient(router.channel, 5.0)
+    later = lambda: now() + timedelta(minutes=5)  # noqa: E731
+    await ReleaseReservations(router.database, risk, OpenReservations(router.channel), later).release_unused()
     await router.check_books()
 
 

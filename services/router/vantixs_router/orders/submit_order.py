@@ -13,7 +13,7 @@ from vantixs_router.domain.lookup import Lookup
 from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.orders.answers import find_fault
 from vantixs_router.store import OrderRow
-from vantixs_router.venues.port import Answer, NotFound, Submission, Unknown, Venue
+from vantixs_router.venues.port import Answer, NotFound, Rejected, Submission, Unknown, Venue
 
 # A call has to be over, and its answer recorded, before another replica may own the lane.
 LEASE_MARGIN_S = 0.5
@@ -46,8 +46,11 @@ class SubmitOrder:
         if fresh or (idempotent and row.order.state in _MAYBE_THERE):
             submission = Submission(row.order, instrument, row.decision.quote)
             answer = await self._call(row.order, fence, lambda: self._venue.submit(submission, fence))
-            # Only an answer to a query can say that it is not there.
-            return Unknown("the venue does not know what it was sent") if isinstance(answer, NotFound) else answer
+            if isinstance(answer, NotFound):
+                return Unknown("the venue does not know what it was sent")  # Only a query can say that it is not there.
+            if fresh or not isinstance(answer, Rejected):
+                return answer
+            # A venue that refuses what was sent before may refuse it because it has the first one.
         return await self.query(row, fence)
 
     async def query(self, row: OrderRow, fence: Fence) -> Answer:
