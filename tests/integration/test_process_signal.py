@@ -134,6 +134,7 @@ class Router:
     settings: RouterSettings = SETTINGS
     sequence: int = 0
     running: ProcessSignal | None = None
+    lost_until_ms: int = 0
 
     def process(self, venue: Any = None) -> ProcessSignal:
         """A new process: it knows what is stored, and nothing else."""
@@ -145,6 +146,7 @@ class Router:
         return ProcessSignal(
             database=stepped, outbox=self.outbox(), risk=risk, venue=venue or self.venue, quotes=quotes,
             settings=self.settings, clock=lambda: now() + self.steps.later, stopping=asyncio.Event(),
+            lost_until_ms=lambda: self.lost_until_ms,
         )  # fmt: skip
 
     def outbox(self) -> UnsentOutbox:
@@ -160,6 +162,7 @@ class Router:
         accepted.signal.action = common_pb2.Action.Value(f"ACTION_{action}")
         if expires_in_s:
             accepted.signal.expire_time.FromDatetime(now() + timedelta(seconds=expires_in_s))
+        accepted.request.receive_time.FromDatetime(now())
         accepted.webhook.webhook_id, accepted.webhook.account_id = "w", account
         accepted.webhook.mode, accepted.webhook.routing_mode = common_pb2.MODE_PAPER, common_pb2.ROUTING_MODE_DIRECT
         accepted.webhook.sizing.method = common_pb2.SIZING_METHOD_FIXED_QUANTITY
@@ -385,6 +388,22 @@ async def test_order_that_never_arrived_is_called_absent_and_not_sent_again(rout
     assert (end.status, end.stage, end.reason) == (FAILED, "venue", "ORDER_ABSENT_AT_VENUE")
     assert (await router.kinds("s1"))[-2:] == ["order_updated REJECTED", "signal_completed"]
     assert await router.position() == 0
+    await router.check_books()
+
+
+async def test_order_that_a_lost_database_may_have_known_is_asked_for(router: Router) -> None:
+    delivery = router.signal("BUY")
+    assert await router.handle(delivery) is Outcome.DONE
+
+    def lose(connection: sa.Connection) -> None:
+        for table in (store.SIGNALS, store.ORDERS, store.FILLS, store.OUTBOX):
+            connection.execute(sa.delete(table))
+
+    await router.database.write(lose)
+    router.lost_until_ms = int(now().timestamp() * 1000) + 1000
+    assert await router.handle(delivery) is Outcome.DONE
+    assert [call for call, _ in router.venue.calls] == ["submit", "query"]
+    assert (await router.end("s1")).status == EXECUTED
     await router.check_books()
 
 

@@ -52,7 +52,8 @@ from vantixs_router.venues.port import Rejected, Unknown, Venue
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # A venue counts how often it is asked.
 VENUE_BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 3.0)
-# What another try cannot change: the call itself is refused.
+# What another try cannot change: risk's books are not those it had, or the call itself is refused.
+FINAL_REASONS = ("STORE_NOT_ACCEPTED",)
 FINAL_CODES = ("NOT_FOUND", "INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED", "UNIMPLEMENTED")
 SUPERSEDED = "SIGNAL_SUPERSEDED"
 SUPERSEDED_TEXT = "it waited, and a later exit of the account in the instrument was carried out meanwhile"
@@ -73,7 +74,9 @@ class ProcessSignal:
         clock: Callable[[], datetime],
         stopping: asyncio.Event,
         monotonic: Callable[[], float] = time.monotonic,
+        lost_until_ms: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`lost_until_ms` says until when (ms since 1970) the database may lack what was sent; 0: it lacks nothing."""
         capabilities = venue.capabilities
         self._database = database
         self._outbox = outbox
@@ -82,6 +85,7 @@ class ProcessSignal:
         self._clock = clock
         self._stopping = stopping
         self._monotonic = monotonic
+        self._lost_until_ms = lost_until_ms
         self._decide = DecideLeg(database, risk, quotes, capabilities, clock)
         self._submit = SubmitOrder(venue, monotonic)
         self._record = RecordAnswer(database, outbox, clock, venue_keeps_answers=capabilities.idempotent_submits)
@@ -163,7 +167,7 @@ class ProcessSignal:
         """An order that was stored is never given up; before that, what is final or expired is."""
         if run.orders and not run.orders[-1].settled:
             return None
-        if error.code.name in FINAL_CODES:
+        if error.code.name in FINAL_CODES or error.reason in FINAL_REASONS:
             reason, detail = error.reason, error.detail
         elif self._expired(run):
             reason = "RISK_UNAVAILABLE"
@@ -257,7 +261,10 @@ class ProcessSignal:
         """
         row = run.orders[-1]
         if not has_ended(row.order):
-            fresh, run.fresh = run.fresh, False
+            # A database that was lost may have known of this very order: then it is asked for like one found stored.
+            received_ms, lost_until_ms = run.accepted.request.receive_time.ToMilliseconds(), self._lost_until_ms()
+            fresh = run.fresh and (not lost_until_ms or received_ms > lost_until_ms)
+            run.fresh = False
             answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh)
             told_before = run.orders[:-1]
             after = await self._record.record(
