@@ -1,6 +1,7 @@
 """Signals against real databases, a real risk service and a venue that misbehaves: one order a leg, and books that equal the fills."""
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.model.ids import accepted_subject, lane_of
 from vantixs.runtime.database import Database
+from vantixs.runtime.errors import unavailable
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.health import Health
@@ -61,6 +63,8 @@ class Steps:
     def __init__(self) -> None:
         self.last = 10**9
         self.count = 0
+        self.unanswered = ""  # End of the ids of orders that risk does not answer about, for an hour.
+        self.later = timedelta()
 
     def step(self, *_: Any) -> None:
         self.count += 1
@@ -86,6 +90,9 @@ class SteppedRisk(RiskClient):
     steps: Steps
 
     async def evaluate(self, request: Any) -> Any:
+        if self.steps.unanswered and request.order.order_id.endswith(self.steps.unanswered):
+            self.steps.later = timedelta(hours=1)
+            raise unavailable("UNAVAILABLE", "risk is down")
         result = await super().evaluate(request)
         self.steps.step()
         return result
@@ -127,6 +134,8 @@ class Router:
     steps: Steps
     settings: RouterSettings = SETTINGS
     sequence: int = 0
+    running: ProcessSignal | None = None
+    lost_until_ms: int = 0
 
     def process(self, venue: Any = None) -> ProcessSignal:
         """A new process: it knows what is stored, and nothing else."""
@@ -137,22 +146,24 @@ class Router:
         quotes: Any = FixedQuotes()
         return ProcessSignal(
             database=stepped, outbox=self.outbox(), risk=risk, venue=venue or self.venue, quotes=quotes,
-            settings=self.settings, clock=now, stopping=asyncio.Event(),
+            settings=self.settings, clock=lambda: now() + self.steps.later, stopping=asyncio.Event(),
+            lost_until_ms=lambda: self.lost_until_ms,
         )  # fmt: skip
 
     def outbox(self) -> UnsentOutbox:
         journal: Any = None
         return UnsentOutbox(store.OUTBOX, self.database, journal)
 
-    def signal(self, action: str, account: str = "a", instrument: str = PERPETUAL, **fields: Any) -> Delivery:
+    def signal(self, action: str, account: str = "a", instrument: str = PERPETUAL, expires_in_s: float = 0) -> Delivery:
         self.sequence += 1
         identity = f"s{self.sequence}"
         entry = journal_pb2.JournalEntry(event_id=f"{identity}:accepted", signal_id=identity)
         accepted = entry.signal_accepted
         accepted.signal.signal_id, accepted.signal.instrument = identity, instrument
         accepted.signal.action = common_pb2.Action.Value(f"ACTION_{action}")
-        for name, value in fields.items():
-            setattr(accepted.signal, name, value)
+        if expires_in_s:
+            accepted.signal.expire_time.FromDatetime(now() + timedelta(seconds=expires_in_s))
+        accepted.request.receive_time.FromDatetime(now())
         accepted.webhook.webhook_id, accepted.webhook.account_id = "w", account
         accepted.webhook.mode, accepted.webhook.routing_mode = common_pb2.MODE_PAPER, common_pb2.ROUTING_MODE_DIRECT
         accepted.webhook.sizing.method = common_pb2.SIZING_METHOD_FIXED_QUANTITY
@@ -381,12 +392,36 @@ async def test_order_that_never_arrived_is_called_absent_and_not_sent_again(rout
     await router.check_books()
 
 
+async def test_order_that_a_lost_database_may_have_known_is_asked_for(router: Router) -> None:
+    delivery = router.signal("BUY")
+    assert await router.handle(delivery) is Outcome.DONE
+
+    def lose(connection: sa.Connection) -> None:
+        for table in (store.SIGNALS, store.ORDERS, store.FILLS, store.OUTBOX):
+            connection.execute(sa.delete(table))
+
+    await router.database.write(lose)
+    router.lost_until_ms = int(now().timestamp() * 1000) + 1000
+    assert await router.handle(delivery) is Outcome.DONE
+    assert [call for call, _ in router.venue.calls] == ["submit", "query"]
+    assert (await router.end("s1")).status == EXECUTED
+    await router.check_books()
+
+
 async def test_order_that_never_arrived_is_sent_again_where_the_venue_takes_an_id_once_for_good(router: Router) -> None:
     router.venue = ScriptedVenue(port, FOR_GOOD)
     router.venue.submit_faults = [Fault.DROPPED, Fault.LOST]
     assert await router.handle(router.signal("BUY")) is Outcome.DONE
     assert [call for call, _ in router.venue.calls] == ["submit"] * 3
     assert len(router.venue.arrivals) == 1
+    assert (await router.end("s1")).status == EXECUTED
+    await router.check_books()
+
+
+async def test_rejection_of_what_was_sent_before_says_nothing_of_the_first(router: Router) -> None:
+    router.venue = ScriptedVenue(port, FOR_GOOD)
+    router.venue.submit_faults = [Fault.LOST, Fault.REJECTED]
+    assert await router.handle(router.signal("BUY")) is Outcome.DONE
     assert (await router.end("s1")).status == EXECUTED
     await router.check_books()
 
@@ -438,6 +473,18 @@ async def test_new_leg_is_not_opened_beside_a_position_that_was_closed_in_part(r
     assert len(router.venue.arrivals) == 2
     assert await router.position() == D("0.25")
     await router.check_books()
+
+
+async def test_reversal_that_was_closed_and_expired_before_risk_answered_is_executed(router: Router) -> None:
+    await router.handle(router.signal("BUY"))
+    delivery = router.signal("REVERSE", expires_in_s=600)
+    router.steps.unanswered = ".2"
+    assert await router.handle(delivery) is Outcome.DONE
+    end = await router.end("s2")
+    assert (end.status, end.reason) == (EXECUTED, "RISK_UNAVAILABLE")
+    assert end.detail.startswith("closed; not opened: risk did not answer")
+    assert await router.position() == 0
+    assert await router.database.read(store.read_releases) == ["s2.2"]
 
 
 async def test_order_that_works_is_booked_as_it_fills(router: Router) -> None:
@@ -520,6 +567,88 @@ async def test_exit_beside_an_entry_in_doubt_closes_what_is_held_and_a_second_ex
     await router.check_books()
 
 
+async def test_entries_behind_one_that_waits_keep_their_order_and_an_exit_of_nothing_ends_them(router: Router) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.submit_faults = [Fault.DROPPED]
+    router.venue.query_faults = [Fault.DROPPED]
+    for delivery in [router.signal("BUY"), router.signal("BUY")]:
+        assert await router.handle(delivery) is Outcome.PARKED
+    first, second = await parked(router)
+    # The venue answers, and the order of the first is absent: nothing is in doubt, and still the third is not next.
+    process = router.process()
+    while await process.handle(first.delivery(), NoFence()) is Outcome.PARKED:
+        await asyncio.sleep(0)  # The horizon is short.
+    assert (await router.end("s1")).reason == "ORDER_ABSENT_AT_VENUE"
+    assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    assert [waits.why for waits in await parked(router)][1] == f"1 earlier signals of a|{PERPETUAL} wait"
+    assert await router.handle(router.signal("CLOSE")) is Outcome.DONE
+    assert (await router.end("s4")).reason == "NOTHING_TO_CLOSE"
+    for waits in await parked(router):
+        assert await router.handle(waits.delivery()) is Outcome.DONE
+    assert {(await router.end(name)).reason for name in ("s2", "s3")} == {"SIGNAL_SUPERSEDED"}
+    assert second.signal_id == "s2"
+    assert router.venue.arrivals == []
+    await router.check_books()
+
+
+ACTIONS = ("BUY", "BUY", "SELL", "CLOSE", "REVERSE", "OPEN_SHORT", "OPEN_LONG", "OPEN_LONG", "REDUCE")
+ARRIVES = (None, None, None, Fault.LOST, Fault.DROPPED, Fault.NONSENSE, Fault.RAISES, Fault.REJECTED)
+ANSWERS = (None, None, Fault.DROPPED, Fault.UNSEEN)
+
+
+async def resume(router: Router, chance: random.Random) -> None:
+    """Handles parked signals again as a lane does: of each key the first, and the next once that one has ended."""
+    keys: set[str] = set()
+    for waits in await parked(router):
+        if waits.key not in keys and await killed_and_again(router, waits.delivery(), chance) is Outcome.PARKED:
+            keys.add(waits.key)
+
+
+async def killed_and_again(router: Router, delivery: Delivery, chance: random.Random) -> Outcome:
+    """Handles a delivery; where the process is killed by then, another process does."""
+    router.running = router.running or router.process()
+    router.steps.count, router.steps.last = 0, chance.choice((10**9, 10**9, chance.randint(0, 9)))
+    try:
+        return await router.running.handle(delivery, NoFence())
+    except Stopped:
+        router.steps.last = 10**9
+        router.running = router.process()
+        return await router.running.handle(delivery, NoFence())
+    finally:
+        router.steps.last = 10**9
+
+
+@pytest.mark.parametrize("capabilities", [LIVE, FOR_GOOD], ids=["asked for", "sent again"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_books_equal_the_venue_after_any_mixture_of_faults_and_kills(
+    router: Router, seed: int, capabilities: Any
+) -> None:
+    chance = random.Random(seed)
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue = venue = ScriptedVenue(port, replace(capabilities, lookup_horizon_s=0.0))
+    venue.on_call = router.steps.step
+    for _ in range(40):
+        venue.submit_faults = [chance.choice(ARRIVES), chance.choice(ARRIVES)]
+        venue.query_faults = [chance.choice(ANSWERS) for _ in range(3)]
+        venue.fill_ratios = [D(chance.choice(("1", "1", "1", "0.4", "0"))) for _ in range(2)]
+        await killed_and_again(router, router.signal(chance.choice(ACTIONS)), chance)
+        if chance.random() < 0.4:
+            await resume(router, chance)
+    venue.submit_faults, venue.query_faults = [], []
+    process = router.process()
+    while waiting := await parked(router):
+        await process.handle(waiting[0].delivery(), NoFence())
+    ends = [(await router.end(f"s{number + 1}")).reason for number in range(router.sequence)]
+    assert len(ends) == 40
+    assert all(count == 1 for count in Counter(venue.arrivals).values())
+    assert len(venue.arrivals) > 5
+    # Killed after it had asked risk, a signal may find nothing to do: what it had reserved is swept.
+    risk = RiskClient(router.channel, 5.0)
+    later = lambda: now() + timedelta(minutes=5)  # noqa: E731
+    await ReleaseReservations(router.database, risk, OpenReservations(router.channel), later).release_unused()
+    await router.check_books()
+
+
 class Lease:
     """A lease that is lost after some checks, or is about to end."""
 
@@ -556,6 +685,31 @@ async def test_owner_that_lost_its_lane_commits_nothing_and_the_next_one_goes_on
         if not lost:
             break
     assert checks == 4  # The order, its doubt, its answer and the end of its signal.
+
+
+async def test_owner_that_froze_before_its_call_and_wakes_up_late_makes_no_second_order(router: Router) -> None:
+    delivery, lease = router.signal("BUY"), Lease()
+    frozen, thaw = asyncio.Event(), asyncio.Event()
+    submit = router.venue.submit
+
+    async def frozen_submit(*arguments: Any) -> Any:
+        frozen.set()
+        await thaw.wait()
+        return await submit(*arguments)
+
+    router.venue.submit = frozen_submit
+    router.venue.capabilities = replace(LIVE, call_timeout_s=60)
+    owner = asyncio.create_task(router.handle(delivery, lease))
+    await asyncio.wait_for(frozen.wait(), 20)
+    lease.checks = 0
+    assert await router.handle(delivery) is Outcome.DONE
+    assert (await router.end("s1")).reason == "ORDER_ABSENT_AT_VENUE"
+    thaw.set()
+    with pytest.raises(LeaseLost):
+        await owner
+    assert len(router.venue.arrivals) == 1
+    (row,) = await router.orders("s1")
+    assert (row.order.state, row.fills) == (common_pb2.ORDER_STATE_REJECTED, [])
 
 
 async def test_order_is_not_sent_where_the_lease_may_end_before_the_answer(router: Router) -> None:

@@ -1,12 +1,18 @@
 """Whatever comes of an order, in whatever order and however often: no fill is lost or counted twice, nothing filled is undone."""
 
 import random
+from datetime import UTC, datetime
 from decimal import Decimal as D
 
 from hypothesis import given
 from hypothesis import strategies as st
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.model.decimals import format_decimal
 from vantixs_router.domain.fills import Fill
 from vantixs_router.domain.order import ENDED, Event, OrderStatus, State
+from vantixs_router.orders.answers import apply_answer, find_fault, has_ended
+from vantixs_router.store import OrderRow
+from vantixs_router.venues import port
 
 QUANTITY = D(10)
 HEARD = [event for event in Event if event not in (Event.FILL, Event.FILL_ALL)]
@@ -79,3 +85,47 @@ def test_event_twice_in_a_row_is_as_once(history: tuple[list[Fill], list[News]])
     for one in history[1]:
         status = hear(status, one)
         assert hear(status, one) == status
+
+
+def message_of(fill: Fill) -> order_pb2.Fill:
+    quantity, price = format_decimal(fill.quantity), format_decimal(fill.price)
+    side = common_pb2.SIDE_BUY
+    return order_pb2.Fill(
+        execution_id=fill.execution_id, order_id="s1.1", side=side, quantity=quantity, price=price, fee="0"
+    )
+
+
+ENDINGS = st.sampled_from([None, common_pb2.ORDER_STATE_CANCELED, common_pb2.ORDER_STATE_EXPIRED])
+OTHER_ANSWERS = st.sampled_from(
+    [port.Accepted("v"), port.Rejected("VENUE_REJECTED", ""), port.NotFound(), port.Unknown("time-out")]
+)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> tuple[list[Fill], list[port.Answer]]:
+    """Fills, and a venue's answers in any order, each with some or all of them; one has them all."""
+    fills = draw(FILLS)
+    snapshots = [*draw(st.lists(st.lists(st.sampled_from(fills), unique_by=lambda f: f.execution_id))), fills]
+    told = [port.Executed("v", tuple(map(message_of, chosen)), draw(ENDINGS)) for chosen in snapshots]
+    return fills, draw(st.permutations([*told, *draw(st.lists(OTHER_ANSWERS, max_size=8))]))
+
+
+@given(answers())
+def test_stored_order_is_what_its_fills_say_in_whatever_order_the_answers_came(
+    said: tuple[list[Fill], list[port.Answer]],
+) -> None:
+    fills, heard = said
+    order = order_pb2.Order(order_id="s1.1", side=common_pb2.SIDE_BUY, quantity=format_decimal(QUANTITY))
+    order.state = common_pb2.ORDER_STATE_SUBMITTED
+    row = OrderRow(order, "", order_pb2.RiskDecision(), [], order_pb2.Position())
+    for answer in heard:
+        assert find_fault(row.order, answer) == ""
+        before, row = row, apply_answer(row, answer, datetime.now(UTC))
+        assert apply_answer(row, answer, datetime.now(UTC)) is row
+        assert has_ended(row.order) or not has_ended(before.order)
+        assert D(row.order.filled_quantity or "0") == sum((D(f.quantity) for f in row.fills), D(0))
+        assert (row.order.state == common_pb2.ORDER_STATE_FILLED) == (D(row.order.filled_quantity or "0") >= QUANTITY)
+        assert bool(row.order.average_price) == bool(row.fills)
+    by_id = {fill.execution_id: message_of(fill) for fill in fills}
+    assert {fill.execution_id: fill for fill in row.fills} == by_id
+    assert len(row.fills) == len(by_id)

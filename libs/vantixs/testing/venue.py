@@ -17,7 +17,8 @@ class Fault(Enum):
 
     `LOST`: the order arrives, its answer does not. `DROPPED`: nothing arrives, and nothing is answered. `HANGS`: as LOST, and the
     call never ends. `NONSENSE`: the order arrives, and the answer is none. `RAISES`: as LOST, the adapter raises.
-    `REJECTED`: the venue refuses the order. `UNSEEN`: a query does not find what is there, as of a venue that lags behind.
+    `REJECTED`: the venue refuses the order. `UNSEEN`: a query does not find what is there, as of a venue that lags behind;
+    it does so once an order.
     """
 
     LOST = "lost"
@@ -48,6 +49,8 @@ class ScriptedVenue:
     Args:
         port: the module of the router with the types of answers.
         capabilities: what it can do; with `idempotent_submits` an order that it holds is not placed again.
+
+    `on_call` is called before each call, and with "arrived" once an order is there; it may raise.
     """
 
     def __init__(self, port: Any, capabilities: Any, *, price: str = "100") -> None:
@@ -61,6 +64,7 @@ class ScriptedVenue:
         self.query_faults: list[Fault | None] = []
         self.fill_ratios: list[Decimal] = []
         self.rests = False
+        self._unseen: set[str] = set()
         self.delay_s: dict[str, float] = defaultdict(float)
         self.on_call: Callable[[str], None] = lambda call: None
 
@@ -80,7 +84,8 @@ class ScriptedVenue:
         fault = await self._begin("query", order, self.query_faults)
         if fault in (Fault.DROPPED, Fault.REJECTED):
             return self._port.Unknown("time-out")
-        if fault is Fault.UNSEEN:
+        if fault is Fault.UNSEEN and order.client_order_id not in self._unseen:
+            self._unseen.add(order.client_order_id)
             return self._port.NotFound()
         return await self._end(order, fault)
 
@@ -147,6 +152,7 @@ class ScriptedVenue:
             held.ended = common_pb2.ORDER_STATE_FILLED
         elif not self.rests:
             held.ended = common_pb2.ORDER_STATE_CANCELED
+        self.on_call("arrived")
 
     def _fill(self, held: HeldOrder, ratio: Decimal) -> None:
         order = held.order

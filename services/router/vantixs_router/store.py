@@ -90,6 +90,7 @@ _READ_PAPER_ORDER = Statement(lambda _: sa.select(PAPER_ORDERS.c.fill).where(whe
 _INSERT_RELEASE = insert_ignoring(RELEASES)
 _READ_ORDERS_OF_STATE = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "lane", "state")))
 _KEY = sa.select(sa.cast(sa.bindparam("signal_id", type_=sa.Text), sa.Text).label("signal_id")).subquery()
+_EARLIER = PARKED.alias("earlier")
 _READ_PROGRESS = Statement(
     lambda _: sa.select(
         SIGNALS.c.stream_sequence,
@@ -101,6 +102,15 @@ _READ_PROGRESS = Statement(
         .where(where(ORDERS, "lane", "state"))
         .scalar_subquery()
         .label("in_doubt"),
+        sa.select(sa.func.count())
+        .select_from(_EARLIER)
+        .where(
+            _EARLIER.c.lane == sa.bindparam("lane", type_=sa.Integer),
+            _EARLIER.c.key == sa.bindparam("key", type_=sa.Text),
+            _EARLIER.c.stream_sequence < sa.bindparam("before", type_=sa.BigInteger),
+        )
+        .scalar_subquery()
+        .label("parked_before"),
     ).select_from(
         _KEY.outerjoin(SIGNALS, SIGNALS.c.signal_id == _KEY.c.signal_id).outerjoin(
             PARKED, PARKED.c.signal_id == _KEY.c.signal_id
@@ -133,11 +143,13 @@ class Progress(NamedTuple):
         signal: its row, or None for a new signal.
         superseded: whether it is parked, and a later exit of its key was carried out since.
         in_doubt: orders of its lane whose outcome is not known, its own counted.
+        parked_before: earlier signals of its key that are parked.
     """
 
     signal: SignalRow | None
     superseded: bool
     in_doubt: int
+    parked_before: int
 
 
 class OrderRow(NamedTuple):
@@ -188,11 +200,13 @@ def read_signal(connection: sa.Connection, signal_id: str) -> SignalRow | None:
     return SignalRow(row.stream_sequence, row.plan, bool(row.done)) if row else None
 
 
-def read_progress(connection: sa.Connection, signal_id: str, lane: int) -> Progress:
-    """What is stored of the signal, in one round trip."""
-    row = _READ_PROGRESS.first(connection, signal_id=signal_id, lane=lane, state=_IN_DOUBT)
+def read_progress(connection: sa.Connection, signal_id: str, lane: int, key: str, stream_sequence: int) -> Progress:
+    """What is stored of the signal and of what came before it, in one round trip."""
+    row = _READ_PROGRESS.first(
+        connection, signal_id=signal_id, lane=lane, state=_IN_DOUBT, key=key, before=stream_sequence
+    )
     signal = None if row.stream_sequence is None else SignalRow(row.stream_sequence, row.plan, bool(row.done))
-    return Progress(signal, bool(row.superseded), row.in_doubt)
+    return Progress(signal, bool(row.superseded), row.in_doubt, row.parked_before)
 
 
 def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> bool:

@@ -13,10 +13,11 @@ from vantixs_router.domain.lookup import Lookup
 from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.orders.answers import find_fault
 from vantixs_router.store import OrderRow
-from vantixs_router.venues.port import Answer, NotFound, Submission, Unknown, Venue
+from vantixs_router.venues.port import Answer, NotFound, Rejected, Submission, Unknown, Venue
 
 # A call has to be over, and its answer recorded, before another replica may own the lane.
 LEASE_MARGIN_S = 0.5
+MOST_LOOKUPS = 10_000
 _MAYBE_THERE = (common_pb2.ORDER_STATE_SUBMITTED, common_pb2.ORDER_STATE_IN_DOUBT)
 
 
@@ -45,8 +46,11 @@ class SubmitOrder:
         if fresh or (idempotent and row.order.state in _MAYBE_THERE):
             submission = Submission(row.order, instrument, row.decision.quote)
             answer = await self._call(row.order, fence, lambda: self._venue.submit(submission, fence))
-            # Only an answer to a query can say that it is not there.
-            return Unknown("the venue does not know what it was sent") if isinstance(answer, NotFound) else answer
+            if isinstance(answer, NotFound):
+                return Unknown("the venue does not know what it was sent")  # Only a query can say that it is not there.
+            if fresh or not isinstance(answer, Rejected):
+                return answer
+            # A venue that refuses what was sent before may refuse it because it has the first one.
         return await self.query(row, fence)
 
     async def query(self, row: OrderRow, fence: Fence) -> Answer:
@@ -56,6 +60,8 @@ class SubmitOrder:
         """
         order, now = row.order, self._monotonic
         answer = await self._call(order, fence, lambda: self._venue.query(order))
+        if len(self._lookups) >= MOST_LOOKUPS:
+            self._lookups.clear()  # Those of lanes that are another's by now. The others begin anew.
         lookup = self._lookups.get(order.order_id) or Lookup(self._venue.capabilities.lookup_horizon_s)
         if isinstance(answer, Unknown):
             self._lookups[order.order_id] = lookup.unanswered()

@@ -47,7 +47,7 @@ from vantixs_router.signals.outcome import (
     stopped_at_venue,
 )
 from vantixs_router.signals.record_outcome import RecordOutcome, completed_id
-from vantixs_router.signals.run import OutcomeUnknown, SignalRun
+from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
 from vantixs_router.venues.port import Rejected, Unknown, Venue
 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -101,6 +101,7 @@ class ProcessSignal:
 
         Raises:
             LeaseLost: another replica owns the lane. Nothing of the signal was committed after it lost the lease.
+            ServiceError: the database did not answer. The delivery has to be handled again, as after a crash.
         """
         accepted, cause = _read(delivery)
         if accepted is None:
@@ -128,6 +129,9 @@ class ProcessSignal:
                 outcome = self._give_up(run, error)
                 waits_since = self._monotonic()
                 waits, backoff = {"reason": error.reason, "detail": error.detail}, BACKOFF_S
+            except WaitsForEarlier as earlier:
+                await self._outcomes.park(run, str(earlier))
+                return Outcome.PARKED
             except OutcomeUnknown as unknown:
                 outcome = None
                 if self._monotonic() - waits_since >= self._settings.park_after_s:
@@ -147,7 +151,8 @@ class ProcessSignal:
         signal_id, account_id, instrument = run.signal_id, run.webhook.account_id, run.signal.instrument
 
         def read(connection: sa.Connection) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow]]:
-            progress = store.read_progress(connection, signal_id, run.lane)
+            sequence = run.delivery.stream_sequence
+            progress = store.read_progress(connection, signal_id, run.lane, run.key, sequence)
             orders = store.read_orders(connection, signal_id) if progress.signal else []
             in_doubt = store.read_in_doubt(connection, run.lane, account_id, instrument) if progress.in_doubt else []
             return progress, orders, in_doubt
@@ -155,7 +160,7 @@ class ProcessSignal:
         progress, run.orders, in_doubt = await self._database.read(read)
         run.plan = progress.signal.plan if progress.signal else ""
         run.in_doubt = [order for order in in_doubt if order.order.signal_id != signal_id]
-        run.superseded = progress.superseded
+        run.waits_behind, run.superseded = progress.parked_before, progress.superseded
         run.fresh = False
         return progress.signal
 
@@ -164,11 +169,15 @@ class ProcessSignal:
         if run.orders and not run.orders[-1].settled:
             return None
         if error.code.name in FINAL_CODES or error.reason in FINAL_REASONS:
-            return SignalOutcome(FAILED, "risk", error.reason, error.detail, run.next_order_id)
-        if self._expired(run):
+            reason, detail = error.reason, error.detail
+        elif self._expired(run):
+            reason = "RISK_UNAVAILABLE"
             detail = f"risk did not answer before the signal expired: {error.detail}"
-            return SignalOutcome(FAILED, "risk", "RISK_UNAVAILABLE", detail, run.next_order_id)
-        return None
+        else:
+            return None
+        if any(row.fills for row in run.orders):
+            return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}", run.next_order_id)
+        return SignalOutcome(FAILED, "risk", reason, detail, run.next_order_id)
 
     def _expired(self, run: SignalRun) -> bool:
         limit = run.signal.expire_time
@@ -212,7 +221,7 @@ class ProcessSignal:
                 continue
             if run.superseded and any(leg.entry for leg in intent.legs):
                 return SignalOutcome(REJECTED, "freshness", SUPERSEDED, SUPERSEDED_TEXT, run.next_order_id)
-            wait_for_others(run, intent.legs)
+            wait_for_earlier(run, intent.legs)
             run.plan = encode_plan(intent.legs)
             try:
                 decision = await self._decide.decide(run, intent.legs[0], format_decimal(position), intent.text)
@@ -253,9 +262,10 @@ class ProcessSignal:
         """
         row = run.orders[-1]
         if not has_ended(row.order):
-            # What a lost database knew of may have been sent: the venue is asked first.
-            lost = run.accepted.request.receive_time.ToMilliseconds() <= self._lost_until_ms()
-            fresh, run.fresh = run.fresh and not lost, False
+            # A database that was lost may have known of this very order: then it is asked for like one found stored.
+            received_ms, lost_until_ms = run.accepted.request.receive_time.ToMilliseconds(), self._lost_until_ms()
+            fresh = run.fresh and (not lost_until_ms or received_ms > lost_until_ms)
+            run.fresh = False
             answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh)
             told_before = run.orders[:-1]
             after = await self._record.record(
@@ -284,18 +294,20 @@ class ProcessSignal:
         run.in_doubt = unknown
 
 
-def wait_for_others(run: SignalRun, legs: tuple[Leg, ...]) -> None:
-    """An entry waits until it is known what became of the orders before it, an exit only where one of those is an exit.
+def wait_for_earlier(run: SignalRun, legs: tuple[Leg, ...]) -> None:
+    """An entry's turn comes after every earlier signal of its key. An exit waits only for an exit in doubt.
 
     An exit beside an entry in doubt closes what is held for certain. Beside an exit in doubt it might close it twice.
 
     Raises:
-        OutcomeUnknown: it waits.
+        WaitsForEarlier: it is not its turn.
     """
     enters = any(leg.entry for leg in legs)
     for row in run.in_doubt:
         if enters or row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
-            raise OutcomeUnknown(f"order {row.order.order_id} of an earlier signal: its outcome is not known")
+            raise WaitsForEarlier(f"order {row.order.order_id} of an earlier signal: its outcome is not known")
+    if enters and run.waits_behind:
+        raise WaitsForEarlier(f"{run.waits_behind} earlier signals of {run.key} wait")
 
 
 def key_of(delivery: Delivery) -> str:

@@ -25,6 +25,12 @@ def completed_id(signal_id: str) -> str:
     return f"{signal_id}:completed"
 
 
+def leaves_nothing_to_open(run: SignalRun, outcome: SignalOutcome) -> bool:
+    """Whether the signal was an exit: entries before it that still wait are not wanted any more."""
+    closed = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_EXIT for row in run.orders)
+    return closed or outcome.reason == "NOTHING_TO_CLOSE"
+
+
 class RecordOutcome:
     """Ends signals, sets them aside, or notes that they wait. Every method raises LeaseLost where the lane is another's."""
 
@@ -57,7 +63,7 @@ class RecordOutcome:
             for row in run.orders:
                 if row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
                     store.update_order(connection, row)
-            if any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_EXIT for row in run.orders):
+            if leaves_nothing_to_open(run, outcome):
                 store.supersede(connection, run.lane, run.key, run.delivery.stream_sequence)
             if outcome.gave_up:
                 store.add_release(connection, outcome.gave_up)

@@ -16,6 +16,10 @@ class OutcomeUnknown(Exception):
     """The signal cannot go on until the venue says what became of an order. The text says of which, and why."""
 
 
+class WaitsForEarlier(Exception):
+    """The signal's turn comes after an earlier one of its account and instrument, which waits. The text says for what."""
+
+
 @dataclass(slots=True)
 class SignalRun:
     """A signal while this process works on it.
@@ -28,6 +32,7 @@ class SignalRun:
         plan: the intent's legs as text, empty until risk was asked.
         orders: by leg; the last one may not be stored yet.
         in_doubt: orders of other signals of the same account and instrument whose outcome is not known.
+        waits_behind: how many earlier signals of the same account and instrument are parked.
         superseded: whether it waited while a later exit of its account and instrument was carried out.
         fresh: whether the last order was made in this try, and was not sent yet.
         venue_says: the venue's words about the last order.
@@ -40,6 +45,7 @@ class SignalRun:
     plan: str = ""
     orders: list[OrderRow] = field(default_factory=list)
     in_doubt: list[OrderRow] = field(default_factory=list)
+    waits_behind: int = 0
     superseded: bool = False
     fresh: bool = False
     venue_says: str = ""
