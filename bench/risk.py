@@ -97,11 +97,12 @@ async def create_accounts(address: str, token: str) -> None:
     """The accounts, with the limits of the account `paper`."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub = risk_pb2_grpc.RiskServiceStub(channel)
-        for number in range(ACCOUNTS):
+        # Those whose orders are filled are others: all the rest expects flat ones.
+        for name in (f"{kind}-{number}" for kind in "bf" for number in range(ACCOUNTS)):
             request = risk_pb2.CreateAccountRequest(request_id=str(uuid.uuid4()))
             account = request.account
             account.account_id, account.currency, account.balance, account.enabled = (
-                f"b-{number}",
+                name,
                 "USDT",
                 "100000",
                 True,
@@ -154,7 +155,9 @@ async def paired_rates(address: str, token: str, echo_port: int, callers: int) -
             await turn(echo, [[b"x" * size] * each] * callers)
             done += callers * each
             releases = [risk_pb2.SettleOrderRequest(order_id=r.order.order_id, final=True) for b in made for r in b]
-            await asyncio.gather(*(stub.SettleOrder(r, timeout=30, metadata=metadata) for r in releases))
+            for start in range(0, len(releases), BATCH):
+                released = risk_pb2.BatchSettleOrdersRequest(requests=releases[start : start + BATCH])
+                await stub.BatchSettleOrders(released, timeout=30, metadata=metadata)
         return done / spent[evaluate], done / spent[echo], size
 
 
@@ -172,7 +175,7 @@ async def batch_rates(address: str, token: str, echo_port: int) -> tuple[float, 
         await echo(b"x", timeout=10, wait_for_ready=True)
         spent = dict.fromkeys(("decide", "settle", "echo"), 0.0)
         listed = [stub.ListPositions(_positions(n), timeout=10, metadata=metadata) for n in range(ACCOUNTS)]
-        held = {f"b-{n}": "0" for n in range(ACCOUNTS)}
+        held = {f"f-{n}": "0" for n in range(ACCOUNTS)}
         held |= {p.account_id: p.quantity for r in await asyncio.gather(*listed) for p in r.positions}
         done, names = 0, list(held)
 
@@ -210,7 +213,7 @@ async def batch_rates(address: str, token: str, echo_port: int) -> tuple[float, 
 
 
 def _positions(number: int) -> risk_pb2.ListPositionsRequest:
-    return risk_pb2.ListPositionsRequest(account_id=f"b-{number}", instrument="BTC/USDT")
+    return risk_pb2.ListPositionsRequest(account_id=f"f-{number}", instrument="BTC/USDT")
 
 
 def _filled(
