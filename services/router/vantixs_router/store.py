@@ -141,12 +141,14 @@ class Progress(NamedTuple):
 
     Attributes:
         signal: its row, or None for a new signal.
+        parked: whether it is parked.
         superseded: whether it is parked, and a later exit of its key was carried out since.
         in_doubt: orders of its lane whose outcome is not known, its own counted.
         parked_before: earlier signals of its key that are parked.
     """
 
     signal: SignalRow | None
+    parked: bool
     superseded: bool
     in_doubt: int
     parked_before: int
@@ -206,7 +208,7 @@ def read_progress(connection: sa.Connection, signal_id: str, lane: int, key: str
         connection, signal_id=signal_id, lane=lane, state=_IN_DOUBT, key=key, before=stream_sequence
     )
     signal = None if row.stream_sequence is None else SignalRow(row.stream_sequence, row.plan, bool(row.done))
-    return Progress(signal, bool(row.superseded), row.in_doubt, row.parked_before)
+    return Progress(signal, row.superseded is not None, bool(row.superseded), row.in_doubt, row.parked_before)
 
 
 def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> bool:

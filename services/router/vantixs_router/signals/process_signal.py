@@ -134,7 +134,8 @@ class ProcessSignal:
                 return Outcome.PARKED
             except OutcomeUnknown as unknown:
                 outcome = None
-                if self._monotonic() - waits_since >= self._settings.park_after_s:
+                # One that is parked is tried once each time it comes: an exit may wait behind it.
+                if run.parked or self._monotonic() - waits_since >= self._settings.park_after_s:
                     await self._outcomes.park(run, str(unknown))
                     return Outcome.PARKED
                 waits, backoff = {"reason": "VENUE_OUTCOME_UNKNOWN", "detail": str(unknown)}, VENUE_BACKOFF_S
@@ -160,6 +161,7 @@ class ProcessSignal:
         progress, run.orders, in_doubt = await self._database.read(read)
         run.plan = progress.signal.plan if progress.signal else ""
         run.in_doubt = [order for order in in_doubt if order.order.signal_id != signal_id]
+        run.parked = progress.parked
         run.waits_behind, run.superseded = progress.parked_before, progress.superseded
         run.fresh = False
         return progress.signal

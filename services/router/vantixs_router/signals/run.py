@@ -33,6 +33,7 @@ class SignalRun:
         orders: by leg; the last one may not be stored yet.
         in_doubt: orders of other signals of the same account and instrument whose outcome is not known.
         waits_behind: how many earlier signals of the same account and instrument are parked.
+        parked: whether it waited before for so long that its lane went on without it.
         superseded: whether it waited while a later exit of its account and instrument was carried out.
         fresh: whether the last order was made in this try, and was not sent yet.
         venue_says: the venue's words about the last order.
@@ -46,6 +47,7 @@ class SignalRun:
     orders: list[OrderRow] = field(default_factory=list)
     in_doubt: list[OrderRow] = field(default_factory=list)
     waits_behind: int = 0
+    parked: bool = False
     superseded: bool = False
     fresh: bool = False
     venue_says: str = ""
