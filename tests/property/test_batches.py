@@ -10,6 +10,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError
 from vantixs_risk import store
+from vantixs_risk.books import load
 from vantixs_risk.settlement import settle_orders
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -106,6 +107,18 @@ def settled(process: Process, requests: list[risk_pb2.SettleOrderRequest], crash
     if answers is None:
         return None
     return [str(answer) if isinstance(answer, ServiceError) else answer for answer in answers]
+
+
+def test_an_account_that_a_settlement_did_not_change_is_remembered_as_it_is_stored() -> None:
+    office, process = opened()
+    process.evaluate(ask("o1", "BTC/USDT", buy=True, entry=True, position="0", price="100", now=office.now))
+    ended = risk_pb2.SettleOrderRequest(order_id="o1", final=True)
+    settled(process, [ended])
+    later(office, 86_400)
+    settled(process, [ended])
+    remembered = process.desk.shelf._accounts.get("a")
+    assert remembered is None or remembered == office.read(lambda c: load(c, "a"))
+    office.close()
 
 
 def ledger(office: Office) -> list[Any]:

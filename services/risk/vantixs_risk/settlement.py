@@ -148,17 +148,15 @@ class _Books:
         return response
 
     def write(self) -> None:
-        """Writes what has changed, and gives the accounts back to the desk."""
-        connection, shelf = self._connection, self._desk.shelf
+        """Writes what has changed, and gives those accounts back to the desk."""
+        connection = self._connection
         store.INSERT_ORDER.run_all(connection, list(self._given_up.values()))
         store.INSERT_FILL.run_all(connection, self._new_fills)
         self._postings.write(connection)
         store.UPDATE_ORDER.run_all(connection, list(self._updates.values()))
         store.WRITE_SAMPLE.run_all(connection, list(self._samples.values()))
-        shelf.save(connection, *self._changed.values())
-        for account_id, account in self._accounts.items():
-            if account_id not in self._changed:
-                shelf.put(account)
+        # The others came to now as well, which is stored nowhere: they are forgotten, and read again when they are needed.
+        self._desk.shelf.save(connection, *self._changed.values())
 
     def _read_fills(self, asked: Sequence[Settlement]) -> dict[tuple[str, str, str], _Booked]:
         """Those of the fills in the batch that were booked before."""
