@@ -430,9 +430,15 @@ def _run_alone(connection: sa.Connection, work: _Work) -> Any:
     return result
 
 
+_PASSING = ("locked", "busy", "connection", "terminat", "shut", "starting up", "lock timeout", "deadlock")
+
+
 def _passing(detail: str) -> bool:
     """Whether waiting may help: locks and lost connections, not full disks."""
-    return any(word in detail for word in ("locked", "busy", "connection", "terminat", "shut", "starting up"))
+    return any(
+        word in detail
+        for word in ("locked", "busy", "connection", "terminat", "shut", "starting up", "lock timeout", "deadlock")
+    )
 
 
 def is_damage(detail: str) -> bool:
@@ -470,19 +476,31 @@ def upsert(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]
     connection.execute(insert(table).values(**values).on_conflict_do_update(index_elements=keys, set_=others))
 
 
+# A process that is stopped in a transaction holds its locks: the server ends it, and the others go on.
+_WRITER_LIMITS = "-cidle_in_transaction_session_timeout=2s -clock_timeout=5s -cstatement_timeout=30s"
+# A server that cannot be reached any more is an error within seconds; in ms for tcp_user_timeout, else in seconds.
+_CONNECTION_LIMITS = {
+    "connect_timeout": 3,
+    "keepalives_idle": 3,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 6000,
+}
+
+
 def _engine(url: str, service: str, *, write: bool) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "postgresql":
         # What is written is looked up by key. A plan that was made while a table was small reads all of it when it is large.
         # Where there is no other way a scan then looks so costly that it would be compiled first, for a tenth of a second.
-        options = f"-csearch_path={service}" + (" -cenable_seqscan=off -cjit=off" if write else "")
+        options = f"-csearch_path={service}" + (f" -cenable_seqscan=off -cjit=off {_WRITER_LIMITS}" if write else "")
         isolation = "READ COMMITTED" if write else "REPEATABLE READ"
         return sa.create_engine(
             parsed,
             pool_size=1 if write else 2,
             pool_pre_ping=True,
             isolation_level=isolation,
-            connect_args={"options": options, "connect_timeout": 3, "application_name": f"vantixs-{service}"},
+            connect_args={"options": options, "application_name": f"vantixs-{service}", **_CONNECTION_LIMITS},
         )
     engine = sa.create_engine(
         parsed, pool_size=1 if write else 2, connect_args={"timeout": 5, "check_same_thread": False}
