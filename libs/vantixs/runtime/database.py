@@ -74,6 +74,9 @@ class Database:
         self._connection: sa.Connection | None = None  # The writer's thread's.
         self._reserve: Reserve | None = None
         self._writes: Batcher[_Work, Any] = Batcher(self._commit, Bounds(items=BATCH, waiting=QUEUE))
+        self._reads: Batcher[Callable[[sa.Connection], Any], Any] = Batcher(
+            self._read_batch, Bounds(items=BATCH, waiting=QUEUE), singly_after=lambda _: True
+        )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-write")
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="database-read")
         self._loop = asyncio.get_running_loop()
@@ -161,8 +164,7 @@ class Database:
         try:
             result: T = await self._writes.submit(_Work(run, item), urgent=urgent)
         except BatcherFull:
-            detail = f"more than {QUEUE} units are queued"
-            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", detail) from None
+            raise _busy("units") from None
         except BatcherClosed:
             raise unavailable("STORAGE_UNAVAILABLE", "the service is stopping") from None
         return result
@@ -175,6 +177,18 @@ class Database:
         """
         self._check_served()
         return await self._read(query)
+
+    async def read_together(self, query: Callable[[sa.Connection], T]) -> T:
+        """As `read`, for quick queries of which many come at once: those that wait share a snapshot and a way to the thread."""
+        self._check_served()
+        try:
+            result: T = await self._reads.submit(query)
+        except BatcherFull:
+            raise _busy("reads") from None
+        return result
+
+    async def _read_batch(self, queries: Sequence[Callable[[sa.Connection], Any]]) -> list[Any]:
+        return await self._read(lambda connection: [query(connection) for query in queries])
 
     async def _read(self, query: Callable[[sa.Connection], T]) -> T:
         def run() -> T:
@@ -374,6 +388,11 @@ ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
 
 # What a query did wrong; everything else is the database's fault, and may pass.
 _MISTAKES = (sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)
+
+
+def _busy(what: str) -> ServiceError:
+    detail = f"more than {QUEUE} {what} are queued"
+    return ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", detail)
 
 
 def _unreadable(error: Exception) -> ServiceError:

@@ -21,7 +21,7 @@ from vantixs.runtime.logs import log
 
 FETCH_TIMEOUT_S = 1.0  # A fetch that is out when the broker restarts sits dead until its own time-out.
 READ_BATCH = 500
-LINGER_S = 0.01  # Between two reads of a busy journal: ten entries stored together cost little more than one.
+LINGER_S = 0.03  # Between two reads of a busy journal: entries stored together cost little more than one.
 IDLE_S = 2.0  # How often a reader that has nothing to read asks how far the stream is.
 
 

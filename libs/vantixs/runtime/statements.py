@@ -128,6 +128,12 @@ class _Compiled:
         return self._row(*(decode(v) if decode else v for decode, v in zip(self._decode, values, strict=True)))
 
 
+def insert_row(table: sa.Table) -> Statement:
+    """Inserts a row of all columns that are not made by the database."""
+    names = _given(table)
+    return Statement(lambda insert: insert(table).values({n: sa.bindparam(n, type_=table.c[n].type) for n in names}))
+
+
 def insert_ignoring(table: sa.Table) -> Statement:
     """Inserts a row of all columns that are not made by the database, unless a key of it is there; `run` gives 1 or 0."""
     names = _given(table)

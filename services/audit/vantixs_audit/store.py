@@ -16,6 +16,7 @@ from vantixs.runtime.database import insert_ignore, upsert
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import outbox_table
+from vantixs.runtime.statements import Among, Statement, insert_or_replace, insert_row
 
 from vantixs_audit.domain.status import GENESIS, Seen, View, chain, fold
 
@@ -81,6 +82,11 @@ REPLAYS = sa.Table(
 )
 OUTBOX = outbox_table(METADATA)
 
+_KNOWN_EVENTS = Statement(lambda _: sa.select(ENTRIES.c.event_id).where(Among(ENTRIES.c.event_id, "ids")))
+_SIGNALS_OF = Statement(lambda _: sa.select(SIGNALS).where(Among(SIGNALS.c.signal_id, "ids")))
+_PUT_ENTRY = insert_row(ENTRIES)
+_PUT_SIGNAL = insert_or_replace(SIGNALS)
+
 
 class Head(NamedTuple):
     """How far history is: `mark` in the journal, `sequence` and `hash` in the chain, and the table's other columns."""
@@ -130,10 +136,7 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
     fresh = [d for d in deliveries if d.stream_sequence > head.mark.sequence]
     unpacked = [(d.stream_sequence, entry) for d in fresh for entry in _entries(d)]
     ids = [entry.event_id for _, entry in unpacked]
-    known: set[str] = set()
-    for start in range(0, len(ids), 500):
-        query = sa.select(ENTRIES.c.event_id).where(ENTRIES.c.event_id.in_(ids[start : start + 500]))
-        known.update(connection.execute(query).scalars())
+    known = {row.event_id for row in _KNOWN_EVENTS.rows(connection, ids=ids)} if ids else set()
     rows: list[dict[str, Any]] = []
     changed: dict[str, list[tuple[int, journal_pb2.JournalEntry]]] = {}
     for stream_sequence, entry in unpacked:
@@ -157,8 +160,7 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
         )
         if entry.signal_id:
             changed.setdefault(entry.signal_id, []).append((sequence, entry))
-    if rows:
-        connection.execute(sa.insert(ENTRIES), rows)
+    _PUT_ENTRY.run_all(connection, rows)
     signals = _update_views(connection, changed, head.signals)
     if fresh:
         head = Head(
@@ -194,12 +196,8 @@ def _entries(delivery: Delivery) -> list[journal_pb2.JournalEntry]:
 def _update_views(
     connection: sa.Connection, changed: dict[str, list[tuple[int, journal_pb2.JournalEntry]]], signals: int
 ) -> int:
-    views: dict[str, tuple[int, View]] = {}
-    ids = list(changed)
-    for start in range(0, len(ids), 500):
-        query = sa.select(SIGNALS).where(SIGNALS.c.signal_id.in_(ids[start : start + 500]))
-        for row in connection.execute(query):
-            views[row.signal_id] = (row.number, _view_of(row))
+    found = _SIGNALS_OF.rows(connection, ids=list(changed)) if changed else []
+    views: dict[str, tuple[int, View]] = {row.signal_id: (row.number, _view_of(row)) for row in found}
     rows = []
     for signal_id, entries in changed.items():
         number, view = views.get(signal_id, (0, View()))
@@ -209,16 +207,7 @@ def _update_views(
         for _, entry in entries:
             view = fold(view, seen_of(entry))
         rows.append(_row_of(signal_id, number, entries[-1][0], view))
-    inserts = [row for row in rows if row["signal_id"] not in views]
-    updates = [row for row in rows if row["signal_id"] in views]
-    if inserts:
-        connection.execute(sa.insert(SIGNALS), inserts)
-    if updates:
-        statement = sa.update(SIGNALS).where(SIGNALS.c.signal_id == sa.bindparam("key"))
-        values: dict[str, Any] = {
-            c.name: sa.bindparam(c.name) for c in SIGNALS.c if c.name not in ("signal_id", "number")
-        }
-        connection.execute(statement.values(**values), [row | {"key": row["signal_id"]} for row in updates])
+    _PUT_SIGNAL.run_all(connection, rows)
     return signals
 
 

@@ -14,6 +14,8 @@ from vantixs.runtime.kv import KvTable
 from vantixs_router.domain.simulation import simulated_mid
 from vantixs_router.settings import RouterSettings
 
+TICK_US = 100_000  # Simulated prices change this often, microseconds.
+
 
 class Quotes:
     """The current quote of every instrument.
@@ -28,6 +30,7 @@ class Quotes:
         self._pushed = pushed
         self._settings = settings
         self._clock = clock
+        self._kept: dict[str, tuple[datetime, common_pb2.Quote]] = {}
 
     def current(self, instrument: Instrument) -> common_pb2.Quote:
         """The quote to use now."""
@@ -73,7 +76,15 @@ class Quotes:
         return found
 
     def _simulated(self, instrument: Instrument) -> common_pb2.Quote:
+        """The quote of this tenth of a second, made once: every order wants its own and that of each held position."""
         now = self._clock()
+        now -= timedelta(microseconds=now.microsecond % TICK_US)
+        kept = self._kept.get(instrument.name)
+        if kept is None or kept[0] != now:
+            kept = self._kept[instrument.name] = (now, self._simulate(instrument, now))
+        return kept[1]
+
+    def _simulate(self, instrument: Instrument, now: datetime) -> common_pb2.Quote:
         tick = instrument.tick_size
         seed = self._settings.simulated_seed
         with localcontext(EXACT):

@@ -223,9 +223,10 @@ def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int
     return row is not None and row == SignalRow(stream_sequence, plan, done=False)
 
 
-def finish_signal(connection: sa.Connection, signal_id: str) -> None:
-    """Marks the signal as done."""
-    _FINISH_SIGNAL.run(connection, signal_id=signal_id)
+def finish_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> None:
+    """Marks the signal as done; one that was never claimed gets its row."""
+    if not _FINISH_SIGNAL.run(connection, signal_id=signal_id):
+        _INSERT_SIGNAL.run(connection, signal_id=signal_id, stream_sequence=stream_sequence, plan=plan, done=True)
 
 
 def read_orders(connection: sa.Connection, signal_id: str) -> list[OrderRow]:

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -58,13 +59,13 @@ class Turn(NamedTuple):
     surplus: list[int]
 
 
+@dataclass(frozen=True, slots=True)
 class Fence:
     """Proof that a lane is ours; see `vantixs_router.fence`."""
 
-    def __init__(self, leases: "Leases", lane: int, epoch: int) -> None:
-        self._leases = leases
-        self.lane = lane
-        self.epoch = epoch
+    leases: "Leases" = field(compare=False)
+    lane: int
+    epoch: int
 
     def check(self, connection: sa.Connection) -> None:
         """Raises LeaseLost where the lane is another's."""
@@ -72,7 +73,7 @@ class Fence:
 
     def remaining_s(self) -> float:
         """Seconds until another replica may take the lane."""
-        return self._leases.remaining_s()
+        return self.leases.remaining_s()
 
 
 class Leases:

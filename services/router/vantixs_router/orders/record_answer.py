@@ -13,7 +13,7 @@ from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
 
 from vantixs_router import store
-from vantixs_router.fence import Fence
+from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.messages import doubt_entries
 from vantixs_router.orders.answers import apply_answer, has_ended
 from vantixs_router.store import OrderRow
@@ -65,7 +65,6 @@ class RecordAnswer:
         )
 
         def write(connection: sa.Connection) -> OrderRow:
-            fence.check(connection)
             # What is stored by now counts: an exit may have asked for the order as well.
             stored = store.read_order(connection, row.order.order_id) or row
             merged = apply_answer(stored._replace(position=row.position), answer, now)
@@ -74,7 +73,7 @@ class RecordAnswer:
                 self._outbox.put(connection, message, lane=lane)
             return merged
 
-        after = await self._database.write(write)
+        after = await write_fenced(self._database, fence, write)
         if begins:
             detail = answer.detail if isinstance(answer, Unknown) else ""
             log.warning("order.in_doubt", order_id=after.order.order_id, detail=detail)

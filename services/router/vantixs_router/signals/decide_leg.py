@@ -9,6 +9,7 @@ from vantixs.runtime.database import Database
 
 from vantixs_router import store
 from vantixs_router.domain.intent import Leg
+from vantixs_router.fence import write_fenced
 from vantixs_router.messages import evaluation_request, make_order
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
@@ -73,7 +74,6 @@ class DecideLeg:
             order.state = common_pb2.ORDER_STATE_SUBMITTED
 
             def persist(connection: sa.Connection) -> None:
-                run.fence.check(connection)
                 if not store.claim_signal(connection, run.signal_id, run.delivery.stream_sequence, run.plan):
                     raise LookupError(f"signal {run.signal_id} is another delivery's")
                 # What came of the legs before is not asked for again after a crash.
@@ -81,7 +81,7 @@ class DecideLeg:
                     store.update_order(connection, row)
                 store.insert_order(connection, order, intent, decision, run.lane)
 
-            await self._database.write(persist)
+            await write_fenced(self._database, run.fence, persist)
         run.fresh = approved
         run.orders.append(OrderRow(order, intent, decision, [], order_pb2.Position()))
         return decision

@@ -158,7 +158,7 @@ class ProcessSignal:
             in_doubt = store.read_in_doubt(connection, run.lane, account_id, instrument) if progress.in_doubt else []
             return progress, orders, in_doubt
 
-        progress, run.orders, in_doubt = await self._database.read(read)
+        progress, run.orders, in_doubt = await self._database.read_together(read)
         run.plan = progress.signal.plan if progress.signal else ""
         run.in_doubt = [order for order in in_doubt if order.order.signal_id != signal_id]
         run.parked = progress.parked

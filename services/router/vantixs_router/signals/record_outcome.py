@@ -14,7 +14,7 @@ from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
 
 from vantixs_router import store
-from vantixs_router.fence import Fence
+from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.messages import make_entry, order_entries
 from vantixs_router.signals.outcome import SignalOutcome
 from vantixs_router.signals.run import SignalRun, lane_number
@@ -56,10 +56,9 @@ class RecordOutcome:
         message = Message(event_subject("signal"), journal_pb2.JournalBatch(entries=entries).SerializeToString(), done)
 
         def commit(connection: sa.Connection) -> None:
-            run.fence.check(connection)
-            store.claim_signal(connection, signal_id, run.delivery.stream_sequence, run.plan)
-            store.finish_signal(connection, signal_id)
-            store.unpark(connection, signal_id)
+            store.finish_signal(connection, signal_id, run.delivery.stream_sequence, run.plan)
+            if run.parked:
+                store.unpark(connection, signal_id)
             for row in run.orders:
                 if row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
                     store.update_order(connection, row)
@@ -69,7 +68,7 @@ class RecordOutcome:
                 store.add_release(connection, outcome.gave_up)
             self._outbox.put(connection, message, lane=run.lane)
 
-        await self._database.write(commit)
+        await write_fenced(self._database, run.fence, commit)
         status = common_pb2.SignalStatus.Name(outcome.status).removeprefix("SIGNAL_STATUS_").lower()
         log.info(f"signal.{status}", signal_id=signal_id, reason=outcome.reason, stage=outcome.stage)
         await self._outbox.send(message)
@@ -89,10 +88,9 @@ class RecordOutcome:
         )
 
         def commit(connection: sa.Connection) -> bool:
-            run.fence.check(connection)
             return store.park(connection, parked)
 
-        if await self._database.write(commit):
+        if await write_fenced(self._database, run.fence, commit):
             log.warning("signal.parked", signal_id=run.signal_id, detail=why)
 
     async def suppress(self, accepted: journal_pb2.SignalAccepted, delivery: Delivery, fence: Fence) -> None:
@@ -130,8 +128,7 @@ class RecordOutcome:
         message = Message(event_subject("signal"), payload, entries[0].event_id)
 
         def commit(connection: sa.Connection) -> None:
-            fence.check(connection)
             self._outbox.put(connection, message, lane=lane_number(delivery))
 
-        await self._database.write(commit)
+        await write_fenced(self._database, fence, commit)
         await self._outbox.send(message)

@@ -10,7 +10,7 @@ from vantixs.runtime.database import Database
 
 from vantixs_router import store
 from vantixs_router.domain.paper import execute_market
-from vantixs_router.fence import Fence
+from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.quotes import Quotes
 from vantixs_router.settings import RouterSettings
 from vantixs_router.venues.port import Answer, Capabilities, Executed, NotFound, Submission
@@ -45,10 +45,9 @@ class PaperVenue:
         content = self.simulate(submission, usable, now).SerializeToString()
 
         def place(connection: sa.Connection) -> bytes:
-            fence.check(connection)
             return store.place_paper_order(connection, order.client_order_id, content, now)
 
-        return _filled(order, await self._database.write(place))
+        return _filled(order, await write_fenced(self._database, fence, place))
 
     async def query(self, order: order_pb2.Order) -> Answer:
         """The fill, where the order was placed."""
