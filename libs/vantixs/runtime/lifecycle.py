@@ -5,6 +5,7 @@ its own time; a second signal ends the process at once.
 """
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -57,6 +58,10 @@ class Lifecycle:
         """Says that the service listens, in the log and in run/<service>-<instance>.json."""
         from vantixs.runtime.home import write_atomically  # noqa: PLC0415 - home needs StartupError from here
 
+        # What is there by now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 50, 100)
         log.info("service.ready", **endpoints)
         run = self._settings.home / "run"
         run.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """Wires ingress: settings, spool, journal, webhooks, door, gRPC."""
 
-import gc
 
 from vantixs.api.ingress.v1 import ingress_pb2_grpc, webhook_pb2
 from vantixs.api.stores.v1 import stores_pb2_grpc
@@ -81,10 +80,6 @@ def main(overrides: dict[str, str]) -> int:
         life.spawn(servicer.reconcile(life.health, life.stopping), name="reconcile")
         life.spawn(door.learn(table, keeper), name="webhooks-loaded")
         serving = http.start(life)
-        # What is there by now stays: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 50, 100)
         life.ready(grpc=address, http=http.url, metrics=metrics)
         await life.stopped()
         http.stop()

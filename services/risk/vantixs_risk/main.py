@@ -1,6 +1,5 @@
 """Wires risk: settings, database, journal for what it tells, gRPC."""
 
-import gc
 from pathlib import Path
 
 from vantixs.api.risk.v1 import risk_pb2_grpc
@@ -49,10 +48,6 @@ def main(overrides: dict[str, str]) -> int:
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         relay = life.spawn(outbox.run(life.stopping), name="outbox")
-        # What is there by now stays: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 50, 100)
         life.spawn(clock.report(life.health, life.stopping), name="clock")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
