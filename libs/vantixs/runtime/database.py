@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import grpc
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, InternalError, OperationalError
 
 from vantixs.runtime.batching import Batcher, BatcherClosed, BatcherFull, Bounds
 from vantixs.runtime.errors import ServiceError, unavailable
@@ -75,7 +75,9 @@ class Database:
         self._reserve: Reserve | None = None
         self._writes: Batcher[_Work, Any] = Batcher(self._commit, Bounds(items=BATCH, waiting=QUEUE))
         self._reads: Batcher[Callable[[sa.Connection], Any], Any] = Batcher(
-            self._read_batch, Bounds(items=BATCH, waiting=QUEUE), singly_after=lambda _: True
+            self._read_batch,
+            Bounds(items=BATCH, waiting=QUEUE),
+            singly_after=lambda error: not isinstance(error, ServiceError),
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-write")
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="database-read")
@@ -341,7 +343,7 @@ class Database:
             raise self._failed(error) from error
         try:
             results = run(connection, batch)
-        except (OperationalError, driver.OperationalError) as error:
+        except (OperationalError, InternalError, driver.OperationalError, driver.InternalError) as error:
             raise self._failed(error) from error
         except Exception:
             try:
@@ -497,6 +499,10 @@ def upsert(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]
 
 # A process that is stopped in a transaction holds its locks: the server ends it, and the others go on.
 _WRITER_LIMITS = "-cidle_in_transaction_session_timeout=2s -clock_timeout=5s -cstatement_timeout=30s"
+# A migration takes what it takes, and other replicas wait for it.
+_NO_LIMITS = (
+    "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+)
 # A server that cannot be reached any more is an error within seconds; in ms for tcp_user_timeout, else in seconds.
 _CONNECTION_LIMITS = {
     "connect_timeout": 3,
@@ -550,6 +556,7 @@ def _migrate(engine: sa.Engine, service: str, migrations: Path) -> Found:
     postgres = engine.dialect.name == "postgresql"
     with engine.begin() as connection:
         if postgres:
+            connection.exec_driver_sql(_NO_LIMITS)
             connection.execute(ADVISORY_LOCK, {"key": lock_number(service)})
             connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{service}"')
         else:

@@ -22,7 +22,7 @@ from vantixs.runtime.logs import log
 FETCH_TIMEOUT_S = 1.0  # A fetch that is out when the broker restarts sits dead until its own time-out.
 READ_BATCH = 500
 LINGER_S = 0.03  # Between two reads of a busy journal: entries stored together cost little more than one.
-IDLE_S = 2.0  # How often a reader that has nothing to read asks how far the stream is.
+IDLE_S = 1.0  # How often a reader that has nothing to read asks how far the stream is.
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class Reader:
         self._suspected = 0
         self._received = 0  # Messages the broker has delivered to this subscription.
         self._asked = 0.0
+        self._last = 0  # The stream's last sequence when that was asked.
         # All of the subjects' messages up to this sequence have been yielded.
         self.passed = 0
 
@@ -72,7 +73,7 @@ class Reader:
         self._subscribed = (-1, -1)
 
     async def batches(self, stopping: asyncio.Event) -> AsyncIterator[list[Delivery]]:
-        """Yields deliveries in stream order, an empty list where only `passed` has grown."""
+        """Yields deliveries in stream order; with `subjects` an empty list once in a while where there are none."""
         await self._journal.connected()
         while not stopping.is_set():
             messages = await self._fetch() if await self._journal.whole() else []
@@ -112,23 +113,26 @@ class Reader:
         return found, False
 
     async def _idle(self) -> bool:
-        """Whether it is known by now that nothing of the subjects is left up to a later sequence than before."""
+        """Whether it was looked, and nothing of the subjects is left up to `passed`."""
         subscription, loop = self._subscription, asyncio.get_running_loop()
         if subscription is None or loop.time() - self._asked < IDLE_S:
             return False
         self._asked = loop.time()
+        # What the look before saw in the stream has reached the consumer by now. Of what this one sees a message may still be
+        # on its way to it: the broker tells its consumers after it has stored, and in a cluster they may be elsewhere.
+        before = self._last
         try:
-            # The stream first: what is stored after that may be pending and is not counted.
-            last = (await self._journal.js.stream_info(self._stream)).state.last_seq
+            self._last = (await self._journal.js.stream_info(self._stream)).state.last_seq
             state = await subscription.consumer_info()
         except TRANSIENT:
+            await self._leave()  # It may be gone.
             return False
         if state.num_pending or not state.delivered or state.delivered.consumer_seq != self._received:
             return False
-        if self._stream == EARLIER_STREAM:
-            await self._leave()
-        grown, self.passed = last > self.passed, max(self.passed, last)
-        return grown
+        grown, self.passed = before > self.passed, max(self.passed, before)
+        if self._stream == EARLIER_STREAM and not grown and self.passed >= self._last:
+            await self._leave()  # It was read to its end, and whoever reads is past it by now.
+        return True
 
     async def _fetch(self) -> list[Msg]:
         """What comes next, nothing where there is none or the broker does not answer."""
@@ -175,6 +179,7 @@ class Reader:
             return None
         start, js = self._start_after() + 1, self._journal.js
         self._stream, self._wanted, self._received, self.passed = STREAM, frozenset(subjects), 0, start - 1
+        self._last = 0
         if self._journal.earlier and (earlier := await earlier_stream(js)) and start <= earlier.state.last_seq:
             self._stream, subjects = EARLIER_STREAM, []
         config = ConsumerConfig(

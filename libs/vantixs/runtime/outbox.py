@@ -116,12 +116,11 @@ class Outbox:
     async def send_lane(self, lane: int) -> None:
         """Publishes what others committed for a lane and did not publish, in order; returns once it is stored."""
         while True:
-            rows = await self._database.read(lambda c: self._oldest(c, (lane,)))
-            left = [row for row in rows if row.message_id not in self._published]
-            if not left:
-                return
-            await self._publish(left)
             await self._forget()
+            rows = await self._database.read(lambda c: self._oldest(c, (lane,)))
+            if not rows:
+                return
+            await self._publish([row for row in rows if row.message_id not in self._published])
 
     def wake(self) -> None:
         """Has `run` look at once."""

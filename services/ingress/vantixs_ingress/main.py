@@ -1,6 +1,5 @@
 """Wires ingress: settings, spool, journal, webhooks, door, gRPC."""
 
-
 from vantixs.api.ingress.v1 import ingress_pb2_grpc, webhook_pb2
 from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.runtime.grpc_server import Server

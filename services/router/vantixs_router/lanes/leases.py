@@ -24,6 +24,7 @@ from vantixs_router.lanes import table
 from vantixs_router.lanes.share import to_hand_over, to_take
 from vantixs_router.lanes.table import LaneRow
 
+FORGET_AFTER_S = 3600.0
 OWNED = Gauge("vantixs_router_lanes_owned", "lanes this replica owns")
 
 
@@ -79,8 +80,8 @@ class Fence:
 class Leases:
     """Keeps this replica's lease, and its share of the lanes.
 
-    `changed` is given the lanes that are ours after each renewal; it says through `give` when a lane that is to be handed
-    over has nothing in hand any more. `cursors` gives the lanes' cursors to save, with the journal's epoch they count in.
+    `changed` is given the lanes that are ours after each renewal, and frees through `give` those that are to be handed over.
+    `cursors` gives the lanes' cursors to save, with the journal's epoch they count in.
     """
 
     def __init__(
@@ -97,20 +98,20 @@ class Leases:
         self.name = name
         self._run_id = secrets.token_hex(8)
         self._boot = table.boot_id()
-        self._lease_s = lease_s
+        self.lease_s = lease_s
         self._clock = clock
         self._until = 0.0
         self._joined = False
         self._wake = asyncio.Event()
-        self._given: set[int] = set()
+        self._given: set[tuple[int, int]] = set()
 
     def remaining_s(self) -> float:
         """Seconds that are surely left of the lease."""
         return self._until - self._clock()
 
-    def give(self, lane: int) -> None:
-        """A lane to be handed over has nothing in hand: its row is freed at once."""
-        self._given.add(lane)
+    def give(self, lane: int, epoch: int) -> None:
+        """Frees the row of a lane that is to be handed over, with the next renewal, which is now."""
+        self._given.add((lane, epoch))
         self._wake.set()
 
     def wake(self) -> None:
@@ -127,7 +128,7 @@ class Leases:
         while not stopping.is_set():
             await self.renew(cursors, changed)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._lease_s / 4)
+                await asyncio.wait_for(self._wake.wait(), self.lease_s / 4)
             self._wake.clear()
 
     async def renew(
@@ -137,11 +138,15 @@ class Leases:
         before, given, saved = self._clock(), frozenset(self._given), dict(cursors())
         try:
             turn = await self._database.write(lambda c: self._turn(c, given, saved), urgent=True)
-        except ServiceError as error:
-            log.warning("lanes.lease_not_renewed", detail=error.detail, remaining_s=round(self.remaining_s(), 1))
-            self._health.set("lanes", self.remaining_s() > 0, f"the lease could not be renewed: {error.detail}")
+        except Exception as error:  # Whatever it was, the lease runs out where the next one fails as well.
+            log.warning("lanes.lease_not_renewed", error=repr(error), remaining_s=round(self.remaining_s(), 1))
+            self._health.set("lanes", self.remaining_s() > 0, f"the lease could not be renewed: {error}")
             return
-        self._until = before + self._lease_s
+        if turn is None:
+            self.name = Name(f"{self.name.text}-{secrets.token_hex(2)}", None)
+            log.error("lanes.name_taken", new_name=self.name.text)
+            turn = Turn({}, [])
+        self._until = before + self.lease_s
         self._joined = True
         self._given -= given
         self._health.set("lanes", True)
@@ -166,10 +171,14 @@ class Leases:
         if self.name.lock:
             self.name.lock.close()
 
-    def _turn(self, connection: sa.Connection, given: frozenset[int], cursors: Mapping[int, tuple[int, int]]) -> Turn:
+    def _turn(
+        self, connection: sa.Connection, given: frozenset[tuple[int, int]], cursors: Mapping[int, tuple[int, int]]
+    ) -> Turn:
         me = self.name.text
         now = table.now_of(connection)
-        table.renew(connection, me, self._run_id, now + self._lease_s, self._boot_of(connection))
+        if not self._joined:
+            table.forget_replicas(connection, now - FORGET_AFTER_S)
+        table.renew(connection, me, self._run_id, now + self.lease_s, self._boot_of(connection))
         there = table.live_replicas(connection, now, self._boot_of(connection))
         rows = {row.lane: row for row in table.read_lanes(connection)}
         for lane, row in rows.items():
@@ -180,7 +189,7 @@ class Leases:
                 continue
             if lane in cursors:
                 table.save_cursor(connection, lane, row.epoch, *cursors[lane])
-            if lane in given:
+            if (lane, row.epoch) in given:
                 table.give_lane(connection, lane, row.epoch)
                 rows[lane] = row._replace(owner=table.NOBODY)
         for lane in to_take({n: row.owner for n, row in rows.items()}, there, me):

@@ -10,45 +10,53 @@ from vantixs.runtime.journal_reader import Delivery
 class Lane:
     """One lane that is ours.
 
-    `read` is the highest journal sequence taken in hand, `cursor` the one up to which all is done or parked; both count in
-    the stream after `journal_epoch` accepted gaps.
+    `seen` is the highest journal sequence taken in hand, `cursor` the one up to which all is done or parked; both count in
+    the stream after `journal_epoch` accepted gaps. `loading`: what the owner before left is not in hand yet. `parked` has
+    the sequences of those that come again by themselves.
     """
 
     number: int
     epoch: int
     cursor: int
     journal_epoch: int
-    read: int = 0
+    seen: int = 0
+    loading: bool = True
     handing_over: bool = False
+    parked: set[int] = field(default_factory=set)
     lost: bool = False
     in_hand: int = 0
     _order: deque[int] = field(default_factory=deque)
     _passed: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.read = self.cursor
+        self.seen = self.cursor
+
+    @property
+    def read(self) -> int:
+        """The sequence after which the lane has to be read."""
+        return max(self.seen, self.cursor)
 
     def add(self, sequence: int) -> None:
         """A delivery is taken in hand; deliveries come in stream order."""
         self._order.append(sequence)
-        self.read = sequence
+        self.seen = sequence
 
     def pass_over(self, sequence: int) -> None:
         """A delivery no longer holds the cursor: it is done, or parked."""
         self._passed.add(sequence)
         while self._order and self._order[0] in self._passed:
-            self.cursor = self._order.popleft()
-            self._passed.discard(self.cursor)
+            passed = self._order.popleft()
+            self._passed.discard(passed)
+            self.cursor = max(self.cursor, passed)
 
     def raise_to(self, sequence: int) -> None:
         """The stream was read up to there: a lane with nothing in hand is past it."""
-        self.read = max(self.read, sequence)
         if not self._order:
-            self.cursor = max(self.cursor, self.read)
+            self.cursor = max(self.cursor, self.seen, sequence)
 
     def begin_again(self, journal_epoch: int) -> None:
         """Another stream: sequences begin again. What is in hand is carried to its end all the same."""
-        self.cursor = self.read = 0
+        self.cursor = self.seen = 0
         self.journal_epoch = journal_epoch
         self._order.clear()
         self._passed.clear()
@@ -88,6 +96,10 @@ class KeyQueues:
             return queue[0]
         self._queues.pop(key, None)
         return None
+
+    def has(self, key: str) -> bool:
+        """Whether anything of the key is in hand."""
+        return bool(self._queues.get(key))
 
     def done(self, key: str) -> None:
         """Takes the head away: it is done."""

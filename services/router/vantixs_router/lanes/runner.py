@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from prometheus_client import Gauge
 from vantixs.model.ids import LANES, accepted_subject
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_reader import Delivery, Reader
 from vantixs.runtime.logs import log
@@ -28,6 +27,7 @@ MOST_IN_HAND = 20_000
 # Signals worked on at once. One that waits for a slow venue gives its place to another: it holds up its own key alone.
 AT_ONCE, SLOW_AFTER_S = 256, 2.0
 RETRY_PARKED_S = 3.0
+ROOM_CHECK_S = 1.0
 _LANE_OF = {accepted_subject(lane): lane for lane in range(LANES)}
 
 
@@ -50,6 +50,7 @@ class LaneRunner:
         key_of: Callable[[Delivery], str],
         inherit: Callable[[int], Awaitable[None]],
         retry_parked_s: float = RETRY_PARKED_S,
+        stop_within_s: float = 2.0,
     ) -> None:
         self._journal = journal
         self._database = database
@@ -58,13 +59,13 @@ class LaneRunner:
         self._key_of = key_of
         self._inherit = inherit
         self._retry_parked_s = retry_parked_s
+        self._stop_within_s = stop_within_s
         self._lanes: dict[int, Lane] = {}
         self._queues = KeyQueues()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._room = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._loading: set[int] = set()
         # The lanes that the running subscription reads. One taken since then has to be read from its own cursor first.
         self._reading: list[Lane] = []
         self._reader = Reader(journal, start_after=self._start_after, subjects=self._subjects, linger_s=0)
@@ -78,10 +79,15 @@ class LaneRunner:
             await stopping.wait()
             self._leases.wake()
             reading.cancel()
-            await leasing
-            if self._tasks:
-                await asyncio.wait(self._tasks.values())
-            await self._leases.leave(self.cursors())
+            try:
+                await leasing
+                if self._tasks:
+                    # Who waits for a broker or a venue does not hold up the hand-over: its work is fenced off.
+                    await asyncio.wait(self._tasks.values(), timeout=self._stop_within_s)
+            finally:
+                for task in list(self._tasks.values()):
+                    task.cancel()
+                await self._leases.leave(self.cursors())
 
     def owned(self) -> tuple[int, ...]:
         """The lanes that are ours."""
@@ -105,11 +111,7 @@ class LaneRunner:
 
     def _ready(self) -> list[Lane]:
         """The lanes that are to be read: what was parked of them is in hand already, and they are not on their way out."""
-        return [
-            lane
-            for lane in self._lanes.values()
-            if lane.number not in self._loading and not lane.handing_over and not lane.lost
-        ]
+        return [lane for lane in self._lanes.values() if not (lane.loading or lane.handing_over or lane.lost)]
 
     def _owned(self, turn: Turn) -> None:
         """The leases were renewed: these lanes are ours now."""
@@ -122,32 +124,37 @@ class LaneRunner:
         for number, row in turn.owned.items():
             if number not in self._lanes:
                 lane = self._lanes[number] = Lane(number, row.epoch, row.cursor, row.journal_epoch)
-                self._loading.add(number)
-                self._start(f"load {number}", self._load(lane))
+                self._start(f"load {number} {row.epoch}", self._load(lane))
                 log.info("lane.taken", lane=number, epoch=row.epoch, cursor=row.cursor)
         for number in turn.surplus:
             lane = self._lanes[number]
             if not lane.handing_over:
                 lane.handing_over = changed = True
                 self._queues.drop_waiting(lane)
-            self._give_if_idle(lane)
+                self._room.set()
+                # A signal that takes for ever does not keep the lane from its next owner: its work is fenced off.
+                asyncio.get_running_loop().call_later(self._leases.lease_s, self._give, lane)
+            if not lane.in_hand and not lane.loading:
+                self._give(lane)
         if changed:
             self._reader.restart()
 
     def _lose(self, lane: Lane) -> None:
-        """The lane is another's: nothing more is done for it here."""
+        """The lane is not ours any more: nothing more is begun for it here."""
         if lane.lost:
             return
         lane.lost = True
-        self._lanes.pop(lane.number, None)
-        self._loading.discard(lane.number)
+        if self._lanes.get(lane.number) is lane:
+            del self._lanes[lane.number]
         self._queues.drop_waiting(lane)
+        self._room.set()
         self._reader.restart()
         log.info("lane.left", lane=lane.number, epoch=lane.epoch, cursor=lane.cursor)
 
-    def _give_if_idle(self, lane: Lane) -> None:
-        if lane.handing_over and not lane.in_hand and lane.number not in self._loading:
-            self._leases.give(lane.number)
+    def _give(self, lane: Lane) -> None:
+        """Frees a lane that is to be handed over."""
+        if lane.handing_over and not lane.lost:
+            self._leases.give(lane.number, lane.epoch)
 
     async def _load(self, lane: Lane) -> None:
         """Takes over what the owner before has left of a lane, before anything of it is read."""
@@ -155,15 +162,18 @@ class LaneRunner:
             try:
                 await self._inherit(lane.number)
                 rows = await self._database.read(lambda c: store.read_parked(c, [lane.number]))
-            except ServiceError as error:
-                log.warning("lane.not_loaded", lane=lane.number, detail=error.detail)
-                await asyncio.sleep(0.2)
+            except Exception as error:
+                log.warning("lane.not_loaded", lane=lane.number, error=repr(error))
+                await self._pause(0.2)
                 continue
+            if lane.lost:
+                return
             for parked in rows:
                 self._add(Work(parked.delivery(), lane, holds=False))
-            self._loading.discard(lane.number)
+            lane.loading = False
             self._reader.restart()
-            self._give_if_idle(lane)
+            if not lane.in_hand:
+                self._give(lane)
             return
 
     async def _read(self, stopping: asyncio.Event) -> None:
@@ -172,7 +182,7 @@ class LaneRunner:
             for delivery in deliveries:
                 self._journal.note(delivery.stream_sequence)
                 found = reading.get(_LANE_OF.get(delivery.subject, -1))
-                if found and delivery.stream_sequence > found.read:
+                if found and delivery.stream_sequence > found.seen:
                     found.add(delivery.stream_sequence)
                     self._add(Work(delivery, found))
             for lane in reading.values():
@@ -180,7 +190,8 @@ class LaneRunner:
             IN_HAND.set(self._queues.count)
             while self._queues.count >= MOST_IN_HAND and not stopping.is_set():
                 self._room.clear()
-                await self._room.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._room.wait(), ROOM_CHECK_S)
 
     def _add(self, work: Work) -> None:
         key = self._key_of(work.delivery)
@@ -190,21 +201,29 @@ class LaneRunner:
     def _start(self, key: str, work: "Awaitable[None]") -> None:
         task = asyncio.ensure_future(work)
         self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        task.add_done_callback(lambda ended: self._ended(key, ended))
+
+    def _ended(self, key: str, task: "asyncio.Future[None]") -> None:
+        """A task has ended; where its key has work all the same, because it was cancelled from below, another one begins."""
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
+            if not self._stopping.is_set() and self._queues.has(key):
+                log.error("lane.worker_ended", key=key)
+                self._start(key, self._work_on(key))
 
     async def _work_on(self, key: str) -> None:
         """Works off a key's queue, until it is empty, the service stops or the lane is not ours any more."""
         attempt = 0
         while work := self._queues.head(key):
             lane = work.lane
-            # Nothing is begun while the journal is away, or does not have all that was seen of it.
-            while not (self._stopping.is_set() or lane.lost or await self._journal.whole()):
+            while not await self._may_begin(lane):
                 pass
-            if self._stopping.is_set() or lane.lost:
-                self._queues.skip(key)
-                continue
             try:
                 async with self._place():
+                    if self._is_left(lane):
+                        self._queues.skip(key)
+                        self._room.set()
+                        continue
                     outcome = await self._handle(work.delivery, Fence(self._leases, lane.number, lane.epoch))
             except LeaseLost as lost:
                 log.info("lane.lost", lane=lane.number, detail=str(lost))
@@ -215,15 +234,37 @@ class LaneRunner:
                 outcome = Outcome.RETRY
             if outcome is Outcome.RETRY:
                 attempt += 1
+                if lane.handing_over:
+                    self._queues.skip(key)
+                    if not lane.in_hand:
+                        self._give(lane)
+                    continue
                 await self._pause(min(0.1 * 2 ** min(attempt, 10), 5.0))
                 continue
             attempt = 0
             self._queues.done(key)
             self._room.set()
-            if outcome is Outcome.PARKED:
+            if outcome is Outcome.PARKED and work.delivery.stream_sequence not in lane.parked:
+                lane.parked.add(work.delivery.stream_sequence)
                 asyncio.get_running_loop().call_later(self._retry_parked_s, self._come_again, work)
-            if lane.handing_over:
-                self._give_if_idle(lane)
+            if not lane.in_hand:
+                self._give(lane)
+
+    def _is_left(self, lane: Lane) -> bool:
+        """Whether nothing more is begun of the lane."""
+        return self._stopping.is_set() or lane.lost
+
+    async def _may_begin(self, lane: Lane) -> bool:
+        """Whether to go on with the lane's next signal, waiting for that for a moment.
+
+        Nothing is begun while the journal is away or lacks what was seen of it, or while the lease is running out.
+        """
+        if self._is_left(lane):
+            return True
+        if self._leases.remaining_s() < self._leases.lease_s / 4:
+            await self._pause(0.05)
+            return False
+        return await self._journal.whole()
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -246,6 +287,7 @@ class LaneRunner:
 
     def _come_again(self, parked: Work) -> None:
         lane = parked.lane
+        lane.parked.discard(parked.delivery.stream_sequence)
         if not (self._stopping.is_set() or lane.lost or lane.handing_over):
             self._add(Work(parked.delivery, lane, holds=False))
 

@@ -67,6 +67,9 @@ _SAVE = Statement(
 )
 _REPLICAS = Statement(lambda _: sa.select(REPLICAS))
 _RENEW = insert_or_replace(REPLICAS)
+_FORGET = Statement(
+    lambda _: sa.delete(REPLICAS).where(REPLICAS.c.expires_ms < sa.bindparam("before_ms", type_=sa.BigInteger))
+)
 _LEAVE = Statement(lambda _: sa.delete(REPLICAS).where(where(REPLICAS, "name", "run_id")))
 _COUNT_PARKED = Statement(lambda _: sa.select(PARKED.c.lane, sa.func.count().label("count")).group_by(PARKED.c.lane))
 
@@ -143,6 +146,16 @@ def save_cursor(connection: sa.Connection, lane: int, epoch: int, cursor: int, j
 def renew(connection: sa.Connection, me: str, run_id: str, expires: float, boot: str) -> None:
     """Says that this replica is there until then."""
     _RENEW.run(connection, name=me, run_id=run_id, expires_ms=int(expires * 1000), boot_id=boot)
+
+
+def run_of(connection: sa.Connection, me: str) -> str:
+    """The process that a replica's row is of; empty where there is none."""
+    return next((row.run_id for row in _REPLICAS.rows(connection) if row.name == me), "")
+
+
+def forget_replicas(connection: sa.Connection, before: float) -> None:
+    """Removes the rows of replicas that were last there before then."""
+    _FORGET.run(connection, before_ms=int(before * 1000))
 
 
 def leave(connection: sa.Connection, me: str, run_id: str) -> None:
