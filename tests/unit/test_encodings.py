@@ -30,6 +30,7 @@ def raw_deflate(body: bytes) -> bytes:
         ("identity", BODY),
         ("", BODY),
     ],
+    ids=["gzip", "x-gzip", "spaces", "deflate", "raw deflate", "identity", "none"],
 )
 def test_coding_is_taken(coding: str, sent: bytes) -> None:
     assert decode_body(sent, coding, MOST) == BODY
