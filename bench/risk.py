@@ -10,10 +10,11 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import grpc
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ from vantixs.testing.stack import wait_for
 
 CALLERS, MEASURE_S, EACH = (1, 16, 64), 3.0, 10
 ACCOUNTS, PAST_FILLS = 64, (10, 1_000_000)
+BATCH, SENDERS = 64, 2
 EVALUATE = "/vantixs.api.risk.v1.RiskService/EvaluateOrder"
 Say = Callable[..., None]
 
@@ -95,11 +97,12 @@ async def create_accounts(address: str, token: str) -> None:
     """The accounts, with the limits of the account `paper`."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub = risk_pb2_grpc.RiskServiceStub(channel)
-        for number in range(ACCOUNTS):
+        # Those whose orders are filled are others: all the rest expects flat ones.
+        for name in (f"{kind}-{number}" for kind in "bf" for number in range(ACCOUNTS)):
             request = risk_pb2.CreateAccountRequest(request_id=str(uuid.uuid4()))
             account = request.account
             account.account_id, account.currency, account.balance, account.enabled = (
-                f"b-{number}",
+                name,
                 "USDT",
                 "100000",
                 True,
@@ -152,8 +155,82 @@ async def paired_rates(address: str, token: str, echo_port: int, callers: int) -
             await turn(echo, [[b"x" * size] * each] * callers)
             done += callers * each
             releases = [risk_pb2.SettleOrderRequest(order_id=r.order.order_id, final=True) for b in made for r in b]
-            await asyncio.gather(*(stub.SettleOrder(r, timeout=30, metadata=metadata) for r in releases))
+            for start in range(0, len(releases), BATCH):
+                released = risk_pb2.BatchSettleOrdersRequest(requests=releases[start : start + BATCH])
+                await stub.BatchSettleOrders(released, timeout=30, metadata=metadata)
         return done / spent[evaluate], done / spent[echo], size
+
+
+async def batch_rates(address: str, token: str, echo_port: int) -> tuple[float, float, float]:
+    """Decisions and settlements a second in batches of 64, and single echoes of a decision's size by 64 callers, in turns.
+
+    Each sender, as a router does, has one batch out; what was decided is then filled.
+    """
+    metadata = (("authorization", f"Bearer {token}"),)
+    async with (
+        grpc.aio.insecure_channel(address) as risk,
+        grpc.aio.insecure_channel(f"127.0.0.1:{echo_port}") as bare,
+    ):
+        stub, echo = risk_pb2_grpc.RiskServiceStub(risk), bare.unary_unary(ECHO)
+        await echo(b"x", timeout=10, wait_for_ready=True)
+        spent = dict.fromkeys(("decide", "settle", "echo"), 0.0)
+        listed = [stub.ListPositions(_positions(n), timeout=10, metadata=metadata) for n in range(ACCOUNTS)]
+        held = {f"f-{n}": "0" for n in range(ACCOUNTS)}
+        held |= {p.account_id: p.quantity for r in await asyncio.gather(*listed) for p in r.positions}
+        done, names = 0, list(held)
+
+        async def timed(what: str, work: Iterable[Awaitable[Any]]) -> list[Any]:
+            started = time.perf_counter()
+            results = await asyncio.gather(*work)
+            spent[what] += time.perf_counter() - started
+            return results
+
+        async def echoes(content: bytes) -> None:
+            for _ in range(SENDERS):
+                await echo(content, timeout=10)
+
+        while spent["decide"] < MEASURE_S:
+            made = [
+                [make_request(names[n % ACCOUNTS]) for n in range(s, s + BATCH * SENDERS, SENDERS)]
+                for s in range(SENDERS)
+            ]
+            for request in (request for requests in made for request in requests):
+                request.assumed_position_quantity = held[request.order.account_id]
+            batches = [risk_pb2.BatchEvaluateOrdersRequest(requests=requests) for requests in made]
+            decided = await timed(
+                "decide", (stub.BatchEvaluateOrders(b, timeout=30, metadata=metadata) for b in batches)
+            )
+            fills = [
+                risk_pb2.BatchSettleOrdersRequest(requests=map(_filled, requests, answer.results))
+                for requests, answer in zip(made, decided, strict=True)
+            ]
+            settled = await timed("settle", (stub.BatchSettleOrders(b, timeout=30, metadata=metadata) for b in fills))
+            for result in (result for answer in settled for result in answer.results):
+                held[result.response.position.account_id] = result.response.position.quantity
+            await timed("echo", map(echoes, [b"x" * (decided[0].ByteSize() // BATCH)] * 64))
+            done += BATCH * SENDERS
+        return done / spent["decide"], done / spent["settle"], done / spent["echo"]
+
+
+def _positions(number: int) -> risk_pb2.ListPositionsRequest:
+    return risk_pb2.ListPositionsRequest(account_id=f"f-{number}", instrument="BTC/USDT")
+
+
+def _filled(
+    request: risk_pb2.EvaluateOrderRequest, result: risk_pb2.EvaluateOrderResult
+) -> risk_pb2.SettleOrderRequest:
+    """All of an approved order, in one fill at its quote."""
+    assert result.decision.verdict == order_pb2.RISK_VERDICT_APPROVED, result
+    order, quantity = request.order, result.decision.quantity
+    fill = order_pb2.Fill(
+        execution_id=order.order_id,
+        order_id=order.order_id,
+        side=order.side,
+        quantity=quantity,
+        price=request.quote.ask,
+    )
+    fill.fee, fill.fee_asset = "0.1", "USDT"
+    return risk_pb2.SettleOrderRequest(order_id=order.order_id, fills=[fill], final=True)
 
 
 _PAST = {
@@ -241,6 +318,12 @@ def _rates(
             say(f"risk on {name}, decisions, {callers} callers", rates[0], f"{ratios} x echo{goal}", *rates[1:])
             echoes = [f"{echo:,.0f}/s" for _, echo, _ in measured]
             say(f"bare echo of {measured[0][2]} bytes, {callers} callers", echoes[0], "", *echoes[1:])
+        batched = [asyncio.run(batch_rates(*at, port)) for at in running.values()]
+        for place, what in enumerate(("decisions", "settlements")):
+            rates = [f"{measured[place]:,.0f}/s" for measured in batched]
+            ratios = " and ".join(f"{measured[place] / measured[2]:.2f}" for measured in batched)
+            goal = ", goal >= 1.00, or 8,000/s" if name == "SQLite" and place == 0 else ""
+            say(f"risk on {name}, {what}, {SENDERS} senders of {BATCH}", rates[0], f"{ratios} x echo{goal}", *rates[1:])
     finally:
         process.terminate()
         process.wait()

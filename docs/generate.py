@@ -38,7 +38,7 @@ def reason_proto() -> str:
 def stubs(protos: Path) -> Iterator[tuple[str, str]]:
     """The generated Python of every proto."""
     with tempfile.TemporaryDirectory() as out:
-        names = sorted(str(p.relative_to(protos)) for p in protos.rglob("*.proto"))
+        names = sorted(str(p.relative_to(protos)) for p in (protos / "vantixs").rglob("*.proto"))
         command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{protos}", f"--python_out={out}", f"--pyi_out={out}"]
         command += [f"--grpc_python_out={out}", f"--plugin=protoc-gen-mypy_grpc={BIN / 'protoc-gen-mypy_grpc'}"]
         subprocess.run([*command, f"--mypy_grpc_out={out}", *names], check=True, cwd=protos, stderr=subprocess.DEVNULL)
@@ -99,7 +99,7 @@ def subjects_page() -> str:
         (
             accepted_subject(0) + f" ... {LANES - 1:02d}",
             "ingress",
-            "router (`router-lane-NN`), audit",
+            "router, audit",
             "accepted signals, by lane",
         ),
         (event_subject("signal"), "ingress, router", "audit", "rejections, duplicates, decisions, orders, outcomes"),

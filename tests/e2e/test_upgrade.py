@@ -28,8 +28,11 @@ def initialised(home: Path) -> Path:
 
 
 def dump_of(service: str, commit: str, dialect: str) -> Path:
-    """The commit's dump, or the newest before it: a service whose tables did not change has one."""
-    known = dumps(DUMPS, service, dialect)
+    """The commit's dump, or the newest before it: a service whose tables did not change has one.
+
+    All these commits had the first revision of every service.
+    """
+    known = [path for path in dumps(DUMPS, service, dialect) if path.name.startswith("0001-")]
     return next((path for path in known if commit in path.name), known[-1])
 
 

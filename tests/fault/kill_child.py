@@ -31,7 +31,7 @@ from vantixs_risk.desk import Desk
 from vantixs_risk.evaluation import evaluate_orders
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
-from vantixs_risk.settlement import check_fills, settle_order
+from vantixs_risk.settlement import settle_orders
 from vantixs_risk.trading import set_trading_state
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
@@ -103,8 +103,8 @@ async def make_calls(url: str, name: str, kill_before: int | None) -> dict[str, 
 
     async def settle(order_id: str, fills: list[Any], *, final: bool) -> None:
         request = risk_pb2.SettleOrderRequest(order_id=order_id, fills=fills, final=final)
-        trades = check_fills(request)
-        await database.write(lambda c: settle_order(c, desk, request, trades, START))
+        answers = await database.write(lambda c: settle_orders(c, desk, [(request, START)]))
+        assert not isinstance(answers[0], ServiceError), answers
 
     decisions = [await evaluate(opening)]
     await settle(f"{name}-1", first, final=False)

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import vantixs_risk.main
 from vantixs.model.decimals import EXACT
 from vantixs.runtime.columns import Amount
 from vantixs.runtime.database import BATCH, Database, insert_ignore, upsert
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 from vantixs_risk import store
@@ -115,23 +117,35 @@ async def test_an_exception_as_a_result_is_raised_and_rolls_nothing_back(databas
     assert sum(calls) == 20, "run again"
 
 
-async def test_those_answered_together_are_waited_for_and_one_alone_is_not_left(database: Database) -> None:
+async def test_what_comes_while_a_batch_is_written_shares_the_next_one_and_one_alone_waits_for_nobody(
+    database: Database,
+) -> None:
     calls: list[int] = []
+    begun, go_on = threading.Event(), threading.Event()
 
     def run(connection: sa.Connection, amounts: Sequence[int]) -> list[Decimal]:
         calls.append(len(amounts))
+        begun.set()
+        assert go_on.wait(30)
         return [add(connection, "USDT", Decimal(amount)) for amount in amounts]
 
-    async def ask(times: int) -> None:
-        for _ in range(times):
-            await database.write_with_others(run, 1)
+    first = asyncio.create_task(database.write_with_others(run, 1))
+    await asyncio.to_thread(begun.wait, 30)
+    others = [asyncio.create_task(database.write_with_others(run, 1)) for _ in range(30)]
+    while len(database._writes._waiting) < 30:
+        await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(first, *others)
+    assert calls == [1, 30]
+    await database.write_with_others(run, 1)
+    assert calls == [1, 30, 1]
 
-    await asyncio.gather(*(ask(20) for _ in range(30)))
-    assert sum(calls) == 600
-    # One by one, or split in two groups for good, it would be 40 batches and more.
-    assert len(calls) < 35, calls
-    await asyncio.wait_for(ask(3), 10)
-    assert calls[-3:] == [1, 1, 1]
+
+async def test_after_closing_writes_are_refused(database_url: str) -> None:
+    opened = await Database.open(replace(SETTINGS, database_url=database_url), "risk", MIGRATIONS)
+    await opened.close()
+    with pytest.raises(ServiceError, match="stopping"):
+        await opened.write(lambda c: add(c, "USDT", Decimal(1)))
 
 
 async def test_what_gathers_while_it_is_closed_is_written(database_url: str) -> None:

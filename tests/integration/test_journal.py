@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
-from nats.js.api import AckPolicy, ConsumerConfig
-from vantixs.runtime.consumers import Delivery, LaneConsumer, Outcome, Reader, contiguous
 from vantixs.runtime.continuity import Mark, StreamFacts
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import STREAM, Journal, Message
+from vantixs.runtime.journal_reader import Delivery, Reader, contiguous
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.settings import ServiceSettings
@@ -69,21 +68,27 @@ async def missing(nats: NatsServer, service: str, mark: Mark) -> AsyncIterator[J
         life.cancel_rest()
 
 
-def consuming(journal: Journal, life: Lifecycle, handle: Callable[[Delivery], Awaitable[Outcome]]) -> None:
-    consumer = LaneConsumer(journal, durable="lane", filter_subject=LANE, handle=handle, ack_wait_s=1)
-    life.spawn(consumer.run(life.stopping), name="lane")
+def reading_lane(journal: Journal, life: Lifecycle) -> list[bytes]:
+    """What comes on one subject, from its beginning."""
+    seen: list[bytes] = []
+    after = 0
+
+    async def read() -> None:
+        nonlocal after
+        reader = Reader(journal, start_after=lambda: after, subjects=lambda: [LANE])
+        async for batch in reader.batches(life.stopping):
+            fresh = [d for d in batch if d.stream_sequence > after]
+            seen.extend(delivery.data for delivery in fresh)
+            after = max(after, reader.passed)
+
+    life.spawn(read(), name="lane")
+    return seen
 
 
 async def test_publishing_through_a_kill_stores_each_message_once_and_readers_go_on(nats: NatsServer) -> None:
     async with connected(nats) as (journal, life):
         seen = reading(journal, life)
-        handled: list[bytes] = []
-
-        async def handle(delivery: Delivery) -> Outcome:
-            handled.append(delivery.data)
-            return Outcome.DONE
-
-        consuming(journal, life, handle)
+        handled = reading_lane(journal, life)
         for number in range(20):
             await journal.publish(LANE, b"%d" % number, f"a{number}")
         nats.kill()
@@ -91,7 +96,7 @@ async def test_publishing_through_a_kill_stores_each_message_once_and_readers_go
         nats.start()
         await asyncio.gather(*waiting)
         sequences = [await journal.publish(LANE, b"again", f"a{number}") for number in range(40)]
-        await until(lambda: len(seen) == 40 and len(set(handled)) == 40)
+        await until(lambda: len(seen) == len(handled) == len(set(handled)) == 40)
         assert sorted(sequences) == seen == list(range(1, 41))
 
 
@@ -100,6 +105,47 @@ async def test_batch_with_a_message_that_is_there_stores_the_others_in_order(nat
         await journal.publish_batch([Message(LANE, b"x", f"b{n}") for n in range(10)])
         await journal.publish_batch([Message(LANE, b"x", f"b{n}") for n in range(5, 15)])
         assert [await journal.publish(LANE, b"x", f"b{n}") for n in range(15)] == list(range(1, 16))
+
+
+async def test_publishes_that_come_together_go_together_and_each_hears_its_own_sequence(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        atomic: list[int] = []
+        publish_atomically = journal._publish_atomically
+
+        async def counted(messages: Sequence[Message]) -> int:
+            atomic.append(len(messages))
+            return await publish_atomically(messages)
+
+        journal._publish_atomically = counted  # type: ignore[method-assign]
+        many = await asyncio.gather(*(journal.publish(LANE, b"%d" % n, f"p{n}") for n in range(1200)))
+        assert many == list(range(1, 1201))
+        assert atomic == [500, 500, 200]
+        # One that is there refuses the atomic batch; each is stored, or recognised, all the same.
+        again = await asyncio.gather(*(journal.publish(LANE, b"%d" % n, f"p{n}") for n in range(1190, 1210)))
+        assert again[:10] == many[1190:]
+        assert sorted(again[10:]) == list(range(1201, 1211))
+        # Few are not worth a batch.
+        await asyncio.gather(*(journal.publish(LANE, b"few", f"few{n}") for n in range(3)))
+        assert atomic == [500, 500, 200, 20]
+        assert sorted(await messages(journal)) == sorted([b"%d" % n for n in range(1210)] + [b"few"] * 3)
+
+
+async def test_a_message_that_cannot_be_stored_holds_up_no_other(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        # More than the server takes in one message, which is refused before it is sent, every time.
+        too_large = asyncio.create_task(journal.publish(LANE, b"x" * (2 << 20), "large"))
+        small = await asyncio.gather(*(journal.publish(LANE, b"x", f"s{n}") for n in range(30)))
+        assert sorted(small) == list(range(1, 31))
+        assert not too_large.done()
+        too_large.cancel()
+
+
+async def test_large_batches_are_published_in_parts_and_in_order(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        payloads = [b"%d" % n + b"x" * 30_000 for n in range(60)] + [b"%d" % n for n in range(700)]
+        await journal.publish_batch([Message(LANE, payload, f"m{n}") for n, payload in enumerate(payloads)])
+        await journal.publish_batch([])
+        assert await messages(journal) == payloads
 
 
 async def test_batch_holds_what_was_sent_and_no_id_begins_a_command(nats: NatsServer) -> None:
@@ -112,47 +158,6 @@ async def test_batch_holds_what_was_sent_and_no_id_begins_a_command(nats: NatsSe
             [Message(LANE, b"x", hostile) if n == 1 else Message(LANE, b"x", f"h{n}") for n in range(3)]
         )
         assert await messages(journal) == [*payloads, b"x", b"x", b"x"]
-
-
-async def test_lane_keeps_its_order_through_retries(nats: NatsServer) -> None:
-    async with connected(nats) as (journal, life):
-        handled: list[tuple[bytes, int]] = []
-
-        async def handle(delivery: Delivery) -> Outcome:
-            handled.append((delivery.data, delivery.deliveries))
-            if delivery.data == b"1" and delivery.deliveries == 1:
-                return Outcome.RETRY
-            if delivery.data == b"2" and delivery.deliveries == 1:
-                raise LookupError("a fault of ours")
-            return Outcome.DEAD if delivery.data == b"3" else Outcome.DONE
-
-        consuming(journal, life, handle)
-        for number in range(5):
-            await journal.publish(LANE, b"%d" % number, f"c{number}")
-        await until(lambda: handled and handled[-1][0] == b"4")
-        assert handled == [(b"0", 1), (b"1", 1), (b"1", 2), (b"2", 1), (b"2", 2), (b"3", 1), (b"4", 1)]
-
-
-async def test_lane_of_a_version_that_waited_longer_for_acknowledgements_is_taken_over(nats: NatsServer) -> None:
-    async with connected(nats) as (journal, life):
-        handled: list[bytes] = []
-
-        async def handle(delivery: Delivery) -> Outcome:
-            handled.append(delivery.data)
-            return Outcome.DONE
-
-        earlier = ConsumerConfig(
-            durable_name="lane", filter_subject=LANE, ack_policy=AckPolicy.EXPLICIT, ack_wait=30, max_ack_pending=1
-        )
-        await journal.js.add_consumer(STREAM, earlier)
-        for number in range(3):
-            await journal.publish(LANE, b"%d" % number, f"w{number}")
-        (first,) = await (await journal.js.pull_subscribe_bind("lane", stream=STREAM)).fetch(1)
-        await first.ack_sync()
-        consuming(journal, life, handle)
-        await until(lambda: len(handled) == 2)
-        assert handled == [b"1", b"2"]
-        assert (await journal.js.consumer_info(STREAM, "lane")).config.ack_wait == 1
 
 
 async def test_frozen_broker_delays_and_loses_nothing(nats: NatsServer) -> None:
@@ -291,7 +296,7 @@ async def test_reader_passes_over_nothing_that_is_missing_unless_that_was_accept
 
 
 def test_hole_inside_of_a_batch_ends_the_batch_before_it() -> None:
-    deliveries = [Delivery("s", b"", n, 1, datetime.now(UTC), {}) for n in (5, 6, 9, 10)]
+    deliveries = [Delivery("s", b"", n, datetime.now(UTC)) for n in (5, 6, 9, 10)]
     for until_, expected in ((0, ([5, 6], 7)), (7, ([5, 6], 8)), (8, ([5, 6, 9, 10], 0))):
         kept, hole = contiguous(deliveries, 5, until_)
         assert ([d.stream_sequence for d in kept], hole) == expected

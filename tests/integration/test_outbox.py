@@ -1,5 +1,6 @@
 """The outbox on a real database and a real broker: what was committed is told, in the order in which it was done."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -7,18 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import vantixs_router
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.instruments import CATALOGUE
-from vantixs.runtime.consumers import Delivery, Outcome
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal import Message
-from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.journal_reader import Delivery
+from vantixs.runtime.outbox import Outbox, read_mark
 from vantixs.testing.journal import connected, messages
 from vantixs.testing.nats import NatsServer
 from vantixs_router import store
+from vantixs_router.fence import NoFence
+from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.settings import RouterSettings
-from vantixs_router.workflow import Workflow, completed_id
+from vantixs_router.signals.process_signal import ProcessSignal
+from vantixs_router.signals.record_outcome import completed_id
+from vantixs_router.venues.paper.venue import PaperVenue
 
 MIGRATIONS = Path(vantixs_router.__file__).parent / "migrations"
 SUBJECT = "vantixs.journal.v1.signal"
@@ -31,12 +37,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-def workflow(database: Database, outbox: Outbox, stopping: Any) -> Workflow:
-    """A router's workflow for signals that are done: nothing else of it is reached."""
+def process(database: Database, outbox: Outbox, stopping: Any) -> ProcessSignal:
+    """A router for signals that are done: nothing else of it is reached."""
     nothing: Any = None
-    return Workflow(
-        database=database, outbox=outbox, risk=nothing, venue=nothing, quotes=nothing,
-        settings=RouterSettings(), clock=lambda: datetime.now(UTC), stopping=stopping,
+    settings = RouterSettings()
+    return ProcessSignal(
+        database=database, outbox=outbox, risk=nothing, venue=PaperVenue(database, nothing, settings, nothing),
+        quotes=nothing, settings=settings, clock=lambda: datetime.now(UTC), stopping=stopping,
     )  # fmt: skip
 
 
@@ -45,7 +52,7 @@ def delivery_of(signal_id: str, sequence: int) -> Delivery:
     entry.signal_accepted.signal.signal_id = signal_id
     entry.signal_accepted.signal.instrument = next(iter(CATALOGUE))
     data = journal_pb2.JournalBatch(entries=[entry]).SerializeToString()
-    return Delivery(f"{SUBJECT}.accepted.00", data, sequence, 2, datetime.now(UTC), {})
+    return Delivery(f"{SUBJECT}.accepted.00", data, sequence, datetime.now(UTC))
 
 
 def end(connection: Any, outbox: Outbox, signal_id: str, sequence: int) -> None:
@@ -61,9 +68,9 @@ async def test_signal_whose_router_died_before_publishing_is_told_before_the_lan
     async with connected(nats) as (journal, life):
         outbox = Outbox(store.OUTBOX, database, journal)
         await database.write(lambda c: end(c, outbox, "s1", 7))
-        assert await workflow(database, outbox, life.stopping).handle(delivery_of("s1", 7)) is Outcome.DONE
+        assert await process(database, outbox, life.stopping).handle(delivery_of("s1", 7), NoFence()) is Outcome.DONE
         assert await messages(journal) == [b"s1"]
-        assert await workflow(database, outbox, life.stopping).handle(delivery_of("s1", 7)) is Outcome.DONE
+        assert await process(database, outbox, life.stopping).handle(delivery_of("s1", 7), NoFence()) is Outcome.DONE
         assert await messages(journal) == [b"s1"]
 
 
@@ -75,3 +82,25 @@ async def test_replica_that_was_frozen_does_not_go_on_under_another_plan(databas
     await database.write(lambda c: store.finish_signal(c, "s1"))
     done = await database.write(lambda c: store.claim_signal(c, "s1", 7, "buy entry part"))
     assert (first, again, other, elsewhere, done) == (True, True, False, False, False)
+
+
+async def test_what_was_left_is_told_in_order_and_forgotten(database: Database, nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life):
+        outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK)
+        left = [Message(SUBJECT, b"%d" % n, f"left-{n}") for n in range(700)]
+
+        def commit(connection: Any) -> None:
+            for message in left:
+                outbox.put(connection, message)
+
+        await database.write(commit)
+        # One of them was published by a process that died before it could forget it.
+        await journal.publish(*left[3])
+        life.spawn(outbox.run(life.stopping), name="outbox")
+        async with asyncio.timeout(30):
+            while await database.read(lambda c: c.execute(sa.select(store.OUTBOX).limit(1)).all()):
+                await asyncio.sleep(0.01)
+        told = await messages(journal)
+        assert told == [b"3", *(m.payload for m in left if m.payload != b"3")]
+        mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
+        assert mark.sequence == 700

@@ -1,12 +1,13 @@
 """What of the journal goes, when, and how large it may be: a real broker, a real database."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import vantixs_audit
@@ -20,10 +21,10 @@ from nats.js.api import (
     StreamConfig,
 )
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.model.ids import LANES, accepted_subject
-from vantixs.runtime.consumers import Delivery, LaneConsumer, Outcome
+from vantixs.model.ids import accepted_subject
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal import STREAM, SUBJECTS, Journal
+from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.journal_stream import EARLIER_STREAM
 from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.testing.journal import connected
@@ -32,6 +33,12 @@ from vantixs_audit import store
 from vantixs_audit.recorder import Recorder, Watchers
 from vantixs_audit.retention import Retention
 from vantixs_audit.settings import AuditSettings
+from vantixs_router.fence import Fence
+from vantixs_router.lanes.outcome import Outcome
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from lane_replicas import Handle, Replica, RouterOf, open_router_database, start_replica
 
 MIGRATIONS = Path(vantixs_audit.__file__).parent / "migrations"
 DAY_S = 86_400
@@ -41,30 +48,47 @@ def settings(**changes: Any) -> AuditSettings:
     return replace(AuditSettings(), **changes)
 
 
+class Audited(NamedTuple):
+    """A journal that is recorded, and a router whose lanes are run once `run` is called."""
+
+    journal: Journal
+    database: Database
+    life: Lifecycle
+    router: Database
+    replicas: list[Replica]
+    home: Path
+
+    def run(self, handle: Handle) -> None:
+        self.replicas.append(start_replica(self.life, self.journal, self.router, handle, self.home))
+
+    def retention(self, **changes: Any) -> Retention:
+        return Retention(self.database, self.journal, settings(**changes), RouterOf(self.router))  # type: ignore[arg-type]
+
+
 @asynccontextmanager
-async def auditing(nats: NatsServer, tmp_path: Path) -> AsyncIterator[tuple[Journal, Database, Lifecycle]]:
-    """A journal that is recorded."""
+async def auditing(nats: NatsServer, tmp_path: Path) -> AsyncIterator[Audited]:
     url = f"sqlite:///{tmp_path / 'audit.db'}"
     database = await Database.open(replace(AuditSettings(), database_url=url), "audit", MIGRATIONS)
+    router = await open_router_database(f"sqlite:///{tmp_path / 'router.db'}")
     async with connected(nats, journal_first_bytes=1 << 20) as (journal, life):
         recorder = Recorder(database, journal, Watchers(1), await database.read(store.read_head))
         recording = life.spawn(recorder.run(life.stopping), name="recorder")
-        yield journal, database, life
+        audited = Audited(journal, database, life, router, [], tmp_path)
+        yield audited
+        for replica in audited.replicas:
+            await replica.stop()
         life.stopping.set()
         await asyncio.wait((recording,))
     await database.close()
+    await router.close()
 
 
-def lanes(journal: Journal, life: Lifecycle, handled: list[int]) -> None:
-    async def handle(delivery: Delivery) -> Outcome:
+def noting(handled: list[int]) -> Handle:
+    async def handle(delivery: Delivery, _: Fence) -> Outcome:
         handled.append(delivery.stream_sequence)
         return Outcome.DONE
 
-    for lane in range(LANES):
-        consumer = LaneConsumer(
-            journal, durable=f"router-lane-{lane:02d}", filter_subject=accepted_subject(lane), handle=handle
-        )
-        life.spawn(consumer.run(life.stopping), name="lane")
+    return handle
 
 
 async def publish(journal: Journal, count: int, *, size: int = 100, name: str = "m") -> None:
@@ -95,15 +119,16 @@ async def first_of(journal: Journal) -> int:
 async def test_only_what_is_recorded_and_passed_by_every_lane_goes_and_the_newest_stays(
     nats: NatsServer, tmp_path: Path
 ) -> None:
-    async with auditing(nats, tmp_path) as (journal, database, life):
+    async with auditing(nats, tmp_path) as audited:
+        journal, database = audited.journal, audited.database
         await publish(journal, 20)
         await recorded(database, 20)
-        retention = Retention(database, journal, settings())
+        retention = audited.retention()
         later = time.time() + 8 * DAY_S
         await retention.apply(later)
-        assert await first_of(journal) == 1, "no lane was ever read"
+        assert await first_of(journal) == 1, "no lane was ever run"
         handled: list[int] = []
-        lanes(journal, life, handled)
+        audited.run(noting(handled))
         await until(lambda: len(handled) == 20)
         await retention.apply(time.time())
         assert await first_of(journal) == 1, "nothing is old enough"
@@ -113,7 +138,7 @@ async def test_only_what_is_recorded_and_passed_by_every_lane_goes_and_the_newes
             return await first_of(journal) == 20
 
         async with asyncio.timeout(20):
-            while not await newest_alone():  # The last acknowledgement may be on its way.
+            while not await newest_alone():  # The cursors are saved once in a while.
                 await asyncio.sleep(0.05)
         # Publishing and recording go on behind it, and what audit holds the next start against is there.
         await publish(journal, 3, name="n")
@@ -124,22 +149,19 @@ async def test_only_what_is_recorded_and_passed_by_every_lane_goes_and_the_newes
 async def test_lane_that_is_behind_and_history_that_is_behind_hold_the_journal(
     nats: NatsServer, tmp_path: Path
 ) -> None:
-    async with auditing(nats, tmp_path) as (journal, database, life):
+    async with auditing(nats, tmp_path) as audited:
+        journal, database = audited.journal, audited.database
         waiting = asyncio.Event()
 
-        async def handle(delivery: Delivery) -> Outcome:
+        async def handle(delivery: Delivery, _: Fence) -> Outcome:
             if delivery.stream_sequence >= 5:
                 await waiting.wait()
             return Outcome.DONE
 
-        for lane in range(LANES):
-            consumer = LaneConsumer(
-                journal, durable=f"router-lane-{lane:02d}", filter_subject=accepted_subject(lane), handle=handle
-            )
-            life.spawn(consumer.run(life.stopping), name="lane")
+        audited.run(handle)
         await publish(journal, 20)
         await recorded(database, 20)
-        retention, later = Retention(database, journal, settings()), time.time() + 8 * DAY_S
+        retention, later = audited.retention(), time.time() + 8 * DAY_S
 
         async def acknowledged() -> bool:
             await retention.apply(later)
@@ -152,13 +174,14 @@ async def test_lane_that_is_behind_and_history_that_is_behind_hold_the_journal(
 
 
 async def test_journal_beyond_its_size_forgets_the_oldest_however_young(nats: NatsServer, tmp_path: Path) -> None:
-    async with auditing(nats, tmp_path) as (journal, database, life):
+    async with auditing(nats, tmp_path) as audited:
+        journal, database = audited.journal, audited.database
         handled: list[int] = []
-        lanes(journal, life, handled)
+        audited.run(noting(handled))
         await publish(journal, 60, size=10_000)
         await recorded(database, 60)
         await until(lambda: len(handled) == 60)
-        retention = Retention(database, journal, settings(journal_keep_bytes=100_000))
+        retention = audited.retention(journal_keep_bytes=100_000)
 
         async def small() -> bool:
             await retention.apply(time.time())
@@ -171,22 +194,24 @@ async def test_journal_beyond_its_size_forgets_the_oldest_however_young(nats: Na
 
 
 async def test_limit_follows_its_setting_up_and_down(nats: NatsServer, tmp_path: Path) -> None:
-    async with auditing(nats, tmp_path) as (journal, database, _):
+    async with auditing(nats, tmp_path) as audited:
+        journal = audited.journal
         for limit in (1 << 22, 1 << 21):
-            await Retention(database, journal, settings(journal_max_bytes=limit)).apply(time.time())
+            await audited.retention(journal_max_bytes=limit).apply(time.time())
             assert (await journal.look()).limit_bytes == limit
-        await Retention(database, journal, settings()).apply(time.time())
+        await audited.retention().apply(time.time())
         assert (await journal.look()).limit_bytes == 1 << 21
         assert (await journal.look()).stream == journal.mark.stream
 
 
 async def test_full_journal_takes_messages_again_once_its_limit_is_raised(nats: NatsServer, tmp_path: Path) -> None:
-    async with auditing(nats, tmp_path) as (journal, database, _):
+    async with auditing(nats, tmp_path) as audited:
+        journal, database = audited.journal, audited.database
         publishing = asyncio.create_task(publish(journal, 30, size=50_000))
         while "journal full" not in str(journal._health.snapshot()["journal"]):
             assert not publishing.done()
             await asyncio.sleep(0.05)
-        await Retention(database, journal, settings(journal_max_bytes=1 << 23)).apply(time.time())
+        await audited.retention(journal_max_bytes=1 << 23).apply(time.time())
         await asyncio.wait_for(publishing, 20)
         await recorded(database, 30)
 
@@ -223,17 +248,18 @@ async def test_stream_of_an_earlier_version_is_read_to_its_end_and_then_removed(
     nats: NatsServer, tmp_path: Path
 ) -> None:
     await make_earlier(nats, 10)
-    async with auditing(nats, tmp_path) as (journal, database, life):
+    async with auditing(nats, tmp_path) as audited:
+        journal, database = audited.journal, audited.database
         assert journal.earlier
         handled: list[int] = []
         await publish(journal, 6)
         facts = await journal.look()
         assert (facts.first, facts.last, facts.reports) == (11, 16, ())
-        retention = Retention(database, journal, settings())
+        retention = audited.retention()
         await recorded(database, 16)
         await retention.apply(time.time())
         assert journal.earlier, "lanes have work left in it"
-        lanes(journal, life, handled)
+        audited.run(noting(handled))
         await until(lambda: len(handled) == 15)
         for lane in (0, 1):
             mine = [sequence for sequence in handled if sequence % 2 == 1 - lane]

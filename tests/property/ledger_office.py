@@ -23,7 +23,7 @@ from vantixs_risk.desk import Desk
 from vantixs_risk.domain.exact import total
 from vantixs_risk.evaluation import evaluate_orders
 from vantixs_risk.settings import RiskSettings
-from vantixs_risk.settlement import check_fills, settle_order
+from vantixs_risk.settlement import settle_orders
 from vantixs_risk.trading import set_trading_state
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -60,12 +60,22 @@ def decide(
     connection: sa.Connection, desk: Desk, requests: list[risk_pb2.EvaluateOrderRequest], now: datetime
 ) -> list[order_pb2.RiskDecision]:
     """The decisions; raises the first error there is in place of one."""
-    decisions = []
-    for answer in evaluate_orders(connection, desk, [(request, now) for request in requests]):
+    answers = evaluate_orders(connection, desk, [(request, now) for request in requests])
+    return [risk_pb2.EvaluateOrderResponse.FromString(answer).decision for answer in _raised(answers)]
+
+
+def settle(
+    connection: sa.Connection, desk: Desk, requests: list[risk_pb2.SettleOrderRequest], now: datetime
+) -> list[risk_pb2.SettleOrderResponse]:
+    """The responses; raises the first error there is in place of one."""
+    return _raised(settle_orders(connection, desk, [(request, now) for request in requests]))
+
+
+def _raised(answers: list[Any]) -> list[Any]:
+    for answer in answers:
         if isinstance(answer, Exception):
             raise answer
-        decisions.append(risk_pb2.EvaluateOrderResponse.FromString(answer).decision)
-    return decisions
+    return answers
 
 
 class Process:
@@ -110,8 +120,13 @@ class Process:
     def settle(
         self, request: risk_pb2.SettleOrderRequest, crash_after: int | None = None
     ) -> risk_pb2.SettleOrderResponse:
-        trades = check_fills(request)
-        return self.run(lambda c, d, now: settle_order(c, d, request, trades, now), crash_after)
+        return self.run(lambda c, d, now: settle(c, d, [request], now)[0], crash_after)
+
+    def settle_together(
+        self, requests: list[risk_pb2.SettleOrderRequest], crash_after: int | None = None
+    ) -> list[risk_pb2.SettleOrderResponse]:
+        """As one batch."""
+        return self.run(lambda c, d, now: settle(c, d, requests, now), crash_after)
 
     def adjust(self, request: risk_pb2.RecordAdjustmentRequest, crash_after: int | None = None) -> Any:
         return self.run(lambda c, d, now: record_adjustment(c, d, request, "operator:test", now), crash_after)

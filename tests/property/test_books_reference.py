@@ -31,11 +31,10 @@ from vantixs_risk.domain.equity import Holding, Mark, value
 from vantixs_risk.domain.ledger import Booking, Market, Position, Trade, Transfer, book_trade, open_books
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
-from vantixs_risk.settlement import check_fills, settle_order
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import decide
+from ledger_office import decide, settle
 from reference.books import UNIT, Books, Fill, as_shown, assets, is_perpetual, raised, sum_by_asset
 from reference.sequences import MOST, draw, fills, fits, text
 
@@ -209,14 +208,13 @@ class Run:
             fee_asset=fill.fee_asset,
         )
         request = risk_pb2.SettleOrderRequest(order_id=self.orders[kind], fills=[message])
-        trades = check_fills(request)
         self.reference.book(fill)
         self.filled[self.orders[kind]] += Fraction(fill.quantity)
         self.marks[fill.instrument] = Fraction(fill.price)
         self.see()
         # Told twice, booked once.
-        settle_order(self.connection, self.desk, request, trades, self.now)
-        position = settle_order(self.connection, self.desk, request, trades, self.now).position
+        settle(self.connection, self.desk, [request], self.now)
+        position = settle(self.connection, self.desk, [request], self.now)[0].position
         line = self.reference.lines[fill.instrument]
         assert Fraction(position.quantity) == line.quantity
         assert Fraction(position.average_price) == line.shown_average

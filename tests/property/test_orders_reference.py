@@ -27,11 +27,10 @@ from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.desk import Desk
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
-from vantixs_risk.settlement import check_fills, settle_order
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import decide
+from ledger_office import decide, settle
 from reference.books import assets, is_perpetual, sum_by_asset
 from reference.sequences import text
 
@@ -218,9 +217,8 @@ class Run:
         if self.random.random() < 0.4:
             request.final, request.order_state = True, self.random.choice(ENDS)
             order.ended = True
-        trades = check_fills(request)
         for _ in range(self.random.choice([1, 2])):
-            settle_order(self.connection, self.desk(), request, trades, self.now)
+            settle(self.connection, self.desk(), [request], self.now)
 
     def check(self) -> None:
         """What GetAccount shows is what the model has, and every asset adds up to 0."""
@@ -333,7 +331,7 @@ async def test_a_limit_that_holds_still_holds_when_the_clock_goes_back(
             # The second one is not of the order's side; what it does to the books is all that matters here.
             request = risk_pb2.SettleOrderRequest(order_id="o1")
             request.fills.add(execution_id=f"e{number}", side=side, quantity="2", price=price)
-            settle_order(connection, first, request, check_fills(request), NOW)
+            settle(connection, first, [request], NOW)
         # By the same process, and by one that has just started.
         times = ((NOW, first), (NOW - back, first), (NOW - back, desk()))
         return [failed(buy(f"again{n}", now, by)) for n, (now, by) in enumerate(times)]

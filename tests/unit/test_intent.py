@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 from vantixs_router.domain.intent import derive_intent
-from vantixs_router.workflow import decode_plan, encode_plan
+from vantixs_router.domain.plan import decode_plan, encode_plan
 
 POSITIONS = {"flat": Decimal(0), "long": Decimal(1), "short": Decimal(-1)}
 ACTIONS = [

@@ -160,5 +160,19 @@ _ROWS = (
     ),
     ("STORE_AS_EXPECTED", 0, "the store is served: there is nothing to accept", "nothing"),
     ("STORE_CHANGED", 0, "the store is not the one that was named", "look at it again: `vantixs store list`"),
+    ("ORDER_PARTIALLY_FILLED", 0, "the venue filled a part, and ended the order", "nothing: what was filled is booked"),
+    ("ORDER_NOT_FILLED", 0, "the venue ended the order without a fill", "look at market and size, then send another"),
+    (
+        "ORDER_ABSENT_AT_VENUE",
+        0,
+        "the order was on its way when the service stopped, and the venue does not know it",
+        "compare with the venue; the order is never sent again, so send another signal where it is still wanted",
+    ),
+    (
+        "SIGNAL_SUPERSEDED",
+        0,
+        "the entry waited, and a later exit of the account in the instrument was carried out",
+        "send the signal again where it is still wanted",
+    ),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

@@ -1,17 +1,14 @@
 """A service's database: SQLite or PostgreSQL with one set of statements, and one writer that shares commits.
 
-All queued units of work run in one transaction; their callers hear of them only after the commit. Where one of them
-fails, the transaction is rolled back and they run again, each in a savepoint of its own. The transaction is exclusive
-across processes, so a unit may read, decide and write without races.
+Units of work that come while a transaction is on its way share the next one; their callers hear of them only after the
+commit. Where one of them fails, the transaction is rolled back and they run again, each in a savepoint of its own. The
+transaction is exclusive across processes, so a unit may read, decide and write without races.
 """
 
 import asyncio
 import contextlib
 import os
-import queue
 import sqlite3
-import threading
-import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,31 +20,39 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError
 
+from vantixs.runtime.batching import Batcher, BatcherClosed, BatcherFull, Bounds
 from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
 from vantixs.runtime.reserve import Reserve
+from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.store_identity import CREATE, DELETE, SELECT, Found, Identity, make_identity
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 BATCH = 256
-# While a batch gathers it is looked at this often; it waits for as long as it grows, within these.
-LOOK_S, MOST_LOOKS, MOST_IDLE_LOOKS = 0.001, 16, 3
 QUEUE = 10_000
 CHECKED_BYTES = 1 << 30
 NO_IDENTITY = Found(Identity(""))
-RETRY_FOR_S = 5.0
+RETRY_FOR_S, RETRY_PAUSES = 5.0, Pauses(0.05, 0.05)
 PROBE_S, PROBE_TIMEOUT_S = 2.0, 4.0
 
 
 class _Work(NamedTuple):
     run: Callable[[sa.Connection, Sequence[Any]], Sequence[Any]]
     item: Any
-    done: "asyncio.Future[Any]"
+
+
+class _NotStored(Exception):
+    """A transaction that did not come to its end by the database's fault: `error` is for its callers."""
+
+    def __init__(self, error: ServiceError, *, passing: bool) -> None:
+        super().__init__(error)
+        self.error = error
+        self.passing = passing
 
 
 class Database:
@@ -66,17 +71,12 @@ class Database:
         self._lock = lock
         # Which file it is, for SQLite: one that is put in its place is not the one we write to.
         self._file = _file_id(readers.url.database or "") if readers.dialect.name == "sqlite" else None
-        self._connection: sa.Connection | None = None
+        self._connection: sa.Connection | None = None  # The writer's thread's.
         self._reserve: Reserve | None = None
-        # What waits, how much is with the writer, how much is expected to be next: known to the loop's thread alone.
-        self._gathered: list[_Work] = []
-        self._writing, self._expected = 0, 1
-        self._look: asyncio.Handle | None = None
-        self._queue: queue.SimpleQueue[list[_Work] | None] = queue.SimpleQueue()
+        self._writes: Batcher[_Work, Any] = Batcher(self._commit, Bounds(items=BATCH, waiting=QUEUE))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-write")
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="database-read")
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, name="database-write", daemon=True)
-        self._thread.start()
 
     @classmethod
     async def open(
@@ -113,28 +113,32 @@ class Database:
             database._reserve.fill()
         return database
 
-    async def write(self, unit: Callable[[sa.Connection], T]) -> T:
-        """Runs the unit in the shared transaction and returns its result after the commit.
+    async def write(self, unit: Callable[[sa.Connection], T], *, urgent: bool = False) -> T:
+        """Runs the unit in the shared transaction and returns its result after the commit; an urgent one in the next.
 
         An exception of the unit rolls back that unit alone and is raised here. A unit may run more than once, so it
         must have no effects but through its connection.
 
         Raises: as `write_with_others`.
         """
-        return await self.write_with_others(_run_units, unit)
+        return await self.write_with_others(_run_units, unit, urgent=urgent)
 
     async def write_at_any_cost(self, unit: Callable[[sa.Connection], T]) -> T:
         """As `write`; where the disk is full, space that was kept for this is given back, step by step."""
         while True:
             try:
-                return await self.write(unit)
+                return await self.write(unit, urgent=True)
             except ServiceError as error:
                 if error.reason != "STORAGE_UNAVAILABLE" or not (self._reserve and self._reserve.release()):
                     raise
                 log.warning("database.reserve_released", detail=error.detail)
 
     async def write_with_others(
-        self, run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]], item: Item
+        self,
+        run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]],
+        item: Item,
+        *,
+        urgent: bool = False,
     ) -> T:
         """Has `run` called with this item and those others that wait for the same `run`, and returns its result for it.
 
@@ -149,47 +153,19 @@ class Database:
                 FAILED_PRECONDITION STORE_NOT_ACCEPTED while the store is not served.
         """
         self._check_served()
-        return await self._write(run, item)
+        return await self._write(run, item, urgent=urgent)
 
-    async def _write(self, run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]], item: Item) -> T:
-        if len(self._gathered) + self._writing >= QUEUE:
-            raise ServiceError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", f"more than {QUEUE} units are queued"
-            )
-        done: asyncio.Future[T] = self._loop.create_future()
-        self._gathered.append(_Work(run, item, done))
-        if not self._writing:
-            self._consider()
-        return await done
-
-    def _consider(self) -> None:
-        """Hands over what has gathered, or begins to look after it.
-
-        Handed over one by one, they would wake the writer for the first, and the two threads would fight for the GIL. Those
-        who were answered together mostly ask again together, so it is worth a moment to wait for them.
-        """
-        if len(self._gathered) >= self._expected:
-            self._hand_over()
-        elif self._look is None:
-            self._look_again(0, 0, 0)
-
-    def _look_again(self, seen: int, looks: int, idle: int) -> None:
-        """Hands over where nobody came for some looks, or it has been long enough."""
-        count = len(self._gathered)
-        idle = idle + 1 if count == seen else 0
-        if looks == MOST_LOOKS or idle == MOST_IDLE_LOOKS:
-            self._hand_over()
-        else:
-            self._look = self._loop.call_later(LOOK_S, self._look_again, count, looks + 1, idle)
-
-    def _hand_over(self) -> None:
-        """Gives the writer what has gathered; it is idle."""
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        batch, self._gathered = self._gathered[:BATCH], self._gathered[BATCH:]
-        self._writing = len(batch)
-        self._queue.put(batch)
+    async def _write(
+        self, run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]], item: Item, *, urgent: bool
+    ) -> T:
+        try:
+            result: T = await self._writes.submit(_Work(run, item), urgent=urgent)
+        except BatcherFull:
+            detail = f"more than {QUEUE} units are queued"
+            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", detail) from None
+        except BatcherClosed:
+            raise unavailable("STORAGE_UNAVAILABLE", "the service is stopping") from None
+        return result
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
         """Runs the query on a snapshot of what is committed.
@@ -222,7 +198,7 @@ class Database:
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
                     await asyncio.to_thread(self._look_inside)
-                    await self.write(_rewrite_version)
+                    await self.write(_rewrite_version, urgent=True)
             except TimeoutError:
                 health.set("database", False, f"no answer in {PROBE_TIMEOUT_S:g} s")
             except ServiceError as error:
@@ -280,7 +256,7 @@ class Database:
                 connection.execute(sa.insert(outbox).values(**message._asdict()))
             return identity
 
-        return await self._write(_run_units, unit)
+        return await self._write(_run_units, unit, urgent=True)
 
     def _check_served(self) -> None:
         if self.refusal:
@@ -294,83 +270,86 @@ class Database:
         return damaged
 
     async def close(self) -> None:
-        """Finishes what is queued and closes."""
-        if self._look is not None:
-            self._look.cancel()
-        for start in range(0, len(self._gathered), BATCH):
-            self._queue.put(self._gathered[start : start + BATCH])
-        self._gathered = []
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
+        """Finishes what is queued and closes; what is written from then on is refused."""
+        await self._writes.close()
+        await self._loop.run_in_executor(self._thread, self._disconnect)
+        self._thread.shutdown()
         self._pool.shutdown()
         self._writer.dispose()
         self._readers.dispose()
 
-    def _run(self) -> None:
-        while (batch := self._queue.get()) is not None:
-            self._loop.call_soon_threadsafe(self._answer, batch, self._commit(batch))
-        self._disconnect()
+    async def _commit(self, batch: Sequence[_Work]) -> Sequence[Any]:
+        """Runs a batch in one transaction; where a unit fails, in another one with a savepoint for each.
 
-    def _answer(self, batch: list[_Work], results: list[Any]) -> None:
-        self.commits += 1
-        # Those answered now may ask again, and those who wait already: so many could be together the next time.
-        self._writing, self._expected = 0, min(len(batch) + len(self._gathered), BATCH)
-        for work, result in zip(batch, results, strict=True):
-            if work.done.done():
-                continue
-            if isinstance(result, Exception):
-                work.done.set_exception(result)
-            else:
-                work.done.set_result(result)
-        if self._gathered:
-            self._consider()
-
-    def _commit(self, batch: list[_Work]) -> list[Any]:
-        deadline = time.monotonic() + RETRY_FOR_S
-        # What the hot path sends straight to the driver fails with the driver's own error.
-        errors: type[Exception] = self._writer.dialect.loaded_dbapi.OperationalError
-        guarded = False
-        while True:
-            committing = False
+        Savepoints cost two statements a unit, and units rarely fail: so first it is tried without.
+        """
+        try:
             try:
-                # Kept from one batch to the next: a fresh one costs as much as a small batch.
-                connection = self._connection = self._connection or self._writer.connect()
-                transaction = connection.begin()
-                if self._writer.dialect.name == "postgresql":
-                    connection.execute(ADVISORY_LOCK, {"key": self._lock})
-                # Savepoints cost two statements a unit, and units rarely fail: so first it is tried without.
-                try:
-                    if guarded:
-                        results = [_run_alone(connection, work, errors) for work in batch]
-                    else:
-                        results = _run_together(connection, batch)
-                except (OperationalError, errors):
-                    raise
-                except Exception:
-                    if guarded:
-                        raise
-                    guarded = True
-                    transaction.rollback()
-                    continue
-                committing = True
-                transaction.commit()
-            except (DatabaseError, errors) as error:
+                return await self._attempt(_run_together, batch)
+            except _NotStored:
+                raise
+            except Exception:
+                return await self._attempt(_run_each, batch)
+        except _NotStored as failure:
+            log.error("database.failed", detail=failure.error.detail)
+            raise failure.error from None
+
+    async def _attempt(
+        self, run: Callable[[sa.Connection, Sequence[_Work]], list[Any]], batch: Sequence[_Work]
+    ) -> list[Any]:
+        return await retry(
+            lambda: self._loop.run_in_executor(self._thread, self._transact, run, batch),
+            lambda error: isinstance(error, _NotStored) and error.passing,
+            RETRY_PAUSES,
+            limit_s=RETRY_FOR_S,
+        )
+
+    # The writer's thread, from here on.
+
+    def _transact(
+        self, run: Callable[[sa.Connection, Sequence[_Work]], list[Any]], batch: Sequence[_Work]
+    ) -> list[Any]:
+        """The results of a batch, after the commit.
+
+        Raises:
+            _NotStored: the database failed.
+            Exception: what a unit raised; it is rolled back.
+        """
+        # What the hot path sends straight to the driver fails with the driver's own errors.
+        driver: Any = self._writer.dialect.loaded_dbapi
+        try:
+            # Kept from one batch to the next: a fresh one costs as much as a small batch.
+            connection = self._connection = self._connection or self._writer.connect()
+            transaction = connection.begin()
+            if self._writer.dialect.name == "postgresql":
+                connection.execute(ADVISORY_LOCK, {"key": self._lock})
+        except (DatabaseError, driver.DatabaseError) as error:
+            raise self._failed(error) from error
+        try:
+            results = run(connection, batch)
+        except (OperationalError, driver.OperationalError) as error:
+            raise self._failed(error) from error
+        except Exception:
+            try:
+                transaction.rollback()
+            except (DatabaseError, driver.Error):
                 self._disconnect()
-                detail = str(getattr(error, "orig", error)).splitlines()[0]
-                self._note_damage(detail)
-                if committing and self._writer.dialect.name == "postgresql":
-                    return [unavailable("STORAGE_OUTCOME_UNKNOWN", detail)] * len(batch)
-                if time.monotonic() > deadline or not _passing(detail):
-                    log.error("database.failed", detail=detail)
-                    return [unavailable("STORAGE_UNAVAILABLE", detail)] * len(batch)
-                time.sleep(0.05)
-            except Exception as error:
-                # The thread must outlive what nobody foresaw: without it every caller would wait for ever.
-                self._disconnect()
-                log.error("database.failed", exc_info=error)
-                return [error] * len(batch)
-            else:
-                return results
+            raise
+        try:
+            transaction.commit()
+        except (DatabaseError, driver.DatabaseError) as error:
+            raise self._failed(error, committing=True) from error
+        self.commits += 1
+        return results
+
+    def _failed(self, error: Exception, *, committing: bool = False) -> _NotStored:
+        """Drops the connection; says whether it may pass, and whether it is known that nothing was stored."""
+        self._disconnect()
+        detail = str(getattr(error, "orig", None) or error).splitlines()[0]
+        self._note_damage(detail)
+        if committing and self._writer.dialect.name == "postgresql":
+            return _NotStored(unavailable("STORAGE_OUTCOME_UNKNOWN", detail), passing=False)
+        return _NotStored(unavailable("STORAGE_UNAVAILABLE", detail), passing=_passing(detail))
 
     def _disconnect(self) -> None:
         """Drops the connection and what is open on it: the next batch gets another."""
@@ -418,7 +397,7 @@ def _run_units(connection: sa.Connection, units: Sequence[Callable[[sa.Connectio
     return [unit(connection) for unit in units]
 
 
-def _run_together(connection: sa.Connection, batch: list[_Work]) -> list[Any]:
+def _run_together(connection: sa.Connection, batch: Sequence[_Work]) -> list[Any]:
     """What has the same `run` goes to it at once; all these callers wait, so none of them can tell the order."""
     places: dict[Callable[[sa.Connection, Sequence[Any]], Sequence[Any]], list[int]] = {}
     for place, work in enumerate(batch):
@@ -430,12 +409,18 @@ def _run_together(connection: sa.Connection, batch: list[_Work]) -> list[Any]:
     return results
 
 
-def _run_alone(connection: sa.Connection, work: _Work, errors: type[Exception]) -> Any:
+def _run_each(connection: sa.Connection, batch: Sequence[_Work]) -> list[Any]:
+    """Each by itself in a savepoint, so that those which fail fail alone."""
+    return [_run_alone(connection, work) for work in batch]
+
+
+def _run_alone(connection: sa.Connection, work: _Work) -> Any:
+    lost: Any = connection.dialect.loaded_dbapi
     cursor = connection.connection.cursor()
     cursor.execute("SAVEPOINT unit")
     try:
         (result,) = work.run(connection, [work.item])
-    except (OperationalError, errors):
+    except (OperationalError, lost.OperationalError):
         raise
     except Exception as error:
         cursor.execute("ROLLBACK TO SAVEPOINT unit")
@@ -445,9 +430,15 @@ def _run_alone(connection: sa.Connection, work: _Work, errors: type[Exception]) 
     return result
 
 
+_PASSING = ("locked", "busy", "connection", "terminat", "shut", "starting up", "lock timeout", "deadlock")
+
+
 def _passing(detail: str) -> bool:
     """Whether waiting may help: locks and lost connections, not full disks."""
-    return any(word in detail for word in ("locked", "busy", "connection", "terminat", "shut", "starting up"))
+    return any(
+        word in detail
+        for word in ("locked", "busy", "connection", "terminat", "shut", "starting up", "lock timeout", "deadlock")
+    )
 
 
 def is_damage(detail: str) -> bool:
@@ -485,19 +476,31 @@ def upsert(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]
     connection.execute(insert(table).values(**values).on_conflict_do_update(index_elements=keys, set_=others))
 
 
+# A process that is stopped in a transaction holds its locks: the server ends it, and the others go on.
+_WRITER_LIMITS = "-cidle_in_transaction_session_timeout=2s -clock_timeout=5s -cstatement_timeout=30s"
+# A server that cannot be reached any more is an error within seconds; in ms for tcp_user_timeout, else in seconds.
+_CONNECTION_LIMITS = {
+    "connect_timeout": 3,
+    "keepalives_idle": 3,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 6000,
+}
+
+
 def _engine(url: str, service: str, *, write: bool) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "postgresql":
         # What is written is looked up by key. A plan that was made while a table was small reads all of it when it is large.
         # Where there is no other way a scan then looks so costly that it would be compiled first, for a tenth of a second.
-        options = f"-csearch_path={service}" + (" -cenable_seqscan=off -cjit=off" if write else "")
+        options = f"-csearch_path={service}" + (f" -cenable_seqscan=off -cjit=off {_WRITER_LIMITS}" if write else "")
         isolation = "READ COMMITTED" if write else "REPEATABLE READ"
         return sa.create_engine(
             parsed,
             pool_size=1 if write else 2,
             pool_pre_ping=True,
             isolation_level=isolation,
-            connect_args={"options": options, "connect_timeout": 3, "application_name": f"vantixs-{service}"},
+            connect_args={"options": options, "application_name": f"vantixs-{service}", **_CONNECTION_LIMITS},
         )
     engine = sa.create_engine(
         parsed, pool_size=1 if write else 2, connect_args={"timeout": 5, "check_same_thread": False}

@@ -5,7 +5,7 @@
 It becomes an HTTP problem document only at the edge, and is rebuilt from a status by `from_rpc_error`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import grpc
@@ -92,12 +92,23 @@ def unavailable(reason: str, detail: str) -> ServiceError:
 
 def from_rpc_error(error: grpc.RpcError) -> ServiceError:
     """The ServiceError a call failed with; a status without ErrorInfo gets its code's name as reason."""
-    code, detail = error.code(), error.details() or ""
+    status = rpc_status.from_call(error)
+    return _error_of(error.code(), error.details() or "", status.details if status else ())
+
+
+def from_status(status: status_pb2.Status) -> ServiceError:
+    """The ServiceError of a status that is part of an answer, as the results of a batch have it."""
+    return _error_of(_CODES.get(status.code, grpc.StatusCode.UNKNOWN), status.message, status.details)
+
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def _error_of(code: grpc.StatusCode, detail: str, details: Iterable[AnyMessage]) -> ServiceError:
     reason = code.name
     metadata: dict[str, str] = {}
     violations: list[Violation] = []
-    status = rpc_status.from_call(error)
-    for packed in status.details if status else ():
+    for packed in details:
         reason, metadata = _read_info(packed, reason, metadata)
         bad = error_details_pb2.BadRequest()
         if packed.Unpack(bad):

@@ -7,9 +7,9 @@ so every retry carries the same message id; `discard: new` refuses rather than f
 import asyncio
 import contextlib
 import json
-import random
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from nats.aio.client import Client
@@ -19,18 +19,24 @@ from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
+from vantixs.runtime.batching import Batcher, BatcherFull, Bounds
 from vantixs.runtime.continuity import NOTHING_SEEN, REMEDY, Mark, Report, StreamFacts, difference, facts_of, followed
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal_stream import STREAM, SUBJECTS, accept_gaps, add_report, earlier_stream, ensure_stream
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
+from vantixs.runtime.retry import retry
 from vantixs.runtime.settings import ServiceSettings
 
 __all__ = ["STREAM", "SUBJECTS", "Inspect", "Journal", "Message"]
 
 MESSAGE_ID = "Nats-Msg-Id"
 ACK_TIMEOUT_S = 2.0
+# An atomic batch costs two round trips and four syncs whatever is in it, of 1,000 messages at most. Below so many, single
+# messages that are all on their way at once take the broker no longer.
+ATOMIC_FROM = 12
+PART = Bounds(items=500, size=800_000)
 LOOK_EVERY_S = 1.0  # How long a stream that was replaced under a connection that held can go unnoticed.
 _FULL = (10077, 10023)  # maximum messages or bytes of the stream, or of the server, exceeded
 
@@ -92,6 +98,7 @@ class Journal:
         self.gap = ""
         self._health = health
         self.client = _Client()
+        self._publishes = Batcher(self._publish_together, PART, size_of=lambda message: len(message.payload))
         self._connected = asyncio.Event()
         self.generation = 0
         self._closing = False
@@ -161,29 +168,19 @@ class Journal:
     async def publish(self, subject: str, payload: bytes, message_id: str) -> int:
         """Publishes one message and returns its stream sequence; tries until it is stored.
 
-        A message whose id is stored already is not stored again, and the first one's sequence is returned.
+        Those that are published while others are on their way go together. A message whose id is stored already is not
+        stored again, and the first one's sequence is returned.
         """
-        attempt = 0
-        while True:
-            await self._whole.wait()
-            try:
-                # A fresh header dict each time: nats-py changes the one it is given.
-                ack = await self.js.publish(subject, payload, timeout=ACK_TIMEOUT_S, headers={MESSAGE_ID: message_id})
-            except TRANSIENT as error:
-                attempt += 1
-                self._note_refusal(error)
-                await asyncio.sleep(random.uniform(0.5, 1) * min(0.05 * 2**attempt, 1.0))  # noqa: S311 - jitter
-            else:
-                self._health.set("journal", True)
-                self.note(ack.seq)
-                return ack.seq
+        message = Message(subject, payload, message_id)
+        return await retry(lambda: self._publishes.submit(message), self._may_pass)
 
     async def publish_batch(self, messages: Sequence[Message]) -> None:
-        """Publishes the messages in order, as one atomic batch where the server takes it, else one by one."""
-        if len(messages) > 1 and await self._publish_atomically(messages):
-            return
-        for message in messages:
-            await self.publish(*message)
+        """Publishes the messages in order: in atomic batches where the server takes them, else one by one."""
+        for part in _parts(messages):
+            if len(part) == 1 or not await self._publish_atomically(part):
+                for message in part:
+                    # The next one only once this one is stored: a journal that is full may have room for a smaller one.
+                    await retry(partial(self._publish_once, message), self._may_pass)
 
     async def close(self) -> None:
         """Sends what is on its way and disconnects.
@@ -197,28 +194,67 @@ class Journal:
         with contextlib.suppress(*TRANSIENT):
             await self.client.close()
 
-    def _note_refusal(self, error: Exception) -> None:
-        self._health.set("journal", False, _refusal(error))
+    def _may_pass(self, error: Exception) -> bool:
+        """Whether publishing again may work; health is told why it did not."""
+        if isinstance(error, TRANSIENT):
+            self._health.set("journal", False, _refusal(error))
+        return isinstance(error, (*TRANSIENT, BatcherFull))
 
-    async def _publish_atomically(self, messages: Sequence[Message]) -> bool:
-        """Whether the batch was stored. A refusal or time-out is not final: the same ids go again one by one."""
+    def _unprepared(self, error: Exception) -> bool:
+        """Whether preparing the stream again may work; health is told why it did not."""
+        passing = isinstance(error, (*TRANSIENT, ServiceError))
+        if passing:
+            log.warning("journal.stream_unavailable", error=repr(error), detail=_refusal(error))
+            self._health.set("journal", False, _refusal(error))
+        return passing
+
+    async def _publish_together(self, messages: Sequence[Message]) -> list[int | Exception]:
+        """One attempt at messages whose callers all wait, in whatever order: the sequence of each, or why it has none."""
+        await self._whole.wait()
+        if len(messages) >= ATOMIC_FROM and (last := await self._publish_atomically(messages)):
+            return list(range(last - len(messages) + 1, last + 1))
+
+        async def attempt(message: Message) -> int | Exception:
+            try:
+                return await self._publish_once(message)
+            except Exception as error:
+                return error
+
+        return await asyncio.gather(*map(attempt, messages))
+
+    async def _publish_once(self, message: Message) -> int:
+        await self._whole.wait()
+        subject, payload, message_id = message
+        # A fresh header dict each time: nats-py changes the one it is given.
+        ack = await self.js.publish(subject, payload, timeout=ACK_TIMEOUT_S, headers={MESSAGE_ID: message_id})
+        self._health.set("journal", True)
+        self.note(ack.seq)
+        return int(ack.seq)
+
+    async def _publish_atomically(self, messages: Sequence[Message]) -> int:
+        """The sequence of the last one where the batch was stored, and those before it have the ones before; else 0.
+
+        A refusal or time-out is not final: the same ids go again one by one. One id that is stored already refuses all.
+        """
         await self._whole.wait()
         batch = uuid.uuid4().hex
         first, *between, last = messages
         if not all(m.subject.isprintable() and m.message_id.isprintable() for m in between):
-            return False
+            return 0
         try:
             if await self._request(first, batch, 1):
-                return False  # The server speaks up where it has something against it.
+                return 0  # The server speaks up where it has something against it.
             if between:
                 await self.client.publish_frames(b"".join([_frame(m, batch, n) for n, m in enumerate(between, 2)]))
             answer = await self._request(last, batch, len(messages), commit="1")
         except TRANSIENT:
-            return False
+            return 0
         if b'"error"' in answer:
-            return False
-        self.note(int(json.loads(answer).get("seq", 0)))
-        return True
+            return 0
+        sequence = int(json.loads(answer).get("seq", 0))
+        self._health.set("journal", True)
+        self.note(sequence)
+        return sequence
 
     async def _request(self, message: Message, batch: str, number: int, commit: str = "") -> bytes:
         headers = {MESSAGE_ID: message.message_id, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
@@ -286,6 +322,12 @@ class Journal:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look_soon.wait(), pause)
 
+    async def _prepare(self) -> None:
+        """Makes the stream what it should be, and looks at it for the first time."""
+        await ensure_stream(self.js, self._settings)
+        self.earlier = await earlier_stream(self.js) is not None
+        await self.look()
+
     async def _connect(self, stopping: asyncio.Event) -> None:
         async def reconnected() -> None:
             self.generation += 1
@@ -316,20 +358,23 @@ class Journal:
                     return
                 self.client = _Client()
                 await asyncio.sleep(0.1)
-        while True:
-            try:
-                await ensure_stream(self.js, self._settings)
-                self.earlier = await earlier_stream(self.js) is not None
-                await self.look()
-                break
-            except (*TRANSIENT, ServiceError) as error:
-                log.warning("journal.stream_unavailable", error=repr(error), detail=_refusal(error))
-                self._health.set("journal", False, _refusal(error))
-                await asyncio.sleep(0.2)
+        await retry(self._prepare, self._unprepared)
         self.generation += 1
         self._health.set("journal", True)
         self._connected.set()
         await self._watch(stopping)
+
+
+def _parts(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """The messages in order, as many at a time as a batch takes."""
+    start, size = 0, 0
+    for number, message in enumerate(messages):
+        size += len(message.payload)
+        if number > start and (number - start >= PART.items or size > PART.size):
+            yield messages[start:number]
+            start, size = number, len(message.payload)
+    if messages:
+        yield messages[start:]
 
 
 def _refusal(error: Exception) -> str:

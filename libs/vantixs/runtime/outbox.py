@@ -6,6 +6,8 @@ outage, is published by `run`. Published rows are removed in bulk.
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,14 +15,15 @@ from vantixs.runtime.continuity import NOTHING_SEEN, Mark
 from vantixs.runtime.database import Database, upsert
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal, Message
-from vantixs.runtime.statements import insert_ignoring
+from vantixs.runtime.statements import Among, Statement, insert_ignoring
 
 SWEEP_S = 0.5
+AT_ONCE = 500
 
 
-def outbox_table(metadata: sa.MetaData) -> sa.Table:
-    """The table, the same in every service that has one."""
-    return sa.Table(
+def outbox_table(metadata: sa.MetaData, *, lanes: bool = False) -> sa.Table:
+    """The table, the same in every service that has one; with `lanes` each row says of which lane it is."""
+    table = sa.Table(
         "outbox",
         metadata,
         sa.Column("position", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
@@ -28,6 +31,10 @@ def outbox_table(metadata: sa.MetaData) -> sa.Table:
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("payload", sa.LargeBinary, nullable=False),
     )
+    if lanes:
+        table.append_column(sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")))
+        sa.Index("ix_outbox_lane_position", table.c.lane, table.c.position)
+    return table
 
 
 def mark_table(metadata: sa.MetaData) -> sa.Table:
@@ -52,12 +59,22 @@ class Outbox:
     """Messages committed and not yet known to be published.
 
     What is published is forgotten in the transaction that moves the mark in `marks`, where that is given: a journal that does
-    not have it any more is then noticed.
+    not have it any more is then noticed. `lanes` gives the lanes whose messages are this process's to publish; without it
+    all are.
     """
 
-    def __init__(self, table: sa.Table, database: Database, journal: Journal, marks: sa.Table | None = None) -> None:
+    def __init__(
+        self,
+        table: sa.Table,
+        database: Database,
+        journal: Journal,
+        marks: sa.Table | None = None,
+        lanes: Callable[[], Collection[int]] | None = None,
+    ) -> None:
         self._table = table
         self._marks = marks
+        self._lanes = lanes
+        self._delete = Statement(lambda _: sa.delete(table).where(Among(table.c.message_id, "ids")))
         self._insert = insert_ignoring(table)
         self._database = database
         self._journal = journal
@@ -65,9 +82,15 @@ class Outbox:
         self._sending: set[str] = set()
         self._wake = asyncio.Event()
 
-    def put(self, connection: sa.Connection, message: Message) -> None:
-        """Adds a message in the caller's transaction; one whose id is there already changes nothing."""
-        self._insert.run(connection, **message._asdict())
+    def put(self, connection: sa.Connection, message: Message, *, lane: int = 0) -> None:
+        """Adds a message in the caller's transaction; one whose id is there already changes nothing.
+
+        `lane` counts where the table has lanes.
+        """
+        values = message._asdict()
+        if "lane" in self._table.c:
+            values["lane"] = lane
+        self._insert.run(connection, **values)
 
     async def send(self, message: Message) -> None:
         """Publishes a committed message now; returns once it is in the journal."""
@@ -90,6 +113,16 @@ class Outbox:
         for row in rows:
             await self.send(Message(row.subject, row.payload, row.message_id))
 
+    async def send_lane(self, lane: int) -> None:
+        """Publishes what others committed for a lane and did not publish, in order; returns once it is stored."""
+        while True:
+            rows = await self._database.read(lambda c: self._oldest(c, (lane,)))
+            left = [row for row in rows if row.message_id not in self._published]
+            if not left:
+                return
+            await self._publish(left)
+            await self._forget()
+
     def wake(self) -> None:
         """Has `run` look at once."""
         self._wake.set()
@@ -108,23 +141,33 @@ class Outbox:
 
     async def _sweep(self) -> None:
         await self._forget()
-        rows = await self._database.read(self._oldest)
-        for row in rows:
-            # What is on its way by `send` in this process needs no second sender.
-            if row.message_id in self._published or row.message_id in self._sending:
-                continue
-            await self.send(Message(row.subject, row.payload, row.message_id))
+        lanes = None if self._lanes is None else tuple(self._lanes())
+        rows = await self._database.read(lambda c: self._oldest(c, lanes))
+        # What is on its way by `send` in this process needs no second sender.
+        await self._publish([row for row in rows if row.message_id not in self._published | self._sending])
         await self._forget()
 
-    def _oldest(self, connection: sa.Connection) -> list[sa.Row[tuple[int, str, str, bytes]]]:
-        return list(connection.execute(sa.select(self._table).order_by(self._table.c.position).limit(500)))
+    async def _publish(self, rows: Sequence[Any]) -> None:
+        ids = {row.message_id for row in rows}
+        self._sending |= ids
+        try:
+            await self._journal.publish_batch([Message(row.subject, row.payload, row.message_id) for row in rows])
+            self._published |= ids
+        finally:
+            self._sending -= ids
+
+    def _oldest(self, connection: sa.Connection, lanes: Sequence[int] | None) -> list[Any]:
+        query = sa.select(self._table).order_by(self._table.c.position).limit(AT_ONCE)
+        if lanes is not None:
+            query = query.where(self._table.c.lane.in_(lanes))
+        return list(connection.execute(query))
 
     async def _forget(self) -> None:
-        if ids := list(self._published)[:500]:
+        while ids := list(self._published)[:AT_ONCE]:
             mark = self._journal.mark
 
-            def remove(connection: sa.Connection) -> None:
-                connection.execute(sa.delete(self._table).where(self._table.c.message_id.in_(ids)))
+            def remove(connection: sa.Connection, ids: list[str] = ids, mark: Mark = mark) -> None:
+                self._delete.run(connection, ids=ids)
                 if self._marks is not None and mark > read_mark(connection, self._marks):
                     values = {"id": 1, "epoch": mark.epoch, "stream_id": mark.stream, "stream_sequence": mark.sequence}
                     upsert(self._marks, connection, values)

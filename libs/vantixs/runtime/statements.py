@@ -52,7 +52,7 @@ class Statement:
             cursor.close()
 
     def run_all(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Inserts rows, in as few statements as the database takes them in."""
+        """Runs a change with each of the rows; an INSERT in as few statements as the database takes them in."""
         if rows:
             self._compiled(connection).execute_all(connection, rows)
 
@@ -81,6 +81,7 @@ class _Compiled:
         self._encode = {n: p for n, t in binds.items() if (p := t.dialect_impl(dialect).bind_processor(dialect))}
         columns = list(getattr(statement, "selected_columns", ()))
         self._decode = [c.type.dialect_impl(dialect).result_processor(dialect, None) for c in columns]
+        self._insert = isinstance(statement, sa.Insert)
         self._many: dict[int, str] = {}
         self._row: Any = namedtuple("Row", [c.name for c in columns]) if columns else None
 
@@ -91,14 +92,14 @@ class _Compiled:
         return cursor
 
     def execute_all(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Sends an INSERT of several rows.
+        """Sends a change for several rows.
 
         psycopg sends them in one round trip. SQLite's driver gives the GIL away for each, and has to get it back from the
-        busy thread that took it: so there many rows are one statement.
+        busy thread that took it: so there many rows are one statement, where it is an INSERT.
         """
         cursor = connection.connection.cursor()
         parameters = [self._parameters(row) for row in rows]
-        if len(rows) > 1 and self._order is None:
+        if len(rows) > 1 and (self._order is None or not self._insert):
             cursor.executemany(self._sql, parameters)
             parameters = []
         while parameters:
@@ -168,6 +169,16 @@ class Among(sa.ColumnElement[Any]):
         self.texts = sa.bindparam(name, type_=_Texts)
 
 
+class AmongRows(sa.ColumnElement[Any]):
+    """As `Among` for a key of several text columns; the parameter is a list of tuples."""
+
+    type = sa.types.NULLTYPE
+
+    def __init__(self, columns: Sequence[sa.ColumnElement[str]], name: str) -> None:
+        self.columns = columns
+        self.texts = sa.bindparam(name, type_=_Rows)
+
+
 class Lines(sa.ColumnElement[str]):
     """An aggregate: a text column's values in one text, a line each; NULL where there is no row.
 
@@ -191,6 +202,14 @@ class _Texts(sa.types.TypeDecorator[list[str]]):
         return value if dialect.name == "postgresql" else json.dumps(value)
 
 
+class _Rows(sa.types.TypeDecorator[list[tuple[str, ...]]]):
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[tuple[str, ...]] | None, dialect: sa.Dialect) -> str:
+        return json.dumps(value)
+
+
 @compiles(Among, "postgresql")
 def _among_postgresql(element: Among, compiler: Any, **options: Any) -> str:
     # Not IN (SELECT unnest(...)): without statistics that became a join that read the whole table.
@@ -201,6 +220,19 @@ def _among_postgresql(element: Among, compiler: Any, **options: Any) -> str:
 def _among_sqlite(element: Among, compiler: Any, **options: Any) -> str:
     column, texts = (compiler.process(part, **options) for part in (element.column, element.texts))
     return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - names of ours and a parameter's place
+
+
+@compiles(AmongRows)
+def _among_rows(element: AmongRows, compiler: Any, **options: Any) -> str:
+    columns = ", ".join(compiler.process(column, **options) for column in element.columns)
+    values = ", ".join(f"value ->> {number}" for number in range(len(element.columns)))
+    texts = compiler.process(element.texts, **options)
+    rows = (
+        f"json_array_elements(CAST({texts} AS json))"
+        if compiler.dialect.name == "postgresql"
+        else f"json_each({texts})"
+    )
+    return f"({columns}) IN (SELECT {values} FROM {rows})"  # noqa: S608 - names of ours and a parameter's place
 
 
 @compiles(Lines, "postgresql")

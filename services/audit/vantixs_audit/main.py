@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from vantixs.api.audit.v1 import audit_pb2_grpc
+from vantixs.api.router.v1.router_pb2_grpc import RouterServiceStub
 from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.runtime.database import Database
 from vantixs.runtime.grpc_client import open_channel
@@ -56,7 +57,7 @@ def main(overrides: dict[str, str]) -> int:
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
-        retention = Retention(database, journal, settings)
+        retention = Retention(database, journal, settings, RouterServiceStub(channel))
         recording = life.spawn(guard.when_usable(recorder.run, life.stopping), name="recorder")
         keeping = life.spawn(guard.when_usable(retention.run, life.stopping), name="retention")
         relaying = life.spawn(outbox.run(life.stopping), name="outbox")

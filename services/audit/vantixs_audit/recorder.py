@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 import sqlalchemy as sa
 from prometheus_client import Gauge
 from vantixs.api.audit.v1 import audit_pb2
-from vantixs.runtime.consumers import Delivery, Reader
 from vantixs.runtime.continuity import Mark
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal
+from vantixs.runtime.journal_reader import Delivery, Reader
 from vantixs.runtime.logs import log
 
 from vantixs_audit import store

@@ -1,17 +1,19 @@
 """What of the journal may go, and how much it may hold. Audit's writer, and nobody else, purges it and changes its limit.
 
-A message may go once history has it and every lane of the router is past it, and it is older than `journal_keep_hours` or
-the journal is larger than `journal_keep_bytes`. The last message recorded always stays: the next start is held against it.
+A message may go once history has it and every lane is past it, which the router is asked, and it is older than
+`journal_keep_hours` or the journal is larger than `journal_keep_bytes`. The last message recorded always stays: the next
+start is held against it.
 """
 
 import asyncio
 import contextlib
 import time
 
+import grpc
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerInfo
 from nats.js.errors import NotFoundError
 from prometheus_client import Gauge
+from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
 from vantixs.model.ids import LANES
 from vantixs.runtime.continuity import StreamFacts, facts_of
 from vantixs.runtime.database import Database
@@ -24,8 +26,7 @@ from vantixs_audit import store
 from vantixs_audit.settings import AuditSettings
 
 EVERY_S = 5.0
-LANE = "router-lane-"
-PAGE = 256
+TIMEOUT_S = 5.0
 SIZE = Gauge("vantixs_journal_bytes", "bytes the journal holds")
 LIMIT = Gauge("vantixs_journal_limit_bytes", "most bytes the journal may hold")
 USED = Gauge("vantixs_journal_used_ratio", "how full the journal is, from 0 to 1; at 0.9 entries are refused")
@@ -35,7 +36,14 @@ OLDEST = Gauge("vantixs_journal_oldest_age_seconds", "age of the oldest message 
 class Retention:
     """Keeps the journal within its bounds."""
 
-    def __init__(self, database: Database, journal: Journal, settings: AuditSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        settings: AuditSettings,
+        router: "router_pb2_grpc.RouterServiceAsyncStub",
+    ) -> None:
+        self._router = router
         self._database = database
         self._journal = journal
         self._settings = settings
@@ -46,7 +54,7 @@ class Retention:
         while not stopping.is_set():
             try:
                 await self.apply(time.time())
-            except (*TRANSIENT, ServiceError) as error:
+            except (*TRANSIENT, ServiceError, grpc.aio.AioRpcError) as error:
                 log.debug("journal.not_kept", error=repr(error))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), EVERY_S)
@@ -57,6 +65,7 @@ class Retention:
         Raises:
             nats.errors.Error: the broker does not answer.
             ServiceError: history cannot be read.
+            grpc.aio.AioRpcError: the router does not answer.
         """
         js = self._journal.js
         facts = await self._set_limit(js)
@@ -68,13 +77,21 @@ class Retention:
         if self._journal.gap:
             return
         recorded = (await self._database.read(store.read_head)).mark.sequence
-        if self._journal.earlier and await _remove_earlier(js, recorded):
+        passed = await self._passed(facts.epoch)
+        if self._journal.earlier and await _remove_earlier(js, min(recorded, passed)):
             self._journal.earlier = False
-        most = min(recorded, await passed_by_lanes(js, STREAM, facts.last))
+        most = min(recorded, passed)
         first = await self._first_to_keep(js, facts, most, now_s)
         if first > facts.first:
             await js.purge_stream(STREAM, seq=first)
             log.info("journal.purged", first=facts.first, last=first - 1)
+
+    async def _passed(self, epoch: int) -> int:
+        """The sequence up to which every lane's work is done; 0 while one was never run, or counts in another stream."""
+        answer = await self._router.ListLanes(router_pb2.ListLanesRequest(), timeout=TIMEOUT_S)
+        if len(answer.lanes) < LANES or answer.journal_epoch != epoch:
+            return 0
+        return min(lane.cursor for lane in answer.lanes)
 
     async def _set_limit(self, js: JetStreamContext) -> StreamFacts:
         info = await js.stream_info(STREAM)
@@ -97,29 +114,6 @@ class Retention:
         return min(first, most)
 
 
-async def passed_by_lanes(js: JetStreamContext, stream: str, last: int) -> int:
-    """The sequence up to which every lane's work is done; `last` is the stream's last one, read before.
-
-    A lane that has nothing to do is past everything. One that nobody ever read holds everything.
-    """
-    lanes: list[ConsumerInfo] = []
-    offset = 0
-    while page := await js.consumers_info(stream, offset=offset):
-        lanes += [info for info in page if info.name.startswith(LANE)]
-        offset += PAGE
-        if len(page) < PAGE:
-            break
-    if len(lanes) < LANES:
-        return 0
-    return min(_passed(lane, last) for lane in lanes)
-
-
-def _passed(lane: ConsumerInfo, last: int) -> int:
-    if not lane.num_pending and not lane.num_ack_pending:
-        return last
-    return lane.ack_floor.stream_seq if lane.ack_floor else 0
-
-
 async def first_since(js: JetStreamContext, first: int, last: int, since_s: float) -> int:
     """The first sequence from `first` to `last` that was stored at or after a time, `last` where none was."""
     while first < last:
@@ -140,13 +134,13 @@ async def _time_of(js: JetStreamContext, sequence: int) -> float:
     return stored.timestamp() if stored else 0.0
 
 
-async def _remove_earlier(js: JetStreamContext, recorded: int) -> bool:
-    """Removes the stream of an earlier version once history and every lane have all of it; whether it is gone."""
+async def _remove_earlier(js: JetStreamContext, most: int) -> bool:
+    """Removes the stream of an earlier version once history and every lane are past it; whether it is gone."""
     earlier = await earlier_stream(js)
     if earlier is None:
         return True
     last = earlier.state.last_seq
-    if min(recorded, await passed_by_lanes(js, EARLIER_STREAM, last)) < last:
+    if most < last:
         return False
     await js.delete_stream(EARLIER_STREAM)
     log.info("journal.earlier_removed", last=last)

@@ -11,9 +11,9 @@ from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.columns import Instant
-from vantixs.runtime.consumers import Delivery
 from vantixs.runtime.continuity import NOTHING_SEEN, Mark
 from vantixs.runtime.database import insert_ignore, upsert
+from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import outbox_table
 

@@ -27,6 +27,7 @@ from vantixs_console.disk import first_journal_bytes
 from vantixs_console.terminal import service_settings
 
 STOP_S = 4.0
+LEASE_S = 4.0  # After which other replicas take the lanes of one that is silent.
 START_S = 60.0
 BROKER_ATTEMPTS = 4  # With the pauses in between that is about three seconds.
 STEADY_S = 3.0  # Who lived this long is started again without delay.
@@ -212,6 +213,24 @@ class Stack:
                 raise StartupError(f"the broker does not start: {reason}; {remedy} (log: {child.log.path})")
             await self._start_again(child, f"ended with code {code}")
 
+    async def end_stopped(self) -> None:
+        """Ends replicas that have been stopped (SIGSTOP) for a lease: in a transaction they would hold their database for all.
+
+        Of SQLite: a PostgreSQL server sees to that itself. Linux only; runs until cancelled.
+        """
+        since: dict[int, float] = {}
+        while True:
+            await asyncio.sleep(0.5)
+            pids = [
+                c.process.pid for c in self.children if c.process and self.scale.get(c.name.partition("-")[0], 1) > 1
+            ]
+            now = time.monotonic()
+            since = {pid: since.get(pid, now) for pid in pids if _is_stopped(pid)}
+            for pid in [pid for pid, first in since.items() if now - first >= LEASE_S]:
+                self._tell(f"  process {pid} is stopped and holds up the others: it is ended")
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     async def _start_again(self, child: Child, why: str) -> None:
         while True:
             pause = min(0.2 * 2 ** min(child.restarts, 5), 5.0)
@@ -282,6 +301,12 @@ def _open_lock(path: Path) -> IO[str]:
         return path.open("w")
     except OSError as error:
         raise StartupError(f"{path}: expected a file that can be written, {error.strerror}") from None
+
+
+def _is_stopped(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return False
 
 
 def _die_with_parent() -> None:

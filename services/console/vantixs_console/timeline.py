@@ -156,11 +156,9 @@ def _filled(event: journal_pb2.FillRecorded, _: str) -> _Told:
 def _updated(event: journal_pb2.OrderUpdated, _: str) -> _Told:
     order = event.order
     state = short_name(common_pb2.OrderState.Name(order.state))
-    return (
-        "order",
-        f"{state} {order.filled_quantity} at {order.average_price}",
-        [("venue_order_id", order.venue_order_id)],
-    )
+    filled = f"{order.filled_quantity} at {order.average_price}" if order.filled_quantity else ""
+    text = " ".join(filter(None, (state, filled, order.reason)))
+    return "order", text, [("venue_order_id", order.venue_order_id)] if order.venue_order_id else []
 
 
 def _completed(event: journal_pb2.SignalCompleted, _: str) -> _Told:

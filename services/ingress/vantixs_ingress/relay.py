@@ -10,7 +10,6 @@ from vantixs.runtime.journal import Journal, Message
 from vantixs_ingress.spool import Spool
 
 BATCH = 500
-BATCH_BYTES = 800_000
 # A batch costs the broker four fsyncs and 2 ms, whatever is in it. While many come, a moment's wait makes one of five: a
 # message in a batch of 64 costs it 44 us, in one of 200 18 us, in one of 500 13 us.
 BUSY, GATHER_S = 32, 0.025
@@ -78,7 +77,7 @@ class Relay:
                     await asyncio.wait_for(self._spool.added.wait(), 0.5)
                 continue
             busy = BUSY <= len(found) < BATCH  # A full batch has more behind it, and need not wait for it.
-            if not await self._publish(_within_size(found), stopping):
+            if not await self._publish(found, stopping):
                 return
 
     async def _publish(self, rows: list[tuple[int, Message]], stopping: asyncio.Event) -> bool:
@@ -119,12 +118,3 @@ class Relay:
             f"the journal is at {used} % of VANTIXS_JOURNAL_MAX_BYTES; from {REFUSE_RATIO:.0%} on only exits are taken"
         )
         self._health.set("journal-space", used < 100 * WARN_RATIO, "" if used < 100 * WARN_RATIO else fuller)
-
-
-def _within_size(rows: list[tuple[int, Message]]) -> list[tuple[int, Message]]:
-    total = 0
-    for number, (_, message) in enumerate(rows):
-        total += len(message.payload)
-        if total > BATCH_BYTES and number:
-            return rows[:number]
-    return rows

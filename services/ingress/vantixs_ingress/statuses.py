@@ -4,24 +4,22 @@ Ingress asks nobody while it serves. It knows what it accepted itself, and reads
 """
 
 import asyncio
-import contextlib
 from collections import OrderedDict
 from functools import lru_cache
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
-from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.ids import LANES, accepted_subject, event_subject
-from vantixs.runtime.journal import STREAM, TRANSIENT, Journal
+from vantixs.runtime.journal import Journal
+from vantixs.runtime.journal_reader import Reader
 
 KEPT = 20_000
 LOOK_BACK = 20_000  # Messages of the journal that are read again at start.
 LONGEST_DETAIL = 300
-FETCH, FETCH_S = 100, 1.0
-SUBJECTS = (event_subject("signal"), *(accepted_subject(lane) for lane in range(LANES)))
+OUTCOMES = event_subject("signal")
+ACCEPTED = tuple(accepted_subject(lane) for lane in range(LANES))
 
 
 class Outcome(NamedTuple):
@@ -99,58 +97,23 @@ class StatusReader:
     def __init__(self, statuses: Statuses, journal: Journal) -> None:
         self._statuses = statuses
         self._journal = journal
-        self._next = 0
+        self._after = -1  # Not known yet.
+        self._back_until = 0  # Up to there what was accepted is read again, too.
+        self._looking_back = False
+        self._reader = Reader(journal, start_after=lambda: self._after, subjects=self._subjects)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Reads until stopped; a reader that a restart of the broker broke off starts where it was."""
-        await self._journal.connected()
-        subscription: JetStreamContext.PullSubscription | None = None
-        generation = -1
-        while not stopping.is_set():
-            try:
-                if subscription is None or generation != self._journal.generation:
-                    generation = self._journal.generation
-                    subscription = await self._subscribe()
-                messages = await subscription.fetch(FETCH, timeout=FETCH_S)
-            except TimeoutError:
-                continue
-            except TRANSIENT:
-                subscription = None
-                await asyncio.sleep(0.5)
-                continue
-            for message in messages:
-                self._next = message.metadata.sequence.stream + 1
-                self._statuses.learn(message.data)
+        """Reads until stopped."""
+        async for deliveries in self._reader.batches(stopping):
+            for delivery in deliveries:
+                self._statuses.learn(delivery.data)
+            self._after = max(self._after, self._reader.passed)
+            if self._looking_back and self._after >= self._back_until:
+                self._reader.restart()
 
-    async def _subscribe(self) -> JetStreamContext.PullSubscription:
-        """Outcomes from where it was; the first time, from a while back, what was accepted then included."""
-        last = (await self._journal.js.stream_info(STREAM)).state.last_seq
-        if not self._next or self._next > last + 1:  # The first time, or the stream is another one.
-            self._next = last + 1
-            with contextlib.suppress(*TRANSIENT):
-                await self._look_back(last)
-        return await self._pull([event_subject("signal")], self._next)
-
-    async def _look_back(self, last: int) -> None:
-        subscription = await self._pull(list(SUBJECTS), max(1, last - LOOK_BACK))
-        while True:
-            try:
-                messages = await subscription.fetch(FETCH, timeout=FETCH_S)
-            except TimeoutError:
-                break
-            for message in messages:
-                self._statuses.learn(message.data)
-            if not messages or messages[-1].metadata.sequence.stream >= last or not messages[-1].metadata.num_pending:
-                break
-            await asyncio.sleep(0)
-        await subscription.unsubscribe()
-
-    async def _pull(self, subjects: list[str], start: int) -> JetStreamContext.PullSubscription:
-        config = ConsumerConfig(
-            ack_policy=AckPolicy.NONE,
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=start,
-            filter_subjects=subjects,
-            inactive_threshold=30.0,
-        )
-        return await self._journal.js.pull_subscribe("", stream=STREAM, config=config)
+    def _subjects(self) -> tuple[str, ...]:
+        last = self._journal.facts.last if self._journal.facts else 0
+        if not 0 <= self._after <= last:  # The first time, or the stream is another one.
+            self._after, self._back_until = max(0, last - LOOK_BACK), last
+        self._looking_back = self._after < self._back_until
+        return (OUTCOMES, *ACCEPTED) if self._looking_back else (OUTCOMES,)

@@ -70,6 +70,8 @@ def evaluate_orders(
     tickets = []
     for request, now in asked:
         try:
+            if request.preview:
+                raise invalid("preview", "expected false in a batch, was true")
             tickets.append(check_request(request, now))
             answers.append(b"")
         except ServiceError as error:

@@ -1,15 +1,18 @@
 """RiskService: decode, run one unit of work, encode."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
+import grpc
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError, invalid
 from vantixs.runtime.grpc_server import Role, caller
+from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.paging import page_of
 
@@ -23,20 +26,25 @@ from vantixs_risk.desk import Desk
 from vantixs_risk.evaluation import check_request, evaluate_orders, preview_order
 from vantixs_risk.fields import identity, show
 from vantixs_risk.settings import RiskSettings
-from vantixs_risk.settlement import check_fills, settle_order
+from vantixs_risk.settlement import settle_orders
 from vantixs_risk.trading import checked_scope, get_trading_state, set_trading_state
-from vantixs_risk.wire import encode_response
+from vantixs_risk.wire import encode_response, encode_results
 
 NAME = "vantixs.api.risk.v1.RiskService"
 ROLES = {
     f"/{NAME}/{method}": role
     for role, methods in {
-        Role.SERVICE: ("EvaluateOrder", "SettleOrder"),
+        Role.SERVICE: ("EvaluateOrder", "BatchEvaluateOrders", "SettleOrder", "BatchSettleOrders"),
         Role.OPERATOR: ("CreateAccount", "UpdateAccount", "SetTradingState", "RecordAdjustment"),
         Role.VIEWER: ("GetAccount", "ListAccounts", "ListPositions", "GetTradingState", "ListEquity"),
     }.items()
     for method in methods
 }
+
+
+MOST_ORDERS = 256
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 
 class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
@@ -55,17 +63,66 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         if request.preview:
             ticket = check_request(request, now)
             return encode_response(await self._database.read(lambda c: preview_order(c, ticket, self._settings)))
-        return await self._database.write_with_others(self._evaluate_orders, (request, now))
+        (answer,) = await self._database.write_with_others(self._evaluate_orders, [(request, now)])
+        if isinstance(answer, ServiceError):
+            raise answer
+        return answer
 
-    def _evaluate_orders(
-        self, connection: sa.Connection, asked: Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]
-    ) -> list[bytes | ServiceError]:
-        return evaluate_orders(connection, self._desk, asked)
+    async def BatchEvaluateOrders(self, request: risk_pb2.BatchEvaluateOrdersRequest, context: Any) -> Any:
+        """One transaction for all of them."""
+        _check_size(len(request.requests))
+        now = self._clock.now()
+        return encode_results(await self._each(self._evaluate_orders, [(order, now) for order in request.requests]))
 
     async def SettleOrder(self, request: risk_pb2.SettleOrderRequest, context: Any) -> Any:
         """Books fills once, releases the rest."""
-        trades, now = check_fills(request), self._clock.now()
-        return await self._database.write(lambda c: settle_order(c, self._desk, request, trades, now))
+        (answer,) = await self._database.write_with_others(self._settle_orders, [(request, self._clock.now())])
+        if isinstance(answer, ServiceError):
+            raise answer
+        return answer
+
+    async def BatchSettleOrders(self, request: risk_pb2.BatchSettleOrdersRequest, context: Any) -> Any:
+        """One transaction for all of them."""
+        _check_size(len(request.requests))
+        now = self._clock.now()
+        answers = await self._each(self._settle_orders, [(order, now) for order in request.requests])
+        return encode_results(
+            a if isinstance(a, ServiceError) else encode_response(a.SerializeToString()) for a in answers
+        )
+
+    def _evaluate_orders(
+        self, connection: sa.Connection, calls: Sequence[Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]]
+    ) -> list[list[bytes | ServiceError]]:
+        return _shared(evaluate_orders, connection, self._desk, calls)
+
+    def _settle_orders(
+        self, connection: sa.Connection, calls: Sequence[Sequence[tuple[risk_pb2.SettleOrderRequest, datetime]]]
+    ) -> list[list[risk_pb2.SettleOrderResponse | ServiceError]]:
+        return _shared(settle_orders, connection, self._desk, calls)
+
+    async def _each(
+        self,
+        run: Callable[[sa.Connection, Sequence[Sequence[Asked]]], list[list[Answer | ServiceError]]],
+        asked: Sequence[Asked],
+    ) -> list[Answer | ServiceError]:
+        """The answers of a batch; where it fails for a reason nobody foresaw, each is done by itself and fails alone."""
+        try:
+            return await self._database.write_with_others(run, asked)
+        except ServiceError:
+            raise
+        except Exception as error:
+            log.error("risk.batch_failed", size=len(asked), exc_info=error)
+        answers: list[Answer | ServiceError] = []
+        for one in asked:
+            try:
+                answers += await self._database.write_with_others(run, [one])
+            except ServiceError as error:
+                answers.append(error)
+            except Exception:
+                answers.append(
+                    ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error, see the service's log")
+                )
+        return answers
 
     async def CreateAccount(self, request: risk_pb2.CreateAccountRequest, context: Any) -> Any:
         """Creates an account, or a scratch copy of one."""
@@ -161,3 +218,19 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         response = await write(lambda c: set_trading_state(c, self._desk, request, actor, now))
         self._outbox.wake()
         return response
+
+
+def _check_size(count: int) -> None:
+    if count > MOST_ORDERS:
+        raise invalid("requests", f"expected at most {MOST_ORDERS}, was {count}")
+
+
+def _shared(
+    run: Callable[[sa.Connection, Desk, Sequence[Asked]], Sequence[Answer]],
+    connection: sa.Connection,
+    desk: Desk,
+    calls: Sequence[Sequence[Asked]],
+) -> list[list[Answer]]:
+    """Runs what several calls ask for as one batch, and gives each call its own answers."""
+    answers = iter(run(connection, desk, [one for call in calls for one in call]))
+    return [list(islice(answers, len(call))) for call in calls]

@@ -1,18 +1,19 @@
-"""SettleOrder as a unit of work: book fills once, convert or release what the order holds."""
+"""SettleOrder and BatchSettleOrders as a unit of work: book fills once, convert or release what orders hold."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
-from vantixs.runtime.errors import not_found
+from vantixs.runtime.errors import ServiceError, not_found
 from vantixs.runtime.logs import log
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, reservation_of, write_booking
+from vantixs_risk.books import Account, Postings, reservation_of
 from vantixs_risk.conversion import instant, position_message, trade_of
 from vantixs_risk.desk import Desk
 from vantixs_risk.domain.equity import Mark
@@ -25,75 +26,183 @@ EXCEEDS, AFTER_END = "FILL_EXCEEDS_ORDER", "FILL_AFTER_END"
 NOT_APPROVED, CONTRADICTORY = "FILL_NOT_APPROVED", "FILL_CONTRADICTORY"
 
 
+class Settlement(NamedTuple):
+    """What is to be settled, as values: each fill as a trade, and when it was executed; `now` is when it was asked."""
+
+    request: risk_pb2.SettleOrderRequest
+    trades: list[Trade]
+    times: list[datetime]
+    now: datetime
+
+
+class _Booked(NamedTuple):
+    """A fill that was booked, and for which order."""
+
+    trade: Trade
+    order_id: str
+
+
 def check_fills(request: risk_pb2.SettleOrderRequest) -> list[Trade]:
     """The fills of a request as values."""
     identity("order_id", request.order_id)
     return [trade_of(fill) for fill in request.fills]
 
 
-def settle_order(
-    connection: sa.Connection,
-    desk: Desk,
-    request: risk_pb2.SettleOrderRequest,
-    trades: list[Trade],
-    now: datetime,
-) -> risk_pb2.SettleOrderResponse:
-    """Books new fills and releases what is left once the order has ended. Repeating it changes nothing."""
-    row = store.READ_ORDER.first(connection, order_id=request.order_id)
-    if row is None or not row.account_id:
-        if request.fills:
-            raise not_found("order", request.order_id)
-        if row is None and request.final:
-            _forbid(connection, request.order_id, now)
-        return risk_pb2.SettleOrderResponse()
-    market = Market(row.instrument, row.base_asset, row.quote_asset, row.perpetual)
-    heads = store.read_heads(connection, [row.account_id])
-    account = desk.shelf.take(connection, row.account_id, heads)
-    response = risk_pb2.SettleOrderResponse()
-    reservation, still_open, booked = reservation_of(row), row.open, False
-    # The day turns before anything new is known, as it does for a decision.
-    account.begin(now)
-    for fill, trade in zip(request.fills, trades, strict=True):
-        flag = _flag(row, reservation, fill, trade, still_open=still_open)
-        if not _insert_fill(connection, row, fill, trade, flag):
-            flag = _compare(connection, row, trade, fill.execution_id)
+def check_request(request: risk_pb2.SettleOrderRequest, now: datetime) -> Settlement:
+    """The request as values; INVALID_ARGUMENT where a field does not fit."""
+    times = [instant(fill.execute_time, "fill.execute_time") for fill in request.fills]
+    return Settlement(request, check_fills(request), times, now)
+
+
+def settle_orders(
+    connection: sa.Connection, desk: Desk, asked: Sequence[tuple[risk_pb2.SettleOrderRequest, datetime]]
+) -> list[risk_pb2.SettleOrderResponse | ServiceError]:
+    """Books new fills and releases what is left of orders that have ended, each on what those before it left.
+
+    Repeating it changes nothing. In place of a response there is the error to answer where a field does not fit, or the
+    order or its account is not there.
+    """
+    checked: list[Settlement | ServiceError] = []
+    for request, now in asked:
+        try:
+            checked.append(check_request(request, now))
+        except ServiceError as error:
+            checked.append(error)
+    books = _Books(connection, desk, [settlement for settlement in checked if isinstance(settlement, Settlement)])
+    answers: list[risk_pb2.SettleOrderResponse | ServiceError] = []
+    for settlement in checked:
+        if isinstance(settlement, ServiceError):
+            answers.append(settlement)
+            continue
+        try:
+            answers.append(books.settle(settlement))
+        except ServiceError as error:  # Raised before anything of it is booked.
+            answers.append(error)
+    books.write()
+    return answers
+
+
+class _Books:
+    """What a batch of settlements reads once before all of them, and writes once after."""
+
+    def __init__(self, connection: sa.Connection, desk: Desk, asked: Sequence[Settlement]) -> None:
+        self._connection = connection
+        self._desk = desk
+        ids = [settlement.request.order_id for settlement in asked]
+        # Orders given up before they were decided have no account.
+        self._orders: dict[str, Any] = {row.order_id: row for row in store.READ_ORDERS.rows(connection, order_ids=ids)}
+        self._heads = store.read_heads(connection, [row.account_id for row in self._orders.values()])
+        self._fills = self._read_fills(asked)
+        self._accounts: dict[str, Account] = {}
+        self._changed: dict[str, Account] = {}
+        self._postings = Postings()
+        self._new_fills: list[dict[str, Any]] = []
+        self._given_up: dict[str, dict[str, Any]] = {}
+        self._updates: dict[str, dict[str, Any]] = {}
+        self._samples: dict[str, dict[str, Any]] = {}
+
+    def settle(self, settlement: Settlement) -> risk_pb2.SettleOrderResponse:
+        """Settles one order.
+
+        Raises:
+            ServiceError: NOT_FOUND; nothing was changed.
+        """
+        request, trades, times, now = settlement
+        row = self._orders.get(request.order_id)
+        if row is None or not row.account_id:
+            if request.fills:
+                raise not_found("order", request.order_id)
+            if row is None and request.final and request.order_id not in self._given_up:
+                self._given_up[request.order_id] = _given_up_row(request.order_id, now)
+            return risk_pb2.SettleOrderResponse()
+        account = self._take(row.account_id)
+        response = risk_pb2.SettleOrderResponse()
+        market = Market(row.instrument, row.base_asset, row.quote_asset, row.perpetual)
+        reservation, still_open, booked = reservation_of(row), row.open, False
+        # The day turns before anything new is known, as it does for a decision.
+        account.begin(now)
+        for fill, trade, time in zip(request.fills, trades, times, strict=True):
+            flag = _flag(row, reservation, fill, trade, still_open=still_open)
+            key = (row.account_id, row.instrument, fill.execution_id)
+            known = self._fills.get(key)
+            if known is not None:
+                # A fill that was booked before has to be the same one; the first stands.
+                flag = "" if known == _Booked(trade, row.order_id) else CONTRADICTORY
+            else:
+                booked = True
+                self._fills[key] = _Booked(trade, row.order_id)
+                self._new_fills.append(_fill_row(row, fill, trade, time, flag))
+                self._book(account, market, fill.execution_id, trade)
+                if trade.buy == row.buy:
+                    reservation = reservation.fill(trade.quantity)
+                still_open = still_open and bool(reservation.leaves)
+            if flag:
+                _report(self._connection, self._desk, row, fill, flag, account.clock, response)
+        ended = request.final and still_open
+        still_open = still_open and not request.final
+        if booked or still_open != row.open:
+            if ended and not reservation.filled and request.order_state == common_pb2.ORDER_STATE_REJECTED:
+                account.activity = account.activity.with_failure()
+            self._change(account, row, reservation, still_open=still_open, booked=booked)
+        response.position.CopyFrom(position_message(row.account_id, account.holding(market)))
+        return response
+
+    def write(self) -> None:
+        """Writes what has changed, and gives those accounts back to the desk."""
+        connection = self._connection
+        store.INSERT_ORDER.run_all(connection, list(self._given_up.values()))
+        store.INSERT_FILL.run_all(connection, self._new_fills)
+        self._postings.write(connection)
+        store.UPDATE_ORDER.run_all(connection, list(self._updates.values()))
+        store.WRITE_SAMPLE.run_all(connection, list(self._samples.values()))
+        # The others came to now as well, which is stored nowhere: they are forgotten, and read again when they are needed.
+        self._desk.shelf.save(connection, *self._changed.values())
+
+    def _read_fills(self, asked: Sequence[Settlement]) -> dict[tuple[str, str, str], _Booked]:
+        """Those of the fills in the batch that were booked before."""
+        keys = []
+        for settlement in asked:
+            row = self._orders.get(settlement.request.order_id)
+            if row is not None:
+                keys += [(row.account_id, row.instrument, fill.execution_id) for fill in settlement.request.fills]
+        return {
+            (row.account_id, row.instrument, row.execution_id): _Booked(
+                Trade(row.buy, row.quantity, row.price, row.fee, row.fee_asset), row.order_id
+            )
+            for row in (store.READ_FILLS.rows(self._connection, keys=keys) if keys else ())
+        }
+
+    def _take(self, account_id: str) -> Account:
+        account = self._accounts.get(account_id)
+        if account is None:
+            account = self._accounts[account_id] = self._desk.shelf.take(self._connection, account_id, self._heads)
+        return account
+
+    def _book(self, account: Account, market: Market, cause: str, trade: Trade) -> None:
+        """Books one new fill."""
+        booking = book_trade(account.holding(market).position, market, trade)
+        self._postings.book(account, market, cause, booking)
+        # A fill is a price: the latest there is, unless a quote came since.
+        account.mark(market.instrument, Mark(trade.price, trade.price, account.clock))
+        account.activity = account.activity.with_fill(booking.closed_profit, account.clock)
+
+    def _change(self, account: Account, row: Any, reservation: Reservation, *, still_open: bool, booked: bool) -> None:
+        """Keeps what an order's fills or its end made of it and of its account."""
+        order_id, account_id = row.order_id, row.account_id
+        self._updates[order_id] = {"key": order_id, "filled": reservation.filled, "open": still_open}
+        self._orders[order_id] = row._replace(filled=reservation.filled, open=still_open)
+        if still_open:
+            account.orders[order_id] = reservation
         else:
-            booked = True
-            _book(connection, account, market, fill.execution_id, trade)
-            if trade.buy == row.buy:
-                reservation = reservation.fill(trade.quantity)
-            still_open = still_open and bool(reservation.leaves)
-        if flag:
-            _report(connection, desk, row, fill, flag, account.clock, response)
-    ended = request.final and still_open
-    still_open = still_open and not request.final
-    if booked or still_open != row.open:
-        store.UPDATE_ORDER.run(connection, key=row.order_id, filled=reservation.filled, open=still_open)
-        _keep(account, row.order_id, reservation, still_open=still_open)
-        if ended and not reservation.filled and request.order_state == common_pb2.ORDER_STATE_REJECTED:
-            account.activity = account.activity.with_failure()
-        account.standing = account.standing.seen(account.valuation().equity)
-        desk.trip_breakers(connection, account, account.clock)
-        desk.sample(connection, account, account.clock, booked=booked)
-        desk.shelf.save(connection, account)
-    response.position.CopyFrom(position_message(row.account_id, account.holding(market)))
-    return response
-
-
-def _keep(account: Account, order_id: str, reservation: Reservation, *, still_open: bool) -> None:
-    if still_open:
-        account.orders[order_id] = reservation
-    else:
-        account.orders.pop(order_id, None)
-
-
-def _book(connection: sa.Connection, account: Account, market: Market, cause: str, trade: Trade) -> None:
-    """Books one new fill."""
-    booking = book_trade(account.holding(market).position, market, trade)
-    write_booking(connection, account, market, cause, booking)
-    # A fill is a price: the latest there is, unless a quote came since.
-    account.mark(market.instrument, Mark(trade.price, trade.price, account.clock))
-    account.activity = account.activity.with_fill(booking.closed_profit, account.clock)
+            account.orders.pop(order_id, None)
+        equity = account.valuation().equity
+        account.standing = account.standing.seen(equity)
+        self._desk.trip_breakers(self._connection, account, account.clock)
+        # The minute's sample is that of its last booking; the first of an hour and of a day stand, so they are written now.
+        self._desk.sample(self._connection, account, account.clock, booked=False)
+        if booked:
+            self._samples[account_id] = store.minute_sample(account_id, equity, account.clock)
+        self._changed[account_id] = account
 
 
 def _flag(row: Any, reservation: Reservation, fill: order_pb2.Fill, trade: Trade, *, still_open: bool) -> str:
@@ -108,33 +217,20 @@ def _flag(row: Any, reservation: Reservation, fill: order_pb2.Fill, trade: Trade
     return "" if still_open else AFTER_END
 
 
-def _insert_fill(connection: sa.Connection, row: Any, fill: order_pb2.Fill, trade: Trade, flag: str) -> bool:
-    """Whether the fill is new."""
-    new = store.INSERT_FILL.run(
-        connection,
-        account_id=row.account_id,
-        instrument=row.instrument,
-        execution_id=fill.execution_id,
-        order_id=row.order_id,
-        buy=trade.buy,
-        quantity=trade.quantity,
-        price=trade.price,
-        fee=trade.fee,
-        fee_asset=trade.fee_asset,
-        flag=flag,
-        execute_time=instant(fill.execute_time, "fill.execute_time"),
-    )
-    return new == 1
-
-
-def _compare(connection: sa.Connection, row: Any, trade: Trade, execution_id: str) -> str:
-    """A fill that was booked before has to be the same one; the first stands."""
-    known = store.READ_FILL.first(
-        connection, account_id=row.account_id, instrument=row.instrument, execution_id=execution_id
-    )
-    before = Trade(known.buy, known.quantity, known.price, known.fee, known.fee_asset)
-    same = before == trade and known.order_id == row.order_id
-    return "" if same else CONTRADICTORY
+def _fill_row(row: Any, fill: order_pb2.Fill, trade: Trade, time: datetime, flag: str) -> dict[str, Any]:
+    return {
+        "account_id": row.account_id,
+        "instrument": row.instrument,
+        "execution_id": fill.execution_id,
+        "order_id": row.order_id,
+        "buy": trade.buy,
+        "quantity": trade.quantity,
+        "price": trade.price,
+        "fee": trade.fee,
+        "fee_asset": trade.fee_asset,
+        "flag": flag,
+        "execute_time": time,
+    }
 
 
 def _report(
@@ -156,7 +252,7 @@ def _report(
     desk.publish(connection, event_id, "service:risk", now, signal_id=row.signal_id, fill_flagged=event)
 
 
-def _forbid(connection: sa.Connection, order_id: str, now: datetime) -> None:
+def _given_up_row(order_id: str, now: datetime) -> dict[str, Any]:
     """Denies an order that was given up before it was evaluated: the evaluation may still be on its way."""
     message = order_pb2.RiskDecision(order_id=order_id, verdict=order_pb2.RISK_VERDICT_DENIED)
     message.checks.add(reason="SIGNAL_EXPIRED", detail="the caller gave the order up before it was evaluated")
@@ -166,12 +262,5 @@ def _forbid(connection: sa.Connection, order_id: str, now: datetime) -> None:
     )
     flags = dict.fromkeys(("perpetual", "entry", "buy", "approved", "open"), False)
     amounts: dict[str, Decimal] = dict.fromkeys(("quantity", "notional", "hold", "filled"), ZERO)
-    store.INSERT_ORDER.run(
-        connection,
-        order_id=order_id,
-        decide_time=now,
-        data=message.SerializeToString(),
-        **texts,
-        **flags,
-        **amounts,
-    )
+    content = message.SerializeToString()
+    return {"order_id": order_id, "decide_time": now, "data": content, **texts, **flags, **amounts}

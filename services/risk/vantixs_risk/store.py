@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from vantixs.runtime.columns import Amount, Instant
 from vantixs.runtime.outbox import outbox_table
-from vantixs.runtime.statements import Among, Lines, Statement, insert_ignoring, insert_or_replace, where
+from vantixs.runtime.statements import Among, AmongRows, Lines, Statement, insert_ignoring, insert_or_replace, where
 
 METADATA = sa.MetaData()
 ACCOUNTS = sa.Table(
@@ -188,7 +188,10 @@ READ_BALANCES = Statement(lambda _: sa.select(BALANCES).where(where(BALANCES, "a
 WRITE_BALANCE = insert_or_replace(BALANCES)
 READ_POSITIONS = Statement(lambda _: sa.select(POSITIONS).where(where(POSITIONS, "account_id")))
 WRITE_POSITION = insert_or_replace(POSITIONS)
-READ_ORDER = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "order_id")))
+# Without the decision: it is most of the row, and who settles an order has no use for it.
+READ_ORDERS = Statement(
+    lambda _: sa.select(*(c for c in ORDERS.c if c.name != "data")).where(Among(ORDERS.c.order_id, "order_ids"))
+)
 READ_OPEN_ORDERS = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "account_id"), _IS_OPEN))
 INSERT_ORDER = insert_ignoring(ORDERS)
 UPDATE_ORDER = Statement(
@@ -199,7 +202,7 @@ UPDATE_ORDER = Statement(
     )
 )
 INSERT_FILL = insert_ignoring(FILLS)
-READ_FILL = Statement(lambda _: sa.select(FILLS).where(where(FILLS, "account_id", "instrument", "execution_id")))
+READ_FILLS = Statement(lambda _: sa.select(FILLS).where(AmongRows(list(FILLS.primary_key), "keys")))
 INSERT_TRANSFER = insert_ignoring(TRANSFERS)
 INSERT_ADJUSTMENT = insert_ignoring(ADJUSTMENTS)
 READ_ADJUSTMENT = Statement(lambda _: sa.select(ADJUSTMENTS).where(where(ADJUSTMENTS, "request_id")))
@@ -227,6 +230,12 @@ def open_orders(connection: sa.Connection, condition: "sa.ColumnElement[bool]", 
     return list(connection.execute(query.limit(most))), count
 
 
+def minute_sample(account_id: str, equity: Any, now: datetime) -> dict[str, Any]:
+    """The row that is the minute's sample."""
+    bucket = int(now.timestamp()) // 60
+    return {"account_id": account_id, "resolution_s": 60, "bucket": bucket, "equity": equity, "sample_time": now}
+
+
 def sample_equity(connection: sa.Connection, account_id: str, equity: Any, now: datetime, minute: int) -> int:
     """Keeps a sample of the minute, and the first of an hour and of a day; returns the minute. Old ones are forgotten.
 
@@ -234,7 +243,7 @@ def sample_equity(connection: sa.Connection, account_id: str, equity: Any, now: 
     """
     second = int(now.timestamp())
     values = {"account_id": account_id, "equity": equity, "sample_time": now}
-    WRITE_SAMPLE.run(connection, resolution_s=60, bucket=second // 60, **values)
+    WRITE_SAMPLE.run(connection, **minute_sample(account_id, equity, now))
     if second // 60 == minute:
         return minute
     for resolution, kept_s in RESOLUTIONS.items():
@@ -244,9 +253,3 @@ def sample_equity(connection: sa.Connection, account_id: str, equity: Any, now: 
             before = (second - kept_s) // resolution
             FORGET_SAMPLES.run(connection, account_id=account_id, resolution_s=resolution, before=before)
     return second // 60
-
-
-def write_transfers(connection: sa.Connection, account_id: str, cause: str, transfers: Iterable[Any]) -> None:
-    """Writes transfers; `cause` says what they come from, for example an execution id."""
-    for entry in transfers:
-        INSERT_TRANSFER.run(connection, account_id=account_id, cause=cause, **entry._asdict())

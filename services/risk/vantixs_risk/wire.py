@@ -9,12 +9,16 @@ from collections.abc import Iterable, Mapping
 
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2
+from vantixs.runtime.errors import ServiceError
 
 from vantixs_risk.domain.check import Check
 
 _FIELDS = order_pb2.RiskDecision.DESCRIPTOR.fields_by_name
 _CHECKS, _STEPS = (chr(_FIELDS[name].number << 3 | 2) for name in ("checks", "sizing_steps"))
 
+# The fields of a batch's response and of its results: a decision, and a settlement, are in the same places.
+_RESULTS = chr(risk_pb2.BatchEvaluateOrdersResponse.DESCRIPTOR.fields_by_name["results"].number << 3 | 2)
+_ERROR = chr(risk_pb2.EvaluateOrderResult.DESCRIPTOR.fields_by_name["error"].number << 3 | 2)
 _DECISION = chr(risk_pb2.EvaluateOrderResponse.DESCRIPTOR.fields_by_name["decision"].number << 3 | 2)
 
 
@@ -45,7 +49,23 @@ def encode_rows(checks: Iterable[Check], steps: Mapping[str, str]) -> bytes:
 
 def encode_response(decision: bytes) -> bytes:
     """The EvaluateOrderResponse around a serialised decision."""
-    return f"{_DECISION}{_varint(len(decision))}".encode("latin-1") + decision
+    return _field(_DECISION, decision)
+
+
+def encode_results(answers: Iterable[bytes | ServiceError]) -> bytes:
+    """A BatchEvaluateOrdersResponse or BatchSettleOrdersResponse.
+
+    An answer is what `encode_response` makes of a decision or of a SettleOrderResponse: both are field 1 of their result.
+    """
+    parts = []
+    for answer in answers:
+        result = answer if isinstance(answer, bytes) else _field(_ERROR, answer.status().SerializeToString())
+        parts.append(_field(_RESULTS, result))
+    return b"".join(parts)
+
+
+def _field(tag: str, content: bytes) -> bytes:
+    return f"{tag}{_varint(len(content))}".encode("latin-1") + content
 
 
 def _check(check: Check) -> str:

@@ -1,13 +1,12 @@
 """Wires the router: settings, database, journal, risk, venue, lanes, gRPC."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2_grpc
 from vantixs.api.stores.v1 import stores_pb2_grpc
-from vantixs.model.ids import LANES, accepted_subject
-from vantixs.runtime.consumers import LaneConsumer
 from vantixs.runtime.database import Database
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import Server
@@ -23,13 +22,17 @@ from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_router import store
-from vantixs_router.preview import Preview
+from vantixs_router.lanes.consumers import make_lanes
+from vantixs_router.lanes.leases import Leases, take_name
+from vantixs_router.lanes.runner import LaneRunner
+from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
-from vantixs_router.venue import PaperVenue
-from vantixs_router.workflow import Workflow
+from vantixs_router.signals.preview import Preview
+from vantixs_router.signals.process_signal import ProcessSignal, key_of
+from vantixs_router.venues.paper.venue import PaperVenue
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -44,11 +47,11 @@ def main(overrides: dict[str, str]) -> int:
     settings = load("router", RouterSettings, overrides=overrides)
 
     async def serve(life: Lifecycle) -> None:
-        Home.open(settings.home)
+        home = Home.open(settings.home)
         database = await Database.open(settings, "router", MIGRATIONS)
         mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
         journal = Journal(settings, life.health, service="router", mark=mark)
-        outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK)
+        outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
         journal.start(life)
         guard = StoreGuard("router", database, settings, journal, life.health)
         await guard.start(life)
@@ -56,38 +59,38 @@ def main(overrides: dict[str, str]) -> int:
         channel = open_channel(settings.risk_addresses, token=settings.service_token, idempotent=IDEMPOTENT)
         risk = RiskClient(channel, settings.risk_timeout_s)
         quotes = Quotes(pushed, settings, now)
-        workflow = Workflow(
+        venue = PaperVenue(database, quotes, settings, now)
+        signals = ProcessSignal(
             database=database,
             outbox=outbox,
             risk=risk,
-            venue=PaperVenue(database, settings, now),
+            venue=venue,
             quotes=quotes,
             settings=settings,
             clock=now,
             stopping=life.stopping,
             lost_until_ms=lambda: guard.restore_ms,
         )
+        releases = ReleaseReservations(database, risk, OpenReservations(channel), now)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
-        servicer = RouterServicer(database, quotes, Preview(risk, quotes, settings, now))  # type: ignore[abstract]
+        servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now))  # type: ignore[abstract]
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         pushed.start(life)
-        lanes = [
-            LaneConsumer(
-                journal,
-                durable=f"router-lane-{lane:02d}",
-                filter_subject=accepted_subject(lane),
-                handle=workflow.handle,
-                ack_wait_s=settings.ack_wait_s,
-            )
-            for lane in range(LANES)
-        ]
-        working = [life.spawn(guard.when_usable(lane.run, life.stopping), name="lane") for lane in lanes]
+        leases = Leases(database, life.health, take_name(home.run, settings.instance), lease_s=settings.lease_s)
+        lanes = LaneRunner(journal, database, leases, handle=signals.handle, key_of=key_of, inherit=outbox.send_lane)
+
+        async def run_lanes(stopping: asyncio.Event) -> None:
+            await journal.connected()
+            await make_lanes(journal, database, stopping)
+            await lanes.run(stopping)
+
+        working = [life.spawn(guard.when_usable(run_lanes, life.stopping), name="lanes")]
         working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
-        working.append(life.spawn(workflow.release(life.stopping), name="release"))
+        working.append(life.spawn(releases.run(life.stopping), name="release"))
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()

@@ -1,5 +1,6 @@
 """Messages the router makes: requests to risk, orders, journal entries."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,15 +17,24 @@ from vantixs.runtime import trace
 from vantixs_router.domain.intent import Intent, Leg, derive_intent
 from vantixs_router.domain.leg_quantity import Sent, leg_quantity, position_before
 from vantixs_router.store import OrderRow
+from vantixs_router.venues.port import Capabilities
 
 ACTOR = "service:router"
 
 
 def make_order(
-    signal: signal_pb2.Signal, webhook: webhook_pb2.Webhook, leg: Leg, number: int, now: datetime, *, prefix: str = ""
+    signal: signal_pb2.Signal,
+    webhook: webhook_pb2.Webhook,
+    leg: Leg,
+    number: int,
+    now: datetime,
+    capabilities: Capabilities,
+    *,
+    prefix: str = "",
 ) -> order_pb2.Order:
-    """The order of a leg, not yet sized. `prefix` keeps the orders of a replay apart."""
+    """The order of a leg as the venue takes it, not yet sized. `prefix` keeps the orders of a replay apart."""
     identity = order_id(prefix + signal.signal_id, number)
+    order_type = signal.order_type or common_pb2.ORDER_TYPE_MARKET
     order = order_pb2.Order(
         order_id=identity,
         signal_id=signal.signal_id,
@@ -34,8 +44,8 @@ def make_order(
         mode=webhook.mode,
         side=common_pb2.SIDE_BUY if leg.buy else common_pb2.SIDE_SELL,
         effect=order_pb2.ORDER_EFFECT_ENTRY if leg.entry else order_pb2.ORDER_EFFECT_EXIT,
-        order_type=signal.order_type or common_pb2.ORDER_TYPE_MARKET,
-        time_in_force=common_pb2.TIME_IN_FORCE_IOC,
+        order_type=order_type,
+        time_in_force=capabilities.time_in_force.get(order_type, common_pb2.TIME_IN_FORCE_UNSPECIFIED),
         limit_price=signal.limit_price,
         state=common_pb2.ORDER_STATE_INITIALIZED,
     )
@@ -70,7 +80,7 @@ def evaluation_request(
     assumed: str,
     quote: common_pb2.Quote,
     marks: list[common_pb2.Quote],
-    fee_bps: str,
+    capabilities: Capabilities,
     closed: Decimal = ZERO,
 ) -> risk_pb2.EvaluateOrderRequest:
     """Asks risk about an order; `marks` are quotes of what else the account holds, `closed` what an earlier leg closed.
@@ -89,7 +99,7 @@ def evaluation_request(
         quote=quote,
         marks=marks,
         instrument=instrument_message(instrument),
-        fee_bps=fee_bps,
+        fee_bps=format_decimal(capabilities.fee_bps),
         webhook_id=webhook.webhook_id,
         strategy_id=webhook.strategy_id,
     )
@@ -164,7 +174,8 @@ def order_entries(row: OrderRow, cause: str) -> list[journal_pb2.JournalEntry]:
     sent = f"{order.order_id}:submitted"
     submitted = journal_pb2.OrderSubmitted(order=order)
     submitted.order.state = common_pb2.ORDER_STATE_SUBMITTED
-    submitted.order.filled_quantity = submitted.order.average_price = submitted.order.venue_order_id = ""
+    for field in ("filled_quantity", "average_price", "venue_order_id", "reason"):
+        submitted.order.ClearField(field)
     # An order is submitted as soon as it is approved. It was created before: risk was asked about it.
     entries.append(make_entry(sent, signal_id, row.decision.decide_time, decided, order_submitted=submitted))
     for fill in row.fills:
@@ -175,3 +186,16 @@ def order_entries(row: OrderRow, cause: str) -> list[journal_pb2.JournalEntry]:
     ended = journal_pb2.OrderUpdated(order=order)
     entries.append(make_entry(f"{order.order_id}:ended", signal_id, order.update_time, sent, order_updated=ended))
     return entries
+
+
+def doubt_entries(rows: Sequence[OrderRow], cause: str, now: datetime) -> list[journal_pb2.JournalEntry]:
+    """What the journal says once the outcome of the last of these orders is not known; the ones before it have ended.
+
+    Entries that are told again at the end of the signal have the same ids then: the first ones count.
+    """
+    *before, last = rows
+    entries = [entry for row in before for entry in order_entries(row, cause)]
+    sent = order_entries(last._replace(fills=[]), cause)[:2]
+    updated = journal_pb2.OrderUpdated(order=last.order)
+    event_id = f"{last.order.order_id}:in-doubt"
+    return [*entries, *sent, make_entry(event_id, last.order.signal_id, now, sent[-1].event_id, order_updated=updated)]

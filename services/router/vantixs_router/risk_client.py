@@ -1,19 +1,34 @@
-"""Calls to risk, with their deadlines; positions remembered as guesses."""
+"""Calls to risk, with their deadlines; positions remembered as guesses.
+
+Decisions and settlements that are asked for while a call is out go together in the next one.
+"""
 
 import time
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any, TypeVar
 
 import grpc
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.model.decimals import ZERO, parse_decimal
-from vantixs.runtime.errors import from_rpc_error
+from vantixs.runtime.batching import Batcher, BatcherFull, Bounds
+from vantixs.runtime.errors import ServiceError, from_rpc_error, from_status, unavailable
 
 SERVICE = "vantixs.api.risk.v1.RiskService"
-IDEMPOTENT = tuple(f"/{SERVICE}/{m}" for m in ("EvaluateOrder", "SettleOrder", "ListPositions"))
+METHODS = ("EvaluateOrder", "BatchEvaluateOrders", "BatchSettleOrders", "ListPositions")
+IDEMPOTENT = tuple(f"/{SERVICE}/{m}" for m in METHODS)
+# A server takes requests of 256 KiB and 256 orders a batch; a decision is answered with about 5 KiB.
+BOUNDS = Bounds(items=128, size=200_000, waiting=10_000)
+# What one order of a batch may be the reason of.
+_OF_ONE = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 MOST_GUESSES = 10_000
 # Other replicas trade the account's other instruments, so what is held is asked for again now and then.
 LIST_EVERY_S = 30.0
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class RiskClient:
@@ -28,6 +43,8 @@ class RiskClient:
         self._positions: dict[str, dict[str, Decimal]] = {}
         self._listed: dict[str, float] = {}
         self._count = 0
+        self._evaluations = Batcher(self._evaluate, BOUNDS, size_of=_size_of, singly_after=_of_one)
+        self._settlements = Batcher(self._settle, BOUNDS, size_of=_size_of, singly_after=_of_one)
 
     def guess(self, account_id: str, instrument: str) -> Decimal:
         """The position last heard of; flat where none was."""
@@ -59,12 +76,8 @@ class RiskClient:
         return self._remember(account_id, instrument, quantity)
 
     async def evaluate(self, request: risk_pb2.EvaluateOrderRequest) -> order_pb2.RiskDecision:
-        """Risk's decision on an order."""
-        try:
-            response = await self._stub.EvaluateOrder(request, timeout=self._timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from None
-        decision = response.decision
+        """Risk's decision on an order. Those asked for while a call is out wait for it, and share the next one."""
+        decision = await (self._preview(request) if request.preview else _submitted(self._evaluations, request))
         if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
             self._remember(
                 request.order.account_id, request.order.instrument, parse_decimal(decision.position_quantity)
@@ -72,14 +85,11 @@ class RiskClient:
         return decision
 
     async def settle(self, order: order_pb2.Order, fills: list[order_pb2.Fill], *, final: bool) -> order_pb2.Position:
-        """Books fills; returns the position after them."""
+        """Books fills; returns the position after them. Shares calls as `evaluate` does."""
         request = risk_pb2.SettleOrderRequest(
             order_id=order.order_id, fills=fills, final=final, order_state=order.state
         )
-        try:
-            response = await self._stub.SettleOrder(request, timeout=self._timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from None
+        response = await _submitted(self._settlements, request)
         if response.position.quantity:
             self._remember(order.account_id, order.instrument, parse_decimal(response.position.quantity))
         return response.position
@@ -94,6 +104,32 @@ class RiskClient:
             if error.code() != grpc.StatusCode.ALREADY_EXISTS:
                 raise from_rpc_error(error) from None
 
+    async def _preview(self, request: risk_pb2.EvaluateOrderRequest) -> order_pb2.RiskDecision:
+        try:
+            return (await self._stub.EvaluateOrder(request, timeout=self._timeout_s)).decision
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+
+    async def _evaluate(
+        self, requests: Sequence[risk_pb2.EvaluateOrderRequest]
+    ) -> list[order_pb2.RiskDecision | Exception]:
+        batch = risk_pb2.BatchEvaluateOrdersRequest(requests=requests)
+        try:
+            response = await self._stub.BatchEvaluateOrders(batch, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        return [from_status(r.error) if r.HasField("error") else r.decision for r in response.results]
+
+    async def _settle(
+        self, requests: Sequence[risk_pb2.SettleOrderRequest]
+    ) -> list[risk_pb2.SettleOrderResponse | Exception]:
+        batch = risk_pb2.BatchSettleOrdersRequest(requests=requests)
+        try:
+            response = await self._stub.BatchSettleOrders(batch, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        return [from_status(r.error) if r.HasField("error") else r.response for r in response.results]
+
     def _remember(self, account_id: str, instrument: str, quantity: Decimal) -> Decimal:
         if self._count >= MOST_GUESSES:
             self._positions.clear()
@@ -103,3 +139,24 @@ class RiskClient:
         self._count += instrument not in of_account
         of_account[instrument] = quantity
         return quantity
+
+
+async def _submitted(batcher: Batcher[Item, Result], request: Item) -> Result:
+    """The batcher's result for a request.
+
+    Raises:
+        ServiceError: UNAVAILABLE RISK_UNAVAILABLE where too many wait; what risk answered.
+    """
+    try:
+        return await batcher.submit(request)
+    except BatcherFull as error:
+        raise unavailable("RISK_UNAVAILABLE", str(error)) from None
+
+
+def _size_of(request: Any) -> int:
+    # With the field's tag and length in the batch around it.
+    return int(request.ByteSize()) + 4
+
+
+def _of_one(error: Exception) -> bool:
+    return isinstance(error, ServiceError) and error.code in _OF_ONE

@@ -11,13 +11,15 @@ from vantixs.runtime.grpc_server import Role
 from vantixs.runtime.paging import decode_token, encode_token, page_of, page_size
 
 from vantixs_router import store
+from vantixs_router.lanes import table
 from vantixs_router.messages import instrument_message
-from vantixs_router.preview import Preview
 from vantixs_router.quotes import Quotes
+from vantixs_router.signals.preview import Preview
 
 NAME = "vantixs.api.router.v1.RouterService"
 _VIEWER = (
-    "GetOrder ListOrders GetStrategy ListStrategies ListCredentials ListInstruments CheckLiveReadiness ListPushedQuotes"
+    "GetOrder ListOrders GetStrategy ListStrategies ListCredentials ListInstruments CheckLiveReadiness ListPushedQuotes "
+    "ListLanes"
 )
 _OPERATOR = (
     "CancelOrder CreateStrategy UpdateStrategy DeleteStrategy CreateCredential VerifyCredential DeleteCredential "
@@ -93,3 +95,19 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         size = page_size(request)
         following = encode_token(quotes[size - 1].quote.instrument) if len(quotes) > size else ""
         return router_pb2.ListPushedQuotesResponse(quotes=quotes[:size], next_page_token=following)
+
+    async def ListLanes(self, request: router_pb2.ListLanesRequest, context: Any) -> Any:
+        """Every lane: who runs it, and how far it is."""
+
+        def read(connection: sa.Connection) -> router_pb2.ListLanesResponse:
+            rows, parked = table.read_lanes(connection), table.count_parked(connection)
+            lanes = [
+                router_pb2.Lane(
+                    lane=r.lane, owner=r.owner, epoch=r.epoch, cursor=r.cursor, parked=parked.get(r.lane, 0)
+                )
+                for r in rows
+            ]
+            epoch = min((row.journal_epoch for row in rows), default=0)
+            return router_pb2.ListLanesResponse(lanes=lanes, journal_epoch=epoch)
+
+        return await self._database.read(read)

@@ -10,8 +10,8 @@ from vantixs.runtime.settings import ServiceSettings, setting
 class RouterSettings(ServiceSettings):
     """What the router adds."""
 
-    ack_wait_s: float = setting(
-        4.0, doc="silence after which the broker gives a lane's signal to another replica", unit="s", minimum=1
+    lease_s: float = setting(
+        4.0, doc="silence of a replica after which others take its lanes", unit="s", minimum=1, maximum=60
     )
     simulated_seed: int = setting(1, doc="seed of the simulated quotes")
     simulated_spread_bps: Decimal = setting(Decimal(2), doc="spread of simulated quotes", unit="bps", minimum=0)
@@ -20,3 +20,9 @@ class RouterSettings(ServiceSettings):
     )
     paper_fee_bps: Decimal = setting(Decimal(10), doc="fee of the paper venue", unit="bps", minimum=0, maximum=1000)
     risk_timeout_s: float = setting(2.0, doc="deadline of one call to risk", unit="s", minimum=0.1, maximum=60)
+    park_after_s: float = setting(
+        10.0,
+        doc="time for which a signal is tried whose order's outcome is not known, before its lane goes on without it",
+        unit="s",
+        minimum=0,
+    )

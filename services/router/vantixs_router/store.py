@@ -1,17 +1,19 @@
 """The router's tables, and reading and writing them inside a unit of work."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.runtime.columns import Instant
+from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.outbox import mark_table, outbox_table
 from vantixs.runtime.statements import Statement, insert_ignoring, where
 
 METADATA = sa.MetaData()
 SIGNALS = sa.Table(
-    "signals",
+    "signal_runs",
     METADATA,
     sa.Column("signal_id", sa.Text, primary_key=True),
     sa.Column("stream_sequence", sa.BigInteger, nullable=False),
@@ -31,6 +33,8 @@ ORDERS = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
     sa.Column("decision", sa.LargeBinary, nullable=False),
     sa.Column("position", sa.LargeBinary, nullable=False),
+    sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Index("ix_orders_lane_state", "lane", "state"),
 )
 FILLS = sa.Table(
     "fills",
@@ -39,7 +43,7 @@ FILLS = sa.Table(
     sa.Column("order_id", sa.Text, nullable=False, index=True),
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
-# The paper venue's own book. It stands in for a venue that is elsewhere: only `venue.py` touches it.
+# The paper venue's own book. It stands in for a venue that is elsewhere: only `venues/paper/` touches it.
 PAPER_ORDERS = sa.Table(
     "paper_orders",
     METADATA,
@@ -49,9 +53,26 @@ PAPER_ORDERS = sa.Table(
 )
 # Orders that were given up while risk may still hold a reservation for them.
 RELEASES = sa.Table("releases", METADATA, sa.Column("order_id", sa.Text, primary_key=True))
-OUTBOX = outbox_table(METADATA)
+# Signals that wait for something outside, such as a venue that does not answer: their lane goes on without them.
+PARKED = sa.Table(
+    "parked",
+    METADATA,
+    sa.Column("signal_id", sa.Text, primary_key=True),
+    sa.Column("lane", sa.Integer, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("stream_sequence", sa.BigInteger, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("deliver_time", Instant, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("since", Instant, nullable=False),
+    sa.Column("superseded", sa.Boolean, nullable=False),
+    sa.Index("ix_parked_lane_stream_sequence", "lane", "stream_sequence"),
+)
+OUTBOX = outbox_table(METADATA, lanes=True)
 JOURNAL_MARK = mark_table(METADATA)
 
+_IN_DOUBT = common_pb2.OrderState.Name(common_pb2.ORDER_STATE_IN_DOUBT)
 _READ_SIGNAL = Statement(lambda _: sa.select(SIGNALS).where(where(SIGNALS, "signal_id")))
 _INSERT_SIGNAL = insert_ignoring(SIGNALS)
 _FINISH_SIGNAL = Statement(lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id")).values(done=True))
@@ -67,6 +88,44 @@ _INSERT_FILL = insert_ignoring(FILLS)
 _INSERT_PAPER_ORDER = insert_ignoring(PAPER_ORDERS)
 _READ_PAPER_ORDER = Statement(lambda _: sa.select(PAPER_ORDERS.c.fill).where(where(PAPER_ORDERS, "client_order_id")))
 _INSERT_RELEASE = insert_ignoring(RELEASES)
+_READ_ORDERS_OF_STATE = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "lane", "state")))
+_KEY = sa.select(sa.cast(sa.bindparam("signal_id", type_=sa.Text), sa.Text).label("signal_id")).subquery()
+_EARLIER = PARKED.alias("earlier")
+_READ_PROGRESS = Statement(
+    lambda _: sa.select(
+        SIGNALS.c.stream_sequence,
+        SIGNALS.c.plan,
+        SIGNALS.c.done,
+        PARKED.c.superseded,
+        sa.select(sa.func.count())
+        .select_from(ORDERS)
+        .where(where(ORDERS, "lane", "state"))
+        .scalar_subquery()
+        .label("in_doubt"),
+        sa.select(sa.func.count())
+        .select_from(_EARLIER)
+        .where(
+            _EARLIER.c.lane == sa.bindparam("lane", type_=sa.Integer),
+            _EARLIER.c.key == sa.bindparam("key", type_=sa.Text),
+            _EARLIER.c.stream_sequence < sa.bindparam("before", type_=sa.BigInteger),
+        )
+        .scalar_subquery()
+        .label("parked_before"),
+    ).select_from(
+        _KEY.outerjoin(SIGNALS, SIGNALS.c.signal_id == _KEY.c.signal_id).outerjoin(
+            PARKED, PARKED.c.signal_id == _KEY.c.signal_id
+        )
+    )
+)
+_SUPERSEDE = Statement(
+    lambda _: (
+        sa.update(PARKED)
+        .where(where(PARKED, "lane", "key"), PARKED.c.stream_sequence < sa.bindparam("before", type_=sa.BigInteger))
+        .values(superseded=True)
+    )
+)
+_INSERT_PARKED = insert_ignoring(PARKED)
+_DELETE_PARKED = Statement(lambda _: sa.delete(PARKED).where(where(PARKED, "signal_id")))
 
 
 class SignalRow(NamedTuple):
@@ -77,8 +136,26 @@ class SignalRow(NamedTuple):
     done: bool
 
 
+class Progress(NamedTuple):
+    """What is stored of a signal before it is worked on.
+
+    Attributes:
+        signal: its row, or None for a new signal.
+        parked: whether it is parked.
+        superseded: whether it is parked, and a later exit of its key was carried out since.
+        in_doubt: orders of its lane whose outcome is not known, its own counted.
+        parked_before: earlier signals of its key that are parked.
+    """
+
+    signal: SignalRow | None
+    parked: bool
+    superseded: bool
+    in_doubt: int
+    parked_before: int
+
+
 class OrderRow(NamedTuple):
-    """An order with what was decided and what came of it."""
+    """An order with what was decided and what came of it. `position` is the one after its fills, once they are booked."""
 
     order: order_pb2.Order
     intent: str
@@ -86,11 +163,52 @@ class OrderRow(NamedTuple):
     fills: list[order_pb2.Fill]
     position: order_pb2.Position
 
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended and risk has booked all of it."""
+        return bool(self.position.account_id)
+
+
+class Parked(NamedTuple):
+    """A signal that waits, as it was delivered.
+
+    Attributes:
+        key: account and instrument, "paper|BTC/USDT": what is behind it and of the same key comes after it.
+        deliver_time: the delivery's own time.
+        why: one sentence for people.
+        since: when it was parked first.
+        superseded: whether a later exit of the key was carried out since: then it opens nothing any more.
+    """
+
+    signal_id: str
+    lane: int
+    key: str
+    stream_sequence: int
+    subject: str
+    data: bytes
+    deliver_time: datetime
+    why: str
+    since: datetime
+    superseded: bool = False
+
+    def delivery(self) -> Delivery:
+        """What the lane delivered, to be handled again."""
+        return Delivery(self.subject, self.data, self.stream_sequence, self.deliver_time)
+
 
 def read_signal(connection: sa.Connection, signal_id: str) -> SignalRow | None:
     """The signal's row, or None for a new signal."""
     row = _READ_SIGNAL.first(connection, signal_id=signal_id)
     return SignalRow(row.stream_sequence, row.plan, bool(row.done)) if row else None
+
+
+def read_progress(connection: sa.Connection, signal_id: str, lane: int, key: str, stream_sequence: int) -> Progress:
+    """What is stored of the signal and of what came before it, in one round trip."""
+    row = _READ_PROGRESS.first(
+        connection, signal_id=signal_id, lane=lane, state=_IN_DOUBT, key=key, before=stream_sequence
+    )
+    signal = None if row.stream_sequence is None else SignalRow(row.stream_sequence, row.plan, bool(row.done))
+    return Progress(signal, row.superseded is not None, bool(row.superseded), row.in_doubt, row.parked_before)
 
 
 def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> bool:
@@ -132,8 +250,22 @@ def to_order_row(connection: sa.Connection, row: "sa.Row[tuple[object, ...]]") -
     )
 
 
+def read_order(connection: sa.Connection, order_id: str) -> OrderRow | None:
+    """One order, or None."""
+    row = connection.execute(sa.select(ORDERS).where(ORDERS.c.order_id == order_id)).first()
+    return to_order_row(connection, row) if row else None
+
+
+def read_in_doubt(connection: sa.Connection, lane: int, account_id: str, instrument: str) -> list[OrderRow]:
+    """The account's orders in the instrument whose outcome is not known, oldest first."""
+    rows = _READ_ORDERS_OF_STATE.rows(connection, lane=lane, state=_IN_DOUBT)
+    of_account = [to_order_row(connection, row) for row in rows if row.account_id == account_id]
+    of_key = [row for row in of_account if row.order.instrument == instrument]
+    return sorted(of_key, key=lambda row: row.order.create_time.ToNanoseconds())
+
+
 def insert_order(
-    connection: sa.Connection, order: order_pb2.Order, intent: str, decision: order_pb2.RiskDecision
+    connection: sa.Connection, order: order_pb2.Order, intent: str, decision: order_pb2.RiskDecision, lane: int
 ) -> bool:
     """Persists an order before it is sent; False where it is there already."""
     values = {
@@ -146,6 +278,7 @@ def insert_order(
         "data": order.SerializeToString(),
         "decision": decision.SerializeToString(),
         "position": b"",
+        "lane": lane,
     }
     return _INSERT_ORDER.run(connection, **values) == 1
 
@@ -176,6 +309,27 @@ def read_paper_order(connection: sa.Connection, client_order_id: str) -> bytes |
     """The fill of a paper order, or None where it was never placed."""
     row = _READ_PAPER_ORDER.first(connection, client_order_id=client_order_id)
     return bytes(row.fill) if row else None
+
+
+def park(connection: sa.Connection, parked: Parked) -> bool:
+    """Notes that the signal waits; False where that is noted already."""
+    return _INSERT_PARKED.run(connection, **parked._asdict()) == 1
+
+
+def unpark(connection: sa.Connection, signal_id: str) -> None:
+    """The signal does not wait any more."""
+    _DELETE_PARKED.run(connection, signal_id=signal_id)
+
+
+def supersede(connection: sa.Connection, lane: int, key: str, stream_sequence: int) -> None:
+    """An exit of the key was carried out: what is parked and came before it opens nothing any more."""
+    _SUPERSEDE.run(connection, lane=lane, key=key, before=stream_sequence)
+
+
+def read_parked(connection: sa.Connection, lanes: Collection[int]) -> list[Parked]:
+    """The signals of these lanes that wait, in the order in which they were delivered."""
+    query = sa.select(PARKED).where(PARKED.c.lane.in_(lanes)).order_by(PARKED.c.stream_sequence)
+    return [Parked(*row) for row in connection.execute(query)]
 
 
 def add_release(connection: sa.Connection, order_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Orders and quotes."""
+"""Orders, quotes, and the lanes that signals run in."""
 
 from typing import Annotated
 
@@ -70,4 +70,20 @@ def quote_clear(instrument: str, home: HomeOption = "", as_json: JsonOption = Fa
     found = response.HasField("cleared")
     text = f"{instrument} is simulated again" if found else f"{instrument} had no given quote"
     show(response, as_json=as_json, text=lambda: out.print(text, markup=False))
+    return 0
+
+
+@app.command()
+def lanes(home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Lists the lanes: which router runs each, how far it is, and how many of its signals wait."""
+    response = ask(home, lambda c: c.router.ListLanes(router_pb2.ListLanesRequest(), timeout=TIMEOUT_S))
+
+    def text() -> None:
+        table = make_table("lane", "router", "epoch", "cursor", "waiting")
+        for item in response.lanes:
+            waiting = str(item.parked) if item.parked else ""
+            table.add_row(str(item.lane), item.owner or "nobody", str(item.epoch), str(item.cursor), waiting)
+        out.print(table)
+
+    show(response, as_json=as_json, text=text)
     return 0

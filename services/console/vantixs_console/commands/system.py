@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -59,6 +60,8 @@ async def _up(stack: Stack, *, demo: bool) -> int:
     try:
         await asyncio.gather(*(stack.start(child) for child in stack.children))
         watches = [asyncio.create_task(stack.watch(child)) for child in stack.children]
+        if not any("DATABASE_URL" in name for name in os.environ):
+            watches.append(asyncio.create_task(stack.end_stopped()))
         ready = asyncio.create_task(_make_ready(stack))
         stop = asyncio.create_task(stopping.wait())
         await asyncio.wait((ready, stop, *watches), timeout=START_S, return_when=asyncio.FIRST_COMPLETED)

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.rpc import status_pb2 as _status_pb2
 from vantixs.api.common.v1 import common_pb2 as _common_pb2
 from vantixs.api.common.v1 import order_pb2 as _order_pb2
 from google.protobuf.internal import containers as _containers
@@ -254,6 +255,46 @@ class SettleOrderResponse(_message.Message):
     position: _order_pb2.Position
     flags: _containers.RepeatedCompositeFieldContainer[_order_pb2.Input]
     def __init__(self, position: _Optional[_Union[_order_pb2.Position, _Mapping]] = ..., flags: _Optional[_Iterable[_Union[_order_pb2.Input, _Mapping]]] = ...) -> None: ...
+
+class BatchEvaluateOrdersRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[EvaluateOrderRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[EvaluateOrderRequest, _Mapping]]] = ...) -> None: ...
+
+class EvaluateOrderResult(_message.Message):
+    __slots__ = ("decision", "error")
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    decision: _order_pb2.RiskDecision
+    error: _status_pb2.Status
+    def __init__(self, decision: _Optional[_Union[_order_pb2.RiskDecision, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class BatchEvaluateOrdersResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[EvaluateOrderResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[EvaluateOrderResult, _Mapping]]] = ...) -> None: ...
+
+class BatchSettleOrdersRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[SettleOrderRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[SettleOrderRequest, _Mapping]]] = ...) -> None: ...
+
+class SettleOrderResult(_message.Message):
+    __slots__ = ("response", "error")
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    response: SettleOrderResponse
+    error: _status_pb2.Status
+    def __init__(self, response: _Optional[_Union[SettleOrderResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class BatchSettleOrdersResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SettleOrderResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[SettleOrderResult, _Mapping]]] = ...) -> None: ...
 
 class CreateAccountRequest(_message.Message):
     __slots__ = ("request_id", "account", "copy_from_account_id")

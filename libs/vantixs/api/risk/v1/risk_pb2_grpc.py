@@ -40,10 +40,20 @@ class RiskServiceStub:
                 request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.EvaluateOrderRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.EvaluateOrderResponse.FromString,
                 _registered_method=True)
+        self.BatchEvaluateOrders = channel.unary_unary(
+                '/vantixs.api.risk.v1.RiskService/BatchEvaluateOrders',
+                request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchEvaluateOrdersRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchEvaluateOrdersResponse.FromString,
+                _registered_method=True)
         self.SettleOrder = channel.unary_unary(
                 '/vantixs.api.risk.v1.RiskService/SettleOrder',
                 request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SettleOrderRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SettleOrderResponse.FromString,
+                _registered_method=True)
+        self.BatchSettleOrders = channel.unary_unary(
+                '/vantixs.api.risk.v1.RiskService/BatchSettleOrders',
+                request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersResponse.FromString,
                 _registered_method=True)
         self.CreateAccount = channel.unary_unary(
                 '/vantixs.api.risk.v1.RiskService/CreateAccount',
@@ -103,8 +113,24 @@ class RiskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchEvaluateOrders(self, request, context):
+        """As EvaluateOrder for each, in order and as if one by one, in one transaction. What is wrong with one order is its own
+        result; the call fails only where none was decided. INVALID_ARGUMENT for more than 256. SERVICE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SettleOrder(self, request, context):
         """Books fills by execution_id and releases what is left once the order has ended. SERVICE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchSettleOrders(self, request, context):
+        """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
+        call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,10 +208,20 @@ def add_RiskServiceServicer_to_server(servicer, server):
                     request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.EvaluateOrderRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.EvaluateOrderResponse.SerializeToString,
             ),
+            'BatchEvaluateOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchEvaluateOrders,
+                    request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchEvaluateOrdersRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchEvaluateOrdersResponse.SerializeToString,
+            ),
             'SettleOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.SettleOrder,
                     request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SettleOrderRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SettleOrderResponse.SerializeToString,
+            ),
+            'BatchSettleOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSettleOrders,
+                    request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersResponse.SerializeToString,
             ),
             'CreateAccount': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateAccount,
@@ -272,6 +308,33 @@ class RiskService:
             _registered_method=True)
 
     @staticmethod
+    def BatchEvaluateOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.risk.v1.RiskService/BatchEvaluateOrders',
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchEvaluateOrdersRequest.SerializeToString,
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchEvaluateOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SettleOrder(request,
             target,
             options=(),
@@ -288,6 +351,33 @@ class RiskService:
             '/vantixs.api.risk.v1.RiskService/SettleOrder',
             vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SettleOrderRequest.SerializeToString,
             vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.SettleOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSettleOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.risk.v1.RiskService/BatchSettleOrders',
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersRequest.SerializeToString,
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersResponse.FromString,
             options,
             channel_credentials,
             insecure,

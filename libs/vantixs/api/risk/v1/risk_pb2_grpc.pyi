@@ -35,8 +35,16 @@ class RiskServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RiskServiceAsyncStub: ...
     EvaluateOrder: _grpc.UnaryUnaryMultiCallable[_risk_pb2.EvaluateOrderRequest, _risk_pb2.EvaluateOrderResponse]
     """Sizes, checks, reserves and records one order in one transaction. The same order_id gives the same answer. SERVICE."""
+    BatchEvaluateOrders: _grpc.UnaryUnaryMultiCallable[_risk_pb2.BatchEvaluateOrdersRequest, _risk_pb2.BatchEvaluateOrdersResponse]
+    """As EvaluateOrder for each, in order and as if one by one, in one transaction. What is wrong with one order is its own
+    result; the call fails only where none was decided. INVALID_ARGUMENT for more than 256. SERVICE.
+    """
     SettleOrder: _grpc.UnaryUnaryMultiCallable[_risk_pb2.SettleOrderRequest, _risk_pb2.SettleOrderResponse]
     """Books fills by execution_id and releases what is left once the order has ended. SERVICE."""
+    BatchSettleOrders: _grpc.UnaryUnaryMultiCallable[_risk_pb2.BatchSettleOrdersRequest, _risk_pb2.BatchSettleOrdersResponse]
+    """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
+    call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
+    """
     CreateAccount: _grpc.UnaryUnaryMultiCallable[_risk_pb2.CreateAccountRequest, _risk_pb2.CreateAccountResponse]
     """Creates an account with its opening balance. ALREADY_EXISTS where the id is taken by another. OPERATOR."""
     GetAccount: _grpc.UnaryUnaryMultiCallable[_risk_pb2.GetAccountRequest, _risk_pb2.GetAccountResponse]
@@ -65,8 +73,16 @@ class RiskServiceAsyncStub(RiskServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     EvaluateOrder: _aio.UnaryUnaryMultiCallable[_risk_pb2.EvaluateOrderRequest, _risk_pb2.EvaluateOrderResponse]  # type: ignore[assignment]
     """Sizes, checks, reserves and records one order in one transaction. The same order_id gives the same answer. SERVICE."""
+    BatchEvaluateOrders: _aio.UnaryUnaryMultiCallable[_risk_pb2.BatchEvaluateOrdersRequest, _risk_pb2.BatchEvaluateOrdersResponse]  # type: ignore[assignment]
+    """As EvaluateOrder for each, in order and as if one by one, in one transaction. What is wrong with one order is its own
+    result; the call fails only where none was decided. INVALID_ARGUMENT for more than 256. SERVICE.
+    """
     SettleOrder: _aio.UnaryUnaryMultiCallable[_risk_pb2.SettleOrderRequest, _risk_pb2.SettleOrderResponse]  # type: ignore[assignment]
     """Books fills by execution_id and releases what is left once the order has ended. SERVICE."""
+    BatchSettleOrders: _aio.UnaryUnaryMultiCallable[_risk_pb2.BatchSettleOrdersRequest, _risk_pb2.BatchSettleOrdersResponse]  # type: ignore[assignment]
+    """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
+    call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
+    """
     CreateAccount: _aio.UnaryUnaryMultiCallable[_risk_pb2.CreateAccountRequest, _risk_pb2.CreateAccountResponse]  # type: ignore[assignment]
     """Creates an account with its opening balance. ALREADY_EXISTS where the id is taken by another. OPERATOR."""
     GetAccount: _aio.UnaryUnaryMultiCallable[_risk_pb2.GetAccountRequest, _risk_pb2.GetAccountResponse]  # type: ignore[assignment]
@@ -100,12 +116,32 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sizes, checks, reserves and records one order in one transaction. The same order_id gives the same answer. SERVICE."""
 
     @_abc_1.abstractmethod
+    def BatchEvaluateOrders(
+        self,
+        request: _risk_pb2.BatchEvaluateOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_risk_pb2.BatchEvaluateOrdersResponse, _abc.Awaitable[_risk_pb2.BatchEvaluateOrdersResponse]]:
+        """As EvaluateOrder for each, in order and as if one by one, in one transaction. What is wrong with one order is its own
+        result; the call fails only where none was decided. INVALID_ARGUMENT for more than 256. SERVICE.
+        """
+
+    @_abc_1.abstractmethod
     def SettleOrder(
         self,
         request: _risk_pb2.SettleOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_risk_pb2.SettleOrderResponse, _abc.Awaitable[_risk_pb2.SettleOrderResponse]]:
         """Books fills by execution_id and releases what is left once the order has ended. SERVICE."""
+
+    @_abc_1.abstractmethod
+    def BatchSettleOrders(
+        self,
+        request: _risk_pb2.BatchSettleOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_risk_pb2.BatchSettleOrdersResponse, _abc.Awaitable[_risk_pb2.BatchSettleOrdersResponse]]:
+        """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
+        call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
+        """
 
     @_abc_1.abstractmethod
     def CreateAccount(

@@ -340,6 +340,32 @@ class ListPushedQuotesResponse(_message.Message):
     next_page_token: str
     def __init__(self, quotes: _Optional[_Iterable[_Union[PushedQuote, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class ListLanesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Lane(_message.Message):
+    __slots__ = ("lane", "owner", "epoch", "cursor", "parked")
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
+    PARKED_FIELD_NUMBER: _ClassVar[int]
+    lane: int
+    owner: str
+    epoch: int
+    cursor: int
+    parked: int
+    def __init__(self, lane: _Optional[int] = ..., owner: _Optional[str] = ..., epoch: _Optional[int] = ..., cursor: _Optional[int] = ..., parked: _Optional[int] = ...) -> None: ...
+
+class ListLanesResponse(_message.Message):
+    __slots__ = ("lanes", "journal_epoch")
+    LANES_FIELD_NUMBER: _ClassVar[int]
+    JOURNAL_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    lanes: _containers.RepeatedCompositeFieldContainer[Lane]
+    journal_epoch: int
+    def __init__(self, lanes: _Optional[_Iterable[_Union[Lane, _Mapping]]] = ..., journal_epoch: _Optional[int] = ...) -> None: ...
+
 class CheckLiveReadinessRequest(_message.Message):
     __slots__ = ("account_id",)
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]

@@ -125,6 +125,11 @@ class RouterServiceStub:
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesResponse.FromString,
                 _registered_method=True)
+        self.ListLanes = channel.unary_unary(
+                '/vantixs.api.router.v1.RouterService/ListLanes',
+                request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListLanesRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListLanesResponse.FromString,
+                _registered_method=True)
         self.CheckLiveReadiness = channel.unary_unary(
                 '/vantixs.api.router.v1.RouterService/CheckLiveReadiness',
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CheckLiveReadinessRequest.SerializeToString,
@@ -267,6 +272,13 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLanes(self, request, context):
+        """Which replica runs which lanes, and how far each lane is. VIEWER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckLiveReadiness(self, request, context):
         """What an account still lacks for live orders. VIEWER.
         """
@@ -373,6 +385,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.ListPushedQuotes,
                     request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesResponse.SerializeToString,
+            ),
+            'ListLanes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLanes,
+                    request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListLanesRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListLanesResponse.SerializeToString,
             ),
             'CheckLiveReadiness': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckLiveReadiness,
@@ -872,6 +889,33 @@ class RouterService:
             '/vantixs.api.router.v1.RouterService/ListPushedQuotes',
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesRequest.SerializeToString,
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListPushedQuotesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLanes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.router.v1.RouterService/ListLanes',
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListLanesRequest.SerializeToString,
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListLanesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,6 +69,8 @@ class RouterServiceStub:
     """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
     ListPushedQuotes: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListPushedQuotesRequest, _router_pb2.ListPushedQuotesResponse]
     """Quotes that were given and not taken away, by instrument. VIEWER."""
+    ListLanes: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListLanesRequest, _router_pb2.ListLanesResponse]
+    """Which replica runs which lanes, and how far each lane is. VIEWER."""
     CheckLiveReadiness: _grpc.UnaryUnaryMultiCallable[_router_pb2.CheckLiveReadinessRequest, _router_pb2.CheckLiveReadinessResponse]
     """What an account still lacks for live orders. VIEWER."""
     EnableLive: _grpc.UnaryUnaryMultiCallable[_router_pb2.EnableLiveRequest, _router_pb2.EnableLiveResponse]
@@ -115,6 +117,8 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
     ListPushedQuotes: _aio.UnaryUnaryMultiCallable[_router_pb2.ListPushedQuotesRequest, _router_pb2.ListPushedQuotesResponse]  # type: ignore[assignment]
     """Quotes that were given and not taken away, by instrument. VIEWER."""
+    ListLanes: _aio.UnaryUnaryMultiCallable[_router_pb2.ListLanesRequest, _router_pb2.ListLanesResponse]  # type: ignore[assignment]
+    """Which replica runs which lanes, and how far each lane is. VIEWER."""
     CheckLiveReadiness: _aio.UnaryUnaryMultiCallable[_router_pb2.CheckLiveReadinessRequest, _router_pb2.CheckLiveReadinessResponse]  # type: ignore[assignment]
     """What an account still lacks for live orders. VIEWER."""
     EnableLive: _aio.UnaryUnaryMultiCallable[_router_pb2.EnableLiveRequest, _router_pb2.EnableLiveResponse]  # type: ignore[assignment]
@@ -266,6 +270,14 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ListPushedQuotesResponse, _abc.Awaitable[_router_pb2.ListPushedQuotesResponse]]:
         """Quotes that were given and not taken away, by instrument. VIEWER."""
+
+    @_abc_1.abstractmethod
+    def ListLanes(
+        self,
+        request: _router_pb2.ListLanesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.ListLanesResponse, _abc.Awaitable[_router_pb2.ListLanesResponse]]:
+        """Which replica runs which lanes, and how far each lane is. VIEWER."""
 
     @_abc_1.abstractmethod
     def CheckLiveReadiness(

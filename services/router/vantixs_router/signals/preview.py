@@ -24,21 +24,19 @@ from vantixs_router.messages import (
 )
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
-from vantixs_router.settings import RouterSettings
+from vantixs_router.signals.outcome import describe_fills, first_failure
 from vantixs_router.store import OrderRow
-from vantixs_router.venue import simulate_fill
-from vantixs_router.workflow import describe_fills, first_failure
+from vantixs_router.venues.paper.venue import PaperVenue
+from vantixs_router.venues.port import Submission
 
 
 class Preview:
     """Derives a signal again with today's configuration and quote."""
 
-    def __init__(
-        self, risk: RiskClient, quotes: Quotes, settings: RouterSettings, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, risk: RiskClient, quotes: Quotes, venue: PaperVenue, clock: Callable[[], datetime]) -> None:
         self._risk = risk
         self._quotes = quotes
-        self._settings = settings
+        self._venue = venue
         self._clock = clock
 
     async def run(self, request: router_pb2.PreviewSignalRequest) -> list[journal_pb2.JournalEntry]:
@@ -102,7 +100,7 @@ class Preview:
         instrument = CATALOGUE[signal.instrument]
         quote = self._quotes.current(instrument)
         prefix = f"{request.replay_id}:" if request.replay_id else "preview:"
-        order = make_order(signal, webhook, leg, number, self._clock(), prefix=prefix)
+        order = make_order(signal, webhook, leg, number, self._clock(), self._venue.capabilities, prefix=prefix)
         question = evaluation_request(
             order,
             signal,
@@ -112,7 +110,7 @@ class Preview:
             assumed=assumed,
             quote=quote,
             marks=self._quotes.marks(await self._risk.held(webhook.account_id), signal.instrument),
-            fee_bps=format_decimal(self._settings.paper_fee_bps),
+            capabilities=self._venue.capabilities,
             closed=closed,
         )
         question.preview = not request.replay_id
@@ -121,7 +119,7 @@ class Preview:
         fills: list[order_pb2.Fill] = []
         position = order_pb2.Position()
         if decision.verdict == order_pb2.RISK_VERDICT_APPROVED and request.replay_id:
-            fills = [simulate_fill(order, instrument, quote, self._settings, self._clock())]
+            fills = [self._venue.simulate(Submission(order, instrument), quote, self._clock())]
             order.state, order.filled_quantity = common_pb2.ORDER_STATE_FILLED, order.quantity
             order.average_price = fills[0].price
             position = await self._risk.settle(order, fills, final=True)

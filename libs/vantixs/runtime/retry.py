@@ -1,0 +1,54 @@
+"""Trying again, with pauses that grow, for as long as it makes sense."""
+
+import asyncio
+import contextlib
+import math
+import random
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Pauses(NamedTuple):
+    """Pauses between attempts, seconds: each is twice the one before, up to `most_s`, less up to a half by chance.
+
+    By chance, so that many who failed together do not come back together.
+    """
+
+    first_s: float = 0.05
+    most_s: float = 1.0
+
+
+PAUSES = Pauses()
+
+
+async def retry(
+    attempt: Callable[[], Awaitable[T]],
+    again: Callable[[Exception], bool],
+    pauses: Pauses = PAUSES,
+    *,
+    limit_s: float = math.inf,
+    stopping: asyncio.Event | None = None,
+) -> T:
+    """Returns what an attempt returns, making another one after each failure that `again` says may pass.
+
+    It gives up, and raises what the last attempt raised, where the next one would begin more than `limit_s` after the
+    first, or once `stopping` is set, which also ends a pause.
+    """
+    loop = asyncio.get_running_loop()
+    deadline, pause = loop.time() + limit_s, pauses.first_s
+    while True:
+        try:
+            return await attempt()
+        except Exception as error:
+            wait = random.uniform(0.5, 1) * pause  # noqa: S311 - jitter
+            stopped = stopping is not None and stopping.is_set()
+            if not again(error) or stopped or loop.time() + wait > deadline:
+                raise
+        if stopping is None:
+            await asyncio.sleep(wait)
+        else:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), wait)
+        pause = min(2 * pause, pauses.most_s)

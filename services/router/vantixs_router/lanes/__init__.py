@@ -1,0 +1,1 @@
+"""Lanes: which replica runs which signals, and in what order."""

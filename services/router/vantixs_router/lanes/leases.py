@@ -1,0 +1,191 @@
+"""Which lanes this replica owns: its lease, renewed every second, and the lanes it takes, hands over and loses.
+
+A lease that runs out is not the end by itself: as long as nobody took a lane, its owner goes on. What stops an owner that
+was taken over is the lane's epoch, which every transaction of the lane's work checks.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import sqlalchemy as sa
+from prometheus_client import Gauge
+from vantixs.runtime.database import Database
+from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.health import Health
+from vantixs.runtime.logs import log
+
+from vantixs_router.lanes import table
+from vantixs_router.lanes.share import to_hand_over, to_take
+from vantixs_router.lanes.table import LaneRow
+
+OWNED = Gauge("vantixs_router_lanes_owned", "lanes this replica owns")
+
+
+class Name(NamedTuple):
+    """The name of a replica, and the lock that makes it the only one with that name."""
+
+    text: str
+    lock: IO[str] | None
+
+
+def take_name(run: Path, instance: str) -> Name:
+    """A name for this replica. Who has the lock of an instance is its successor, and takes its lanes at once."""
+    run.mkdir(parents=True, exist_ok=True)
+    lock = (run / f"router-{instance}.lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return Name(f"{instance}-{secrets.token_hex(4)}", None)
+    lock.seek(0)
+    text = lock.read().strip()
+    if not text:
+        text = f"{instance}-{secrets.token_hex(4)}"
+        lock.write(text)
+        lock.flush()
+    return Name(text, lock)
+
+
+class Turn(NamedTuple):
+    """What one renewal found: the lanes that are ours, and those of them to hand over."""
+
+    owned: dict[int, LaneRow]
+    surplus: list[int]
+
+
+class Fence:
+    """Proof that a lane is ours; see `vantixs_router.fence`."""
+
+    def __init__(self, leases: "Leases", lane: int, epoch: int) -> None:
+        self._leases = leases
+        self.lane = lane
+        self.epoch = epoch
+
+    def check(self, connection: sa.Connection) -> None:
+        """Raises LeaseLost where the lane is another's."""
+        table.check_epoch(connection, self.lane, self.epoch)
+
+    def remaining_s(self) -> float:
+        """Seconds until another replica may take the lane."""
+        return self._leases.remaining_s()
+
+
+class Leases:
+    """Keeps this replica's lease, and its share of the lanes.
+
+    `changed` is given the lanes that are ours after each renewal; it says through `give` when a lane that is to be handed
+    over has nothing in hand any more. `cursors` gives the lanes' cursors to save, with the journal's epoch they count in.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        health: Health,
+        name: Name,
+        *,
+        lease_s: float,
+        clock: Callable[[], float] = table.boot_clock,
+    ) -> None:
+        self._database = database
+        self._health = health
+        self.name = name
+        self._run_id = secrets.token_hex(8)
+        self._boot = table.boot_id()
+        self._lease_s = lease_s
+        self._clock = clock
+        self._until = 0.0
+        self._joined = False
+        self._wake = asyncio.Event()
+        self._given: set[int] = set()
+
+    def remaining_s(self) -> float:
+        """Seconds that are surely left of the lease."""
+        return self._until - self._clock()
+
+    def give(self, lane: int) -> None:
+        """A lane to be handed over has nothing in hand: its row is freed at once."""
+        self._given.add(lane)
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Has the lease renewed at once, or its keeping end."""
+        self._wake.set()
+
+    async def run(
+        self,
+        stopping: asyncio.Event,
+        cursors: Callable[[], Mapping[int, tuple[int, int]]],
+        changed: Callable[[Turn], None],
+    ) -> None:
+        """Renews until stopped, three times and more before the lease runs out."""
+        while not stopping.is_set():
+            await self.renew(cursors, changed)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._lease_s / 4)
+            self._wake.clear()
+
+    async def renew(
+        self, cursors: Callable[[], Mapping[int, tuple[int, int]]], changed: Callable[[Turn], None]
+    ) -> None:
+        """One renewal. Where the database does not answer the lease runs out, and `remaining_s` says so."""
+        before, given, saved = self._clock(), frozenset(self._given), dict(cursors())
+        try:
+            turn = await self._database.write(lambda c: self._turn(c, given, saved), urgent=True)
+        except ServiceError as error:
+            log.warning("lanes.lease_not_renewed", detail=error.detail, remaining_s=round(self.remaining_s(), 1))
+            self._health.set("lanes", self.remaining_s() > 0, f"the lease could not be renewed: {error.detail}")
+            return
+        self._until = before + self._lease_s
+        self._joined = True
+        self._given -= given
+        self._health.set("lanes", True)
+        OWNED.set(len(turn.owned))
+        changed(turn)
+
+    async def leave(self, cursors: Mapping[int, tuple[int, int]]) -> None:
+        """Saves the cursors, frees all lanes and the name: others need not wait for the lease to run out."""
+
+        def part(connection: sa.Connection) -> None:
+            for row in table.read_lanes(connection):
+                if row.owner == self.name.text:
+                    if row.lane in cursors:
+                        table.save_cursor(connection, row.lane, row.epoch, *cursors[row.lane])
+                    table.give_lane(connection, row.lane, row.epoch)
+            table.leave(connection, self.name.text, self._run_id)
+
+        with contextlib.suppress(ServiceError):
+            await self._database.write(part, urgent=True)
+        self._until = 0.0
+        OWNED.set(0)
+        if self.name.lock:
+            self.name.lock.close()
+
+    def _turn(self, connection: sa.Connection, given: frozenset[int], cursors: Mapping[int, tuple[int, int]]) -> Turn:
+        me = self.name.text
+        now = table.now_of(connection)
+        table.renew(connection, me, self._run_id, now + self._lease_s, self._boot_of(connection))
+        there = table.live_replicas(connection, now, self._boot_of(connection))
+        rows = {row.lane: row for row in table.read_lanes(connection)}
+        for lane, row in rows.items():
+            if row.owner != me:
+                continue
+            if not self._joined:  # Ours from the process before: its work must not reach the database any more.
+                rows[lane] = table.take_lane(connection, row, me)
+                continue
+            if lane in cursors:
+                table.save_cursor(connection, lane, row.epoch, *cursors[lane])
+            if lane in given:
+                table.give_lane(connection, lane, row.epoch)
+                rows[lane] = row._replace(owner=table.NOBODY)
+        for lane in to_take({n: row.owner for n, row in rows.items()}, there, me):
+            rows[lane] = table.take_lane(connection, rows[lane], me)
+        owned = {n: row for n, row in rows.items() if row.owner == me}
+        return Turn(owned, to_hand_over({n: row.owner for n, row in rows.items()}, there, me))
+
+    def _boot_of(self, connection: sa.Connection) -> str:
+        return "" if connection.dialect.name == "postgresql" else self._boot

@@ -1,0 +1,160 @@
+"""The tables of lanes, and of the replicas that share them; and their statements.
+
+A lane's row has its owner, an epoch that grows with each owner, and the cursor: the journal sequence up to which all of
+the lane's signals are done. A replica's row says until when it is there. PostgreSQL's own time counts there; on SQLite,
+where all replicas are on one machine, the time since it booted.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from vantixs.model.ids import LANES
+from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, where
+
+from vantixs_router.fence import LeaseLost
+from vantixs_router.store import METADATA, PARKED
+
+NOBODY = ""
+LANE_TABLE = sa.Table(
+    "lanes",
+    METADATA,
+    sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("cursor", sa.BigInteger, nullable=False),
+    # How many gaps of the journal were accepted when the cursor was set: after one more it counts in another stream.
+    sa.Column("journal_epoch", sa.BigInteger, nullable=False),
+)
+REPLICAS = sa.Table(
+    "replicas",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("boot_id", sa.Text, nullable=False),
+)
+_LANES = Statement(lambda _: sa.select(LANE_TABLE).order_by(LANE_TABLE.c.lane))
+_ADD_LANE = insert_ignoring(LANE_TABLE)
+_EPOCH = Statement(lambda _: sa.select(LANE_TABLE.c.epoch).where(where(LANE_TABLE, "lane")).with_for_update(read=True))
+_TAKE = Statement(
+    lambda _: (
+        sa.update(LANE_TABLE)
+        .where(where(LANE_TABLE, "lane"), LANE_TABLE.c.epoch == sa.bindparam("before"))
+        .values(owner=sa.bindparam("taker"), epoch=LANE_TABLE.c.epoch + 1)
+    )
+)
+_GIVE = Statement(
+    lambda _: sa.update(LANE_TABLE).where(where(LANE_TABLE, "lane", "epoch")).values(owner=sa.bindparam("nobody"))
+)
+_SAVE = Statement(
+    lambda _: (
+        sa.update(LANE_TABLE)
+        .where(
+            where(LANE_TABLE, "lane", "epoch"),
+            sa.or_(
+                LANE_TABLE.c.journal_epoch < sa.bindparam("journal"),
+                sa.and_(
+                    LANE_TABLE.c.journal_epoch == sa.bindparam("journal"), LANE_TABLE.c.cursor < sa.bindparam("passed")
+                ),
+            ),
+        )
+        .values(cursor=sa.bindparam("passed"), journal_epoch=sa.bindparam("journal"))
+    )
+)
+_REPLICAS = Statement(lambda _: sa.select(REPLICAS))
+_RENEW = insert_or_replace(REPLICAS)
+_LEAVE = Statement(lambda _: sa.delete(REPLICAS).where(where(REPLICAS, "name", "run_id")))
+_COUNT_PARKED = Statement(lambda _: sa.select(PARKED.c.lane, sa.func.count().label("count")).group_by(PARKED.c.lane))
+
+
+class LaneRow(NamedTuple):
+    """A lane as it is stored."""
+
+    lane: int
+    owner: str
+    epoch: int
+    cursor: int
+    journal_epoch: int
+
+
+def now_of(connection: sa.Connection) -> float:
+    """Seconds, in the time that leases are counted in on this database."""
+    if connection.dialect.name == "postgresql":
+        # Not the transaction's time: that stands still while it waits for a lock.
+        return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+    return boot_clock()
+
+
+def boot_clock() -> float:
+    """Seconds since the machine booted, those included in which it was suspended."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def boot_id() -> str:
+    """Names this boot of the machine: the boot clock begins again with the next."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def read_lanes(connection: sa.Connection) -> list[LaneRow]:
+    """All lanes; none before the first start."""
+    return [LaneRow(*row) for row in _LANES.rows(connection)]
+
+
+def add_lanes(connection: sa.Connection, cursors: Mapping[int, int], journal_epoch: int) -> None:
+    """Makes the rows of lanes that have none, at these cursors."""
+    for lane in range(LANES):
+        cursor = cursors.get(lane, 0)
+        _ADD_LANE.run(connection, lane=lane, owner=NOBODY, epoch=0, cursor=cursor, journal_epoch=journal_epoch)
+
+
+def check_epoch(connection: sa.Connection, lane: int, epoch: int) -> None:
+    """Holds the lane's row until the transaction ends, so that nobody takes the lane in between.
+
+    Raises:
+        LeaseLost: the lane has another epoch.
+    """
+    row = _EPOCH.first(connection, lane=lane)
+    if row is None or row.epoch != epoch:
+        raise LeaseLost(f"lane {lane}: expected epoch {epoch}, was {row and row.epoch}")
+
+
+def take_lane(connection: sa.Connection, row: LaneRow, me: str) -> LaneRow:
+    """Makes the lane ours."""
+    _TAKE.run(connection, lane=row.lane, before=row.epoch, taker=me)
+    return row._replace(owner=me, epoch=row.epoch + 1)
+
+
+def give_lane(connection: sa.Connection, lane: int, epoch: int) -> None:
+    """Makes the lane nobody's, where it is still ours."""
+    _GIVE.run(connection, lane=lane, epoch=epoch, nobody=NOBODY)
+
+
+def save_cursor(connection: sa.Connection, lane: int, epoch: int, cursor: int, journal_epoch: int) -> None:
+    """Moves the cursor, where the lane is still ours; never back, unless it counts in another stream."""
+    _SAVE.run(connection, lane=lane, epoch=epoch, passed=cursor, journal=journal_epoch)
+
+
+def renew(connection: sa.Connection, me: str, run_id: str, expires: float, boot: str) -> None:
+    """Says that this replica is there until then."""
+    _RENEW.run(connection, name=me, run_id=run_id, expires_ms=int(expires * 1000), boot_id=boot)
+
+
+def leave(connection: sa.Connection, me: str, run_id: str) -> None:
+    """Says that this replica is gone."""
+    _LEAVE.run(connection, name=me, run_id=run_id)
+
+
+def live_replicas(connection: sa.Connection, now: float, boot: str) -> set[str]:
+    """The replicas whose lease has not run out, in this boot of the machine."""
+    return {row.name for row in _REPLICAS.rows(connection) if row.expires_ms > now * 1000 and row.boot_id == boot}
+
+
+def count_parked(connection: sa.Connection) -> dict[int, int]:
+    """How many deliveries wait, by lane."""
+    return {row.lane: row.count for row in _COUNT_PARKED.rows(connection)}

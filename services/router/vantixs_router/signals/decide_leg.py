@@ -1,0 +1,87 @@
+"""Risk decides about the order of a leg; an approved order is stored before anything is sent."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import sqlalchemy as sa
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.runtime.database import Database
+
+from vantixs_router import store
+from vantixs_router.domain.intent import Leg
+from vantixs_router.messages import evaluation_request, make_order
+from vantixs_router.quotes import Quotes
+from vantixs_router.risk_client import RiskClient
+from vantixs_router.signals.outcome import closed_by
+from vantixs_router.signals.run import SignalRun
+from vantixs_router.store import OrderRow
+from vantixs_router.venues.port import Capabilities
+
+
+class DecideLeg:
+    """Asks risk, and stores what it approves as SUBMITTED."""
+
+    def __init__(
+        self,
+        database: Database,
+        risk: RiskClient,
+        quotes: Quotes,
+        capabilities: Capabilities,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._risk = risk
+        self._quotes = quotes
+        self._capabilities = capabilities
+        self._clock = clock
+
+    async def decide(self, run: SignalRun, leg: Leg, assumed: str, intent: str) -> order_pb2.RiskDecision:
+        """Risk's decision on the run's next leg. The order is added to the run where risk approved or denied it.
+
+        Args:
+            run: the signal.
+            leg: what to do.
+            assumed: signed position that the leg was derived from, base units.
+            intent: the intent in words.
+
+        Raises:
+            NothingLeft: what the signal sent is used up by the legs before.
+            ServiceError: risk or the database did not answer.
+            LeaseLost: another replica owns the lane.
+        """
+        signal, webhook = run.signal, run.webhook
+        order = make_order(signal, webhook, leg, len(run.orders) + 1, self._clock(), self._capabilities)
+        held = await self._risk.held(webhook.account_id)
+        request = evaluation_request(
+            order,
+            signal,
+            webhook,
+            run.instrument,
+            leg,
+            assumed=assumed,
+            quote=self._quotes.current(run.instrument),
+            marks=self._quotes.marks(held, run.instrument.name),
+            capabilities=self._capabilities,
+            closed=closed_by(run.orders),
+        )
+        decision = await self._risk.evaluate(request)
+        if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
+            return decision
+        order.quantity = decision.quantity
+        approved = decision.verdict == order_pb2.RISK_VERDICT_APPROVED
+        if approved:
+            order.state = common_pb2.ORDER_STATE_SUBMITTED
+
+            def persist(connection: sa.Connection) -> None:
+                run.fence.check(connection)
+                if not store.claim_signal(connection, run.signal_id, run.delivery.stream_sequence, run.plan):
+                    raise LookupError(f"signal {run.signal_id} is another delivery's")
+                # What came of the legs before is not asked for again after a crash.
+                for row in run.orders:
+                    store.update_order(connection, row)
+                store.insert_order(connection, order, intent, decision, run.lane)
+
+            await self._database.write(persist)
+        run.fresh = approved
+        run.orders.append(OrderRow(order, intent, decision, [], order_pb2.Position()))
+        return decision

@@ -1,0 +1,86 @@
+"""How a signal ends, in its status, its reason and a sentence for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
+from vantixs.model.decimals import ZERO, parse_decimal
+from vantixs.model.reasons import REASONS
+
+from vantixs_router.orders.answers import PARTIALLY_FILLED
+from vantixs_router.store import OrderRow
+
+REJECTED, FAILED = common_pb2.SIGNAL_STATUS_REJECTED, common_pb2.SIGNAL_STATUS_FAILED
+EXECUTED = common_pb2.SIGNAL_STATUS_EXECUTED
+
+
+@dataclass(frozen=True, slots=True)
+class SignalOutcome:
+    """How a signal ended. `gave_up` names an order that risk may hold a reservation for."""
+
+    status: "common_pb2.SignalStatus"
+    stage: str
+    reason: str = ""
+    detail: str = ""
+    gave_up: str = ""
+
+
+def executed(signal: signal_pb2.Signal, orders: Sequence[OrderRow], reason: str, detail: str) -> SignalOutcome:
+    """The end of a signal that was filled. Says in plain words where its protection was not placed."""
+    entered = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_ENTRY for row in orders)
+    if entered and (missing := unplaced_levels(signal)):
+        detail = f"{detail}; {missing}"
+        reason = reason or "PROTECTION_NOT_PLACED"
+    return SignalOutcome(EXECUTED, "venue", reason, detail)
+
+
+def stopped_at_venue(
+    signal: signal_pb2.Signal, orders: Sequence[OrderRow], legs: int, venue_says: str
+) -> SignalOutcome | None:
+    """The end of a signal whose last order was not filled as a whole; None where it was filled.
+
+    The new leg of a reversal is not opened beside a position that was closed in part.
+    """
+    order = orders[-1].order
+    if order.state == common_pb2.ORDER_STATE_FILLED:
+        return None
+    meaning = REASONS[order.reason].meaning if order.reason in REASONS else order.reason
+    said = f"{meaning}: {venue_says}" if venue_says else meaning
+    if not any(row.fills for row in orders):
+        return SignalOutcome(FAILED, "venue", order.reason, said)
+    if not orders[-1].fills:
+        return SignalOutcome(EXECUTED, "venue", order.reason, f"closed; not opened: {said}")
+    open_left = "; not opened: the close was filled in part" if len(orders) < legs else ""
+    return executed(signal, orders, PARTIALLY_FILLED, f"{describe_fills(orders)}{open_left}")
+
+
+def first_failure(decision: order_pb2.RiskDecision) -> tuple[str, str]:
+    """Reason and sentence of the first failed check."""
+    failed = next(check for check in decision.checks if not check.passed)
+    return failed.reason, failed.detail
+
+
+def closed_by(orders: Sequence[OrderRow]) -> Decimal:
+    """What the exits among the orders filled, base units."""
+    exits = (row.order for row in orders if row.order.effect == order_pb2.ORDER_EFFECT_EXIT)
+    return sum((parse_decimal(order.filled_quantity) for order in exits if order.filled_quantity), ZERO)
+
+
+def unplaced_levels(signal: signal_pb2.Signal) -> str:
+    """One sentence about the protective levels of an entry, none of which is placed as an order yet; "" where it has none."""
+    levels = [
+        text for text, level in (("stop loss", "stop_loss"), ("take profit", "take_profit")) if signal.HasField(level)
+    ]
+    return f"no {' and no '.join(levels)} was placed: nothing watches the position" if levels else ""
+
+
+def describe_fills(orders: Sequence[OrderRow]) -> str:
+    """One sentence about what was done."""
+    verbs = {common_pb2.SIDE_BUY: "bought", common_pb2.SIDE_SELL: "sold"}
+    parts = []
+    for order in (row.order for row in orders if row.order.filled_quantity):
+        whole = order.state == common_pb2.ORDER_STATE_FILLED
+        amount = order.filled_quantity if whole else f"{order.filled_quantity} of {order.quantity}"
+        parts.append(f"{verbs[order.side]} {amount} at {order.average_price}")
+    return ", then ".join(parts)

@@ -1,0 +1,342 @@
+"""One accepted signal to its end. Every step is idempotent and re-entered from what the database holds.
+
+signal row -> intent -> risk decides and reserves -> order stored as SUBMITTED -> venue -> answer recorded
+           -> risk books the fills -> outcome and its entries committed together -> journal
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from google.protobuf.message import DecodeError
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.decimals import format_decimal, parse_decimal
+from vantixs.model.instruments import CATALOGUE
+from vantixs.runtime import trace
+from vantixs.runtime.database import Database
+from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.journal_reader import Delivery
+from vantixs.runtime.logs import log
+from vantixs.runtime.outbox import Outbox
+
+from vantixs_router import store
+from vantixs_router.domain.intent import Leg
+from vantixs_router.domain.plan import decode_plan, encode_plan
+from vantixs_router.fence import Fence
+from vantixs_router.lanes.outcome import Outcome
+from vantixs_router.messages import NothingLeft, intent_of
+from vantixs_router.orders.answers import has_ended
+from vantixs_router.orders.record_answer import RecordAnswer
+from vantixs_router.orders.settle_order import settle_order
+from vantixs_router.orders.submit_order import SubmitOrder
+from vantixs_router.quotes import Quotes
+from vantixs_router.risk_client import RiskClient
+from vantixs_router.settings import RouterSettings
+from vantixs_router.signals.decide_leg import DecideLeg
+from vantixs_router.signals.outcome import (
+    EXECUTED,
+    FAILED,
+    REJECTED,
+    SignalOutcome,
+    describe_fills,
+    executed,
+    first_failure,
+    stopped_at_venue,
+)
+from vantixs_router.signals.record_outcome import RecordOutcome, completed_id
+from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
+from vantixs_router.venues.port import Rejected, Unknown, Venue
+
+BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+# A venue counts how often it is asked.
+VENUE_BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 3.0)
+# What another try cannot change: risk's books are not those it had, or the call itself is refused.
+FINAL_REASONS = ("STORE_NOT_ACCEPTED",)
+FINAL_CODES = ("NOT_FOUND", "INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED", "UNIMPLEMENTED")
+SUPERSEDED = "SIGNAL_SUPERSEDED"
+SUPERSEDED_TEXT = "it waited, and a later exit of the account in the instrument was carried out meanwhile"
+
+
+class ProcessSignal:
+    """Handles the deliveries of all lanes of this process."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        outbox: Outbox,
+        risk: RiskClient,
+        venue: Venue,
+        quotes: Quotes,
+        settings: RouterSettings,
+        clock: Callable[[], datetime],
+        stopping: asyncio.Event,
+        monotonic: Callable[[], float] = time.monotonic,
+        lost_until_ms: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`lost_until_ms` says until when (ms since 1970) the database may lack what was sent; 0: it lacks nothing."""
+        capabilities = venue.capabilities
+        self._database = database
+        self._outbox = outbox
+        self._risk = risk
+        self._settings = settings
+        self._clock = clock
+        self._stopping = stopping
+        self._monotonic = monotonic
+        self._lost_until_ms = lost_until_ms
+        self._decide = DecideLeg(database, risk, quotes, capabilities, clock)
+        self._submit = SubmitOrder(venue, monotonic)
+        self._record = RecordAnswer(database, outbox, clock, venue_keeps_answers=capabilities.idempotent_submits)
+        self._outcomes = RecordOutcome(database, outbox, clock)
+
+    async def handle(self, delivery: Delivery, fence: Fence) -> Outcome:
+        """Carries the delivered signal to its end, or says what else has to become of it.
+
+        RETRY: the service stops, nothing else is wrong. PARKED: it waits for a venue, and is stored in `parked`; the lane
+        goes on, and `Parked.delivery` is handled again later, by whoever owns the lane. No two calls for signals of one
+        account and instrument may run at the same time.
+
+        Raises:
+            LeaseLost: another replica owns the lane. Nothing of the signal was committed after it lost the lease.
+            ServiceError: the database did not answer. The delivery has to be handled again, as after a crash.
+        """
+        accepted, cause = _read(delivery)
+        if accepted is None:
+            await self._outcomes.dead_letter(delivery, fence)
+            return Outcome.DONE
+        run = SignalRun(delivery, accepted, cause, fence)
+        row = await self._recall(run)
+        if row and row.stream_sequence != delivery.stream_sequence:
+            await self._outcomes.suppress(accepted, delivery, fence)
+            return Outcome.DONE
+        if row and row.done:
+            await self._outbox.send_left(completed_id(run.signal_id))
+            return Outcome.DONE
+        return await self._carry(run)
+
+    async def _carry(self, run: SignalRun) -> Outcome:
+        """Tries until the signal has ended, the service stops, or the signal has waited too long for a venue."""
+        attempt, waits_since = 0, self._monotonic()
+        while True:
+            try:
+                if attempt:
+                    await self._recall(run)
+                outcome: SignalOutcome | None = await self._run_legs(run)
+            except ServiceError as error:
+                outcome = self._give_up(run, error)
+                waits_since = self._monotonic()
+                waits, backoff = {"reason": error.reason, "detail": error.detail}, BACKOFF_S
+            except WaitsForEarlier as earlier:
+                await self._outcomes.park(run, str(earlier))
+                return Outcome.PARKED
+            except OutcomeUnknown as unknown:
+                outcome = None
+                # One that is parked is tried once each time it comes: an exit may wait behind it.
+                if run.parked or self._monotonic() - waits_since >= self._settings.park_after_s:
+                    await self._outcomes.park(run, str(unknown))
+                    return Outcome.PARKED
+                waits, backoff = {"reason": "VENUE_OUTCOME_UNKNOWN", "detail": str(unknown)}, VENUE_BACKOFF_S
+            if outcome:
+                await self._outcomes.complete(run, outcome)
+                return Outcome.DONE
+            log.warning("signal.waiting", signal_id=run.signal_id, **waits)
+            if await pause(self._stopping, backoff[min(attempt, len(backoff) - 1)]):
+                return Outcome.RETRY
+            attempt += 1
+
+    async def _recall(self, run: SignalRun) -> store.SignalRow | None:
+        """Takes up what is stored: by an earlier try, or by another process."""
+        signal_id, account_id, instrument = run.signal_id, run.webhook.account_id, run.signal.instrument
+
+        def read(connection: sa.Connection) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow]]:
+            sequence = run.delivery.stream_sequence
+            progress = store.read_progress(connection, signal_id, run.lane, run.key, sequence)
+            orders = store.read_orders(connection, signal_id) if progress.signal else []
+            in_doubt = store.read_in_doubt(connection, run.lane, account_id, instrument) if progress.in_doubt else []
+            return progress, orders, in_doubt
+
+        progress, run.orders, in_doubt = await self._database.read(read)
+        run.plan = progress.signal.plan if progress.signal else ""
+        run.in_doubt = [order for order in in_doubt if order.order.signal_id != signal_id]
+        run.parked = progress.parked
+        run.waits_behind, run.superseded = progress.parked_before, progress.superseded
+        run.fresh = False
+        return progress.signal
+
+    def _give_up(self, run: SignalRun, error: ServiceError) -> SignalOutcome | None:
+        """An order that was stored is never given up; before that, what is final or expired is."""
+        if run.orders and not run.orders[-1].settled:
+            return None
+        if error.code.name in FINAL_CODES or error.reason in FINAL_REASONS:
+            reason, detail = error.reason, error.detail
+        elif self._expired(run):
+            reason = "RISK_UNAVAILABLE"
+            detail = f"risk did not answer before the signal expired: {error.detail}"
+        else:
+            return None
+        if any(row.fills for row in run.orders):
+            return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}", run.next_order_id)
+        return SignalOutcome(FAILED, "risk", reason, detail, run.next_order_id)
+
+    def _expired(self, run: SignalRun) -> bool:
+        limit = run.signal.expire_time
+        return run.signal.HasField("expire_time") and self._clock() > limit.ToDatetime(tzinfo=UTC)
+
+    async def _run_legs(self, run: SignalRun) -> SignalOutcome:
+        """Runs every leg that has not run."""
+        if not run.plan:
+            outcome = await self._start(run)
+            if outcome:
+                return outcome
+        legs = decode_plan(run.plan)
+        while True:
+            await self._submit_and_settle(run)
+            stopped = stopped_at_venue(run.signal, run.orders, len(legs), run.venue_says)
+            if stopped:
+                return stopped
+            if len(run.orders) == len(legs):
+                return executed(run.signal, run.orders, "", describe_fills(run.orders))
+            outcome = await self._second_leg(run, legs[len(run.orders)])
+            if outcome:
+                return outcome
+
+    async def _start(self, run: SignalRun) -> SignalOutcome | None:
+        """Has the first leg decided; an outcome where there is nothing to send."""
+        if self._expired(run):
+            detail = f"expired at {run.signal.expire_time.ToJsonString()}"
+            return SignalOutcome(REJECTED, "freshness", "SIGNAL_EXPIRED", detail, run.next_order_id)
+        if run.webhook.routing_mode == common_pb2.ROUTING_MODE_STRATEGY:
+            return SignalOutcome(FAILED, "strategy", "STRATEGY_UNAVAILABLE", "STRATEGY mode is not built yet")
+        await self._ask_for_others(run)
+        account, name = run.webhook.account_id, run.signal.instrument
+        position = self._risk.guess(account, name)
+        certain = False
+        while True:
+            intent = intent_of(run.signal, run.webhook, position)
+            if not intent.legs:
+                if certain:
+                    return SignalOutcome(REJECTED, "intent", intent.reason, intent.text)
+                position, certain = await self._risk.position(account, name), True
+                continue
+            if run.superseded and any(leg.entry for leg in intent.legs):
+                return SignalOutcome(REJECTED, "freshness", SUPERSEDED, SUPERSEDED_TEXT, run.next_order_id)
+            wait_for_earlier(run, intent.legs)
+            run.plan = encode_plan(intent.legs)
+            try:
+                decision = await self._decide.decide(run, intent.legs[0], format_decimal(position), intent.text)
+            except NothingLeft as nothing:
+                run.plan = ""
+                return SignalOutcome(REJECTED, "intent", "NOTHING_TO_OPEN", nothing.text)
+            if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
+                run.plan = ""
+                position, certain = parse_decimal(decision.position_quantity), True
+                continue
+            if decision.verdict == order_pb2.RISK_VERDICT_DENIED:
+                reason, detail = first_failure(decision)
+                return SignalOutcome(REJECTED, "risk", reason, detail)
+            return None
+
+    async def _second_leg(self, run: SignalRun, leg: Leg) -> SignalOutcome | None:
+        """Has the new leg of a reversal decided, from the position after the close; an outcome where it is not sent."""
+        if run.superseded:
+            return executed(run.signal, run.orders, SUPERSEDED, f"closed; not opened: {SUPERSEDED_TEXT}")
+        account, name, intent = run.webhook.account_id, run.signal.instrument, "second leg of a reversal"
+        while True:
+            position = await self._risk.position(account, name)
+            try:
+                decision = await self._decide.decide(run, leg, format_decimal(position), intent)
+            except NothingLeft as nothing:
+                return executed(run.signal, run.orders, "NOTHING_TO_OPEN", f"closed; not opened: {nothing.text}")
+            if decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
+                return None
+            if decision.verdict == order_pb2.RISK_VERDICT_DENIED:
+                reason, detail = first_failure(decision)
+                return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}")
+
+    async def _submit_and_settle(self, run: SignalRun) -> None:
+        """Has the newest order's outcome: from what is stored, else from the venue; then books it.
+
+        Raises:
+            OutcomeUnknown: it works, or it is not known what became of it.
+        """
+        row = run.orders[-1]
+        if not has_ended(row.order):
+            # A database that was lost may have known of this very order: then it is asked for like one found stored.
+            received_ms, lost_until_ms = run.accepted.request.receive_time.ToMilliseconds(), self._lost_until_ms()
+            fresh = run.fresh and (not lost_until_ms or received_ms > lost_until_ms)
+            run.fresh = False
+            answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh)
+            told_before = run.orders[:-1]
+            after = await self._record.record(
+                row, answer, run.fence, run.lane, told_before=told_before, cause=run.cause
+            )
+            run.orders[-1] = after
+            run.venue_says = answer.detail if isinstance(answer, Rejected) else ""
+            if not has_ended(after.order):
+                if len(after.fills) > len(row.fills):
+                    await settle_order(self._risk, after)
+                said = answer.detail if isinstance(answer, Unknown) else "it works at the venue"
+                raise OutcomeUnknown(f"order {after.order.order_id}: {said}")
+        if not run.orders[-1].settled:
+            run.orders[-1] = await settle_order(self._risk, run.orders[-1])
+
+    async def _ask_for_others(self, run: SignalRun) -> None:
+        """Asks the venue for orders of earlier signals of this key whose outcome is not known, and books what it says."""
+        unknown = []
+        for row in run.in_doubt:
+            answer = await self._submit.query(row, run.fence)
+            after = await self._record.record(row, answer, run.fence, run.lane)
+            if has_ended(after.order) or len(after.fills) > len(row.fills):
+                await settle_order(self._risk, after)
+            if not has_ended(after.order):
+                unknown.append(after)
+        run.in_doubt = unknown
+
+
+def wait_for_earlier(run: SignalRun, legs: tuple[Leg, ...]) -> None:
+    """An entry's turn comes after every earlier signal of its key. An exit waits only for an exit in doubt.
+
+    An exit beside an entry in doubt closes what is held for certain. Beside an exit in doubt it might close it twice.
+
+    Raises:
+        WaitsForEarlier: it is not its turn.
+    """
+    enters = any(leg.entry for leg in legs)
+    for row in run.in_doubt:
+        if enters or row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
+            raise WaitsForEarlier(f"order {row.order.order_id} of an earlier signal: its outcome is not known")
+    if enters and run.waits_behind:
+        raise WaitsForEarlier(f"{run.waits_behind} earlier signals of {run.key} wait")
+
+
+def key_of(delivery: Delivery) -> str:
+    """What the delivered signal waits in line for: its account and instrument."""
+    accepted, _ = _read(delivery)
+    if accepted is None:
+        return f"unreadable {delivery.stream_sequence}"
+    return f"{accepted.webhook.account_id}|{accepted.signal.instrument}"
+
+
+def _read(delivery: Delivery) -> tuple[journal_pb2.SignalAccepted | None, str]:
+    """The accepted signal and its entry's id; None where the message is not one of a catalogued instrument."""
+    try:
+        entry = journal_pb2.JournalBatch.FromString(delivery.data).entries[0]
+    except (DecodeError, IndexError):
+        return None, ""
+    accepted = entry.signal_accepted
+    if not accepted.signal.signal_id or accepted.signal.instrument not in CATALOGUE:
+        return None, ""
+    trace.enter(entry.trace_parent)
+    return accepted, entry.event_id
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> bool:
+    """Waits; True where the service is to stop."""
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""What becomes of a signal is committed with the entries that tell of it, then published."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import sqlalchemy as sa
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.ids import event_subject, keyed_signal_id
+from vantixs.runtime.database import Database
+from vantixs.runtime.journal import Message
+from vantixs.runtime.journal_reader import Delivery
+from vantixs.runtime.logs import log
+from vantixs.runtime.outbox import Outbox
+
+from vantixs_router import store
+from vantixs_router.fence import Fence
+from vantixs_router.messages import make_entry, order_entries
+from vantixs_router.signals.outcome import SignalOutcome
+from vantixs_router.signals.run import SignalRun, lane_number
+
+
+def completed_id(signal_id: str) -> str:
+    """Id of the message that tells how a signal ended."""
+    return f"{signal_id}:completed"
+
+
+def leaves_nothing_to_open(run: SignalRun, outcome: SignalOutcome) -> bool:
+    """Whether the signal was an exit: entries before it that still wait are not wanted any more."""
+    closed = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_EXIT for row in run.orders)
+    return closed or outcome.reason == "NOTHING_TO_CLOSE"
+
+
+class RecordOutcome:
+    """Ends signals, sets them aside, or notes that they wait. Every method raises LeaseLost where the lane is another's."""
+
+    def __init__(self, database: Database, outbox: Outbox, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._clock = clock
+
+    async def complete(self, run: SignalRun, outcome: SignalOutcome) -> None:
+        """The signal has ended: its orders, its end and what the journal says of both are one commit."""
+        signal_id = run.signal_id
+        completed = journal_pb2.SignalCompleted(
+            status=outcome.status,
+            reason=outcome.reason,
+            stage=outcome.stage,
+            detail=outcome.detail,
+            webhook_id=run.webhook.webhook_id,
+        )
+        entries = [e for row in run.orders for e in order_entries(row, run.cause)]
+        cause = entries[-1].event_id if entries else run.cause
+        done = completed_id(signal_id)
+        entries.append(make_entry(done, signal_id, self._clock(), cause, signal_completed=completed))
+        message = Message(event_subject("signal"), journal_pb2.JournalBatch(entries=entries).SerializeToString(), done)
+
+        def commit(connection: sa.Connection) -> None:
+            run.fence.check(connection)
+            store.claim_signal(connection, signal_id, run.delivery.stream_sequence, run.plan)
+            store.finish_signal(connection, signal_id)
+            store.unpark(connection, signal_id)
+            for row in run.orders:
+                if row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
+                    store.update_order(connection, row)
+            if leaves_nothing_to_open(run, outcome):
+                store.supersede(connection, run.lane, run.key, run.delivery.stream_sequence)
+            if outcome.gave_up:
+                store.add_release(connection, outcome.gave_up)
+            self._outbox.put(connection, message, lane=run.lane)
+
+        await self._database.write(commit)
+        status = common_pb2.SignalStatus.Name(outcome.status).removeprefix("SIGNAL_STATUS_").lower()
+        log.info(f"signal.{status}", signal_id=signal_id, reason=outcome.reason, stage=outcome.stage)
+        await self._outbox.send(message)
+
+    async def park(self, run: SignalRun, why: str) -> None:
+        """The signal waits: it is kept as it was delivered, so that its lane can go on."""
+        parked = store.Parked(
+            signal_id=run.signal_id,
+            lane=run.lane,
+            key=run.key,
+            stream_sequence=run.delivery.stream_sequence,
+            subject=run.delivery.subject,
+            data=run.delivery.data,
+            deliver_time=run.delivery.time,
+            why=why,
+            since=self._clock(),
+        )
+
+        def commit(connection: sa.Connection) -> bool:
+            run.fence.check(connection)
+            return store.park(connection, parked)
+
+        if await self._database.write(commit):
+            log.warning("signal.parked", signal_id=run.signal_id, detail=why)
+
+    async def suppress(self, accepted: journal_pb2.SignalAccepted, delivery: Delivery, fence: Fence) -> None:
+        """Records a repeat as a signal of its own, with an id that a redelivery derives again, and marks the first one."""
+        first = accepted.signal.signal_id
+        own = keyed_signal_id(first, f"repeat {delivery.stream_sequence}")
+        mark = journal_pb2.DuplicateSuppressed(first_signal_id=first, rule="router", duplicate_signal_id=own)
+        event = journal_pb2.DuplicateSuppressed(
+            signal=accepted.signal, request=accepted.request, webhook=accepted.webhook
+        )
+        event.MergeFrom(mark)
+        event.signal.signal_id = own
+        event_id = f"{own}:duplicate"
+        await self._commit_and_send(
+            delivery,
+            fence,
+            make_entry(event_id, own, delivery.time, "", duplicate_suppressed=event),
+            make_entry(f"{event_id}-of", first, delivery.time, event_id, duplicate_suppressed=mark),
+        )
+
+    async def dead_letter(self, delivery: Delivery, fence: Fence) -> None:
+        """Records a message that cannot be read."""
+        event = journal_pb2.DeadLettered(
+            subject=delivery.subject,
+            stream_sequence=delivery.stream_sequence,
+            detail="expected a batch with an accepted signal of a catalogued instrument",
+            data=delivery.data[:4096],
+        )
+        log.error("signal.dead_lettered", sequence=delivery.stream_sequence)
+        event_id = f"dead-letter:{delivery.stream_sequence}"
+        await self._commit_and_send(delivery, fence, make_entry(event_id, "", delivery.time, "", dead_lettered=event))
+
+    async def _commit_and_send(self, delivery: Delivery, fence: Fence, *entries: journal_pb2.JournalEntry) -> None:
+        payload = journal_pb2.JournalBatch(entries=entries).SerializeToString()
+        message = Message(event_subject("signal"), payload, entries[0].event_id)
+
+        def commit(connection: sa.Connection) -> None:
+            fence.check(connection)
+            self._outbox.put(connection, message, lane=lane_number(delivery))
+
+        await self._database.write(commit)
+        await self._outbox.send(message)

@@ -1,0 +1,93 @@
+"""One signal on its way: what was delivered, and how far it is."""
+
+from dataclasses import dataclass, field
+
+from vantixs.api.common.v1 import signal_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.instruments import CATALOGUE, Instrument
+from vantixs.runtime.journal_reader import Delivery
+
+from vantixs_router.fence import Fence
+from vantixs_router.store import OrderRow
+
+
+class OutcomeUnknown(Exception):
+    """The signal cannot go on until the venue says what became of an order. The text says of which, and why."""
+
+
+class WaitsForEarlier(Exception):
+    """The signal's turn comes after an earlier one of its account and instrument, which waits. The text says for what."""
+
+
+@dataclass(slots=True)
+class SignalRun:
+    """A signal while this process works on it.
+
+    Attributes:
+        delivery: as the lane gave it.
+        accepted: the signal with its request and its webhook as they were.
+        cause: id of the entry that all that follows comes of.
+        fence: the lane's.
+        plan: the intent's legs as text, empty until risk was asked.
+        orders: by leg; the last one may not be stored yet.
+        in_doubt: orders of other signals of the same account and instrument whose outcome is not known.
+        waits_behind: how many earlier signals of the same account and instrument are parked.
+        parked: whether it waited before for so long that its lane went on without it.
+        superseded: whether it waited while a later exit of its account and instrument was carried out.
+        fresh: whether the last order was made in this try, and was not sent yet.
+        venue_says: the venue's words about the last order.
+    """
+
+    delivery: Delivery
+    accepted: journal_pb2.SignalAccepted
+    cause: str
+    fence: Fence
+    plan: str = ""
+    orders: list[OrderRow] = field(default_factory=list)
+    in_doubt: list[OrderRow] = field(default_factory=list)
+    waits_behind: int = 0
+    parked: bool = False
+    superseded: bool = False
+    fresh: bool = False
+    venue_says: str = ""
+
+    @property
+    def signal(self) -> signal_pb2.Signal:
+        """The signal."""
+        return self.accepted.signal
+
+    @property
+    def webhook(self) -> webhook_pb2.Webhook:
+        """The webhook it came by, as it was then."""
+        return self.accepted.webhook
+
+    @property
+    def signal_id(self) -> str:
+        """Its id."""
+        return self.accepted.signal.signal_id
+
+    @property
+    def instrument(self) -> Instrument:
+        """What it is about."""
+        return CATALOGUE[self.accepted.signal.instrument]
+
+    @property
+    def key(self) -> str:
+        """What keeps signals in order: account and instrument."""
+        return f"{self.accepted.webhook.account_id}|{self.accepted.signal.instrument}"
+
+    @property
+    def lane(self) -> int:
+        """The lane that delivered it."""
+        return lane_number(self.delivery)
+
+    @property
+    def next_order_id(self) -> str:
+        """The id of the order that comes next, or would have come."""
+        return f"{self.signal_id}.{len(self.orders) + 1}"
+
+
+def lane_number(delivery: Delivery) -> int:
+    """The lane by the subject that delivered, for example 7 for "vantixs.journal.v1.signal.accepted.07"."""
+    return int(delivery.subject.rpartition(".")[2])

@@ -1,0 +1,112 @@
+"""Replicas of a router's lanes for tests: real broker, real database, and handlers that tests give."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import vantixs_router
+from vantixs.model.ids import accepted_subject
+from vantixs.runtime.database import Database
+from vantixs.runtime.journal import Journal
+from vantixs.runtime.journal_reader import Delivery
+from vantixs.runtime.lifecycle import Lifecycle
+from vantixs.runtime.outbox import Outbox
+from vantixs_router import store
+from vantixs_router.fence import Fence
+from vantixs_router.lanes.consumers import make_lanes
+from vantixs_router.lanes.leases import Leases, take_name
+from vantixs_router.lanes.outcome import Outcome
+from vantixs_router.lanes.runner import LaneRunner
+from vantixs_router.server import RouterServicer
+from vantixs_router.settings import RouterSettings
+
+MIGRATIONS = Path(vantixs_router.__file__).parent / "migrations"
+Handle = Callable[[Delivery, Fence], Awaitable[Outcome]]
+
+
+def key_of(delivery: Delivery) -> str:
+    """Tests send "key number" as data; one without a space is its lane's."""
+    key, _, number = delivery.data.decode(errors="replace").partition(" ")
+    return f"{delivery.subject} {key if number else ''}"
+
+
+async def open_router_database(url: str) -> Database:
+    return await Database.open(replace(RouterSettings(), database_url=url), "router", MIGRATIONS)
+
+
+@dataclass
+class Replica:
+    leases: Leases
+    runner: LaneRunner
+    stopping: asyncio.Event
+    task: "asyncio.Task[None]"
+
+    @property
+    def owned(self) -> int:
+        return len(self.runner._lanes)
+
+    async def stop(self) -> None:
+        self.stopping.set()
+        await asyncio.wait_for(self.task, 20)
+
+    async def freeze(self) -> None:
+        """What a process that was stopped does: nothing, and it frees nothing."""
+        self.task.cancel()
+        await asyncio.wait([self.task])
+        self.stopping.set()
+        for task in list(self.runner._tasks.values()):
+            task.cancel()
+        if self.leases.name.lock:
+            self.leases.name.lock.close()
+
+
+def start_replica(
+    life: Lifecycle,
+    journal: Journal,
+    database: Database,
+    handle: Handle,
+    run: Path,
+    *,
+    instance: str = "0",
+    lease_s: float = 2.0,
+    retry_parked_s: float = 0.1,
+) -> Replica:
+    leases = Leases(database, life.health, take_name(run, instance), lease_s=lease_s)
+    outbox = Outbox(store.OUTBOX, database, journal)
+    runner = LaneRunner(
+        journal, database, leases, handle=handle, key_of=key_of, inherit=outbox.send_lane, retry_parked_s=retry_parked_s
+    )
+    stopping = asyncio.Event()
+
+    async def work() -> None:
+        await journal.connected()
+        await make_lanes(journal, database, stopping)
+        await runner.run(stopping)
+
+    # Not a task of the lifecycle: one that is frozen is cancelled, and nothing else ends with it.
+    return Replica(leases, runner, stopping, asyncio.create_task(work()))
+
+
+class RouterOf:
+    """The stub of a router that has nothing but its database."""
+
+    def __init__(self, database: Database) -> None:
+        nothing: Any = None
+        self._servicer = RouterServicer(database, nothing, nothing)  # type: ignore[abstract]
+
+    async def ListLanes(self, request: Any, timeout: float) -> Any:
+        return await self._servicer.ListLanes(request, None)
+
+
+async def send(journal: Journal, *texts: str, lane: int = 0) -> None:
+    """Publishes "key number" texts; each text is an id of its own."""
+    for text in texts:
+        await journal.publish(accepted_subject(lane), text.encode(), f"{lane} {text}")
+
+
+async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)

@@ -1,0 +1,789 @@
+"""Signals against real databases, a real risk service and a venue that misbehaves: one order a leg, and books that equal the fills."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import vantixs_risk
+import vantixs_router
+from vantixs.api.common.v1 import common_pb2
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
+from vantixs.model.ids import accepted_subject, lane_of
+from vantixs.runtime.database import Database
+from vantixs.runtime.errors import unavailable
+from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.grpc_server import Server
+from vantixs.runtime.health import Health
+from vantixs.runtime.journal import Journal, Message
+from vantixs.runtime.journal_reader import Delivery
+from vantixs.runtime.outbox import Outbox
+from vantixs.testing.venue import Fault, ScriptedVenue
+from vantixs_risk import store as risk_store
+from vantixs_risk.clock import SteadyClock
+from vantixs_risk.server import NAME, ROLES, RiskServicer
+from vantixs_risk.settings import RiskSettings
+from vantixs_router import store
+from vantixs_router.fence import LeaseLost, NoFence
+from vantixs_router.lanes.outcome import Outcome
+from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
+from vantixs_router.risk_client import IDEMPOTENT, RiskClient
+from vantixs_router.settings import RouterSettings
+from vantixs_router.signals.process_signal import ProcessSignal
+from vantixs_router.venues import port
+from vantixs_router.venues.paper.venue import PaperVenue
+
+BTC, PERPETUAL = "BTC/USDT", "BTC/USDT:USDT"
+MARKET = {common_pb2.ORDER_TYPE_MARKET: common_pb2.TIME_IN_FORCE_IOC}
+LIVE = port.Capabilities(time_in_force=MARKET, fee_bps=D(10), lookup_horizon_s=0.05, call_timeout_s=0.5)
+FOR_GOOD = replace(LIVE, idempotent_submits=True)
+SETTINGS = replace(RouterSettings(), park_after_s=60.0)
+TOKENS = {"service_token": "s", "operator_token": "o", "viewer_token": "v"}
+EXECUTED, REJECTED, FAILED = (
+    common_pb2.SignalStatus.Value(f"SIGNAL_STATUS_{name}") for name in ("EXECUTED", "REJECTED", "FAILED")
+)
+
+
+class Stopped(BaseException):
+    """The process is killed. Not an Exception: nothing in it may go on."""
+
+
+class Steps:
+    """Counts what leaves a trace outside the process, and kills it after one of them."""
+
+    def __init__(self) -> None:
+        self.last = 10**9
+        self.count = 0
+        self.unanswered = ""  # End of the ids of orders that risk does not answer about, for an hour.
+        self.later = timedelta()
+
+    def step(self, *_: Any) -> None:
+        self.count += 1
+        if self.count > self.last:
+            raise Stopped
+
+
+class SteppedDatabase:
+    """A router's database of which every commit is a step."""
+
+    def __init__(self, database: Database, steps: Steps) -> None:
+        self.read, self._write, self._steps = database.read, database.write, steps
+
+    async def write(self, unit: Any) -> Any:
+        result = await self._write(unit)
+        self._steps.step()
+        return result
+
+
+class SteppedRisk(RiskClient):
+    """Risk, of which every decision and booking is a step."""
+
+    steps: Steps
+
+    async def evaluate(self, request: Any) -> Any:
+        if self.steps.unanswered and request.order.order_id.endswith(self.steps.unanswered):
+            self.steps.later = timedelta(hours=1)
+            raise unavailable("UNAVAILABLE", "risk is down")
+        result = await super().evaluate(request)
+        self.steps.step()
+        return result
+
+    async def settle(self, order: Any, fills: Any, *, final: bool) -> Any:
+        result = await super().settle(order, fills, final=final)
+        self.steps.step()
+        return result
+
+
+class UnsentOutbox(Outbox):
+    """An outbox whose messages stay: what was committed is what would be published."""
+
+    async def send(self, message: Message) -> None:
+        """Nothing: there is no broker here."""
+
+
+class FixedQuotes:
+    """100 for everything, now."""
+
+    def current(self, instrument: Any) -> common_pb2.Quote:
+        quote = common_pb2.Quote(instrument=instrument.name, source="pushed", bid="100", ask="100")
+        quote.quote_time.GetCurrentTime()
+        return quote
+
+    def marks(self, held: Any, traded: str) -> list[common_pb2.Quote]:
+        return []
+
+
+@dataclass
+class Router:
+    """The router's way of a signal, with its databases and its risk."""
+
+    database: Database
+    risk_database: Database
+    channel: Any
+    operator: Any
+    venue: Any
+    steps: Steps
+    settings: RouterSettings = SETTINGS
+    sequence: int = 0
+    running: ProcessSignal | None = None
+    lost_until_ms: int = 0
+
+    def process(self, venue: Any = None) -> ProcessSignal:
+        """A new process: it knows what is stored, and nothing else."""
+        self.steps.count = 0
+        risk = SteppedRisk(self.channel, 5.0)
+        risk.steps = self.steps
+        stepped: Any = SteppedDatabase(self.database, self.steps)
+        quotes: Any = FixedQuotes()
+        return ProcessSignal(
+            database=stepped, outbox=self.outbox(), risk=risk, venue=venue or self.venue, quotes=quotes,
+            settings=self.settings, clock=lambda: now() + self.steps.later, stopping=asyncio.Event(),
+            lost_until_ms=lambda: self.lost_until_ms,
+        )  # fmt: skip
+
+    def outbox(self) -> UnsentOutbox:
+        journal: Any = None
+        return UnsentOutbox(store.OUTBOX, self.database, journal)
+
+    def signal(self, action: str, account: str = "a", instrument: str = PERPETUAL, expires_in_s: float = 0) -> Delivery:
+        self.sequence += 1
+        identity = f"s{self.sequence}"
+        entry = journal_pb2.JournalEntry(event_id=f"{identity}:accepted", signal_id=identity)
+        accepted = entry.signal_accepted
+        accepted.signal.signal_id, accepted.signal.instrument = identity, instrument
+        accepted.signal.action = common_pb2.Action.Value(f"ACTION_{action}")
+        if expires_in_s:
+            accepted.signal.expire_time.FromDatetime(now() + timedelta(seconds=expires_in_s))
+        accepted.request.receive_time.FromDatetime(now())
+        accepted.webhook.webhook_id, accepted.webhook.account_id = "w", account
+        accepted.webhook.mode, accepted.webhook.routing_mode = common_pb2.MODE_PAPER, common_pb2.ROUTING_MODE_DIRECT
+        accepted.webhook.sizing.method = common_pb2.SIZING_METHOD_FIXED_QUANTITY
+        accepted.webhook.sizing.value = "0.5"
+        data = journal_pb2.JournalBatch(entries=[entry]).SerializeToString()
+        subject = accepted_subject(lane_of(account, instrument))
+        return Delivery(subject, data, self.sequence, now())
+
+    async def handle(self, delivery: Delivery, fence: Any = None) -> Outcome:
+        return await self.process().handle(delivery, fence or NoFence())
+
+    async def account(self, name: str) -> None:
+        account = risk_pb2.Account(account_id=name, mode=common_pb2.MODE_PAPER, currency="USDT", enabled=True)
+        account.may_short, account.balance = True, "100000"
+        request = risk_pb2.CreateAccountRequest(request_id=f"r-{name}", account=account)
+        await risk_pb2_grpc.RiskServiceStub(self.operator).CreateAccount(request, timeout=5)
+
+    async def books(self, name: str = "a") -> risk_pb2.GetAccountResponse:
+        request = risk_pb2.GetAccountRequest(account_id=name)
+        found: risk_pb2.GetAccountResponse = await risk_pb2_grpc.RiskServiceStub(self.channel).GetAccount(
+            request, timeout=5
+        )
+        return found
+
+    async def position(self, name: str = "a", instrument: str = PERPETUAL) -> D:
+        held = {p.instrument: D(p.quantity) for p in (await self.books(name)).positions}
+        return held.get(instrument, D(0))
+
+    async def journal(self, signal_id: str) -> list[journal_pb2.JournalEntry]:
+        """What would be published of a signal, in order; of entries with one id the first, as history does."""
+        rows = await self.database.read(
+            lambda c: c.execute(sa.select(store.OUTBOX).order_by(store.OUTBOX.c.position)).all()
+        )
+        entries = [e for row in rows for e in journal_pb2.JournalBatch.FromString(row.payload).entries]
+        first: dict[str, journal_pb2.JournalEntry] = {}
+        for entry in entries:
+            if entry.signal_id == signal_id:
+                first.setdefault(entry.event_id, entry)
+        return list(first.values())
+
+    async def kinds(self, signal_id: str) -> list[str]:
+        names = []
+        for entry in await self.journal(signal_id):
+            kind = entry.WhichOneof("event")
+            state = common_pb2.OrderState.Name(entry.order_updated.order.state).removeprefix("ORDER_STATE_")
+            names.append(f"{kind} {state}" if kind == "order_updated" else str(kind))
+        return names
+
+    async def end(self, signal_id: str) -> journal_pb2.SignalCompleted:
+        (last,) = [e for e in await self.journal(signal_id) if e.HasField("signal_completed")]
+        return last.signal_completed
+
+    async def orders(self, signal_id: str) -> list[store.OrderRow]:
+        return await self.database.read(lambda c: store.read_orders(c, signal_id))
+
+    async def check_books(self, name: str = "a", instrument: str = PERPETUAL) -> None:
+        """The position is what the venue filled, no fill is booked twice, nothing stays reserved."""
+        books = await self.books(name)
+        mine = [h for h in self.venue.held.values() if h.order.account_id == name and h.order.instrument == instrument]
+        signs = {common_pb2.SIDE_BUY: 1, common_pb2.SIDE_SELL: -1}
+        filled = sum((signs[h.order.side] * D(f.quantity) for h in mine for f in h.fills), D(0))
+        assert await self.position(name, instrument) == filled
+        assert not books.open_orders
+        rows = await self.risk_database.read(
+            lambda c: c.execute(
+                sa.select(risk_store.FILLS.c.execution_id).where(
+                    risk_store.FILLS.c.account_id == name, risk_store.FILLS.c.instrument == instrument
+                )
+            ).all()
+        )
+        booked = Counter(row.execution_id for row in rows)
+        assert booked == Counter(f.execution_id for h in mine for f in h.fills)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def running_risk(database_url: str) -> AsyncIterator[tuple[Database, Any, Any]]:
+    settings = replace(RiskSettings(), database_url=database_url, **TOKENS)
+    database = await Database.open(settings, "risk", Path(vantixs_risk.__file__).parent / "migrations")
+    server = Server(settings, Health(), roles=ROLES)
+    outbox = Outbox(risk_store.OUTBOX, database, Journal(settings, Health()))
+    servicer = RiskServicer(database, outbox, settings, SteadyClock())
+    server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, servicer, NAME)
+    address = await server.start()
+    channels = [open_channel(address, token=token, idempotent=IDEMPOTENT) for token in ("s", "o")]
+    yield database, *channels
+    for channel in channels:
+        await channel.close()
+    await server.stop(0)
+    await database.close()
+
+
+@pytest.fixture
+async def router(database_url: str, tmp_path: Path) -> AsyncIterator[Router]:
+    """A router with one account "a"; of SQLite, risk has a file of its own."""
+    risk_url = f"sqlite:///{tmp_path / 'risk.db'}" if database_url.startswith("sqlite") else database_url
+    async with running_risk(risk_url) as (risk_database, channel, operator):
+        settings = replace(RouterSettings(), database_url=database_url)
+        database = await Database.open(settings, "router", Path(vantixs_router.__file__).parent / "migrations")
+        made = Router(database, risk_database, channel, operator, ScriptedVenue(port, LIVE), Steps())
+        await made.account("a")
+        yield made
+        await database.close()
+
+
+async def crash_at_every_step(router: Router, prepare: Callable[[str], Any], deliver: Callable[[str], Delivery]) -> int:
+    """Kills the process after each step of a signal, starts another, and checks; returns how many steps there are."""
+    for number in range(100):
+        account = f"a{number}"
+        await router.account(account)
+        await prepare(account)
+        router.venue.on_call = router.steps.step
+        delivery = deliver(account)
+        process = router.process()
+        router.steps.last = number
+        try:
+            killed = None
+            await process.handle(delivery, NoFence())
+        except Stopped:
+            killed = True
+        router.steps.last = 10**9
+        assert await router.handle(delivery) is Outcome.DONE
+        signal_id = f"s{router.sequence}"
+        assert all(count == 1 for count in Counter(router.venue.arrivals).values())
+        await router.check_books(account)
+        end = await router.end(signal_id)
+        rows = await router.orders(signal_id)
+        arrived = [row for row in rows if row.order.client_order_id in router.venue.held]
+        if len(arrived) == len(rows):
+            assert end.status == EXECUTED, (number, end)
+        else:
+            assert router.venue.capabilities.idempotent_submits is False
+            assert (end.status, end.reason) in (
+                (FAILED, "ORDER_ABSENT_AT_VENUE"), (EXECUTED, "ORDER_ABSENT_AT_VENUE"),
+            )  # fmt: skip
+        fills = [
+            e.fill_recorded.fill.execution_id for e in await router.journal(signal_id) if e.HasField("fill_recorded")
+        ]
+        assert sorted(fills) == sorted(f.execution_id for row in rows for f in row.fills)
+        assert len(fills) == len(arrived)
+        if not killed:
+            return number
+    raise AssertionError("more steps than are thought of")
+
+
+@pytest.mark.parametrize("capabilities", [LIVE, FOR_GOOD], ids=["asked for", "sent again"])
+async def test_entry_killed_after_any_step_ends_with_one_order(router: Router, capabilities: Any) -> None:
+    router.venue = ScriptedVenue(port, capabilities)
+
+    async def nothing(account: str) -> None:
+        """Flat."""
+
+    assert await crash_at_every_step(router, nothing, lambda account: router.signal("BUY", account)) >= 5
+
+
+@pytest.mark.parametrize("capabilities", [LIVE, FOR_GOOD], ids=["asked for", "sent again"])
+async def test_reversal_killed_after_any_step_ends_with_one_order_a_leg(router: Router, capabilities: Any) -> None:
+    router.venue = ScriptedVenue(port, capabilities)
+
+    async def long(account: str) -> None:
+        assert await router.handle(router.signal("BUY", account)) is Outcome.DONE
+
+    steps = await crash_at_every_step(router, long, lambda account: router.signal("REVERSE", account))
+    assert steps >= 9
+    assert await router.position(f"a{steps}") == D("-0.5")
+
+
+async def test_entry_on_paper_killed_after_any_step_ends_with_one_order(router: Router) -> None:
+    stepped: Any = SteppedDatabase(router.database, router.steps)
+    quotes: Any = FixedQuotes()
+    venue = PaperVenue(stepped, quotes, SETTINGS, now)
+    for number in range(20):
+        account = f"p{number}"
+        await router.account(account)
+        delivery = router.signal("BUY", account)
+        router.steps.last = number
+        killed = False
+        try:
+            await router.process(venue).handle(delivery, NoFence())
+        except Stopped:
+            killed = True
+        router.steps.last = 10**9
+        assert await router.process(venue).handle(delivery, NoFence()) is Outcome.DONE
+        (row,) = await router.orders(f"s{router.sequence}")
+        assert row.order.state == common_pb2.ORDER_STATE_FILLED
+        assert await router.position(account) == D(row.order.filled_quantity) == D("0.5")
+        assert (await router.end(f"s{router.sequence}")).status == EXECUTED
+        if not killed:
+            break
+    assert number >= 4
+
+
+async def test_answer_that_is_lost_is_asked_for_and_told(router: Router) -> None:
+    router.venue.submit_faults = [Fault.LOST]
+    router.venue.query_faults = [Fault.DROPPED]
+    assert await router.handle(router.signal("BUY")) is Outcome.DONE
+    assert router.venue.calls == [("submit", router.venue.arrivals[0]), *[("query", router.venue.arrivals[0])] * 2]
+    assert await router.kinds("s1") == [
+        "order_evaluated", "order_submitted", "order_updated IN_DOUBT", "fill_recorded", "order_updated FILLED",
+        "signal_completed",
+    ]  # fmt: skip
+    assert (await router.end("s1")).status == EXECUTED
+    await router.check_books()
+
+
+@pytest.mark.parametrize("fault", [Fault.HANGS, Fault.NONSENSE, Fault.RAISES])
+async def test_whatever_a_venue_does_instead_of_answering_is_an_unknown_outcome(router: Router, fault: Fault) -> None:
+    router.venue.submit_faults = [fault]
+    assert await router.handle(router.signal("BUY")) is Outcome.DONE
+    assert len(router.venue.arrivals) == 1
+    assert "order_updated IN_DOUBT" in await router.kinds("s1")
+    await router.check_books()
+
+
+async def test_order_that_never_arrived_is_called_absent_and_not_sent_again(router: Router) -> None:
+    router.venue.submit_faults = [Fault.DROPPED]
+    assert await router.handle(router.signal("BUY")) is Outcome.DONE
+    assert [call for call, _ in router.venue.calls].count("submit") == 1
+    end = await router.end("s1")
+    assert (end.status, end.stage, end.reason) == (FAILED, "venue", "ORDER_ABSENT_AT_VENUE")
+    assert (await router.kinds("s1"))[-2:] == ["order_updated REJECTED", "signal_completed"]
+    assert await router.position() == 0
+    await router.check_books()
+
+
+async def test_order_that_a_lost_database_may_have_known_is_asked_for(router: Router) -> None:
+    delivery = router.signal("BUY")
+    assert await router.handle(delivery) is Outcome.DONE
+
+    def lose(connection: sa.Connection) -> None:
+        for table in (store.SIGNALS, store.ORDERS, store.FILLS, store.OUTBOX):
+            connection.execute(sa.delete(table))
+
+    await router.database.write(lose)
+    router.lost_until_ms = int(now().timestamp() * 1000) + 1000
+    assert await router.handle(delivery) is Outcome.DONE
+    assert [call for call, _ in router.venue.calls] == ["submit", "query"]
+    assert (await router.end("s1")).status == EXECUTED
+    await router.check_books()
+
+
+async def test_order_that_never_arrived_is_sent_again_where_the_venue_takes_an_id_once_for_good(router: Router) -> None:
+    router.venue = ScriptedVenue(port, FOR_GOOD)
+    router.venue.submit_faults = [Fault.DROPPED, Fault.LOST]
+    assert await router.handle(router.signal("BUY")) is Outcome.DONE
+    assert [call for call, _ in router.venue.calls] == ["submit"] * 3
+    assert len(router.venue.arrivals) == 1
+    assert (await router.end("s1")).status == EXECUTED
+    await router.check_books()
+
+
+async def test_rejection_of_what_was_sent_before_says_nothing_of_the_first(router: Router) -> None:
+    router.venue = ScriptedVenue(port, FOR_GOOD)
+    router.venue.submit_faults = [Fault.LOST, Fault.REJECTED]
+    assert await router.handle(router.signal("BUY")) is Outcome.DONE
+    assert (await router.end("s1")).status == EXECUTED
+    await router.check_books()
+
+
+async def test_venue_that_lags_behind_is_not_believed_at_once(router: Router) -> None:
+    router.venue.submit_faults = [Fault.LOST]
+    router.venue.query_faults = [Fault.UNSEEN]
+    assert await router.handle(router.signal("BUY")) is Outcome.DONE
+    assert (await router.end("s1")).status == EXECUTED
+    await router.check_books()
+
+
+async def test_rejection_of_the_venue_is_told_in_its_words(router: Router) -> None:
+    router.venue.submit_faults = [Fault.REJECTED]
+    assert await router.handle(router.signal("BUY")) is Outcome.DONE
+    end = await router.end("s1")
+    assert (end.status, end.reason) == (FAILED, "VENUE_REJECTED")
+    assert "insufficient balance" in end.detail
+    await router.check_books()
+
+
+async def test_part_of_an_order_is_booked_and_its_rest_is_not_waited_for(router: Router) -> None:
+    router.venue.fill_ratios = [D("0.4")]
+    assert await router.handle(router.signal("BUY")) is Outcome.DONE
+    end = await router.end("s1")
+    assert (end.status, end.reason) == (EXECUTED, "ORDER_PARTIALLY_FILLED")
+    assert end.detail == "bought 0.2 of 0.5 at 100"
+    (row,) = await router.orders("s1")
+    assert (row.order.state, row.order.filled_quantity) == (common_pb2.ORDER_STATE_CANCELED, "0.2")
+    assert await router.position() == D("0.2")
+    await router.check_books()
+
+
+async def test_order_without_a_fill_fails_its_signal(router: Router) -> None:
+    router.venue.fill_ratios = [D(0)]
+    assert await router.handle(router.signal("BUY")) is Outcome.DONE
+    end = await router.end("s1")
+    assert (end.status, end.reason) == (FAILED, "ORDER_NOT_FILLED")
+    await router.check_books()
+
+
+async def test_new_leg_is_not_opened_beside_a_position_that_was_closed_in_part(router: Router) -> None:
+    await router.handle(router.signal("BUY"))
+    router.venue.fill_ratios = [D("0.5")]
+    assert await router.handle(router.signal("REVERSE")) is Outcome.DONE
+    end = await router.end("s2")
+    assert (end.status, end.reason) == (EXECUTED, "ORDER_PARTIALLY_FILLED")
+    assert "not opened: the close was filled in part" in end.detail
+    assert len(router.venue.arrivals) == 2
+    assert await router.position() == D("0.25")
+    await router.check_books()
+
+
+async def test_reversal_that_was_closed_and_expired_before_risk_answered_is_executed(router: Router) -> None:
+    await router.handle(router.signal("BUY"))
+    delivery = router.signal("REVERSE", expires_in_s=600)
+    router.steps.unanswered = ".2"
+    assert await router.handle(delivery) is Outcome.DONE
+    end = await router.end("s2")
+    assert (end.status, end.reason) == (EXECUTED, "RISK_UNAVAILABLE")
+    assert end.detail.startswith("closed; not opened: risk did not answer")
+    assert await router.position() == 0
+    assert await router.database.read(store.read_releases) == ["s2.2"]
+
+
+async def test_order_that_works_is_booked_as_it_fills(router: Router) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.rests = True
+    router.venue.fill_ratios = [D("0.4")]
+    delivery = router.signal("BUY")
+    assert await router.handle(delivery) is Outcome.PARKED
+    (row,) = await router.orders("s1")
+    assert row.order.state == common_pb2.ORDER_STATE_PARTIALLY_FILLED
+    assert await router.position() == D("0.2")
+    router.venue.finish(row.order.client_order_id, D(1), common_pb2.ORDER_STATE_FILLED)
+    assert await router.handle(delivery) is Outcome.DONE
+    (row,) = await router.orders("s1")
+    assert (row.order.state, row.order.filled_quantity, len(row.fills)) == (common_pb2.ORDER_STATE_FILLED, "0.5", 2)
+    await router.check_books()
+
+
+async def parked(router: Router, lanes: tuple[int, ...] = tuple(range(32))) -> list[store.Parked]:
+    return await router.database.read(lambda c: store.read_parked(c, lanes))
+
+
+async def test_signal_that_waits_too_long_is_parked_and_goes_on_later(router: Router) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.submit_faults = [Fault.LOST]
+    delivery = router.signal("BUY")
+    assert await router.handle(delivery) is Outcome.PARKED
+    (waits,) = await parked(router)
+    assert (waits.signal_id, waits.key, waits.stream_sequence) == ("s1", f"a|{PERPETUAL}", 1)
+    assert waits.lane == lane_of("a", PERPETUAL)
+    assert not await parked(router, (waits.lane + 1,))
+    assert await router.handle(waits.delivery()) is Outcome.DONE
+    assert not await parked(router)
+    assert (await router.end("s1")).status == EXECUTED
+    await router.check_books()
+
+
+async def test_entry_waits_behind_an_order_in_doubt_and_an_exit_asks_first(router: Router) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    await router.handle(router.signal("BUY"))
+    router.venue.submit_faults = [Fault.LOST]
+    router.venue.query_faults = [Fault.DROPPED]
+    doubtful, entry, other = router.signal("BUY"), router.signal("BUY"), router.signal("BUY", instrument=BTC)
+    assert await router.handle(doubtful) is Outcome.PARKED
+    assert await router.handle(entry) is Outcome.PARKED
+    assert len(router.venue.arrivals) == 2
+    assert await router.handle(other) is Outcome.DONE
+    # The venue answers again: the exit learns of the fill in doubt, and closes that as well.
+    exit_signal = router.signal("CLOSE")
+    assert await router.handle(exit_signal) is Outcome.DONE
+    assert await router.position() == 0
+    assert (await router.end("s5")).detail == "sold 1 at 100"
+    first, second = await parked(router)
+    assert (first.signal_id, second.signal_id, second.superseded) == ("s2", "s3", True)
+    assert await router.handle(first.delivery()) is Outcome.DONE
+    assert await router.handle(second.delivery()) is Outcome.DONE
+    assert (await router.end("s2")).status == EXECUTED
+    assert ((await router.end("s3")).status, (await router.end("s3")).reason) == (REJECTED, "SIGNAL_SUPERSEDED")
+    assert await router.position() == 0
+    await router.check_books()
+
+
+async def test_exit_beside_an_entry_in_doubt_closes_what_is_held_and_a_second_exit_waits(router: Router) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    await router.handle(router.signal("BUY"))
+    router.venue.submit_faults = [Fault.LOST, Fault.LOST]
+    router.venue.query_faults = [Fault.DROPPED] * 10
+    assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    closing, again = router.signal("CLOSE"), router.signal("CLOSE")
+    assert await router.handle(closing) is Outcome.PARKED
+    sold = [h for h in router.venue.held.values() if h.order.side == common_pb2.SIDE_SELL]
+    assert [h.order.quantity for h in sold] == ["0.5"]
+    assert await router.handle(again) is Outcome.PARKED
+    assert len(router.venue.arrivals) == 3
+    router.venue.query_faults.clear()
+    for waits in await parked(router):
+        assert await router.handle(waits.delivery()) is Outcome.DONE
+    # The second exit closes what the entry in doubt had bought.
+    assert await router.position() == 0
+    await router.check_books()
+
+
+async def test_entries_behind_one_that_waits_keep_their_order_and_an_exit_of_nothing_ends_them(router: Router) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.submit_faults = [Fault.DROPPED]
+    router.venue.query_faults = [Fault.DROPPED]
+    for delivery in [router.signal("BUY"), router.signal("BUY")]:
+        assert await router.handle(delivery) is Outcome.PARKED
+    first, second = await parked(router)
+    # The venue answers, and the order of the first is absent: nothing is in doubt, and still the third is not next.
+    process = router.process()
+    while await process.handle(first.delivery(), NoFence()) is Outcome.PARKED:
+        await asyncio.sleep(0)  # The horizon is short.
+    assert (await router.end("s1")).reason == "ORDER_ABSENT_AT_VENUE"
+    assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    assert [waits.why for waits in await parked(router)][1] == f"1 earlier signals of a|{PERPETUAL} wait"
+    assert await router.handle(router.signal("CLOSE")) is Outcome.DONE
+    assert (await router.end("s4")).reason == "NOTHING_TO_CLOSE"
+    for waits in await parked(router):
+        assert await router.handle(waits.delivery()) is Outcome.DONE
+    assert {(await router.end(name)).reason for name in ("s2", "s3")} == {"SIGNAL_SUPERSEDED"}
+    assert second.signal_id == "s2"
+    assert router.venue.arrivals == []
+    await router.check_books()
+
+
+ACTIONS = ("BUY", "BUY", "SELL", "CLOSE", "REVERSE", "OPEN_SHORT", "OPEN_LONG", "OPEN_LONG", "REDUCE")
+ARRIVES = (None, None, None, Fault.LOST, Fault.DROPPED, Fault.NONSENSE, Fault.RAISES, Fault.REJECTED)
+ANSWERS = (None, None, Fault.DROPPED, Fault.UNSEEN)
+
+
+async def resume(router: Router, chance: random.Random) -> None:
+    """Handles parked signals again as a lane does: of each key the first, and the next once that one has ended."""
+    keys: set[str] = set()
+    for waits in await parked(router):
+        if waits.key not in keys and await killed_and_again(router, waits.delivery(), chance) is Outcome.PARKED:
+            keys.add(waits.key)
+
+
+async def killed_and_again(router: Router, delivery: Delivery, chance: random.Random) -> Outcome:
+    """Handles a delivery; where the process is killed by then, another process does."""
+    router.running = router.running or router.process()
+    router.steps.count, router.steps.last = 0, chance.choice((10**9, 10**9, chance.randint(0, 9)))
+    try:
+        return await router.running.handle(delivery, NoFence())
+    except Stopped:
+        router.steps.last = 10**9
+        router.running = router.process()
+        return await router.running.handle(delivery, NoFence())
+    finally:
+        router.steps.last = 10**9
+
+
+@pytest.mark.parametrize("capabilities", [LIVE, FOR_GOOD], ids=["asked for", "sent again"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_books_equal_the_venue_after_any_mixture_of_faults_and_kills(
+    router: Router, seed: int, capabilities: Any
+) -> None:
+    chance = random.Random(seed)
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue = venue = ScriptedVenue(port, replace(capabilities, lookup_horizon_s=0.0))
+    venue.on_call = router.steps.step
+    for _ in range(40):
+        venue.submit_faults = [chance.choice(ARRIVES), chance.choice(ARRIVES)]
+        venue.query_faults = [chance.choice(ANSWERS) for _ in range(3)]
+        venue.fill_ratios = [D(chance.choice(("1", "1", "1", "0.4", "0"))) for _ in range(2)]
+        await killed_and_again(router, router.signal(chance.choice(ACTIONS)), chance)
+        if chance.random() < 0.4:
+            await resume(router, chance)
+    venue.submit_faults, venue.query_faults = [], []
+    process = router.process()
+    while waiting := await parked(router):
+        await process.handle(waiting[0].delivery(), NoFence())
+    ends = [(await router.end(f"s{number + 1}")).reason for number in range(router.sequence)]
+    assert len(ends) == 40
+    assert all(count == 1 for count in Counter(venue.arrivals).values())
+    assert len(venue.arrivals) > 5
+    # Killed after it had asked risk, a signal may find nothing to do: what it had reserved is swept.
+    risk = RiskClient(router.channel, 5.0)
+    later = lambda: now() + timedelta(minutes=5)  # noqa: E731
+    await ReleaseReservations(router.database, risk, OpenReservations(router.channel), later).release_unused()
+    await router.check_books()
+
+
+class Lease:
+    """A lease that is lost after some checks, or is about to end."""
+
+    def __init__(self, checks: int = 10**9, remaining_s: float = 60.0) -> None:
+        self.checks, self.left = checks, remaining_s
+
+    def check(self, connection: sa.Connection) -> None:
+        self.checks -= 1
+        if self.checks < 0:
+            raise LeaseLost
+
+    def remaining_s(self) -> float:
+        return self.left
+
+
+async def test_owner_that_lost_its_lane_commits_nothing_and_the_next_one_goes_on(router: Router) -> None:
+    for checks in range(20):
+        account = f"a{checks}"
+        await router.account(account)
+        delivery = router.signal("BUY", account)
+        router.venue.submit_faults = [Fault.LOST]
+        lease = Lease(checks)
+        try:
+            await router.handle(delivery, lease)
+        except LeaseLost:
+            lost = True
+        else:
+            lost = False
+        router.venue.submit_faults.clear()
+        assert await router.handle(delivery) is Outcome.DONE
+        assert len(await router.orders(f"s{router.sequence}")) == 1
+        assert all(count == 1 for count in Counter(router.venue.arrivals).values())
+        await router.check_books(account)
+        if not lost:
+            break
+    assert checks == 4  # The order, its doubt, its answer and the end of its signal.
+
+
+async def test_owner_that_froze_before_its_call_and_wakes_up_late_makes_no_second_order(router: Router) -> None:
+    delivery, lease = router.signal("BUY"), Lease()
+    frozen, thaw = asyncio.Event(), asyncio.Event()
+    submit = router.venue.submit
+
+    async def frozen_submit(*arguments: Any) -> Any:
+        frozen.set()
+        await thaw.wait()
+        return await submit(*arguments)
+
+    router.venue.submit = frozen_submit
+    router.venue.capabilities = replace(LIVE, call_timeout_s=60)
+    owner = asyncio.create_task(router.handle(delivery, lease))
+    await asyncio.wait_for(frozen.wait(), 20)
+    lease.checks = 0
+    assert await router.handle(delivery) is Outcome.DONE
+    assert (await router.end("s1")).reason == "ORDER_ABSENT_AT_VENUE"
+    thaw.set()
+    with pytest.raises(LeaseLost):
+        await owner
+    assert len(router.venue.arrivals) == 1
+    (row,) = await router.orders("s1")
+    assert (row.order.state, row.fills) == (common_pb2.ORDER_STATE_REJECTED, [])
+
+
+async def test_order_is_not_sent_where_the_lease_may_end_before_the_answer(router: Router) -> None:
+    delivery = router.signal("BUY")
+    with pytest.raises(LeaseLost):
+        await router.handle(delivery, Lease(remaining_s=0.4))
+    assert router.venue.calls == []
+    (row,) = await router.orders("s1")
+    assert row.order.state == common_pb2.ORDER_STATE_SUBMITTED
+
+
+async def test_call_is_shorter_than_what_is_left_of_the_lease(router: Router) -> None:
+    router.venue.submit_faults = [Fault.HANGS]
+    router.venue.capabilities = replace(LIVE, call_timeout_s=60)
+    assert await router.handle(router.signal("BUY"), Lease(remaining_s=0.6)) is Outcome.DONE
+    assert "order_updated IN_DOUBT" in await router.kinds("s1")
+
+
+async def test_paper_order_is_not_filled_for_an_owner_that_lost_its_lane(router: Router) -> None:
+    quotes: Any = FixedQuotes()
+    venue = PaperVenue(router.database, quotes, SETTINGS, now)
+    with pytest.raises(LeaseLost):
+        await router.process(venue).handle(router.signal("BUY"), Lease(1))
+    filled = await router.database.read(lambda c: c.execute(sa.select(store.PAPER_ORDERS)).all())
+    assert filled == []
+
+
+async def test_orders_and_messages_know_their_lane(router: Router) -> None:
+    await router.handle(router.signal("BUY"))
+    orders, messages = await router.database.read(
+        lambda c: (
+            c.execute(sa.select(store.ORDERS.c.lane)).scalars().all(),
+            c.execute(sa.select(store.OUTBOX.c.lane)).scalars().all(),
+        )
+    )
+    assert orders == messages == [lane_of("a", PERPETUAL)]
+
+
+async def test_reservation_that_no_order_uses_is_released_once_its_signal_has_ended(router: Router) -> None:
+    delivery = router.signal("BUY", instrument=BTC)
+    with pytest.raises(LeaseLost):
+        await router.handle(delivery, Lease(0))  # It had asked risk, and could not store the order.
+    assert len((await router.books()).open_orders) == 1
+    clock = lambda: now() + timedelta(minutes=5)  # noqa: E731
+    risk = RiskClient(router.channel, 5.0)
+    release = ReleaseReservations(router.database, risk, OpenReservations(router.channel), clock)
+    # Whoever goes on with the signal counts on it.
+    assert await release.release_unused() == 0
+
+    def finish(connection: sa.Connection) -> None:
+        store.claim_signal(connection, "s1", delivery.stream_sequence, "")
+        store.finish_signal(connection, "s1")
+
+    await router.database.write(finish)
+    assert await release.release_unused() == 1
+    assert not (await router.books()).open_orders
+
+
+async def test_order_that_was_given_up_is_released(router: Router) -> None:
+    await router.database.write(lambda c: store.add_release(c, "gone.1"))
+    risk = RiskClient(router.channel, 5.0)
+    await ReleaseReservations(router.database, risk, OpenReservations(router.channel), now).release_given_up()
+    assert await router.database.read(store.read_releases) == []
+
+
+async def test_one_slow_instrument_holds_up_nobody_else(router: Router) -> None:
+    router.venue.delay_s[BTC] = 0.3
+    process = router.process()
+    ended: list[str] = []
+
+    async def run(delivery: Delivery, name: str) -> None:
+        assert await process.handle(delivery, NoFence()) is Outcome.DONE
+        ended.append(name)
+
+    slow, quick = router.signal("BUY", instrument=BTC), router.signal("BUY")
+    await asyncio.gather(run(slow, "slow"), run(quick, "quick"))
+    assert ended == ["quick", "slow"]
