@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,21 +15,37 @@ pytestmark = pytest.mark.timeout(400)
 LIMIT = 600_000
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A system with a small journal, and few entries a minute where a webhook has no limit of its own."""
+    home = tmp_path_factory.mktemp("small") / "home"
+    settings = {"VANTIXS_JOURNAL_MAX_BYTES": str(LIMIT), "VANTIXS_INGRESS_ENTRIES_PER_MINUTE": "3"}
+    running = RunningStack(home, **settings).start()
+    yield running
+    assert running.stop() == 0
+
+
+def url_of(stack: RunningStack, webhook_id: str, *limit: str) -> str:
+    """The URL of a new webhook."""
+    made = stack.json("webhook", "create", webhook_id, "--account", "paper", *limit)
+    return f"{stack.endpoints['http']}/hooks/{webhook_id}/{made['token']}"
+
+
 def journal_bytes(stack: RunningStack) -> tuple[int, int]:
     journal = stack.json("journal", "show")["journal"]
     return int(journal["size_bytes"]), int(journal["limit_bytes"])
 
 
-def buy(stack: RunningStack, key: str) -> httpx.Response:
+def buy(stack: RunningStack, key: str, url: str = "") -> httpx.Response:
     body = {"action": "buy", "symbol": "LTCUSDT", "comment": "x" * 2000, "idempotency_key": key}
-    return stack.send(body)
+    return stack.send(body, url)
 
 
-def fill(stack: RunningStack) -> tuple[list[str], httpx.Response]:
+def fill(stack: RunningStack, url: str) -> tuple[list[str], httpx.Response]:
     """Sends entries until one is refused; returns those accepted, and the refusal."""
     accepted = []
     for number in range(500):
-        answer = buy(stack, f"fill-{number}")
+        answer = buy(stack, f"fill-{number}", url)
         if answer.status_code != 202:
             return accepted, answer
         accepted.append(answer.json()["signal_id"])
