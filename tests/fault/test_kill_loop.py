@@ -97,12 +97,12 @@ def kill_rounds(stack: RunningStack, rounds: int, seed: int, say: Callable[[str]
 
 @pytest.fixture(params=["sqlite-1", "postgresql-3"])
 def faulted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningStack]:
-    database, routers = request.param.split("-")
-    settings = {}
-    if database == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        settings["VANTIXS_DATABASE_URL"] = server.new_database()
-    running = RunningStack(tmp_path / "home", router=int(routers), **settings).start()
+    if request.param == "sqlite-1":
+        yield request.getfixturevalue("stack")
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    settings = {"VANTIXS_DATABASE_URL": server.new_database()}
+    running = RunningStack(tmp_path / "home", router=3, **settings).start()
     yield running
     assert running.stop() == 0
 
