@@ -64,13 +64,13 @@ def test_ingress_that_cannot_store_is_not_ready_until_it_can(stack: RunningStack
     with unwritable(stack.home / "data" / "ingress-0.spool"):
         refused = stack.send({"action": "buy", "symbol": "LTCUSDT", "idempotency_key": "unstored"})
         assert (refused.status_code, refused.json()["reason"]) == (503, "STORAGE_UNAVAILABLE")
-        wait_for(lambda: httpx.get(readyz).status_code == 503, "readiness to fail")
+        wait_for(lambda: httpx.get(readyz, verify=False).status_code == 503, "readiness to fail")
         assert "last commit failed" in httpx.get(readyz).text
         shown = stack.run("status")
         assert shown.returncode == 1
         assert any(line.split()[:2] == ["ingress", "NOT_SERVING"] and line.split()[-1] == "spool" for line in shown.stdout.splitlines()), shown.stdout  # fmt: skip
     # Nothing is sent meanwhile, as by a load balancer that looks at readiness.
-    wait_for(lambda: httpx.get(readyz).status_code == 200, "readiness to recover")
+    wait_for(lambda: httpx.get(readyz, verify=False).status_code == 200, "readiness to recover")
     assert stack.run("status").returncode == 0
     assert buy(stack, "LTCUSDT", "unstored")["status"] == "SIGNAL_STATUS_EXECUTED"
 

@@ -92,7 +92,9 @@ def assert_goes_on(stack: RunningStack, gap: str, before: list[str]) -> None:
     assert (refused.returncode, "JOURNAL_GAP_CHANGED" in refused.stderr) == (1, True)
     done = stack.run("journal", "accept-gap", "--gap", gap, "--comment", "tested")
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: httpx.get(f"{stack.endpoints['http']}/readyz").status_code == 200, "ingress to be ready")
+    wait_for(
+        lambda: httpx.get(f"{stack.endpoints['http']}/readyz", verify=False).status_code == 200, "ingress to be ready"
+    )
     after = trade(stack, f"after-{gap}")
     history = stack.signals()
     assert set(before + after) <= set(history)
@@ -152,7 +154,9 @@ def test_stream_deleted_under_a_running_system_is_noticed_and_accepted(stack: Ru
     before = trade(stack, "before-deleted")
     recorded(stack)
     asyncio.run(delete_stream(stack))
-    wait_for(lambda: httpx.get(f"{stack.endpoints['http']}/readyz").status_code == 503, "the gap to be known")
+    wait_for(
+        lambda: httpx.get(f"{stack.endpoints['http']}/readyz", verify=False).status_code == 503, "the gap to be known"
+    )
     wait_for(lambda: stack_states(stack)["router"] == "NOT_SERVING", "the router to know")
     assert_goes_on(stack, assert_held(stack), before)
 
@@ -164,7 +168,9 @@ def test_broker_that_comes_back_without_its_store_is_noticed_and_accepted(tmp_pa
     recorded(stack)
     shutil.rmtree(stack.home / "data" / "nats")
     os.kill(stack.pid("nats"), signal.SIGKILL)
-    wait_for(lambda: httpx.get(f"{stack.endpoints['http']}/readyz").status_code == 503, "the gap to be known")
+    wait_for(
+        lambda: httpx.get(f"{stack.endpoints['http']}/readyz", verify=False).status_code == 503, "the gap to be known"
+    )
     wait_for(lambda: stack_states(stack).get("router") == "NOT_SERVING", "the router to know")
     assert_goes_on(stack, assert_held(stack), before)
     assert stack.json("webhook", "get", "demo")["webhook"]["webhook_id"] == "demo"
