@@ -30,6 +30,7 @@ class Stream:
             answer = self._stack.send(body, self._url)
             if answer.status_code == 202:
                 self.accepted.append(answer.json()["signal_id"])
+            self._stop.wait(0.1)  # What is sent meanwhile has to be run as well, on a machine that is to copy.
 
     def stop(self) -> list[str]:
         self._stop.set()
