@@ -2,7 +2,6 @@
 
 import shlex
 import subprocess
-from pathlib import Path
 
 from vantixs.testing.stack import RunningStack, wait_for
 
@@ -52,19 +51,20 @@ def test_timeline_holds_every_step_once_and_in_order(stack: RunningStack) -> Non
     assert any("token t1 (" in line for line in shown), shown
 
 
-def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
-    first = RunningStack(tmp_path / "home").start()
-    signal_id = first.send({"action": "buy", "symbol": "BTCUSDT"}).json()["signal_id"]
-    first.ended([signal_id])
-    url = first.url
-    assert first.stop() == 0
-    second = RunningStack(tmp_path / "home").start()
-    try:
-        assert signal_id in second.signals()
-        assert second.url.rpartition("/")[2] == url.rpartition("/")[2]
-        assert second.json("account", "show", "paper")["positions"][0]["instrument"] == "BTC/USDT"
-    finally:
-        assert second.stop() == 0
+def test_everything_is_there_after_a_restart(stack: RunningStack) -> None:
+    signal_id = stack.send({"action": "buy", "symbol": "BTCUSDT", "idempotency_key": "kept"}).json()["signal_id"]
+    stack.ended([signal_id])
+    url, held = stack.url, positions(stack)
+    assert stack.stop() == 0
+    stack.start()
+    assert signal_id in stack.signals()
+    assert stack.url.rpartition("/")[2] == url.rpartition("/")[2]
+    assert held["BTC/USDT"]
+    assert positions(stack) == held
+
+
+def positions(stack: RunningStack) -> dict[str, str]:
+    return {p["instrument"]: p["quantity"] for p in stack.json("account", "show", "paper")["positions"]}
 
 
 def test_halt_denies_and_resume_lets_pass(stack: RunningStack) -> None:

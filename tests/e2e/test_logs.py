@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,15 +24,22 @@ def dropped(stack: RunningStack, service: str) -> float:
     return float(value[1])
 
 
-def test_every_process_appends_to_its_log_and_rotates_it(tmp_path: Path) -> None:
-    stack = RunningStack(tmp_path / "home", **SMALL).start()
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A system that found logs of an earlier run as large as they may become."""
+    home = tmp_path_factory.mktemp("logs") / "home"
+    (home / "logs").mkdir(parents=True)
+    (home / "vantixs-home").write_text("1\n")
+    for name in PROCESSES:
+        (home / "logs" / f"{name}.log").write_text("earlier\n" * 10_000)
+    running = RunningStack(home, **SMALL).start()
+    yield running
+    assert running.stop() == 0
+
+
+def test_every_process_appends_to_its_log_and_rotates_it(stack: RunningStack) -> None:
     logs = stack.home / "logs"
     assert {f"{name}.log" for name in PROCESSES} <= {p.name for p in logs.iterdir()}
-    assert stack.stop() == 0
-    for name in PROCESSES:
-        with (logs / f"{name}.log").open("a") as file:
-            file.write("earlier\n" * 10_000)
-    stack.start()
     assert stack.send({"action": "buy", "symbol": "BTCUSDT"}).status_code == 202
     for name in PROCESSES:
         earlier = [p for p in logs.glob(f"{name}.log.*") if b"earlier\n" in p.read_bytes()]
@@ -41,8 +49,9 @@ def test_every_process_appends_to_its_log_and_rotates_it(tmp_path: Path) -> None
     before = (logs / "risk.log").read_bytes()
     wait_for(lambda: (logs / "risk.log").read_bytes().count(b"service.ready") == 2, "risk to be ready again")
     assert (logs / "risk.log").read_bytes().startswith(before[:200])
-    assert stack.stop() == 0
-    assert b"service.stopped" in (logs / "risk.log").read_bytes()
+    stack.signal("risk", signal.SIGTERM)
+    wait_for(lambda: b"service.stopped" in (logs / "risk.log").read_bytes(), "risk to say that it ends")
+    wait_for(lambda: (logs / "risk.log").read_bytes().count(b"service.ready") == 3, "risk to be ready again")
 
 
 @pytest.mark.parametrize("kind", ["directory", "logs is a file"])
@@ -63,18 +72,16 @@ def test_start_with_an_unwritable_log_is_one_line(tmp_path: Path, name: str, kin
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_service_whose_log_became_unwritable_is_started_again_without(tmp_path: Path) -> None:
-    stack = RunningStack(tmp_path / "home").start()
+def test_service_whose_log_became_unwritable_is_started_again_without(stack: RunningStack) -> None:
     log = stack.home / "logs" / "risk.log"
     log.unlink()
     log.mkdir()
     stack.kill("risk")
-    output = tmp_path / "home.up.log"
+    output = stack.home.parent / "home.up.log"
     wait_for(lambda: "risk writes no log: log file" in output.read_text(), "the supervisor to say so")
-    sent = stack.send({"action": "buy", "symbol": "BTCUSDT"})
+    sent = stack.send({"action": "buy", "symbol": "ETHUSDT"})
     ended = stack.ended([sent.json()["signal_id"]])
     assert ended[sent.json()["signal_id"]]["status"] == "SIGNAL_STATUS_EXECUTED"
-    assert stack.stop() == 0
 
 
 def test_log_of_many_gigabytes_is_not_read(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class Stream:
             answer = self._stack.send(body, self._url)
             if answer.status_code == 202:
                 self.accepted.append(answer.json()["signal_id"])
+            self._stop.wait(0.1)  # What is sent meanwhile has to be run as well, on a machine that is to copy.
 
     def stop(self) -> list[str]:
         self._stop.set()
@@ -39,12 +40,14 @@ class Stream:
 
 @pytest.mark.parametrize("dialect", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def test_copy_of_a_running_system_trades_on(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    settings, restored = {}, {}
+    restored = {}
     if dialect == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
-        settings = {"VANTIXS_DATABASE_URL": server.new_database()}
+        stack = RunningStack(tmp_path / "home", VANTIXS_DATABASE_URL=server.new_database()).start()
+        request.addfinalizer(stack.stop)
         restored = {"VANTIXS_DATABASE_URL": server.new_database()}
-    stack = RunningStack(tmp_path / "home", **settings).start()
+    else:
+        stack = request.getfixturevalue("stack")
     flows = [Stream(stack, symbol) for symbol in SYMBOLS]
     wait_for(lambda: all(len(flow.accepted) > 5 for flow in flows), "signals to flow")
     before = [signal_id for flow in flows for signal_id in list(flow.accepted)]
@@ -52,7 +55,6 @@ def test_copy_of_a_running_system_trades_on(dialect: str, tmp_path: Path, reques
     assert done.returncode == 0, done.stderr
     wait_for(lambda: all(len(flow.accepted) > 10 for flow in flows), "signals after the copy")
     later = {signal_id for flow in flows for signal_id in flow.stop()} - set(before)
-    assert stack.stop() == 0
     assert later
     again = RunningStack(tmp_path / "again", **restored)
     made = again.run("restore", str(tmp_path / "copy"))

@@ -35,24 +35,30 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
-def test_service_that_was_ready_is_started_again_though_it_ends_with_code_2(tmp_path: Path) -> None:
-    stack = RunningStack(tmp_path / "home").start()
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A system with two ingress processes."""
+    running = RunningStack(tmp_path_factory.mktemp("supervisor") / "home", ingress=2).start()
+    yield running
+    assert running.stop() == 0
+
+
+def test_service_that_was_ready_is_started_again_though_it_ends_with_code_2(stack: RunningStack) -> None:
     (stack.home / "settings.toml").write_text(WRONG)
     os.kill(stack.pid("risk"), signal.SIGKILL)
-    output = tmp_path / "home.up.log"
+    output = stack.home.parent / "home.up.log"
     wait_for(lambda: output.read_text().count("risk ended with code 2") >= 2, "risk to fail twice")
     assert stack.send({"action": "buy", "symbol": "BTCUSDT"}).status_code == 202
     (stack.home / "settings.toml").unlink()
     wait_for(lambda: serving(stack, "risk"), "risk to serve")
-    assert stack.stop() == 0
 
 
 def test_service_that_was_never_ready_ends_the_start_with_its_line(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    stack = RunningStack(home).start()
-    assert stack.stop() == 0
+    home.mkdir()
+    (home / "vantixs-home").write_text("1\n")
     (home / "settings.toml").write_text(WRONG)
-    done = stack.run("up", "--http-port", "0")
+    done = RunningStack(home).run("up", "--http-port", "0")
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].endswith("unknown setting, the nearest known one is max_price_age_ms")
 
@@ -78,23 +84,20 @@ def test_restart_needs_no_disk_for_pid_files_and_logs(tmp_path: Path, small_disk
     assert stack.stop() == 0
 
 
-def test_replica_keeps_its_port(tmp_path: Path) -> None:
-    stack = RunningStack(tmp_path / "home", ingress=2).start()
+def test_replica_keeps_its_port(stack: RunningStack) -> None:
     before = stack.door(1)
     (stack.home / "run" / "ingress-1.json").unlink()
     stack.kill("ingress-1")
     wait_for((stack.home / "run" / "ingress-1.json").exists, "the replica to be ready")
     assert stack.door(1) == before
-    assert stack.stop() == 0
 
 
-def test_whole_home_is_for_its_user_alone_and_an_older_one_is_repaired(tmp_path: Path) -> None:
+def test_whole_home_is_for_its_user_alone_and_an_older_one_is_repaired(stack: RunningStack) -> None:
     def readable() -> list[str]:
         return [str(p) for p in (home, *home.rglob("*")) if stat.S_IMODE(p.lstat().st_mode) & 0o077]
 
-    home = tmp_path / "home"
-    stack = RunningStack(home).start()
-    assert stack.send({"action": "buy", "symbol": "BTCUSDT"}).status_code == 202
+    home = stack.home
+    assert stack.send({"action": "buy", "symbol": "ETHUSDT"}).status_code == 202
     assert stack.run("halt").returncode == 0
     assert not readable()
     assert stack.stop() == 0
@@ -102,4 +105,3 @@ def test_whole_home_is_for_its_user_alone_and_an_older_one_is_repaired(tmp_path:
         path.chmod(0o755 if path.is_dir() else 0o644)
     stack.start()
     assert not readable()
-    assert stack.stop() == 0

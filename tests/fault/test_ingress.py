@@ -23,15 +23,26 @@ from vantixs.testing.stack import RunningStack, wait_for
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 
 
+# Short deadlines for requests, and no limit of entries.
+SETTINGS = {
+    "VANTIXS_INGRESS_HEAD_TIMEOUT_S": "2",
+    "VANTIXS_INGRESS_BODY_TIMEOUT_S": "2",
+    "VANTIXS_INGRESS_ENTRIES_PER_MINUTE": "0",
+}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A system for the short tests."""
+    running = RunningStack(tmp_path_factory.mktemp("ingress") / "home", **SETTINGS).start()
+    yield running
+    assert running.stop() == 0
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[RunningStack]:
-    """A system of its own, with short deadlines for requests, and no limit of entries."""
-    running = RunningStack(
-        tmp_path / "home",
-        VANTIXS_INGRESS_HEAD_TIMEOUT_S="2",
-        VANTIXS_INGRESS_BODY_TIMEOUT_S="2",
-        VANTIXS_INGRESS_ENTRIES_PER_MINUTE="0",
-    ).start()
+    """A system of its own."""
+    running = RunningStack(tmp_path / "home", **SETTINGS).start()
     yield running
     assert running.stop() == 0
 
@@ -109,10 +120,10 @@ def check_load(stack: RunningStack, load: Load, timeout_s: float) -> None:
     assert {s for s in load.answers.values() if s} <= {202, 503}
 
 
-def test_kills_of_ingress_and_broker_lose_nothing_that_was_accepted(own: RunningStack) -> None:
-    load = kill_under_load(own, 80, 5, int(os.environ.get("FAULT_SEED", "3")), accepted=100)
+def test_kills_of_ingress_and_broker_lose_nothing_that_was_accepted(shared: RunningStack) -> None:
+    load = kill_under_load(shared, 80, 5, int(os.environ.get("FAULT_SEED", "3")), accepted=100)
     assert len(load.ids) > 100
-    check_load(own, load, 60)
+    check_load(shared, load, 60)
 
 
 @pytest.mark.long
@@ -253,8 +264,8 @@ def check_abuse(stack: RunningStack, harm: Abuse, latencies: list[float], status
     assert used < 200
 
 
-def test_harmful_senders_do_not_keep_a_good_one_out(own: RunningStack) -> None:
-    check_abuse(own, *abuse(own, slow=100, wrong=3200, large=6))
+def test_harmful_senders_do_not_keep_a_good_one_out(shared: RunningStack) -> None:
+    check_abuse(shared, *abuse(shared, slow=100, wrong=3200, large=6))
 
 
 @pytest.mark.long

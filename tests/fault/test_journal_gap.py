@@ -86,19 +86,23 @@ def stack_states(stack: RunningStack) -> dict[str, str]:
 
 def assert_goes_on(stack: RunningStack, gap: str, before: list[str]) -> None:
     """After the operator's word signals flow and are in history, with the gap; no process was started again."""
+    earlier = len(json.loads(stack.run("journal", "show", "--json").stdout).get("accepted_gaps", []))
     pids = {name: stack.pid(name) for name in ("ingress", "router", "audit", "risk")}
     refused = stack.run("journal", "accept-gap", "--gap", "00000000")
     assert (refused.returncode, "JOURNAL_GAP_CHANGED" in refused.stderr) == (1, True)
     done = stack.run("journal", "accept-gap", "--gap", gap, "--comment", "tested")
     assert done.returncode == 0, done.stderr
-    wait_for(lambda: httpx.get(f"{stack.endpoints['http']}/readyz").status_code == 200, "ingress to be ready")
-    after = trade(stack, "after")
+    wait_for(
+        lambda: httpx.get(f"{stack.endpoints['http']}/readyz", verify=False).status_code == 200, "ingress to be ready"
+    )
+    after = trade(stack, f"after-{gap}")
     history = stack.signals()
     assert set(before + after) <= set(history)
-    (accepted,) = stack.json("journal", "show")["accepted_gaps"]
-    entry = accepted["entry"]
+    accepted = [each["entry"] for each in stack.json("journal", "show")["accepted_gaps"]]
+    assert len(accepted) == earlier + 1
+    (entry,) = [each for each in accepted if each["journal_gap_accepted"]["gap_id"] == gap]
     assert entry["actor"].startswith("operator:")
-    assert (entry["journal_gap_accepted"]["gap_id"], entry["journal_gap_accepted"]["comment"]) == (gap, "tested")
+    assert entry["journal_gap_accepted"]["comment"] == "tested"
     assert pids == {name: stack.pid(name) for name in pids}
     wait_for(lambda: stack.run("status").returncode == 0, "everything to serve again")
     again = stack.run("journal", "accept-gap", "--gap", gap)
@@ -107,10 +111,9 @@ def assert_goes_on(stack: RunningStack, gap: str, before: list[str]) -> None:
 
 @pytest.mark.parametrize("damage", [lose, pytest.param(cut_last_block, marks=pytest.mark.long)], ids=["lost", "cut"])
 def test_journal_that_lost_messages_while_stopped_is_noticed_and_accepted(
-    damage: Callable[[Path], None], tmp_path: Path
+    damage: Callable[[Path], None], stack: RunningStack
 ) -> None:
-    stack = RunningStack(tmp_path / "home").start()
-    before = trade(stack, "before")
+    before = trade(stack, f"before-{damage.__name__}")
     recorded(stack)
     url = stack.url.rpartition("/")[2]
     assert stack.stop() == 0
@@ -124,7 +127,6 @@ def test_journal_that_lost_messages_while_stopped_is_noticed_and_accepted(
     stack.start()
     assert stack.run("status").returncode == 0
     assert "Attention" not in stack.output
-    assert stack.stop() == 0
 
 
 @pytest.mark.long
@@ -148,15 +150,15 @@ def test_journal_restored_from_an_older_copy_is_noticed_and_accepted(tmp_path: P
     assert stack.stop() == 0
 
 
-def test_stream_deleted_under_a_running_system_is_noticed_and_accepted(tmp_path: Path) -> None:
-    stack = RunningStack(tmp_path / "home").start()
-    before = trade(stack, "before")
+def test_stream_deleted_under_a_running_system_is_noticed_and_accepted(stack: RunningStack) -> None:
+    before = trade(stack, "before-deleted")
     recorded(stack)
     asyncio.run(delete_stream(stack))
-    wait_for(lambda: httpx.get(f"{stack.endpoints['http']}/readyz").status_code == 503, "the gap to be known")
+    wait_for(
+        lambda: httpx.get(f"{stack.endpoints['http']}/readyz", verify=False).status_code == 503, "the gap to be known"
+    )
     wait_for(lambda: stack_states(stack)["router"] == "NOT_SERVING", "the router to know")
     assert_goes_on(stack, assert_held(stack), before)
-    assert stack.stop() == 0
 
 
 @pytest.mark.long
@@ -166,7 +168,9 @@ def test_broker_that_comes_back_without_its_store_is_noticed_and_accepted(tmp_pa
     recorded(stack)
     shutil.rmtree(stack.home / "data" / "nats")
     os.kill(stack.pid("nats"), signal.SIGKILL)
-    wait_for(lambda: httpx.get(f"{stack.endpoints['http']}/readyz").status_code == 503, "the gap to be known")
+    wait_for(
+        lambda: httpx.get(f"{stack.endpoints['http']}/readyz", verify=False).status_code == 503, "the gap to be known"
+    )
     wait_for(lambda: stack_states(stack).get("router") == "NOT_SERVING", "the router to know")
     assert_goes_on(stack, assert_held(stack), before)
     assert stack.json("webhook", "get", "demo")["webhook"]["webhook_id"] == "demo"
@@ -180,6 +184,7 @@ async def delete_stream(stack: RunningStack) -> None:
     await client.close()
 
 
+@pytest.mark.long
 def test_home_copied_while_it_runs_is_not_served_before_its_gap_is_accepted(tmp_path: Path) -> None:
     """The journal's directory is copied first, the others later: what came in between is only in the databases."""
     stack = RunningStack(tmp_path / "home").start()

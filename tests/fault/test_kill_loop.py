@@ -29,7 +29,7 @@ class Sender:
     def __init__(self, stack: RunningStack, seed: int, threads: int = 3) -> None:
         self._stack = stack
         self._stop = threading.Event()
-        self._random = random.Random(seed)
+        self._seed, self._random = seed, random.Random(seed)
         self._lock = threading.Lock()
         self._number = 0
         self.accepted: dict[str, str] = {}  # signal id -> key
@@ -44,7 +44,7 @@ class Sender:
             while not self._stop.is_set():
                 with self._lock:
                     self._number += 1
-                    key = f"key-{self._number}"
+                    key = f"key-{self._seed}-{self._number}"
                     action = self._random.choice(("buy", "buy", "sell"))
                     body = {"action": action, "symbol": self._random.choice(SYMBOLS), "idempotency_key": key}
                 self._send(client, key, body)
@@ -97,12 +97,12 @@ def kill_rounds(stack: RunningStack, rounds: int, seed: int, say: Callable[[str]
 
 @pytest.fixture(params=["sqlite-1", "postgresql-3"])
 def faulted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningStack]:
-    database, routers = request.param.split("-")
-    settings = {}
-    if database == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        settings["VANTIXS_DATABASE_URL"] = server.new_database()
-    running = RunningStack(tmp_path / "home", router=int(routers), **settings).start()
+    if request.param == "sqlite-1":
+        yield request.getfixturevalue("stack")
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    settings = {"VANTIXS_DATABASE_URL": server.new_database()}
+    running = RunningStack(tmp_path / "home", router=3, **settings).start()
     yield running
     assert running.stop() == 0
 

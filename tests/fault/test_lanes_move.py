@@ -20,13 +20,13 @@ from test_kill_loop import Sender
 ROUTERS, LANES, MOVED_WITHIN_S, LONGER_THAN_LEASE_S = 3, 32, 8.0, 5.0
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningStack]:
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     settings = {}
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
         settings["VANTIXS_DATABASE_URL"] = server.new_database()
-    running = RunningStack(tmp_path / "home", router=ROUTERS, **settings).start()
+    running = RunningStack(tmp_path_factory.mktemp("lanes") / "home", router=ROUTERS, **settings).start()
     yield running
     assert running.stop() == 0
 

@@ -2,14 +2,23 @@
 
 import os
 import signal
-from pathlib import Path
+from collections.abc import Iterator
 
+import pytest
 from vantixs.testing.promises import check_promises
 from vantixs.testing.stack import RunningStack, wait_for
 
 
-def test_full_spool_answers_503_and_loses_nothing_it_accepted(tmp_path: Path) -> None:
-    stack = RunningStack(tmp_path / "home", VANTIXS_INGRESS_SPOOL_MAX_BYTES=str(300_000)).start()
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A system with a small spool."""
+    home = tmp_path_factory.mktemp("storage") / "home"
+    running = RunningStack(home, VANTIXS_INGRESS_SPOOL_MAX_BYTES=str(150_000)).start()
+    yield running
+    assert running.stop() == 0
+
+
+def test_full_spool_answers_503_and_loses_nothing_it_accepted(stack: RunningStack) -> None:
     accepted, refused = [], []
     os.kill(stack.pid("nats"), signal.SIGSTOP)
     try:
@@ -31,7 +40,6 @@ def test_full_spool_answers_503_and_loses_nothing_it_accepted(tmp_path: Path) ->
     wait_for(lambda: stack.send(refused[0]).status_code == 202, "the door to take signals again")
     check_promises(stack, accepted)
     assert len(stack.signals()) == len(accepted) + 1
-    assert stack.stop() == 0
 
 
 def test_busy_port_is_one_line_and_exit_code_2(stack: RunningStack) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
+from vantixs.testing.postgres import PostgresServer
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
@@ -31,9 +32,14 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture
-def processes(tmp_path: Path, database_url: str) -> Iterator[RiskProcesses]:
-    running = RiskProcesses(tmp_path / "home", database_url, PROCESSES)
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RiskProcesses]:
+    root = tmp_path_factory.mktemp("races")
+    url = f"sqlite:///{root / 'risk.db'}"
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.new_database()
+    running = RiskProcesses(root / "home", url, PROCESSES)
     yield running
     running.stop()
 

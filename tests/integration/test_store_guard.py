@@ -155,12 +155,13 @@ async def test_service_that_waits_for_the_broker_can_be_stopped(
     served: Served, tmp_path: Path, nats: NatsServer
 ) -> None:
     url = f"sqlite:///{tmp_path / 'risk.db'}"
-    records = tmp_path / "home" / "data" / "stores.json"
     async with served("home", url) as guard, asyncio.TaskGroup() as tasks:
         life = Lifecycle("risk", ServiceSettings(), tasks)
-        settings = replace(ServiceSettings(), home=tmp_path / "home")
-        again = StoreGuard("risk", guard.store, settings, guard._journal, Health())
+        # A home of its own: the first guard has compared the store and goes on recording it in its home.
+        empty = Home.open(tmp_path / "empty", create=True).path
+        records = empty / "data" / "stores.json"
         records.unlink()
+        again = StoreGuard("risk", guard.store, replace(ServiceSettings(), home=empty), guard._journal, Health())
         nats.freeze()
         starting = asyncio.create_task(again.start(life))
         done, _ = await asyncio.wait([starting], timeout=0.5)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from vantixs.testing.postgres import PostgresServer
@@ -11,7 +12,11 @@ from vantixs.testing.stack import RunningStack
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "LTCUSDT")
 
 
-@pytest.fixture(params=["sqlite-1", "sqlite-3", "postgresql-1", "postgresql-3"])
+def long(name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.long)
+
+
+@pytest.fixture(params=["sqlite-1", long("sqlite-3"), long("postgresql-1"), "postgresql-3"])
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningStack]:
     database, routers = request.param.split("-")
     settings = {}

@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
@@ -16,6 +17,7 @@ from vantixs_risk.settlement import settle_orders
 sys.path.insert(0, str(Path(__file__).parent))
 from ledger_office import KINDS, Office, Process, account_of, ask, fill, later
 
+FEW = 40  # Examples; test_many_more_batches has ten times as many.
 LIMITS = {"max_gross_exposure": "3000", "max_position_notional": "2000", "max_orders_per_minute": 9}
 # Few ids, so that some come twice; a position that is not there; more than the limits let through; two accounts.
 ORDER = st.fixed_dictionaries(
@@ -56,7 +58,11 @@ def books(office: Office) -> list[Any]:
     return [accounts, states, orders, kept]
 
 
-@given(orders=st.lists(ORDER, min_size=1, max_size=20), crash=st.none() | st.integers(0, 12))
+ALONE = {"orders": st.lists(ORDER, min_size=1, max_size=20), "crash": st.none() | st.integers(0, 12)}
+
+
+@settings(max_examples=FEW)
+@given(**ALONE)
 def test_a_batch_is_decided_as_its_orders_one_by_one(orders: list[dict[str, Any]], crash: int | None) -> None:
     (one, alone), (many, together) = opened(), opened()
     expected = [alone.evaluate(request_of(one, order)) for order in orders]
@@ -130,11 +136,15 @@ def ledger(office: Office) -> list[Any]:
     return [sorted(transfers, key=lambda row: row[0]), flagged, *(sorted(office.rows(table)) for table in tables)]
 
 
-@given(
-    plan=st.lists(st.tuples(st.lists(ORDER, max_size=8), st.lists(SETTLEMENT, max_size=8)), min_size=1, max_size=5),
-    crash=st.none() | st.integers(0, 12),
-    minutes=st.sampled_from([0.2, 1, 600]),
-)
+BOTH: dict[str, Any] = {
+    "plan": st.lists(st.tuples(st.lists(ORDER, max_size=8), st.lists(SETTLEMENT, max_size=8)), min_size=1, max_size=5),
+    "crash": st.none() | st.integers(0, 12),
+    "minutes": st.sampled_from([0.2, 1, 600]),
+}
+
+
+@settings(max_examples=FEW)
+@given(**BOTH)
 def test_batches_of_both_kinds_leave_what_their_orders_would_one_by_one(
     plan: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]], crash: int | None, minutes: float
 ) -> None:
@@ -156,3 +166,16 @@ def test_batches_of_both_kinds_leave_what_their_orders_would_one_by_one(
         later(many, minutes * 60)
     one.close()
     many.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("check", "given_to_it"),
+    [
+        (test_a_batch_is_decided_as_its_orders_one_by_one, ALONE),
+        (test_batches_of_both_kinds_leave_what_their_orders_would_one_by_one, BOTH),
+    ],
+    ids=["alone", "both"],
+)
+def test_many_more_batches(check: Any, given_to_it: dict[str, Any]) -> None:
+    settings(max_examples=10 * FEW)(given(**given_to_it)(check.hypothesis.inner_test))()

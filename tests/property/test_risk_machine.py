@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -211,7 +212,12 @@ class RiskMachine(RuleBasedStateMachine):
                     assert remembered == stored
 
 
+FEW = settings(max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+
 TestRisk = RiskMachine.TestCase
-TestRisk.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-)
+TestRisk.settings = FEW
+
+
+@pytest.mark.long
+class TestRiskForLong(RiskMachine.TestCase):  # type: ignore[misc,name-defined]
+    settings = settings(FEW, max_examples=200)

@@ -15,7 +15,8 @@ SIGNAL = {"action": "buy", "symbol": "BTCUSDT"}
 def post(url: str, body: Any, *, client: str = "127.0.0.1", **headers: str) -> httpx.Response:
     """One POST from a loopback address; names of headers with underscores for dashes."""
     content = body if isinstance(body, bytes | str) else json.dumps(body)
-    transport = httpx.HTTPTransport(local_address=client)
+    # Without TLS: reading the authorities of the machine takes 50 ms of CPU for each client.
+    transport = httpx.HTTPTransport(local_address=client, verify=False)
     with httpx.Client(transport=transport, timeout=10) as http:
         return http.post(url, content=content, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
