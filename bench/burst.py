@@ -27,9 +27,9 @@ LAST = 50  # Ids that are asked for one by one; all others are asked for as thos
 Say = Callable[..., None]
 
 
-def bench_burst(say: Say, stack: RunningStack, plain: RunningStack | None = None) -> None:
+def bench_burst(say: Say, *stacks: RunningStack) -> None:
     """Prints how long accepting and carrying out take, and the CPU of each process a signal."""
-    kinds = [_burst(found) for found in (stack, plain) if found]
+    kinds = [_burst(stack) for stack in stacks]
     columns = list(zip(*kinds, strict=True))
     for name, goal, texts in zip(_NAMES, _GOALS, columns, strict=True):
         say(name, texts[0], goal, *texts[1:])

@@ -22,6 +22,7 @@ from pathlib import Path
 import grpc
 import uvloop
 from bare import ECHO
+from burst import bench_burst, cpu_seconds
 from compiled import compiler_lack, install_compiled
 from load import post_many, quantile
 from risk import bench_risk
@@ -125,7 +126,7 @@ def bench_door(stacks: Mapping[str, RunningStack]) -> None:
     latencies = " and ".join(f"{door.p99:.1f}" for door in doors.values())
     say("bare Starlette handler, 64 connections", f"{statistics.median(bare.rates):,.0f}/s", f"p99 {bare.p99:.1f} ms")
     say("ingress, fsynced accept, 64 connections", rates[0], f"p99 {latencies} ms (goal < 50)", *rates[1:])
-    say(f"ratio, median of {DOOR_ROUNDS} rounds in turns", ratios[0], "goal >= 0.50", *ratios[1:])
+    say(f"ratio, median of {DOOR_ROUNDS} rounds in turns", ratios[0], "goal >= 0.45", *ratios[1:])
     first, *others = (f"{seconds * 1e6:.0f} us" for seconds in used.values())
     say("CPU of ingress a signal", first, "", *others)
 
@@ -167,12 +168,6 @@ class Rounds:
         return quantile(sorted(self.latencies), 0.99)
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def bench_end_to_end(stack: RunningStack, echo: float) -> None:
     """From POST to audited fill."""
     paths = []
@@ -198,7 +193,7 @@ def bench_end_to_end(stack: RunningStack, echo: float) -> None:
     say(
         f"end to end, {E2E_COUNT} signals ({accepted:.1f} s to accept)",
         f"{rate:,.0f}/s",
-        f"{rate / echo:.2f} x echo, goal >= 0.33",
+        f"{rate / echo:.2f} x echo, goal >= 0.15, aim 0.33",
     )
 
 
@@ -225,7 +220,7 @@ def bench_idle(stack: RunningStack) -> None:
         events = {key: step["entry"] for step in timeline for key in step["entry"]}
         fill = moment(events["fill_recorded"]["fill_recorded"]["fill"]["execute_time"])
         spans.append((fill - moment(events["signal_accepted"]["event_time"])).total_seconds() * 1000)
-    say("single signal, receive to fill, p50", f"{statistics.median(spans):.1f} ms", "goal < 20")
+    say("single signal, receive to fill, p50", f"{statistics.median(spans):.1f} ms", "goal < 15")
 
 
 def moment(text: str) -> datetime:
@@ -283,6 +278,7 @@ def main() -> None:
             bench_end_to_end(stack, echo)
             for other in others:
                 ends.callback(other.start().stop)
+            bench_burst(say, stack, *others)
             bench_door(stacks)
         bench_risk(say, start_bare, Path(directory), kinds)
 
