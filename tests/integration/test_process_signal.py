@@ -65,6 +65,7 @@ class Steps:
         self.count = 0
         self.unanswered = ""  # End of the ids of orders that risk does not answer about, for an hour.
         self.later = timedelta()
+        self.settle_errors: list[BaseException] = []  # What the next bookings end with, before risk hears of them.
 
     def step(self, *_: Any) -> None:
         self.count += 1
@@ -76,10 +77,16 @@ class SteppedDatabase:
     """A router's database of which every commit is a step."""
 
     def __init__(self, database: Database, steps: Steps) -> None:
-        self.read, self._write, self._steps = database.read, database.write, steps
+        self.read, self.read_together = database.read, database.read_together
+        self._database, self._steps = database, steps
 
     async def write(self, unit: Any) -> Any:
-        result = await self._write(unit)
+        result = await self._database.write(unit)
+        self._steps.step()
+        return result
+
+    async def write_with_others(self, run: Any, item: Any) -> Any:
+        result = await self._database.write_with_others(run, item)
         self._steps.step()
         return result
 
@@ -98,6 +105,8 @@ class SteppedRisk(RiskClient):
         return result
 
     async def settle(self, order: Any, fills: Any, *, final: bool) -> Any:
+        if self.steps.settle_errors:
+            raise self.steps.settle_errors.pop(0)
         result = await super().settle(order, fills, final=final)
         self.steps.step()
         return result
@@ -588,6 +597,48 @@ async def test_entries_behind_one_that_waits_keep_their_order_and_an_exit_of_not
     assert {(await router.end(name)).reason for name in ("s2", "s3")} == {"SIGNAL_SUPERSEDED"}
     assert second.signal_id == "s2"
     assert router.venue.arrivals == []
+    await router.check_books()
+
+
+@pytest.mark.parametrize("error", [unavailable("UNAVAILABLE", "risk restarts"), Stopped()], ids=["risk fails", "killed"])
+async def test_exit_that_heard_of_a_fill_in_doubt_closes_it_although_it_was_not_booked_at_once(
+    router: Router, error: BaseException
+) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.submit_faults = [Fault.LOST]
+    assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    router.settings = SETTINGS
+    router.steps.settle_errors = [error]
+    delivery = router.signal("CLOSE")
+    try:
+        outcome = await router.handle(delivery)
+    except Stopped:
+        outcome = await router.handle(delivery)
+    assert outcome is Outcome.DONE
+    assert ((await router.end("s2")).status, (await router.end("s2")).detail) == (EXECUTED, "sold 0.5 at 100")
+    (waits,) = await parked(router)
+    assert await router.handle(waits.delivery()) is Outcome.DONE
+    assert await router.position() == 0
+    await router.check_books()
+
+
+async def test_exit_waits_as_long_as_an_earlier_exit_works_at_the_venue(router: Router) -> None:
+    await router.handle(router.signal("BUY"))
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.rests = True
+    router.venue.fill_ratios = [D("0.4")]
+    router.venue.submit_faults = [Fault.LOST]
+    works, again = router.signal("CLOSE"), router.signal("CLOSE")
+    assert await router.handle(works) is Outcome.PARKED
+    for _ in range(3):
+        assert await router.handle(again) is Outcome.PARKED
+    assert len(router.venue.arrivals) == 2
+    assert await router.position() == D("0.3")
+    router.venue.finish(router.venue.arrivals[1], D(1), common_pb2.ORDER_STATE_FILLED)
+    assert await router.handle(again) is Outcome.DONE
+    assert (await router.end("s3")).reason == "NOTHING_TO_CLOSE"
+    assert await router.handle(works) is Outcome.DONE
+    assert len(router.venue.arrivals) == 2
     await router.check_books()
 
 

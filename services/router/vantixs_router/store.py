@@ -34,7 +34,13 @@ ORDERS = sa.Table(
     sa.Column("decision", sa.LargeBinary, nullable=False),
     sa.Column("position", sa.LargeBinary, nullable=False),
     sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")),
-    sa.Index("ix_orders_lane_state", "lane", "state"),
+    sa.Index(
+        "ix_orders_unsettled",
+        "lane",
+        "account_id",
+        sqlite_where=sa.text("length(position) = 0"),
+        postgresql_where=sa.text("length(position) = 0"),
+    ),
 )
 FILLS = sa.Table(
     "fills",
@@ -72,7 +78,8 @@ PARKED = sa.Table(
 OUTBOX = outbox_table(METADATA, lanes=True)
 JOURNAL_MARK = mark_table(METADATA)
 
-_IN_DOUBT = common_pb2.OrderState.Name(common_pb2.ORDER_STATE_IN_DOUBT)
+# Written as in the index of these rows, so that it is used.
+_UNSETTLED = sa.and_(where(ORDERS, "lane", "account_id"), sa.func.length(ORDERS.c.position) == sa.literal_column("0"))
 _READ_SIGNAL = Statement(lambda _: sa.select(SIGNALS).where(where(SIGNALS, "signal_id")))
 _INSERT_SIGNAL = insert_ignoring(SIGNALS)
 _FINISH_SIGNAL = Statement(lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id")).values(done=True))
@@ -88,7 +95,7 @@ _INSERT_FILL = insert_ignoring(FILLS)
 _INSERT_PAPER_ORDER = insert_ignoring(PAPER_ORDERS)
 _READ_PAPER_ORDER = Statement(lambda _: sa.select(PAPER_ORDERS.c.fill).where(where(PAPER_ORDERS, "client_order_id")))
 _INSERT_RELEASE = insert_ignoring(RELEASES)
-_READ_ORDERS_OF_STATE = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "lane", "state")))
+_READ_UNSETTLED = Statement(lambda _: sa.select(ORDERS).where(_UNSETTLED))
 _KEY = sa.select(sa.cast(sa.bindparam("signal_id", type_=sa.Text), sa.Text).label("signal_id")).subquery()
 _EARLIER = PARKED.alias("earlier")
 _READ_PROGRESS = Statement(
@@ -99,9 +106,9 @@ _READ_PROGRESS = Statement(
         PARKED.c.superseded,
         sa.select(sa.func.count())
         .select_from(ORDERS)
-        .where(where(ORDERS, "lane", "state"))
+        .where(_UNSETTLED)
         .scalar_subquery()
-        .label("in_doubt"),
+        .label("unsettled"),
         sa.select(sa.func.count())
         .select_from(_EARLIER)
         .where(
@@ -143,14 +150,14 @@ class Progress(NamedTuple):
         signal: its row, or None for a new signal.
         parked: whether it is parked.
         superseded: whether it is parked, and a later exit of its key was carried out since.
-        in_doubt: orders of its lane whose outcome is not known, its own counted.
+        unsettled: orders of its account and lane of which risk has not booked the end, its own counted.
         parked_before: earlier signals of its key that are parked.
     """
 
     signal: SignalRow | None
     parked: bool
     superseded: bool
-    in_doubt: int
+    unsettled: int
     parked_before: int
 
 
@@ -202,13 +209,15 @@ def read_signal(connection: sa.Connection, signal_id: str) -> SignalRow | None:
     return SignalRow(row.stream_sequence, row.plan, bool(row.done)) if row else None
 
 
-def read_progress(connection: sa.Connection, signal_id: str, lane: int, key: str, stream_sequence: int) -> Progress:
+def read_progress(
+    connection: sa.Connection, signal_id: str, lane: int, account_id: str, key: str, stream_sequence: int
+) -> Progress:
     """What is stored of the signal and of what came before it, in one round trip."""
     row = _READ_PROGRESS.first(
-        connection, signal_id=signal_id, lane=lane, state=_IN_DOUBT, key=key, before=stream_sequence
+        connection, signal_id=signal_id, lane=lane, account_id=account_id, key=key, before=stream_sequence
     )
     signal = None if row.stream_sequence is None else SignalRow(row.stream_sequence, row.plan, bool(row.done))
-    return Progress(signal, row.superseded is not None, bool(row.superseded), row.in_doubt, row.parked_before)
+    return Progress(signal, row.superseded is not None, bool(row.superseded), row.unsettled, row.parked_before)
 
 
 def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> bool:
@@ -257,11 +266,11 @@ def read_order(connection: sa.Connection, order_id: str) -> OrderRow | None:
     return to_order_row(connection, row) if row else None
 
 
-def read_in_doubt(connection: sa.Connection, lane: int, account_id: str, instrument: str) -> list[OrderRow]:
-    """The account's orders in the instrument whose outcome is not known, oldest first."""
-    rows = _READ_ORDERS_OF_STATE.rows(connection, lane=lane, state=_IN_DOUBT)
-    of_account = [to_order_row(connection, row) for row in rows if row.account_id == account_id]
-    of_key = [row for row in of_account if row.order.instrument == instrument]
+def read_unsettled(connection: sa.Connection, lane: int, account_id: str, instrument: str) -> list[OrderRow]:
+    """The account's approved orders in the instrument of which risk has not booked the end, oldest first."""
+    rows = [to_order_row(connection, row) for row in _READ_UNSETTLED.rows(connection, lane=lane, account_id=account_id)]
+    approved = order_pb2.RISK_VERDICT_APPROVED
+    of_key = [row for row in rows if row.order.instrument == instrument and row.decision.verdict == approved]
     return sorted(of_key, key=lambda row: row.order.create_time.ToNanoseconds())
 
 

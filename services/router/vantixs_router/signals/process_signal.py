@@ -153,14 +153,14 @@ class ProcessSignal:
 
         def read(connection: sa.Connection) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow]]:
             sequence = run.delivery.stream_sequence
-            progress = store.read_progress(connection, signal_id, run.lane, run.key, sequence)
+            progress = store.read_progress(connection, signal_id, run.lane, account_id, run.key, sequence)
             orders = store.read_orders(connection, signal_id) if progress.signal else []
-            in_doubt = store.read_in_doubt(connection, run.lane, account_id, instrument) if progress.in_doubt else []
-            return progress, orders, in_doubt
+            others = store.read_unsettled(connection, run.lane, account_id, instrument) if progress.unsettled else []
+            return progress, orders, others
 
-        progress, run.orders, in_doubt = await self._database.read_together(read)
+        progress, run.orders, others = await self._database.read_together(read)
         run.plan = progress.signal.plan if progress.signal else ""
-        run.in_doubt = [order for order in in_doubt if order.order.signal_id != signal_id]
+        run.unsettled = [other for other in others if other.order.signal_id != signal_id]
         run.parked = progress.parked
         run.waits_behind, run.superseded = progress.parked_before, progress.superseded
         run.fresh = False
@@ -276,7 +276,7 @@ class ProcessSignal:
             run.orders[-1] = after
             run.venue_says = answer.detail if isinstance(answer, Rejected) else ""
             if not has_ended(after.order):
-                if len(after.fills) > len(row.fills):
+                if after.fills:
                     await settle_order(self._risk, after)
                 said = answer.detail if isinstance(answer, Unknown) else "it works at the venue"
                 raise OutcomeUnknown(f"order {after.order.order_id}: {said}")
@@ -284,30 +284,33 @@ class ProcessSignal:
             run.orders[-1] = await settle_order(self._risk, run.orders[-1])
 
     async def _ask_for_others(self, run: SignalRun) -> None:
-        """Asks the venue for orders of earlier signals of this key whose outcome is not known, and books what it says."""
+        """Books orders of other signals of this key that are not booked; asks the venue first for those that have not ended."""
         unknown = []
-        for row in run.in_doubt:
-            answer = await self._submit.query(row, run.fence)
-            after = await self._record.record(row, answer, run.fence, run.lane)
-            if has_ended(after.order) or len(after.fills) > len(row.fills):
+        for row in run.unsettled:
+            after = row
+            if not has_ended(row.order):
+                answer = await self._submit.query(row, run.fence)
+                after = await self._record.record(row, answer, run.fence, run.lane)
+            if after.fills or has_ended(after.order):
                 await settle_order(self._risk, after)
             if not has_ended(after.order):
                 unknown.append(after)
-        run.in_doubt = unknown
+        run.unsettled = unknown
 
 
 def wait_for_earlier(run: SignalRun, legs: tuple[Leg, ...]) -> None:
-    """An entry's turn comes after every earlier signal of its key. An exit waits only for an exit in doubt.
+    """An entry's turn comes after every earlier signal of its key. An exit waits only for an exit that has not ended.
 
-    An exit beside an entry in doubt closes what is held for certain. Beside an exit in doubt it might close it twice.
+    An exit beside an entry that has not ended, as far as is known, closes what is held for certain. Beside an exit that has
+    not ended it might close it twice.
 
     Raises:
         WaitsForEarlier: it is not its turn.
     """
     enters = any(leg.entry for leg in legs)
-    for row in run.in_doubt:
+    for row in run.unsettled:
         if enters or row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
-            raise WaitsForEarlier(f"order {row.order.order_id} of an earlier signal: its outcome is not known")
+            raise WaitsForEarlier(f"order {row.order.order_id} of an earlier signal: it has not ended as far as is known")
     if enters and run.waits_behind:
         raise WaitsForEarlier(f"{run.waits_behind} earlier signals of {run.key} wait")
 
