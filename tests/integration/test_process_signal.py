@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
@@ -639,6 +640,41 @@ async def test_exit_waits_as_long_as_an_earlier_exit_works_at_the_venue(router: 
     assert (await router.end("s3")).reason == "NOTHING_TO_CLOSE"
     assert await router.handle(works) is Outcome.DONE
     assert len(router.venue.arrivals) == 2
+    await router.check_books()
+
+
+async def test_repeat_in_another_lane_does_not_end_the_signal_of_the_first(router: Router) -> None:
+    first, repeat = router.signal("BUY"), router.signal("BUY", instrument=BTC, expires_in_s=600)
+    batch = journal_pb2.JournalBatch.FromString(repeat.data)
+    batch.entries[0].signal_accepted.signal.signal_id = "s1"
+    repeat = replace(repeat, data=batch.SerializeToString())
+    other, read_together = router.process(), router.database.read_together
+    recalled, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow_read(query: Any) -> Any:
+        result = await read_together(query)
+        router.steps.later = timedelta(hours=1)  # The repeat has expired by the time it goes on.
+        recalled.set()
+        await go_on.wait()
+        return result
+
+    other._database.read_together = slow_read  # type: ignore[method-assign]
+    late = asyncio.create_task(other.handle(repeat, NoFence()))
+    await asyncio.wait_for(recalled.wait(), 20)
+    router.steps.later = timedelta()
+    with pytest.raises(Stopped):
+        router.venue.on_call = Mock(side_effect=Stopped)
+        await router.handle(first)
+    router.venue.on_call = lambda call: None
+    router.steps.later = timedelta(hours=1)
+    go_on.set()
+    with pytest.raises(LookupError, match="another delivery's"):
+        await late
+    assert await router.handle(repeat) is Outcome.DONE  # As the lane tries again.
+    assert await router.database.read(store.read_releases) == []
+    router.steps.later = timedelta()
+    assert await router.handle(first) is Outcome.DONE
+    assert (await router.end("s1")).reason == "ORDER_ABSENT_AT_VENUE"
     await router.check_books()
 
 

@@ -82,7 +82,7 @@ JOURNAL_MARK = mark_table(METADATA)
 _UNSETTLED = sa.and_(where(ORDERS, "lane", "account_id"), sa.func.length(ORDERS.c.position) == sa.literal_column("0"))
 _READ_SIGNAL = Statement(lambda _: sa.select(SIGNALS).where(where(SIGNALS, "signal_id")))
 _INSERT_SIGNAL = insert_ignoring(SIGNALS)
-_FINISH_SIGNAL = Statement(lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id")).values(done=True))
+_FINISH_SIGNAL = Statement(lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id", "stream_sequence")).values(done=True))
 _INSERT_ORDER = insert_ignoring(ORDERS)
 _UPDATE_ORDER = Statement(
     lambda _: (
@@ -233,9 +233,16 @@ def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int
 
 
 def finish_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> None:
-    """Marks the signal as done; one that was never claimed gets its row."""
-    if not _FINISH_SIGNAL.run(connection, signal_id=signal_id):
-        _INSERT_SIGNAL.run(connection, signal_id=signal_id, stream_sequence=stream_sequence, plan=plan, done=True)
+    """Marks the signal as done; one that was never claimed gets its row.
+
+    Raises:
+        LookupError: the signal is another delivery's, which came by another lane.
+    """
+    if _FINISH_SIGNAL.run(connection, signal_id=signal_id, stream_sequence=stream_sequence):
+        return
+    values = {"signal_id": signal_id, "stream_sequence": stream_sequence, "plan": plan, "done": True}
+    if not _INSERT_SIGNAL.run(connection, **values):
+        raise LookupError(f"signal {signal_id} is another delivery's")
 
 
 def read_orders(connection: sa.Connection, signal_id: str) -> list[OrderRow]:
