@@ -21,7 +21,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.model.ids import accepted_subject, lane_of
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import unavailable
+from vantixs.runtime.errors import ServiceError, not_found, unavailable
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.health import Health
@@ -675,6 +675,39 @@ async def test_repeat_in_another_lane_does_not_end_the_signal_of_the_first(route
     router.steps.later = timedelta()
     assert await router.handle(first) is Outcome.DONE
     assert (await router.end("s1")).reason == "ORDER_ABSENT_AT_VENUE"
+    await router.check_books()
+
+
+@pytest.mark.parametrize(
+    "error", [not_found("order", "s1.1"), unavailable("INTERNAL", "cannot book")], ids=lambda error: error.reason
+)
+async def test_order_that_risk_does_not_book_is_parked_and_never_given_up(
+    router: Router, error: ServiceError
+) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.steps.settle_errors = [error] * 1000
+    delivery = router.signal("BUY", expires_in_s=600)
+    async with asyncio.timeout(10):
+        assert await router.handle(delivery) is Outcome.PARKED
+        assert await router.handle(delivery) is Outcome.PARKED
+    (waits,) = await parked(router)
+    assert waits.why == error.detail
+    router.steps.settle_errors.clear()
+    assert await router.handle(waits.delivery()) is Outcome.DONE
+    await router.check_books()
+
+
+async def test_signal_without_an_expiry_is_parked_where_risk_does_not_answer(router: Router) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.steps.unanswered = ".1"
+    async with asyncio.timeout(10):
+        assert await router.handle(router.signal("BUY", expires_in_s=600)) is Outcome.DONE
+        assert (await router.end("s1")).reason == "RISK_UNAVAILABLE"
+        assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    router.steps.unanswered = ""
+    (waits,) = await parked(router)
+    assert await router.handle(waits.delivery()) is Outcome.DONE
+    assert (await router.end("s2")).status == EXECUTED
     await router.check_books()
 
 

@@ -95,7 +95,7 @@ class ProcessSignal:
     async def handle(self, delivery: Delivery, fence: Fence) -> Outcome:
         """Carries the delivered signal to its end, or says what else has to become of it.
 
-        RETRY: the service stops, nothing else is wrong. PARKED: it waits for a venue, and is stored in `parked`; the lane
+        RETRY: the service stops, nothing else is wrong. PARKED: it waits for a venue or for risk, and is stored in `parked`; the lane
         goes on, and `Parked.delivery` is handled again later, by whoever owns the lane. No two calls for signals of one
         account and instrument may run at the same time.
 
@@ -118,7 +118,7 @@ class ProcessSignal:
         return await self._carry(run)
 
     async def _carry(self, run: SignalRun) -> Outcome:
-        """Tries until the signal has ended, the service stops, or the signal has waited too long for a venue."""
+        """Tries until the signal has ended, the service stops, or the signal has waited too long."""
         attempt, waits_since = 0, self._monotonic()
         while True:
             try:
@@ -127,21 +127,22 @@ class ProcessSignal:
                 outcome: SignalOutcome | None = await self._run_legs(run)
             except ServiceError as error:
                 outcome = self._give_up(run, error)
-                waits_since = self._monotonic()
+                ends_by_itself = not run.orders and run.signal.HasField("expire_time")
                 waits, backoff = {"reason": error.reason, "detail": error.detail}, BACKOFF_S
             except WaitsForEarlier as earlier:
                 await self._outcomes.park(run, str(earlier))
                 return Outcome.PARKED
             except OutcomeUnknown as unknown:
-                outcome = None
-                # One that is parked is tried once each time it comes: an exit may wait behind it.
-                if run.parked or self._monotonic() - waits_since >= self._settings.park_after_s:
-                    await self._outcomes.park(run, str(unknown))
-                    return Outcome.PARKED
+                outcome, ends_by_itself = None, False
                 waits, backoff = {"reason": "VENUE_OUTCOME_UNKNOWN", "detail": str(unknown)}, VENUE_BACKOFF_S
             if outcome:
                 await self._outcomes.complete(run, outcome)
                 return Outcome.DONE
+            # One that is parked is tried once each time it comes: an exit may wait behind it.
+            waited_long = run.parked or self._monotonic() - waits_since >= self._settings.park_after_s
+            if waited_long and not ends_by_itself:
+                await self._outcomes.park(run, waits["detail"])
+                return Outcome.PARKED
             log.warning("signal.waiting", signal_id=run.signal_id, **waits)
             if await pause(self._stopping, backoff[min(attempt, len(backoff) - 1)]):
                 return Outcome.RETRY
