@@ -711,6 +711,27 @@ async def test_signal_without_an_expiry_is_parked_where_risk_does_not_answer(rou
     await router.check_books()
 
 
+async def park(router: Router, signal_id: str, delivery: Delivery) -> None:
+    row = store.Parked(
+        signal_id=signal_id, lane=lane_of("a", PERPETUAL), key=f"a|{PERPETUAL}",
+        stream_sequence=delivery.stream_sequence, subject=delivery.subject, data=delivery.data,
+        deliver_time=delivery.time, why="", since=now(),
+    )  # fmt: skip
+    await router.database.write(lambda c: store.park(c, row))
+
+
+async def test_what_is_parked_and_has_ended_or_is_a_repeat_or_unreadable_is_parked_no_more(router: Router) -> None:
+    ended, other = router.signal("BUY"), router.signal("CLOSE")
+    assert await router.handle(ended) is Outcome.DONE
+    repeat, unreadable = replace(ended, stream_sequence=77), replace(other, data=b"?", stream_sequence=78)
+    for signal_id, delivery in (("s1", ended), ("s1", repeat), ("s9", unreadable)):
+        await park(router, signal_id, delivery)
+        await park(router, "s2", other)
+        assert await router.handle(delivery) is Outcome.DONE
+        (waits,) = await parked(router)
+        assert waits.signal_id == "s2"
+
+
 ACTIONS = ("BUY", "BUY", "SELL", "CLOSE", "REVERSE", "OPEN_SHORT", "OPEN_LONG", "OPEN_LONG", "REDUCE")
 ARRIVES = (None, None, None, Fault.LOST, Fault.DROPPED, Fault.NONSENSE, Fault.RAISES, Fault.REJECTED)
 ANSWERS = (None, None, Fault.DROPPED, Fault.UNSEEN)

@@ -133,6 +133,9 @@ _SUPERSEDE = Statement(
 )
 _INSERT_PARKED = insert_ignoring(PARKED)
 _DELETE_PARKED = Statement(lambda _: sa.delete(PARKED).where(where(PARKED, "signal_id")))
+_DELETE_PARKED_DELIVERY = Statement(
+    lambda _: sa.delete(PARKED).where(where(PARKED, "lane", "stream_sequence", "deliver_time"))
+)
 
 
 class SignalRow(NamedTuple):
@@ -336,6 +339,13 @@ def park(connection: sa.Connection, parked: Parked) -> bool:
 def unpark(connection: sa.Connection, signal_id: str) -> None:
     """The signal does not wait any more."""
     _DELETE_PARKED.run(connection, signal_id=signal_id)
+
+
+def unpark_delivery(connection: sa.Connection, lane: int, delivery: Delivery) -> None:
+    """The delivery does not wait any more: it is no signal, or the repeat of one."""
+    _DELETE_PARKED_DELIVERY.run(
+        connection, lane=lane, stream_sequence=delivery.stream_sequence, deliver_time=delivery.time
+    )
 
 
 def supersede(connection: sa.Connection, lane: int, key: str, stream_sequence: int) -> None:

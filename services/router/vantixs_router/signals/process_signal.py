@@ -113,6 +113,8 @@ class ProcessSignal:
             await self._outcomes.suppress(accepted, delivery, fence)
             return Outcome.DONE
         if row and row.done:
+            if run.parked:
+                await self._outcomes.unpark(run)
             await self._outbox.send_left(completed_id(run.signal_id))
             return Outcome.DONE
         return await self._carry(run)
