@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import grpc
 import pytest
 import sqlalchemy as sa
 import vantixs_risk
@@ -66,6 +67,9 @@ class Steps:
         self.count = 0
         self.unanswered = ""  # End of the ids of orders that risk does not answer about, for an hour.
         self.later = timedelta()
+        # What writes end with once they were committed, by the number of writes since the process began.
+        self.write_errors: dict[int, ServiceError] = {}
+        self.writes = 0
         self.settle_errors: list[BaseException] = []  # What the next bookings end with, before risk hears of them.
 
     def step(self, *_: Any) -> None:
@@ -89,6 +93,10 @@ class SteppedDatabase:
     async def write_with_others(self, run: Any, item: Any) -> Any:
         result = await self._database.write_with_others(run, item)
         self._steps.step()
+        self._steps.writes += 1
+        if error := self._steps.write_errors.pop(self._steps.writes, None):
+            self._steps.later = timedelta(hours=1)
+            raise error
         return result
 
 
@@ -601,7 +609,9 @@ async def test_entries_behind_one_that_waits_keep_their_order_and_an_exit_of_not
     await router.check_books()
 
 
-@pytest.mark.parametrize("error", [unavailable("UNAVAILABLE", "risk restarts"), Stopped()], ids=["risk fails", "killed"])
+@pytest.mark.parametrize(
+    "error", [unavailable("UNAVAILABLE", "risk restarts"), Stopped()], ids=["risk fails", "killed"]
+)
 async def test_exit_that_heard_of_a_fill_in_doubt_closes_it_although_it_was_not_booked_at_once(
     router: Router, error: BaseException
 ) -> None:
@@ -662,8 +672,8 @@ async def test_repeat_in_another_lane_does_not_end_the_signal_of_the_first(route
     late = asyncio.create_task(other.handle(repeat, NoFence()))
     await asyncio.wait_for(recalled.wait(), 20)
     router.steps.later = timedelta()
+    router.venue.on_call = Mock(side_effect=Stopped)
     with pytest.raises(Stopped):
-        router.venue.on_call = Mock(side_effect=Stopped)
         await router.handle(first)
     router.venue.on_call = lambda call: None
     router.steps.later = timedelta(hours=1)
@@ -681,9 +691,7 @@ async def test_repeat_in_another_lane_does_not_end_the_signal_of_the_first(route
 @pytest.mark.parametrize(
     "error", [not_found("order", "s1.1"), unavailable("INTERNAL", "cannot book")], ids=lambda error: error.reason
 )
-async def test_order_that_risk_does_not_book_is_parked_and_never_given_up(
-    router: Router, error: ServiceError
-) -> None:
+async def test_order_that_risk_does_not_book_is_parked_and_never_given_up(router: Router, error: ServiceError) -> None:
     router.settings = replace(SETTINGS, park_after_s=0.0)
     router.steps.settle_errors = [error] * 1000
     delivery = router.signal("BUY", expires_in_s=600)
@@ -730,6 +738,44 @@ async def test_what_is_parked_and_has_ended_or_is_a_repeat_or_unreadable_is_park
         assert await router.handle(delivery) is Outcome.DONE
         (waits,) = await parked(router)
         assert waits.signal_id == "s2"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        unavailable("STORAGE_OUTCOME_UNKNOWN", "the connection was lost during the commit"),
+        ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "STORE_NOT_ACCEPTED", "the store changed"),
+    ],
+    ids=lambda error: error.reason,
+)
+async def test_signal_whose_order_may_be_stored_is_not_given_up_when_it_expires(
+    router: Router, error: ServiceError
+) -> None:
+    router.steps.write_errors = {1: error}
+    async with asyncio.timeout(20):
+        assert await router.handle(router.signal("BUY", expires_in_s=600)) is Outcome.DONE
+    # It was stored and never sent, as far as this venue can tell.
+    assert (await router.end("s1")).reason == "ORDER_ABSENT_AT_VENUE"
+    (row,) = await router.orders("s1")
+    assert row.order.state == common_pb2.ORDER_STATE_REJECTED
+    await router.check_books()
+
+
+async def test_exit_is_not_given_up_for_an_earlier_order_that_risk_does_not_know(router: Router) -> None:
+    await router.handle(router.signal("BUY"))
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.steps.settle_errors = [not_found("order", "s2.1")] * 4
+    doubtful, entry, closing = router.signal("BUY"), router.signal("BUY"), router.signal("CLOSE")
+    for delivery in (doubtful, entry):
+        assert await router.handle(delivery) is Outcome.PARKED
+    router.steps.settle_errors = [not_found("order", "s2.1")]
+    assert await router.handle(closing) is Outcome.DONE
+    assert (await router.end("s4")).detail == "sold 0.5 at 100"
+    router.steps.settle_errors.clear()
+    for delivery in (doubtful, entry):
+        assert await router.handle(delivery) is Outcome.DONE
+    assert (await router.end("s3")).reason == "SIGNAL_SUPERSEDED"
+    await router.check_books()
 
 
 ACTIONS = ("BUY", "BUY", "SELL", "CLOSE", "REVERSE", "OPEN_SHORT", "OPEN_LONG", "OPEN_LONG", "REDUCE")

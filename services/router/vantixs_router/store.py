@@ -82,7 +82,9 @@ JOURNAL_MARK = mark_table(METADATA)
 _UNSETTLED = sa.and_(where(ORDERS, "lane", "account_id"), sa.func.length(ORDERS.c.position) == sa.literal_column("0"))
 _READ_SIGNAL = Statement(lambda _: sa.select(SIGNALS).where(where(SIGNALS, "signal_id")))
 _INSERT_SIGNAL = insert_ignoring(SIGNALS)
-_FINISH_SIGNAL = Statement(lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id", "stream_sequence")).values(done=True))
+_FINISH_SIGNAL = Statement(
+    lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id", "stream_sequence")).values(done=True)
+)
 _INSERT_ORDER = insert_ignoring(ORDERS)
 _UPDATE_ORDER = Statement(
     lambda _: (
@@ -104,11 +106,7 @@ _READ_PROGRESS = Statement(
         SIGNALS.c.plan,
         SIGNALS.c.done,
         PARKED.c.superseded,
-        sa.select(sa.func.count())
-        .select_from(ORDERS)
-        .where(_UNSETTLED)
-        .scalar_subquery()
-        .label("unsettled"),
+        sa.select(sa.func.count()).select_from(ORDERS).where(_UNSETTLED).scalar_subquery().label("unsettled"),
         sa.select(sa.func.count())
         .select_from(_EARLIER)
         .where(

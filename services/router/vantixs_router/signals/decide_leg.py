@@ -12,7 +12,7 @@ from vantixs_router.domain.intent import Leg
 from vantixs_router.fence import write_fenced
 from vantixs_router.messages import evaluation_request, make_order
 from vantixs_router.quotes import Quotes
-from vantixs_router.risk_client import RiskClient
+from vantixs_router.risk_client import RiskClient, asking_risk
 from vantixs_router.signals.outcome import closed_by
 from vantixs_router.signals.run import SignalRun
 from vantixs_router.store import OrderRow
@@ -47,12 +47,14 @@ class DecideLeg:
 
         Raises:
             NothingLeft: what the signal sent is used up by the legs before.
-            ServiceError: risk or the database did not answer.
+            RiskFailed: risk did not decide.
+            ServiceError: the database did not answer.
             LeaseLost: another replica owns the lane.
         """
         signal, webhook = run.signal, run.webhook
         order = make_order(signal, webhook, leg, len(run.orders) + 1, self._clock(), self._capabilities)
-        held = await self._risk.held(webhook.account_id)
+        with asking_risk():
+            held = await self._risk.held(webhook.account_id)
         request = evaluation_request(
             order,
             signal,
@@ -65,7 +67,8 @@ class DecideLeg:
             capabilities=self._capabilities,
             closed=closed_by(run.orders),
         )
-        decision = await self._risk.evaluate(request)
+        with asking_risk():
+            decision = await self._risk.evaluate(request)
         if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
             return decision
         order.quantity = decision.quantity

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError
@@ -33,7 +34,7 @@ from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.settle_order import settle_order
 from vantixs_router.orders.submit_order import SubmitOrder
 from vantixs_router.quotes import Quotes
-from vantixs_router.risk_client import RiskClient
+from vantixs_router.risk_client import RiskClient, RiskFailed, asking_risk
 from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.decide_leg import DecideLeg
 from vantixs_router.signals.outcome import (
@@ -95,8 +96,8 @@ class ProcessSignal:
     async def handle(self, delivery: Delivery, fence: Fence) -> Outcome:
         """Carries the delivered signal to its end, or says what else has to become of it.
 
-        RETRY: the service stops, nothing else is wrong. PARKED: it waits for a venue or for risk, and is stored in `parked`; the lane
-        goes on, and `Parked.delivery` is handled again later, by whoever owns the lane. No two calls for signals of one
+        RETRY: the service stops, nothing else is wrong. PARKED: it waits for a venue or for risk, and is stored in `parked`; the
+        lane goes on, and `Parked.delivery` is handled again later, by whoever owns the lane. No two calls for signals of one
         account and instrument may run at the same time.
 
         Raises:
@@ -127,8 +128,10 @@ class ProcessSignal:
                 if attempt:
                     await self._recall(run)
                 outcome: SignalOutcome | None = await self._run_legs(run)
-            except ServiceError as error:
-                outcome = self._give_up(run, error)
+            except (RiskFailed, ServiceError) as failure:
+                error = failure.error if isinstance(failure, RiskFailed) else failure
+                # What the router's own database says is no reason to end a signal: it may have stored an order.
+                outcome = self._give_up(run, error) if isinstance(failure, RiskFailed) else None
                 ends_by_itself = not run.orders and run.signal.HasField("expire_time")
                 waits, backoff = {"reason": error.reason, "detail": error.detail}, BACKOFF_S
             except WaitsForEarlier as earlier:
@@ -173,7 +176,7 @@ class ProcessSignal:
         """An order that was stored is never given up; before that, what is final or expired is."""
         if run.orders and not run.orders[-1].settled:
             return None
-        if error.code.name in FINAL_CODES or error.reason in FINAL_REASONS:
+        if _is_final(error):
             reason, detail = error.reason, error.detail
         elif self._expired(run):
             reason = "RISK_UNAVAILABLE"
@@ -222,7 +225,7 @@ class ProcessSignal:
             if not intent.legs:
                 if certain:
                     return SignalOutcome(REJECTED, "intent", intent.reason, intent.text)
-                position, certain = await self._risk.position(account, name), True
+                position, certain = await self._position(run), True
                 continue
             if run.superseded and any(leg.entry for leg in intent.legs):
                 return SignalOutcome(REJECTED, "freshness", SUPERSEDED, SUPERSEDED_TEXT, run.next_order_id)
@@ -246,9 +249,9 @@ class ProcessSignal:
         """Has the new leg of a reversal decided, from the position after the close; an outcome where it is not sent."""
         if run.superseded:
             return executed(run.signal, run.orders, SUPERSEDED, f"closed; not opened: {SUPERSEDED_TEXT}")
-        account, name, intent = run.webhook.account_id, run.signal.instrument, "second leg of a reversal"
+        intent = "second leg of a reversal"
         while True:
-            position = await self._risk.position(account, name)
+            position = await self._position(run)
             try:
                 decision = await self._decide.decide(run, leg, format_decimal(position), intent)
             except NothingLeft as nothing:
@@ -258,6 +261,11 @@ class ProcessSignal:
             if decision.verdict == order_pb2.RISK_VERDICT_DENIED:
                 reason, detail = first_failure(decision)
                 return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}")
+
+    async def _position(self, run: SignalRun) -> Decimal:
+        """The position in the signal's instrument, as risk has it now, in signed base units."""
+        with asking_risk():
+            return await self._risk.position(run.webhook.account_id, run.signal.instrument)
 
     async def _submit_and_settle(self, run: SignalRun) -> None:
         """Has the newest order's outcome: from what is stored, else from the venue; then books it.
@@ -294,11 +302,23 @@ class ProcessSignal:
             if not has_ended(row.order):
                 answer = await self._submit.query(row, run.fence)
                 after = await self._record.record(row, answer, run.fence, run.lane)
+            booked = False
             if after.fills or has_ended(after.order):
-                await settle_order(self._risk, after)
-            if not has_ended(after.order):
+                try:
+                    await settle_order(self._risk, after)
+                    booked = has_ended(after.order)
+                except RiskFailed as failure:
+                    # Risk will never book it: that is no reason to keep an exit from closing what is held for certain.
+                    if not _is_final(failure.error):
+                        raise
+            if not booked:
                 unknown.append(after)
         run.unsettled = unknown
+
+
+def _is_final(error: ServiceError) -> bool:
+    """Whether risk would say the same again."""
+    return error.code.name in FINAL_CODES or error.reason in FINAL_REASONS
 
 
 def wait_for_earlier(run: SignalRun, legs: tuple[Leg, ...]) -> None:
@@ -313,7 +333,9 @@ def wait_for_earlier(run: SignalRun, legs: tuple[Leg, ...]) -> None:
     enters = any(leg.entry for leg in legs)
     for row in run.unsettled:
         if enters or row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
-            raise WaitsForEarlier(f"order {row.order.order_id} of an earlier signal: it has not ended as far as is known")
+            raise WaitsForEarlier(
+                f"order {row.order.order_id} of an earlier signal: its end is not known, or not booked"
+            )
     if enters and run.waits_behind:
         raise WaitsForEarlier(f"{run.waits_behind} earlier signals of {run.key} wait")
 

@@ -65,6 +65,8 @@ class RecordOutcome:
             if leaves_nothing_to_open(run, outcome):
                 store.supersede(connection, run.lane, run.key, run.delivery.stream_sequence)
             if outcome.gave_up:
+                if store.read_order(connection, outcome.gave_up):
+                    raise LookupError(f"order {outcome.gave_up} was stored after all")
                 store.add_release(connection, outcome.gave_up)
             self._outbox.put(connection, message, lane=run.lane)
 
