@@ -899,13 +899,25 @@ async def test_owner_that_froze_before_its_call_and_wakes_up_late_makes_no_secon
     assert (row.order.state, row.fills) == (common_pb2.ORDER_STATE_REJECTED, [])
 
 
-async def test_order_is_not_sent_where_the_lease_may_end_before_the_answer(router: Router) -> None:
-    delivery = router.signal("BUY")
-    with pytest.raises(LeaseLost):
-        await router.handle(delivery, Lease(remaining_s=0.4))
-    assert router.venue.calls == []
-    (row,) = await router.orders("s1")
-    assert row.order.state == common_pb2.ORDER_STATE_SUBMITTED
+async def test_order_is_neither_stored_nor_sent_where_the_lease_may_end_before_the_answer(router: Router) -> None:
+    for answers_late in (False, True):
+        delivery, lease = router.signal("BUY"), Lease(remaining_s=60 if answers_late else 0.4)
+        calls, process = len(router.venue.calls), router.process()
+        evaluate = process._risk.evaluate
+
+        async def late(request: Any, lease: Lease = lease, evaluate: Any = evaluate) -> Any:
+            lease.left = 0.4
+            return await evaluate(request)
+
+        process._risk.evaluate = late  # type: ignore[method-assign]
+        with pytest.raises(LeaseLost):
+            await process.handle(delivery, lease)
+        # It is not stored either: what is found stored is never sent.
+        assert await router.orders(f"s{router.sequence}") == []
+        assert len(router.venue.calls) == calls
+        assert await router.handle(delivery) is Outcome.DONE
+        assert (await router.end(f"s{router.sequence}")).status == EXECUTED
+    await router.check_books()
 
 
 async def test_call_is_shorter_than_what_is_left_of_the_lease(router: Router) -> None:

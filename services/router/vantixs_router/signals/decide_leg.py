@@ -11,6 +11,7 @@ from vantixs_router import store
 from vantixs_router.domain.intent import Leg
 from vantixs_router.fence import write_fenced
 from vantixs_router.messages import evaluation_request, make_order
+from vantixs_router.orders.submit_order import check_time_left
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient, asking_risk
 from vantixs_router.signals.outcome import closed_by
@@ -49,8 +50,9 @@ class DecideLeg:
             NothingLeft: what the signal sent is used up by the legs before.
             RiskFailed: risk did not decide.
             ServiceError: the database did not answer.
-            LeaseLost: another replica owns the lane.
+            LeaseLost: another replica owns the lane, or may do so before the order could be sent; then it is not stored.
         """
+        check_time_left(run.fence)
         signal, webhook = run.signal, run.webhook
         order = make_order(signal, webhook, leg, len(run.orders) + 1, self._clock(), self._capabilities)
         with asking_risk():
@@ -74,6 +76,7 @@ class DecideLeg:
         order.quantity = decision.quantity
         approved = decision.verdict == order_pb2.RISK_VERDICT_APPROVED
         if approved:
+            check_time_left(run.fence)
             order.state = common_pb2.ORDER_STATE_SUBMITTED
 
             def persist(connection: sa.Connection) -> None:
