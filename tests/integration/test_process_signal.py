@@ -920,6 +920,45 @@ async def test_order_is_neither_stored_nor_sent_where_the_lease_may_end_before_t
     await router.check_books()
 
 
+async def test_order_that_is_stored_by_another_process_meanwhile_is_asked_for_and_not_sent(router: Router) -> None:
+    delivery, process = router.signal("BUY"), router.process()
+    evaluate = process._risk.evaluate
+
+    def killed_once_it_arrived(call: str) -> None:
+        if call == "arrived":
+            raise Stopped
+
+    async def overtaken(request: Any) -> Any:
+        router.venue.on_call = killed_once_it_arrived
+        with pytest.raises(Stopped):
+            await router.handle(delivery)
+        router.venue.on_call = lambda call: None
+        return await evaluate(request)
+
+    process._risk.evaluate = overtaken  # type: ignore[method-assign]
+    assert await process.handle(delivery, NoFence()) is Outcome.DONE
+    assert [call for call, _ in router.venue.calls] == ["submit", "query"]
+    assert (await router.end("s1")).status == EXECUTED
+    await router.check_books()
+
+
+async def test_owner_that_lost_its_lane_does_not_go_on_asking_risk(router: Router) -> None:
+    lease, asked = Lease(), 0
+    process = router.process()
+
+    async def unanswered(order: Any, fills: Any, *, final: bool) -> Any:
+        nonlocal asked
+        asked += 1
+        lease.left = 0.0
+        raise unavailable("UNAVAILABLE", "risk is down")
+
+    process._risk.settle = unanswered  # type: ignore[method-assign]
+    async with asyncio.timeout(10):
+        with pytest.raises(LeaseLost, match="next owner"):
+            await process.handle(router.signal("BUY"), lease)
+    assert asked == 1
+
+
 async def test_call_is_shorter_than_what_is_left_of_the_lease(router: Router) -> None:
     router.venue.submit_faults = [Fault.HANGS]
     router.venue.capabilities = replace(LIVE, call_timeout_s=60)

@@ -79,15 +79,15 @@ class DecideLeg:
             check_time_left(run.fence)
             order.state = common_pb2.ORDER_STATE_SUBMITTED
 
-            def persist(connection: sa.Connection) -> None:
+            def persist(connection: sa.Connection) -> bool:
                 if not store.claim_signal(connection, run.signal_id, run.delivery.stream_sequence, run.plan):
                     raise LookupError(f"signal {run.signal_id} is another delivery's")
                 # What came of the legs before is not asked for again after a crash.
                 for row in run.orders:
                     store.update_order(connection, row)
-                store.insert_order(connection, order, intent, decision, run.lane)
+                return store.insert_order(connection, order, intent, decision, run.lane)
 
-            await write_fenced(self._database, run.fence, persist)
-        run.fresh = approved
+            # Where it is there already, whoever stored it may have sent it.
+            run.fresh = await write_fenced(self._database, run.fence, persist)
         run.orders.append(OrderRow(order, intent, decision, [], order_pb2.Position()))
         return decision

@@ -26,7 +26,7 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_router import store
 from vantixs_router.domain.intent import Leg
 from vantixs_router.domain.plan import decode_plan, encode_plan
-from vantixs_router.fence import Fence
+from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.messages import NothingLeft, intent_of
 from vantixs_router.orders.answers import has_ended
@@ -126,6 +126,8 @@ class ProcessSignal:
         while True:
             try:
                 if attempt:
+                    if run.fence.remaining_s() <= 0:
+                        raise LeaseLost(f"signal {run.signal_id} is tried again by the next owner of lane {run.lane}")
                     await self._recall(run)
                 outcome: SignalOutcome | None = await self._run_legs(run)
             except (RiskFailed, ServiceError) as failure:
