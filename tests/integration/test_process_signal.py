@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import grpc
 import pytest
 import sqlalchemy as sa
 import vantixs_risk
@@ -20,7 +22,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.model.ids import accepted_subject, lane_of
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import unavailable
+from vantixs.runtime.errors import ServiceError, not_found, unavailable
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.health import Health
@@ -65,6 +67,10 @@ class Steps:
         self.count = 0
         self.unanswered = ""  # End of the ids of orders that risk does not answer about, for an hour.
         self.later = timedelta()
+        # What writes end with once they were committed, by the number of writes since the process began.
+        self.write_errors: dict[int, ServiceError] = {}
+        self.writes = 0
+        self.settle_errors: list[BaseException] = []  # What the next bookings end with, before risk hears of them.
 
     def step(self, *_: Any) -> None:
         self.count += 1
@@ -76,11 +82,21 @@ class SteppedDatabase:
     """A router's database of which every commit is a step."""
 
     def __init__(self, database: Database, steps: Steps) -> None:
-        self.read, self._write, self._steps = database.read, database.write, steps
+        self.read, self.read_together = database.read, database.read_together
+        self._database, self._steps = database, steps
 
     async def write(self, unit: Any) -> Any:
-        result = await self._write(unit)
+        result = await self._database.write(unit)
         self._steps.step()
+        return result
+
+    async def write_with_others(self, run: Any, item: Any) -> Any:
+        result = await self._database.write_with_others(run, item)
+        self._steps.step()
+        self._steps.writes += 1
+        if error := self._steps.write_errors.pop(self._steps.writes, None):
+            self._steps.later = timedelta(hours=1)
+            raise error
         return result
 
 
@@ -98,6 +114,8 @@ class SteppedRisk(RiskClient):
         return result
 
     async def settle(self, order: Any, fills: Any, *, final: bool) -> Any:
+        if self.steps.settle_errors:
+            raise self.steps.settle_errors.pop(0)
         result = await super().settle(order, fills, final=final)
         self.steps.step()
         return result
@@ -591,6 +609,175 @@ async def test_entries_behind_one_that_waits_keep_their_order_and_an_exit_of_not
     await router.check_books()
 
 
+@pytest.mark.parametrize(
+    "error", [unavailable("UNAVAILABLE", "risk restarts"), Stopped()], ids=["risk fails", "killed"]
+)
+async def test_exit_that_heard_of_a_fill_in_doubt_closes_it_although_it_was_not_booked_at_once(
+    router: Router, error: BaseException
+) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.submit_faults = [Fault.LOST]
+    assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    router.settings = SETTINGS
+    router.steps.settle_errors = [error]
+    delivery = router.signal("CLOSE")
+    try:
+        outcome = await router.handle(delivery)
+    except Stopped:
+        outcome = await router.handle(delivery)
+    assert outcome is Outcome.DONE
+    assert ((await router.end("s2")).status, (await router.end("s2")).detail) == (EXECUTED, "sold 0.5 at 100")
+    (waits,) = await parked(router)
+    assert await router.handle(waits.delivery()) is Outcome.DONE
+    assert await router.position() == 0
+    await router.check_books()
+
+
+async def test_exit_waits_as_long_as_an_earlier_exit_works_at_the_venue(router: Router) -> None:
+    await router.handle(router.signal("BUY"))
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.rests = True
+    router.venue.fill_ratios = [D("0.4")]
+    router.venue.submit_faults = [Fault.LOST]
+    works, again = router.signal("CLOSE"), router.signal("CLOSE")
+    assert await router.handle(works) is Outcome.PARKED
+    for _ in range(3):
+        assert await router.handle(again) is Outcome.PARKED
+    assert len(router.venue.arrivals) == 2
+    assert await router.position() == D("0.3")
+    router.venue.finish(router.venue.arrivals[1], D(1), common_pb2.ORDER_STATE_FILLED)
+    assert await router.handle(again) is Outcome.DONE
+    assert (await router.end("s3")).reason == "NOTHING_TO_CLOSE"
+    assert await router.handle(works) is Outcome.DONE
+    assert len(router.venue.arrivals) == 2
+    await router.check_books()
+
+
+async def test_repeat_in_another_lane_does_not_end_the_signal_of_the_first(router: Router) -> None:
+    first, repeat = router.signal("BUY"), router.signal("BUY", instrument=BTC, expires_in_s=600)
+    batch = journal_pb2.JournalBatch.FromString(repeat.data)
+    batch.entries[0].signal_accepted.signal.signal_id = "s1"
+    repeat = replace(repeat, data=batch.SerializeToString())
+    other, read_together = router.process(), router.database.read_together
+    recalled, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow_read(query: Any) -> Any:
+        result = await read_together(query)
+        router.steps.later = timedelta(hours=1)  # The repeat has expired by the time it goes on.
+        recalled.set()
+        await go_on.wait()
+        return result
+
+    other._database.read_together = slow_read  # type: ignore[method-assign]
+    late = asyncio.create_task(other.handle(repeat, NoFence()))
+    await asyncio.wait_for(recalled.wait(), 20)
+    router.steps.later = timedelta()
+    router.venue.on_call = Mock(side_effect=Stopped)
+    with pytest.raises(Stopped):
+        await router.handle(first)
+    router.venue.on_call = lambda call: None
+    router.steps.later = timedelta(hours=1)
+    go_on.set()
+    with pytest.raises(LookupError, match="another delivery's"):
+        await late
+    assert await router.handle(repeat) is Outcome.DONE  # As the lane tries again.
+    assert await router.database.read(store.read_releases) == []
+    router.steps.later = timedelta()
+    assert await router.handle(first) is Outcome.DONE
+    assert (await router.end("s1")).reason == "ORDER_ABSENT_AT_VENUE"
+    await router.check_books()
+
+
+@pytest.mark.parametrize(
+    "error", [not_found("order", "s1.1"), unavailable("INTERNAL", "cannot book")], ids=lambda error: error.reason
+)
+async def test_order_that_risk_does_not_book_is_parked_and_never_given_up(router: Router, error: ServiceError) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.steps.settle_errors = [error] * 1000
+    delivery = router.signal("BUY", expires_in_s=600)
+    async with asyncio.timeout(10):
+        assert await router.handle(delivery) is Outcome.PARKED
+        assert await router.handle(delivery) is Outcome.PARKED
+    (waits,) = await parked(router)
+    assert waits.why == error.detail
+    router.steps.settle_errors.clear()
+    assert await router.handle(waits.delivery()) is Outcome.DONE
+    await router.check_books()
+
+
+async def test_signal_without_an_expiry_is_parked_where_risk_does_not_answer(router: Router) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.steps.unanswered = ".1"
+    async with asyncio.timeout(10):
+        assert await router.handle(router.signal("BUY", expires_in_s=600)) is Outcome.DONE
+        assert (await router.end("s1")).reason == "RISK_UNAVAILABLE"
+        assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    router.steps.unanswered = ""
+    (waits,) = await parked(router)
+    assert await router.handle(waits.delivery()) is Outcome.DONE
+    assert (await router.end("s2")).status == EXECUTED
+    await router.check_books()
+
+
+async def park(router: Router, signal_id: str, delivery: Delivery) -> None:
+    row = store.Parked(
+        signal_id=signal_id, lane=lane_of("a", PERPETUAL), key=f"a|{PERPETUAL}",
+        stream_sequence=delivery.stream_sequence, subject=delivery.subject, data=delivery.data,
+        deliver_time=delivery.time, why="", since=now(),
+    )  # fmt: skip
+    await router.database.write(lambda c: store.park(c, row))
+
+
+async def test_what_is_parked_and_has_ended_or_is_a_repeat_or_unreadable_is_parked_no_more(router: Router) -> None:
+    ended, other = router.signal("BUY"), router.signal("CLOSE")
+    assert await router.handle(ended) is Outcome.DONE
+    repeat, unreadable = replace(ended, stream_sequence=77), replace(other, data=b"?", stream_sequence=78)
+    for signal_id, delivery in (("s1", ended), ("s1", repeat), ("s9", unreadable)):
+        await park(router, signal_id, delivery)
+        await park(router, "s2", other)
+        assert await router.handle(delivery) is Outcome.DONE
+        (waits,) = await parked(router)
+        assert waits.signal_id == "s2"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        unavailable("STORAGE_OUTCOME_UNKNOWN", "the connection was lost during the commit"),
+        ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "STORE_NOT_ACCEPTED", "the store changed"),
+    ],
+    ids=lambda error: error.reason,
+)
+async def test_signal_whose_order_may_be_stored_is_not_given_up_when_it_expires(
+    router: Router, error: ServiceError
+) -> None:
+    router.steps.write_errors = {1: error}
+    async with asyncio.timeout(20):
+        assert await router.handle(router.signal("BUY", expires_in_s=600)) is Outcome.DONE
+    # It was stored and never sent, as far as this venue can tell.
+    assert (await router.end("s1")).reason == "ORDER_ABSENT_AT_VENUE"
+    (row,) = await router.orders("s1")
+    assert row.order.state == common_pb2.ORDER_STATE_REJECTED
+    await router.check_books()
+
+
+async def test_exit_is_not_given_up_for_an_earlier_order_that_risk_does_not_know(router: Router) -> None:
+    await router.handle(router.signal("BUY"))
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.steps.settle_errors = [not_found("order", "s2.1")] * 4
+    doubtful, entry, closing = router.signal("BUY"), router.signal("BUY"), router.signal("CLOSE")
+    for delivery in (doubtful, entry):
+        assert await router.handle(delivery) is Outcome.PARKED
+    router.steps.settle_errors = [not_found("order", "s2.1")]
+    assert await router.handle(closing) is Outcome.DONE
+    assert (await router.end("s4")).detail == "sold 0.5 at 100"
+    router.steps.settle_errors.clear()
+    for delivery in (doubtful, entry):
+        assert await router.handle(delivery) is Outcome.DONE
+    assert (await router.end("s3")).reason == "SIGNAL_SUPERSEDED"
+    await router.check_books()
+
+
 ACTIONS = ("BUY", "BUY", "SELL", "CLOSE", "REVERSE", "OPEN_SHORT", "OPEN_LONG", "OPEN_LONG", "REDUCE")
 ARRIVES = (None, None, None, Fault.LOST, Fault.DROPPED, Fault.NONSENSE, Fault.RAISES, Fault.REJECTED)
 ANSWERS = (None, None, Fault.DROPPED, Fault.UNSEEN)
@@ -712,13 +899,64 @@ async def test_owner_that_froze_before_its_call_and_wakes_up_late_makes_no_secon
     assert (row.order.state, row.fills) == (common_pb2.ORDER_STATE_REJECTED, [])
 
 
-async def test_order_is_not_sent_where_the_lease_may_end_before_the_answer(router: Router) -> None:
-    delivery = router.signal("BUY")
-    with pytest.raises(LeaseLost):
-        await router.handle(delivery, Lease(remaining_s=0.4))
-    assert router.venue.calls == []
-    (row,) = await router.orders("s1")
-    assert row.order.state == common_pb2.ORDER_STATE_SUBMITTED
+async def test_order_is_neither_stored_nor_sent_where_the_lease_may_end_before_the_answer(router: Router) -> None:
+    for answers_late in (False, True):
+        delivery, lease = router.signal("BUY"), Lease(remaining_s=60 if answers_late else 0.4)
+        calls, process = len(router.venue.calls), router.process()
+        evaluate = process._risk.evaluate
+
+        async def late(request: Any, lease: Lease = lease, evaluate: Any = evaluate) -> Any:
+            lease.left = 0.4
+            return await evaluate(request)
+
+        process._risk.evaluate = late  # type: ignore[method-assign]
+        with pytest.raises(LeaseLost):
+            await process.handle(delivery, lease)
+        # It is not stored either: what is found stored is never sent.
+        assert await router.orders(f"s{router.sequence}") == []
+        assert len(router.venue.calls) == calls
+        assert await router.handle(delivery) is Outcome.DONE
+        assert (await router.end(f"s{router.sequence}")).status == EXECUTED
+    await router.check_books()
+
+
+async def test_order_that_is_stored_by_another_process_meanwhile_is_asked_for_and_not_sent(router: Router) -> None:
+    delivery, process = router.signal("BUY"), router.process()
+    evaluate = process._risk.evaluate
+
+    def killed_once_it_arrived(call: str) -> None:
+        if call == "arrived":
+            raise Stopped
+
+    async def overtaken(request: Any) -> Any:
+        router.venue.on_call = killed_once_it_arrived
+        with pytest.raises(Stopped):
+            await router.handle(delivery)
+        router.venue.on_call = lambda call: None
+        return await evaluate(request)
+
+    process._risk.evaluate = overtaken  # type: ignore[method-assign]
+    assert await process.handle(delivery, NoFence()) is Outcome.DONE
+    assert [call for call, _ in router.venue.calls] == ["submit", "query"]
+    assert (await router.end("s1")).status == EXECUTED
+    await router.check_books()
+
+
+async def test_owner_that_lost_its_lane_does_not_go_on_asking_risk(router: Router) -> None:
+    lease, asked = Lease(), 0
+    process = router.process()
+
+    async def unanswered(order: Any, fills: Any, *, final: bool) -> Any:
+        nonlocal asked
+        asked += 1
+        lease.left = 0.0
+        raise unavailable("UNAVAILABLE", "risk is down")
+
+    process._risk.settle = unanswered  # type: ignore[method-assign]
+    async with asyncio.timeout(10):
+        with pytest.raises(LeaseLost, match="next owner"):
+            await process.handle(router.signal("BUY"), lease)
+    assert asked == 1
 
 
 async def test_call_is_shorter_than_what_is_left_of_the_lease(router: Router) -> None:

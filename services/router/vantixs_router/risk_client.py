@@ -3,8 +3,9 @@
 Decisions and settlements that are asked for while a call is out go together in the next one.
 """
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -29,6 +30,27 @@ LIST_EVERY_S = 30.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class RiskFailed(Exception):
+    """A call to risk for a signal ended with `error`. A ServiceError itself is then always the router's own database's."""
+
+    def __init__(self, error: ServiceError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextlib.contextmanager
+def asking_risk() -> Iterator[None]:
+    """Around calls to risk of a signal's work.
+
+    Raises:
+        RiskFailed: for a ServiceError of the calls.
+    """
+    try:
+        yield
+    except ServiceError as error:
+        raise RiskFailed(error) from error
 
 
 class RiskClient:

@@ -22,7 +22,7 @@ class RouterSettings(ServiceSettings):
     risk_timeout_s: float = setting(2.0, doc="deadline of one call to risk", unit="s", minimum=0.1, maximum=60)
     park_after_s: float = setting(
         10.0,
-        doc="time for which a signal is tried whose order's outcome is not known, before its lane goes on without it",
+        doc="time for which a signal is tried that waits for a venue or for risk, before its lane goes on without it",
         unit="s",
         minimum=0,
     )

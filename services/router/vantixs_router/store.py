@@ -34,7 +34,13 @@ ORDERS = sa.Table(
     sa.Column("decision", sa.LargeBinary, nullable=False),
     sa.Column("position", sa.LargeBinary, nullable=False),
     sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")),
-    sa.Index("ix_orders_lane_state", "lane", "state"),
+    sa.Index(
+        "ix_orders_unsettled",
+        "lane",
+        "account_id",
+        sqlite_where=sa.text("length(position) = 0"),
+        postgresql_where=sa.text("length(position) = 0"),
+    ),
 )
 FILLS = sa.Table(
     "fills",
@@ -72,10 +78,13 @@ PARKED = sa.Table(
 OUTBOX = outbox_table(METADATA, lanes=True)
 JOURNAL_MARK = mark_table(METADATA)
 
-_IN_DOUBT = common_pb2.OrderState.Name(common_pb2.ORDER_STATE_IN_DOUBT)
+# Written as in the index of these rows, so that it is used.
+_UNSETTLED = sa.and_(where(ORDERS, "lane", "account_id"), sa.func.length(ORDERS.c.position) == sa.literal_column("0"))
 _READ_SIGNAL = Statement(lambda _: sa.select(SIGNALS).where(where(SIGNALS, "signal_id")))
 _INSERT_SIGNAL = insert_ignoring(SIGNALS)
-_FINISH_SIGNAL = Statement(lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id")).values(done=True))
+_FINISH_SIGNAL = Statement(
+    lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id", "stream_sequence")).values(done=True)
+)
 _INSERT_ORDER = insert_ignoring(ORDERS)
 _UPDATE_ORDER = Statement(
     lambda _: (
@@ -88,7 +97,7 @@ _INSERT_FILL = insert_ignoring(FILLS)
 _INSERT_PAPER_ORDER = insert_ignoring(PAPER_ORDERS)
 _READ_PAPER_ORDER = Statement(lambda _: sa.select(PAPER_ORDERS.c.fill).where(where(PAPER_ORDERS, "client_order_id")))
 _INSERT_RELEASE = insert_ignoring(RELEASES)
-_READ_ORDERS_OF_STATE = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "lane", "state")))
+_READ_UNSETTLED = Statement(lambda _: sa.select(ORDERS).where(_UNSETTLED))
 _KEY = sa.select(sa.cast(sa.bindparam("signal_id", type_=sa.Text), sa.Text).label("signal_id")).subquery()
 _EARLIER = PARKED.alias("earlier")
 _READ_PROGRESS = Statement(
@@ -97,11 +106,7 @@ _READ_PROGRESS = Statement(
         SIGNALS.c.plan,
         SIGNALS.c.done,
         PARKED.c.superseded,
-        sa.select(sa.func.count())
-        .select_from(ORDERS)
-        .where(where(ORDERS, "lane", "state"))
-        .scalar_subquery()
-        .label("in_doubt"),
+        sa.select(sa.func.count()).select_from(ORDERS).where(_UNSETTLED).scalar_subquery().label("unsettled"),
         sa.select(sa.func.count())
         .select_from(_EARLIER)
         .where(
@@ -126,6 +131,9 @@ _SUPERSEDE = Statement(
 )
 _INSERT_PARKED = insert_ignoring(PARKED)
 _DELETE_PARKED = Statement(lambda _: sa.delete(PARKED).where(where(PARKED, "signal_id")))
+_DELETE_PARKED_DELIVERY = Statement(
+    lambda _: sa.delete(PARKED).where(where(PARKED, "lane", "stream_sequence", "deliver_time"))
+)
 
 
 class SignalRow(NamedTuple):
@@ -143,14 +151,14 @@ class Progress(NamedTuple):
         signal: its row, or None for a new signal.
         parked: whether it is parked.
         superseded: whether it is parked, and a later exit of its key was carried out since.
-        in_doubt: orders of its lane whose outcome is not known, its own counted.
+        unsettled: orders of its account and lane of which risk has not booked the end, its own counted.
         parked_before: earlier signals of its key that are parked.
     """
 
     signal: SignalRow | None
     parked: bool
     superseded: bool
-    in_doubt: int
+    unsettled: int
     parked_before: int
 
 
@@ -202,13 +210,15 @@ def read_signal(connection: sa.Connection, signal_id: str) -> SignalRow | None:
     return SignalRow(row.stream_sequence, row.plan, bool(row.done)) if row else None
 
 
-def read_progress(connection: sa.Connection, signal_id: str, lane: int, key: str, stream_sequence: int) -> Progress:
+def read_progress(
+    connection: sa.Connection, signal_id: str, lane: int, account_id: str, key: str, stream_sequence: int
+) -> Progress:
     """What is stored of the signal and of what came before it, in one round trip."""
     row = _READ_PROGRESS.first(
-        connection, signal_id=signal_id, lane=lane, state=_IN_DOUBT, key=key, before=stream_sequence
+        connection, signal_id=signal_id, lane=lane, account_id=account_id, key=key, before=stream_sequence
     )
     signal = None if row.stream_sequence is None else SignalRow(row.stream_sequence, row.plan, bool(row.done))
-    return Progress(signal, row.superseded is not None, bool(row.superseded), row.in_doubt, row.parked_before)
+    return Progress(signal, row.superseded is not None, bool(row.superseded), row.unsettled, row.parked_before)
 
 
 def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> bool:
@@ -224,9 +234,16 @@ def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int
 
 
 def finish_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> None:
-    """Marks the signal as done; one that was never claimed gets its row."""
-    if not _FINISH_SIGNAL.run(connection, signal_id=signal_id):
-        _INSERT_SIGNAL.run(connection, signal_id=signal_id, stream_sequence=stream_sequence, plan=plan, done=True)
+    """Marks the signal as done; one that was never claimed gets its row.
+
+    Raises:
+        LookupError: the signal is another delivery's, which came by another lane.
+    """
+    if _FINISH_SIGNAL.run(connection, signal_id=signal_id, stream_sequence=stream_sequence):
+        return
+    values = {"signal_id": signal_id, "stream_sequence": stream_sequence, "plan": plan, "done": True}
+    if not _INSERT_SIGNAL.run(connection, **values):
+        raise LookupError(f"signal {signal_id} is another delivery's")
 
 
 def read_orders(connection: sa.Connection, signal_id: str) -> list[OrderRow]:
@@ -257,11 +274,11 @@ def read_order(connection: sa.Connection, order_id: str) -> OrderRow | None:
     return to_order_row(connection, row) if row else None
 
 
-def read_in_doubt(connection: sa.Connection, lane: int, account_id: str, instrument: str) -> list[OrderRow]:
-    """The account's orders in the instrument whose outcome is not known, oldest first."""
-    rows = _READ_ORDERS_OF_STATE.rows(connection, lane=lane, state=_IN_DOUBT)
-    of_account = [to_order_row(connection, row) for row in rows if row.account_id == account_id]
-    of_key = [row for row in of_account if row.order.instrument == instrument]
+def read_unsettled(connection: sa.Connection, lane: int, account_id: str, instrument: str) -> list[OrderRow]:
+    """The account's approved orders in the instrument of which risk has not booked the end, oldest first."""
+    rows = [to_order_row(connection, row) for row in _READ_UNSETTLED.rows(connection, lane=lane, account_id=account_id)]
+    approved = order_pb2.RISK_VERDICT_APPROVED
+    of_key = [row for row in rows if row.order.instrument == instrument and row.decision.verdict == approved]
     return sorted(of_key, key=lambda row: row.order.create_time.ToNanoseconds())
 
 
@@ -320,6 +337,13 @@ def park(connection: sa.Connection, parked: Parked) -> bool:
 def unpark(connection: sa.Connection, signal_id: str) -> None:
     """The signal does not wait any more."""
     _DELETE_PARKED.run(connection, signal_id=signal_id)
+
+
+def unpark_delivery(connection: sa.Connection, lane: int, delivery: Delivery) -> None:
+    """The delivery does not wait any more: it is no signal, or the repeat of one."""
+    _DELETE_PARKED_DELIVERY.run(
+        connection, lane=lane, stream_sequence=delivery.stream_sequence, deliver_time=delivery.time
+    )
 
 
 def supersede(connection: sa.Connection, lane: int, key: str, stream_sequence: int) -> None:

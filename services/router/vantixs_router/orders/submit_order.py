@@ -21,6 +21,16 @@ MOST_LOOKUPS = 10_000
 _MAYBE_THERE = (common_pb2.ORDER_STATE_SUBMITTED, common_pb2.ORDER_STATE_IN_DOUBT)
 
 
+def check_time_left(fence: Fence) -> None:
+    """Looks whether the lease lasts for a call to a venue. An order that is stored and not sent is not sent later.
+
+    Raises:
+        LeaseLost: another replica may own the lane before such a call is over.
+    """
+    if fence.remaining_s() <= LEASE_MARGIN_S:
+        raise LeaseLost(f"expected more than {LEASE_MARGIN_S:g} s of the lease, was {fence.remaining_s():.2f}")
+
+
 class SubmitOrder:
     """Sends orders and asks for them. It remembers how long the venue says that it does not know one.
 

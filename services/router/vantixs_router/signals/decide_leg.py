@@ -11,8 +11,9 @@ from vantixs_router import store
 from vantixs_router.domain.intent import Leg
 from vantixs_router.fence import write_fenced
 from vantixs_router.messages import evaluation_request, make_order
+from vantixs_router.orders.submit_order import check_time_left
 from vantixs_router.quotes import Quotes
-from vantixs_router.risk_client import RiskClient
+from vantixs_router.risk_client import RiskClient, asking_risk
 from vantixs_router.signals.outcome import closed_by
 from vantixs_router.signals.run import SignalRun
 from vantixs_router.store import OrderRow
@@ -47,12 +48,15 @@ class DecideLeg:
 
         Raises:
             NothingLeft: what the signal sent is used up by the legs before.
-            ServiceError: risk or the database did not answer.
-            LeaseLost: another replica owns the lane.
+            RiskFailed: risk did not decide.
+            ServiceError: the database did not answer.
+            LeaseLost: another replica owns the lane, or may do so before the order could be sent; then it is not stored.
         """
+        check_time_left(run.fence)
         signal, webhook = run.signal, run.webhook
         order = make_order(signal, webhook, leg, len(run.orders) + 1, self._clock(), self._capabilities)
-        held = await self._risk.held(webhook.account_id)
+        with asking_risk():
+            held = await self._risk.held(webhook.account_id)
         request = evaluation_request(
             order,
             signal,
@@ -65,23 +69,25 @@ class DecideLeg:
             capabilities=self._capabilities,
             closed=closed_by(run.orders),
         )
-        decision = await self._risk.evaluate(request)
+        with asking_risk():
+            decision = await self._risk.evaluate(request)
         if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
             return decision
         order.quantity = decision.quantity
         approved = decision.verdict == order_pb2.RISK_VERDICT_APPROVED
         if approved:
+            check_time_left(run.fence)
             order.state = common_pb2.ORDER_STATE_SUBMITTED
 
-            def persist(connection: sa.Connection) -> None:
+            def persist(connection: sa.Connection) -> bool:
                 if not store.claim_signal(connection, run.signal_id, run.delivery.stream_sequence, run.plan):
                     raise LookupError(f"signal {run.signal_id} is another delivery's")
                 # What came of the legs before is not asked for again after a crash.
                 for row in run.orders:
                     store.update_order(connection, row)
-                store.insert_order(connection, order, intent, decision, run.lane)
+                return store.insert_order(connection, order, intent, decision, run.lane)
 
-            await write_fenced(self._database, run.fence, persist)
-        run.fresh = approved
+            # Where it is there already, whoever stored it may have sent it.
+            run.fresh = await write_fenced(self._database, run.fence, persist)
         run.orders.append(OrderRow(order, intent, decision, [], order_pb2.Position()))
         return decision

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError
@@ -25,7 +26,7 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_router import store
 from vantixs_router.domain.intent import Leg
 from vantixs_router.domain.plan import decode_plan, encode_plan
-from vantixs_router.fence import Fence
+from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.messages import NothingLeft, intent_of
 from vantixs_router.orders.answers import has_ended
@@ -33,7 +34,7 @@ from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.settle_order import settle_order
 from vantixs_router.orders.submit_order import SubmitOrder
 from vantixs_router.quotes import Quotes
-from vantixs_router.risk_client import RiskClient
+from vantixs_router.risk_client import RiskClient, RiskFailed, asking_risk
 from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.decide_leg import DecideLeg
 from vantixs_router.signals.outcome import (
@@ -95,8 +96,8 @@ class ProcessSignal:
     async def handle(self, delivery: Delivery, fence: Fence) -> Outcome:
         """Carries the delivered signal to its end, or says what else has to become of it.
 
-        RETRY: the service stops, nothing else is wrong. PARKED: it waits for a venue, and is stored in `parked`; the lane
-        goes on, and `Parked.delivery` is handled again later, by whoever owns the lane. No two calls for signals of one
+        RETRY: the service stops, nothing else is wrong. PARKED: it waits for a venue or for risk, and is stored in `parked`; the
+        lane goes on, and `Parked.delivery` is handled again later, by whoever owns the lane. No two calls for signals of one
         account and instrument may run at the same time.
 
         Raises:
@@ -113,35 +114,42 @@ class ProcessSignal:
             await self._outcomes.suppress(accepted, delivery, fence)
             return Outcome.DONE
         if row and row.done:
+            if run.parked:
+                await self._outcomes.unpark(run)
             await self._outbox.send_left(completed_id(run.signal_id))
             return Outcome.DONE
         return await self._carry(run)
 
     async def _carry(self, run: SignalRun) -> Outcome:
-        """Tries until the signal has ended, the service stops, or the signal has waited too long for a venue."""
+        """Tries until the signal has ended, the service stops, or the signal has waited too long."""
         attempt, waits_since = 0, self._monotonic()
         while True:
             try:
                 if attempt:
+                    if run.fence.remaining_s() <= 0:
+                        raise LeaseLost(f"signal {run.signal_id} is tried again by the next owner of lane {run.lane}")
                     await self._recall(run)
                 outcome: SignalOutcome | None = await self._run_legs(run)
-            except ServiceError as error:
-                outcome = self._give_up(run, error)
-                waits_since = self._monotonic()
+            except (RiskFailed, ServiceError) as failure:
+                error = failure.error if isinstance(failure, RiskFailed) else failure
+                # What the router's own database says is no reason to end a signal: it may have stored an order.
+                outcome = self._give_up(run, error) if isinstance(failure, RiskFailed) else None
+                ends_by_itself = not run.orders and run.signal.HasField("expire_time")
                 waits, backoff = {"reason": error.reason, "detail": error.detail}, BACKOFF_S
             except WaitsForEarlier as earlier:
                 await self._outcomes.park(run, str(earlier))
                 return Outcome.PARKED
             except OutcomeUnknown as unknown:
-                outcome = None
-                # One that is parked is tried once each time it comes: an exit may wait behind it.
-                if run.parked or self._monotonic() - waits_since >= self._settings.park_after_s:
-                    await self._outcomes.park(run, str(unknown))
-                    return Outcome.PARKED
+                outcome, ends_by_itself = None, False
                 waits, backoff = {"reason": "VENUE_OUTCOME_UNKNOWN", "detail": str(unknown)}, VENUE_BACKOFF_S
             if outcome:
                 await self._outcomes.complete(run, outcome)
                 return Outcome.DONE
+            # One that is parked is tried once each time it comes: an exit may wait behind it.
+            waited_long = run.parked or self._monotonic() - waits_since >= self._settings.park_after_s
+            if waited_long and not ends_by_itself:
+                await self._outcomes.park(run, waits["detail"])
+                return Outcome.PARKED
             log.warning("signal.waiting", signal_id=run.signal_id, **waits)
             if await pause(self._stopping, backoff[min(attempt, len(backoff) - 1)]):
                 return Outcome.RETRY
@@ -153,14 +161,14 @@ class ProcessSignal:
 
         def read(connection: sa.Connection) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow]]:
             sequence = run.delivery.stream_sequence
-            progress = store.read_progress(connection, signal_id, run.lane, run.key, sequence)
+            progress = store.read_progress(connection, signal_id, run.lane, account_id, run.key, sequence)
             orders = store.read_orders(connection, signal_id) if progress.signal else []
-            in_doubt = store.read_in_doubt(connection, run.lane, account_id, instrument) if progress.in_doubt else []
-            return progress, orders, in_doubt
+            others = store.read_unsettled(connection, run.lane, account_id, instrument) if progress.unsettled else []
+            return progress, orders, others
 
-        progress, run.orders, in_doubt = await self._database.read_together(read)
+        progress, run.orders, others = await self._database.read_together(read)
         run.plan = progress.signal.plan if progress.signal else ""
-        run.in_doubt = [order for order in in_doubt if order.order.signal_id != signal_id]
+        run.unsettled = [other for other in others if other.order.signal_id != signal_id]
         run.parked = progress.parked
         run.waits_behind, run.superseded = progress.parked_before, progress.superseded
         run.fresh = False
@@ -170,7 +178,7 @@ class ProcessSignal:
         """An order that was stored is never given up; before that, what is final or expired is."""
         if run.orders and not run.orders[-1].settled:
             return None
-        if error.code.name in FINAL_CODES or error.reason in FINAL_REASONS:
+        if _is_final(error):
             reason, detail = error.reason, error.detail
         elif self._expired(run):
             reason = "RISK_UNAVAILABLE"
@@ -219,7 +227,7 @@ class ProcessSignal:
             if not intent.legs:
                 if certain:
                     return SignalOutcome(REJECTED, "intent", intent.reason, intent.text)
-                position, certain = await self._risk.position(account, name), True
+                position, certain = await self._position(run), True
                 continue
             if run.superseded and any(leg.entry for leg in intent.legs):
                 return SignalOutcome(REJECTED, "freshness", SUPERSEDED, SUPERSEDED_TEXT, run.next_order_id)
@@ -243,9 +251,9 @@ class ProcessSignal:
         """Has the new leg of a reversal decided, from the position after the close; an outcome where it is not sent."""
         if run.superseded:
             return executed(run.signal, run.orders, SUPERSEDED, f"closed; not opened: {SUPERSEDED_TEXT}")
-        account, name, intent = run.webhook.account_id, run.signal.instrument, "second leg of a reversal"
+        intent = "second leg of a reversal"
         while True:
-            position = await self._risk.position(account, name)
+            position = await self._position(run)
             try:
                 decision = await self._decide.decide(run, leg, format_decimal(position), intent)
             except NothingLeft as nothing:
@@ -255,6 +263,11 @@ class ProcessSignal:
             if decision.verdict == order_pb2.RISK_VERDICT_DENIED:
                 reason, detail = first_failure(decision)
                 return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}")
+
+    async def _position(self, run: SignalRun) -> Decimal:
+        """The position in the signal's instrument, as risk has it now, in signed base units."""
+        with asking_risk():
+            return await self._risk.position(run.webhook.account_id, run.signal.instrument)
 
     async def _submit_and_settle(self, run: SignalRun) -> None:
         """Has the newest order's outcome: from what is stored, else from the venue; then books it.
@@ -276,7 +289,7 @@ class ProcessSignal:
             run.orders[-1] = after
             run.venue_says = answer.detail if isinstance(answer, Rejected) else ""
             if not has_ended(after.order):
-                if len(after.fills) > len(row.fills):
+                if after.fills:
                     await settle_order(self._risk, after)
                 said = answer.detail if isinstance(answer, Unknown) else "it works at the venue"
                 raise OutcomeUnknown(f"order {after.order.order_id}: {said}")
@@ -284,30 +297,47 @@ class ProcessSignal:
             run.orders[-1] = await settle_order(self._risk, run.orders[-1])
 
     async def _ask_for_others(self, run: SignalRun) -> None:
-        """Asks the venue for orders of earlier signals of this key whose outcome is not known, and books what it says."""
+        """Books orders of other signals of this key that are not booked; asks the venue first for those that have not ended."""
         unknown = []
-        for row in run.in_doubt:
-            answer = await self._submit.query(row, run.fence)
-            after = await self._record.record(row, answer, run.fence, run.lane)
-            if has_ended(after.order) or len(after.fills) > len(row.fills):
-                await settle_order(self._risk, after)
-            if not has_ended(after.order):
+        for row in run.unsettled:
+            after = row
+            if not has_ended(row.order):
+                answer = await self._submit.query(row, run.fence)
+                after = await self._record.record(row, answer, run.fence, run.lane)
+            booked = False
+            if after.fills or has_ended(after.order):
+                try:
+                    await settle_order(self._risk, after)
+                    booked = has_ended(after.order)
+                except RiskFailed as failure:
+                    # Risk will never book it: that is no reason to keep an exit from closing what is held for certain.
+                    if not _is_final(failure.error):
+                        raise
+            if not booked:
                 unknown.append(after)
-        run.in_doubt = unknown
+        run.unsettled = unknown
+
+
+def _is_final(error: ServiceError) -> bool:
+    """Whether risk would say the same again."""
+    return error.code.name in FINAL_CODES or error.reason in FINAL_REASONS
 
 
 def wait_for_earlier(run: SignalRun, legs: tuple[Leg, ...]) -> None:
-    """An entry's turn comes after every earlier signal of its key. An exit waits only for an exit in doubt.
+    """An entry's turn comes after every earlier signal of its key. An exit waits only for an exit that has not ended.
 
-    An exit beside an entry in doubt closes what is held for certain. Beside an exit in doubt it might close it twice.
+    An exit beside an entry that has not ended, as far as is known, closes what is held for certain. Beside an exit that has
+    not ended it might close it twice.
 
     Raises:
         WaitsForEarlier: it is not its turn.
     """
     enters = any(leg.entry for leg in legs)
-    for row in run.in_doubt:
+    for row in run.unsettled:
         if enters or row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
-            raise WaitsForEarlier(f"order {row.order.order_id} of an earlier signal: its outcome is not known")
+            raise WaitsForEarlier(
+                f"order {row.order.order_id} of an earlier signal: its end is not known, or not booked"
+            )
     if enters and run.waits_behind:
         raise WaitsForEarlier(f"{run.waits_behind} earlier signals of {run.key} wait")
 

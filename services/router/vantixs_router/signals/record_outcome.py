@@ -65,6 +65,8 @@ class RecordOutcome:
             if leaves_nothing_to_open(run, outcome):
                 store.supersede(connection, run.lane, run.key, run.delivery.stream_sequence)
             if outcome.gave_up:
+                if store.read_order(connection, outcome.gave_up):
+                    raise LookupError(f"order {outcome.gave_up} was stored after all")
                 store.add_release(connection, outcome.gave_up)
             self._outbox.put(connection, message, lane=run.lane)
 
@@ -92,6 +94,10 @@ class RecordOutcome:
 
         if await write_fenced(self._database, run.fence, commit):
             log.warning("signal.parked", signal_id=run.signal_id, detail=why)
+
+    async def unpark(self, run: SignalRun) -> None:
+        """The signal has ended before, and does not wait any more."""
+        await write_fenced(self._database, run.fence, lambda connection: store.unpark(connection, run.signal_id))
 
     async def suppress(self, accepted: journal_pb2.SignalAccepted, delivery: Delivery, fence: Fence) -> None:
         """Records a repeat as a signal of its own, with an id that a redelivery derives again, and marks the first one."""
@@ -128,6 +134,7 @@ class RecordOutcome:
         message = Message(event_subject("signal"), payload, entries[0].event_id)
 
         def commit(connection: sa.Connection) -> None:
+            store.unpark_delivery(connection, lane_number(delivery), delivery)
             self._outbox.put(connection, message, lane=lane_number(delivery))
 
         await write_fenced(self._database, fence, commit)

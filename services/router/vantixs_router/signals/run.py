@@ -31,7 +31,7 @@ class SignalRun:
         fence: the lane's.
         plan: the intent's legs as text, empty until risk was asked.
         orders: by leg; the last one may not be stored yet.
-        in_doubt: orders of other signals of the same account and instrument whose outcome is not known.
+        unsettled: orders of other signals of the same account and instrument of which risk has not booked the end.
         waits_behind: how many earlier signals of the same account and instrument are parked.
         parked: whether it waited before for so long that its lane went on without it.
         superseded: whether it waited while a later exit of its account and instrument was carried out.
@@ -45,7 +45,7 @@ class SignalRun:
     fence: Fence
     plan: str = ""
     orders: list[OrderRow] = field(default_factory=list)
-    in_doubt: list[OrderRow] = field(default_factory=list)
+    unsettled: list[OrderRow] = field(default_factory=list)
     waits_behind: int = 0
     parked: bool = False
     superseded: bool = False

@@ -40,7 +40,10 @@ def upgrade() -> None:
         sa.Column("boot_id", sa.Text, nullable=False),
     )
     op.add_column("orders", sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")))
-    op.create_index("ix_orders_lane_state", "orders", ["lane", "state"])
+    unsettled = sa.text("length(position) = 0")
+    op.create_index(
+        "ix_orders_unsettled", "orders", ["lane", "account_id"], sqlite_where=unsettled, postgresql_where=unsettled
+    )
     op.add_column("outbox", sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")))
     op.create_index("ix_outbox_lane_position", "outbox", ["lane", "position"])
     op.create_table(
