@@ -778,6 +778,27 @@ async def test_exit_is_not_given_up_for_an_earlier_order_that_risk_does_not_know
     await router.check_books()
 
 
+async def test_what_is_parked_keeps_its_place_when_the_journal_counts_anew(router: Router) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.submit_faults = [Fault.LOST]
+    router.venue.query_faults = [Fault.DROPPED]
+    router.sequence = 100
+    assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    router.sequence = 0
+    entry, closing = router.signal("BUY"), router.signal("CLOSE")
+    first, _ = await parked(router)
+    assert await router.handle(first.delivery()) is Outcome.DONE
+    assert await router.handle(entry) is Outcome.PARKED
+    assert [waits.signal_id for waits in await parked(router)] == ["s102", "s1"]
+    assert await router.handle(closing) is Outcome.DONE
+    for waits in await parked(router):
+        assert await router.handle(waits.delivery()) is Outcome.DONE
+    assert {(await router.end(name)).reason for name in ("s102", "s1")} == {"SIGNAL_SUPERSEDED"}
+    assert await router.position() == 0
+    await router.check_books()
+
+
 ACTIONS = ("BUY", "BUY", "SELL", "CLOSE", "REVERSE", "OPEN_SHORT", "OPEN_LONG", "OPEN_LONG", "REDUCE")
 ARRIVES = (None, None, None, Fault.LOST, Fault.DROPPED, Fault.NONSENSE, Fault.RAISES, Fault.REJECTED)
 ANSWERS = (None, None, Fault.DROPPED, Fault.UNSEEN)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
@@ -73,7 +73,7 @@ PARKED = sa.Table(
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("since", Instant, nullable=False),
     sa.Column("superseded", sa.Boolean, nullable=False),
-    sa.Index("ix_parked_lane_stream_sequence", "lane", "stream_sequence"),
+    sa.Index("ix_parked_lane_deliver_time", "lane", "deliver_time"),
 )
 OUTBOX = outbox_table(METADATA, lanes=True)
 JOURNAL_MARK = mark_table(METADATA)
@@ -100,6 +100,15 @@ _INSERT_RELEASE = insert_ignoring(RELEASES)
 _READ_UNSETTLED = Statement(lambda _: sa.select(ORDERS).where(_UNSETTLED))
 _KEY = sa.select(sa.cast(sa.bindparam("signal_id", type_=sa.Text), sa.Text).label("signal_id")).subquery()
 _EARLIER = PARKED.alias("earlier")
+
+
+def _delivered_before(parked: sa.FromClause) -> Any:
+    """The condition that a parked signal came before another: by time, as sequences begin again after a gap of the journal."""
+    time, sequence = sa.bindparam("time", type_=Instant), sa.bindparam("sequence", type_=sa.BigInteger)
+    at_once = sa.and_(parked.c.deliver_time == time, parked.c.stream_sequence < sequence)
+    return sa.or_(parked.c.deliver_time < time, at_once)
+
+
 _READ_PROGRESS = Statement(
     lambda _: sa.select(
         SIGNALS.c.stream_sequence,
@@ -112,7 +121,7 @@ _READ_PROGRESS = Statement(
         .where(
             _EARLIER.c.lane == sa.bindparam("lane", type_=sa.Integer),
             _EARLIER.c.key == sa.bindparam("key", type_=sa.Text),
-            _EARLIER.c.stream_sequence < sa.bindparam("before", type_=sa.BigInteger),
+            _delivered_before(_EARLIER),
         )
         .scalar_subquery()
         .label("parked_before"),
@@ -125,7 +134,7 @@ _READ_PROGRESS = Statement(
 _SUPERSEDE = Statement(
     lambda _: (
         sa.update(PARKED)
-        .where(where(PARKED, "lane", "key"), PARKED.c.stream_sequence < sa.bindparam("before", type_=sa.BigInteger))
+        .where(where(PARKED, "lane", "key"), _delivered_before(PARKED))
         .values(superseded=True)
     )
 )
@@ -211,11 +220,17 @@ def read_signal(connection: sa.Connection, signal_id: str) -> SignalRow | None:
 
 
 def read_progress(
-    connection: sa.Connection, signal_id: str, lane: int, account_id: str, key: str, stream_sequence: int
+    connection: sa.Connection, signal_id: str, lane: int, account_id: str, key: str, delivery: Delivery
 ) -> Progress:
     """What is stored of the signal and of what came before it, in one round trip."""
     row = _READ_PROGRESS.first(
-        connection, signal_id=signal_id, lane=lane, account_id=account_id, key=key, before=stream_sequence
+        connection,
+        signal_id=signal_id,
+        lane=lane,
+        account_id=account_id,
+        key=key,
+        time=delivery.time,
+        sequence=delivery.stream_sequence,
     )
     signal = None if row.stream_sequence is None else SignalRow(row.stream_sequence, row.plan, bool(row.done))
     return Progress(signal, row.superseded is not None, bool(row.superseded), row.unsettled, row.parked_before)
@@ -346,14 +361,14 @@ def unpark_delivery(connection: sa.Connection, lane: int, delivery: Delivery) ->
     )
 
 
-def supersede(connection: sa.Connection, lane: int, key: str, stream_sequence: int) -> None:
+def supersede(connection: sa.Connection, lane: int, key: str, delivery: Delivery) -> None:
     """An exit of the key was carried out: what is parked and came before it opens nothing any more."""
-    _SUPERSEDE.run(connection, lane=lane, key=key, before=stream_sequence)
+    _SUPERSEDE.run(connection, lane=lane, key=key, time=delivery.time, sequence=delivery.stream_sequence)
 
 
 def read_parked(connection: sa.Connection, lanes: Collection[int]) -> list[Parked]:
     """The signals of these lanes that wait, in the order in which they were delivered."""
-    query = sa.select(PARKED).where(PARKED.c.lane.in_(lanes)).order_by(PARKED.c.stream_sequence)
+    query = sa.select(PARKED).where(PARKED.c.lane.in_(lanes)).order_by(PARKED.c.deliver_time, PARKED.c.stream_sequence)
     return [Parked(*row) for row in connection.execute(query)]
 
 

@@ -160,8 +160,7 @@ class ProcessSignal:
         signal_id, account_id, instrument = run.signal_id, run.webhook.account_id, run.signal.instrument
 
         def read(connection: sa.Connection) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow]]:
-            sequence = run.delivery.stream_sequence
-            progress = store.read_progress(connection, signal_id, run.lane, account_id, run.key, sequence)
+            progress = store.read_progress(connection, signal_id, run.lane, account_id, run.key, run.delivery)
             orders = store.read_orders(connection, signal_id) if progress.signal else []
             others = store.read_unsettled(connection, run.lane, account_id, instrument) if progress.unsettled else []
             return progress, orders, others

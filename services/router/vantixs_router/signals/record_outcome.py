@@ -63,7 +63,7 @@ class RecordOutcome:
                 if row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
                     store.update_order(connection, row)
             if leaves_nothing_to_open(run, outcome):
-                store.supersede(connection, run.lane, run.key, run.delivery.stream_sequence)
+                store.supersede(connection, run.lane, run.key, run.delivery)
             if outcome.gave_up:
                 if store.read_order(connection, outcome.gave_up):
                     raise LookupError(f"order {outcome.gave_up} was stored after all")

@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("since", sa.BigInteger, nullable=False),
         sa.Column("superseded", sa.Boolean, nullable=False),
     )
-    op.create_index("ix_parked_lane_stream_sequence", "parked", ["lane", "stream_sequence"])
+    op.create_index("ix_parked_lane_deliver_time", "parked", ["lane", "deliver_time"])
     _fill_in("orders", "number", "data", _lane_of_order)
     _fill_in("outbox", "position", "payload", _lane_of_message)
 
