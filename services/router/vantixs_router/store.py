@@ -19,6 +19,8 @@ SIGNALS = sa.Table(
     sa.Column("stream_sequence", sa.BigInteger, nullable=False),
     sa.Column("plan", sa.Text, nullable=False),
     sa.Column("done", sa.Boolean, nullable=False),
+    # How many gaps of the journal were accepted when the row was made: after one more its sequence is another stream's.
+    sa.Column("journal_epoch", sa.BigInteger, nullable=False, server_default=sa.text("0")),
 )
 ORDERS = sa.Table(
     "orders",
@@ -85,6 +87,15 @@ _INSERT_SIGNAL = insert_ignoring(SIGNALS)
 _FINISH_SIGNAL = Statement(
     lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id", "stream_sequence")).values(done=True)
 )
+_MOVE_SIGNAL = Statement(
+    lambda _: (
+        sa.update(SIGNALS)
+        .where(
+            where(SIGNALS, "signal_id"), SIGNALS.c.stream_sequence == sa.bindparam("before"), sa.not_(SIGNALS.c.done)
+        )
+        .values(stream_sequence=sa.bindparam("sequence"), journal_epoch=sa.bindparam("epoch"))
+    )
+)
 _INSERT_ORDER = insert_ignoring(ORDERS)
 _UPDATE_ORDER = Statement(
     lambda _: (
@@ -114,6 +125,7 @@ _READ_PROGRESS = Statement(
         SIGNALS.c.stream_sequence,
         SIGNALS.c.plan,
         SIGNALS.c.done,
+        SIGNALS.c.journal_epoch,
         PARKED.c.superseded,
         sa.select(sa.func.count()).select_from(ORDERS).where(_UNSETTLED).scalar_subquery().label("unsettled"),
         sa.select(sa.func.count())
@@ -132,10 +144,16 @@ _READ_PROGRESS = Statement(
     )
 )
 _SUPERSEDE = Statement(
+    lambda _: sa.update(PARKED).where(where(PARKED, "lane", "key"), _delivered_before(PARKED)).values(superseded=True)
+)
+_MOVE_PARKED = Statement(
     lambda _: (
         sa.update(PARKED)
-        .where(where(PARKED, "lane", "key"), _delivered_before(PARKED))
-        .values(superseded=True)
+        .where(where(PARKED, "signal_id"))
+        .values(
+            stream_sequence=sa.bindparam("sequence"),
+            deliver_time=sa.bindparam("time", type_=Instant),
+        )
     )
 )
 _INSERT_PARKED = insert_ignoring(PARKED)
@@ -151,6 +169,7 @@ class SignalRow(NamedTuple):
     stream_sequence: int
     plan: str
     done: bool
+    journal_epoch: int = 0
 
 
 class Progress(NamedTuple):
@@ -216,7 +235,7 @@ class Parked(NamedTuple):
 def read_signal(connection: sa.Connection, signal_id: str) -> SignalRow | None:
     """The signal's row, or None for a new signal."""
     row = _READ_SIGNAL.first(connection, signal_id=signal_id)
-    return SignalRow(row.stream_sequence, row.plan, bool(row.done)) if row else None
+    return SignalRow(row.stream_sequence, row.plan, bool(row.done), row.journal_epoch) if row else None
 
 
 def read_progress(
@@ -232,23 +251,41 @@ def read_progress(
         time=delivery.time,
         sequence=delivery.stream_sequence,
     )
-    signal = None if row.stream_sequence is None else SignalRow(row.stream_sequence, row.plan, bool(row.done))
+    signal = None
+    if row.stream_sequence is not None:
+        signal = SignalRow(row.stream_sequence, row.plan, bool(row.done), row.journal_epoch)
     return Progress(signal, row.superseded is not None, bool(row.superseded), row.unsettled, row.parked_before)
 
 
-def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> bool:
+def claim_signal(
+    connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str, journal_epoch: int = 0
+) -> bool:
     """Makes the signal's row; False where it is done, another delivery's, or under another plan.
 
     Another plan is that of a replica which took over while this one was frozen, and may have gone on with it.
     """
-    values = {"signal_id": signal_id, "stream_sequence": stream_sequence, "plan": plan, "done": False}
-    if _INSERT_SIGNAL.run(connection, **values):
+    row = SignalRow(stream_sequence, plan, done=False, journal_epoch=journal_epoch)
+    if _INSERT_SIGNAL.run(connection, signal_id=signal_id, **row._asdict()):
         return True
-    row = read_signal(connection, signal_id)
-    return row is not None and row == SignalRow(stream_sequence, plan, done=False)
+    stored = read_signal(connection, signal_id)
+    return stored is not None and stored._replace(journal_epoch=journal_epoch) == row
 
 
-def finish_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> None:
+def move_signal(connection: sa.Connection, signal_id: str, before: int, delivery: Delivery, journal_epoch: int) -> None:
+    """The journal delivers the signal again from another stream, before it is done: the row is that delivery's now.
+
+    Raises:
+        LookupError: it is done, or another delivery's by now.
+    """
+    sequence = delivery.stream_sequence
+    if not _MOVE_SIGNAL.run(connection, signal_id=signal_id, before=before, sequence=sequence, epoch=journal_epoch):
+        raise LookupError(f"signal {signal_id} is done, or another delivery's")
+    _MOVE_PARKED.run(connection, signal_id=signal_id, sequence=sequence, time=delivery.time)
+
+
+def finish_signal(
+    connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str, journal_epoch: int = 0
+) -> None:
     """Marks the signal as done; one that was never claimed gets its row.
 
     Raises:
@@ -256,8 +293,8 @@ def finish_signal(connection: sa.Connection, signal_id: str, stream_sequence: in
     """
     if _FINISH_SIGNAL.run(connection, signal_id=signal_id, stream_sequence=stream_sequence):
         return
-    values = {"signal_id": signal_id, "stream_sequence": stream_sequence, "plan": plan, "done": True}
-    if not _INSERT_SIGNAL.run(connection, **values):
+    row = SignalRow(stream_sequence, plan, done=True, journal_epoch=journal_epoch)
+    if not _INSERT_SIGNAL.run(connection, signal_id=signal_id, **row._asdict()):
         raise LookupError(f"signal {signal_id} is another delivery's")
 
 

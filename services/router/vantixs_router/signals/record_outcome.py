@@ -56,7 +56,7 @@ class RecordOutcome:
         message = Message(event_subject("signal"), journal_pb2.JournalBatch(entries=entries).SerializeToString(), done)
 
         def commit(connection: sa.Connection) -> None:
-            store.finish_signal(connection, signal_id, run.delivery.stream_sequence, run.plan)
+            store.finish_signal(connection, signal_id, run.delivery.stream_sequence, run.plan, run.journal_epoch)
             if run.parked:
                 store.unpark(connection, signal_id)
             for row in run.orders:
@@ -94,6 +94,15 @@ class RecordOutcome:
 
         if await write_fenced(self._database, run.fence, commit):
             log.warning("signal.parked", signal_id=run.signal_id, detail=why)
+
+    async def move(self, run: SignalRun, before: int) -> None:
+        """The signal, stored under the sequence `before`, goes on as it is delivered now."""
+
+        def commit(connection: sa.Connection) -> None:
+            store.move_signal(connection, run.signal_id, before, run.delivery, run.journal_epoch)
+
+        await write_fenced(self._database, run.fence, commit)
+        log.warning("signal.moved", signal_id=run.signal_id, sequence=run.delivery.stream_sequence, before=before)
 
     async def unpark(self, run: SignalRun) -> None:
         """The signal has ended before, and does not wait any more."""

@@ -24,6 +24,8 @@ def upgrade() -> None:
     op.rename_table("signals", "signal_runs")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("ALTER INDEX signals_pkey RENAME TO signal_runs_pkey")
+    epoch = sa.Column("journal_epoch", sa.BigInteger, nullable=False, server_default=sa.text("0"))
+    op.add_column("signal_runs", epoch)
     op.create_table(
         "lanes",
         sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
