@@ -154,6 +154,7 @@ class Router:
     sequence: int = 0
     running: ProcessSignal | None = None
     lost_until_ms: int = 0
+    journal_epoch: int = 0
 
     def process(self, venue: Any = None) -> ProcessSignal:
         """A new process: it knows what is stored, and nothing else."""
@@ -165,7 +166,7 @@ class Router:
         return ProcessSignal(
             database=stepped, outbox=self.outbox(), risk=risk, venue=venue or self.venue, quotes=quotes,
             settings=self.settings, clock=lambda: now() + self.steps.later, stopping=asyncio.Event(),
-            lost_until_ms=lambda: self.lost_until_ms,
+            lost_until_ms=lambda: self.lost_until_ms, journal_epoch=lambda: self.journal_epoch,
         )  # fmt: skip
 
     def outbox(self) -> UnsentOutbox:
@@ -775,6 +776,66 @@ async def test_exit_is_not_given_up_for_an_earlier_order_that_risk_does_not_know
     for delivery in (doubtful, entry):
         assert await router.handle(delivery) is Outcome.DONE
     assert (await router.end("s3")).reason == "SIGNAL_SUPERSEDED"
+    await router.check_books()
+
+
+async def test_what_is_parked_keeps_its_place_when_the_journal_counts_anew(router: Router) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.submit_faults = [Fault.LOST]
+    router.venue.query_faults = [Fault.DROPPED]
+    router.sequence = 100
+    assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    assert await router.handle(router.signal("BUY")) is Outcome.PARKED
+    router.sequence = 0
+    entry, closing = router.signal("BUY"), router.signal("CLOSE")
+    first, _ = await parked(router)
+    assert await router.handle(first.delivery()) is Outcome.DONE
+    assert await router.handle(entry) is Outcome.PARKED
+    assert [waits.signal_id for waits in await parked(router)] == ["s102", "s1"]
+    assert await router.handle(closing) is Outcome.DONE
+    for waits in await parked(router):
+        assert await router.handle(waits.delivery()) is Outcome.DONE
+    assert {(await router.end(name)).reason for name in ("s102", "s1")} == {"SIGNAL_SUPERSEDED"}
+    assert await router.position() == 0
+    await router.check_books()
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["killed", "parked"])
+async def test_signal_that_is_not_done_goes_on_when_the_journal_counts_anew(router: Router, waits: bool) -> None:
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    router.venue.submit_faults = [Fault.LOST]
+    router.venue.on_call = lambda call: None if waits else Mock(side_effect=Stopped)()
+    delivery = replace(router.signal("BUY"), stream_sequence=100)
+    try:
+        assert await router.handle(delivery) is Outcome.PARKED
+    except Stopped:
+        assert not waits
+    router.venue.on_call = lambda call: None
+    again, repeat = replace(delivery, stream_sequence=1, time=now()), replace(delivery, stream_sequence=2, time=now())
+    # In the same stream it is a repeat, and so is one that is about another instrument.
+    assert await router.handle(repeat) is Outcome.DONE
+    router.journal_epoch = 1
+    batch = journal_pb2.JournalBatch.FromString(repeat.data)
+    batch.entries[0].signal_accepted.signal.instrument = BTC
+    elsewhere = replace(repeat, data=batch.SerializeToString(), subject=accepted_subject(lane_of("a", BTC)))
+    assert await router.handle(elsewhere) is Outcome.DONE
+    assert (await router.orders("s1"))[0].order.state not in (
+        common_pb2.ORDER_STATE_FILLED, common_pb2.ORDER_STATE_REJECTED,
+    )  # fmt: skip
+    assert [row.stream_sequence for row in await parked(router)] == [100] * waits
+    router.venue.query_faults = [Fault.DROPPED]
+    assert await router.handle(again) is Outcome.PARKED
+    assert [row.stream_sequence for row in await parked(router)] == [1]
+    assert await router.handle(delivery) is Outcome.DONE  # As it was read from the stream before: a repeat by now.
+    (row,) = await parked(router)
+    process = router.process()
+    while await process.handle(row.delivery(), NoFence()) is Outcome.PARKED:
+        await asyncio.sleep(0)  # The horizon is short.
+    assert (await router.end("s1")).reason == ("" if waits else "ORDER_ABSENT_AT_VENUE")
+    assert await parked(router) == []
+    router.journal_epoch = 2
+    assert await router.handle(repeat) is Outcome.DONE
+    assert len(router.venue.arrivals) == int(waits)
     await router.check_books()
 
 

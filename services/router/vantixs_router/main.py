@@ -70,6 +70,7 @@ def main(overrides: dict[str, str]) -> int:
             clock=now,
             stopping=life.stopping,
             lost_until_ms=lambda: guard.restore_ms,
+            journal_epoch=lambda: journal.mark.epoch,
         )
         releases = ReleaseReservations(database, risk, OpenReservations(channel), now)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)

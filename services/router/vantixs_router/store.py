@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
@@ -19,6 +19,8 @@ SIGNALS = sa.Table(
     sa.Column("stream_sequence", sa.BigInteger, nullable=False),
     sa.Column("plan", sa.Text, nullable=False),
     sa.Column("done", sa.Boolean, nullable=False),
+    # How many gaps of the journal were accepted when the row was made: after one more its sequence is another stream's.
+    sa.Column("journal_epoch", sa.BigInteger, nullable=False, server_default=sa.text("0")),
 )
 ORDERS = sa.Table(
     "orders",
@@ -73,7 +75,7 @@ PARKED = sa.Table(
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("since", Instant, nullable=False),
     sa.Column("superseded", sa.Boolean, nullable=False),
-    sa.Index("ix_parked_lane_stream_sequence", "lane", "stream_sequence"),
+    sa.Index("ix_parked_lane_deliver_time", "lane", "deliver_time"),
 )
 OUTBOX = outbox_table(METADATA, lanes=True)
 JOURNAL_MARK = mark_table(METADATA)
@@ -84,6 +86,15 @@ _READ_SIGNAL = Statement(lambda _: sa.select(SIGNALS).where(where(SIGNALS, "sign
 _INSERT_SIGNAL = insert_ignoring(SIGNALS)
 _FINISH_SIGNAL = Statement(
     lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id", "stream_sequence")).values(done=True)
+)
+_MOVE_SIGNAL = Statement(
+    lambda _: (
+        sa.update(SIGNALS)
+        .where(
+            where(SIGNALS, "signal_id"), SIGNALS.c.stream_sequence == sa.bindparam("before"), sa.not_(SIGNALS.c.done)
+        )
+        .values(stream_sequence=sa.bindparam("sequence"), journal_epoch=sa.bindparam("epoch"))
+    )
 )
 _INSERT_ORDER = insert_ignoring(ORDERS)
 _UPDATE_ORDER = Statement(
@@ -100,11 +111,21 @@ _INSERT_RELEASE = insert_ignoring(RELEASES)
 _READ_UNSETTLED = Statement(lambda _: sa.select(ORDERS).where(_UNSETTLED))
 _KEY = sa.select(sa.cast(sa.bindparam("signal_id", type_=sa.Text), sa.Text).label("signal_id")).subquery()
 _EARLIER = PARKED.alias("earlier")
+
+
+def _delivered_before(parked: sa.FromClause) -> Any:
+    """The condition that a parked signal came before another: by time, as sequences begin again after a gap of the journal."""
+    time, sequence = sa.bindparam("time", type_=Instant), sa.bindparam("sequence", type_=sa.BigInteger)
+    at_once = sa.and_(parked.c.deliver_time == time, parked.c.stream_sequence < sequence)
+    return sa.or_(parked.c.deliver_time < time, at_once)
+
+
 _READ_PROGRESS = Statement(
     lambda _: sa.select(
         SIGNALS.c.stream_sequence,
         SIGNALS.c.plan,
         SIGNALS.c.done,
+        SIGNALS.c.journal_epoch,
         PARKED.c.superseded,
         sa.select(sa.func.count()).select_from(ORDERS).where(_UNSETTLED).scalar_subquery().label("unsettled"),
         sa.select(sa.func.count())
@@ -112,7 +133,7 @@ _READ_PROGRESS = Statement(
         .where(
             _EARLIER.c.lane == sa.bindparam("lane", type_=sa.Integer),
             _EARLIER.c.key == sa.bindparam("key", type_=sa.Text),
-            _EARLIER.c.stream_sequence < sa.bindparam("before", type_=sa.BigInteger),
+            _delivered_before(_EARLIER),
         )
         .scalar_subquery()
         .label("parked_before"),
@@ -123,10 +144,16 @@ _READ_PROGRESS = Statement(
     )
 )
 _SUPERSEDE = Statement(
+    lambda _: sa.update(PARKED).where(where(PARKED, "lane", "key"), _delivered_before(PARKED)).values(superseded=True)
+)
+_MOVE_PARKED = Statement(
     lambda _: (
         sa.update(PARKED)
-        .where(where(PARKED, "lane", "key"), PARKED.c.stream_sequence < sa.bindparam("before", type_=sa.BigInteger))
-        .values(superseded=True)
+        .where(where(PARKED, "signal_id"))
+        .values(
+            stream_sequence=sa.bindparam("sequence"),
+            deliver_time=sa.bindparam("time", type_=Instant),
+        )
     )
 )
 _INSERT_PARKED = insert_ignoring(PARKED)
@@ -142,6 +169,7 @@ class SignalRow(NamedTuple):
     stream_sequence: int
     plan: str
     done: bool
+    journal_epoch: int = 0
 
 
 class Progress(NamedTuple):
@@ -207,33 +235,57 @@ class Parked(NamedTuple):
 def read_signal(connection: sa.Connection, signal_id: str) -> SignalRow | None:
     """The signal's row, or None for a new signal."""
     row = _READ_SIGNAL.first(connection, signal_id=signal_id)
-    return SignalRow(row.stream_sequence, row.plan, bool(row.done)) if row else None
+    return SignalRow(row.stream_sequence, row.plan, bool(row.done), row.journal_epoch) if row else None
 
 
 def read_progress(
-    connection: sa.Connection, signal_id: str, lane: int, account_id: str, key: str, stream_sequence: int
+    connection: sa.Connection, signal_id: str, lane: int, account_id: str, key: str, delivery: Delivery
 ) -> Progress:
     """What is stored of the signal and of what came before it, in one round trip."""
     row = _READ_PROGRESS.first(
-        connection, signal_id=signal_id, lane=lane, account_id=account_id, key=key, before=stream_sequence
+        connection,
+        signal_id=signal_id,
+        lane=lane,
+        account_id=account_id,
+        key=key,
+        time=delivery.time,
+        sequence=delivery.stream_sequence,
     )
-    signal = None if row.stream_sequence is None else SignalRow(row.stream_sequence, row.plan, bool(row.done))
+    signal = None
+    if row.stream_sequence is not None:
+        signal = SignalRow(row.stream_sequence, row.plan, bool(row.done), row.journal_epoch)
     return Progress(signal, row.superseded is not None, bool(row.superseded), row.unsettled, row.parked_before)
 
 
-def claim_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> bool:
+def claim_signal(
+    connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str, journal_epoch: int = 0
+) -> bool:
     """Makes the signal's row; False where it is done, another delivery's, or under another plan.
 
     Another plan is that of a replica which took over while this one was frozen, and may have gone on with it.
     """
-    values = {"signal_id": signal_id, "stream_sequence": stream_sequence, "plan": plan, "done": False}
-    if _INSERT_SIGNAL.run(connection, **values):
+    row = SignalRow(stream_sequence, plan, done=False, journal_epoch=journal_epoch)
+    if _INSERT_SIGNAL.run(connection, signal_id=signal_id, **row._asdict()):
         return True
-    row = read_signal(connection, signal_id)
-    return row is not None and row == SignalRow(stream_sequence, plan, done=False)
+    stored = read_signal(connection, signal_id)
+    return stored is not None and stored._replace(journal_epoch=journal_epoch) == row
 
 
-def finish_signal(connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str) -> None:
+def move_signal(connection: sa.Connection, signal_id: str, before: int, delivery: Delivery, journal_epoch: int) -> None:
+    """The journal delivers the signal again from another stream, before it is done: the row is that delivery's now.
+
+    Raises:
+        LookupError: it is done, or another delivery's by now.
+    """
+    sequence = delivery.stream_sequence
+    if not _MOVE_SIGNAL.run(connection, signal_id=signal_id, before=before, sequence=sequence, epoch=journal_epoch):
+        raise LookupError(f"signal {signal_id} is done, or another delivery's")
+    _MOVE_PARKED.run(connection, signal_id=signal_id, sequence=sequence, time=delivery.time)
+
+
+def finish_signal(
+    connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str, journal_epoch: int = 0
+) -> None:
     """Marks the signal as done; one that was never claimed gets its row.
 
     Raises:
@@ -241,8 +293,8 @@ def finish_signal(connection: sa.Connection, signal_id: str, stream_sequence: in
     """
     if _FINISH_SIGNAL.run(connection, signal_id=signal_id, stream_sequence=stream_sequence):
         return
-    values = {"signal_id": signal_id, "stream_sequence": stream_sequence, "plan": plan, "done": True}
-    if not _INSERT_SIGNAL.run(connection, **values):
+    row = SignalRow(stream_sequence, plan, done=True, journal_epoch=journal_epoch)
+    if not _INSERT_SIGNAL.run(connection, signal_id=signal_id, **row._asdict()):
         raise LookupError(f"signal {signal_id} is another delivery's")
 
 
@@ -346,14 +398,14 @@ def unpark_delivery(connection: sa.Connection, lane: int, delivery: Delivery) ->
     )
 
 
-def supersede(connection: sa.Connection, lane: int, key: str, stream_sequence: int) -> None:
+def supersede(connection: sa.Connection, lane: int, key: str, delivery: Delivery) -> None:
     """An exit of the key was carried out: what is parked and came before it opens nothing any more."""
-    _SUPERSEDE.run(connection, lane=lane, key=key, before=stream_sequence)
+    _SUPERSEDE.run(connection, lane=lane, key=key, time=delivery.time, sequence=delivery.stream_sequence)
 
 
 def read_parked(connection: sa.Connection, lanes: Collection[int]) -> list[Parked]:
     """The signals of these lanes that wait, in the order in which they were delivered."""
-    query = sa.select(PARKED).where(PARKED.c.lane.in_(lanes)).order_by(PARKED.c.stream_sequence)
+    query = sa.select(PARKED).where(PARKED.c.lane.in_(lanes)).order_by(PARKED.c.deliver_time, PARKED.c.stream_sequence)
     return [Parked(*row) for row in connection.execute(query)]
 
 

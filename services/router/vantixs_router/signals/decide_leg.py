@@ -80,7 +80,8 @@ class DecideLeg:
             order.state = common_pb2.ORDER_STATE_SUBMITTED
 
             def persist(connection: sa.Connection) -> bool:
-                if not store.claim_signal(connection, run.signal_id, run.delivery.stream_sequence, run.plan):
+                sequence, epoch = run.delivery.stream_sequence, run.journal_epoch
+                if not store.claim_signal(connection, run.signal_id, sequence, run.plan, epoch):
                     raise LookupError(f"signal {run.signal_id} is another delivery's")
                 # What came of the legs before is not asked for again after a crash.
                 for row in run.orders:

@@ -77,8 +77,14 @@ class ProcessSignal:
         stopping: asyncio.Event,
         monotonic: Callable[[], float] = time.monotonic,
         lost_until_ms: Callable[[], int] = lambda: 0,
+        journal_epoch: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`lost_until_ms` says until when (ms since 1970) the database may lack what was sent; 0: it lacks nothing."""
+        """What else it asks for as it goes.
+
+        Args:
+            lost_until_ms: until when (ms since 1970) the database may lack what was sent; 0: it lacks nothing.
+            journal_epoch: how many gaps of the journal were accepted: each begins a stream that counts anew.
+        """
         capabilities = venue.capabilities
         self._database = database
         self._outbox = outbox
@@ -88,6 +94,7 @@ class ProcessSignal:
         self._stopping = stopping
         self._monotonic = monotonic
         self._lost_until_ms = lost_until_ms
+        self._journal_epoch = journal_epoch
         self._decide = DecideLeg(database, risk, quotes, capabilities, clock)
         self._submit = SubmitOrder(venue, monotonic)
         self._record = RecordAnswer(database, outbox, clock, venue_keeps_answers=capabilities.idempotent_submits)
@@ -108,11 +115,14 @@ class ProcessSignal:
         if accepted is None:
             await self._outcomes.dead_letter(delivery, fence)
             return Outcome.DONE
-        run = SignalRun(delivery, accepted, cause, fence)
+        run = SignalRun(delivery, accepted, cause, fence, self._journal_epoch())
         row = await self._recall(run)
         if row and row.stream_sequence != delivery.stream_sequence:
-            await self._outcomes.suppress(accepted, delivery, fence)
-            return Outcome.DONE
+            if row.done or row.journal_epoch >= run.journal_epoch or not run.owns_orders:
+                await self._outcomes.suppress(accepted, delivery, fence)
+                return Outcome.DONE
+            # The stream it was in is gone, and it is not done: nobody else goes on with it.
+            await self._outcomes.move(run, row.stream_sequence)
         if row and row.done:
             if run.parked:
                 await self._outcomes.unpark(run)
@@ -160,8 +170,7 @@ class ProcessSignal:
         signal_id, account_id, instrument = run.signal_id, run.webhook.account_id, run.signal.instrument
 
         def read(connection: sa.Connection) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow]]:
-            sequence = run.delivery.stream_sequence
-            progress = store.read_progress(connection, signal_id, run.lane, account_id, run.key, sequence)
+            progress = store.read_progress(connection, signal_id, run.lane, account_id, run.key, run.delivery)
             orders = store.read_orders(connection, signal_id) if progress.signal else []
             others = store.read_unsettled(connection, run.lane, account_id, instrument) if progress.unsettled else []
             return progress, orders, others

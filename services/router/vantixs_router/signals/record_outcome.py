@@ -56,14 +56,14 @@ class RecordOutcome:
         message = Message(event_subject("signal"), journal_pb2.JournalBatch(entries=entries).SerializeToString(), done)
 
         def commit(connection: sa.Connection) -> None:
-            store.finish_signal(connection, signal_id, run.delivery.stream_sequence, run.plan)
+            store.finish_signal(connection, signal_id, run.delivery.stream_sequence, run.plan, run.journal_epoch)
             if run.parked:
                 store.unpark(connection, signal_id)
             for row in run.orders:
                 if row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
                     store.update_order(connection, row)
             if leaves_nothing_to_open(run, outcome):
-                store.supersede(connection, run.lane, run.key, run.delivery.stream_sequence)
+                store.supersede(connection, run.lane, run.key, run.delivery)
             if outcome.gave_up:
                 if store.read_order(connection, outcome.gave_up):
                     raise LookupError(f"order {outcome.gave_up} was stored after all")
@@ -94,6 +94,15 @@ class RecordOutcome:
 
         if await write_fenced(self._database, run.fence, commit):
             log.warning("signal.parked", signal_id=run.signal_id, detail=why)
+
+    async def move(self, run: SignalRun, before: int) -> None:
+        """The signal, stored under the sequence `before`, goes on as it is delivered now."""
+
+        def commit(connection: sa.Connection) -> None:
+            store.move_signal(connection, run.signal_id, before, run.delivery, run.journal_epoch)
+
+        await write_fenced(self._database, run.fence, commit)
+        log.warning("signal.moved", signal_id=run.signal_id, sequence=run.delivery.stream_sequence, before=before)
 
     async def unpark(self, run: SignalRun) -> None:
         """The signal has ended before, and does not wait any more."""

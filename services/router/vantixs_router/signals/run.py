@@ -29,6 +29,7 @@ class SignalRun:
         accepted: the signal with its request and its webhook as they were.
         cause: id of the entry that all that follows comes of.
         fence: the lane's.
+        journal_epoch: how many gaps of the journal were accepted when it was delivered.
         plan: the intent's legs as text, empty until risk was asked.
         orders: by leg; the last one may not be stored yet.
         unsettled: orders of other signals of the same account and instrument of which risk has not booked the end.
@@ -43,6 +44,7 @@ class SignalRun:
     accepted: journal_pb2.SignalAccepted
     cause: str
     fence: Fence
+    journal_epoch: int = 0
     plan: str = ""
     orders: list[OrderRow] = field(default_factory=list)
     unsettled: list[OrderRow] = field(default_factory=list)
@@ -76,6 +78,12 @@ class SignalRun:
     def key(self) -> str:
         """What keeps signals in order: account and instrument."""
         return f"{self.accepted.webhook.account_id}|{self.accepted.signal.instrument}"
+
+    @property
+    def owns_orders(self) -> bool:
+        """Whether the orders stored under its id are of its account and instrument: the id alone does not say so."""
+        mine = (self.webhook.account_id, self.signal.instrument)
+        return all((row.order.account_id, row.order.instrument) == mine for row in self.orders)
 
     @property
     def lane(self) -> int:

@@ -24,6 +24,8 @@ def upgrade() -> None:
     op.rename_table("signals", "signal_runs")
     if op.get_bind().dialect.name == "postgresql":
         op.execute("ALTER INDEX signals_pkey RENAME TO signal_runs_pkey")
+    epoch = sa.Column("journal_epoch", sa.BigInteger, nullable=False, server_default=sa.text("0"))
+    op.add_column("signal_runs", epoch)
     op.create_table(
         "lanes",
         sa.Column("lane", sa.Integer, primary_key=True, autoincrement=False),
@@ -59,7 +61,7 @@ def upgrade() -> None:
         sa.Column("since", sa.BigInteger, nullable=False),
         sa.Column("superseded", sa.Boolean, nullable=False),
     )
-    op.create_index("ix_parked_lane_stream_sequence", "parked", ["lane", "stream_sequence"])
+    op.create_index("ix_parked_lane_deliver_time", "parked", ["lane", "deliver_time"])
     _fill_in("orders", "number", "data", _lane_of_order)
     _fill_in("outbox", "position", "payload", _lane_of_message)
 
