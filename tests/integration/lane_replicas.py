@@ -53,11 +53,12 @@ class Replica:
 
     async def freeze(self) -> None:
         """What a process that was stopped does: nothing, and it frees nothing."""
-        self.task.cancel()
-        await asyncio.wait([self.task])
-        self.stopping.set()
-        for task in list(self.runner._tasks.values()):
-            task.cancel()
+
+        async def nothing(*_: object) -> None:
+            """Its rows stay as they are."""
+
+        self.leases.renew = self.leases.leave = nothing  # type: ignore[method-assign]
+        await self.stop()
         if self.leases.name.lock:
             self.leases.name.lock.close()
 
@@ -76,7 +77,14 @@ def start_replica(
     leases = Leases(database, life.health, take_name(run, instance), lease_s=lease_s)
     outbox = Outbox(store.OUTBOX, database, journal)
     runner = LaneRunner(
-        journal, database, leases, handle=handle, key_of=key_of, inherit=outbox.send_lane, retry_parked_s=retry_parked_s
+        journal,
+        database,
+        leases,
+        handle=handle,
+        key_of=key_of,
+        inherit=outbox.send_lane,
+        retry_parked_s=retry_parked_s,
+        stop_within_s=0.2,
     )
     stopping = asyncio.Event()
 

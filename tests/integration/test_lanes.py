@@ -197,7 +197,7 @@ async def test_signal_that_is_parked_holds_nothing_comes_again_and_comes_first_a
         return Outcome.DONE
 
     async with connected(nats) as (journal, life):
-        frozen = start_replica(life, journal, database, handle, tmp_path, lease_s=60)
+        frozen = start_replica(life, journal, database, handle, tmp_path)
         await send(journal, "a 1", "a 2", "a 3", "a 4")
         await cursor_is(database, 0, 4)
         assert order == ["a 2", "a 4"]
@@ -207,7 +207,7 @@ async def test_signal_that_is_parked_holds_nothing_comes_again_and_comes_first_a
         await frozen.freeze()
         await send(journal, "a 5")
         waiting.clear()
-        successor = start_replica(life, journal, database, handle, tmp_path, lease_s=60)
+        successor = start_replica(life, journal, database, handle, tmp_path)
         await until(lambda: order[3:] == ["a 3", "a 5"])
         assert await database.read(table.count_parked) == {}
         await successor.stop()
