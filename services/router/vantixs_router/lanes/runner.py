@@ -121,11 +121,14 @@ class LaneRunner:
             if row is None or row.epoch != lane.epoch:
                 self._lose(lane)
                 changed = True
+        taken = []
         for number, row in turn.owned.items():
             if number not in self._lanes:
                 lane = self._lanes[number] = Lane(number, row.epoch, row.cursor, row.journal_epoch)
                 self._start(f"load {number} {row.epoch}", self._load(lane))
-                log.info("lane.taken", lane=number, epoch=row.epoch, cursor=row.cursor)
+                taken.append(number)
+        if taken:
+            log.info("lanes.taken", lanes=taken)
         for number in turn.surplus:
             lane = self._lanes[number]
             if not lane.handing_over:
