@@ -119,6 +119,18 @@ async def create_accounts(address: str, token: str) -> None:
             await stub.CreateAccount(request, timeout=10, metadata=(("authorization", f"Bearer {token}"),))
 
 
+async def answered(call: grpc.aio.UnaryUnaryMultiCallable, content: bytes, metadata: Any) -> None:
+    """One call, again where the server has not cleaned up enough streams of this connection yet (REFUSED_STREAM)."""
+    while True:
+        try:
+            await call(content, timeout=10, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                raise
+        else:
+            return
+
+
 async def paired_rates(address: str, token: str, echo_port: int, callers: int) -> tuple[float, float, int]:
     """Decisions and echoes a second at so many callers, and bytes of an echo.
 
@@ -141,7 +153,7 @@ async def paired_rates(address: str, token: str, echo_port: int, callers: int) -
 
         async def work(call: grpc.aio.UnaryUnaryMultiCallable, contents: list[bytes]) -> None:
             for content in contents:
-                await call(content, timeout=10, metadata=metadata)
+                await answered(call, content, metadata)
 
         async def turn(call: grpc.aio.UnaryUnaryMultiCallable, batches: list[list[bytes]]) -> None:
             started = time.perf_counter()
