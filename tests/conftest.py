@@ -14,6 +14,11 @@ settings.register_profile("vantixs", deadline=None, suppress_health_check=[Healt
 settings.load_profile("vantixs")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes are named by their length: compressed ones hold the time, and every worker has to collect the same names."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     server = PostgresServer(tmp_path_factory.mktemp("postgres"))
