@@ -1,6 +1,7 @@
 """Lanes: a real broker, both databases, replicas that start, stop, freeze, and come back too late."""
 
 import asyncio
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -9,12 +10,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from nats.js.api import AckPolicy, ConsumerConfig
-from vantixs.model.ids import LANES, accepted_subject
+from vantixs.model.ids import LANES, accepted_subject, event_subject
 from vantixs.runtime.continuity import StreamFacts
 from vantixs.runtime.database import Database
-from vantixs.runtime.journal import STREAM
+from vantixs.runtime.journal import STREAM, Message
 from vantixs.runtime.journal_reader import Delivery, Reader
-from vantixs.testing.journal import connected
+from vantixs.runtime.outbox import Outbox
+from vantixs.testing.journal import connected, messages
 from vantixs.testing.nats import NatsServer
 from vantixs_router import store
 from vantixs_router.fence import Fence, LeaseLost
@@ -337,3 +339,69 @@ async def test_database_that_does_not_answer_ends_the_lease_for_whoever_asks(nat
         blocking.engine.dispose()
         await replica.stop()
     await database.close()
+
+
+async def test_two_replicas_of_one_name_never_own_a_lane_together(
+    nats: NatsServer, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    """Copies of one home, or a file system whose locks do not exclude: the second one's locks are elsewhere."""
+    other = await open_router_database(database_url)
+    async with connected(nats) as (journal, life):
+        handled = Handled()
+        first = start_replica(life, journal, database, handled, tmp_path / "a")
+        await until(lambda: first.owned == LANES)
+        shutil.copytree(tmp_path / "a", tmp_path / "b")
+        second = start_replica(life, journal, other, handled, tmp_path / "b")
+        assert second.leases.name.text == first.leases.name.text
+        await until(lambda: first.owned == second.owned == LANES // 2)
+        assert not set(first.runner.owned()) & set(second.runner.owned())
+        owners = {row.owner for row in await database.read(table.read_lanes)}
+        assert owners == {first.leases.name.text, second.leases.name.text}
+        assert len(owners) == 2
+        for replica in (first, second):
+            await replica.stop()
+    await other.close()
+
+
+async def test_lane_is_handed_over_after_a_lease_although_a_signal_of_it_takes_for_ever(
+    nats: NatsServer, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    other = await open_router_database(database_url)
+    async with connected(nats) as (journal, life):
+        before, after = Handled(), Handled()
+        for lane in range(LANES):
+            before.held[f"a{lane}"] = asyncio.Event()
+        first = start_replica(life, journal, database, before, tmp_path, instance="0", lease_s=1)
+        for lane in range(LANES):
+            await send(journal, f"a{lane} 1", lane=lane)
+        await until(lambda: len(before.fences) == LANES)
+        second = start_replica(life, journal, other, after, tmp_path, instance="1", lease_s=1)
+        await until(lambda: second.owned == LANES // 2 and after.count == LANES // 2)
+        lane = next(iter(second.runner.owned()))
+        with pytest.raises(LeaseLost):
+            await database.write(before.fences[f"a{lane} 1"].check)
+        for event in before.held.values():
+            event.set()
+        for replica in (first, second):
+            await replica.stop()
+    await other.close()
+
+
+async def test_what_the_owner_before_committed_and_did_not_publish_is_told_before_its_lane_goes_on(
+    nats: NatsServer, database: Database, tmp_path: Path
+) -> None:
+    async with connected(nats) as (journal, life):
+        outbox = Outbox(store.OUTBOX, database, journal)
+        told = Message(event_subject("signal"), b"left", "left")
+        await database.write(lambda c: outbox.put(c, told, lane=0))
+        await send(journal, "a 1")
+        stored: list[list[bytes]] = []
+
+        async def handle(_: Delivery, __: Fence) -> Outcome:
+            stored.append(await messages(journal))
+            return Outcome.DONE
+
+        replica = start_replica(life, journal, database, handle, tmp_path)
+        await until(lambda: stored)
+        assert stored == [[b"a 1", b"left"]]
+        await replica.stop()

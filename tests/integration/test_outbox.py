@@ -104,3 +104,17 @@ async def test_what_was_left_is_told_in_order_and_forgotten(database: Database, 
         assert told == [b"3", *(m.payload for m in left if m.payload != b"3")]
         mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
         assert mark.sequence == 700
+
+
+async def test_messages_of_lanes_of_others_are_left_to_them(database: Database, nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        outbox = Outbox(store.OUTBOX, database, journal, lanes=lambda: (1, 3))
+        for lane in range(5):
+            message = Message(SUBJECT, b"%d" % lane, f"m{lane}")
+            await database.write(lambda c, m=message, n=lane: outbox.put(c, m, lane=n))  # type: ignore[misc]
+        await outbox._sweep()
+        assert await messages(journal) == [b"1", b"3"]
+        await outbox.send_lane(4)
+        assert await messages(journal) == [b"1", b"3", b"4"]
+        rows = await database.read(lambda c: c.execute(sa.select(store.OUTBOX.c.lane)).scalars().all())
+        assert sorted(rows) == [0, 2]

@@ -143,7 +143,8 @@ class Leases:
             self._health.set("lanes", self.remaining_s() > 0, f"the lease could not be renewed: {error}")
             return
         if turn is None:
-            self.name = Name(f"{self.name.text}-{secrets.token_hex(2)}", None)
+            # The other one has our lanes, with the next epoch: we go on as a replica that has none yet.
+            self.name = self.name._replace(text=f"{self.name.text}-{secrets.token_hex(2)}")
             log.error("lanes.name_taken", new_name=self.name.text)
             turn = Turn({}, [])
         self._until = before + self.lease_s
@@ -173,8 +174,11 @@ class Leases:
 
     def _turn(
         self, connection: sa.Connection, given: frozenset[tuple[int, int]], cursors: Mapping[int, tuple[int, int]]
-    ) -> Turn:
+    ) -> Turn | None:
+        """None where another process has our name: homes are copies of one another, or a lock does not exclude."""
         me = self.name.text
+        if self._joined and table.run_of(connection, me) not in ("", self._run_id):
+            return None
         now = table.now_of(connection)
         if not self._joined:
             table.forget_replicas(connection, now - FORGET_AFTER_S)
