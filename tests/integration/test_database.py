@@ -15,10 +15,11 @@ import sqlalchemy as sa
 import vantixs_risk.main
 from vantixs.model.decimals import EXACT
 from vantixs.runtime.columns import Amount
-from vantixs.runtime.database import BATCH, Database, insert_ignore, upsert
+from vantixs.runtime.database import BATCH, Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
+from vantixs.runtime.statements import insert_ignore, upsert
 from vantixs_risk import store
 
 SETTINGS = ServiceSettings()

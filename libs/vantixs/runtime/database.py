@@ -9,18 +9,25 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import grpc
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, InternalError, OperationalError
 
 from vantixs.runtime.batching import Batcher, BatcherClosed, BatcherFull, Bounds
+from vantixs.runtime.database_setup import (
+    ADVISORY_LOCK,
+    is_damage,
+    lock_number,
+    make_engine,
+    migrate,
+    read_identity,
+    remedy,
+)
 from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Message
@@ -29,13 +36,12 @@ from vantixs.runtime.logs import log
 from vantixs.runtime.reserve import Reserve
 from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import ServiceSettings
-from vantixs.runtime.store_identity import CREATE, DELETE, SELECT, Found, Identity, make_identity
+from vantixs.runtime.store_identity import DELETE, Found, Identity
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 BATCH = 256
 QUEUE = 10_000
-CHECKED_BYTES = 1 << 30
 NO_IDENTITY = Found(Identity(""))
 RETRY_FOR_S, RETRY_PAUSES = 5.0, Pauses(0.05, 0.05)
 PROBE_S, PROBE_TIMEOUT_S = 2.0, 4.0
@@ -96,18 +102,18 @@ class Database:
         """
         url = settings.database_url or f"sqlite:///{(settings.home / 'data' / f'{service}.db').absolute()}"
         try:
-            writer, readers = _engine(url, service, write=True), _engine(url, service, write=False)
+            writer, readers = make_engine(url, service, write=True), make_engine(url, service, write=False)
         except sa.exc.ArgumentError as error:
             raise StartupError(
                 f"database of {service}: expected an SQLAlchemy URL, {str(error).splitlines()[0]}"
             ) from None
         try:
-            found = await asyncio.to_thread(_migrate, writer, service, migrations)
+            found = await asyncio.to_thread(migrate, writer, service, migrations)
         except (DatabaseError, sqlite3.Error, OSError) as error:
             writer.dispose()
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise StartupError(
-                f"database of {service} at {sa.make_url(url).render_as_string()}: {reason}{_remedy(reason)}"
+                f"database of {service} at {sa.make_url(url).render_as_string()}: {reason}{remedy(reason)}"
             ) from None
         except BaseException:
             writer.dispose()
@@ -257,13 +263,13 @@ class Database:
         Raises:
             ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE.
         """
-        return await self._read(_read_identity)
+        return await self._read(read_identity)
 
     async def write_identity(self, change: Callable[[Identity], Identity], message: Message | None = None) -> Identity:
         """Changes which store it is, with a message for the outbox, also while it is not served; raises as `write`."""
 
         def unit(connection: sa.Connection) -> Identity:
-            identity = change(_read_identity(connection) or self.found.identity)
+            identity = change(read_identity(connection) or self.found.identity)
             connection.exec_driver_sql(DELETE)
             connection.exec_driver_sql(identity.insert)
             if message is not None:
@@ -375,19 +381,6 @@ class Database:
             self._connection = None
 
 
-# temp_store: an INSERT of many rows keeps aside what it may have to undo; in a file, unless told otherwise.
-# wal_autocheckpoint: the log is copied into the database once it has so many pages (16 MB), which takes two syncs more.
-_PRAGMAS = (
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    "busy_timeout=5000",
-    "foreign_keys=ON",
-    "temp_store=MEMORY",
-    "wal_autocheckpoint=4000",
-)
-ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
-
-
 # What a query did wrong; everything else is the database's fault, and may pass.
 _MISTAKES = (sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)
 
@@ -460,150 +453,3 @@ def _passing(detail: str) -> bool:
         word in detail
         for word in ("locked", "busy", "connection", "terminat", "shut", "starting up", "lock timeout", "deadlock")
     )
-
-
-def is_damage(detail: str) -> bool:
-    """Whether SQLite says that a file is not whole."""
-    return any(words in detail for words in ("malformed", "not a database", "file is damaged"))
-
-
-def _remedy(detail: str) -> str:
-    """What to do about a database that cannot be opened, for what an operator can do about."""
-    if is_damage(detail):
-        return "; put a copy of it back (docs/operations.md, Stores), or move it away to start without it"
-    if "readonly" in detail or "read-only" in detail.lower():
-        return "; make it writable, and its directory"
-    return ""
-
-
-def _read_identity(connection: sa.Connection) -> Identity | None:
-    row = connection.exec_driver_sql(SELECT).first()
-    return Identity(*row) if row else None
-
-
-def insert_ignore(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]) -> bool:
-    """Inserts the row unless its key is there already; returns whether it was inserted."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(**values).on_conflict_do_nothing()
-    # Without the option psycopg's row count of an INSERT is gone (-1) by the time it is read.
-    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
-
-
-def upsert(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]) -> None:
-    """Inserts the row, or overwrites the one with its primary key."""
-    keys = [c.name for c in table.primary_key]
-    others = {k: v for k, v in values.items() if k not in keys}
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(table).values(**values).on_conflict_do_update(index_elements=keys, set_=others))
-
-
-# A process that is stopped in a transaction holds its locks: the server ends it, and the others go on.
-_WRITER_LIMITS = "-cidle_in_transaction_session_timeout=2s -clock_timeout=5s -cstatement_timeout=30s"
-# A migration takes what it takes, and other replicas wait for it.
-_NO_LIMITS = (
-    "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
-)
-# A server that cannot be reached any more is an error within seconds; in ms for tcp_user_timeout, else in seconds.
-_CONNECTION_LIMITS = {
-    "connect_timeout": 3,
-    "keepalives_idle": 3,
-    "keepalives_interval": 1,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 6000,
-}
-
-
-def _engine(url: str, service: str, *, write: bool) -> sa.Engine:
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "postgresql":
-        # What is written is looked up by key. A plan that was made while a table was small reads all of it when it is large.
-        # Where there is no other way a scan then looks so costly that it would be compiled first, for a tenth of a second.
-        options = f"-csearch_path={service}" + (f" -cenable_seqscan=off -cjit=off {_WRITER_LIMITS}" if write else "")
-        isolation = "READ COMMITTED" if write else "REPEATABLE READ"
-        return sa.create_engine(
-            parsed,
-            pool_size=1 if write else 2,
-            pool_pre_ping=True,
-            isolation_level=isolation,
-            connect_args={"options": options, "application_name": f"vantixs-{service}", **_CONNECTION_LIMITS},
-        )
-    engine = sa.create_engine(
-        parsed, pool_size=1 if write else 2, connect_args={"timeout": 5, "check_same_thread": False}
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: Any) -> None:
-        # SQLAlchemy's own BEGIN below needs the driver not to begin transactions by itself.
-        connection.isolation_level = None
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    return engine
-
-
-def lock_number(service: str) -> int:
-    """The advisory lock that whoever writes to a service's schema holds until its transaction ends."""
-    return zlib.crc32(f"vantixs-{service}".encode())
-
-
-def _migrate(engine: sa.Engine, service: str, migrations: Path) -> Found:
-    """Checks the file, upgrades the schema, and says which store it is."""
-    revisions = sorted(p.stem.split("_")[0] for p in (migrations / "versions").glob("[0-9]*.py"))
-    postgres = engine.dialect.name == "postgresql"
-    with engine.begin() as connection:
-        if postgres:
-            connection.exec_driver_sql(_NO_LIMITS)
-            connection.execute(ADVISORY_LOCK, {"key": lock_number(service)})
-            connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{service}"')
-        else:
-            check_file(connection.exec_driver_sql)
-        there = sa.inspect(connection).has_table("alembic_version", schema=service if postgres else None)
-        at = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if there else None
-        if at is not None and at not in revisions:
-            raise StartupError(f"database of {service}: expected version {revisions[-1]} or older, was {at}")
-        if at != revisions[-1]:
-            upgrade_schema(connection, migrations)
-        connection.exec_driver_sql(CREATE)
-        identity = _read_identity(connection)
-        if identity is None:
-            found = Found(make_identity(), new=at is None, adopted=at is not None)
-            connection.exec_driver_sql(found.identity.insert)
-        else:
-            found = Found(identity)
-    if at != revisions[-1]:
-        log.info("database.migrated", from_revision=at or "none", to_revision=revisions[-1])
-    return found
-
-
-def check_file(execute: Callable[[str], Any]) -> None:
-    """Looks whether an SQLite file is whole, as far as its structure tells; what stands in its rows has no checksums.
-
-    It reads all of the file. One of many gigabytes is looked at no further than its schema, which takes no time.
-
-    Raises:
-        DatabaseError: it is not. The driver's own where it notices by itself.
-    """
-    pages = int(execute("PRAGMA page_count").fetchone()[0]) * int(execute("PRAGMA page_size").fetchone()[0])
-    if pages > CHECKED_BYTES:
-        return
-    found = str(execute("PRAGMA quick_check(1)").fetchone()[0])
-    if found != "ok":
-        raise sqlite3.DatabaseError(f"the file is damaged: {' '.join(found.split())[:200]}")
-
-
-def upgrade_schema(connection: sa.Connection, migrations: Path) -> None:
-    """Makes a service's tables, or brings them to the newest revision, in the connection's transaction."""
-    # Alembic takes a fifth of a second to import: only where there is something to do.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("version_locations", str(migrations / "versions"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")

@@ -12,10 +12,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from vantixs.runtime.continuity import NOTHING_SEEN, Mark
-from vantixs.runtime.database import Database, upsert
+from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal, Message
-from vantixs.runtime.statements import Among, Statement, insert_ignoring
+from vantixs.runtime.statements import Among, Statement, insert_ignoring, upsert
 
 SWEEP_S = 0.5
 AT_ONCE = 500

@@ -253,3 +253,19 @@ def _lines_sqlite(element: Lines, compiler: Any, **options: Any) -> str:
 
 def _given(table: sa.Table) -> list[str]:
     return [c.name for c in table.columns if c is not table.autoincrement_column]
+
+
+def insert_ignore(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]) -> bool:
+    """Inserts the row unless its key is there already; returns whether it was inserted."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(**values).on_conflict_do_nothing()
+    # Without the option psycopg's row count of an INSERT is gone (-1) by the time it is read.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount == 1
+
+
+def upsert(table: sa.Table, connection: sa.Connection, values: Mapping[str, Any]) -> None:
+    """Inserts the row, or overwrites the one with its primary key."""
+    keys = [c.name for c in table.primary_key]
+    others = {k: v for k, v in values.items() if k not in keys}
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(table).values(**values).on_conflict_do_update(index_elements=keys, set_=others))

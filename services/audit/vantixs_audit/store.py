@@ -12,11 +12,10 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.columns import Instant
 from vantixs.runtime.continuity import NOTHING_SEEN, Mark
-from vantixs.runtime.database import insert_ignore, upsert
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import outbox_table
-from vantixs.runtime.statements import Among, Statement, insert_or_replace, insert_row
+from vantixs.runtime.statements import Among, Statement, insert_ignore, insert_or_replace, insert_row, upsert
 
 from vantixs_audit.domain.status import GENESIS, Seen, View, chain, fold
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from prometheus_client import Gauge
 from vantixs.runtime.continuity import NOTHING_SEEN, Mark
-from vantixs.runtime.database import is_damage
+from vantixs.runtime.database_setup import is_damage
 from vantixs.runtime.errors import unavailable
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError

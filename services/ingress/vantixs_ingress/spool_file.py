@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vantixs.runtime.continuity import NOTHING_SEEN, Mark
-from vantixs.runtime.database import check_file
+from vantixs.runtime.database_setup import check_file
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log

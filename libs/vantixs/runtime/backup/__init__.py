@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from nats.aio.client import Client
 
 from vantixs.runtime.backup import postgres_tables, sqlite_files, streams
-from vantixs.runtime.database import upgrade_schema
+from vantixs.runtime.database_setup import upgrade_schema
 from vantixs.runtime.home import Home, write_atomically
 from vantixs.runtime.journal import STREAM
 from vantixs.runtime.lifecycle import StartupError

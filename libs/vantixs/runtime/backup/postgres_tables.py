@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from vantixs.runtime.database import ADVISORY_LOCK, lock_number
+from vantixs.runtime.database_setup import ADVISORY_LOCK, lock_number
 from vantixs.runtime.store_identity import CREATE
 
 SUFFIX = ".copy"

@@ -1,0 +1,157 @@
+"""Connecting to a service's database, and bringing its file and schema to what the program knows."""
+
+import sqlite3
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.logs import log
+from vantixs.runtime.store_identity import CREATE, SELECT, Found, Identity, make_identity
+
+CHECKED_BYTES = 1 << 30
+# temp_store: an INSERT of many rows keeps aside what it may have to undo; in a file, unless told otherwise.
+# wal_autocheckpoint: the log is copied into the database once it has so many pages (16 MB), which takes two syncs more.
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=5000",
+    "foreign_keys=ON",
+    "temp_store=MEMORY",
+    "wal_autocheckpoint=4000",
+)
+ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
+# A process that is stopped in a transaction holds its locks: the server ends it, and the others go on.
+_WRITER_LIMITS = "-cidle_in_transaction_session_timeout=2s -clock_timeout=5s -cstatement_timeout=30s"
+# A migration takes what it takes, and other replicas wait for it.
+_NO_LIMITS = (
+    "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+)
+# A server that cannot be reached any more is an error within seconds; in ms for tcp_user_timeout, else in seconds.
+_CONNECTION_LIMITS = {
+    "connect_timeout": 3,
+    "keepalives_idle": 3,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 6000,
+}
+
+
+def make_engine(url: str, service: str, *, write: bool) -> sa.Engine:
+    """An engine for the writer, or for readers, of a service's database."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        # What is written is looked up by key. A plan that was made while a table was small reads all of it when it is large.
+        # Where there is no other way a scan then looks so costly that it would be compiled first, for a tenth of a second.
+        options = f"-csearch_path={service}" + (f" -cenable_seqscan=off -cjit=off {_WRITER_LIMITS}" if write else "")
+        isolation = "READ COMMITTED" if write else "REPEATABLE READ"
+        return sa.create_engine(
+            parsed,
+            pool_size=1 if write else 2,
+            pool_pre_ping=True,
+            isolation_level=isolation,
+            connect_args={"options": options, "application_name": f"vantixs-{service}", **_CONNECTION_LIMITS},
+        )
+    engine = sa.create_engine(
+        parsed, pool_size=1 if write else 2, connect_args={"timeout": 5, "check_same_thread": False}
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: Any) -> None:
+        # SQLAlchemy's own BEGIN below needs the driver not to begin transactions by itself.
+        connection.isolation_level = None
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def lock_number(service: str) -> int:
+    """The advisory lock that whoever writes to a service's schema holds until its transaction ends."""
+    return zlib.crc32(f"vantixs-{service}".encode())
+
+
+def migrate(engine: sa.Engine, service: str, migrations: Path) -> Found:
+    """Checks the file, upgrades the schema, and says which store it is."""
+    revisions = sorted(p.stem.split("_")[0] for p in (migrations / "versions").glob("[0-9]*.py"))
+    postgres = engine.dialect.name == "postgresql"
+    with engine.begin() as connection:
+        if postgres:
+            connection.exec_driver_sql(_NO_LIMITS)
+            connection.execute(ADVISORY_LOCK, {"key": lock_number(service)})
+            connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{service}"')
+        else:
+            check_file(connection.exec_driver_sql)
+        there = sa.inspect(connection).has_table("alembic_version", schema=service if postgres else None)
+        at = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if there else None
+        if at is not None and at not in revisions:
+            raise StartupError(f"database of {service}: expected version {revisions[-1]} or older, was {at}")
+        if at != revisions[-1]:
+            upgrade_schema(connection, migrations)
+        connection.exec_driver_sql(CREATE)
+        identity = read_identity(connection)
+        if identity is None:
+            found = Found(make_identity(), new=at is None, adopted=at is not None)
+            connection.exec_driver_sql(found.identity.insert)
+        else:
+            found = Found(identity)
+    if at != revisions[-1]:
+        log.info("database.migrated", from_revision=at or "none", to_revision=revisions[-1])
+    return found
+
+
+def check_file(execute: Callable[[str], Any]) -> None:
+    """Looks whether an SQLite file is whole, as far as its structure tells; what stands in its rows has no checksums.
+
+    It reads all of the file. One of many gigabytes is looked at no further than its schema, which takes no time.
+
+    Raises:
+        DatabaseError: it is not. The driver's own where it notices by itself.
+    """
+    pages = int(execute("PRAGMA page_count").fetchone()[0]) * int(execute("PRAGMA page_size").fetchone()[0])
+    if pages > CHECKED_BYTES:
+        return
+    found = str(execute("PRAGMA quick_check(1)").fetchone()[0])
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"the file is damaged: {' '.join(found.split())[:200]}")
+
+
+def upgrade_schema(connection: sa.Connection, migrations: Path) -> None:
+    """Makes a service's tables, or brings them to the newest revision, in the connection's transaction."""
+    # Alembic takes a fifth of a second to import: only where there is something to do.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("version_locations", str(migrations / "versions"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def is_damage(detail: str) -> bool:
+    """Whether SQLite says that a file is not whole."""
+    return any(words in detail for words in ("malformed", "not a database", "file is damaged"))
+
+
+def remedy(detail: str) -> str:
+    """What to do about a database that cannot be opened, for what an operator can do about."""
+    if is_damage(detail):
+        return "; put a copy of it back (docs/operations.md, Stores), or move it away to start without it"
+    if "readonly" in detail or "read-only" in detail.lower():
+        return "; make it writable, and its directory"
+    return ""
+
+
+def read_identity(connection: sa.Connection) -> Identity | None:
+    """Which store it is; None where that was never written."""
+    row = connection.exec_driver_sql(SELECT).first()
+    return Identity(*row) if row else None
