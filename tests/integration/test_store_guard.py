@@ -167,7 +167,7 @@ async def test_service_that_waits_for_the_broker_can_be_stopped(
         done, _ = await asyncio.wait([starting], timeout=0.5)
         assert not done
         life.stopping.set()
-        await asyncio.wait_for(starting, 10)
+        await asyncio.wait_for(starting, 60)
         await again.close()
         assert not records.exists(), "a store that was not compared is recorded as the right one"
         nats.thaw()
