@@ -14,8 +14,7 @@ from vantixs.model.decimals import parse_decimal
 from vantixs.model.ids import client_order_id
 from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.database import Database
-from vantixs.testing.venue import ScriptedVenue
-from vantixs_router.fence import NoFence
+from vantixs.testing.venue import NoFence, ScriptedVenue
 from vantixs_router.orders.answers import find_fault
 from vantixs_router.settings import RouterSettings
 from vantixs_router.venues import port

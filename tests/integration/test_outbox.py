@@ -18,8 +18,8 @@ from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.outbox import Outbox, read_mark
 from vantixs.testing.journal import connected, messages
 from vantixs.testing.nats import NatsServer
+from vantixs.testing.venue import NoFence
 from vantixs_router import store
-from vantixs_router.fence import NoFence
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.process_signal import ProcessSignal

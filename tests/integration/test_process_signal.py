@@ -29,13 +29,13 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Journal, Message
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.outbox import Outbox
-from vantixs.testing.venue import Fault, ScriptedVenue
+from vantixs.testing.venue import Fault, NoFence, ScriptedVenue
 from vantixs_risk import store as risk_store
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.server import NAME, ROLES, RiskServicer
 from vantixs_risk.settings import RiskSettings
 from vantixs_router import store
-from vantixs_router.fence import LeaseLost, NoFence
+from vantixs_router.fence import LeaseLost
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient

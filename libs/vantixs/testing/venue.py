@@ -1,6 +1,7 @@
 """A venue that misbehaves on demand: it answers as scripted, and what it truly holds can be looked at."""
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -180,3 +181,14 @@ class ScriptedVenue:
         if not held.fills and held.ended is None:
             return self._port.Accepted(venue_order_id)
         return self._port.Executed(venue_order_id, tuple(held.fills), held.ended)
+
+
+class NoFence:
+    """A lane that is ours for ever, for what is tested without leases."""
+
+    def check(self, connection: Any) -> None:
+        """Passes."""
+
+    def remaining_s(self) -> float:
+        """Without end."""
+        return math.inf

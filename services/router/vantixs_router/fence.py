@@ -1,6 +1,5 @@
 """The right to work on a lane, as those who work on one see it."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -28,17 +27,6 @@ class Fence(Protocol):
     def remaining_s(self) -> float:
         """Seconds that are surely left of the lease; 0 or less where nothing is sure."""
         ...
-
-
-class NoFence:
-    """The lane is this replica's for ever: somebody else sees to it that nobody else works on it."""
-
-    def check(self, connection: sa.Connection) -> None:
-        """Passes."""
-
-    def remaining_s(self) -> float:
-        """Without end."""
-        return math.inf
 
 
 async def write_fenced(database: Database, fence: Fence, unit: Callable[[sa.Connection], T]) -> T:

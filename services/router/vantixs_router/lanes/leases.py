@@ -191,7 +191,7 @@ class Leases:
             if not self._joined:  # Ours from the process before: its work must not reach the database any more.
                 rows[lane] = table.take_lane(connection, row, me)
                 continue
-            if lane in cursors:
+            if cursors.get(lane, (row.cursor, row.journal_epoch)) != (row.cursor, row.journal_epoch):
                 table.save_cursor(connection, lane, row.epoch, *cursors[lane])
             if (lane, row.epoch) in given:
                 table.give_lane(connection, lane, row.epoch)
