@@ -10,11 +10,8 @@ import json
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
 
-from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from nats.errors import OutboundBufferLimitError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
@@ -26,12 +23,12 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal_stream import STREAM, SUBJECTS, accept_gaps, add_report, earlier_stream, ensure_stream
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
+from vantixs.runtime.nats_client import MESSAGE_ID, Message, NatsClient, frame_of_batch, nats_connect
 from vantixs.runtime.retry import retry
 from vantixs.runtime.settings import ServiceSettings
 
 __all__ = ["STREAM", "SUBJECTS", "Inspect", "Journal", "Message"]
 
-MESSAGE_ID = "Nats-Msg-Id"
 ACK_TIMEOUT_S = 2.0
 # An atomic batch costs two round trips and four syncs whatever is in it, of 1,000 messages at most. Below so many, single
 # messages that are all on their way at once take the broker no longer.
@@ -42,29 +39,6 @@ _FULL = (10077, 10023)  # maximum messages or bytes of the stream, or of the ser
 
 Inspect = Callable[[JetStreamContext, StreamFacts], Awaitable[str]]
 TRANSIENT = (NatsError, JetStreamError, asyncio.TimeoutError, OSError, ConnectionError)
-
-
-class Message(NamedTuple):
-    """One message to publish; the id makes publishing it again harmless."""
-
-    subject: str
-    payload: bytes
-    message_id: str
-
-
-class _Client(Client):
-    """nats-py's client, which can also send many messages as one piece."""
-
-    async def publish_frames(self, frames: bytes) -> None:
-        """Sends messages that are framed already. `publish` looks each over at 8 us, a third of what a signal costs the relay.
-
-        Raises:
-            OutboundBufferLimitError: there is no connection.
-        """
-        if not self.is_connected:
-            raise OutboundBufferLimitError
-        await self._send_command(frames)
-        await self._flush_pending()
 
 
 class Journal:
@@ -97,7 +71,7 @@ class Journal:
         self.earlier = False  # Whether a stream of an earlier version was there at start.
         self.gap = ""
         self._health = health
-        self.client = _Client()
+        self.client = NatsClient()
         self._publishes = Batcher(self._publish_together, PART, size_of=lambda message: len(message.payload))
         self._connected = asyncio.Event()
         self.generation = 0
@@ -245,7 +219,9 @@ class Journal:
             if await self._request(first, batch, 1):
                 return 0  # The server speaks up where it has something against it.
             if between:
-                await self.client.publish_frames(b"".join([_frame(m, batch, n) for n, m in enumerate(between, 2)]))
+                await self.client.publish_frames(
+                    b"".join([frame_of_batch(m, batch, n) for n, m in enumerate(between, 2)])
+                )
             answer = await self._request(last, batch, len(messages), commit="1")
         except TRANSIENT:
             return 0
@@ -356,7 +332,7 @@ class Journal:
                 # nats-py swallows a cancellation now and then, so that is not enough to end this.
                 if self._closing:
                     return
-                self.client = _Client()
+                self.client = NatsClient()
                 await asyncio.sleep(0.1)
         await retry(self._prepare, self._unprepared)
         self.generation += 1
@@ -385,35 +361,3 @@ def _refusal(error: Exception) -> str:
     if error.err_code in _FULL and "writable" not in description:
         return "journal full"
     return f"the broker refuses it: {description}; make data/nats writable, or put a copy of it back"
-
-
-def _frame(message: Message, batch: str, number: int) -> bytes:
-    """A message of an atomic batch on the wire. Subject and id are printable: a line end in one would begin another command.
-
-    Source: https://docs.nats.io/reference/reference-protocols/nats-protocol (HPUB)
-    """
-    subject, payload, message_id = message
-    lines = f"NATS/1.0\r\n{MESSAGE_ID}: {message_id}\r\nNats-Batch-Id: {batch}\r\nNats-Batch-Sequence: {number}\r\n\r\n"
-    head = lines.encode()
-    return b"%b%b%b\r\n" % (f"HPUB {subject} {len(head)} {len(head) + len(payload)}\r\n".encode(), head, payload)
-
-
-async def nats_connect(
-    settings: ServiceSettings, client: Client, reconnected: Any, disconnected: Any, failed: Any
-) -> None:
-    """Connects with the options that were measured to recover fast."""
-    await client.connect(
-        servers=settings.nats_url.split(","),
-        token=settings.nats_token or None,
-        allow_reconnect=True,
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=0.1,  # type: ignore[arg-type]  # a float works, and the default of 2 s is slow
-        connect_timeout=2,
-        ping_interval=1,
-        max_outstanding_pings=2,
-        pending_size=0,
-        reconnected_cb=reconnected,
-        disconnected_cb=disconnected,
-        error_cb=failed,
-        name=f"vantixs-{settings.instance}",
-    )

@@ -16,8 +16,9 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from vantixs.runtime.journal import MESSAGE_ID, STREAM
+from vantixs.runtime.journal import STREAM
 from vantixs.runtime.journal_stream import EARLIER_STREAM
+from vantixs.runtime.nats_client import MESSAGE_ID
 
 TIMEOUT_S = 30.0
 ATTEMPTS = 3
