@@ -15,6 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
         return run_probe(arguments[1:])
     from vantixs.runtime.lifecycle import StartupError  # noqa: PLC0415 - a probe needs no service kit
 
+    # A child is started by fork and exec at once: what gRPC does at a fork is not needed, and it prints a line each time.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     os.umask(0o077)  # What we and our children write is for this user alone: databases, spools, the journal, logs.
     try:
         if arguments[:1] == ["serve"]:
