@@ -21,7 +21,7 @@ from nats.js.api import (
     StreamConfig,
 )
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.model.ids import accepted_subject
+from vantixs.model.ids import accepted_subject, event_subject
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal import STREAM, SUBJECTS, Journal
 from vantixs.runtime.journal_reader import Delivery
@@ -91,13 +91,14 @@ def noting(handled: list[int]) -> Handle:
     return handle
 
 
-async def publish(journal: Journal, count: int, *, size: int = 100, name: str = "m") -> None:
+async def publish(journal: Journal, count: int, *, size: int = 100, name: str = "m", subject: str = "") -> None:
+    """Publishes as signals of two lanes, or as what is given."""
     for number in range(count):
         event = journal_pb2.DeadLettered(data=bytes(size))
         entry = journal_pb2.JournalEntry(event_id=f"{name}-{number}", dead_lettered=event)
         entry.event_time.GetCurrentTime()
         payload = journal_pb2.JournalBatch(entries=[entry]).SerializeToString()
-        await journal.publish(accepted_subject(number % 2), payload, f"{name}-{number}")
+        await journal.publish(subject or accepted_subject(number % 2), payload, f"{name}-{number}")
 
 
 async def recorded(database: Database, sequence: int) -> None:
@@ -214,6 +215,39 @@ async def test_full_journal_takes_messages_again_once_its_limit_is_raised(nats: 
         await audited.retention(journal_max_bytes=1 << 23).apply(time.time())
         await asyncio.wait_for(publishing, 20)
         await recorded(database, 30)
+
+
+async def test_signal_whose_entries_find_no_room_does_not_keep_the_journal_full(
+    nats: NatsServer, tmp_path: Path
+) -> None:
+    async with auditing(nats, tmp_path) as audited:
+        journal, database = audited.journal, audited.database
+        full = asyncio.Event()
+
+        async def handle(delivery: Delivery, _: Fence) -> Outcome:
+            await full.wait()
+            await journal.publish(event_subject("signal"), bytes(50_000), f"told-{delivery.stream_sequence}")
+            return Outcome.DONE
+
+        audited.run(handle)
+        await publish(journal, 2)
+        filling = asyncio.create_task(publish(journal, 30, size=50_000, name="full", subject=event_subject("other")))
+        await until(lambda: "journal full" in str(journal._health.snapshot()["journal"]))
+        filling.cancel()
+        await asyncio.wait((filling,))
+        last = (await journal.look()).last
+        await recorded(database, last)
+        full.set()
+        retention = audited.retention()
+
+        async def told() -> bool:
+            await retention.apply(time.time())
+            return (await journal.look()).last >= last + 2
+
+        async with asyncio.timeout(20):
+            while not await told():
+                await asyncio.sleep(0.05)
+        assert not (await journal.look()).reports
 
 
 async def make_earlier(nats: NatsServer, count: int) -> None:

@@ -2,7 +2,8 @@
 
 A message may go once history has it and every lane is past it, which the router is asked, and it is older than
 `journal_keep_hours` or the journal is larger than `journal_keep_bytes`. The last message recorded always stays: the next
-start is held against it.
+start is held against it. In a journal that is nearly full, entries that drive nobody go as soon as history has them: a
+signal that cannot be finished because its entries find no room would keep everything behind it.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from prometheus_client import Gauge
 from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
-from vantixs.model.ids import LANES
+from vantixs.model.ids import LANES, event_subject
 from vantixs.runtime.continuity import StreamFacts, facts_of
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
@@ -25,7 +26,8 @@ from vantixs.runtime.logs import log
 from vantixs_audit import store
 from vantixs_audit.settings import AuditSettings
 
-EVERY_S = 5.0
+EVERY_S, EVERY_WHEN_FULL_S = 5.0, 0.2
+PRESSED_RATIO = 0.9
 TIMEOUT_S = 5.0
 SIZE = Gauge("vantixs_journal_bytes", "bytes the journal holds")
 LIMIT = Gauge("vantixs_journal_limit_bytes", "most bytes the journal may hold")
@@ -52,15 +54,16 @@ class Retention:
         """Looks every few seconds until stopped."""
         await self._journal.connected()
         while not stopping.is_set():
+            pressed = False
             try:
-                await self.apply(time.time())
+                pressed = await self.apply(time.time())
             except (*TRANSIENT, ServiceError, grpc.aio.AioRpcError) as error:
                 log.debug("journal.not_kept", error=repr(error))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), EVERY_S)
+                await asyncio.wait_for(stopping.wait(), EVERY_WHEN_FULL_S if pressed else EVERY_S)
 
-    async def apply(self, now_s: float) -> None:
-        """Sets the limit and removes what may go; `now_s` is seconds since 1970.
+    async def apply(self, now_s: float) -> bool:
+        """Sets the limit and removes what may go; `now_s` is seconds since 1970. Whether the journal is nearly full.
 
         Raises:
             nats.errors.Error: the broker does not answer.
@@ -74,9 +77,12 @@ class Retention:
         USED.set(facts.used_ratio)
         if facts.messages:
             OLDEST.set(max(0.0, now_s - await _time_of(js, facts.first)))
+        pressed = facts.used_ratio >= PRESSED_RATIO
         if self._journal.gap:
-            return
+            return pressed
         recorded = (await self._database.read(store.read_head)).mark.sequence
+        if pressed and recorded > facts.first:
+            await js.purge_stream(STREAM, seq=recorded, subject=event_subject(">"))
         passed = await self._passed(facts.epoch)
         if self._journal.earlier and await _remove_earlier(js, min(recorded, passed)):
             self._journal.earlier = False
@@ -85,6 +91,7 @@ class Retention:
         if first > facts.first:
             await js.purge_stream(STREAM, seq=first)
             log.info("journal.purged", first=facts.first, last=first - 1)
+        return pressed
 
     async def _passed(self, epoch: int) -> int:
         """The sequence up to which every lane's work is done; 0 while one was never run, or counts in another stream."""

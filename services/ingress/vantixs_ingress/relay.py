@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 
 from prometheus_client import Gauge
+from vantixs.runtime.continuity import StreamFacts
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.health import Health
-from vantixs.runtime.journal import Journal, Message
+from vantixs.runtime.journal import TRANSIENT, Journal, Message
 
 from vantixs_ingress.spool import Spool
 
@@ -15,6 +17,11 @@ BATCH = 500
 BUSY, GATHER_S = 32, 0.025
 # From how full a journal on readiness warns, and entries are refused so that exits have room. What waits here counts too.
 WARN_RATIO, REFUSE_RATIO = 0.8, 0.9
+# From how full a journal on signals wait in the spool: the rest is for what the other services tell of those before. Without
+# that no lane could finish a signal, and nothing could be purged any more.
+HOLD_RATIO = 0.95
+HOLD_S = 0.2
+MESSAGE_OVERHEAD = 250  # Bytes the broker needs for a message beside its payload: subject, id and its own record.
 BEHIND = 10_000  # Messages behind which readiness tells of the backlog; signals are taken all the same.
 REPORT_EVERY_S = 0.5
 BACKLOG = Gauge("vantixs_ingress_backlog", "messages in the spool that are not in the journal")
@@ -28,6 +35,8 @@ class Relay:
         self._journal = journal
         self._health = health
         self._published = 0
+        self._facts: StreamFacts | None = None
+        self._added_bytes = 0  # Published since `_facts` were asked for.
         self._waiting: dict[int, asyncio.Future[None]] = {}
         health.tolerate("backlog")
         health.tolerate("journal-space")
@@ -41,10 +50,10 @@ class Relay:
     @property
     def used_ratio(self) -> float:
         """How full the journal is once what waits here is in it, as last seen."""
-        facts = self._journal.facts
+        facts = self._known_facts()
         if facts is None or facts.limit_bytes <= 0:
             return 0.0
-        return (facts.size_bytes + self._spool.pending_bytes) / facts.limit_bytes
+        return (facts.size_bytes + self._added_bytes + self._spool.pending_bytes) / facts.limit_bytes
 
     async def published(self, sequence: int, timeout_s: float) -> bool:
         """Whether the message is in the journal, waiting for it as long as it may."""
@@ -76,9 +85,35 @@ class Relay:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._spool.added.wait(), 0.5)
                 continue
+            found = await self._that_fit(found)
+            if not found:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), HOLD_S)
+                continue
             busy = BUSY <= len(found) < BATCH  # A full batch has more behind it, and need not wait for it.
             if not await self._publish(found, stopping):
                 return
+
+    def _known_facts(self) -> StreamFacts | None:
+        """What the journal last said of itself; what was published before that is not counted beside it."""
+        if self._facts is not self._journal.facts:
+            self._facts, self._added_bytes = self._journal.facts, 0
+        return self._facts
+
+    async def _that_fit(self, rows: list[tuple[int, Message]]) -> list[tuple[int, Message]]:
+        """The oldest of the rows for which the journal has room, as far as signals may fill it."""
+        if self.used_ratio >= WARN_RATIO:
+            with contextlib.suppress(*TRANSIENT, ServiceError):
+                await self._journal.look()
+        facts = self._known_facts()
+        if facts is None or facts.limit_bytes <= 0:
+            return rows
+        free = HOLD_RATIO * facts.limit_bytes - facts.size_bytes - self._added_bytes
+        for number, (_, message) in enumerate(rows):
+            free -= len(message.payload) + MESSAGE_OVERHEAD
+            if free < 0:
+                return rows[:number]
+        return rows
 
     async def _publish(self, rows: list[tuple[int, Message]], stopping: asyncio.Event) -> bool:
         """Whether the rows are in the journal; not, where the service stops while the broker does not answer."""
@@ -95,6 +130,7 @@ class Relay:
         work.result()
         self._published = rows[-1][0]
         size = sum(len(message.payload) for _, message in rows)
+        self._added_bytes += size + len(rows) * MESSAGE_OVERHEAD
         self._spool.forget(self._published, len(rows), size, self._journal.mark)
         for sequence, _ in rows if self._waiting else ():
             done = self._waiting.get(sequence)
