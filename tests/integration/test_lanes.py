@@ -135,14 +135,14 @@ async def test_replica_that_froze_is_taken_over_after_its_lease_and_can_commit_n
         await send(journal, "a 1", "b 1", lane=3)
         await until(lambda: "a 1" in before.fences and before.by_key["b"] == ["1"])
         fence = before.fences["a 1"]
-        await database.write(fence.check)
+        await database.write(lambda c: fence.hold(c)())
         await frozen.freeze()
         started = asyncio.get_running_loop().time()
         successor = start_replica(life, journal, other, after, tmp_path, instance="1", lease_s=1)
         await until(lambda: after.by_key["a"] == ["1"])
         assert asyncio.get_running_loop().time() - started < 20
         with pytest.raises(LeaseLost, match="lane 3"):
-            await database.write(fence.check)
+            await database.write(lambda c: fence.hold(c)())
         assert fence.remaining_s() <= 0
         assert after.by_key["b"] in ([], ["1"]), (
             "what was done behind the cursor may come again: its id says that it is done"
@@ -164,7 +164,7 @@ async def test_successor_of_an_instance_takes_its_lanes_at_once(
         await send(journal, "a 2")
         await until(lambda: after.by_key["a"][-1:] == ["2"])
         with pytest.raises(LeaseLost):
-            await database.write(before.fences["a 1"].check)
+            await database.write(lambda c: before.fences["a 1"].hold(c)())
         await successor.stop()
 
 
@@ -379,7 +379,7 @@ async def test_lane_is_handed_over_after_a_lease_although_a_signal_of_it_takes_f
         await until(lambda: second.owned == LANES // 2 and after.count == LANES // 2)
         lane = next(iter(second.runner.owned()))
         with pytest.raises(LeaseLost):
-            await database.write(before.fences[f"a{lane} 1"].check)
+            await database.write(lambda c: before.fences[f"a{lane} 1"].hold(c)())
         for event in before.held.values():
             event.set()
         for replica in (first, second):

@@ -903,10 +903,14 @@ class Lease:
     def __init__(self, checks: int = 10**9, remaining_s: float = 60.0) -> None:
         self.checks, self.left = checks, remaining_s
 
-    def check(self, connection: sa.Connection) -> None:
+    lane = 0
+
+    def hold(self, connection: sa.Connection) -> Callable[[], None]:
         self.checks -= 1
-        if self.checks < 0:
-            raise LeaseLost
+        return self.fail if self.checks < 0 else lambda: None
+
+    def fail(self) -> None:
+        raise LeaseLost
 
     def remaining_s(self) -> float:
         return self.left

@@ -1,8 +1,10 @@
 """A service's database: SQLite or PostgreSQL with one set of statements, and one writer that shares commits.
 
 Units of work that come while a transaction is on its way share the next one; their callers hear of them only after the
-commit. Where one of them fails, the transaction is rolled back and they run again, each in a savepoint of its own. The
-transaction is exclusive across processes, so a unit may read, decide and write without races.
+commit. Where one of them fails, the transaction is rolled back and they run again, each in a savepoint of its own. On
+SQLite, and on PostgreSQL where the database is opened as exclusive, the transaction is the only one across processes, so
+a unit may read, decide and write without races. Otherwise a unit locks the rows it goes by before it reads them, in
+their order, and inserts what must not be there without ON CONFLICT: then it runs again.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +24,7 @@ from sqlalchemy.exc import DatabaseError, InternalError, OperationalError
 from vantixs.runtime.batching import Batcher, BatcherClosed, BatcherFull, Bounds
 from vantixs.runtime.database_setup import (
     ADVISORY_LOCK,
+    SHARED_LOCK,
     is_damage,
     lock_number,
     make_engine,
@@ -33,6 +37,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
+from vantixs.runtime.pipeline import interleaved, pipelined
 from vantixs.runtime.reserve import Reserve
 from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import ServiceSettings
@@ -64,7 +69,9 @@ class _NotStored(Exception):
 class Database:
     """One service's database; see the module for what `write` promises."""
 
-    def __init__(self, writer: sa.Engine, readers: sa.Engine, lock: int, found: Found = NO_IDENTITY) -> None:
+    def __init__(
+        self, writer: sa.Engine, readers: sa.Engine, lock: int, found: Found = NO_IDENTITY, *, exclusive: bool = True
+    ) -> None:
         self.found = found
         self.place = writer.url.render_as_string()
         self.file = Path(writer.url.database or "") if writer.dialect.name == "sqlite" else None
@@ -74,7 +81,8 @@ class Database:
         self.damage = ""
         self._writer = writer
         self._readers = readers
-        self._lock = lock
+        self._lock_number = lock
+        self._lock = (ADVISORY_LOCK if exclusive else SHARED_LOCK) if writer.dialect.name == "postgresql" else None
         # Which file it is, for SQLite: one that is put in its place is not the one we write to.
         self._file = _file_id(readers.url.database or "") if readers.dialect.name == "sqlite" else None
         self._connection: sa.Connection | None = None  # The writer's thread's.
@@ -91,11 +99,18 @@ class Database:
 
     @classmethod
     async def open(
-        cls, settings: ServiceSettings, service: str, migrations: Path, *, reserve_bytes: int = 0
+        cls,
+        settings: ServiceSettings,
+        service: str,
+        migrations: Path,
+        *,
+        reserve_bytes: int = 0,
+        exclusive: bool = True,
     ) -> "Database":
         """Connects, looks whether the file is whole, and brings the schema up to date.
 
-        `reserve_bytes` of disk are kept for `write_at_any_cost`.
+        `reserve_bytes` of disk are kept for `write_at_any_cost`. With `exclusive` no two transactions of the service's
+        processes run at the same time; without it they do on PostgreSQL, and units lock what they go by.
 
         Raises:
             StartupError: unreachable, not writable, not a database, damaged, or newer than this program.
@@ -118,7 +133,7 @@ class Database:
         except BaseException:
             writer.dispose()
             raise
-        database = cls(writer, readers, lock_number(service), found)
+        database = cls(writer, readers, lock_number(service), found, exclusive=exclusive)
         if reserve_bytes and readers.dialect.name == "sqlite" and readers.url.database:
             database._reserve = Reserve(Path(f"{readers.url.database}.reserve"), reserve_bytes)
             database._reserve.fill()
@@ -196,13 +211,27 @@ class Database:
         return result
 
     async def _read_batch(self, queries: Sequence[Callable[[sa.Connection], Any]]) -> list[Any]:
-        return await self._read(lambda connection: [query(connection) for query in queries])
+        def read(connection: sa.Connection) -> list[Any]:
+            with pipelined(connection):
+                return interleaved([partial(query, connection) for query in queries])
+
+        return await self._read(read)
 
     async def _read(self, query: Callable[[sa.Connection], T]) -> T:
         def run() -> T:
-            # What goes straight to the driver begins no transaction by itself, and several reads are to see one snapshot.
-            with self._readers.connect() as connection, connection.begin():
-                return query(connection)
+            for again in (True, False):
+                with self._readers.connect() as connection:
+                    try:
+                        # What goes straight to the driver begins no transaction by itself, and several reads are to see
+                        # one snapshot.
+                        with connection.begin():
+                            return query(connection)
+                    except (DatabaseError, driver):
+                        # One that lay idle may have been closed by the server: that says nothing about a new one.
+                        if not (_is_lost(connection) and again):
+                            raise
+                        connection.invalidate()
+            raise AssertionError
 
         driver: type[Exception] = self._readers.dialect.loaded_dbapi.DatabaseError
         try:
@@ -269,6 +298,8 @@ class Database:
         """Changes which store it is, with a message for the outbox, also while it is not served; raises as `write`."""
 
         def unit(connection: sa.Connection) -> Identity:
+            if self._lock is not None:
+                ADVISORY_LOCK.send(connection, key=self._lock_number + 1)  # Several replicas may want to change it.
             identity = change(read_identity(connection) or self.found.identity)
             connection.exec_driver_sql(DELETE)
             connection.exec_driver_sql(identity.insert)
@@ -339,37 +370,45 @@ class Database:
         """
         # What the hot path sends straight to the driver fails with the driver's own errors.
         driver: Any = self._writer.dialect.loaded_dbapi
+        lost = (OperationalError, InternalError, driver.OperationalError, driver.InternalError)
+        together = run is _run_together and all(_in_pipeline(work.run) for work in batch)
+        transaction, committing = None, False
         try:
             # Kept from one batch to the next: a fresh one costs as much as a small batch.
             connection = self._connection = self._connection or self._writer.connect()
-            transaction = connection.begin()
-            if self._writer.dialect.name == "postgresql":
-                connection.execute(ADVISORY_LOCK, {"key": self._lock})
-        except (DatabaseError, driver.DatabaseError) as error:
-            raise self._failed(error) from error
-        try:
-            results = run(connection, batch)
-        except (OperationalError, InternalError, driver.OperationalError, driver.InternalError) as error:
-            raise self._failed(error) from error
-        except Exception:
-            try:
-                transaction.rollback()
-            except (DatabaseError, driver.Error):
-                self._disconnect()
-            raise
-        try:
-            transaction.commit()
-        except (DatabaseError, driver.DatabaseError) as error:
-            raise self._failed(error, committing=True) from error
+            with pipelined(connection) if together else contextlib.nullcontext():
+                transaction = connection.begin()
+                if self._lock is not None:
+                    self._lock.send(connection, key=self._lock_number)
+                results = run(connection, batch)
+                committing = True
+                transaction.commit()
+        except Exception as error:
+            unit_failed = transaction is not None and not (committing and not together)
+            if not isinstance(error, (DatabaseError, driver.DatabaseError)):
+                self._roll_back(transaction)
+                raise
+            if unit_failed and (not isinstance(error, lost) or _is_aborted(error)):
+                self._roll_back(transaction)
+                raise
+            raise self._failed(error, committing=committing) from error
         self.commits += 1
         return results
+
+    def _roll_back(self, transaction: sa.Transaction | None) -> None:
+        if transaction is None:
+            return
+        try:
+            transaction.rollback()
+        except (DatabaseError, self._writer.dialect.loaded_dbapi.Error):
+            self._disconnect()
 
     def _failed(self, error: Exception, *, committing: bool = False) -> _NotStored:
         """Drops the connection; says whether it may pass, and whether it is known that nothing was stored."""
         self._disconnect()
         detail = str(getattr(error, "orig", None) or error).splitlines()[0]
         self._note_damage(detail)
-        if committing and self._writer.dialect.name == "postgresql":
+        if committing and self._writer.dialect.name == "postgresql" and not _is_answered(error):
             return _NotStored(unavailable("STORAGE_OUTCOME_UNKNOWN", detail), passing=False)
         return _NotStored(unavailable("STORAGE_UNAVAILABLE", detail), passing=_passing(detail))
 
@@ -385,6 +424,30 @@ class Database:
 _MISTAKES = (sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)
 
 
+Run = TypeVar("Run", bound=Callable[..., Any])
+
+
+def runs_in_pipeline(run: Run) -> Run:
+    """Marks what is given to `write_with_others` as sending everything by `Statement`: it then shares round trips."""
+    run.in_pipeline = True  # type: ignore[attr-defined]
+    return run
+
+
+def _in_pipeline(run: Callable[..., Any]) -> bool:
+    return getattr(run, "in_pipeline", False)
+
+
+def _is_aborted(error: Exception) -> bool:
+    """Whether a statement was not run because one before it in the pipeline had failed."""
+    return type(error).__name__ == "PipelineAborted"
+
+
+def _is_answered(error: Exception) -> bool:
+    """Whether the server itself refused, so that nothing was stored; not where it was shut down, or the connection is gone."""
+    state = str(getattr(getattr(error, "orig", None) or error, "sqlstate", None) or "")
+    return bool(state) and not state.startswith(("08", "57"))
+
+
 def _busy(what: str) -> ServiceError:
     detail = f"more than {QUEUE} {what} are queued"
     return ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", detail)
@@ -397,6 +460,11 @@ def _unreadable(error: Exception) -> ServiceError:
 def _rewrite_version(connection: sa.Connection) -> None:
     """Writes what is there already: a commit like any other, which changes nothing."""
     connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
+
+
+def _is_lost(connection: sa.Connection) -> bool:
+    """Whether the connection itself is gone; one to a file never is."""
+    return connection.invalidated or bool(getattr(connection.connection.driver_connection, "closed", False))
 
 
 def _file_id(path: str) -> tuple[int, int] | None:
@@ -417,8 +485,11 @@ def _run_together(connection: sa.Connection, batch: Sequence[_Work]) -> list[Any
     for place, work in enumerate(batch):
         places.setdefault(work.run, []).append(place)
     results: list[Any] = [None] * len(batch)
-    for run, of_run in places.items():
-        for place, result in zip(of_run, run(connection, [batch[p].item for p in of_run]), strict=True):
+    # What needs a round trip a statement goes first, so that the locks it takes are there before the others'.
+    for run, of_run in sorted(places.items(), key=lambda entry: _in_pipeline(entry[0])):
+        with pipelined(connection) if _in_pipeline(run) else contextlib.nullcontext():
+            found = run(connection, [batch[p].item for p in of_run])
+        for place, result in zip(of_run, found, strict=True):
             results[place] = result
     return results
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
+from vantixs.runtime.statements import Statement
 from vantixs.runtime.store_identity import CREATE, SELECT, Found, Identity, make_identity
 
 CHECKED_BYTES = 1 << 30
@@ -23,7 +24,10 @@ _PRAGMAS = (
     "temp_store=MEMORY",
     "wal_autocheckpoint=4000",
 )
-ADVISORY_LOCK = sa.text("SELECT pg_advisory_xact_lock(:key)")
+_KEY = sa.bindparam("key", type_=sa.BigInteger)
+# Held until the transaction ends. Whoever writes to a schema holds its lock, shared where the rows are locked one by one.
+ADVISORY_LOCK = Statement(lambda _: sa.select(sa.func.pg_advisory_xact_lock(_KEY)))
+SHARED_LOCK = Statement(lambda _: sa.select(sa.func.pg_advisory_xact_lock_shared(_KEY)))
 # A process that is stopped in a transaction holds its locks: the server ends it, and the others go on.
 _WRITER_LIMITS = "-cidle_in_transaction_session_timeout=2s -clock_timeout=5s -cstatement_timeout=30s"
 # A migration takes what it takes, and other replicas wait for it.
@@ -47,14 +51,20 @@ def make_engine(url: str, service: str, *, write: bool) -> sa.Engine:
         # What is written is looked up by key. A plan that was made while a table was small reads all of it when it is large.
         # Where there is no other way a scan then looks so costly that it would be compiled first, for a tenth of a second.
         options = f"-csearch_path={service}" + (f" -cenable_seqscan=off -cjit=off {_WRITER_LIMITS}" if write else "")
-        isolation = "READ COMMITTED" if write else "REPEATABLE READ"
-        return sa.create_engine(
+        postgres = sa.create_engine(
             parsed,
             pool_size=1 if write else 2,
-            pool_pre_ping=True,
-            isolation_level=isolation,
+            isolation_level="AUTOCOMMIT",
             connect_args={"options": options, "application_name": f"vantixs-{service}", **_CONNECTION_LIMITS},
         )
+        start = b"BEGIN ISOLATION LEVEL READ COMMITTED" if write else b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+        @sa.event.listens_for(postgres, "begin")
+        def begin_here(connection: sa.Connection) -> None:
+            # By a statement of its own: in a pipeline the driver would wait for the BEGIN that it sends by itself.
+            connection.connection.cursor().execute(start)
+
+        return postgres
     engine = sa.create_engine(
         parsed, pool_size=1 if write else 2, connect_args={"timeout": 5, "check_same_thread": False}
     )
@@ -74,7 +84,7 @@ def make_engine(url: str, service: str, *, write: bool) -> sa.Engine:
 
 
 def lock_number(service: str) -> int:
-    """The advisory lock that whoever writes to a service's schema holds until its transaction ends."""
+    """The advisory lock that whoever writes to a service's schema holds until its transaction ends; also of a part of it."""
     return zlib.crc32(f"vantixs-{service}".encode())
 
 
@@ -85,7 +95,7 @@ def migrate(engine: sa.Engine, service: str, migrations: Path) -> Found:
     with engine.begin() as connection:
         if postgres:
             connection.exec_driver_sql(_NO_LIMITS)
-            connection.execute(ADVISORY_LOCK, {"key": lock_number(service)})
+            ADVISORY_LOCK.send(connection, key=lock_number(service))
             connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{service}"')
         else:
             check_file(connection.exec_driver_sql)

@@ -90,7 +90,7 @@ class Outbox:
         values = message._asdict()
         if "lane" in self._table.c:
             values["lane"] = lane
-        self._insert.run(connection, **values)
+        self._insert.send(connection, **values)
 
     async def send(self, message: Message) -> None:
         """Publishes a committed message now; returns once it is in the journal."""

@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 
+from vantixs.runtime.pipeline import wait_for
+
 Make = Callable[[Any], sa.sql.expression.ClauseElement]
 
 
@@ -31,12 +33,21 @@ class Statement:
 
     def rows(self, connection: sa.Connection, **values: Any) -> list[Any]:
         """Runs a query; its rows are named tuples with the columns' types applied."""
+        return self.ask(connection, **values)()
+
+    def ask(self, connection: sa.Connection, **values: Any) -> Callable[[], list[Any]]:
+        """Sends a query; what is returned gives its rows. In a pipeline more can be sent before they are waited for."""
         compiled = self._compiled(connection)
         cursor = compiled.execute(connection, values)
-        try:
-            return [compiled.row(row) for row in cursor.fetchall()]
-        finally:
-            cursor.close()
+
+        def rows() -> list[Any]:
+            try:
+                compiled.wait_for(cursor)
+                return [compiled.row(row) for row in cursor.fetchall()]
+            finally:
+                cursor.close()
+
+        return rows
 
     def first(self, connection: sa.Connection, **values: Any) -> Any:
         """The first row, or None."""
@@ -44,12 +55,18 @@ class Statement:
         return found[0] if found else None
 
     def run(self, connection: sa.Connection, **values: Any) -> int:
-        """Runs a change; returns how many rows it touched."""
-        cursor = self._compiled(connection).execute(connection, values)
+        """Runs a change; returns how many rows it touched. Who has no use for that calls `send`."""
+        compiled = self._compiled(connection)
+        cursor = compiled.execute(connection, values)
         try:
+            compiled.wait_for(cursor)
             return int(cursor.rowcount)
         finally:
             cursor.close()
+
+    def send(self, connection: sa.Connection, **values: Any) -> None:
+        """Runs a change; in a pipeline without waiting for it. What is wrong with it is raised by then or later."""
+        self._compiled(connection).execute(connection, values)
 
     def run_all(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Runs a change with each of the rows; an INSERT in as few statements as the database takes them in."""
@@ -63,6 +80,10 @@ class Statement:
             insert = postgresql.insert if name == "postgresql" else sqlite.insert
             found = self._ready[name] = _Compiled(self._make(insert), connection.dialect)
         return found
+
+
+def _has_result(_: Any) -> None:
+    """SQLite's cursors have theirs."""
 
 
 # SQLite takes 32,766 parameters in a statement unless it was built to take more.
@@ -83,6 +104,7 @@ class _Compiled:
         self._decode = [c.type.dialect_impl(dialect).result_processor(dialect, None) for c in columns]
         self._insert = isinstance(statement, sa.Insert)
         self._many: dict[int, str] = {}
+        self.wait_for: Callable[[Any], None] = wait_for if dialect.name == "postgresql" else _has_result
         self._row: Any = namedtuple("Row", [c.name for c in columns]) if columns else None
 
     def execute(self, connection: sa.Connection, values: Mapping[str, Any]) -> Any:
@@ -110,7 +132,8 @@ class _Compiled:
             else:
                 cursor.execute(self._of_rows(count), [v for row in parameters[:count] for v in row])
             parameters = parameters[count:]
-        cursor.close()
+        if self._order is not None:  # In a pipeline the cursor still gets its result.
+            cursor.close()
 
     def _of_rows(self, count: int) -> str:
         if count not in self._many:

@@ -186,8 +186,11 @@ class ScriptedVenue:
 class NoFence:
     """A lane that is ours for ever, for what is tested without leases."""
 
-    def check(self, connection: Any) -> None:
+    lane = 0
+
+    def hold(self, connection: Any) -> Callable[[], None]:
         """Passes."""
+        return lambda: None
 
     def remaining_s(self) -> float:
         """Without end."""

@@ -1,10 +1,12 @@
 """The right to work on a lane, as those who work on one see it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
-from vantixs.runtime.database import Database
+from vantixs.runtime.database import Database, runs_in_pipeline
+from vantixs.runtime.pipeline import interleaved
 
 T = TypeVar("T")
 
@@ -16,11 +18,18 @@ class LeaseLost(Exception):
 class Fence(Protocol):
     """A lease on a lane, held by this replica. Fences of one lane and epoch are equal."""
 
-    def check(self, connection: sa.Connection) -> None:
+    @property
+    def lane(self) -> int:
+        """Which lane, from 0."""
+        ...
+
+    def hold(self, connection: sa.Connection) -> Callable[[], None]:
         """Called first in every transaction of the lane's work, and holds until that transaction has ended.
 
+        What it returns waits for the answer.
+
         Raises:
-            LeaseLost: this replica does not own the lane any more.
+            LeaseLost: by what is returned; this replica does not own the lane any more.
         """
         ...
 
@@ -38,20 +47,20 @@ async def write_fenced(database: Database, fence: Fence, unit: Callable[[sa.Conn
     return await database.write_with_others(_run_fenced, (fence, unit))
 
 
+@runs_in_pipeline
 def _run_fenced(connection: sa.Connection, items: Sequence[tuple[Fence, Callable[[sa.Connection], Any]]]) -> list[Any]:
-    checked: dict[Fence, LeaseLost | None] = {}
-    results: list[Any] = []
-    for fence, unit in items:
-        if fence not in checked:
-            checked[fence] = _lost(connection, fence)
-        lost = checked[fence]
-        results.append(unit(connection) if lost is None else lost)
-    return results
-
-
-def _lost(connection: sa.Connection, fence: Fence) -> LeaseLost | None:
+    # Held in the lanes' order, so that nobody who takes several waits for one who waits for him.
+    fences = sorted({fence for fence, _ in items}, key=lambda fence: fence.lane)
+    held = [fence.hold(connection) for fence in fences]
+    if len(items) > 1:
+        results = interleaved([partial(unit, connection) for _, unit in items])
+        # Units are sent before the answers are here. Where a lane is lost nothing of it is kept: each then runs alone.
+        for answer in held:
+            answer()
+        return results
+    ((_, unit),) = items
     try:
-        fence.check(connection)
+        held[0]()
     except LeaseLost as lost:
-        return lost
-    return None
+        return [lost]
+    return [unit(connection)]

@@ -108,6 +108,11 @@ _INSERT_FILL = insert_ignoring(FILLS)
 _INSERT_PAPER_ORDER = insert_ignoring(PAPER_ORDERS)
 _READ_PAPER_ORDER = Statement(lambda _: sa.select(PAPER_ORDERS.c.fill).where(where(PAPER_ORDERS, "client_order_id")))
 _INSERT_RELEASE = insert_ignoring(RELEASES)
+_READ_ORDER = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "order_id")))
+_READ_ORDERS = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "signal_id")).order_by(ORDERS.c.order_id))
+_READ_FILLS = Statement(
+    lambda _: sa.select(FILLS.c.data).where(where(FILLS, "order_id")).order_by(FILLS.c.execution_id)
+)
 _READ_UNSETTLED = Statement(lambda _: sa.select(ORDERS).where(_UNSETTLED))
 _KEY = sa.select(sa.cast(sa.bindparam("signal_id", type_=sa.Text), sa.Text).label("signal_id")).subquery()
 _EARLIER = PARKED.alias("earlier")
@@ -280,7 +285,7 @@ def move_signal(connection: sa.Connection, signal_id: str, before: int, delivery
     sequence = delivery.stream_sequence
     if not _MOVE_SIGNAL.run(connection, signal_id=signal_id, before=before, sequence=sequence, epoch=journal_epoch):
         raise LookupError(f"signal {signal_id} is done, or another delivery's")
-    _MOVE_PARKED.run(connection, signal_id=signal_id, sequence=sequence, time=delivery.time)
+    _MOVE_PARKED.send(connection, signal_id=signal_id, sequence=sequence, time=delivery.time)
 
 
 def finish_signal(
@@ -300,29 +305,24 @@ def finish_signal(
 
 def read_orders(connection: sa.Connection, signal_id: str) -> list[OrderRow]:
     """A signal's orders, by leg."""
-    rows = connection.execute(
-        sa.select(ORDERS).where(ORDERS.c.signal_id == signal_id).order_by(ORDERS.c.order_id)
-    ).all()
-    return [to_order_row(connection, row) for row in rows]
+    return [to_order_row(connection, row) for row in _READ_ORDERS.rows(connection, signal_id=signal_id)]
 
 
-def to_order_row(connection: sa.Connection, row: "sa.Row[tuple[object, ...]]") -> OrderRow:
+def to_order_row(connection: sa.Connection, row: Any) -> OrderRow:
     """An order's row with its fills."""
-    fills = connection.execute(
-        sa.select(FILLS.c.data).where(FILLS.c.order_id == row.order_id).order_by(FILLS.c.execution_id)
-    )
+    fills = _READ_FILLS.rows(connection, order_id=row.order_id)
     return OrderRow(
         order_pb2.Order.FromString(row.data),
         row.intent,
         order_pb2.RiskDecision.FromString(row.decision),
-        [order_pb2.Fill.FromString(data) for (data,) in fills],
+        [order_pb2.Fill.FromString(fill.data) for fill in fills],
         order_pb2.Position.FromString(row.position),
     )
 
 
 def read_order(connection: sa.Connection, order_id: str) -> OrderRow | None:
     """One order, or None."""
-    row = connection.execute(sa.select(ORDERS).where(ORDERS.c.order_id == order_id)).first()
+    row = _READ_ORDER.first(connection, order_id=order_id)
     return to_order_row(connection, row) if row else None
 
 
@@ -355,7 +355,7 @@ def insert_order(
 
 def update_order(connection: sa.Connection, row: OrderRow) -> None:
     """Replaces what changed about an order, and adds its fills."""
-    _UPDATE_ORDER.run(
+    _UPDATE_ORDER.send(
         connection,
         key=row.order.order_id,
         state=common_pb2.OrderState.Name(row.order.state),
@@ -364,7 +364,7 @@ def update_order(connection: sa.Connection, row: OrderRow) -> None:
     )
     for fill in row.fills:
         values = {"execution_id": fill.execution_id, "order_id": fill.order_id, "data": fill.SerializeToString()}
-        _INSERT_FILL.run(connection, **values)
+        _INSERT_FILL.send(connection, **values)
 
 
 def place_paper_order(connection: sa.Connection, client_order_id: str, fill: bytes, now: datetime) -> bytes:
@@ -388,19 +388,19 @@ def park(connection: sa.Connection, parked: Parked) -> bool:
 
 def unpark(connection: sa.Connection, signal_id: str) -> None:
     """The signal does not wait any more."""
-    _DELETE_PARKED.run(connection, signal_id=signal_id)
+    _DELETE_PARKED.send(connection, signal_id=signal_id)
 
 
 def unpark_delivery(connection: sa.Connection, lane: int, delivery: Delivery) -> None:
     """The delivery does not wait any more: it is no signal, or the repeat of one."""
-    _DELETE_PARKED_DELIVERY.run(
+    _DELETE_PARKED_DELIVERY.send(
         connection, lane=lane, stream_sequence=delivery.stream_sequence, deliver_time=delivery.time
     )
 
 
 def supersede(connection: sa.Connection, lane: int, key: str, delivery: Delivery) -> None:
     """An exit of the key was carried out: what is parked and came before it opens nothing any more."""
-    _SUPERSEDE.run(connection, lane=lane, key=key, time=delivery.time, sequence=delivery.stream_sequence)
+    _SUPERSEDE.send(connection, lane=lane, key=key, time=delivery.time, sequence=delivery.stream_sequence)
 
 
 def read_parked(connection: sa.Connection, lanes: Collection[int]) -> list[Parked]:
@@ -411,7 +411,7 @@ def read_parked(connection: sa.Connection, lanes: Collection[int]) -> list[Parke
 
 def add_release(connection: sa.Connection, order_id: str) -> None:
     """Notes that risk has to release the order, whenever it can be reached."""
-    _INSERT_RELEASE.run(connection, order_id=order_id)
+    _INSERT_RELEASE.send(connection, order_id=order_id)
 
 
 def read_releases(connection: sa.Connection) -> list[str]:

@@ -50,7 +50,7 @@ def held_schemas(url: str, services: tuple[str, ...]) -> Iterator[HeldSchemas]:
             engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader,
         ):
             for service in services:
-                holder.execute(ADVISORY_LOCK, {"key": lock_number(service)})
+                ADVISORY_LOCK.send(holder, key=lock_number(service))
             # The snapshot is taken by the first statement, so by one of its own: with the locks it would be of before they came.
             reader.exec_driver_sql("SELECT 1")
             yield HeldSchemas(holder, reader, services)

@@ -68,9 +68,9 @@ class Fence:
     lane: int
     epoch: int
 
-    def check(self, connection: sa.Connection) -> None:
-        """Raises LeaseLost where the lane is another's."""
-        table.check_epoch(connection, self.lane, self.epoch)
+    def hold(self, connection: sa.Connection) -> Callable[[], None]:
+        """Holds the lane; what is returned raises LeaseLost where it is another's."""
+        return table.hold_lane(connection, self.lane, self.epoch)
 
     def remaining_s(self) -> float:
         """Seconds until another replica may take the lane."""
@@ -158,6 +158,7 @@ class Leases:
         """Saves the cursors, frees all lanes and the name: others need not wait for the lease to run out."""
 
         def part(connection: sa.Connection) -> None:
+            table.lock_turns(connection)
             for row in table.read_lanes(connection):
                 if row.owner == self.name.text:
                     if row.lane in cursors:
@@ -177,6 +178,7 @@ class Leases:
     ) -> Turn | None:
         """None where another process has our name: homes are copies of one another, or a lock does not exclude."""
         me = self.name.text
+        table.lock_turns(connection)
         if self._joined and table.run_of(connection, me) not in ("", self._run_id):
             return None
         now = table.now_of(connection)

@@ -6,13 +6,14 @@ where all replicas are on one machine, the time since it booted.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from vantixs.model.ids import LANES
+from vantixs.runtime.database_setup import ADVISORY_LOCK, lock_number
 from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, where
 
 from vantixs_router.fence import LeaseLost
@@ -65,6 +66,7 @@ _SAVE = Statement(
         .values(cursor=sa.bindparam("passed"), journal_epoch=sa.bindparam("journal"))
     )
 )
+_TURNS = lock_number("router-turns")
 _REPLICAS = Statement(lambda _: sa.select(REPLICAS))
 _RENEW = insert_or_replace(REPLICAS)
 _FORGET = Statement(
@@ -104,6 +106,12 @@ def boot_id() -> str:
     return ""
 
 
+def lock_turns(connection: sa.Connection) -> None:
+    """Waits until no other replica takes or frees lanes, and keeps it so until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        ADVISORY_LOCK.send(connection, key=_TURNS)
+
+
 def read_lanes(connection: sa.Connection) -> list[LaneRow]:
     """All lanes; none before the first start."""
     return [LaneRow(*row) for row in _LANES.rows(connection)]
@@ -116,15 +124,22 @@ def add_lanes(connection: sa.Connection, cursors: Mapping[int, int], journal_epo
         _ADD_LANE.run(connection, lane=lane, owner=NOBODY, epoch=0, cursor=cursor, journal_epoch=journal_epoch)
 
 
-def check_epoch(connection: sa.Connection, lane: int, epoch: int) -> None:
+def hold_lane(connection: sa.Connection, lane: int, epoch: int) -> Callable[[], None]:
     """Holds the lane's row until the transaction ends, so that nobody takes the lane in between.
 
+    What is returned waits for the answer.
+
     Raises:
-        LeaseLost: the lane has another epoch.
+        LeaseLost: by what is returned; the lane has another epoch.
     """
-    row = _EPOCH.first(connection, lane=lane)
-    if row is None or row.epoch != epoch:
-        raise LeaseLost(f"lane {lane}: expected epoch {epoch}, was {row and row.epoch}")
+    rows = _EPOCH.ask(connection, lane=lane)
+
+    def answer() -> None:
+        found = rows()
+        if not found or found[0].epoch != epoch:
+            raise LeaseLost(f"lane {lane}: expected epoch {epoch}, was {found and found[0].epoch}")
+
+    return answer
 
 
 def take_lane(connection: sa.Connection, row: LaneRow, me: str) -> LaneRow:
