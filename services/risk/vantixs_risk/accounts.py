@@ -31,6 +31,7 @@ def create_account(
     connection: sa.Connection, desk: Desk, request: risk_pb2.CreateAccountRequest, actor: str, now: datetime
 ) -> risk_pb2.Account:
     """Makes an account with its opening balance, or a scratch copy of one. The same request_id makes it once."""
+    store.own_books(connection)
     message, source = risk_pb2.Account(), request.copy_from_account_id
     account_id = text("account.account_id", request.account.account_id, ACCOUNT_ID, _ID_FORM)
     there = store.READ_ACCOUNT.first(connection, account_id=account_id)
@@ -63,6 +64,7 @@ def update_account(
     connection: sa.Connection, desk: Desk, message: risk_pb2.Account, role: Role, actor: str, now: datetime
 ) -> risk_pb2.Account:
     """Replaces an account's rules, at the revision they were read."""
+    store.own_books(connection)
     row = store.READ_ACCOUNT.first(connection, account_id=message.account_id)
     if row is None:
         raise not_found("account", message.account_id[:60])

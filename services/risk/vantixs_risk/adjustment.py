@@ -26,6 +26,7 @@ def record_adjustment(
     text("request_id", request.request_id, IDENTITY, "an id of the adjustment")
     identity("account_id", request.account_id)
     comment("comment", request.comment)
+    store.own_books(connection)
     known = store.READ_ADJUSTMENT.first(connection, request_id=request.request_id)
     content = request.SerializeToString(deterministic=True)
     if known is not None:

@@ -9,16 +9,18 @@ unit of work changed and then failed to commit has a stamp that no database ever
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.model.decimals import format_decimal
 from vantixs.runtime.errors import not_found
+from vantixs.runtime.pipeline import interleaved
 
 from vantixs_risk import store
 from vantixs_risk.conversion import rules_of
@@ -142,6 +144,17 @@ class Bookshelf:
             return found
         return load(connection, account_id)
 
+    def fetch(self, connection: sa.Connection, account_ids: Iterable[str], heads: store.Heads) -> None:
+        """Reads those of the accounts that are not remembered as committed, all at once; what is not there stays away."""
+        stale = [
+            account_id
+            for account_id in dict.fromkeys(account_ids)
+            if (stamp := heads.stamps.get(account_id)) is not None
+            and ((found := self._accounts.get(account_id)) is None or found.stamp != stamp)
+        ]
+        for account in interleaved([partial(load, connection, account_id) for account_id in stale]):
+            self._accounts[account.account_id] = account
+
     def put(self, account: Account) -> None:
         """Puts an account back; the one used longest ago is forgotten where there are too many."""
         self._accounts[account.account_id] = account
@@ -168,18 +181,19 @@ class Bookshelf:
 
 def load(connection: sa.Connection, account_id: str) -> Account:
     """Reads an account; NOT_FOUND where there is none."""
-    rules_row = store.READ_ACCOUNT.first(connection, account_id=account_id)
-    state_row = store.READ_STATE.first(connection, account_id=account_id)
-    if rules_row is None or state_row is None:
+    parts = (store.READ_ACCOUNT, store.READ_STATE, store.READ_BALANCES, store.READ_POSITIONS, store.READ_OPEN_ORDERS)
+    asked = [part.ask(connection, account_id=account_id) for part in parts]
+    rules_rows, state_rows, balances, positions, orders = [rows() for rows in asked]
+    if not rules_rows or not state_rows:
         raise not_found("account", account_id)
-    message = risk_pb2.Account.FromString(rules_row.data)
-    state = json.loads(state_row.data)
-    account, marks = _decode(state_row.stamp, message, state), _marks_of(state)
-    for row in store.READ_BALANCES.rows(connection, account_id=account_id):
+    message = risk_pb2.Account.FromString(rules_rows[0].data)
+    state = json.loads(state_rows[0].data)
+    account, marks = _decode(state_rows[0].stamp, message, state), _marks_of(state)
+    for row in balances:
         account.balances[row.book, row.asset] = row.amount
-    for row in store.READ_POSITIONS.rows(connection, account_id=account_id):
+    for row in positions:
         account.holdings[row.instrument] = holding_of(row, marks)
-    for row in store.READ_OPEN_ORDERS.rows(connection, account_id=account_id):
+    for row in orders:
         account.orders[row.order_id] = reservation_of(row)
     return account
 

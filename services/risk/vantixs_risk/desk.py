@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import grpc
 import sqlalchemy as sa
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.ids import event_subject
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Message
 from vantixs.runtime.outbox import Outbox
 
@@ -15,6 +17,14 @@ from vantixs_risk.books import Account, Bookshelf
 from vantixs_risk.conversion import STATES
 from vantixs_risk.domain.breakers import raises, trips
 from vantixs_risk.settings import RiskSettings
+
+
+class AccountHeld(ServiceError):
+    """Another process works on the account at this moment: it was not waited for, and this is to be asked again."""
+
+    def __init__(self, account_id: str) -> None:
+        detail = f"account {account_id} is worked on by another process"
+        super().__init__(grpc.StatusCode.UNAVAILABLE, "STORAGE_BUSY", detail)
 
 
 @dataclass(slots=True)

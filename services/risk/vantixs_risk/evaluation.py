@@ -14,7 +14,7 @@ from vantixs.runtime.errors import ServiceError, invalid
 from vantixs_risk import store
 from vantixs_risk.books import Account, Bookshelf
 from vantixs_risk.conversion import MOST_MARKS, asking_of, encode_decision, mark_of
-from vantixs_risk.desk import Desk, scopes_of
+from vantixs_risk.desk import AccountHeld, Desk, scopes_of
 from vantixs_risk.domain.activity import Asked
 from vantixs_risk.domain.conduct import asked_for
 from vantixs_risk.domain.equity import Mark
@@ -90,9 +90,14 @@ def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) ->
     Each is decided on what those before it left. The tables are read once before all of them, and written once after.
     """
     orders = [ticket.request.order for ticket in tickets]
+    store.share_books(connection)
+    locking = store.lock_accounts(connection, [o.account_id for o in orders])
     heads = store.read_heads(connection, [o.account_id for o in orders], [o.order_id for o in orders])
+    held = locking()
     restricted = desk.shelf.trading_states(connection, heads.trading_stamp)
     known = heads.recorded
+    new = [o.account_id for o in orders if o.order_id not in known and o.account_id in held]
+    desk.shelf.fetch(connection, new, heads)
     decisions: list[bytes | ServiceError] = []
     accounts: dict[str, Account] = {}
     changed: dict[str, Account] = {}
@@ -103,6 +108,9 @@ def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) ->
             decisions.append(content)
             continue
         account = accounts.get(order.account_id)
+        if account is None and order.account_id in heads.stamps and order.account_id not in held:
+            decisions.append(AccountHeld(order.account_id))
+            continue
         if account is None:
             try:
                 account = accounts[order.account_id] = desk.shelf.take(connection, order.account_id, heads)

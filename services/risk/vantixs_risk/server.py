@@ -1,5 +1,7 @@
 """RiskService: decode, run one unit of work, encode."""
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import islice
@@ -9,7 +11,7 @@ import grpc
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
-from vantixs.runtime.database import Database
+from vantixs.runtime.database import Database, runs_in_pipeline
 from vantixs.runtime.errors import ServiceError, invalid
 from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.logs import log
@@ -22,7 +24,7 @@ from vantixs_risk.adjustment import record_adjustment
 from vantixs_risk.books import holding_of, read_marks
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.conversion import position_message
-from vantixs_risk.desk import Desk
+from vantixs_risk.desk import AccountHeld, Desk
 from vantixs_risk.evaluation import check_request, evaluate_orders, preview_order
 from vantixs_risk.fields import identity, show
 from vantixs_risk.settings import RiskSettings
@@ -43,6 +45,8 @@ ROLES = {
 
 
 MOST_ORDERS = 256
+# How long what is asked of an account waits for another process that works on it, and how often it looks.
+HELD_FOR_S, HELD_PAUSE_S = 5.0, 0.005
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
@@ -63,7 +67,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         if request.preview:
             ticket = check_request(request, now)
             return encode_response(await self._database.read(lambda c: preview_order(c, ticket, self._settings)))
-        (answer,) = await self._database.write_with_others(self._evaluate_orders, [(request, now)])
+        (answer,) = await self._ask(self._evaluate_orders, [(request, now)])
         if isinstance(answer, ServiceError):
             raise answer
         return answer
@@ -72,11 +76,11 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         """One transaction for all of them."""
         _check_size(len(request.requests))
         now = self._clock.now()
-        return encode_results(await self._each(self._evaluate_orders, [(order, now) for order in request.requests]))
+        return encode_results(await self._ask(self._evaluate_orders, [(order, now) for order in request.requests]))
 
     async def SettleOrder(self, request: risk_pb2.SettleOrderRequest, context: Any) -> Any:
         """Books fills once, releases the rest."""
-        (answer,) = await self._database.write_with_others(self._settle_orders, [(request, self._clock.now())])
+        (answer,) = await self._ask(self._settle_orders, [(request, self._clock.now())])
         if isinstance(answer, ServiceError):
             raise answer
         return answer
@@ -85,20 +89,38 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         """One transaction for all of them."""
         _check_size(len(request.requests))
         now = self._clock.now()
-        answers = await self._each(self._settle_orders, [(order, now) for order in request.requests])
+        answers = await self._ask(self._settle_orders, [(order, now) for order in request.requests])
         return encode_results(
             a if isinstance(a, ServiceError) else encode_response(a.SerializeToString()) for a in answers
         )
 
+    @runs_in_pipeline
     def _evaluate_orders(
         self, connection: sa.Connection, calls: Sequence[Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]]
     ) -> list[list[bytes | ServiceError]]:
         return _shared(evaluate_orders, connection, self._desk, calls)
 
+    @runs_in_pipeline
     def _settle_orders(
         self, connection: sa.Connection, calls: Sequence[Sequence[tuple[risk_pb2.SettleOrderRequest, datetime]]]
     ) -> list[list[risk_pb2.SettleOrderResponse | ServiceError]]:
         return _shared(settle_orders, connection, self._desk, calls)
+
+    async def _ask(
+        self,
+        run: Callable[[sa.Connection, Sequence[Sequence[Asked]]], list[list[Answer | ServiceError]]],
+        asked: Sequence[Asked],
+    ) -> list[Answer | ServiceError]:
+        """The answers of a batch; where another process works on an account, what was asked of it is asked again."""
+        answers = await self._each(run, asked)
+        give_up = time.monotonic() + HELD_FOR_S
+        while held := [n for n, answer in enumerate(answers) if isinstance(answer, AccountHeld)]:
+            if time.monotonic() > give_up:
+                break
+            await asyncio.sleep(HELD_PAUSE_S)
+            for number, answer in zip(held, await self._each(run, [asked[n] for n in held]), strict=True):
+                answers[number] = answer
+        return answers
 
     async def _each(
         self,

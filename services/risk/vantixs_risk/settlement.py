@@ -15,7 +15,7 @@ from vantixs.runtime.logs import log
 from vantixs_risk import store
 from vantixs_risk.books import Account, Postings, reservation_of
 from vantixs_risk.conversion import instant, position_message, trade_of
-from vantixs_risk.desk import Desk
+from vantixs_risk.desk import AccountHeld, Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.ledger import Market, Trade, book_trade
@@ -89,10 +89,17 @@ class _Books:
         self._connection = connection
         self._desk = desk
         ids = [settlement.request.order_id for settlement in asked]
+        store.share_books(connection)
+        # Whose they are does not change. How they stand may, until their accounts are held.
+        accounts = [row.account_id for row in store.READ_ORDERS.rows(connection, order_ids=ids)]
+        locking = store.lock_accounts(connection, accounts)
+        reading = store.READ_ORDERS.ask(connection, order_ids=ids)
+        self._heads = store.read_heads(connection, accounts)
+        self._held = locking()
         # Orders given up before they were decided have no account.
-        self._orders: dict[str, Any] = {row.order_id: row for row in store.READ_ORDERS.rows(connection, order_ids=ids)}
-        self._heads = store.read_heads(connection, [row.account_id for row in self._orders.values()])
+        self._orders: dict[str, Any] = {row.order_id: row for row in reading()}
         self._fills = self._read_fills(asked)
+        desk.shelf.fetch(connection, [a for a in accounts if a in self._held], self._heads)
         self._accounts: dict[str, Account] = {}
         self._changed: dict[str, Account] = {}
         self._postings = Postings()
@@ -105,7 +112,7 @@ class _Books:
         """Settles one order.
 
         Raises:
-            ServiceError: NOT_FOUND; nothing was changed.
+            ServiceError: NOT_FOUND, or another process works on the account; nothing was changed.
         """
         request, trades, times, now = settlement
         row = self._orders.get(request.order_id)
@@ -115,6 +122,8 @@ class _Books:
             if row is None and request.final and request.order_id not in self._given_up:
                 self._given_up[request.order_id] = _given_up_row(request.order_id, now)
             return risk_pb2.SettleOrderResponse()
+        if row.account_id in self._heads.stamps and row.account_id not in self._held:
+            raise AccountHeld(row.account_id)
         account = self._take(row.account_id)
         response = risk_pb2.SettleOrderResponse()
         market = Market(row.instrument, row.base_asset, row.quote_asset, row.perpetual)

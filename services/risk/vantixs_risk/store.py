@@ -4,14 +4,24 @@ What grows for ever (orders, fills, transfers) is only ever looked up by key; wh
 rows whose number does not depend on history. So a decision costs the same after a million fills.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from vantixs.runtime.columns import Amount, Instant
+from vantixs.runtime.database_setup import ADVISORY_LOCK, SHARED_LOCK, lock_number
 from vantixs.runtime.outbox import outbox_table
-from vantixs.runtime.statements import Among, AmongRows, Lines, Statement, insert_ignoring, insert_or_replace, where
+from vantixs.runtime.statements import (
+    Among,
+    AmongRows,
+    Lines,
+    Statement,
+    insert_ignoring,
+    insert_or_replace,
+    insert_row,
+    where,
+)
 
 METADATA = sa.MetaData()
 ACCOUNTS = sa.Table(
@@ -180,6 +190,50 @@ def read_heads(connection: sa.Connection, account_ids: Iterable[str], order_ids:
     return Heads({row.name: bytes(row.data) for row in orders}, stamps, head.name)
 
 
+_BOOKS = lock_number("risk-books")
+_LOCK_ACCOUNTS = Statement(
+    lambda _: (
+        sa.select(STATES.c.account_id)
+        .where(Among(STATES.c.account_id, "account_ids"))
+        .order_by(STATES.c.account_id)
+        .with_for_update(skip_locked=True)
+    )
+)
+
+
+def share_books(connection: sa.Connection) -> None:
+    """Lets nobody change rules or trading states until the transaction ends; many may hold this at the same time."""
+    if connection.dialect.name == "postgresql":
+        SHARED_LOCK.send(connection, key=_BOOKS)
+
+
+def own_books(connection: sa.Connection) -> None:
+    """Waits until no other process decides or books, and keeps it so until the transaction ends.
+
+    So a halt returns only when nothing that was decided under the state before can still be committed.
+    """
+    if connection.dialect.name == "postgresql":
+        ADVISORY_LOCK.send(connection, key=_BOOKS)
+
+
+def lock_accounts(connection: sa.Connection, account_ids: Iterable[str]) -> Callable[[], Container[str]]:
+    """Holds accounts until the transaction ends, in their order, but for those that another one holds: nobody waits.
+
+    What it returns gives those that are held. What is read of an account has to be read after this, by another statement.
+    On SQLite no two transactions write at the same time, so all are.
+    """
+    if connection.dialect.name != "postgresql":
+        return lambda: _ALL
+    rows = _LOCK_ACCOUNTS.ask(connection, account_ids=sorted(set(account_ids)))
+    return lambda: {row.account_id for row in rows()}
+
+
+class _All:
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+_ALL = _All()
 READ_ACCOUNT = Statement(lambda _: sa.select(ACCOUNTS).where(where(ACCOUNTS, "account_id")))
 WRITE_ACCOUNT = insert_or_replace(ACCOUNTS)
 READ_STATE = Statement(lambda _: sa.select(STATES).where(where(STATES, "account_id")))
@@ -193,7 +247,8 @@ READ_ORDERS = Statement(
     lambda _: sa.select(*(c for c in ORDERS.c if c.name != "data")).where(Among(ORDERS.c.order_id, "order_ids"))
 )
 READ_OPEN_ORDERS = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "account_id"), _IS_OPEN))
-INSERT_ORDER = insert_ignoring(ORDERS)
+# One that another process stored meanwhile makes it fail, and then it is looked up again.
+INSERT_ORDER = insert_row(ORDERS)
 UPDATE_ORDER = Statement(
     lambda _: (
         sa.update(ORDERS)
@@ -243,13 +298,13 @@ def sample_equity(connection: sa.Connection, account_id: str, equity: Any, now: 
     """
     second = int(now.timestamp())
     values = {"account_id": account_id, "equity": equity, "sample_time": now}
-    WRITE_SAMPLE.run(connection, **minute_sample(account_id, equity, now))
+    WRITE_SAMPLE.send(connection, **minute_sample(account_id, equity, now))
     if second // 60 == minute:
         return minute
     for resolution, kept_s in RESOLUTIONS.items():
         if second // resolution != minute * 60 // resolution:
-            INSERT_SAMPLE.run(connection, resolution_s=resolution, bucket=second // resolution, **values)
+            INSERT_SAMPLE.send(connection, resolution_s=resolution, bucket=second // resolution, **values)
         if kept_s is not None:
             before = (second - kept_s) // resolution
-            FORGET_SAMPLES.run(connection, account_id=account_id, resolution_s=resolution, before=before)
+            FORGET_SAMPLES.send(connection, account_id=account_id, resolution_s=resolution, before=before)
     return second // 60

@@ -33,6 +33,7 @@ def set_trading_state(
     """Latches a scope's state; in force for the next decision of every process on this database."""
     scope = checked_scope(request.scope)
     state = named("state", common_pb2.TradingState, "TRADING_STATE_", request.state)
+    store.own_books(connection)
     held = store.READ_TRADING_STATE.first(connection, scope=scope)
     if state != "ACTIVE" or held is None:
         # What is held can be let go, also where it does not exist any more.
