@@ -37,7 +37,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
-from vantixs.runtime.pipeline import interleaved, pipelined
+from vantixs.runtime.pipeline import interleaved, pipelined, send
 from vantixs.runtime.reserve import Reserve
 from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import ServiceSettings
@@ -382,7 +382,9 @@ class Database:
                     self._lock.send(connection, key=self._lock_number)
                 results = run(connection, batch)
                 committing = True
-                transaction.commit()
+                if together:
+                    send(connection, "COMMIT")  # It is waited for where the pipeline ends.
+            transaction.commit()
         except Exception as error:
             unit_failed = transaction is not None and not (committing and not together)
             if not isinstance(error, (DatabaseError, driver.DatabaseError)):

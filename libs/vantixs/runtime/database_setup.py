@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
+from vantixs.runtime.pipeline import send
 from vantixs.runtime.statements import Statement
 from vantixs.runtime.store_identity import CREATE, SELECT, Found, Identity, make_identity
 
@@ -57,12 +58,12 @@ def make_engine(url: str, service: str, *, write: bool) -> sa.Engine:
             isolation_level="AUTOCOMMIT",
             connect_args={"options": options, "application_name": f"vantixs-{service}", **_CONNECTION_LIMITS},
         )
-        start = b"BEGIN ISOLATION LEVEL READ COMMITTED" if write else b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        start = "BEGIN ISOLATION LEVEL READ COMMITTED" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
         @sa.event.listens_for(postgres, "begin")
         def begin_here(connection: sa.Connection) -> None:
             # By a statement of its own: in a pipeline the driver would wait for the BEGIN that it sends by itself.
-            connection.connection.cursor().execute(start)
+            send(connection, start)
 
         return postgres
     engine = sa.create_engine(

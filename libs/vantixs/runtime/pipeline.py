@@ -33,10 +33,10 @@ _HERE = _Here()
 def pipelined(connection: sa.Connection) -> Iterator[None]:
     """What is sent by `Statement` meanwhile does not wait for its answer before the answer is asked for.
 
-    On a database other than PostgreSQL it changes nothing. SQLAlchemy's own `execute` of a query does not work in it: it
+    On a database other than PostgreSQL it changes nothing, nor does one inside another. SQLAlchemy's own `execute` of a query does not work in it: it
     looks for columns that are not there yet.
     """
-    if connection.dialect.name != "postgresql":
+    if connection.dialect.name != "postgresql" or _HERE.pipeline is not None:
         yield
         return
     driver: Any = connection.connection.driver_connection
@@ -72,6 +72,12 @@ def interleaved(calls: Sequence[Callable[[], T]]) -> list[T]:
     finally:
         _HERE.hub = before
     return [results[number] for number in range(len(calls))]
+
+
+def send(connection: sa.Connection, command: str) -> None:
+    """Sends a command without an answer, on PostgreSQL; in a pipeline it is not waited for."""
+    if connection.dialect.name == "postgresql":
+        connection.connection.cursor().execute(command)
 
 
 def wait_for(cursor: Any) -> None:

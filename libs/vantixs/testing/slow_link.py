@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 
 CHUNK = 1 << 16
@@ -45,6 +46,12 @@ class SlowLink:
         """Ends every connection; new ones are taken."""
         os.kill(self._process.pid, signal.SIGUSR1)
 
+    def round_trips(self) -> int:
+        """How often so far a client had to wait for an answer before it sent more; only where there is a delay."""
+        os.kill(self._process.pid, signal.SIGUSR2)
+        assert self._process.stdout, "asked for"
+        return int(self._process.stdout.readline())
+
     def close(self) -> None:
         """Ends the relay and its connections."""
         self.resume()
@@ -54,7 +61,9 @@ class SlowLink:
         self._process.stdout.close()
 
 
-async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:
+async def _relay(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float, note: Callable[[], None]
+) -> None:
     """Passes on what comes, each piece after the delay, in order and without holding up the pieces behind it."""
     loop = asyncio.get_running_loop()
     waiting: deque[tuple[float, bytes]] = deque()
@@ -77,6 +86,7 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, del
     try:
         while not sending.done():
             data = await reader.read(CHUNK)
+            note()
             waiting.append((loop.time() + delay_s, data))
             more.set()
             if not data:
@@ -91,6 +101,8 @@ async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, del
 
 async def _serve(host: str, port: int, delay_s: float) -> None:
     open_writers: set[asyncio.StreamWriter] = set()
+    loop = asyncio.get_running_loop()
+    round_trips = 0
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -101,23 +113,46 @@ async def _serve(host: str, port: int, delay_s: float) -> None:
             return
         both = {writer, far_writer}
         open_writers.update(both)
-        await asyncio.gather(_relay(reader, far_writer, delay_s), _relay(far_reader, writer, delay_s))
-        open_writers.difference_update(both)
+        answered, begun = True, -1.0
+
+        def asked() -> None:
+            nonlocal answered, begun, round_trips
+            # What is sent before an answer to the first of it can be here waits for nothing.
+            if answered and loop.time() - begun >= 2 * delay_s:
+                round_trips, begun, answered = round_trips + 1, loop.time(), False
+
+        def answer() -> None:
+            nonlocal answered
+            answered = True
+
+        try:
+            await asyncio.gather(
+                _relay(reader, far_writer, delay_s, asked), _relay(far_reader, writer, delay_s, answer)
+            )
+        finally:
+            open_writers.difference_update(both)
+
+    def report() -> None:
+        sys.stdout.write(f"{round_trips}\n")
+        sys.stdout.flush()
 
     def cut() -> None:
         for writer in open_writers:
             writer.transport.abort()
 
-    loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, cut)
+    loop.add_signal_handler(signal.SIGUSR2, report)
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await stop.wait()
     server.close()
     cut()
+    await asyncio.gather(
+        *(task for task in asyncio.all_tasks() if task is not asyncio.current_task()), return_exceptions=True
+    )
 
 
 if __name__ == "__main__":

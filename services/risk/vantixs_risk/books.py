@@ -124,7 +124,9 @@ class Bookshelf:
     def __init__(self) -> None:
         self._nonce, self._count = os.urandom(9).hex(), 0
         self._accounts: OrderedDict[str, Account] = OrderedDict()
-        self._trading: tuple[str | None, Mapping[str, str]] = (None, {})
+        self._trading: tuple[str | None, Mapping[str, str]] | None = (
+            None  # As of a stamp; none before the first change.
+        )
 
     def new_stamp(self) -> str:
         """A stamp that was never used."""
@@ -173,10 +175,15 @@ class Bookshelf:
 
     def trading_states(self, connection: sa.Connection, stamp: str | None) -> Mapping[str, str]:
         """Every scope that is not ACTIVE, with its state."""
-        if stamp is None or stamp != self._trading[0]:
+        if self._trading is None or stamp != self._trading[0]:
             restricted = {row.scope: row.state for row in store.READ_RESTRICTED.rows(connection)}
             self._trading = (stamp, restricted)
         return self._trading[1]
+
+    def changed_trading_states(self, connection: sa.Connection) -> Mapping[str, str]:
+        """The same, where this transaction has changed them; they are read again with the next one."""
+        self._trading = None
+        return {row.scope: row.state for row in store.READ_RESTRICTED.rows(connection)}
 
 
 def load(connection: sa.Connection, account_id: str) -> Account:

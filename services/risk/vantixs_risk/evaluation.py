@@ -131,7 +131,7 @@ def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) ->
         if decision.approved:
             account.orders[order.order_id] = _reservation(inputs, decision)
         if desk.trip_breakers(connection, account, inputs.now, repeats):
-            restricted = desk.shelf.trading_states(connection, None)
+            restricted = desk.shelf.changed_trading_states(connection)
         desk.sample(connection, account, inputs.now, booked=False)
         changed[order.account_id] = account
     store.INSERT_ORDER.run_all(connection, rows)

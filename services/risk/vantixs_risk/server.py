@@ -46,7 +46,7 @@ ROLES = {
 
 MOST_ORDERS = 256
 # How long what is asked of an account waits for another process that works on it, and how often it looks.
-HELD_FOR_S, HELD_PAUSE_S = 5.0, 0.005
+HELD_FOR_S, HELD_PAUSE_S = 0.5, 0.005
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
