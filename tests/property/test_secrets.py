@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.model.instruments import CATALOGUE
 from vantixs_ingress.conversion import signal_message
+from vantixs_ingress.domain import redaction
 from vantixs_ingress.domain.dialects import read_body, redact_payload
 from vantixs_ingress.domain.intake import Rules, read_signal
 
@@ -143,3 +144,25 @@ def kept_nowhere(body: str, secret: str) -> None:
     assert secret not in told
     if not reading.errors:
         assert secret.encode() not in signal_message(reading, "s").SerializeToString()
+
+
+GUARDS = (
+    (redaction._SHAPES, redaction.may_hold_shape),
+    (redaction._INSIDE, redaction.may_name_secret),
+    (redaction._PHRASE, redaction.may_hold_phrase),
+)
+PIECES = st.sampled_from(
+    [
+        "secret", "SECRET", "\u017fecret", "to\u212aen", "p\u0131n", "2fa code", "recovery_words", "wallet", "seed", "is", " is ", ": ",
+        "=", "->", " ", "  ", '"', "'", "-", "_", "x", "abc", "0x", "12345678:", "a" * 30, "Bearer ", "basic ", "/webhooks/",
+        "123456/", "vxt_", "xoxb-", "AKIA", "B" * 20, "sk-", "hf_", "SG.", ".", WORDS, *SHAPES,
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("pattern", "may"), GUARDS)
+@given(st.data())
+def test_pattern_that_is_not_tried_would_have_found_nothing(pattern, may, data) -> None:  # type: ignore[no-untyped-def]
+    found = data.draw(st.from_regex(pattern) | st.lists(PIECES, max_size=12).map("".join))
+    text = data.draw(st.text(max_size=5)) + found + data.draw(st.text(max_size=5))
+    assert may(text) or not pattern.search(text)
