@@ -49,7 +49,7 @@ _INSIDE = re.compile(
     r"(?<![A-Za-z0-9])([A-Za-z0-9_.-]{0,40}?(?:token|secret|pass|pwd|key|credential|auth|session|signature|bearer|pin"
     r"|licen[cs]e|mnemonic|cookie|creds|jwt|hmac|(?:otp|pw|sig|[2m]fa(?: code)?)(?![a-z])|seed(?: phrase| words)?"
     r"|recovery[ _-]?(?:phrase|words|code))"
-    r"[A-Za-z0-9_-]{0,40}+)"
+    r"(?:[A-Za-z0-9_]|-(?!>)){0,40}+)"
     r"(\s{0,3}(?:[=:]|->|\bis\b)\s{0,3}['\"]?)(?!(?:none|null|true|false|unset)\b)([^\s'\",;&<>{}\\]{3,}+)",
     re.IGNORECASE,
 )
