@@ -19,6 +19,13 @@ class RouterSettings(ServiceSettings):
         Decimal(1), doc="what a paper market order pays beyond the quote", unit="bps", minimum=0, maximum=1000
     )
     paper_fee_bps: Decimal = setting(Decimal(10), doc="fee of the paper venue", unit="bps", minimum=0, maximum=1000)
+    refresh_marks_s: float = setting(
+        5.0,
+        doc="how often positions are valued at current quotes while no signal comes, 0 for never",
+        unit="s",
+        minimum=0,
+        maximum=300,
+    )
     risk_timeout_s: float = setting(2.0, doc="deadline of one call to risk", unit="s", minimum=0.1, maximum=60)
     park_after_s: float = setting(
         10.0,
