@@ -24,9 +24,7 @@ PAUSE_PER_ROUND = 4
 class RefreshMarks:
     """Tells risk the current quotes of what accounts hold."""
 
-    def __init__(
-        self, risk: RiskClient, quotes: Quotes, owned: Callable[[], Collection[int]], every_s: float
-    ) -> None:
+    def __init__(self, risk: RiskClient, quotes: Quotes, owned: Callable[[], Collection[int]], every_s: float) -> None:
         self._risk = risk
         self._quotes = quotes
         self._owned = owned
