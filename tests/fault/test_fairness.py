@@ -43,6 +43,7 @@ class Size(NamedTuple):
         accounts: how many trade one instrument.
         rounds: signals an instrument of the account that trades all of them.
         slow: signals of the slow key.
+        without_slow: signals of other keys before that.
         beside_slow: signals of other keys meanwhile.
     """
 
@@ -50,11 +51,12 @@ class Size(NamedTuple):
     accounts: int
     rounds: int
     slow: int
+    without_slow: int
     beside_slow: int
 
 
-SHORT = Size(heavy=100, accounts=50, rounds=3, slow=2, beside_slow=36)
-FULL = Size(heavy=2000, accounts=1000, rounds=40, slow=10, beside_slow=900)
+SHORT = Size(heavy=100, accounts=50, rounds=3, slow=2, without_slow=12, beside_slow=24)
+FULL = Size(heavy=2000, accounts=1000, rounds=40, slow=10, without_slow=300, beside_slow=900)
 
 
 class Alert(NamedTuple):
@@ -233,22 +235,27 @@ def test_slow_venue_delays_its_key_alone(system: RunningStack, size: Size) -> No
     traders = Traders(system, [slow, *others])
     numbers: dict[tuple[str, str], int] = defaultdict(int)
     alerts = []
-    for n in range(size.beside_slow):
+    for n in range(size.without_slow + size.beside_slow):
         account, symbol = others[n % len(others)], SYMBOLS[n // len(others) % len(SYMBOLS)]
         alerts.append(Alert(account, symbol, numbers[account, symbol]))
         numbers[account, symbol] += 1
-    # Of its account as well other instruments go on.
-    alerts += [Alert(slow, symbol, 0) for symbol in SYMBOLS]
+    of_before = traders.send(alerts[: size.without_slow], 1, RATE)
+    traders.wait_until_done(of_before[-1], 120)
     of_slow = traders.send([Alert(slow, SLOW_SYMBOL, n) for n in range(size.slow)], 1)
-    of_others = traders.send(alerts, 1, RATE)
+    # Of the slow one's account as well other instruments go on.
+    beside = [*alerts[size.without_slow :], *(Alert(slow, symbol, 0) for symbol in SYMBOLS)]
+    of_others = traders.send(beside, 1, RATE)
     traders.wait_until_done(of_others[-1], 120)
-    ended = system.ended([*of_slow, *of_others])
+    ids = [*of_before, *of_slow, *of_others]
+    ended = system.ended(ids)
     assert {signal["status"] for signal in ended.values()} == {"SIGNAL_STATUS_EXECUTED"}
     found, slow_ones = ways(system, of_others), ways(system, of_slow)
-    p99 = say("others", found)
-    say("slow", slow_ones)
+    p99_before = say("others, before a venue is slow", ways(system, of_before))
+    p99 = say("others, beside the slow key", found)
+    say("the slow key", slow_ones)
     others_done = max(way.completed_at for way in found)
     assert others_done < slow_ones[-1].completed_at, "the others waited for the slow one"
-    check_promises(system, [*of_slow, *of_others])
+    check_promises(system, ids)
     if size is FULL:
-        assert p99 < 100
+        # On a machine that is busy with something else they are slow without any slow venue.
+        assert p99 < max(100, 3 * p99_before)

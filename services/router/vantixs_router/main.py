@@ -82,7 +82,13 @@ def main(overrides: dict[str, str]) -> int:
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         pushed.start(life)
-        leases = Leases(database, life.health, take_name(home.run, settings.instance), lease_s=settings.lease_s)
+        leases = Leases(
+            database,
+            life.health,
+            take_name(home.run, settings.instance),
+            lease_s=settings.lease_s,
+            connected=lambda: journal.client.is_connected,
+        )
         lanes = LaneRunner(journal, database, leases, handle=signals.handle, key_of=key_of, inherit=outbox.send_lane)
 
         marks = RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s)
