@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_kill_loop import Sender
 
 LANES, INSTANCE = 32, "9"
-MOVED_WITHIN_S = 8.0
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
@@ -58,13 +57,13 @@ def owners(stack: RunningStack) -> Counter[str]:
     return Counter(lane.get("owner", "").partition("-")[0] for lane in stack.json("lanes")["lanes"])
 
 
-def check_cut(stack: RunningStack, proxy: TcpProxy, seed: int) -> None:
+def check_cut(stack: RunningStack, proxy: TcpProxy, seed: int, *, silent: bool) -> None:
     """Its lanes move, everything that is accepted meanwhile ends, it comes back, and the promises hold."""
     wait_for(lambda: sorted(owners(stack).values()) == [10, 11, 11], "three routers to share the lanes")
     sender = Sender(stack, seed)
     try:
         wait_for(lambda: len(sender.accepted) > 20, "signals to flow")
-        proxy.cut()
+        proxy.cut(silent=silent)
         wait_for(lambda: owners(stack)[INSTANCE] == 0 and sum(owners(stack).values()) == LANES, "its lanes to move")
         before = len(sender.accepted)
         wait_for(lambda: len(sender.accepted) > before + 20, "signals to flow on")
@@ -86,6 +85,24 @@ def test_router_that_alone_is_cut_off_from_the_broker_leaves_its_lanes_and_comes
     proxy = TcpProxy(int(stack.endpoints["nats"].rpartition(":")[2])).start()
     try:
         with another_router(stack, VANTIXS_NATS_URL=f"nats://127.0.0.1:{proxy.port}"):
-            check_cut(stack, proxy, 5 + silent)
+            check_cut(stack, proxy, 5, silent=silent)
+    finally:
+        proxy.stop()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stack", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("silent", [False, True])
+def test_router_that_alone_is_cut_off_from_its_database_loses_its_lanes_and_comes_back(
+    stack: RunningStack, silent: bool
+) -> None:
+    environ = Path(f"/proc/{stack.pid('router-0')}/environ").read_bytes().decode().split("\0")
+    url = next(line.partition("=")[2] for line in environ if line.startswith("VANTIXS_DATABASE_URL="))
+    address, _, directory = url.partition("?host=")
+    proxy = TcpProxy(Path(directory, ".s.PGSQL.5432")).start()
+    try:
+        through_proxy = address.replace("postgres:@/", f"postgres:@127.0.0.1:{proxy.port}/")
+        with another_router(stack, VANTIXS_DATABASE_URL=through_proxy):
+            check_cut(stack, proxy, 7, silent=silent)
     finally:
         proxy.stop()

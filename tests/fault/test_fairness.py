@@ -56,7 +56,7 @@ class Size(NamedTuple):
 
 
 SHORT = Size(heavy=100, accounts=50, rounds=3, slow=2, without_slow=12, beside_slow=24)
-FULL = Size(heavy=2000, accounts=1000, rounds=40, slow=10, without_slow=300, beside_slow=900)
+FULL = Size(heavy=2000, accounts=1000, rounds=40, slow=10, without_slow=300, beside_slow=600)
 
 
 class Alert(NamedTuple):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 from vantixs.runtime.addresses import port_of, reserve_port
@@ -12,10 +13,10 @@ T = TypeVar("T")
 
 
 class TcpProxy:
-    """Forwards a loopback port to another one, in a thread of its own."""
+    """Forwards a loopback port to another one, or to a Unix socket, in a thread of its own."""
 
-    def __init__(self, target_port: int) -> None:
-        self._target_port = target_port
+    def __init__(self, target: int | Path) -> None:
+        self._target = target
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
@@ -77,13 +78,18 @@ class TcpProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+            far_reader, far_writer = await self._far_end()
         except OSError:
             writer.transport.abort()
             return
         self._writers |= {writer, far_writer}
         await asyncio.gather(self._pass_on(reader, far_writer), self._pass_on(far_reader, writer))
         self._writers -= {writer, far_writer}
+
+    async def _far_end(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(self._target)
+        return await asyncio.open_connection("127.0.0.1", self._target)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
