@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
 from vantixs.runtime.database import Database
+from vantixs.runtime.logs import log
 
 from vantixs_router import store
 from vantixs_router.domain.paper import execute_market
@@ -32,6 +33,8 @@ class PaperVenue:
             fee_bps=settings.paper_fee_bps,
             idempotent_submits=True,
         )
+        if slow := settings.paper_fault_instrument:
+            log.warning("paper.made_slow", instrument=slow, delay_s=settings.paper_fault_delay_s)
 
     @property
     def capabilities(self) -> Capabilities:
