@@ -54,3 +54,28 @@ def test_equity_moves_and_the_breaker_goes_off_by_the_price_alone_and_an_exit_pa
     out = system.send({"action": "close", "symbol": "BTCUSDT"}, url).json()["signal_id"]
     assert system.ended([out])[out]["status"] == "SIGNAL_STATUS_EXECUTED"
     assert system.json("account", "show", "marked").get("positions", []) == []
+
+
+@pytest.mark.long
+def test_router_that_starts_again_values_nothing_at_a_simulated_price_that_has_a_given_one(
+    system: RunningStack,
+) -> None:
+    system.run("account", "create", "given", "--balance", "10000", "--max-daily-loss", "5")
+    url = system.json("webhook", "create", "--account", "given")["url"]
+    publish(system, 100_000)
+    entry = system.send({"action": "buy", "symbol": "BTCUSDT"}, url).json()["signal_id"]
+    assert system.ended([entry])[entry]["status"] == "SIGNAL_STATUS_EXECUTED"
+    for round_ in range(1, 6):
+        for number in range(system.routers):
+            system.kill(f"router-{number}")
+        price = 100_000 + round_
+
+        def followed(price: int = price) -> bool:
+            # A quote that is older than 5 s is not used: it is given again until a router takes it.
+            system.run("quote", "publish", "BTC/USDT", str(price), str(price))
+            shown = system.json("account", "show", "given")
+            return shown["positions"][0]["mark_price"] == str(price)
+
+        wait_for(followed, "the position to be valued again")
+    # Simulated it is some 64,000: that would have been the day's loss.
+    assert system.json("account", "show", "given").get("restricted", []) == []

@@ -90,11 +90,12 @@ def main(overrides: dict[str, str]) -> int:
             connected=lambda: journal.client.is_connected,
         )
         lanes = LaneRunner(journal, database, leases, handle=signals.handle, key_of=key_of, inherit=outbox.send_lane)
-
         marks = RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s)
 
         async def run_lanes(stopping: asyncio.Event) -> None:
             await journal.connected()
+            # An instrument that was pushed is not quoted by simulation, not even before its quote is known here.
+            await pushed.loaded.wait()
             await make_lanes(journal, database, stopping)
             await lanes.run(stopping)
 
