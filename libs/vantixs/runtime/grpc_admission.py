@@ -12,7 +12,6 @@ its client has ended, or cancels a read. Source: https://github.com/grpc/grpc/is
 import asyncio
 import hashlib
 import hmac
-import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -34,9 +33,9 @@ REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 CHECK_S = 1.0
 CHECKS_AT_ONCE = 64
 SETTLE_S = 0.01
-REFUSE_EVERY_S = 0.04
-REFUSED_AT_A_TIME = 10
-REFUSALS_WAITING = 2000
+TURNS_EVERY_S = 0.04
+TURNS_AT_A_TIME = 10
+TURNS_WAITING = 2000
 REFUSED = Counter("vantixs_grpc_server_refused_total", "calls refused before their message was read", ["code"])
 REFUSED_UNKNOWN = REFUSED.labels("UNAUTHENTICATED")
 
@@ -86,11 +85,13 @@ class Admission(grpc.aio.ServerInterceptor):
         self._roles = {WATCH: Role.VIEWER, REFLECT: Role.VIEWER} | dict(roles)
         self._refuse = refuse
         self._running = dict.fromkeys(Role, 0)
-        self._refusals = Refusals()
+        self._turns = Turns()
+        # For gRPC a stream, whatever the method is: only a stream's handler is run before a message was read.
+        self._refuse_unknown: Any = grpc.stream_stream_rpc_method_handler(self._refuse_in_turn)
 
     def stop(self) -> None:
-        """Refuses at once what waits for it."""
-        self._refusals.release_all()
+        """Refuses at once what waits for its turn."""
+        self._turns.give_all()
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """The handler of an admitted call, or one that refuses it."""
@@ -101,7 +102,7 @@ class Admission(grpc.aio.ServerInterceptor):
         role = self._role(str(metadata.get("authorization", "")))
         if role is None:
             REFUSED_UNKNOWN.inc()
-            return self._refusals.handler
+            return self._refuse_unknown
         try:
             self._admit(method, role, metadata)
         except ServiceError as error:
@@ -145,6 +146,10 @@ class Admission(grpc.aio.ServerInterceptor):
                 found = granted
         return found
 
+    async def _refuse_in_turn(self, _: Any, context: Any) -> None:
+        await self._turns.wait()
+        await context.abort_with_status(_UNKNOWN_STATUS)
+
     def _refusal(self, method: str, error: ServiceError) -> Any:
         started = time.monotonic()
         REFUSED.labels(error.code.name).inc()
@@ -156,48 +161,62 @@ class Admission(grpc.aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-class Refusals:
-    """Refuses calls of unknown callers, 250 a second; the others wait, at most 2,000, or the oldest is refused at once.
+class Turns:
+    """Lets calls of unknown callers be answered 250 a second, so that a flood of them leaves time for other calls.
 
-    A client has at most 100 calls on a connection, so whoever waits for his refusals sends few calls. And a call that is
-    cancelled meanwhile, as in a flood of streams that are opened and reset, is let go without an answer: that costs half
-    of the time of a refusal, and leaves nothing behind, where an answer to it leaves 500 bytes that are never freed.
+    The others wait, and the last that came is answered first: in a flood, that is rather the caller who sends one call
+    than the one who sends many. At most 2,000 wait, or the first that came is answered at once. A client has at most 100
+    calls on a connection: whoever waits for his answers sends few calls.
+
+    A call that is cancelled while it waits, as in a flood of streams that are opened and reset, is let go without an
+    answer. An answer to it would leave 500 bytes behind. So each call waits 10 ms at least: that it was cancelled is
+    known a little later than that it came.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Future[None], None] = {}
+        self._left = 0
         self._timer: asyncio.TimerHandle | None = None
-        # For gRPC a stream, whatever the method is: only a stream's handler is run before a message was read.
-        self.handler: Any = grpc.stream_stream_rpc_method_handler(self._refuse)
 
-    def release_all(self) -> None:
-        """Refuses at once what waits."""
-        self._release(len(self._waiting))
-
-    async def _refuse(self, _: Any, context: Any) -> None:
-        if len(self._waiting) >= REFUSALS_WAITING:
-            self._release(1)
-        loop = asyncio.get_running_loop()
-        turn = loop.create_future()
-        self._waiting[turn] = None
+    async def wait(self) -> None:
+        """Returns when it is the calling call's turn."""
+        await asyncio.sleep(SETTLE_S)
         if self._timer is None:
-            self._timer = loop.call_later(REFUSE_EVERY_S, self._release_some)
+            self._renew()
+        if self._left:
+            self._left -= 1
+            return
+        if len(self._waiting) >= TURNS_WAITING:
+            self._give(next(iter(self._waiting)))
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting[turn] = None
         try:
             await turn
         finally:
             self._waiting.pop(turn, None)
-        await context.abort_with_status(_UNKNOWN_STATUS)
 
-    def _release_some(self) -> None:
-        self._release(REFUSED_AT_A_TIME)
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(REFUSE_EVERY_S, self._release_some) if self._waiting else None
+    def give_all(self) -> None:
+        """Lets all be answered that wait."""
+        for turn in list(self._waiting):
+            self._give(turn)
 
-    def _release(self, count: int) -> None:
-        for turn in list(itertools.islice(self._waiting, count)):
-            del self._waiting[turn]
-            if not turn.done():
-                turn.set_result(None)
+    def _renew(self) -> None:
+        self._left = TURNS_AT_A_TIME
+        while self._left and self._waiting:
+            self._give(next(reversed(self._waiting)))
+            self._left -= 1
+        self._timer = asyncio.get_running_loop().call_later(TURNS_EVERY_S, self._tick)
+
+    def _tick(self) -> None:
+        if self._waiting or self._left < TURNS_AT_A_TIME:
+            self._renew()
+        else:
+            self._timer = None
+
+    def _give(self, turn: asyncio.Future[None]) -> None:
+        del self._waiting[turn]
+        if not turn.done():
+            turn.set_result(None)
 
 
 class HealthChecks:
@@ -209,6 +228,7 @@ class HealthChecks:
 
     def __init__(self, check: Callable[[Any, Any], Awaitable[Any]]) -> None:
         self._check = check
+        self._turns = Turns()
         self._waiting: dict[asyncio.Future[None], None] = {}
 
     def handler(self) -> Any:
@@ -234,8 +254,7 @@ class HealthChecks:
             await asyncio.wait({reading, given_up}, timeout=CHECK_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._waiting.pop(given_up, None)
-        # Whether its client has cancelled the call is known a little later than that nothing more comes of it.
-        await asyncio.sleep(SETTLE_S)
+        await self._turns.wait()
         if not reading.done():
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "expected a request in time, was none")
         data = reading.result()
