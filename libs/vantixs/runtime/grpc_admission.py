@@ -31,6 +31,7 @@ CHECK = "/grpc.health.v1.Health/Check"
 WATCH = "/grpc.health.v1.Health/Watch"
 REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 CHECK_S = 1.0
+CHECK_BYTES = 256
 CHECKS_AT_ONCE = 64
 SETTLE_S = 0.01
 TURNS_EVERY_S = 0.04
@@ -247,7 +248,7 @@ class HealthChecks:
         given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[given_up] = None
         # The read has a task of its own, which ends with the call: it is never cancelled.
-        reading = asyncio.ensure_future(context.read())
+        reading = asyncio.ensure_future(_read_check(context))
         reading.add_done_callback(_retrieve)
         _reads.add(reading)
         try:
@@ -257,14 +258,20 @@ class HealthChecks:
         await self._turns.wait()
         if not reading.done():
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "expected a request in time, was none")
-        data = reading.result()
-        if data is grpc.aio.EOF:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "expected a HealthCheckRequest, was none")
-        try:
-            request = health_pb2.HealthCheckRequest.FromString(data)
-        except DecodeError:
+        if (request := reading.result()) is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "expected a HealthCheckRequest")
         return await self._check(request, context)
+
+
+async def _read_check(context: Any) -> health_pb2.HealthCheckRequest | None:
+    """The request; None where none came, or another, or longer than any name of ours: whoever waits holds no message."""
+    data = await context.read()
+    if data is grpc.aio.EOF or len(data) > CHECK_BYTES:
+        return None
+    try:
+        return health_pb2.HealthCheckRequest.FromString(data)
+    except DecodeError:
+        return None
 
 
 _reads: set[asyncio.Future[Any]] = set()
