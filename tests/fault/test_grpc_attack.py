@@ -170,8 +170,9 @@ async def test_new_connection_to_a_busy_service_is_waited_for() -> None:
         assert answered.value.code() == grpc.StatusCode.UNIMPLEMENTED, answered.value.details()
     finally:
         await channel.close()
-        await server.stop(0)
+        # First, so that whatever was accepted by then has a relay when the server has stopped.
         slow.close()
+        await server.stop(0)
         await slow.wait_closed()
         # A connection that outlives its loop is complained about in whichever test the garbage is collected in.
         await asyncio.wait(relays)
