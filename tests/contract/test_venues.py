@@ -1,5 +1,6 @@
 """What every venue keeps to, the real one and the one for tests alike."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -140,3 +141,25 @@ def test_answer_that_cannot_be_so_is_not_relied_on(answer: Any, said: str) -> No
 )  # fmt: skip
 def test_answer_that_may_be_so_counts(answer: Any) -> None:
     assert find_fault(submission().order, answer) == ""
+
+
+async def test_paper_venue_that_is_slow_has_the_order_all_the_same(tmp_path: Path) -> None:
+    settings = replace(
+        RouterSettings(),
+        database_url=f"sqlite:///{tmp_path / 'router.db'}",
+        paper_fault_instrument=INSTRUMENT.name,
+        paper_fault_delay_s=60.0,
+    )
+    database = await Database.open(settings, "router", Path(vantixs_router.__file__).parent / "migrations")
+    quotes: Any = FixedQuotes()
+    slow = PaperVenue(database, quotes, settings, lambda: datetime.now(UTC))
+    sent = submission()
+    waiting = asyncio.create_task(slow.submit(sent, NoFence()))
+    async with asyncio.timeout(10):
+        while isinstance(answer := await slow.query(sent.order), port.NotFound):
+            await asyncio.sleep(0.01)
+        assert not waiting.done()
+        # Who gave up waiting and sends it again is answered at once, and it is the same order.
+        assert await slow.submit(sent, NoFence()) == answer
+    waiting.cancel()
+    await database.close()

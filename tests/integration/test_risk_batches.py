@@ -40,6 +40,7 @@ class Risk:
     channel: grpc.aio.Channel
     stub: Any
     viewer: Any
+    operator: Any
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ async def risk(database_url: str) -> AsyncIterator[Risk]:
     service, viewer, operator = (risk_pb2_grpc.RiskServiceStub(channel) for channel in channels)
     request = risk_pb2.CreateAccountRequest(request_id="a", account=account_of("a"))
     await operator.CreateAccount(request, timeout=10)
-    yield Risk(database, channels[0], service, viewer)
+    yield Risk(database, channels[0], service, viewer, operator)
     for channel in channels:
         await channel.close()
     await server.stop(0)

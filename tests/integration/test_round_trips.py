@@ -20,7 +20,7 @@ from vantixs.model.ids import LANES
 from vantixs.runtime.database import Database
 from vantixs.runtime.outbox import Outbox
 from vantixs.testing.postgres import PostgresServer
-from vantixs.testing.slow_link import SlowLink
+from vantixs.testing.proxy import TcpProxy
 from vantixs_risk import store as risk_store
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.main import MIGRATIONS
@@ -46,12 +46,13 @@ def url(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture
-def link(url: str) -> Iterator[SlowLink]:
-    with SlowLink(url.partition("host=")[2] + "/.s.PGSQL.5432", 0, delay_s=0.01) as link:
-        yield link
+def link(url: str) -> Iterator[TcpProxy]:
+    link = TcpProxy(Path(url.partition("host=")[2]) / ".s.PGSQL.5432", delay_s=0.01).start()
+    yield link
+    link.stop()
 
 
-def through(link: SlowLink, url: str) -> str:
+def through(link: TcpProxy, url: str) -> str:
     """The database's URL by the link."""
     found = re.search(r"/(t[0-9a-f]+)\?", url)
     assert found, url
@@ -88,7 +89,7 @@ class Risk:
 
 
 @pytest.fixture
-async def open_risk(link: SlowLink, url: str) -> AsyncIterator[Callable[[], Any]]:
+async def open_risk(link: TcpProxy, url: str) -> AsyncIterator[Callable[[], Any]]:
     opened: list[Risk] = []
 
     async def another() -> Risk:
@@ -120,20 +121,20 @@ def approved(answers: list[Any]) -> int:
     return sum(decision.verdict == order_pb2.RISK_VERDICT_APPROVED for decision in decisions)
 
 
-async def test_decisions_of_a_batch_share_their_round_trips(link: SlowLink, open_risk: Any) -> None:
+async def test_decisions_of_a_batch_share_their_round_trips(link: TcpProxy, open_risk: Any) -> None:
     risk, other = await open_risk(), await open_risk()
     accounts = [f"a{number}" for number in range(40)]
     for account_id in accounts:
         await risk.create(account_id)
     for turn, replica in enumerate((risk, other, risk)):
         # The first time an account is read, later its memory is stale: the other one has changed it.
-        before = link.round_trips()
+        before = link.round_trips
         answers = await replica.evaluate(*(entry(f"{turn}-{name}", name, str(turn)) for name in accounts))
         assert approved(answers) == len(accounts)
-        assert link.round_trips() - before <= MOST_ROUND_TRIPS
-        before = link.round_trips()
+        assert link.round_trips - before <= MOST_ROUND_TRIPS
+        before = link.round_trips
         await replica.settle(*(settled(f"{turn}-{name}") for name in accounts))
-        assert link.round_trips() - before <= MOST_ROUND_TRIPS
+        assert link.round_trips - before <= MOST_ROUND_TRIPS
 
 
 async def test_account_that_another_one_holds_keeps_nobody_else(url: str, open_risk: Any) -> None:
@@ -191,7 +192,7 @@ async def test_same_order_at_two_replicas_is_decided_once(open_risk: Any) -> Non
     assert answers == again, "what was answered is what is stored"
 
 
-async def test_units_of_lanes_share_their_round_trips_and_a_lost_lane_is_its_own(link: SlowLink, url: str) -> None:
+async def test_units_of_lanes_share_their_round_trips_and_a_lost_lane_is_its_own(link: TcpProxy, url: str) -> None:
     settings = replace(RouterSettings(), database_url=through(link, url))
     database = await Database.open(settings, "router", ROUTER_MIGRATIONS, exclusive=False)
     await database.write(lambda c: table.add_lanes(c, {}, 0))
@@ -212,13 +213,13 @@ async def test_units_of_lanes_share_their_round_trips_and_a_lost_lane_is_its_own
         return made
 
     fences = [Held(number % LANES, 0) for number in range(64)]
-    before = link.round_trips()
+    before = link.round_trips
     made = await asyncio.gather(
         *(write_fenced(database, fence, partial(claim, f"s{n}")) for n, fence in enumerate(fences))
     )
     assert all(made)
     # The first unit goes alone, as nothing is on its way then.
-    assert link.round_trips() - before <= 2 * MOST_ROUND_TRIPS
+    assert link.round_trips - before <= 2 * MOST_ROUND_TRIPS
     lost = Held(7, 5)
     outcomes = await asyncio.gather(
         *(write_fenced(database, fence, partial(claim, f"t{n}")) for n, fence in enumerate([*fences, lost])),
@@ -230,14 +231,16 @@ async def test_units_of_lanes_share_their_round_trips_and_a_lost_lane_is_its_own
     await database.close()
 
 
-async def test_connection_that_the_server_closed_is_replaced(url: str, link: SlowLink) -> None:
+async def test_connection_that_the_server_closed_is_replaced(url: str, link: TcpProxy) -> None:
     settings = replace(RouterSettings(), database_url=through(link, url))
     database = await Database.open(settings, "router", ROUTER_MIGRATIONS, exclusive=False)
     await database.write(lambda c: table.add_lanes(c, {}, 0))
     assert len(await database.read(table.read_lanes)) == LANES
     link.cut()
+    link.mend()
     assert len(await database.read(table.read_lanes)) == LANES
     link.cut()
+    link.mend()
     await database.write(lambda c: table.save_cursor(c, 1, 0, 5, 0))
     assert (await database.read(table.read_lanes))[1].cursor == 5
     await database.close()

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -317,6 +318,44 @@ async def test_commits_that_fail_are_a_problem_until_they_work_again_without_a_r
         await until(lambda: not spool.problem)
         await spool.store(message("after"))
         assert await names(spool) == ["before", "after"]
+
+
+async def test_of_requests_that_share_a_commit_the_one_that_cannot_be_stored_fails_alone(tmp_path: Path) -> None:
+    def broken(stored: Stored) -> Message:
+        raise ValueError("no entry")
+
+    async with opened(tmp_path / "spool") as spool:
+        await spool.store(message("a"), keyed("k"))
+        before, bad, after = (
+            spool.store(message("b")), spool.store(message("c"), keyed("k"), broken), spool.store(message("d")),
+        )  # fmt: skip
+        done = await asyncio.gather(before, bad, after, return_exceptions=True)
+        assert [type(outcome) for outcome in done] == [Stored, ServiceError, Stored]
+        assert await names(spool) == ["a", "b", "d"]
+        assert not spool.problem
+
+
+async def test_copies_of_a_webhook_keep_their_order_where_a_commit_fails(tmp_path: Path) -> None:
+    started, ended = threading.Event(), threading.Event()
+
+    def failing(stored: Stored) -> Message:
+        started.set()
+        ended.wait()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async with opened(tmp_path / "spool") as spool:
+        await spool.store(message("a"), keyed("k"))
+        spool.remember_webhook("demo", 1, b"token valid")
+        refused = spool.store(message("b"), keyed("k"), failing)
+        await asyncio.to_thread(started.wait)
+        # The first copy is being written, and will not have been; the second one waits for its turn.
+        spool.remember_webhook("demo", 2, b"token revoked")
+        ended.set()
+        with pytest.raises(ServiceError, match="disk I/O error"):
+            await refused
+        await until(lambda: not spool.problem)
+    async with opened(tmp_path / "spool") as spool:
+        assert spool.webhooks() == [("demo", 2, b"token revoked")]
 
 
 async def test_writer_outlives_a_request_that_cannot_be_stored(tmp_path: Path) -> None:

@@ -20,8 +20,10 @@ from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.adjustment import record_adjustment
 from vantixs_risk.desk import Desk
+from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import total
 from vantixs_risk.evaluation import evaluate_orders
+from vantixs_risk.marks import read_held, refresh_marks
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import settle_orders
 from vantixs_risk.trading import set_trading_state
@@ -130,6 +132,11 @@ class Process:
 
     def adjust(self, request: risk_pb2.RecordAdjustmentRequest, crash_after: int | None = None) -> Any:
         return self.run(lambda c, d, now: record_adjustment(c, d, request, "operator:test", now), crash_after)
+
+    def refresh(self, marks: dict[str, Mark], crash_after: int | None = None) -> int | None:
+        """Values every account that holds something, as the service does."""
+        ids = list(self.office.read(read_held))
+        return self.run(lambda c, d, now: refresh_marks(c, d, ids, marks, now), crash_after)
 
     def set_state(self, scope: str, state: Any) -> risk_pb2.SetTradingStateResponse:
         request = risk_pb2.SetTradingStateRequest(scope=scope, state=state, comment="test")

@@ -381,6 +381,7 @@ async def test_units_of_work_book_what_the_definitions_have(database: Database, 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # 100 accounts took 5 s on a machine with five times as much to do as it has cores.
 @pytest.mark.parametrize(("start", "wide"), RANGES.values(), ids=list(RANGES))
 async def test_ten_thousand_accounts_are_booked_as_the_definitions_have_it(
     database: Database, start: str, wide: bool

@@ -1,10 +1,11 @@
-"""Any interleaving of decisions, fills, ends, adjustments, crashes and retries, through two processes on one database.
+"""Any interleaving of decisions, fills, ends, adjustments, prices, crashes and retries, through two processes on one database.
 
 Nothing is reserved beyond what there is, no money is made or lost, no order that has ended holds anything, and what a
 process remembers of an account is what is stored.
 """
 
 import sys
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs_risk import store
 from vantixs_risk.books import load
+from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, total
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -164,6 +166,22 @@ class RiskMachine(RuleBasedStateMachine):
         request.position.price = price
         self.call(process, "adjust", request, crash)
         self.positions[instrument] = total((self.positions[instrument], change))
+
+    @rule(process=st.integers(0, 1), instrument=INSTRUMENT, price=PRICE, age_s=st.sampled_from([0, 4, 6]), crash=CRASH)
+    def refresh(self, process: int, instrument: str, price: str, age_s: int, crash: int | None) -> None:
+        """Prices without an order: equity is what it is at the newest price of each position, nothing else moves."""
+        later(self.office, 0.25)
+        mark = Mark(Decimal(price), Decimal(price), self.office.now - timedelta(seconds=age_s))
+        before = [self.office.rows(t) for t in (store.BALANCES, store.POSITIONS, store.ORDERS, store.FILLS)]
+        if crash is not None:
+            self.processes[process].refresh({instrument: mark}, crash)
+            process = 1 - process
+        taken = self.processes[process].refresh({instrument: mark})
+        assert before == [self.office.rows(t) for t in (store.BALANCES, store.POSITIONS, store.ORDERS, store.FILLS)]
+        assert not (age_s > 5 and taken), "an old price was taken"
+        if taken:
+            (held,) = [p for p in self.office.account("a").positions if p.instrument == instrument]
+            assert Decimal(held.mark_price) == Decimal(price)
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data(), process=st.integers(0, 1))

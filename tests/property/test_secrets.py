@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.model.instruments import CATALOGUE
 from vantixs_ingress.conversion import signal_message
+from vantixs_ingress.domain import redaction
 from vantixs_ingress.domain.dialects import read_body, redact_payload
 from vantixs_ingress.domain.intake import Rules, read_signal
 
@@ -51,6 +52,7 @@ FORMS = {
     "xml attribute": lambda n, s: f'<alert action="buy" {n}="{s}"/>',
     "prose": lambda n, s: f"please buy BTCUSDT, the {n} is {s} as agreed",
     "prose with an arrow": lambda n, s: f"buy BTCUSDT {n} -> {s} now",
+    "arrow without spaces": lambda n, s: json.dumps(BASE | {"comment": f"{n}->{s}"}),
     "broken json": lambda n, s: f'{{"action": "buy", "{n}": "{s}",}}',
     "single quotes": lambda n, s: f"{{'action': 'buy', '{n}': '{s}'}}",
 }  # fmt: skip
@@ -143,3 +145,31 @@ def kept_nowhere(body: str, secret: str) -> None:
     assert secret not in told
     if not reading.errors:
         assert secret.encode() not in signal_message(reading, "s").SerializeToString()
+
+
+PIECES = st.sampled_from(
+    [
+        "secret", "SECRET", "\u017fecret", "to\u212aen", "p\u0131n", "2fa code", "recovery_words", "wallet", "seed", "is", " is ", ": ",
+        "=", "->", " ", "  ", '"', "'", "-", "_", "x", "abc", "0x", "12345678:", "a" * 30, "Bearer ", "basic ", "/webhooks/",
+        "123456/", "vxt_", "xoxb-", "AKIA", "B" * 20, "sk-", "hf_", "SG.", ".", WORDS, *SHAPES,
+    ]
+)  # fmt: skip
+PHRASES = st.tuples(
+    st.sampled_from(["seed", "Recovery", "MNEMONIC", "wallet", "secret", "backup", "backup words", "\u017feed phrase"]),
+    st.sampled_from([": ", " is ", "->", "': '", " = "]),
+    st.just(WORDS),
+).map("".join)
+GUARDS = {
+    "shapes": (redaction._SHAPES, redaction.may_hold_shape, st.from_regex(redaction._SHAPES)),
+    "names": (redaction._INSIDE, redaction.may_name_secret, st.from_regex(redaction._INSIDE)),
+    "phrases": (redaction._PHRASE, redaction.may_hold_phrase, PHRASES),
+}
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+@given(st.data())
+def test_pattern_that_is_not_tried_would_have_found_nothing(guard: str, data: st.DataObject) -> None:
+    pattern, may, matches = GUARDS[guard]
+    found = data.draw(matches | st.lists(PIECES, max_size=12).map("".join))
+    text = data.draw(st.text(max_size=5)) + found + data.draw(st.text(max_size=5))
+    assert may(text) or not pattern.search(text)

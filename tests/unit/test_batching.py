@@ -60,6 +60,22 @@ async def test_callers_of_one_moment_share_the_first_batch() -> None:
     assert work.batches == [[0, 1, 2, 3, 4]]
 
 
+async def test_who_puts_without_waiting_keeps_the_order_and_takes_back_what_is_cancelled() -> None:
+    work = Works()
+    batcher = Batcher(work, Bounds(waiting=2))
+    out = batcher.put(0)
+    await steps()
+    first, second = batcher.put(1), batcher.put(2)
+    with pytest.raises(BatcherFull):
+        batcher.put(3)
+    first.cancel()
+    work.free.set()
+    assert (await out, await second) == (0, 20)
+    assert work.batches == [[0], [2]]
+    # What was cancelled left its place.
+    assert await asyncio.gather(batcher.put(4), batcher.put(5)) == [40, 50]
+
+
 async def test_a_batch_keeps_its_bounds() -> None:
     work = Works()
     work.free.set()

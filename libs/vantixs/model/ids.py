@@ -5,6 +5,7 @@ import hashlib
 import zlib
 
 LANES = 32
+_ACCEPTED_SUBJECTS = tuple(f"vantixs.journal.v1.signal.accepted.{lane:02d}" for lane in range(LANES))
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
@@ -39,7 +40,7 @@ def lane_of(account_id: str, instrument: str) -> int:
 
 def accepted_subject(lane: int) -> str:
     """The journal subject of a lane's accepted signals, for example "vantixs.journal.v1.signal.accepted.07"."""
-    return f"vantixs.journal.v1.signal.accepted.{lane:02d}"
+    return _ACCEPTED_SUBJECTS[lane]
 
 
 def event_subject(kind: str) -> str:

@@ -78,6 +78,24 @@ class Batcher(Generic[Item, Result]):
             BatcherClosed: after `close`.
             Exception: what `work` answered for the item.
         """
+        done = self.put(item, urgent=urgent)
+        try:
+            return await done
+        except asyncio.CancelledError:
+            if done.done() and not done.cancelled():
+                done.exception()  # asyncio reports exceptions that nobody looked at.
+            raise
+        finally:
+            self._waiting.pop(done, None)
+            self._urgent.pop(done, None)
+
+    def put(self, item: Item, *, urgent: bool = False) -> "asyncio.Future[Result]":
+        """As `submit`, for callers that keep their order without waiting for one another; the future is the item's result.
+
+        Raises:
+            BatcherFull: too many items wait.
+            BatcherClosed: after `close`.
+        """
         if self._closed:
             raise BatcherClosed
         if not urgent and len(self._waiting) >= self._bounds.waiting:
@@ -88,15 +106,7 @@ class Batcher(Generic[Item, Result]):
             # It begins with the loop's next step: callers that are woken by the same event share the first batch.
             # Not in the context of whoever came first: a batch is nobody's trace.
             self._task = asyncio.create_task(self._run(), name="batch", context=contextvars.Context())
-        try:
-            return await done
-        except asyncio.CancelledError:
-            if done.done() and not done.cancelled():
-                done.exception()  # asyncio reports exceptions that nobody looked at.
-            raise
-        finally:
-            self._waiting.pop(done, None)
-            self._urgent.pop(done, None)
+        return done
 
     async def close(self) -> None:
         """Refuses what comes from now on, and returns once what waits is done."""
@@ -118,15 +128,17 @@ class Batcher(Generic[Item, Result]):
 
     def _next(self) -> dict["asyncio.Future[Result]", Item]:
         batch: dict[asyncio.Future[Result], Item] = {}
-        size = 0
+        size, taken = 0, []
         for done, item in chain(self._urgent.items(), self._waiting.items()):
             if done.done():
-                continue  # Its caller was cancelled, and has not run since.
+                taken.append(done)  # Its caller was cancelled, and has not run since.
+                continue
             size += self._size_of(item)
             if len(batch) >= self._bounds.items or (batch and size > self._bounds.size):
                 break
+            taken.append(done)
             batch[done] = item
-        for done in batch:
+        for done in taken:
             (self._urgent if done in self._urgent else self._waiting).pop(done)
         return batch
 

@@ -3,7 +3,10 @@
 An interceptor runs as soon as the headers are there. A refused call gets a handler that reads nothing, so its message
 stays within the flow-control window of its connection, is dropped with the stream, and is never decoded. Each role has
 its own number of calls at once: whoever uses up one role's takes none from another. A call without a token holds
-nothing, but for `Health.Check`, which has one second to send its request.
+nothing but its place among those that wait to be refused, and `Health.Check` has one second to send its request.
+
+grpcio 1.85 never frees a batch of operations that fails or whose task is cancelled, so nothing here answers a call that
+its client has ended, or cancels a read. Source: https://github.com/grpc/grpc/issues/43360
 """
 
 import asyncio
@@ -28,7 +31,12 @@ CHECK = "/grpc.health.v1.Health/Check"
 WATCH = "/grpc.health.v1.Health/Watch"
 REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 CHECK_S = 1.0
+CHECK_BYTES = 256
 CHECKS_AT_ONCE = 64
+SETTLE_S = 0.01
+TURNS_EVERY_S = 0.04
+TURNS_AT_A_TIME = 10
+TURNS_WAITING = 2000
 REFUSED = Counter("vantixs_grpc_server_refused_total", "calls refused before their message was read", ["code"])
 REFUSED_UNKNOWN = REFUSED.labels("UNAUTHENTICATED")
 
@@ -78,26 +86,32 @@ class Admission(grpc.aio.ServerInterceptor):
         self._roles = {WATCH: Role.VIEWER, REFLECT: Role.VIEWER} | dict(roles)
         self._refuse = refuse
         self._running = dict.fromkeys(Role, 0)
+        self._turns = Turns()
+        # For gRPC a stream, whatever the method is: only a stream's handler is run before a message was read.
+        self._refuse_unknown: Any = grpc.stream_stream_rpc_method_handler(self._refuse_in_turn)
+
+    def stop(self) -> None:
+        """Refuses at once what waits for its turn."""
+        self._turns.give_all()
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """The handler of an admitted call, or one that refuses it."""
         method = handler_call_details.method
         if method == CHECK:
             return await continuation(handler_call_details)
+        metadata = dict(handler_call_details.invocation_metadata or ())
+        role = self._role(str(metadata.get("authorization", "")))
+        if role is None:
+            REFUSED_UNKNOWN.inc()
+            return self._refuse_unknown
         try:
-            self._admit(method, dict(handler_call_details.invocation_metadata or ()))
+            self._admit(method, role, metadata)
         except ServiceError as error:
-            if error is _UNKNOWN:
-                REFUSED_UNKNOWN.inc()
-                return _REFUSE_UNKNOWN
             return self._refusal(method if method in self._roles else "unknown", error)
         return await continuation(handler_call_details)
 
-    def _admit(self, method: str, metadata: Mapping[str, Any]) -> None:
+    def _admit(self, method: str, role: Role, metadata: Mapping[str, Any]) -> None:
         trace.enter(str(metadata.get("traceparent", "")))
-        role = self._role(str(metadata.get("authorization", "")))
-        if role is None:
-            raise _UNKNOWN
         least = self._roles.get(method)
         if least is not None and role < least:
             raise ServiceError(
@@ -133,6 +147,10 @@ class Admission(grpc.aio.ServerInterceptor):
                 found = granted
         return found
 
+    async def _refuse_in_turn(self, _: Any, context: Any) -> None:
+        await self._turns.wait()
+        await context.abort_with_status(_UNKNOWN_STATUS)
+
     def _refusal(self, method: str, error: ServiceError) -> Any:
         started = time.monotonic()
         REFUSED.labels(error.code.name).inc()
@@ -144,6 +162,64 @@ class Admission(grpc.aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(refuse)
 
 
+class Turns:
+    """Lets calls of unknown callers be answered 250 a second, so that a flood of them leaves time for other calls.
+
+    The others wait, and the last that came is answered first: in a flood, that is rather the caller who sends one call
+    than the one who sends many. At most 2,000 wait, or the first that came is answered at once. A client has at most 100
+    calls on a connection: whoever waits for his answers sends few calls.
+
+    A call that is cancelled while it waits, as in a flood of streams that are opened and reset, is let go without an
+    answer. An answer to it would leave 500 bytes behind. So each call waits 10 ms at least: that it was cancelled is
+    known a little later than that it came.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[asyncio.Future[None], None] = {}
+        self._left = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def wait(self) -> None:
+        """Returns when it is the calling call's turn."""
+        await asyncio.sleep(SETTLE_S)
+        if self._timer is None:
+            self._renew()
+        if self._left:
+            self._left -= 1
+            return
+        if len(self._waiting) >= TURNS_WAITING:
+            self._give(next(iter(self._waiting)))
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting[turn] = None
+        try:
+            await turn
+        finally:
+            self._waiting.pop(turn, None)
+
+    def give_all(self) -> None:
+        """Lets all be answered that wait."""
+        for turn in list(self._waiting):
+            self._give(turn)
+
+    def _renew(self) -> None:
+        self._left = TURNS_AT_A_TIME
+        while self._left and self._waiting:
+            self._give(next(reversed(self._waiting)))
+            self._left -= 1
+        self._timer = asyncio.get_running_loop().call_later(TURNS_EVERY_S, self._tick)
+
+    def _tick(self) -> None:
+        if self._waiting or self._left < TURNS_AT_A_TIME:
+            self._renew()
+        else:
+            self._timer = None
+
+    def _give(self, turn: asyncio.Future[None]) -> None:
+        del self._waiting[turn]
+        if not turn.done():
+            turn.set_result(None)
+
+
 class HealthChecks:
     """Answers `Health.Check` for everybody, at no cost that a caller can hold on to.
 
@@ -153,7 +229,8 @@ class HealthChecks:
 
     def __init__(self, check: Callable[[Any, Any], Awaitable[Any]]) -> None:
         self._check = check
-        self._waiting: dict[asyncio.Timeout, None] = {}
+        self._turns = Turns()
+        self._waiting: dict[asyncio.Future[None], None] = {}
 
     def handler(self) -> Any:
         """A method handler for gRPC."""
@@ -166,23 +243,45 @@ class HealthChecks:
         if len(self._waiting) >= CHECKS_AT_ONCE:
             oldest = next(iter(self._waiting))
             del self._waiting[oldest]
-            if not oldest.expired():
-                oldest.reschedule(0)
-        limit = asyncio.timeout(CHECK_S)
+            if not oldest.done():
+                oldest.set_result(None)
+        given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[given_up] = None
+        # The read has a task of its own, which ends with the call: it is never cancelled.
+        reading = asyncio.ensure_future(_read_check(context))
+        reading.add_done_callback(_retrieve)
+        _reads.add(reading)
         try:
-            async with limit:
-                self._waiting[limit] = None
-                try:
-                    data = await context.read()
-                finally:
-                    self._waiting.pop(limit, None)
-        except TimeoutError:
+            await asyncio.wait({reading, given_up}, timeout=CHECK_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._waiting.pop(given_up, None)
+        await self._turns.wait()
+        if not reading.done():
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "expected a request in time, was none")
-        try:
-            request = health_pb2.HealthCheckRequest.FromString(b"" if data is grpc.aio.EOF else data)
-        except DecodeError:
+        if (request := reading.result()) is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "expected a HealthCheckRequest")
         return await self._check(request, context)
+
+
+async def _read_check(context: Any) -> health_pb2.HealthCheckRequest | None:
+    """The request; None where none came, or another, or longer than any name of ours: whoever waits holds no message."""
+    data = await context.read()
+    if data is grpc.aio.EOF or len(data) > CHECK_BYTES:
+        return None
+    try:
+        return health_pb2.HealthCheckRequest.FromString(data)
+    except DecodeError:
+        return None
+
+
+_reads: set[asyncio.Future[Any]] = set()
+
+
+def _retrieve(reading: asyncio.Future[Any]) -> None:
+    """Forgets a read, and looks at its error so that nobody is told that it was not: an aborted call's reads end with one."""
+    _reads.discard(reading)
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _digest(token: str) -> bytes:
@@ -190,12 +289,8 @@ def _digest(token: str) -> bytes:
 
 
 # Made once, not for each call: a flood of 400 calls at a time delays others by 260 ms instead of 430 ms (one run).
-_UNKNOWN = ServiceError(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "expected a bearer token of this system")
-_UNKNOWN_STATUS = rpc_status.to_status(_UNKNOWN.status())
-
-
-async def _refuse_unknown(_: Any, context: Any) -> None:
-    await context.abort_with_status(_UNKNOWN_STATUS)
-
-
-_REFUSE_UNKNOWN: Any = grpc.stream_stream_rpc_method_handler(_refuse_unknown)
+# It is the status that is kept, and never the error raised: an exception that is raised again keeps the frames of each time
+# before in its traceback, and with them the call's metadata, about 1 KiB a call that was never freed.
+_UNKNOWN_STATUS = rpc_status.to_status(
+    ServiceError(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "expected a bearer token of this system").status()
+)

@@ -43,6 +43,9 @@ OPTIONS = (
     ("grpc.http2.lookahead_bytes", 64 << 10),
     ("grpc.max_concurrent_streams", 100),
     ("grpc.max_allowed_incoming_connections", 1000),
+    # A connection that says nothing, or does not acknowledge our settings, would be kept for two minutes.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.http2.settings_timeout", 10_000),
     # A peer that reads nothing any more is given up, and what waits for it freed.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -116,6 +119,7 @@ class Server:
     async def stop(self, grace_s: float) -> None:
         """Health goes down, calls in hand get `grace_s` seconds to finish."""
         await self._servicer.enter_graceful_shutdown()
+        self._admission.stop()
         await asyncio.gather(self._server.stop(grace_s), self._local.stop(grace_s))
 
     def _publish_health(self) -> None:

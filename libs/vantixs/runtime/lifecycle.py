@@ -16,7 +16,7 @@ from typing import Any
 
 import uvloop
 
-from vantixs.runtime import logs
+from vantixs.runtime import freed_memory, logs
 from vantixs.runtime.health import Health
 from vantixs.runtime.log_output import LogFile, output
 from vantixs.runtime.logs import log
@@ -113,6 +113,7 @@ async def _run(settings: ServiceSettings, service: str, serve: Callable[[Lifecyc
             loop.add_signal_handler(number, stop)
         if settings.log_file:
             life.spawn(output.watch(), name="log")
+        life.spawn(freed_memory.give_back(), name="freed memory")
         await serve(life)
         life.cancel_rest()
 

@@ -1,30 +1,34 @@
 """The promises of DESIGN section 1, held against everything a system did."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Any
 
 from vantixs.testing.stack import RunningStack, wait_for
 
-OPENING = Decimal(100_000)
+Fill = tuple[str, str, Decimal, Decimal, Decimal]  # Instrument, side, quantity, price, fee.
 
 
-def check_promises(stack: RunningStack, accepted: Iterable[str]) -> None:
-    """Every accepted signal has one end, none has two orders, the books equal the fills, lanes kept their order."""
+def check_promises(stack: RunningStack, accepted: Iterable[str], reversals: Collection[str] = ()) -> None:
+    """Every accepted signal has one end, none has two orders, the books equal the fills, keys kept their order.
+
+    `reversals` may have two orders, one a leg.
+    """
     accepted = list(accepted)
     stack.ended(accepted, timeout_s=120)
     # What was stored without an answer reaching the sender ends as well: nothing may be left open.
     found = wait_for(lambda: _all_ended(stack), "every stored signal to end", 60)
     completed: Counter[str] = Counter()
     order_ids: dict[str, set[str]] = defaultdict(set)
-    fills: dict[str, tuple[str, str, Decimal, Decimal, Decimal]] = {}
+    fills: dict[str, dict[str, Fill]] = {}
     accepted_at: dict[str, int] = {}
     ran_at: dict[str, int] = {}
     for signal_id, timeline in stack.timelines().items():
         for step in timeline:
             entry, sequence = step["entry"], int(step["stream_sequence"])
             if "signal_accepted" in entry:
+                fills.setdefault(found[signal_id]["account_id"], {})
                 accepted_at[signal_id] = min(sequence, accepted_at.get(signal_id, sequence))
             if "signal_completed" in entry:
                 completed[signal_id] += 1
@@ -35,36 +39,43 @@ def check_promises(stack: RunningStack, accepted: Iterable[str]) -> None:
                 fill = entry["fill_recorded"]["fill"]
                 instrument = fill["quote"]["instrument"]
                 amounts = Decimal(fill["quantity"]), Decimal(fill["price"]), Decimal(fill["fee"])
-                fills[fill["execution_id"]] = (instrument, fill["side"], *amounts)
+                of_account = fills.setdefault(found[signal_id]["account_id"], {})
+                of_account[fill["execution_id"]] = (instrument, fill["side"], *amounts)
     assert {i: completed[i] for i in accepted if completed[i] != 1} == {}
-    assert {i: ids for i, ids in order_ids.items() if len(ids) > 1} == {}
-    check_order_of_lanes(found, accepted_at, ran_at)
+    assert {i: ids for i, ids in order_ids.items() if len(ids) > 1 + (i in reversals)} == {}
+    check_order_of_keys(found, accepted_at, ran_at)
     check_books(stack, fills)
 
 
-def check_order_of_lanes(found: dict[str, Any], accepted_at: dict[str, int], ran_at: dict[str, int]) -> None:
-    """The signals of an instrument completed in the order in which the journal has them."""
-    lanes: dict[str, list[str]] = defaultdict(list)
+def check_order_of_keys(found: dict[str, Any], accepted_at: dict[str, int], ran_at: dict[str, int]) -> None:
+    """The signals of an account and instrument completed in the order in which the journal has them."""
+    keys: dict[tuple[str, str], list[str]] = defaultdict(list)
     for signal_id, summary in found.items():
         if signal_id in accepted_at:
-            lanes[summary["instrument"]].append(signal_id)
-    for instrument, ids in lanes.items():
+            keys[summary["account_id"], summary["instrument"]].append(signal_id)
+    for key, ids in keys.items():
         ran = [i for i in sorted(ids, key=lambda i: accepted_at[i]) if i in ran_at]
-        assert ran == sorted(ran, key=lambda i: ran_at[i]), f"{instrument} ran out of order"
+        assert ran == sorted(ran, key=lambda i: ran_at[i]), f"{key} ran out of order"
 
 
-def check_books(stack: RunningStack, fills: dict[str, tuple[str, str, Decimal, Decimal, Decimal]]) -> None:
-    """Cash and holdings are exactly the opening balance and the fills; nothing stays reserved."""
-    expected: dict[str, Decimal] = defaultdict(Decimal)
-    expected["USDT"] = OPENING
-    for instrument, side, quantity, price, fee in fills.values():
-        sign = 1 if side == "SIDE_BUY" else -1
-        expected[instrument.split("/")[0]] += sign * quantity
-        expected["USDT"] -= sign * quantity * price + fee
-    account = stack.json("account", "show", "paper")
-    books = {b["asset"]: Decimal(b["total"]) for b in account["balances"]}
-    assert {a: v for a, v in books.items() if v} == {a: v for a, v in expected.items() if v}
-    assert [b for b in account["balances"] if Decimal(b["reserved"])] == []
+def check_books(stack: RunningStack, fills: dict[str, dict[str, Fill]]) -> None:
+    """Cash and holdings of each account are exactly the opening balance and the fills; nothing stays reserved.
+
+    A perpetual has to be flat: then what it moved is in cash.
+    """
+    accounts = stack.accounts_of(list(fills))
+    for account_id, of_account in fills.items():
+        account = accounts[account_id]
+        expected: dict[str, Decimal] = defaultdict(Decimal)
+        expected[account["account"]["currency"]] = Decimal(account["account"]["balance"])
+        for instrument, side, quantity, price, fee in of_account.values():
+            base, _, quote = instrument.partition(":")[0].partition("/")
+            sign = 1 if side == "SIDE_BUY" else -1
+            expected[base] += sign * quantity
+            expected[quote] -= sign * quantity * price + fee
+        books = {b["asset"]: Decimal(b["total"]) for b in account["balances"]}
+        assert {a: v for a, v in books.items() if v} == {a: v for a, v in expected.items() if v}, account_id
+        assert [b for b in account["balances"] if Decimal(b["reserved"])] == [], account_id
 
 
 def _all_ended(stack: RunningStack) -> dict[str, Any] | None:

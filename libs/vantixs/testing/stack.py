@@ -1,20 +1,23 @@
 """The whole system as a user runs it, `vantixs up`, for tests to use, kill and freeze."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 from google.protobuf import json_format
 
 from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
+from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.testing.command_server import CommandServer
 
@@ -138,6 +141,10 @@ class RunningStack:
         """The entries of these signals."""
         return asyncio.run(_read_timelines(self.home, ids))
 
+    def accounts_of(self, ids: list[str]) -> dict[str, dict[str, Any]]:
+        """These accounts with their books."""
+        return asyncio.run(_read_accounts(self.home, ids))
+
     def ended(self, ids: list[str], timeout_s: float = 60.0) -> dict[str, dict[str, Any]]:
         """The signals, once each has come to its end."""
 
@@ -152,13 +159,29 @@ class RunningStack:
 
 
 async def _read_timelines(home: Path, ids: list[str]) -> dict[str, list[dict[str, Any]]]:
-    addresses = json.loads((home / "run" / "endpoints.json").read_text())["grpc"]["audit"]
-    channel = open_channel(addresses, token=(home / "secrets" / "viewer-token").read_text().strip())
-    stub = audit_pb2_grpc.AuditServiceStub(channel)
-    found = {}
-    for signal_id in ids:
-        response = await stub.GetSignal(audit_pb2.GetSignalRequest(signal_id=signal_id), timeout=10)
-        content = json_format.MessageToDict(response, preserving_proto_field_name=True)
-        found[signal_id] = content.get("timeline", [])
+    async with _opened(home, "audit") as channel:
+        stub = audit_pb2_grpc.AuditServiceStub(channel)
+        found = {}
+        for signal_id in ids:
+            response = await stub.GetSignal(audit_pb2.GetSignalRequest(signal_id=signal_id), timeout=10)
+            content = json_format.MessageToDict(response, preserving_proto_field_name=True)
+            found[signal_id] = content.get("timeline", [])
+        return found
+
+
+async def _read_accounts(home: Path, ids: list[str]) -> dict[str, dict[str, Any]]:
+    async with _opened(home, "risk") as channel:
+        stub = risk_pb2_grpc.RiskServiceStub(channel)
+        found = {}
+        for account_id in ids:
+            response = await stub.GetAccount(risk_pb2.GetAccountRequest(account_id=account_id), timeout=10)
+            found[account_id] = json_format.MessageToDict(response, preserving_proto_field_name=True)
+        return found
+
+
+@contextlib.asynccontextmanager
+async def _opened(home: Path, service: str, token: str = "viewer") -> AsyncIterator[grpc.aio.Channel]:
+    addresses = json.loads((home / "run" / "endpoints.json").read_text())["grpc"][service]
+    channel = open_channel(addresses, token=(home / "secrets" / f"{token}-token").read_text().strip())
+    yield channel
     await channel.close()
-    return found

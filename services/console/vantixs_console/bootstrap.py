@@ -1,14 +1,13 @@
 """What a new system starts with: the account `paper` and the webhook `demo`."""
 
-import asyncio
 import contextlib
-import time
 
 import grpc
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import ingress_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.home import Home, read_secret, write_atomically
+from vantixs.runtime.retry import Pauses, retry
 
 from vantixs_console.clients import Clients
 
@@ -26,15 +25,15 @@ _WAIT = (
 
 async def bootstrap(clients: Clients, home: Home, *, wait_s: float = 30) -> str:
     """Creates both where they are missing, and returns the token of `demo`, kept in secrets/."""
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            await _create_account(clients)
-            return await _create_webhook(clients, home)
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in _WAIT or time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.1)
+
+    async def create() -> str:
+        await _create_account(clients)
+        return await _create_webhook(clients, home)
+
+    def passes(error: Exception) -> bool:
+        return isinstance(error, grpc.aio.AioRpcError) and error.code() in _WAIT
+
+    return await retry(create, passes, Pauses(0.05, 0.1), limit_s=wait_s)
 
 
 async def _create_account(clients: Clients) -> None:

@@ -5,7 +5,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -20,12 +19,14 @@ from vantixs.runtime.journal import STREAM
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.log_output import LogFile
 from vantixs.runtime.nats_config import server_config
+from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import read_endpoints
 from vantixs_console.settings import ConsoleSettings
 
 START_S = 20.0
+_NOT_THERE = (NatsError, OSError, TimeoutError)
 LOG_BYTES = 16 << 20
 _NATS = "VANTIXS_NATS_URL"
 
@@ -110,17 +111,20 @@ async def _own_broker(home: Home, token: str) -> AsyncIterator[str]:
     binary = str(Path(sys.executable).parent / "nats-server")
     with (home.logs / "nats.log").open("ab") as log:
         process = subprocess.Popen([binary, "-c", str(config)], stdout=log, stderr=log, start_new_session=True)  # noqa: ASYNC220, S603 - our own broker, once
+    url = f"nats://127.0.0.1:{port}"
+
+    async def connect() -> None:
+        async with _connected(url, token):
+            pass
+
+    def may_come(error: Exception) -> bool:
+        return isinstance(error, _NOT_THERE) and process.poll() is None
+
     try:
-        deadline = time.monotonic() + START_S
-        url = f"nats://127.0.0.1:{port}"
-        while True:
-            try:
-                async with _connected(url, token):
-                    break
-            except (NatsError, OSError, TimeoutError):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise StartupError(f"restore: the broker did not start, see {home.logs / 'nats.log'}") from None
-                await asyncio.sleep(0.05)
+        try:
+            await retry(connect, may_come, Pauses(0.05, 0.05), limit_s=START_S)
+        except _NOT_THERE:
+            raise StartupError(f"restore: the broker did not start, see {home.logs / 'nats.log'}") from None
         yield url
     finally:
         process.terminate()

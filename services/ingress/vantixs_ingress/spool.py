@@ -4,40 +4,41 @@ One transaction decides whether a signal is new, and stores it: duplicates canno
 """
 
 import asyncio
+import contextlib
 import os
-import queue
 import sqlite3
-import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from prometheus_client import Gauge
+from vantixs.runtime import batching
+from vantixs.runtime.batching import Batcher, BatcherClosed, BatcherFull
 from vantixs.runtime.continuity import NOTHING_SEEN, Mark
 from vantixs.runtime.database_setup import is_damage
-from vantixs.runtime.errors import unavailable
+from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
+from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.store_identity import Identity
 
 from vantixs_ingress.claims import Claim
 from vantixs_ingress.spool_file import ROW_BYTES, Action, Item, SpoolFile, Stored
 from vantixs_ingress.spool_lock import SpoolLock
 
-BATCH = 256
 QUEUE = 4096
-# While many come at once, a commit waits a moment until there are enough: it costs nearly the same for one as for forty.
-BUSY, GATHER_S = 4, 0.002
-ENOUGH, STEP_S = 32, 0.0005
+BATCH = batching.Bounds(items=256, size=8 << 20, waiting=QUEUE)
 RECENT = 4096  # Messages kept in memory for the relay, which reads them from disk only where it is behind.
 RECENT_BYTES = 8 << 20
 PRUNE_EVERY_S = 1.0
 SPACE_EVERY_S = 0.25
-RETRY_S = 0.1  # Pause before what failed without a request that waits for it is tried again.
+RETRY = Pauses(0.1, 0.1)  # Between commits that no request waits for, while they fail.
 IDENTITY_S = 5.0
 QUIET_S = 10.0  # A disk that is full is not told of more often.
 USED = Gauge("vantixs_ingress_spool_bytes", "bytes of messages in the spool that are not in the journal")
@@ -52,15 +53,28 @@ class Bounds:
     keep_claims_s: int = 90 * 86_400
 
 
-@dataclass(slots=True)
-class _Batch:
-    items: list[Item] = field(default_factory=list)
-    waiting: list["asyncio.Future[Stored]"] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
-    freed: int = 0
+class _Change:
+    """What no request waits for. It is made with the next commit that works, and frees so many bytes."""
+
+    __slots__ = ("action", "freed", "made")
+
+    def __init__(self, action: Action, freed: int, made: "asyncio.Future[None]") -> None:
+        self.action = action
+        self.freed = freed
+        self.made = made
 
 
-_Work = tuple[Item, "asyncio.Future[Stored]"] | tuple[Action, int] | None
+class _Written(NamedTuple):
+    """What became of a batch: why no item was stored, or of each item what was made of it, and the messages that are stored."""
+
+    problem: str
+    stored: list[Stored]
+    messages: list[tuple[int, Message]]
+
+
+# None asks for a row to be written and removed, to see whether that works again.
+_Work = Item | _Change | None
+_NOTHING_STORED = Stored(0)
 
 
 class Spool:
@@ -75,15 +89,18 @@ class Spool:
         self._lock = lock or SpoolLock(path, "0")
         self._path = path
         self._bounds = bounds
-        self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        self._batches: Batcher[_Work, Stored] = Batcher(self._commit, BATCH, size_of=_size_of, singly_after=_of_one)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._recent: deque[tuple[int, Message]] = deque()
         self._recent_bytes = 0
         self._pruned = self._measured = time.monotonic()
         self._roomy = True
         self._quiet_until = 0.0
         self._failure = ""
-        self._probing = False
+        self._unmade: list[_Change] = []  # In the order they came; they go first in the next commit.
+        self._probing: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
         self.added = asyncio.Event()
         try:
             self._file = SpoolFile(path)
@@ -100,13 +117,10 @@ class Spool:
         # Set by the store's guard: no entry is taken while it says why.
         self.refusal = ""
         self.damage = ""
-        self._changing = False
-        self._probe: Action = self._file.probe
+        self._changing: asyncio.Future[None] | None = None
         self._backlog = count
         self.last_sequence = self._file.sequence
         USED.set_function(lambda: self._bytes)
-        self._writer = threading.Thread(target=self._run, name="spool", daemon=True)
-        self._writer.start()
 
     def store(
         self, message: Message, claim: Claim | None = None, duplicate: Callable[[Stored], Message] | None = None
@@ -116,17 +130,13 @@ class Spool:
         Raises:
             ServiceError: STORAGE_UNAVAILABLE; then nothing of it is stored.
         """
-        if self._queue.qsize() >= QUEUE:
-            raise unavailable("STORAGE_UNAVAILABLE", f"more than {QUEUE} requests wait for the disk")
-        return self.put(message, claim, duplicate)
+        return self._put(Item(message, claim, duplicate))
 
     def put(
         self, message: Message, claim: Claim | None = None, duplicate: Callable[[Stored], Message] | None = None
     ) -> "asyncio.Future[Stored]":
         """The same for few and important messages: in line at once, however long the line is."""
-        done: asyncio.Future[Stored] = self._loop.create_future()
-        self._queue.put((Item(message, claim, duplicate), done))
-        return done
+        return self._put(Item(message, claim, duplicate), urgent=True)
 
     def pending_after(self, sequence: int, limit: int) -> list[tuple[int, Message]] | None:
         """Messages behind a sequence, oldest first, from memory; None where they have to be read from disk."""
@@ -155,7 +165,7 @@ class Spool:
             if mark != NOTHING_SEEN:
                 connection.execute("INSERT OR REPLACE INTO journal_mark VALUES (1, ?, ?, ?)", mark)
 
-        self._queue.put((remove, size + count * ROW_BYTES))
+        self._change(remove, size + count * ROW_BYTES)
 
     def remember_webhook(self, webhook_id: str, revision: int, data: bytes | None) -> None:
         """Keeps a webhook, so that a restart without the broker knows its senders."""
@@ -166,7 +176,7 @@ class Spool:
             else:
                 connection.execute("INSERT OR REPLACE INTO webhooks VALUES (?, ?, ?)", (webhook_id, revision, data))
 
-        self._queue.put((change, 0))
+        self._change(change)
 
     def mark(self) -> Mark:
         """What was seen of the journal, as last kept."""
@@ -196,17 +206,13 @@ class Spool:
         """
         if message is not None:
             await self.put(message)
-        before = await self.read_identity()
-        if not self._changing:
+        if self._changing is None or self._changing.done():
             # It is tried again and again until it is done, as everything that no request waits for.
-            self._changing = True
-            self._queue.put((lambda connection: self._file.change_identity(connection, change), 0))
-        deadline = self._loop.time() + IDENTITY_S
-        while (now := await self.read_identity()) is None or now == before:
-            if self._loop.time() >= deadline:
-                raise unavailable("STORAGE_UNAVAILABLE", self.problem or f"no commit in {IDENTITY_S:g} s")
-            await asyncio.sleep(0.005)
-        self._changing = False
+            self._changing = self._change(lambda connection: self._file.change_identity(connection, change))
+        done, _ = await asyncio.wait((self._changing,), timeout=IDENTITY_S)
+        now = await self.read_identity() if done else None
+        if now is None:
+            raise unavailable("STORAGE_UNAVAILABLE", self.problem or f"no commit in {IDENTITY_S:g} s")
         return now
 
     @property
@@ -234,81 +240,75 @@ class Spool:
 
     async def close(self) -> None:
         """Commits what is queued and closes."""
-        self._queue.put(None)
-        await asyncio.to_thread(self._writer.join)
+        self._stopping.set()
+        if self._probing is not None:
+            await asyncio.wait((self._probing,))
+        await self._batches.close()
+        self._thread.shutdown()
         self._file.close()
         self._lock.release()
 
-    # The writer's thread, from here on.
-
-    def _run(self) -> None:
-        going, busy = True, False
-        while going:
-            batch = _Batch()
-            work = self._queue.get()
-            if busy and work is not None:
-                until = time.monotonic() + GATHER_S
-                while self._queue.qsize() < ENOUGH and time.monotonic() < until:
-                    time.sleep(STEP_S)  # The spool's own thread: the door goes on meanwhile.
-            while True:
-                going = going and work is not None
-                if work is not None:
-                    _add(batch, work)
-                if work is None or len(batch.items) >= BATCH or self._queue.empty():
-                    break
-                work = self._queue.get()
-            busy = len(batch.items) >= BUSY
-            self._commit(batch)
-
-    def _commit(self, batch: _Batch) -> None:
-        problem = ""
-        stored: list[Stored] = []
-        messages: list[tuple[int, Message]] = []
-        error = ""
-        self.commits += bool(batch.items or batch.actions)
+    def _put(self, work: _Work, *, urgent: bool = False) -> "asyncio.Future[Stored]":
         try:
-            self._measure()
-            problem = self._no_room
-            items = [] if problem else batch.items
-            if items or batch.actions:
-                self._prune(batch)
-                stored, messages = self._file.write(items, batch.actions)
-                self._bytes -= batch.freed
-                self._succeeded(items, batch.actions)
-        except Exception as failed:  # Whatever it is, those who wait hear of it, and the thread goes on.
-            error = str(failed) or type(failed).__name__
-            self._note_damage(failed)
-            self._failed(error)
-            # What the relay acknowledged stays on disk and would go out again: it is removed with the next commit.
-            for action in batch.actions:
-                self._queue.put((action, batch.freed))
-                batch.freed = 0
-            if batch.actions and not batch.items:
-                time.sleep(RETRY_S)
-        self._bytes += sum(len(m.payload) + ROW_BYTES for _, m in messages)
-        self._loop.call_soon_threadsafe(self._answer, batch, stored, messages, problem or error)
+            return self._batches.put(work, urgent=urgent)
+        except BatcherFull:
+            raise unavailable("STORAGE_UNAVAILABLE", f"more than {QUEUE} requests wait for the disk") from None
+        except BatcherClosed:
+            raise unavailable("STORAGE_UNAVAILABLE", "the service is stopping") from None
 
-    def _note_damage(self, error: Exception) -> None:
-        if isinstance(error, sqlite3.DatabaseError) and is_damage(str(error)):
-            self.damage = str(error)
+    def _change(self, action: Action, freed: int = 0) -> "asyncio.Future[None]":
+        """Has a change made, in the order in which they are asked for; the result is done once it is on disk."""
+        made: asyncio.Future[None] = self._loop.create_future()
+        with contextlib.suppress(ServiceError):  # The service is stopping; what it learns now, it learns again.
+            self._put(_Change(action, freed, made), urgent=True)
+        return made
 
-    def _failed(self, error: str) -> None:
-        """Has readiness tell of it, and a row written and removed again and again until that works.
+    async def _commit(self, works: Sequence[_Work]) -> Sequence[Stored | Exception]:
+        """Does a batch in one transaction.
 
-        A service that is not ready is sent nothing: without this it would not notice that it can store again.
+        Raises:
+            ServiceError: STORAGE_UNAVAILABLE, for a reason that lies in one item; nothing was done.
         """
-        self._failure = error
-        if not self._probing:
-            self._probing = True
-            self._queue.put((self._probe, 0))
-
-    def _succeeded(self, items: list[Item], actions: list[Action]) -> None:
-        probed = self._probe in actions
-        if probed:
-            self._probing = False
+        items = [w for w in works if isinstance(w, Item)]
+        changes = [*self._unmade, *(w for w in works if isinstance(w, _Change))]
+        actions = [change.action for change in changes]
+        if None in works:
+            actions.append(self._file.probe)
+        self.commits += 1
+        try:
+            written = await self._loop.run_in_executor(self._thread, self._write, items, actions)
+        except Exception as error:
+            refusal = self._refusal(str(error) or type(error).__name__, len(items))
+            if not isinstance(error, sqlite3.Error | OSError):
+                raise refusal from error
+            # What the relay acknowledged stays on disk and would go out again: it is removed with a later commit.
+            self._unmade = changes
+            self._failed(error)
+            return [_NOTHING_STORED if isinstance(w, _Change) else refusal for w in works]
+        self._succeeded(changes, written)
         # Removing what the relay published works on many a disk that is too full to store anything.
-        if items or probed:
+        if written.stored or None in works:
             self._failure = ""
+        if written.problem and items:
+            refusal = self._refusal(written.problem, len(items))
+            return [refusal if isinstance(w, Item) else _NOTHING_STORED for w in works]
+        stored = iter(written.stored)
+        return [next(stored) if isinstance(w, Item) else _NOTHING_STORED for w in works]
+
+    def _write(self, items: list[Item], actions: list[Action]) -> _Written:
+        """Does a batch on disk, in the spool's thread; items only where there is room."""
+        self._measure()
+        problem = self._no_room
+        if problem:
+            items = []
+        elif items and time.monotonic() - self._pruned >= PRUNE_EVERY_S:
+            # Claims that no longer count are removed a few at a time.
+            self._pruned = time.monotonic()
+            keep = self._bounds.keep_claims_s * 1000
+            actions.append(lambda _: self._file.prune(time.time_ns() // 1_000_000, keep))
+        if not items and not actions:
+            return _Written(problem, [], [])
+        return _Written(problem, *self._file.write(items, actions))
 
     def _measure(self) -> None:
         now = time.monotonic()
@@ -317,42 +317,52 @@ class Spool:
             found = os.statvfs(self._path.parent)
             self._roomy = found.f_bavail * found.f_frsize >= self._bounds.reserve_bytes
 
-    def _prune(self, batch: _Batch) -> None:
-        """Has claims that no longer count removed with this commit, a few at a time."""
-        if time.monotonic() - self._pruned >= PRUNE_EVERY_S and batch.items:
-            self._pruned = time.monotonic()
-            keep = self._bounds.keep_claims_s * 1000
-            batch.actions.append(lambda _: self._file.prune(time.time_ns() // 1_000_000, keep))
-
-    # The event loop's thread again.
-
-    def _answer(self, batch: _Batch, stored: list[Stored], messages: list[tuple[int, Message]], error: str) -> None:
-        for number, done in enumerate(batch.waiting):
-            if done.done():
-                continue
-            if error:
-                done.set_exception(unavailable("STORAGE_UNAVAILABLE", error))
-            else:
-                done.set_result(stored[number])
-        if error and self._loop.time() >= self._quiet_until:
-            self._quiet_until = self._loop.time() + QUIET_S
-            log.error("spool.refused", detail=error, requests=len(batch.waiting))
+    def _succeeded(self, changes: list[_Change], written: _Written) -> None:
+        self._unmade = []
+        for change in changes:
+            self._bytes -= change.freed
+            if not change.made.done():
+                change.made.set_result(None)
+        messages = written.messages
         if messages:
+            size = sum([len(m.payload) for _, m in messages])
+            self._bytes += size + len(messages) * ROW_BYTES
             self._backlog += len(messages)
             self.last_sequence = messages[-1][0]
             if len(self._recent) < RECENT and self._recent_bytes < RECENT_BYTES:
                 self._recent.extend(messages)
-                self._recent_bytes += sum(len(m.payload) for _, m in messages)
+                self._recent_bytes += size
             self.added.set()
 
+    def _refusal(self, detail: str, requests: int) -> ServiceError:
+        if self._loop.time() >= self._quiet_until:
+            self._quiet_until = self._loop.time() + QUIET_S
+            log.error("spool.refused", detail=detail, requests=requests)
+        return unavailable("STORAGE_UNAVAILABLE", detail)
 
-def _add(batch: _Batch, work: tuple[Item, "asyncio.Future[Stored]"] | tuple[Action, int]) -> None:
-    first, second = work
-    if isinstance(first, Item):
-        assert not isinstance(second, int)  # noqa: S101 - an item comes with its future
-        batch.items.append(first)
-        batch.waiting.append(second)
-    else:
-        assert isinstance(second, int)  # noqa: S101 - an action comes with what it frees
-        batch.actions.append(first)
-        batch.freed += second
+    def _failed(self, error: Exception) -> None:
+        """Has readiness tell of it, and a row written and removed again and again until that works.
+
+        A service that is not ready is sent nothing: without this it would not notice that it can store again.
+        """
+        self._note_damage(error)
+        self._failure = str(error) or type(error).__name__
+        if self._probing is None or self._probing.done():
+            self._probing = self._loop.create_task(self._probe())
+
+    async def _probe(self) -> None:
+        with contextlib.suppress(ServiceError):  # It is given up at the end only.
+            await retry(lambda: self._put(None, urgent=True), lambda _: True, RETRY, stopping=self._stopping)
+
+    def _note_damage(self, error: Exception) -> None:
+        if isinstance(error, sqlite3.DatabaseError) and is_damage(str(error)):
+            self.damage = str(error)
+
+
+def _size_of(work: _Work) -> int:
+    return len(work.message.payload) if isinstance(work, Item) else 0
+
+
+def _of_one(error: Exception) -> bool:
+    """Whether a batch failed because of one of its items, which is to fail alone."""
+    return error.__cause__ is not None

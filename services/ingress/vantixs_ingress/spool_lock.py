@@ -4,14 +4,14 @@ Two processes on one spool would both number their messages from where each of t
 store nothing any more.
 """
 
-import asyncio
 import fcntl
 import os
 from pathlib import Path
 
 from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.retry import Pauses, retry
 
-RETRY_S = 0.05
+PAUSES = Pauses(0.05, 0.05)
 
 
 class SpoolInUse(StartupError):
@@ -51,11 +51,8 @@ async def own_spool(spool: Path, instance: str, wait_s: float) -> SpoolLock:
     Raises:
         SpoolInUse: it did not end.
     """
-    deadline = asyncio.get_running_loop().time() + wait_s
-    while True:
-        try:
-            return SpoolLock(spool, instance)
-        except SpoolInUse:
-            if asyncio.get_running_loop().time() >= deadline:
-                raise
-            await asyncio.sleep(RETRY_S)
+
+    async def take() -> SpoolLock:
+        return SpoolLock(spool, instance)
+
+    return await retry(take, lambda error: isinstance(error, SpoolInUse), PAUSES, limit_s=wait_s)

@@ -163,15 +163,23 @@ class Bookshelf:
         if len(self._accounts) > MOST_ACCOUNTS:
             self._accounts.popitem(last=False)
 
+    def has(self, account_id: str) -> bool:
+        """Whether it is remembered, as of some time."""
+        return account_id in self._accounts
+
     def save(self, connection: sa.Connection, *accounts: Account) -> None:
         """Writes how accounts stand, each under a new stamp, and puts them back."""
+        self.write(connection, accounts)
+        for account in accounts:
+            self.put(account)
+
+    def write(self, connection: sa.Connection, accounts: Iterable[Account]) -> None:
+        """Writes how accounts stand, each under a new stamp, and leaves them off the shelf."""
         rows = []
         for account in accounts:
             account.stamp = self.new_stamp()
             rows.append({"account_id": account.account_id, "stamp": account.stamp, "data": encode(account)})
         store.WRITE_STATE.run_all(connection, rows)
-        for account in accounts:
-            self.put(account)
 
     def trading_states(self, connection: sa.Connection, stamp: str | None) -> Mapping[str, str]:
         """Every scope that is not ACTIVE, with its state."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -25,8 +26,10 @@ from vantixs_risk.books import holding_of, read_marks
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.conversion import position_message
 from vantixs_risk.desk import AccountHeld, Desk
+from vantixs_risk.domain.equity import Mark
 from vantixs_risk.evaluation import check_request, evaluate_orders, preview_order
 from vantixs_risk.fields import identity, show
+from vantixs_risk.marks import ACCOUNTS_AT_ONCE, check_marks, read_held, refresh_marks
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import settle_orders
 from vantixs_risk.trading import checked_scope, get_trading_state, set_trading_state
@@ -36,7 +39,7 @@ NAME = "vantixs.api.risk.v1.RiskService"
 ROLES = {
     f"/{NAME}/{method}": role
     for role, methods in {
-        Role.SERVICE: ("EvaluateOrder", "BatchEvaluateOrders", "SettleOrder", "BatchSettleOrders"),
+        Role.SERVICE: ("EvaluateOrder", "BatchEvaluateOrders", "SettleOrder", "BatchSettleOrders", "RefreshMarks"),
         Role.OPERATOR: ("CreateAccount", "UpdateAccount", "SetTradingState", "RecordAdjustment"),
         Role.VIEWER: ("GetAccount", "ListAccounts", "ListPositions", "GetTradingState", "ListEquity"),
     }.items()
@@ -93,6 +96,25 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         return encode_results(
             a if isinstance(a, ServiceError) else encode_response(a.SerializeToString()) for a in answers
         )
+
+    async def RefreshMarks(self, request: risk_pb2.RefreshMarksRequest, context: Any) -> Any:
+        """A transaction for some accounts each: orders do not wait for all of them."""
+        marks = check_marks(request.marks)
+        held = await self._database.read(read_held)
+        touched = [account_id for account_id, names in held.items() if not marks.keys().isdisjoint(names)]
+        count = 0
+        for some in (touched[n : n + ACCOUNTS_AT_ONCE] for n in range(0, len(touched), ACCOUNTS_AT_ONCE)):
+            now = self._clock.now()
+            count += await self._database.write(partial(self._refresh_marks, some, marks, now))
+        if count:
+            self._outbox.wake()
+        instruments = sorted({name for names in held.values() for name in names})
+        return risk_pb2.RefreshMarksResponse(instruments=instruments, accounts=count)
+
+    def _refresh_marks(
+        self, account_ids: list[str], marks: dict[str, Mark], now: datetime, connection: sa.Connection
+    ) -> int:
+        return refresh_marks(connection, self._desk, account_ids, marks, now)
 
     @runs_in_pipeline
     def _evaluate_orders(

@@ -270,6 +270,15 @@ FORGET_SAMPLES = Statement(
     )
 )
 READ_RESTRICTED = Statement(lambda _: sa.select(TRADING_STATES).where(TRADING_STATES.c.state != "ACTIVE"))
+# A flat position is kept, its quantity as "0" or "0.000". The whole table is read: it is as large as the books, not as history.
+READ_HELD = Statement(
+    lambda _: (
+        sa.select(POSITIONS.c.account_id, POSITIONS.c.instrument)
+        .join(ACCOUNTS, ACCOUNTS.c.account_id == POSITIONS.c.account_id)
+        .where(sa.func.ltrim(sa.cast(POSITIONS.c.quantity, sa.Text), "0.") != "", ACCOUNTS.c.scratch_of == "")
+        .order_by(POSITIONS.c.account_id)
+    )
+)
 READ_TRADING_STATE = Statement(lambda _: sa.select(TRADING_STATES).where(where(TRADING_STATES, "scope")))
 WRITE_TRADING_STATE = insert_or_replace(TRADING_STATES)
 WRITE_STAMP = insert_or_replace(STAMPS)

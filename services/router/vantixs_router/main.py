@@ -27,6 +27,7 @@ from vantixs_router.lanes.leases import Leases, take_name
 from vantixs_router.lanes.runner import LaneRunner
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
 from vantixs_router.quotes import Quotes
+from vantixs_router.refresh_marks import RefreshMarks
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
@@ -81,17 +82,27 @@ def main(overrides: dict[str, str]) -> int:
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         pushed.start(life)
-        leases = Leases(database, life.health, take_name(home.run, settings.instance), lease_s=settings.lease_s)
+        leases = Leases(
+            database,
+            life.health,
+            take_name(home.run, settings.instance),
+            lease_s=settings.lease_s,
+            connected=lambda: journal.client.is_connected,
+        )
         lanes = LaneRunner(journal, database, leases, handle=signals.handle, key_of=key_of, inherit=outbox.send_lane)
+        marks = RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s)
 
         async def run_lanes(stopping: asyncio.Event) -> None:
             await journal.connected()
+            # An instrument that was pushed is not quoted by simulation, not even before its quote is known here.
+            await pushed.loaded.wait()
             await make_lanes(journal, database, stopping)
             await lanes.run(stopping)
 
         working = [life.spawn(guard.when_usable(run_lanes, life.stopping), name="lanes")]
         working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
         working.append(life.spawn(releases.run(life.stopping), name="release"))
+        working.append(life.spawn(marks.run(life.stopping), name="marks"))
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()

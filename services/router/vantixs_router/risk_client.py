@@ -10,14 +10,14 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import grpc
-from vantixs.api.common.v1 import order_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.model.decimals import ZERO, parse_decimal
 from vantixs.runtime.batching import Batcher, BatcherFull, Bounds
 from vantixs.runtime.errors import ServiceError, from_rpc_error, from_status, unavailable
 
 SERVICE = "vantixs.api.risk.v1.RiskService"
-METHODS = ("EvaluateOrder", "BatchEvaluateOrders", "BatchSettleOrders", "ListPositions")
+METHODS = ("EvaluateOrder", "BatchEvaluateOrders", "BatchSettleOrders", "ListPositions", "RefreshMarks")
 IDEMPOTENT = tuple(f"/{SERVICE}/{m}" for m in METHODS)
 # A server takes requests of 256 KiB and 256 orders a batch; a decision is answered with about 5 KiB.
 BOUNDS = Bounds(items=128, size=200_000, waiting=10_000)
@@ -26,6 +26,8 @@ _OF_ONE = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.Stat
 MOST_GUESSES = 10_000
 # Other replicas trade the account's other instruments, so what is held is asked for again now and then.
 LIST_EVERY_S = 30.0
+# All accounts with positions are valued in one call, a few at a time.
+REFRESH_TIMEOUT_S = 10.0
 
 
 Item = TypeVar("Item")
@@ -115,6 +117,15 @@ class RiskClient:
         if response.position.quantity:
             self._remember(order.account_id, order.instrument, parse_decimal(response.position.quantity))
         return response.position
+
+    async def refresh_marks(self, quotes: Sequence[common_pb2.Quote]) -> list[str]:
+        """Has every account valued at these quotes, at most 100; returns the instruments in which any has a position."""
+        request = risk_pb2.RefreshMarksRequest(marks=quotes)
+        try:
+            response = await self._stub.RefreshMarks(request, timeout=REFRESH_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        return list(response.instruments)
 
     async def copy_account(self, source: str, target: str) -> None:
         """Makes a scratch copy of an account, unless it is there."""

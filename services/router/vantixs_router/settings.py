@@ -19,6 +19,19 @@ class RouterSettings(ServiceSettings):
         Decimal(1), doc="what a paper market order pays beyond the quote", unit="bps", minimum=0, maximum=1000
     )
     paper_fee_bps: Decimal = setting(Decimal(10), doc="fee of the paper venue", unit="bps", minimum=0, maximum=1000)
+    paper_fault_instrument: str = setting(
+        "", doc="instrument of which the paper venue answers late, to try what a slow venue does; empty for none"
+    )
+    paper_fault_delay_s: float = setting(
+        5.0, doc="how late it answers on a new order of that instrument", unit="s", minimum=0, maximum=60
+    )
+    refresh_marks_s: float = setting(
+        5.0,
+        doc="how often positions are valued at current quotes while no signal comes, 0 for never",
+        unit="s",
+        minimum=0,
+        maximum=300,
+    )
     risk_timeout_s: float = setting(2.0, doc="deadline of one call to risk", unit="s", minimum=0.1, maximum=60)
     park_after_s: float = setting(
         10.0,

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from vantixs.model.instruments import Instrument
 
 from vantixs_ingress.domain.reading import Draft
-from vantixs_ingress.domain.symbols import PERPETUAL, Resolver, Unresolved
+from vantixs_ingress.domain.symbols import LONGEST, PERPETUAL, Resolver, Unresolved
 from vantixs_ingress.domain.vocabulary import fold
 from vantixs_ingress.domain.words import ABOUT, EXITS, NEUTRAL, OPEN, WAITING_ORDERS, action_of
 
@@ -134,9 +135,17 @@ def _settle_symbol(draft: Draft, values: dict[str, Any], resolver: Resolver, kin
         values["instrument"] = found.name
 
 
+@lru_cache(maxsize=4096)
+def _known(resolver: Resolver, symbol: str, kind: str, exchange: str) -> Instrument:
+    """What was found before, for senders say the same few symbols again and again; refusals are not kept."""
+    return resolver.resolve(symbol, kind, exchange=exchange)
+
+
 def _resolved(resolver: Resolver, symbol: str, kind: str, exchange: str) -> Instrument | Unresolved:
     try:
-        return resolver.resolve(symbol, kind, exchange=exchange)
+        if len(symbol) > LONGEST or len(exchange) > LONGEST:
+            return resolver.resolve(symbol, kind, exchange=exchange)
+        return _known(resolver, symbol, kind, exchange)
     except Unresolved as error:
         return error
 

@@ -294,8 +294,15 @@ def is_secret(name: str) -> bool:
 
 def is_hidden(name: str) -> bool:
     """Whether what a field of this name holds is kept from every record: secrets of this or of another product."""
+    return _is_hidden_short(name) if len(name) <= LONGEST_NAME else _is_hidden(name)
+
+
+def _is_hidden(name: str) -> bool:
     folded = fold(name)
     return folded in SECRETS or (_HIDDEN.search(folded) is not None and folded not in _NOT_HIDDEN)
+
+
+_is_hidden_short = lru_cache(maxsize=4096)(_is_hidden)
 
 
 _NAMING = ("name", "key", "field", "param", "parameter", "label")

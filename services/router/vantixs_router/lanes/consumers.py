@@ -1,6 +1,7 @@
 """Durable consumers, by which lanes were read before they had leases: where they were is taken over, then they go."""
 
 import asyncio
+import contextlib
 
 from nats.js.api import ConsumerInfo
 from nats.js.errors import NotFoundError
@@ -10,24 +11,25 @@ from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import STREAM, TRANSIENT, Journal
 from vantixs.runtime.journal_stream import EARLIER_STREAM
 from vantixs.runtime.logs import log
+from vantixs.runtime.retry import retry
 
 from vantixs_router.lanes import table
 
 PREFIX = "router-lane-"
+_PASSING = (*TRANSIENT, ServiceError)
 # What is left of the earlier stream is read first: its floor is the lower one, and counts.
 STREAMS = (STREAM, EARLIER_STREAM)
 
 
 async def make_lanes(journal: Journal, database: Database, stopping: asyncio.Event) -> None:
     """Makes the lanes' rows at the first start, with the cursors that consumers had, and removes the consumers."""
-    while not stopping.is_set():
-        try:
-            await _make_lanes(journal, database)
-        except (*TRANSIENT, ServiceError) as error:
-            log.warning("lanes.not_made", error=repr(error))
-            await asyncio.sleep(0.2)
-        else:
-            return
+
+    def passes(error: Exception) -> bool:
+        log.warning("lanes.not_made", error=repr(error))
+        return isinstance(error, _PASSING)
+
+    with contextlib.suppress(*_PASSING):  # It is raised only when the service stops.
+        await retry(lambda: _make_lanes(journal, database), passes, stopping=stopping)
 
 
 async def _make_lanes(journal: Journal, database: Database) -> None:

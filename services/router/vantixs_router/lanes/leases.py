@@ -54,10 +54,14 @@ def take_name(run: Path, instance: str) -> Name:
 
 
 class Turn(NamedTuple):
-    """What one renewal found: the lanes that are ours, and those of them to hand over."""
+    """What one renewal found: the lanes that are ours, and those of them to hand over.
+
+    `aside`: we have none, for we are cut off from the journal and another replica is there.
+    """
 
     owned: dict[int, LaneRow]
     surplus: list[int]
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ class Leases:
     """Keeps this replica's lease, and its share of the lanes.
 
     `changed` is given the lanes that are ours after each renewal, and frees through `give` those that are to be handed over.
-    `cursors` gives the lanes' cursors to save, with the journal's epoch they count in.
+    `cursors` gives the lanes' cursors to save, with the journal's epoch they count in. `connected` says whether there is a
+    connection to the journal: a replica without one for longer than a lease leaves its lanes to others, as long as there are any.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Leases:
         name: Name,
         *,
         lease_s: float,
+        connected: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = table.boot_clock,
     ) -> None:
         self._database = database
@@ -99,7 +105,10 @@ class Leases:
         self._run_id = secrets.token_hex(8)
         self._boot = table.boot_id()
         self.lease_s = lease_s
+        self._connected = connected
         self._clock = clock
+        self._connected_at = clock()
+        self._aside = False
         self._until = 0.0
         self._joined = False
         self._wake = asyncio.Event()
@@ -136,8 +145,11 @@ class Leases:
     ) -> None:
         """One renewal. Where the database does not answer the lease runs out, and `remaining_s` says so."""
         before, given, saved = self._clock(), frozenset(self._given), dict(cursors())
+        if self._connected():
+            self._connected_at = before
+        cut_off = before - self._connected_at > self.lease_s
         try:
-            turn = await self._database.write(lambda c: self._turn(c, given, saved), urgent=True)
+            turn = await self._database.write(lambda c: self._turn(c, given, saved, cut_off=cut_off), urgent=True)
         except Exception as error:  # Whatever it was, the lease runs out where the next one fails as well.
             log.warning("lanes.lease_not_renewed", error=repr(error), remaining_s=round(self.remaining_s(), 1))
             self._health.set("lanes", self.remaining_s() > 0, f"the lease could not be renewed: {error}")
@@ -147,7 +159,10 @@ class Leases:
             self.name = self.name._replace(text=f"{self.name.text}-{secrets.token_hex(2)}")
             log.error("lanes.name_taken", new_name=self.name.text)
             turn = Turn({}, [])
-        self._until = before + self.lease_s
+        if turn.aside != self._aside:
+            log.warning("lanes.left" if turn.aside else "lanes.joined", detail="the connection to the journal")
+        self._aside = turn.aside
+        self._until = 0.0 if turn.aside else before + self.lease_s
         self._joined = True
         self._given -= given
         self._health.set("lanes", True)
@@ -157,24 +172,29 @@ class Leases:
     async def leave(self, cursors: Mapping[int, tuple[int, int]]) -> None:
         """Saves the cursors, frees all lanes and the name: others need not wait for the lease to run out."""
 
-        def part(connection: sa.Connection) -> None:
-            table.lock_turns(connection)
-            for row in table.read_lanes(connection):
-                if row.owner == self.name.text:
-                    if row.lane in cursors:
-                        table.save_cursor(connection, row.lane, row.epoch, *cursors[row.lane])
-                    table.give_lane(connection, row.lane, row.epoch)
-            table.leave(connection, self.name.text, self._run_id)
-
         with contextlib.suppress(ServiceError):
-            await self._database.write(part, urgent=True)
+            await self._database.write(lambda c: self._leave(c, cursors), urgent=True)
         self._until = 0.0
         OWNED.set(0)
         if self.name.lock:
             self.name.lock.close()
 
+    def _leave(self, connection: sa.Connection, cursors: Mapping[int, tuple[int, int]]) -> None:
+        table.lock_turns(connection)
+        for row in table.read_lanes(connection):
+            if row.owner == self.name.text:
+                if row.lane in cursors:
+                    table.save_cursor(connection, row.lane, row.epoch, *cursors[row.lane])
+                table.give_lane(connection, row.lane, row.epoch)
+        table.leave(connection, self.name.text, self._run_id)
+
     def _turn(
-        self, connection: sa.Connection, given: frozenset[tuple[int, int]], cursors: Mapping[int, tuple[int, int]]
+        self,
+        connection: sa.Connection,
+        given: frozenset[tuple[int, int]],
+        cursors: Mapping[int, tuple[int, int]],
+        *,
+        cut_off: bool = False,
     ) -> Turn | None:
         """None where another process has our name: homes are copies of one another, or a lock does not exclude."""
         me = self.name.text
@@ -182,6 +202,10 @@ class Leases:
         if self._joined and table.run_of(connection, me) not in ("", self._run_id):
             return None
         now = table.now_of(connection)
+        # Of replicas that are all cut off the last one stays: then nothing is gained by leaving.
+        if cut_off and table.live_replicas(connection, now, self._boot_of(connection)) - {me}:
+            self._leave(connection, cursors)
+            return Turn({}, [], aside=True)
         if not self._joined:
             table.forget_replicas(connection, now - FORGET_AFTER_S)
         table.renew(connection, me, self._run_id, now + self.lease_s, self._boot_of(connection))

@@ -296,6 +296,20 @@ class BatchSettleOrdersResponse(_message.Message):
     results: _containers.RepeatedCompositeFieldContainer[SettleOrderResult]
     def __init__(self, results: _Optional[_Iterable[_Union[SettleOrderResult, _Mapping]]] = ...) -> None: ...
 
+class RefreshMarksRequest(_message.Message):
+    __slots__ = ("marks",)
+    MARKS_FIELD_NUMBER: _ClassVar[int]
+    marks: _containers.RepeatedCompositeFieldContainer[_common_pb2.Quote]
+    def __init__(self, marks: _Optional[_Iterable[_Union[_common_pb2.Quote, _Mapping]]] = ...) -> None: ...
+
+class RefreshMarksResponse(_message.Message):
+    __slots__ = ("instruments", "accounts")
+    INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    instruments: _containers.RepeatedScalarFieldContainer[str]
+    accounts: int
+    def __init__(self, instruments: _Optional[_Iterable[str]] = ..., accounts: _Optional[int] = ...) -> None: ...
+
 class CreateAccountRequest(_message.Message):
     __slots__ = ("request_id", "account", "copy_from_account_id")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]

@@ -55,6 +55,11 @@ class RiskServiceStub:
                 request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersResponse.FromString,
                 _registered_method=True)
+        self.RefreshMarks = channel.unary_unary(
+                '/vantixs.api.risk.v1.RiskService/RefreshMarks',
+                request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RefreshMarksRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RefreshMarksResponse.FromString,
+                _registered_method=True)
         self.CreateAccount = channel.unary_unary(
                 '/vantixs.api.risk.v1.RiskService/CreateAccount',
                 request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.CreateAccountRequest.SerializeToString,
@@ -131,6 +136,14 @@ class RiskServiceServicer:
     def BatchSettleOrders(self, request, context):
         """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
         call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefreshMarks(self, request, context):
+        """Values what accounts hold at current quotes, without any order: equity, the day, the peak and the breakers follow. Scratch
+        accounts are left as they are. INVALID_ARGUMENT for more than 100 quotes. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -222,6 +235,11 @@ def add_RiskServiceServicer_to_server(servicer, server):
                     servicer.BatchSettleOrders,
                     request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersResponse.SerializeToString,
+            ),
+            'RefreshMarks': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefreshMarks,
+                    request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RefreshMarksRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RefreshMarksResponse.SerializeToString,
             ),
             'CreateAccount': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateAccount,
@@ -378,6 +396,33 @@ class RiskService:
             '/vantixs.api.risk.v1.RiskService/BatchSettleOrders',
             vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersRequest.SerializeToString,
             vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefreshMarks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.risk.v1.RiskService/RefreshMarks',
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RefreshMarksRequest.SerializeToString,
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RefreshMarksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,10 @@ class RiskServiceStub:
     """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
     call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
     """
+    RefreshMarks: _grpc.UnaryUnaryMultiCallable[_risk_pb2.RefreshMarksRequest, _risk_pb2.RefreshMarksResponse]
+    """Values what accounts hold at current quotes, without any order: equity, the day, the peak and the breakers follow. Scratch
+    accounts are left as they are. INVALID_ARGUMENT for more than 100 quotes. SERVICE.
+    """
     CreateAccount: _grpc.UnaryUnaryMultiCallable[_risk_pb2.CreateAccountRequest, _risk_pb2.CreateAccountResponse]
     """Creates an account with its opening balance. ALREADY_EXISTS where the id is taken by another. OPERATOR."""
     GetAccount: _grpc.UnaryUnaryMultiCallable[_risk_pb2.GetAccountRequest, _risk_pb2.GetAccountResponse]
@@ -82,6 +86,10 @@ class RiskServiceAsyncStub(RiskServiceStub):
     BatchSettleOrders: _aio.UnaryUnaryMultiCallable[_risk_pb2.BatchSettleOrdersRequest, _risk_pb2.BatchSettleOrdersResponse]  # type: ignore[assignment]
     """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
     call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
+    """
+    RefreshMarks: _aio.UnaryUnaryMultiCallable[_risk_pb2.RefreshMarksRequest, _risk_pb2.RefreshMarksResponse]  # type: ignore[assignment]
+    """Values what accounts hold at current quotes, without any order: equity, the day, the peak and the breakers follow. Scratch
+    accounts are left as they are. INVALID_ARGUMENT for more than 100 quotes. SERVICE.
     """
     CreateAccount: _aio.UnaryUnaryMultiCallable[_risk_pb2.CreateAccountRequest, _risk_pb2.CreateAccountResponse]  # type: ignore[assignment]
     """Creates an account with its opening balance. ALREADY_EXISTS where the id is taken by another. OPERATOR."""
@@ -141,6 +149,16 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_risk_pb2.BatchSettleOrdersResponse, _abc.Awaitable[_risk_pb2.BatchSettleOrdersResponse]]:
         """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
         call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
+        """
+
+    @_abc_1.abstractmethod
+    def RefreshMarks(
+        self,
+        request: _risk_pb2.RefreshMarksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_risk_pb2.RefreshMarksResponse, _abc.Awaitable[_risk_pb2.RefreshMarksResponse]]:
+        """Values what accounts hold at current quotes, without any order: equity, the day, the peak and the breakers follow. Scratch
+        accounts are left as they are. INVALID_ARGUMENT for more than 100 quotes. SERVICE.
         """
 
     @_abc_1.abstractmethod

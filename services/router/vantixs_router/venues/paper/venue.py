@@ -1,5 +1,6 @@
 """The paper venue: market orders filled at the current quote, with slippage and fee, once a client_order_id and for ever."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -7,6 +8,7 @@ import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
 from vantixs.runtime.database import Database
+from vantixs.runtime.logs import log
 
 from vantixs_router import store
 from vantixs_router.domain.paper import execute_market
@@ -31,6 +33,8 @@ class PaperVenue:
             fee_bps=settings.paper_fee_bps,
             idempotent_submits=True,
         )
+        if slow := settings.paper_fault_instrument:
+            log.warning("paper.made_slow", instrument=slow, delay_s=settings.paper_fault_delay_s)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -47,7 +51,11 @@ class PaperVenue:
         def place(connection: sa.Connection) -> bytes:
             return store.place_paper_order(connection, order.client_order_id, content, now)
 
-        return _filled(order, await write_fenced(self._database, fence, place))
+        placed = await write_fenced(self._database, fence, place)
+        if order.instrument == self._settings.paper_fault_instrument and placed == content:
+            # As of a venue that is slow: the order is there, whether or not somebody still waits for the answer.
+            await asyncio.sleep(self._settings.paper_fault_delay_s)
+        return _filled(order, placed)
 
     async def query(self, order: order_pb2.Order) -> Answer:
         """The fill, where the order was placed."""

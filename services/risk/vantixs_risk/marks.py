@@ -1,0 +1,102 @@
+"""RefreshMarks as units of work: what accounts hold is valued anew while no order of theirs comes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from vantixs.api.common.v1 import common_pb2
+from vantixs.runtime.errors import ServiceError, invalid
+
+from vantixs_risk import store
+from vantixs_risk.books import Account
+from vantixs_risk.conversion import MOST_MARKS, mark_of
+from vantixs_risk.desk import Desk
+from vantixs_risk.domain.equity import Mark
+from vantixs_risk.domain.figures import fresh
+
+# Decisions wait for the units of work before them, so one of these is short: some 10 ms on SQLite.
+ACCOUNTS_AT_ONCE = 64
+
+
+def check_marks(quotes: Sequence[common_pb2.Quote]) -> dict[str, Mark]:
+    """Quotes as marks, by instrument. One that cannot be read is passed over: it does not keep the others from being used.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT for too many.
+    """
+    if len(quotes) > MOST_MARKS:
+        raise invalid("marks", f"expected at most {MOST_MARKS}, was {len(quotes)}")
+    marks = {}
+    for number, quote in enumerate(quotes):
+        try:
+            marks[quote.instrument] = mark_of(quote, f"marks[{number}]")
+        except ServiceError:
+            continue
+    return marks
+
+
+def read_held(connection: sa.Connection) -> dict[str, list[str]]:
+    """The instruments in which each account has a position; accounts without one, and scratch accounts, are not in it."""
+    held: dict[str, list[str]] = {}
+    for row in store.READ_HELD.rows(connection):
+        held.setdefault(row.account_id, []).append(row.instrument)
+    return held
+
+
+def refresh_marks(
+    connection: sa.Connection, desk: Desk, account_ids: Sequence[str], marks: Mapping[str, Mark], now: datetime
+) -> int:
+    """Values the accounts at these marks, as of `now`, and returns how many took one.
+
+    Equity counts for the peak, the breakers and the samples only while every position has a mark that is young enough for
+    an entry: what is valued at an old price, or at its cost, stops nobody.
+    """
+    store.share_books(connection)
+    locking = store.lock_accounts(connection, account_ids)
+    heads, shelf = store.read_heads(connection, account_ids), desk.shelf
+    held = locking()
+    changed = []
+    for account_id in account_ids:
+        # What another process works on at this moment gets its prices from there, or the next time.
+        if account_id not in heads.stamps or account_id not in held:
+            continue
+        remembered = shelf.has(account_id)
+        account = shelf.take(connection, account_id, heads)
+        taken = _usable(account, marks, account.time(now), desk)
+        if taken:
+            account.begin(now)
+            for instrument, mark in taken.items():
+                account.mark(instrument, mark)
+            if _known(account, desk):
+                account.standing = account.standing.seen(account.valuation().equity)
+                desk.trip_breakers(connection, account, account.clock)
+                desk.sample(connection, account, account.clock, booked=False)
+            changed.append((account, remembered))
+        elif remembered:
+            shelf.put(account)
+    shelf.write(connection, [account for account, _ in changed])
+    for account, remembered in changed:
+        # Those that only lie there do not push accounts out of memory that trade.
+        if remembered:
+            shelf.put(account)
+    return len(changed)
+
+
+def _usable(account: Account, marks: Mapping[str, Mark], now: datetime, desk: Desk) -> dict[str, Mark]:
+    """The marks that are newer than what a position is valued at, sane, and young enough to decide on."""
+    age_ms = account.rules.limits.max_price_age_ms or desk.settings.max_price_age_ms
+    usable = {}
+    for instrument, holding in account.holdings.items():
+        mark = marks.get(instrument)
+        if mark is None or not holding.position.quantity or not fresh(mark, now, age_ms):
+            continue
+        if holding.mark is None or holding.mark.time < mark.time:
+            usable[instrument] = mark
+    return usable
+
+
+def _known(account: Account, desk: Desk) -> bool:
+    """Whether every position is valued at a price of which MARK_STALE would not complain."""
+    limit = timedelta(seconds=account.rules.limits.max_mark_age_s or desk.settings.max_mark_age_s)
+    held: Iterable[Mark | None] = (h.mark for h in account.holdings.values() if h.position.quantity)
+    return all(mark is not None and abs(account.clock - mark.time) <= limit for mark in held)
