@@ -33,8 +33,8 @@ _HERE = _Here()
 def pipelined(connection: sa.Connection) -> Iterator[None]:
     """What is sent by `Statement` meanwhile does not wait for its answer before the answer is asked for.
 
-    On a database other than PostgreSQL it changes nothing, nor does one inside another. SQLAlchemy's own `execute` of a query does not work in it: it
-    looks for columns that are not there yet.
+    On a database other than PostgreSQL it changes nothing, nor does one inside another. SQLAlchemy's own `execute` of a
+    query does not work in it: it looks for columns that are not there yet.
     """
     if connection.dialect.name != "postgresql" or _HERE.pipeline is not None:
         yield
