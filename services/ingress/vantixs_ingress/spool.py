@@ -281,6 +281,7 @@ class Spool:
         except Exception as error:
             refusal = self._refusal(str(error) or type(error).__name__, len(items))
             if not isinstance(error, sqlite3.Error | OSError):
+                refusal.__cause__ = error  # A compiled `raise` leaves out its `from`.
                 raise refusal from error
             # What the relay acknowledged stays on disk and would go out again: it is removed with a later commit.
             self._unmade = changes
