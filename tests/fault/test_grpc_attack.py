@@ -324,7 +324,8 @@ async def test_attack_of_a_minute(attacked: Attacked, kind: str) -> None:
 @pytest.mark.long
 async def test_memory_of_an_attack_comes_back(attacked: Attacked) -> None:
     deadline = time.monotonic() + 3 * freed_memory.EVERY_S
-    while (kept := attacked.megabytes()) > attacked.start_mb + 40:
+    # What was in use when memory was given back last, 45 MB in a flood, and what it may grow by until the next time.
+    while (kept := attacked.megabytes()) > attacked.start_mb + 80:
         assert time.monotonic() < deadline, f"{kept:.0f} MB, at first {attacked.start_mb:.0f} MB"
         await asyncio.sleep(1)
     print(f"memory at first {attacked.start_mb:.0f} MB, in the end {kept:.0f} MB")

@@ -126,6 +126,23 @@ async def test_older_copy_is_refused(served: Served, database_url: str, tmp_path
         assert f"found it at epoch {older.epoch}: an older copy" in guard.problem
 
 
+async def test_store_that_another_process_goes_on_with_meanwhile_is_not_an_older_copy(
+    served: Served, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served("home", database_url) as one, served("home", database_url) as other:
+        read = one.store.read_identity
+
+        async def overtaken() -> Identity | None:
+            found = await read()
+            await other._advance()
+            return found
+
+        monkeypatch.setattr(one.store, "read_identity", overtaken)
+        for _ in range(3):
+            await one._compare()
+            assert not one.problem
+
+
 async def test_store_that_nobody_has_a_record_of_is_refused(served: Served, tmp_path: Path, nats: NatsServer) -> None:
     url = f"sqlite:///{tmp_path / 'moved.db'}"
     async with served("home", url) as guard:

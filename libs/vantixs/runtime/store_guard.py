@@ -217,6 +217,8 @@ class StoreGuard:
     async def _compare(self) -> None:
         """Holds the store against its records, as far as they can be read."""
         problem = self._file_problem()
+        # The records first: another process of this service may go on with the store in between, and records it afterwards.
+        records = await self._records() if not problem else []
         if not problem:
             found = await self.store.read_identity()
             if found is None or found.store_id != self._identity.store_id or found.age < self._identity.age:
@@ -230,7 +232,6 @@ class StoreGuard:
             # Once it was recorded it is neither new nor of another version any more.
             if self._identity.epoch:
                 now = Found(self._identity)
-            records = await self._records()
             problem = next((text for text in (difference(r, now) for r in records) if text), "")
             expected = [record for record in records if record]
             self._expected = max(expected, key=lambda record: record.age, default=None)

@@ -91,7 +91,8 @@ class Spool:
         self._bounds = bounds
         self._loop = asyncio.get_running_loop()
         self._batches: Batcher[_Work, Stored] = Batcher(self._commit, BATCH, size_of=_size_of, singly_after=_of_one)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        # Not `_thread`: compiled, that is a keyword of the C compiler.
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._recent: deque[tuple[int, Message]] = deque()
         self._recent_bytes = 0
         self._pruned = self._measured = time.monotonic()
@@ -244,7 +245,7 @@ class Spool:
         if self._probing is not None:
             await asyncio.wait((self._probing,))
         await self._batches.close()
-        self._thread.shutdown()
+        self._writer.shutdown()
         self._file.close()
         self._lock.release()
 
@@ -276,10 +277,11 @@ class Spool:
             actions.append(self._file.probe)
         self.commits += 1
         try:
-            written = await self._loop.run_in_executor(self._thread, self._write, items, actions)
+            written = await self._loop.run_in_executor(self._writer, self._write, items, actions)
         except Exception as error:
             refusal = self._refusal(str(error) or type(error).__name__, len(items))
             if not isinstance(error, sqlite3.Error | OSError):
+                refusal.__cause__ = error  # A compiled `raise` leaves out its `from`.
                 raise refusal from error
             # What the relay acknowledged stays on disk and would go out again: it is removed with a later commit.
             self._unmade = changes
