@@ -450,7 +450,7 @@ async def test_replica_that_alone_is_cut_off_from_the_journal_leaves_its_lanes_a
         await until(lambda: there.by_key["a"] == ["2", "3"])
         assert cut.leases.remaining_s() <= 0
         with pytest.raises(LeaseLost):
-            await database.write(away.fences["a 1"].check)
+            await database.write(lambda c: away.fences["a 1"].hold(c)())
         proxy.mend()
         await until(lambda: cut.owned == kept.owned == LANES // 2)
         for number in range(LANES):
