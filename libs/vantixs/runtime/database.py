@@ -41,6 +41,7 @@ from vantixs.runtime.pipeline import interleaved, pipelined, send
 from vantixs.runtime.reserve import Reserve
 from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import ServiceSettings
+from vantixs.runtime.statements import Statement
 from vantixs.runtime.store_identity import DELETE, Found, Identity
 
 T = TypeVar("T")
@@ -139,15 +140,17 @@ class Database:
             database._reserve.fill()
         return database
 
-    async def write(self, unit: Callable[[sa.Connection], T], *, urgent: bool = False) -> T:
+    async def write(self, unit: Callable[[sa.Connection], T], *, urgent: bool = False, in_pipeline: bool = False) -> T:
         """Runs the unit in the shared transaction and returns its result after the commit; an urgent one in the next.
+
+        One that sends everything by `Statement` may be run in a pipeline: it then shares its round trips with others.
 
         An exception of the unit rolls back that unit alone and is raised here. A unit may run more than once, so it
         must have no effects but through its connection.
 
         Raises: as `write_with_others`.
         """
-        return await self.write_with_others(_run_units, unit, urgent=urgent)
+        return await self.write_with_others(_run_in_pipeline if in_pipeline else _run_units, unit, urgent=urgent)
 
     async def write_at_any_cost(self, unit: Callable[[sa.Connection], T]) -> T:
         """As `write`; where the disk is full, space that was kept for this is given back, step by step."""
@@ -202,7 +205,10 @@ class Database:
         return await self._read(query)
 
     async def read_together(self, query: Callable[[sa.Connection], T]) -> T:
-        """As `read`, for quick queries of which many come at once: those that wait share a snapshot and a way to the thread."""
+        """As `read`, for quick queries of which many come at once: those that wait share a snapshot and its round trips.
+
+        It asks everything by `Statement`.
+        """
         self._check_served()
         try:
             result: T = await self._reads.submit(query)
@@ -213,19 +219,28 @@ class Database:
     async def _read_batch(self, queries: Sequence[Callable[[sa.Connection], Any]]) -> list[Any]:
         def read(connection: sa.Connection) -> list[Any]:
             with pipelined(connection):
-                return interleaved([partial(query, connection) for query in queries])
+                # What goes straight to the driver begins no transaction by itself, and several reads are to see one snapshot.
+                connection.begin()
+                results = interleaved([partial(query, connection) for query in queries])
+                send(connection, "COMMIT")  # It is waited for where the pipeline ends.
+            connection.commit()
+            return results
 
-        return await self._read(read)
+        return await self._read_by(read)
 
     async def _read(self, query: Callable[[sa.Connection], T]) -> T:
+        def read(connection: sa.Connection) -> T:
+            with connection.begin():
+                return query(connection)
+
+        return await self._read_by(read)
+
+    async def _read_by(self, read: Callable[[sa.Connection], T]) -> T:
         def run() -> T:
             for again in (True, False):
                 with self._readers.connect() as connection:
                     try:
-                        # What goes straight to the driver begins no transaction by itself, and several reads are to see
-                        # one snapshot.
-                        with connection.begin():
-                            return query(connection)
+                        return read(connection)
                     except (DatabaseError, driver):
                         # One that lay idle may have been closed by the server: that says nothing about a new one.
                         if not (_is_lost(connection) and again):
@@ -249,7 +264,7 @@ class Database:
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
                     await asyncio.to_thread(self._look_inside)
-                    await self.write(_rewrite_version, urgent=True)
+                    await self.write(_rewrite_version, urgent=True, in_pipeline=True)
             except TimeoutError:
                 health.set("database", False, f"no answer in {PROBE_TIMEOUT_S:g} s")
             except ServiceError as error:
@@ -459,9 +474,13 @@ def _unreadable(error: Exception) -> ServiceError:
     return unavailable("STORAGE_UNAVAILABLE", str(getattr(error, "orig", None) or error).splitlines()[0])
 
 
+_VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))
+_REWRITE_VERSION = Statement(lambda _: sa.update(_VERSION).values(version_num=_VERSION.c.version_num))
+
+
 def _rewrite_version(connection: sa.Connection) -> None:
     """Writes what is there already: a commit like any other, which changes nothing."""
-    connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
+    _REWRITE_VERSION.send(connection)
 
 
 def _is_lost(connection: sa.Connection) -> bool:
@@ -475,6 +494,11 @@ def _file_id(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return facts.st_dev, facts.st_ino
+
+
+@runs_in_pipeline
+def _run_in_pipeline(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
+    return interleaved([partial(unit, connection) for unit in units])
 
 
 def _run_units(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:

@@ -15,7 +15,7 @@ from vantixs.runtime.continuity import NOTHING_SEEN, Mark
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal, Message
-from vantixs.runtime.statements import Among, Statement, insert_ignoring, upsert
+from vantixs.runtime.statements import Among, Statement, insert_ignoring
 
 SWEEP_S = 0.5
 AT_ONCE = 500
@@ -55,6 +55,23 @@ def read_mark(connection: sa.Connection, table: sa.Table) -> Mark:
     return Mark(row.epoch, row.stream_id, row.stream_sequence) if row else NOTHING_SEEN
 
 
+def _raise_mark(table: sa.Table) -> Statement:
+    """Moves the mark on, never back: several processes may move it."""
+
+    def make(insert: Any) -> Any:
+        statement = insert(table).values({c.name: sa.bindparam(c.name, type_=c.type) for c in table.c})
+        there, new = table.c, statement.excluded
+        later = sa.or_(
+            there.epoch < new.epoch,
+            sa.and_(there.epoch == new.epoch, there.stream_sequence < new.stream_sequence),
+            there.stream_id == "",
+        )
+        changed = {c.name: new[c.name] for c in table.c if c.name != "id"}
+        return statement.on_conflict_do_update(index_elements=["id"], set_=changed, where=later)
+
+    return Statement(make)
+
+
 class Outbox:
     """Messages committed and not yet known to be published.
 
@@ -72,10 +89,10 @@ class Outbox:
         lanes: Callable[[], Collection[int]] | None = None,
     ) -> None:
         self._table = table
-        self._marks = marks
         self._lanes = lanes
         self._delete = Statement(lambda _: sa.delete(table).where(Among(table.c.message_id, "ids")))
         self._insert = insert_ignoring(table)
+        self._raise_mark = None if marks is None else _raise_mark(marks)
         self._database = database
         self._journal = journal
         self._published: set[str] = set()
@@ -166,10 +183,11 @@ class Outbox:
             mark = self._journal.mark
 
             def remove(connection: sa.Connection, ids: list[str] = ids, mark: Mark = mark) -> None:
-                self._delete.run(connection, ids=ids)
-                if self._marks is not None and mark > read_mark(connection, self._marks):
-                    values = {"id": 1, "epoch": mark.epoch, "stream_id": mark.stream, "stream_sequence": mark.sequence}
-                    upsert(self._marks, connection, values)
+                self._delete.send(connection, ids=ids)
+                if self._raise_mark is not None:
+                    self._raise_mark.send(
+                        connection, id=1, epoch=mark.epoch, stream_id=mark.stream, stream_sequence=mark.sequence
+                    )
 
-            await self._database.write(remove)
+            await self._database.write(remove, in_pipeline=True)
             self._published.difference_update(ids)

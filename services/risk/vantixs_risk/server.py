@@ -205,12 +205,11 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         identity("account_id", request.account_id)
         if request.instrument:
             identity("instrument", request.instrument)
+            return await self._database.read_together(partial(_position, request))
 
         def read(connection: sa.Connection) -> risk_pb2.ListPositionsResponse:
             marks = read_marks(connection, request.account_id)
             query = sa.select(store.POSITIONS).where(store.POSITIONS.c.account_id == request.account_id)
-            if request.instrument:
-                query = query.where(store.POSITIONS.c.instrument == request.instrument)
             rows, following = page_of(connection, query, store.POSITIONS.c.instrument, request)
             return risk_pb2.ListPositionsResponse(
                 positions=[position_message(request.account_id, holding_of(row, marks)) for row in rows],
@@ -262,6 +261,15 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         response = await write(lambda c: set_trading_state(c, self._desk, request, actor, now))
         self._outbox.wake()
         return response
+
+
+def _position(request: risk_pb2.ListPositionsRequest, connection: sa.Connection) -> risk_pb2.ListPositionsResponse:
+    """The account's position in the instrument, which the router asks for with every exit."""
+    rows = store.READ_POSITION.ask(connection, account_id=request.account_id, instrument=request.instrument)
+    marks = read_marks(connection, request.account_id)
+    return risk_pb2.ListPositionsResponse(
+        positions=[position_message(request.account_id, holding_of(row, marks)) for row in rows()]
+    )
 
 
 def _check_size(count: int) -> None:

@@ -246,6 +246,7 @@ WRITE_POSITION = insert_or_replace(POSITIONS)
 READ_ORDERS = Statement(
     lambda _: sa.select(*(c for c in ORDERS.c if c.name != "data")).where(Among(ORDERS.c.order_id, "order_ids"))
 )
+READ_POSITION = Statement(lambda _: sa.select(POSITIONS).where(where(POSITIONS, "account_id", "instrument")))
 READ_OPEN_ORDERS = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "account_id"), _IS_OPEN))
 # One that another process stored meanwhile makes it fail, and then it is looked up again.
 INSERT_ORDER = insert_row(ORDERS)

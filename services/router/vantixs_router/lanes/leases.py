@@ -149,7 +149,9 @@ class Leases:
             self._connected_at = before
         cut_off = before - self._connected_at > self.lease_s
         try:
-            turn = await self._database.write(lambda c: self._turn(c, given, saved, cut_off=cut_off), urgent=True)
+            turn = await self._database.write(
+                lambda c: self._turn(c, given, saved, cut_off=cut_off), urgent=True, in_pipeline=True
+            )
         except Exception as error:  # Whatever it was, the lease runs out where the next one fails as well.
             log.warning("lanes.lease_not_renewed", error=repr(error), remaining_s=round(self.remaining_s(), 1))
             self._health.set("lanes", self.remaining_s() > 0, f"the lease could not be renewed: {error}")
@@ -173,7 +175,7 @@ class Leases:
         """Saves the cursors, frees all lanes and the name: others need not wait for the lease to run out."""
 
         with contextlib.suppress(ServiceError):
-            await self._database.write(lambda c: self._leave(c, cursors), urgent=True)
+            await self._database.write(lambda c: self._leave(c, cursors), urgent=True, in_pipeline=True)
         self._until = 0.0
         OWNED.set(0)
         if self.name.lock:

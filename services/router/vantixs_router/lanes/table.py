@@ -67,6 +67,7 @@ _SAVE = Statement(
     )
 )
 _TURNS = lock_number("router-turns")
+_NOW = Statement(lambda _: sa.select(sa.func.extract("epoch", sa.func.clock_timestamp()).label("now")))
 _REPLICAS = Statement(lambda _: sa.select(REPLICAS))
 _RENEW = insert_or_replace(REPLICAS)
 _FORGET = Statement(
@@ -90,7 +91,7 @@ def now_of(connection: sa.Connection) -> float:
     """Seconds, in the time that leases are counted in on this database."""
     if connection.dialect.name == "postgresql":
         # Not the transaction's time: that stands still while it waits for a lock.
-        return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar_one())
+        return float(_NOW.rows(connection)[0].now)
     return boot_clock()
 
 
@@ -121,7 +122,7 @@ def add_lanes(connection: sa.Connection, cursors: Mapping[int, int], journal_epo
     """Makes the rows of lanes that have none, at these cursors."""
     for lane in range(LANES):
         cursor = cursors.get(lane, 0)
-        _ADD_LANE.run(connection, lane=lane, owner=NOBODY, epoch=0, cursor=cursor, journal_epoch=journal_epoch)
+        _ADD_LANE.send(connection, lane=lane, owner=NOBODY, epoch=0, cursor=cursor, journal_epoch=journal_epoch)
 
 
 def hold_lane(connection: sa.Connection, lane: int, epoch: int) -> Callable[[], None]:
@@ -144,23 +145,23 @@ def hold_lane(connection: sa.Connection, lane: int, epoch: int) -> Callable[[], 
 
 def take_lane(connection: sa.Connection, row: LaneRow, me: str) -> LaneRow:
     """Makes the lane ours."""
-    _TAKE.run(connection, lane=row.lane, before=row.epoch, taker=me)
+    _TAKE.send(connection, lane=row.lane, before=row.epoch, taker=me)
     return row._replace(owner=me, epoch=row.epoch + 1)
 
 
 def give_lane(connection: sa.Connection, lane: int, epoch: int) -> None:
     """Makes the lane nobody's, where it is still ours."""
-    _GIVE.run(connection, lane=lane, epoch=epoch, nobody=NOBODY)
+    _GIVE.send(connection, lane=lane, epoch=epoch, nobody=NOBODY)
 
 
 def save_cursor(connection: sa.Connection, lane: int, epoch: int, cursor: int, journal_epoch: int) -> None:
     """Moves the cursor, where the lane is still ours; never back, unless it counts in another stream."""
-    _SAVE.run(connection, lane=lane, epoch=epoch, passed=cursor, journal=journal_epoch)
+    _SAVE.send(connection, lane=lane, epoch=epoch, passed=cursor, journal=journal_epoch)
 
 
 def renew(connection: sa.Connection, me: str, run_id: str, expires: float, boot: str) -> None:
     """Says that this replica is there until then."""
-    _RENEW.run(connection, name=me, run_id=run_id, expires_ms=int(expires * 1000), boot_id=boot)
+    _RENEW.send(connection, name=me, run_id=run_id, expires_ms=int(expires * 1000), boot_id=boot)
 
 
 def run_of(connection: sa.Connection, me: str) -> str:
@@ -170,12 +171,12 @@ def run_of(connection: sa.Connection, me: str) -> str:
 
 def forget_replicas(connection: sa.Connection, before: float) -> None:
     """Removes the rows of replicas that were last there before then."""
-    _FORGET.run(connection, before_ms=int(before * 1000))
+    _FORGET.send(connection, before_ms=int(before * 1000))
 
 
 def leave(connection: sa.Connection, me: str, run_id: str) -> None:
     """Says that this replica is gone."""
-    _LEAVE.run(connection, name=me, run_id=run_id)
+    _LEAVE.send(connection, name=me, run_id=run_id)
 
 
 def live_replicas(connection: sa.Connection, now: float, boot: str) -> set[str]:
