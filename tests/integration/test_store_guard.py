@@ -168,6 +168,30 @@ async def test_end_of_a_service_does_not_wait_for_a_broker_that_is_gone(
     assert took < CLOSE_S + 1
 
 
+async def test_broker_that_answers_once_and_is_gone_again_is_waited_for(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'risk.db'}"
+    async with served("home", url) as guard, asyncio.TaskGroup() as tasks:
+        life = Lifecycle("risk", ServiceSettings(), tasks)
+        empty = Home.open(tmp_path / "empty", create=True).path
+        (empty / "data" / "stores.json").unlink()
+        again = StoreGuard("risk", guard.store, replace(ServiceSettings(), home=empty), guard._journal, Health())
+        read, answers = again._broker.read, iter([True, False, False])
+
+        async def now_and_then(name: str) -> Identity | None:
+            if not next(answers, True):
+                raise TimeoutError
+            return await read(name)
+
+        monkeypatch.setattr(again._broker, "read", now_and_then)
+        await asyncio.wait_for(again.start(life), 20)
+        assert next(answers, None) is None, "it was asked until it answered twice in a row"
+        assert again._expected is not None
+        life.stopping.set()
+        await again.close()
+
+
 async def test_service_that_waits_for_the_broker_can_be_stopped(
     served: Served, tmp_path: Path, nats: NatsServer
 ) -> None:

@@ -96,11 +96,19 @@ class StoreGuard:
         known = self._home.read()
         if known is None:
             log.warning("store.waiting_for_broker", store=self.name, detail="data/stores.json is missing or unreadable")
-        if known is None or self.name not in known:
-            await self._wait_for_broker(None if known is None else BROKER_S, life.stopping)
-            if life.stopping.is_set():
-                return
-        await self._compare()
+        while True:
+            if known is None or self.name not in known:
+                await self._wait_for_broker(None if known is None else BROKER_S, life.stopping)
+                if life.stopping.is_set():
+                    return
+            try:
+                # Where the broker has the only record it is needed, and it may be gone again since it answered.
+                await self._compare(required=known is None)
+            except ServiceError as error:
+                if error.reason != "JOURNAL_UNAVAILABLE":
+                    raise
+            else:
+                break
         if not self.problem:
             try:
                 await self._advance()
@@ -214,11 +222,15 @@ class StoreGuard:
             self._usable.set()
         self._health.set("store", False, f"store {self.name} at {self.store.place}: {self._write_problem}")
 
-    async def _compare(self) -> None:
-        """Holds the store against its records, as far as they can be read."""
+    async def _compare(self, *, required: bool = False) -> None:
+        """Holds the store against its records, as far as they can be read.
+
+        Raises:
+            ServiceError: UNAVAILABLE, JOURNAL_UNAVAILABLE where the broker's record is required.
+        """
         problem = self._file_problem()
         # The records first: another process of this service may go on with the store in between, and records it afterwards.
-        records = await self._records() if not problem else []
+        records = await self._records(required=required) if not problem else []
         if not problem:
             found = await self.store.read_identity()
             if found is None or found.store_id != self._identity.store_id or found.age < self._identity.age:
