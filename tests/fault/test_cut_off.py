@@ -22,7 +22,7 @@ from test_kill_loop import Sender
 LANES, INSTANCE = 32, "9"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningStack]:
     settings = {}
     if request.param == "postgresql":
@@ -78,7 +78,8 @@ def check_cut(stack: RunningStack, proxy: TcpProxy, seed: int, *, silent: bool) 
     check_promises(stack, sender.accepted)
 
 
-@pytest.mark.parametrize("silent", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.long  # The same is shown of the lanes' runner in tests/integration/test_lanes.py.
+@pytest.mark.parametrize("silent", [False, True])
 def test_router_that_alone_is_cut_off_from_the_broker_leaves_its_lanes_and_comes_back(
     stack: RunningStack, silent: bool
 ) -> None:

@@ -61,6 +61,7 @@ def test_lanes_of_a_router_that_freezes_move_within_8_s_and_no_signal_is_lost_or
     check_promises(shared, sender.accepted)
 
 
+@pytest.mark.long  # Kills at random moments are in test_kill_loop.py.
 def test_lanes_of_a_router_that_is_killed_go_to_its_successor_at_once(shared: RunningStack) -> None:
     wait_for(lambda: sorted(owners(shared).values()) == [10, 11, 11], "the routers to share the lanes")
     sender = Sender(shared, 4)
