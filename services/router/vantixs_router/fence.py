@@ -51,16 +51,17 @@ async def write_fenced(database: Database, fence: Fence, unit: Callable[[sa.Conn
 def _run_fenced(connection: sa.Connection, items: Sequence[tuple[Fence, Callable[[sa.Connection], Any]]]) -> list[Any]:
     # Held in the lanes' order, so that nobody who takes several waits for one who waits for him.
     fences = sorted({fence for fence, _ in items}, key=lambda fence: fence.lane)
-    held = [fence.hold(connection) for fence in fences]
-    if len(items) > 1:
-        results = interleaved([partial(unit, connection) for _, unit in items])
-        # Units are sent before the answers are here. Where a lane is lost nothing of it is kept: each then runs alone.
-        for answer in held:
-            answer()
-        return results
-    ((_, unit),) = items
+    lost = {fence: _lost(answer) for fence, answer in [(fence, fence.hold(connection)) for fence in fences]}
+    results: list[Any] = [lost[fence] for fence, _ in items]
+    kept = [place for place, result in enumerate(results) if result is None]
+    for place, result in zip(kept, interleaved([partial(items[p][1], connection) for p in kept]), strict=True):
+        results[place] = result
+    return results
+
+
+def _lost(answer: Callable[[], None]) -> LeaseLost | None:
     try:
-        held[0]()
+        answer()
     except LeaseLost as lost:
-        return [lost]
-    return [unit(connection)]
+        return lost
+    return None
