@@ -143,6 +143,23 @@ async def test_store_that_another_process_goes_on_with_meanwhile_is_not_an_older
             assert not one.problem
 
 
+async def test_store_that_another_process_has_not_recorded_yet_is_not_refused(
+    served: Served, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served("home", database_url) as one, served("home", database_url) as other:
+        await other._advance()
+        read, looks = one._records, []
+
+        async def not_yet(*, required: bool = False) -> list[Identity | None]:
+            looks.append(required)
+            return [None, None] if len(looks) < 3 else await read(required=required)
+
+        monkeypatch.setattr(one, "_records", not_yet)
+        await one._compare()
+        assert not one.problem
+        assert len(looks) == 3
+
+
 async def test_store_that_nobody_has_a_record_of_is_refused(served: Served, tmp_path: Path, nats: NatsServer) -> None:
     url = f"sqlite:///{tmp_path / 'moved.db'}"
     async with served("home", url) as guard:

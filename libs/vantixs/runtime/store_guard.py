@@ -34,6 +34,7 @@ NAME = "vantixs.api.stores.v1.StoreService"
 ROLES = {f"/{NAME}/GetStore": Role.VIEWER, f"/{NAME}/AcceptStore": Role.OPERATOR}
 EVERY_S = 2.0  # An older copy is noticed where the store was written to this long after it was taken, or later.
 BROKER_S = 3.0  # What a home that has not seen this store waits for the broker, which may have.
+RECORD_LOOKS, RECORD_PAUSE_S = 10, 0.1
 CLOSE_S = 2.0  # What the end of a service waits for its last record: the broker may have ended before.
 LONGEST_COMMENT = 500
 
@@ -247,11 +248,20 @@ class StoreGuard:
             problem = next((text for text in (difference(r, now) for r in records) if text), "")
             expected = [record for record in records if record]
             self._expected = max(expected, key=lambda record: record.age, default=None)
-            if not problem and not expected and len(records) > 1 and self._identity.epoch > 1:
+            lost = not expected and len(records) > 1 and self._identity.epoch > 1
+            if not problem and lost and not await self._is_recorded():
                 problem = (
                     f"expected a record of {self._identity.text}, found none: neither in the home nor at the broker"
                 )
         self._judge(problem)
+
+    async def _is_recorded(self) -> bool:
+        """Whether there is a record by now: a process that went on with the store records it a moment later."""
+        for _ in range(RECORD_LOOKS):
+            if any(await self._records()):
+                return True
+            await asyncio.sleep(RECORD_PAUSE_S)
+        return False
 
     async def _records(self, *, required: bool = False) -> list[Identity | None]:
         """What the home and the broker have recorded, None for nothing; the broker's is missing where it does not answer.
