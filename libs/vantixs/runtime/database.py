@@ -546,7 +546,4 @@ _PASSING = ("locked", "busy", "connection", "terminat", "shut", "starting up", "
 
 def _passing(detail: str) -> bool:
     """Whether waiting may help: locks and lost connections, not full disks."""
-    return any(
-        word in detail
-        for word in ("locked", "busy", "connection", "terminat", "shut", "starting up", "lock timeout", "deadlock")
-    )
+    return any(word in detail for word in _PASSING)
