@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -102,6 +103,19 @@ async def open_risk(link: TcpProxy, url: str) -> AsyncIterator[Callable[[], Any]
         await risk.database.close()
 
 
+class Held:
+    """A lane, held as of an epoch."""
+
+    def __init__(self, lane: int, epoch: int) -> None:
+        self.lane, self.epoch = lane, epoch
+
+    def hold(self, connection: sa.Connection) -> Callable[[], None]:
+        return table.hold_lane(connection, self.lane, self.epoch)
+
+    def remaining_s(self) -> float:
+        return 60.0
+
+
 def entry(order_id: str, account_id: str, position: str = "0") -> risk_pb2.EvaluateOrderRequest:
     return ask(
         order_id, "BTC/USDT", account_id=account_id, buy=True, entry=True, position=position, price="100",
@@ -198,16 +212,6 @@ async def test_units_of_lanes_share_their_round_trips_and_a_lost_lane_is_its_own
     database = await Database.open(settings, "router", ROUTER_MIGRATIONS, exclusive=False)
     await database.write(lambda c: table.add_lanes(c, {}, 0))
 
-    class Held:
-        def __init__(self, lane: int, epoch: int) -> None:
-            self.lane, self.epoch = lane, epoch
-
-        def hold(self, connection: sa.Connection) -> Callable[[], None]:
-            return table.hold_lane(connection, self.lane, self.epoch)
-
-        def remaining_s(self) -> float:
-            return 60.0
-
     def claim(signal_id: str, connection: sa.Connection) -> bool:
         made = store.claim_signal(connection, signal_id, 1, "plan")
         store.finish_signal(connection, signal_id, 1, "plan")
@@ -231,6 +235,40 @@ async def test_units_of_lanes_share_their_round_trips_and_a_lost_lane_is_its_own
     assert await database.read(lambda c: store.read_signal(c, "t64")) is None
     assert await database.read(lambda c: store.read_signal(c, "t63")) is not None
     await database.close()
+
+
+async def test_lane_is_taken_only_when_work_on_it_that_is_under_way_has_ended(url: str) -> None:
+    settings = replace(RouterSettings(), database_url=url)
+    owner, taker = [await Database.open(settings, "router", ROUTER_MIGRATIONS, exclusive=False) for _ in range(2)]
+    await owner.write(lambda c: table.add_lanes(c, {}, 0))
+    goes_on = threading.Event()
+
+    def work(connection: sa.Connection) -> bool:
+        assert goes_on.wait(20)
+        return store.claim_signal(connection, "s", 1, "plan")
+
+    def take(connection: sa.Connection) -> None:
+        (row,) = [row for row in table.read_lanes(connection) if row.lane == 3]
+        table.take_lane(connection, row, "taker")
+
+    working = asyncio.create_task(write_fenced(owner, Held(3, 0), work))
+    async with asyncio.timeout(20):
+        while not await owner.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE mode = 'RowShareLock' AND relation = 'lanes'::regclass").scalar()):  # fmt: skip
+            await asyncio.sleep(0.02)
+    taking = asyncio.create_task(taker.write(take))
+    async with asyncio.timeout(20):
+        while not await owner.read(
+            lambda c: c.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted").scalar()
+        ):
+            await asyncio.sleep(0.02)
+    assert not taking.done()
+    goes_on.set()
+    assert await working
+    await taking
+    with pytest.raises(LeaseLost):
+        await write_fenced(owner, Held(3, 0), lambda c: store.claim_signal(c, "t", 2, "plan"))
+    await owner.close()
+    await taker.close()
 
 
 async def test_connection_that_the_server_closed_is_replaced(url: str, link: TcpProxy) -> None:
