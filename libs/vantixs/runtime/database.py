@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 import sqlalchemy as sa
@@ -43,6 +43,7 @@ from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.statements import Statement
 from vantixs.runtime.store_identity import DELETE, Found, Identity
+from vantixs.runtime.units import Work, is_in_pipeline, run_each, run_in_pipeline, run_together, run_units
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -51,11 +52,6 @@ QUEUE = 10_000
 NO_IDENTITY = Found(Identity(""))
 RETRY_FOR_S, RETRY_PAUSES = 5.0, Pauses(0.05, 0.05)
 PROBE_S, PROBE_TIMEOUT_S = 2.0, 4.0
-
-
-class _Work(NamedTuple):
-    run: Callable[[sa.Connection, Sequence[Any]], Sequence[Any]]
-    item: Any
 
 
 class _NotStored(Exception):
@@ -88,7 +84,7 @@ class Database:
         self._file = _file_id(readers.url.database or "") if readers.dialect.name == "sqlite" else None
         self._connection: sa.Connection | None = None  # The writer's thread's.
         self._reserve: Reserve | None = None
-        self._writes: Batcher[_Work, Any] = Batcher(self._commit, Bounds(items=BATCH, waiting=QUEUE))
+        self._writes: Batcher[Work, Any] = Batcher(self._commit, Bounds(items=BATCH, waiting=QUEUE))
         self._reads: Batcher[Callable[[sa.Connection], Any], Any] = Batcher(
             self._read_batch,
             Bounds(items=BATCH, waiting=QUEUE),
@@ -150,7 +146,7 @@ class Database:
 
         Raises: as `write_with_others`.
         """
-        return await self.write_with_others(_run_in_pipeline if in_pipeline else _run_units, unit, urgent=urgent)
+        return await self.write_with_others(run_in_pipeline if in_pipeline else run_units, unit, urgent=urgent)
 
     async def write_at_any_cost(self, unit: Callable[[sa.Connection], T]) -> T:
         """As `write`; where the disk is full, space that was kept for this is given back, step by step."""
@@ -188,7 +184,7 @@ class Database:
         self, run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]], item: Item, *, urgent: bool
     ) -> T:
         try:
-            result: T = await self._writes.submit(_Work(run, item), urgent=urgent)
+            result: T = await self._writes.submit(Work(run, item), urgent=urgent)
         except BatcherFull:
             raise _busy("units") from None
         except BatcherClosed:
@@ -324,7 +320,7 @@ class Database:
                 connection.execute(sa.insert(outbox).values(**message._asdict()))
             return identity
 
-        return await self._write(_run_units, unit, urgent=True)
+        return await self._write(run_units, unit, urgent=True)
 
     def _check_served(self) -> None:
         if self.refusal:
@@ -346,24 +342,24 @@ class Database:
         self._writer.dispose()
         self._readers.dispose()
 
-    async def _commit(self, batch: Sequence[_Work]) -> Sequence[Any]:
+    async def _commit(self, batch: Sequence[Work]) -> Sequence[Any]:
         """Runs a batch in one transaction; where a unit fails, in another one with a savepoint for each.
 
         Savepoints cost two statements a unit, and units rarely fail: so first it is tried without.
         """
         try:
             try:
-                return await self._attempt(_run_together, batch)
+                return await self._attempt(run_together, batch)
             except _NotStored:
                 raise
             except Exception:
-                return await self._attempt(_run_each, batch)
+                return await self._attempt(run_each, batch)
         except _NotStored as failure:
             log.error("database.failed", detail=failure.error.detail)
             raise failure.error from None
 
     async def _attempt(
-        self, run: Callable[[sa.Connection, Sequence[_Work]], list[Any]], batch: Sequence[_Work]
+        self, run: Callable[[sa.Connection, Sequence[Work]], list[Any]], batch: Sequence[Work]
     ) -> list[Any]:
         return await retry(
             lambda: self._loop.run_in_executor(self._thread, self._transact, run, batch),
@@ -374,9 +370,7 @@ class Database:
 
     # The writer's thread, from here on.
 
-    def _transact(
-        self, run: Callable[[sa.Connection, Sequence[_Work]], list[Any]], batch: Sequence[_Work]
-    ) -> list[Any]:
+    def _transact(self, run: Callable[[sa.Connection, Sequence[Work]], list[Any]], batch: Sequence[Work]) -> list[Any]:
         """The results of a batch, after the commit.
 
         Raises:
@@ -386,7 +380,7 @@ class Database:
         # What the hot path sends straight to the driver fails with the driver's own errors.
         driver: Any = self._writer.dialect.loaded_dbapi
         lost = (OperationalError, InternalError, driver.OperationalError, driver.InternalError)
-        together = run is _run_together and all(_in_pipeline(work.run) for work in batch)
+        together = run is run_together and all(is_in_pipeline(work.run) for work in batch)
         transaction, committing = None, False
         try:
             # Kept from one batch to the next: a fresh one costs as much as a small batch.
@@ -441,19 +435,6 @@ class Database:
 _MISTAKES = (sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)
 
 
-Run = TypeVar("Run", bound=Callable[..., Any])
-
-
-def runs_in_pipeline(run: Run) -> Run:
-    """Marks what is given to `write_with_others` as sending everything by `Statement`: it then shares round trips."""
-    run.in_pipeline = True  # type: ignore[attr-defined]
-    return run
-
-
-def _in_pipeline(run: Callable[..., Any]) -> bool:
-    return getattr(run, "in_pipeline", False)
-
-
 def _is_aborted(error: Exception) -> bool:
     """Whether a statement was not run because one before it in the pipeline had failed."""
     return type(error).__name__ == "PipelineAborted"
@@ -494,51 +475,6 @@ def _file_id(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return facts.st_dev, facts.st_ino
-
-
-@runs_in_pipeline
-def _run_in_pipeline(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
-    return interleaved([partial(unit, connection) for unit in units])
-
-
-def _run_units(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
-    return [unit(connection) for unit in units]
-
-
-def _run_together(connection: sa.Connection, batch: Sequence[_Work]) -> list[Any]:
-    """What has the same `run` goes to it at once; all these callers wait, so none of them can tell the order."""
-    places: dict[Callable[[sa.Connection, Sequence[Any]], Sequence[Any]], list[int]] = {}
-    for place, work in enumerate(batch):
-        places.setdefault(work.run, []).append(place)
-    results: list[Any] = [None] * len(batch)
-    # What needs a round trip a statement goes first, so that the locks it takes are there before the others'.
-    for run, of_run in sorted(places.items(), key=lambda entry: _in_pipeline(entry[0])):
-        with pipelined(connection) if _in_pipeline(run) else contextlib.nullcontext():
-            found = run(connection, [batch[p].item for p in of_run])
-        for place, result in zip(of_run, found, strict=True):
-            results[place] = result
-    return results
-
-
-def _run_each(connection: sa.Connection, batch: Sequence[_Work]) -> list[Any]:
-    """Each by itself in a savepoint, so that those which fail fail alone."""
-    return [_run_alone(connection, work) for work in batch]
-
-
-def _run_alone(connection: sa.Connection, work: _Work) -> Any:
-    lost: Any = connection.dialect.loaded_dbapi
-    cursor = connection.connection.cursor()
-    cursor.execute("SAVEPOINT unit")
-    try:
-        (result,) = work.run(connection, [work.item])
-    except (OperationalError, lost.OperationalError):
-        raise
-    except Exception as error:
-        cursor.execute("ROLLBACK TO SAVEPOINT unit")
-        result = error
-    cursor.execute("RELEASE SAVEPOINT unit")
-    cursor.close()
-    return result
 
 
 _PASSING = ("locked", "busy", "connection", "terminat", "shut", "starting up", "lock timeout", "deadlock")

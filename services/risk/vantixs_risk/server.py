@@ -12,12 +12,13 @@ import grpc
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
-from vantixs.runtime.database import Database, runs_in_pipeline
+from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError, invalid
 from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.paging import page_of
+from vantixs.runtime.units import runs_in_pipeline
 
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account, update_account

@@ -5,8 +5,9 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
-from vantixs.runtime.database import Database, runs_in_pipeline
+from vantixs.runtime.database import Database
 from vantixs.runtime.pipeline import interleaved
+from vantixs.runtime.units import runs_in_pipeline
 
 T = TypeVar("T")
 

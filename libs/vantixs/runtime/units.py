@@ -1,0 +1,81 @@
+"""How a batch of units of work is run in one transaction: together, or each by itself in a savepoint."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from vantixs.runtime.pipeline import interleaved, pipelined
+
+T = TypeVar("T")
+
+
+class Work(NamedTuple):
+    """One item, and what is run with it and those others that wait for the same."""
+
+    run: Callable[[sa.Connection, Sequence[Any]], Sequence[Any]]
+    item: Any
+
+
+Run = TypeVar("Run", bound=Callable[..., Any])
+
+
+def runs_in_pipeline(run: Run) -> Run:
+    """Marks what is given to `write_with_others` as sending everything by `Statement`: it then shares round trips."""
+    run.in_pipeline = True  # type: ignore[attr-defined]  # a function takes attributes, its type does not say so
+    return run
+
+
+def is_in_pipeline(run: Callable[..., Any]) -> bool:
+    """Whether it is marked so."""
+    return getattr(run, "in_pipeline", False)
+
+
+@runs_in_pipeline
+def run_in_pipeline(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
+    """Units that send everything by `Statement`, with shared round trips."""
+    return interleaved([partial(unit, connection) for unit in units])
+
+
+def run_units(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
+    """Units, one after another."""
+    return [unit(connection) for unit in units]
+
+
+def run_together(connection: sa.Connection, batch: Sequence[Work]) -> list[Any]:
+    """What has the same `run` goes to it at once; all these callers wait, so none of them can tell the order."""
+    places: dict[Callable[[sa.Connection, Sequence[Any]], Sequence[Any]], list[int]] = {}
+    for place, work in enumerate(batch):
+        places.setdefault(work.run, []).append(place)
+    results: list[Any] = [None] * len(batch)
+    # What needs a round trip a statement goes first, so that the locks it takes are there before the others'.
+    for run, of_run in sorted(places.items(), key=lambda entry: is_in_pipeline(entry[0])):
+        with pipelined(connection) if is_in_pipeline(run) else contextlib.nullcontext():
+            found = run(connection, [batch[p].item for p in of_run])
+        for place, result in zip(of_run, found, strict=True):
+            results[place] = result
+    return results
+
+
+def run_each(connection: sa.Connection, batch: Sequence[Work]) -> list[Any]:
+    """Each by itself in a savepoint, so that those which fail fail alone."""
+    return [_run_alone(connection, work) for work in batch]
+
+
+def _run_alone(connection: sa.Connection, work: Work) -> Any:
+    lost: Any = connection.dialect.loaded_dbapi
+    cursor = connection.connection.cursor()
+    cursor.execute("SAVEPOINT unit")
+    try:
+        (result,) = work.run(connection, [work.item])
+    except (OperationalError, lost.OperationalError):
+        raise
+    except Exception as error:
+        cursor.execute("ROLLBACK TO SAVEPOINT unit")
+        result = error
+    cursor.execute("RELEASE SAVEPOINT unit")
+    cursor.close()
+    return result
