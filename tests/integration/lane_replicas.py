@@ -1,14 +1,16 @@
 """Replicas of a router's lanes for tests: real broker, real database, and handlers that tests give."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import vantixs_router
 from vantixs.model.ids import accepted_subject
 from vantixs.runtime.database import Database
+from vantixs.runtime.instances import take
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.lifecycle import Lifecycle
@@ -16,7 +18,7 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_router import store
 from vantixs_router.fence import Fence
 from vantixs_router.lanes.consumers import make_lanes
-from vantixs_router.lanes.leases import Leases, take_name
+from vantixs_router.lanes.leases import Leases
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.lanes.runner import LaneRunner
 from vantixs_router.server import RouterServicer
@@ -42,6 +44,7 @@ class Replica:
     runner: LaneRunner
     stopping: asyncio.Event
     task: "asyncio.Task[None]"
+    lock: IO[str] | None
 
     @property
     def owned(self) -> int:
@@ -50,6 +53,8 @@ class Replica:
     async def stop(self) -> None:
         self.stopping.set()
         await asyncio.wait_for(self.task, 20)
+        if self.lock:
+            self.lock.close()
 
     async def freeze(self) -> None:
         """What a process that was stopped does: nothing, and it frees nothing."""
@@ -59,8 +64,6 @@ class Replica:
 
         self.leases.renew = self.leases.leave = nothing  # type: ignore[method-assign]
         await self.stop()
-        if self.leases.name.lock:
-            self.leases.name.lock.close()
 
 
 def start_replica(
@@ -74,10 +77,12 @@ def start_replica(
     lease_s: float = 2.0,
     retry_parked_s: float = 0.1,
 ) -> Replica:
+    run.mkdir(parents=True, exist_ok=True)
+    taken = take(run, "router", instance)
     leases = Leases(
         database,
         life.health,
-        take_name(run, instance),
+        taken.name if taken else f"{instance}-{secrets.token_hex(4)}",
         lease_s=lease_s,
         connected=lambda: journal.client.is_connected,
     )
@@ -100,7 +105,7 @@ def start_replica(
         await runner.run(stopping)
 
     # Not a task of the lifecycle: one that is frozen is cancelled, and nothing else ends with it.
-    return Replica(leases, runner, stopping, asyncio.create_task(work()))
+    return Replica(leases, runner, stopping, asyncio.create_task(work()), taken.lock if taken else None)
 
 
 class RouterOf:

@@ -357,11 +357,11 @@ async def test_two_replicas_of_one_name_never_own_a_lane_together(
         await until(lambda: first.owned == LANES)
         shutil.copytree(tmp_path / "a", tmp_path / "b")
         second = start_replica(life, journal, other, handled, tmp_path / "b")
-        assert second.leases.name.text == first.leases.name.text
+        assert second.leases.name == first.leases.name
         await until(lambda: first.owned == second.owned == LANES // 2)
         assert not set(first.runner.owned()) & set(second.runner.owned())
         owners = {row.owner for row in await database.read(table.read_lanes)}
-        assert owners == {first.leases.name.text, second.leases.name.text}
+        assert owners == {first.leases.name, second.leases.name}
         assert len(owners) == 2
         for replica in (first, second):
             await replica.stop()

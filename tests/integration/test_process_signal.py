@@ -29,6 +29,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Journal, Message
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.outbox import Outbox
+from vantixs.testing.replicas import replicas_on
 from vantixs.testing.venue import Fault, NoFence, ScriptedVenue
 from vantixs_risk import store as risk_store
 from vantixs_risk.clock import SteadyClock
@@ -159,7 +160,7 @@ class Router:
     def process(self, venue: Any = None) -> ProcessSignal:
         """A new process: it knows what is stored, and nothing else."""
         self.steps.count = 0
-        risk = SteppedRisk(self.channel, 5.0)
+        risk = SteppedRisk(replicas_on(self.channel, idempotent=IDEMPOTENT), 5.0)
         risk.steps = self.steps
         stepped: Any = SteppedDatabase(self.database, self.steps)
         quotes: Any = FixedQuotes()
@@ -270,7 +271,7 @@ async def running_risk(database_url: str) -> AsyncIterator[tuple[Database, Any, 
     servicer = RiskServicer(database, outbox, settings, SteadyClock())
     server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, servicer, NAME)
     address = await server.start()
-    channels = [open_channel(address, token=token, idempotent=IDEMPOTENT) for token in ("s", "o")]
+    channels = [open_channel(address, token=token) for token in ("s", "o")]
     yield database, *channels
     for channel in channels:
         await channel.close()
@@ -891,7 +892,7 @@ async def test_books_equal_the_venue_after_any_mixture_of_faults_and_kills(
     assert all(count == 1 for count in Counter(venue.arrivals).values())
     assert len(venue.arrivals) > 5
     # Killed after it had asked risk, a signal may find nothing to do: what it had reserved is swept.
-    risk = RiskClient(router.channel, 5.0)
+    risk = RiskClient(replicas_on(router.channel), 5.0)
     later = lambda: now() + timedelta(minutes=5)  # noqa: E731
     await ReleaseReservations(router.database, risk, OpenReservations(router.channel), later).release_unused()
     await router.check_books()
@@ -1057,7 +1058,7 @@ async def test_reservation_that_no_order_uses_is_released_once_its_signal_has_en
         await router.handle(delivery, Lease(0))  # It had asked risk, and could not store the order.
     assert len((await router.books()).open_orders) == 1
     clock = lambda: now() + timedelta(minutes=5)  # noqa: E731
-    risk = RiskClient(router.channel, 5.0)
+    risk = RiskClient(replicas_on(router.channel), 5.0)
     release = ReleaseReservations(router.database, risk, OpenReservations(router.channel), clock)
     # Whoever goes on with the signal counts on it.
     assert await release.release_unused() == 0
@@ -1073,7 +1074,7 @@ async def test_reservation_that_no_order_uses_is_released_once_its_signal_has_en
 
 async def test_order_that_was_given_up_is_released(router: Router) -> None:
     await router.database.write(lambda c: store.add_release(c, "gone.1"))
-    risk = RiskClient(router.channel, 5.0)
+    risk = RiskClient(replicas_on(router.channel), 5.0)
     await ReleaseReservations(router.database, risk, OpenReservations(router.channel), now).release_given_up()
     assert await router.database.read(store.read_releases) == []
 

@@ -13,6 +13,7 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.model.instruments import CATALOGUE, Instrument
 from vantixs.runtime.grpc_client import open_channel
+from vantixs.testing.replicas import replicas_on
 from vantixs_risk.marks import ACCOUNTS_AT_ONCE
 from vantixs_router.lanes.share import fair_share
 from vantixs_router.refresh_marks import LANE, RefreshMarks
@@ -57,7 +58,7 @@ async def equity(risk: Risk, account: str) -> Decimal:
 
 
 def refreshing(risk: Risk, quotes: Any, *owned: int, every_s: float = 0.02) -> RefreshMarks:
-    return RefreshMarks(RiskClient(risk.channel, 10), quotes, lambda: owned, every_s)
+    return RefreshMarks(RiskClient(replicas_on(risk.channel), 10), quotes, lambda: owned, every_s)
 
 
 async def test_every_account_that_holds_something_is_valued_however_many_there_are(risk: Risk) -> None:
@@ -87,7 +88,7 @@ async def test_one_of_three_routers_refreshes_and_another_goes_on_with_its_lanes
             number += 1
     stopping = asyncio.Event()
     routers = [
-        RefreshMarks(RiskClient(risk.channel, 10), q, lambda share=share: share, 0.02)  # type: ignore[arg-type, misc]
+        RefreshMarks(RiskClient(replicas_on(risk.channel), 10), q, lambda share=share: share, 0.02)  # type: ignore[arg-type, misc]
         for q, share in zip(quotes, shares, strict=True)
     ]
     tasks = [asyncio.create_task(router.run(stopping)) for router in routers]
@@ -128,7 +129,7 @@ async def test_interval_of_0_never_asks(risk: Risk) -> None:
 async def test_risk_that_does_not_answer_is_asked_again(capsys: pytest.CaptureFixture[str]) -> None:
     channel = open_channel("127.0.0.1:1", token="s")
     stopping = asyncio.Event()
-    marks = RefreshMarks(RiskClient(channel, 1), QuotesOf("1"), lambda: (LANE,), 0.02)  # type: ignore[arg-type]
+    marks = RefreshMarks(RiskClient(replicas_on(channel), 1), QuotesOf("1"), lambda: (LANE,), 0.02)  # type: ignore[arg-type]
     rounds = 0
     refresh = marks.refresh
 

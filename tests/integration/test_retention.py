@@ -30,7 +30,7 @@ from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
 from vantixs_audit import store
-from vantixs_audit.recorder import Recorder, Watchers
+from vantixs_audit.recorder import Recorder
 from vantixs_audit.retention import Retention
 from vantixs_audit.settings import AuditSettings
 from vantixs_router.fence import Fence
@@ -71,7 +71,7 @@ async def auditing(nats: NatsServer, tmp_path: Path) -> AsyncIterator[Audited]:
     database = await Database.open(replace(AuditSettings(), database_url=url), "audit", MIGRATIONS)
     router = await open_router_database(f"sqlite:///{tmp_path / 'router.db'}")
     async with connected(nats, journal_first_bytes=1 << 20) as (journal, life):
-        recorder = Recorder(database, journal, Watchers(1), await database.read(store.read_head))
+        recorder = Recorder(database, journal, await database.read(store.read_head))
         recording = life.spawn(recorder.run(life.stopping), name="recorder")
         audited = Audited(journal, database, life, router, [], tmp_path)
         yield audited

@@ -21,6 +21,7 @@ from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import HANDLED, Server
 from vantixs.runtime.health import Health
 from vantixs.runtime.outbox import Outbox
+from vantixs.testing.replicas import replicas_on
 from vantixs_risk import store
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.main import MIGRATIONS
@@ -190,7 +191,7 @@ def calls(method: str) -> float:
 
 
 async def test_the_router_shares_calls_and_each_gets_its_own_answer(risk: Risk) -> None:
-    client, before = RiskClient(risk.channel, 10), calls("BatchEvaluateOrders")
+    client, before = RiskClient(replicas_on(risk.channel), 10), calls("BatchEvaluateOrders")
     requests = [entry(f"o{n}", account_id="nobody" if n == 7 else "a") for n in range(300)]
     answers = await asyncio.gather(*(client.evaluate(request) for request in requests), return_exceptions=True)
     assert [type(answer) for answer in answers[6:9]] == [order_pb2.RiskDecision, ServiceError, order_pb2.RiskDecision]
@@ -212,6 +213,6 @@ async def test_the_router_shares_calls_and_each_gets_its_own_answer(risk: Risk) 
 async def test_a_preview_records_nothing_and_goes_by_itself(risk: Risk) -> None:
     request = entry("o1")
     request.preview = True
-    decision = await RiskClient(risk.channel, 10).evaluate(request)
+    decision = await RiskClient(replicas_on(risk.channel), 10).evaluate(request)
     assert decision.verdict == order_pb2.RISK_VERDICT_APPROVED
     assert await risk.database.read(lambda c: store.READ_ORDERS.rows(c, order_ids=["o1"])) == []

@@ -37,7 +37,7 @@ PART = Bounds(items=500, size=800_000)
 LOOK_EVERY_S = 1.0  # How long a stream that was replaced under a connection that held can go unnoticed.
 _FULL = (10077, 10023)  # maximum messages or bytes of the stream, or of the server, exceeded
 
-Inspect = Callable[[JetStreamContext, StreamFacts], Awaitable[str]]
+Inspect = Callable[[JetStreamContext, StreamFacts], Awaitable[tuple[Mark, str]]]
 TRANSIENT = (NatsError, JetStreamError, asyncio.TimeoutError, OSError, ConnectionError)
 
 
@@ -45,8 +45,9 @@ class Journal:
     """A connection to NATS that never gives up, and the journal stream on it.
 
     It holds the stream against `mark`, what the service has seen of it, at every connection and once a second. Where something
-    is missing nothing is published any more, until audit tells that an operator accepted the gap. `inspect` looks further than
-    the mark and says what it misses; whoever gives it (audit) accepts gaps itself and does not follow what others accepted.
+    is missing nothing is published any more, until audit tells that an operator accepted the gap. `inspect` gives the
+    mark that several processes keep together, and says what the stream lacks beside it; whoever gives it (audit) accepts gaps
+    itself and does not follow what others accepted.
     """
 
     def __init__(
@@ -271,9 +272,14 @@ class Journal:
     async def _compare(self, mark: Mark, found: StreamFacts) -> str:
         if self._inspect is None:
             return difference(mark, found)
+        history, missing = await self._inspect(self.js, found)
+        if history.epoch > mark.epoch:
+            # Another process of the service accepted a gap, and history has it.
+            self.mark = mark = history
+            self._missing = ""
         if mark.stream and found.epoch > mark.epoch:
             return f"history is older than the gap that was accepted as number {found.epoch}"
-        return difference(mark, found) or await self._inspect(self.js, found)
+        return difference(mark, found) or missing
 
     def _judge(self, found: StreamFacts) -> None:
         """Goes by what the stream and its reports say."""

@@ -5,6 +5,7 @@ its own time; a second signal ends the process at once.
 """
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -17,6 +18,7 @@ from typing import Any
 import uvloop
 
 from vantixs.runtime import freed_memory, logs
+from vantixs.runtime.addresses import local_socket
 from vantixs.runtime.health import Health
 from vantixs.runtime.log_output import LogFile, output
 from vantixs.runtime.logs import log
@@ -37,6 +39,7 @@ class Lifecycle:
         self._settings = settings
         self._tasks = tasks
         self._spawned: list[asyncio.Task[None]] = []
+        self._run_file: Path | None = None
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> "asyncio.Task[None]":
         """Runs background work; its failure ends the process."""
@@ -66,16 +69,22 @@ class Lifecycle:
         run = self._settings.home / "run"
         run.mkdir(parents=True, exist_ok=True)
         facts = {"service": self.service, "instance": self._settings.instance, "pid": os.getpid(), **endpoints}
+        if (path := local_socket(run.absolute(), self.service, self._settings.instance)).is_socket():
+            facts["socket"] = str(path)
+        self._run_file = run / f"{self.service}-{self._settings.instance}.json"
         try:
-            write_atomically(run / f"{self.service}-{self._settings.instance}.json", json.dumps(facts) + "\n")
+            write_atomically(self._run_file, json.dumps(facts) + "\n")
         except OSError as error:
             # It serves all the same: who starts again while the disk is full keeps the addresses it had.
             log.warning("service.run_file_not_written", detail=error.strerror)
 
     async def stopped(self) -> None:
-        """Returns once the service is to stop; health is down by then."""
+        """Returns once the service is to stop; health is down by then, and nobody finds it any more."""
         await self.stopping.wait()
         self.health.stop()
+        if self._run_file:
+            with contextlib.suppress(OSError):
+                self._run_file.unlink(missing_ok=True)
 
 
 def run(settings: ServiceSettings, service: str, serve: Callable[[Lifecycle], Awaitable[None]]) -> int:

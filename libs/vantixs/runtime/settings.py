@@ -42,7 +42,10 @@ class ServiceSettings:
     """What every service has."""
 
     home: Path = setting(Path("var"), doc="directory of data, secrets, logs and run files")
-    instance: str = setting("0", doc="name of this replica; names its spool, log and run file")
+    instance: str = setting(
+        "",
+        doc="number of this process among those of its service; names its spool and run file; empty takes the next free one",
+    )
     log_level: str = setting("info", doc="least level logged", choices=("debug", "info", "warning", "error"))
     log_format: str = setting("json", doc="form of log lines", choices=("json", "text"))
     log_file: str = setting(
@@ -52,14 +55,29 @@ class ServiceSettings:
         16 << 20, doc="size at which a log file is put aside as NAME.1", unit="bytes", minimum=1 << 16
     )
     log_files: int = setting(3, doc="log files kept of each process, the current one included", minimum=2, maximum=100)
-    nats_url: str = setting("nats://127.0.0.1:4222", doc="NATS servers, separated by commas")
+    nats_url: str = setting(
+        "",
+        doc="NATS servers, separated by commas; empty takes the home's broker, or nats://127.0.0.1:4222 where it has none",
+    )
     nats_token: str = setting("", doc="token for NATS", secret=True)
     grpc_listen: str = setting("127.0.0.1:0", doc="address of the gRPC server; port 0 takes a free one")
     metrics_listen: str = setting("127.0.0.1:0", doc="address of the Prometheus page; empty turns it off")
-    ingress_addresses: str = setting("", doc="gRPC addresses of ingress, separated by commas")
-    risk_addresses: str = setting("", doc="gRPC addresses of risk, separated by commas")
-    router_addresses: str = setting("", doc="gRPC addresses of router, separated by commas")
-    audit_addresses: str = setting("", doc="gRPC addresses of audit, separated by commas")
+    ingress_addresses: str = setting(
+        "",
+        doc="gRPC addresses of ingress, separated by commas; names are looked up again and again; empty finds those of the home",
+    )
+    risk_addresses: str = setting(
+        "",
+        doc="gRPC addresses of risk, separated by commas; names are looked up again and again; empty finds those of the home",
+    )
+    router_addresses: str = setting(
+        "",
+        doc="gRPC addresses of router, separated by commas; names are looked up again and again; empty finds those of the home",
+    )
+    audit_addresses: str = setting(
+        "",
+        doc="gRPC addresses of audit, separated by commas; names are looked up again and again; empty finds those of the home",
+    )
     viewer_token: str = setting("", doc="bearer token that may read", secret=True)
     operator_token: str = setting("", doc="bearer token that may read and command", secret=True)
     service_token: str = setting("", doc="bearer token between services", secret=True)

@@ -41,10 +41,19 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -
 class RunningStack:
     """`vantixs up` in a home directory of its own."""
 
-    def __init__(self, home: Path, *, router: int = 1, ingress: int = 1, **settings: str) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        router: int = 1,
+        ingress: int = 1,
+        risk: int = 1,
+        audit: int = 1,
+        console: int = 1,
+        **settings: str,
+    ) -> None:
         self.home = home
-        self.routers = router
-        self.ingresses = ingress
+        self.scale = {"router": router, "ingress": ingress, "risk": risk, "audit": audit, "console": console}
         self._environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")} | settings
         self._process: subprocess.Popen[str] | None = None
         self.output = ""
@@ -52,7 +61,8 @@ class RunningStack:
     def start(self) -> "RunningStack":
         """Starts it and waits until it is ready."""
         command = [sys.executable, "-m", "vantixs_console", "up", "--home", str(self.home), "--http-port", "0"]
-        command += ["--scale", f"router={self.routers}", "--scale", f"ingress={self.ingresses}"]
+        for name, number in self.scale.items():
+            command += ["--scale", f"{name}={number}"]
         log = self.home.parent / f"{self.home.name}.up.log"
         with log.open("w") as sink:
             self._process = subprocess.Popen(

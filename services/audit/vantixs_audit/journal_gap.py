@@ -1,6 +1,7 @@
 """A journal that does not hold what history or another service has seen of it: found, described, accepted by an operator."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,13 +28,22 @@ MOST_SHOWN = 20
 LONGEST_COMMENT = 500
 
 
-async def compare_with_history(database: Database, js: JetStreamContext, facts: StreamFacts) -> str:
-    """What the stream lacks of what comes next in history, or what of it differs from the last that was recorded.
+async def compare_with_history(
+    database: Database, adopt: Callable[[store.Head], None], js: JetStreamContext, facts: StreamFacts
+) -> tuple[Mark, str]:
+    """What history has seen, and what the stream lacks of what comes next or has other than the last that was recorded.
+
+    `adopt` is given the head that was found: another process may have accepted a gap.
 
     Raises:
         ServiceError: history cannot be read.
     """
     head = await database.read(store.read_head)
+    adopt(head)
+    return head.mark, await _missing(js, head, facts)
+
+
+async def _missing(js: JetStreamContext, head: store.Head, facts: StreamFacts) -> str:
     recorded = head.mark.sequence
     if facts.first > recorded + 1 and not await _earlier_holds(js, recorded + 1, facts.first):
         return f"the journal begins at message {facts.first}, and history ends at {recorded}"

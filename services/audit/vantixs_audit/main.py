@@ -7,9 +7,10 @@ from vantixs.api.audit.v1 import audit_pb2_grpc
 from vantixs.api.router.v1.router_pb2_grpc import RouterServiceStub
 from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.runtime.database import Database
-from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.grpc_replicas import Replicas
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
+from vantixs.runtime.instances import claim, name_of
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
@@ -21,35 +22,38 @@ from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_audit import store
 from vantixs_audit.journal_gap import JournalGaps, compare_with_history
-from vantixs_audit.recorder import Recorder, Watchers
+from vantixs_audit.recorder import Follower, Recorder, Watchers
 from vantixs_audit.replay import Replays
 from vantixs_audit.retention import Retention
 from vantixs_audit.server import NAME, ROLES, AuditServicer
 from vantixs_audit.settings import AuditSettings
+from vantixs_audit.writer_lease import WriterLease
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def main(overrides: dict[str, str]) -> int:
     """Runs audit until it is told to stop; returns the exit code."""
-    settings = load("audit", AuditSettings, overrides=overrides)
+    settings = claim(load("audit", AuditSettings, overrides=overrides), "audit")
 
     async def serve(life: Lifecycle) -> None:
-        Home.open(settings.home)
+        home = Home.open(settings.home)
         database = await Database.open(settings, "audit", MIGRATIONS)
         life.health.tolerate("journal")
         head = await database.read(store.read_head)
-        compare = partial(compare_with_history, database)
+        compare = partial(compare_with_history, database, lambda found: recorder.adopt(found))  # noqa: PLW0108 - made below
         journal = Journal(settings, life.health, service="audit", mark=head.mark, inspect=compare)
         outbox = Outbox(store.OUTBOX, database, journal)
+        watchers = Watchers(settings.watchers_max)
+        follower = Follower(database, journal, watchers, head)
+        recorder: Recorder = Recorder(database, journal, head, follower.wake)
         journal.start(life)
         guard = StoreGuard("audit", database, settings, journal, life.health)
         await guard.start(life)
-        watchers = Watchers(settings.watchers_max)
-        recorder = Recorder(database, journal, watchers, head)
         gaps = JournalGaps(database, journal, outbox, recorder)
-        channel = open_channel(settings.router_addresses, token=settings.service_token)
-        replays = Replays(database, outbox, channel, settings.replay_max)
+        routers = Replicas("router", settings, token=settings.service_token)
+        life.spawn(routers.run(life.stopping), name="router-replicas")
+        replays = Replays(database, outbox, RouterServiceStub(routers.channel), settings.replay_max)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
         servicer = AuditServicer(database, watchers, replays, gaps)  # type: ignore[abstract]
@@ -57,20 +61,20 @@ def main(overrides: dict[str, str]) -> int:
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
-        retention = Retention(database, journal, settings, RouterServiceStub(channel))
-        recording = life.spawn(guard.when_usable(recorder.run, life.stopping), name="recorder")
-        keeping = life.spawn(guard.when_usable(retention.run, life.stopping), name="retention")
-        relaying = life.spawn(outbox.run(life.stopping), name="outbox")
-        replaying = life.spawn(guard.when_usable(replays.run, life.stopping), name="replays")
+        retention = Retention(database, journal, settings, RouterServiceStub(routers.channel))
+        lease = WriterLease(database, name_of(home.run, "audit", settings.instance))
+        works = [recorder.run, retention.run, outbox.run, replays.run]
+        writing = life.spawn(guard.when_usable(partial(lease.run, works), life.stopping), name="writer")
+        following = life.spawn(guard.when_usable(follower.run, life.stopping), name="follower")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
         watchers.close()
-        await life.finish(recording, relaying, replaying, keeping)
+        await life.finish(writing, following)
         await server.stop(settings.stop_grace_s)
         await guard.close()
         await journal.close()
-        await channel.close()
+        await routers.close()
         await database.close()
         stop_metrics()
 

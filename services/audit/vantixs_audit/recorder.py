@@ -1,9 +1,9 @@
-"""Records the whole journal in order, and tells watchers what changed."""
+"""Records the whole journal in order, and tells watchers what changed, whichever process recorded it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
-import sqlalchemy as sa
 from prometheus_client import Gauge
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.continuity import Mark
@@ -17,6 +17,8 @@ from vantixs_audit import store
 
 RECORDED = Gauge("vantixs_audit_stream_sequence", "journal sequence up to which history is recorded")
 WATCH_QUEUE = 1000
+FOLLOW_S, RETRY_S = 0.25, 0.5
+AT_ONCE = 500
 
 
 class Watchers:
@@ -69,13 +71,53 @@ class Watchers:
         self._queues.clear()
 
 
-class Recorder:
-    """From the journal to history; where it is, is kept in the same database as what it stored."""
+class Follower:
+    """Tells this process's watchers what is recorded, here or by another process."""
 
     def __init__(self, database: Database, journal: Journal, watchers: Watchers, head: store.Head) -> None:
         self._database = database
         self._journal = journal
         self._watchers = watchers
+        self._told = head.sequence
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """More is recorded."""
+        self._wake.set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Looks four times a second, and at once when woken, until stopped."""
+        while not stopping.is_set():
+            self._wake.clear()
+            try:
+                await self._look()
+            except ServiceError as error:
+                # It is recorded all the same; who watches hears of it once the database answers.
+                log.warning("watchers.not_told", reason=error.reason, detail=error.detail)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait() if self._watchers.any else stopping.wait(), FOLLOW_S)
+
+    async def _look(self) -> None:
+        head = await self._database.read(store.read_head)
+        if head.mark.epoch == self._journal.mark.epoch:
+            self._journal.note(head.mark.sequence)
+        if not self._watchers.any or head.sequence < self._told:  # A history that was begun anew is shorter.
+            self._told = head.sequence
+        while self._told < head.sequence:
+            told = self._told
+            self._told, changed = await self._database.read(lambda c, t=told: store.changed_since(c, t, AT_ONCE))  # type: ignore[misc]
+            self._watchers.tell(changed)
+
+
+class Recorder:
+    """From the journal to history; where it is, is kept in the same database as what it stored."""
+
+    def __init__(
+        self, database: Database, journal: Journal, head: store.Head, recorded: Callable[[], None] = lambda: None
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._recorded = recorded
         self._head = head
         self._reader = Reader(
             journal,
@@ -87,32 +129,35 @@ class Recorder:
         """Goes on from where history was set to."""
         self._head = head
 
+    def adopt(self, head: store.Head) -> None:
+        """Goes on from where another process set history to, if it did."""
+        if head.mark.epoch > self._head.mark.epoch:
+            self._head = head
+
     async def run(self, stopping: asyncio.Event) -> None:
-        """Records until stopped."""
+        """Records until stopped, from where history is now."""
+        while not stopping.is_set():
+            try:
+                self._head = await self._database.read(store.read_head)
+                break
+            except ServiceError as error:
+                log.warning("journal.not_recorded", reason=error.reason, detail=error.detail)
+                await asyncio.sleep(RETRY_S)
+        self._reader.restart()
         async for deliveries in self._reader.batches(stopping):
             mark = self._journal.mark
             while not await self._record(deliveries, mark):
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(RETRY_S)
                 if stopping.is_set():
                     return
 
     async def _record(self, deliveries: list[Delivery], mark: Mark) -> bool:
         try:
-            self._head, changed = await self._database.write(lambda c: store.record(c, deliveries, mark))
+            self._head, _ = await self._database.write(lambda c: store.record(c, deliveries, mark))
         except ServiceError as error:
             log.error("journal.not_recorded", reason=error.reason, detail=error.detail)
             return False
         self._journal.note(self._head.mark.sequence)
         RECORDED.set(self._head.mark.sequence)
-        if changed and self._watchers.any:
-            try:
-                self._watchers.tell(await self._database.read(lambda c: _summaries(c, changed)))
-            except ServiceError as error:
-                # It is recorded all the same; who watches hears of it with the signal's next change.
-                log.warning("watchers.not_told", reason=error.reason, detail=error.detail)
+        self._recorded()
         return True
-
-
-def _summaries(connection: sa.Connection, ids: list[str]) -> list[audit_pb2.SignalSummary]:
-    query = sa.select(store.SIGNALS).where(store.SIGNALS.c.signal_id.in_(ids[:500])).order_by(store.SIGNALS.c.sequence)
-    return [store.summary(row) for row in connection.execute(query)]

@@ -29,10 +29,12 @@ PREVIEW_TIMEOUT_S = 5.0
 class Replays:
     """Runs replays one after the other; one that a crash interrupted goes on at the next start."""
 
-    def __init__(self, database: Database, outbox: Outbox, channel: grpc.aio.Channel, most: int) -> None:
+    def __init__(
+        self, database: Database, outbox: Outbox, router: "router_pb2_grpc.RouterServiceAsyncStub", most: int
+    ) -> None:
         self._database = database
         self._outbox = outbox
-        self._router = router_pb2_grpc.RouterServiceStub(channel)
+        self._router = router
         self._most = most
         self._wake = asyncio.Event()
 
@@ -124,6 +126,8 @@ class Replays:
         reason: str,
         entries: list[journal_pb2.JournalEntry],
     ) -> None:
+        if store.read_replay(connection, replay.replay_id) != replay:
+            return  # Another process has gone on with it: the lease ran out here meanwhile.
         done = audit_pb2.Replay()
         done.CopyFrom(replay)
         first = connection.execute(sa.select(store.SIGNALS).where(store.SIGNALS.c.signal_id == signal_id)).first()

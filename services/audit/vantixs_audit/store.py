@@ -79,6 +79,15 @@ REPLAYS = sa.Table(
     sa.Column("signal_ids", sa.Text, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
+# One row: which of several processes records, and until when it surely does.
+WRITER = sa.Table(
+    "writer",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("expires_ms", sa.BigInteger, nullable=False),
+    sa.Column("boot_id", sa.Text, nullable=False),
+)
 OUTBOX = outbox_table(METADATA)
 
 _KNOWN_EVENTS = Statement(lambda _: sa.select(ENTRIES.c.event_id).where(Among(ENTRIES.c.event_id, "ids")))
@@ -172,6 +181,17 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
         )
         write_head(connection, head)
     return head, list(changed)
+
+
+def changed_since(connection: sa.Connection, sequence: int, most: int) -> tuple[int, list[audit_pb2.SignalSummary]]:
+    """Signals with entries after a sequence of the chain, and the sequence up to which that is; `most` entries at once."""
+    query = sa.select(ENTRIES.c.sequence, ENTRIES.c.signal_id).where(ENTRIES.c.sequence > sequence)
+    entries = connection.execute(query.order_by(ENTRIES.c.sequence).limit(most)).all()
+    ids = {entry.signal_id for entry in entries if entry.signal_id}
+    rows = _SIGNALS_OF.rows(connection, ids=list(ids)) if ids else []
+    return (entries[-1].sequence if entries else sequence), [
+        summary(row) for row in sorted(rows, key=lambda r: r.sequence)
+    ]
 
 
 def _entries(delivery: Delivery) -> list[journal_pb2.JournalEntry]:
@@ -382,6 +402,12 @@ def insert_replay(connection: sa.Connection, replay: audit_pb2.Replay, request_i
         "data": replay.SerializeToString(),
     }
     insert_ignore(REPLAYS, connection, values)
+
+
+def read_replay(connection: sa.Connection, replay_id: str) -> audit_pb2.Replay | None:
+    """A replay as far as it is."""
+    data = connection.execute(sa.select(REPLAYS.c.data).where(REPLAYS.c.replay_id == replay_id)).scalar()
+    return None if data is None else audit_pb2.Replay.FromString(data)
 
 
 def update_replay(connection: sa.Connection, replay: audit_pb2.Replay) -> None:

@@ -1,18 +1,18 @@
 """The services as the console calls them: where they are, with which token."""
 
+import asyncio
 import json
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 from google.protobuf.descriptor_pb2 import MethodOptions
 from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
-from vantixs.runtime.addresses import local_socket
-from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.grpc_replicas import Replicas, addresses_of
+from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.runtime.settings import ServiceSettings, SettingsError
 
 from vantixs_console.settings import ConsoleSettings
@@ -37,12 +37,17 @@ class Clients:
     risk: "risk_pb2_grpc.RiskServiceAsyncStub"
     router: "router_pb2_grpc.RouterServiceAsyncStub"
     audit: "audit_pb2_grpc.AuditServiceAsyncStub"
-    channels: dict[str, grpc.aio.Channel]
+    replicas: Mapping[str, Replicas]
+
+    def find_again(self, life: Lifecycle) -> None:
+        """Has replicas that come and go be noticed, for as long as the service lives."""
+        for found in self.replicas.values():
+            life.spawn(found.run(life.stopping), name=f"{found.service}-replicas")
 
     async def close(self) -> None:
         """Closes every channel."""
-        for channel in self.channels.values():
-            await channel.close()
+        for found in self.replicas.values():
+            await found.close()
 
 
 def read_endpoints(home: Path) -> dict[str, object]:
@@ -56,44 +61,30 @@ def ingress_url(settings: ConsoleSettings) -> str:
     return settings.ingress_url or str(read_endpoints(settings.home).get("http") or "")
 
 
-def grpc_addresses(settings: ServiceSettings) -> dict[str, str]:
-    """gRPC addresses of every service, separated by commas, by settings or by the home's endpoints.json.
+def grpc_addresses(settings: ServiceSettings) -> dict[str, list[str]]:
+    """Where every service's replicas answer gRPC, by settings or as they run in the home.
 
     Raises:
         SettingsError: nothing says where the services are.
     """
-    found = read_endpoints(settings.home).get("grpc", {})
-    known = found if isinstance(found, dict) else {}
-    addresses = {name: str(getattr(settings, f"{name}_addresses") or known.get(name, "")) for name in _CALLED}
-    if not all(addresses.values()):
+    addresses = {name: addresses_of(settings, name) for name in _CALLED}
+    # One that is being started again is not a reason to look elsewhere.
+    if not any(addresses.values()):
         raise SettingsError(
             f"no service runs in {settings.home}: start it with `vantixs up`, or name its home with --home"
         )
     return addresses
 
 
-def _local(settings: ServiceSettings, service: str, addresses: str) -> str:
-    """The service's socket in this home where it has one and is alone: strangers cannot use up its connections."""
-    path = local_socket(settings.home.absolute() / "run", service, "0")
-    alone = not getattr(settings, f"{service}_addresses") and "," not in addresses
-    return f"unix:{path}" if alone and path.is_socket() and os.access(path, os.W_OK) else addresses
-
-
-def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:
-    """Connects to the services by settings, or by the home's endpoints.json.
-
-    Raises:
-        SettingsError: nothing says where the services are.
-    """
+async def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:
+    """Connects to the services by settings, or as they run in the home."""
     token = settings.operator_token or settings.viewer_token
-    channels: dict[str, grpc.aio.Channel] = {
-        name: open_channel(_local(settings, name, addresses), token=token, operator=operator, idempotent=_READS)
-        for name, addresses in grpc_addresses(settings).items()
-    }
+    replicas = {name: Replicas(name, settings, token=token, operator=operator, idempotent=_READS) for name in _CALLED}
+    await asyncio.gather(*(found.look() for found in replicas.values()))
     return Clients(
-        ingress_pb2_grpc.WebhookServiceStub(channels["ingress"]),
-        risk_pb2_grpc.RiskServiceStub(channels["risk"]),
-        router_pb2_grpc.RouterServiceStub(channels["router"]),
-        audit_pb2_grpc.AuditServiceStub(channels["audit"]),
-        channels,
+        ingress_pb2_grpc.WebhookServiceStub(replicas["ingress"].channel),
+        risk_pb2_grpc.RiskServiceStub(replicas["risk"].channel),
+        router_pb2_grpc.RouterServiceStub(replicas["router"].channel),
+        audit_pb2_grpc.AuditServiceStub(replicas["audit"].channel),
+        replicas,
     )

@@ -26,7 +26,7 @@ async def run_demo(base: str, token: str, home: Path) -> int:
     table = Table(box=None, pad_edge=False)
     for column in ("alert", "answer", "status", "what happened"):
         table.add_column(column, overflow="fold")
-    clients = open_clients(load("console", ConsoleSettings, overrides={"home": str(home)}))
+    clients = await open_clients(load("console", ConsoleSettings, overrides={"home": str(home)}))
     wrong = 0
     async with httpx.AsyncClient() as http:
         for row in rows:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from vantixs.runtime.home import Home, read_secret
 from vantixs.runtime.http_server import HttpServer
+from vantixs.runtime.instances import claim
 from vantixs.runtime.lifecycle import Lifecycle, StartupError, run
 from vantixs.runtime.settings import load
 
@@ -14,7 +15,7 @@ from vantixs_console.settings import ConsoleSettings
 
 def main(overrides: dict[str, str]) -> int:
     """Serves the page until it is told to stop; returns the exit code."""
-    settings = load("console", ConsoleSettings, overrides=overrides)
+    settings = claim(load("console", ConsoleSettings, overrides=overrides), "console")
 
     async def serve(life: Lifecycle) -> None:
         home = Home.open(settings.home)
@@ -23,7 +24,8 @@ def main(overrides: dict[str, str]) -> int:
         if not token:
             raise StartupError("console: expected a token (secrets/console-token or VANTIXS_CONSOLE_TOKEN), was none")
         # The page reads and nothing else: it gets the token that may.
-        clients = open_clients(replace(settings, operator_token="") if settings.viewer_token else settings)
+        clients = await open_clients(replace(settings, operator_token="") if settings.viewer_token else settings)
+        clients.find_again(life)
         http = HttpServer(Page(clients, token, life.stopping).app(), settings.http_listen)
         serving = http.start(life)
         life.ready(http=http.url)

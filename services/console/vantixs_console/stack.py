@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from vantixs.runtime.addresses import SOCKET_PATH_BYTES, local_socket, port_of, reserve_port
+from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.home import ENCRYPTING, SECRETS, Home, write_atomically
+from vantixs.runtime.instances import keep_for_up
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.log_output import LogFile
 from vantixs.runtime.nats_config import server_config
-from vantixs.runtime.settings import SettingsError
+from vantixs.runtime.settings import SERVICES, SettingsError
 
 from vantixs_console.bootstrap import TOKEN
 from vantixs_console.disk import first_journal_bytes
@@ -89,26 +90,27 @@ class Stack:
                 self.say(f"secrets/{name} was missing and is made anew: whoever has the old one is refused")
         for name in SECRETS:
             self.home.secret(name)
-        for stale in [*self.home.run.glob("*.json"), *self.home.run.glob("*.pid")]:
+        keep_for_up(self._lock, {name: self._replicas(name) for name in SERVICES})
+        numbered = [f"{name}-{n}" for name in SERVICES for n in range(self._replicas(name))]
+        for stale in [self.home.run / f"{label}.json" for label in ("endpoints", *numbered)]:
+            stale.unlink(missing_ok=True)
+        for stale in self.home.run.glob("*.pid"):
             stale.unlink()
         nats_port = self._take_port()
         config = self.home.run / "nats.conf"
         token = self.home.secret("nats-token")
         text = server_config(self.home.data / "nats", "127.0.0.1", nats_port, token, self._log("nats"))
         write_atomically(config, text, mode=0o600)
-        grpc = {name: [f"127.0.0.1:{self._take_port()}" for _ in range(self.scale.get(name, 1))] for name in _SERVICES}
+        grpc = {name: [f"127.0.0.1:{self._take_port()}" for _ in range(self._replicas(name))] for name in _SERVICES}
         environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_") or k in _kept(os.environ)}
         environ.setdefault("VANTIXS_JOURNAL_FIRST_BYTES", str(first_bytes))
-        # A service that is alone is called by its socket in this home, which strangers cannot reach.
-        sockets = {n: local_socket(self.home.run, n, "0") for n, a in grpc.items() if len(a) == 1}
-        reached = {n: f"unix:{p}" for n, p in sockets.items() if len(os.fsencode(p)) <= SOCKET_PATH_BYTES}
-        environ |= {f"VANTIXS_{n.upper()}_ADDRESSES": reached.get(n) or ",".join(a) for n, a in grpc.items()}
         environ |= {"VANTIXS_HOME": str(self.home.path), "VANTIXS_NATS_URL": f"nats://127.0.0.1:{nats_port}"}
-        http, console = f"127.0.0.1:{self.http_port or self._take_port()}", f"127.0.0.1:{self._take_port()}"
+        http = f"127.0.0.1:{self.http_port or self._take_port()}"
+        pages = [f"127.0.0.1:{self._take_port()}" for _ in range(self._replicas("console"))]
         self.grpc = {name: ",".join(addresses) for name, addresses in grpc.items()}
         self.endpoints = {
             "http": f"http://{http}",
-            "console": f"http://{console}",
+            "console": f"http://{pages[0]}",
             "nats": f"nats://127.0.0.1:{nats_port}",
             "grpc": self.grpc,
         }
@@ -124,7 +126,12 @@ class Stack:
                     # The first has the port that was asked for; the others say theirs in run/ingress-<n>.json.
                     own["VANTIXS_INGRESS_HTTP_LISTEN"] = http if number == 0 else f"127.0.0.1:{self._take_port()}"
                 self._add_service(name, number, environ | own)
-        self._add_service("console", 0, environ | {"VANTIXS_CONSOLE_HTTP_LISTEN": console})
+        for number, page in enumerate(pages):
+            own = {"VANTIXS_CONSOLE_HTTP_LISTEN": page, "VANTIXS_INSTANCE": str(number)}
+            self._add_service("console", number, environ | own)
+
+    def _replicas(self, name: str) -> int:
+        return self.scale.get(name, 1)
 
     def _take_port(self) -> int:
         """A port that stays ours until the end, also while the service on it restarts."""
@@ -132,7 +139,7 @@ class Stack:
         return port_of(self._ports[-1])
 
     def _add_service(self, name: str, number: int, environ: dict[str, str]) -> None:
-        label = f"{name}-{number}" if self.scale.get(name, 1) > 1 else name
+        label = f"{name}-{number}" if self._replicas(name) > 1 else name
         log = self._log(label)
         command = [sys.executable, "-m", "vantixs_console", "serve", name]
         self._add(Child(label, command, environ, log, [], {f"VANTIXS_{name.upper()}_LOG_FILE": str(log.path)}))
@@ -221,9 +228,7 @@ class Stack:
         since: dict[int, float] = {}
         while True:
             await asyncio.sleep(0.5)
-            pids = [
-                c.process.pid for c in self.children if c.process and self.scale.get(c.name.partition("-")[0], 1) > 1
-            ]
+            pids = [c.process.pid for c in self.children if c.process and self._replicas(c.name.partition("-")[0]) > 1]
             now = time.monotonic()
             since = {pid: since.get(pid, now) for pid in pids if _is_stopped(pid)}
             for pid in [pid for pid, first in since.items() if now - first >= LEASE_S]:
@@ -248,8 +253,7 @@ class Stack:
         waiting = {c.name: c for c in self.children if c.name != "nats"}
         while waiting:
             for name in list(waiting):
-                service, _, number = name.partition("-")
-                if (self.home.run / f"{service}-{number or 0}.json").exists():
+                if (self.home.run / f"{name if '-' in name else name + '-0'}.json").exists():
                     waiting.pop(name).was_ready = True
                     self.say(f"  {name:<10} ready")
             await asyncio.sleep(0.03)
@@ -298,7 +302,7 @@ async def _end(children: list[Child]) -> None:
 
 def _open_lock(path: Path) -> IO[str]:
     try:
-        return path.open("w")
+        return path.open("a+")
     except OSError as error:
         raise StartupError(f"{path}: expected a file that can be written, {error.strerror}") from None
 

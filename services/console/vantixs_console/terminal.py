@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from vantixs.runtime.settings import SettingsError, load
 
-from vantixs_console.clients import Clients, open_clients
+from vantixs_console.clients import Clients, grpc_addresses, open_clients
 from vantixs_console.settings import ConsoleSettings
 
 TIMEOUT_S = 10.0
@@ -31,7 +31,9 @@ def ask(home: str, work: Callable[[Clients], Awaitable[Any]]) -> Any:
     """Runs calls against the services of a home directory."""
 
     async def run() -> Any:
-        clients = open_clients(service_settings(home), operator=user_name())
+        settings = service_settings(home)
+        grpc_addresses(settings)  # It says so where nothing runs.
+        clients = await open_clients(settings, operator=user_name())
         try:
             return await work(clients)
         finally:

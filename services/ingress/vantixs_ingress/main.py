@@ -6,6 +6,7 @@ from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
 from vantixs.runtime.http_protocol import Limits
 from vantixs.runtime.http_server import HttpServer
+from vantixs.runtime.instances import claim
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.kv import KvTable, Versioned
 from vantixs.runtime.lifecycle import Lifecycle, StartupError, run
@@ -32,7 +33,7 @@ from vantixs_ingress.statuses import Statuses, StatusReader
 
 def main(overrides: dict[str, str]) -> int:
     """Runs ingress until it is told to stop; returns the exit code."""
-    settings = load("ingress", IngressSettings, overrides=overrides)
+    settings = claim(load("ingress", IngressSettings, overrides=overrides), "ingress")
 
     async def serve(life: Lifecycle) -> None:
         home = Home.open(settings.home)

@@ -7,6 +7,7 @@ from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.runtime.database import Database
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
+from vantixs.runtime.instances import claim
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
@@ -28,7 +29,7 @@ RESERVE_BYTES = 8 << 20  # Disk kept for halts: each takes some pages of 4 KiB, 
 
 def main(overrides: dict[str, str]) -> int:
     """Runs risk until it is told to stop; returns the exit code."""
-    settings = load("risk", RiskSettings, overrides=overrides)
+    settings = claim(load("risk", RiskSettings, overrides=overrides), "risk")
 
     async def serve(life: Lifecycle) -> None:
         Home.open(settings.home)

@@ -8,9 +8,10 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2_grpc
 from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.runtime.database import Database
-from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.grpc_replicas import Replicas
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
+from vantixs.runtime.instances import claim, name_of
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, run
@@ -23,7 +24,7 @@ from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_router import store
 from vantixs_router.lanes.consumers import make_lanes
-from vantixs_router.lanes.leases import Leases, take_name
+from vantixs_router.lanes.leases import Leases
 from vantixs_router.lanes.runner import LaneRunner
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
 from vantixs_router.quotes import Quotes
@@ -45,7 +46,7 @@ def now() -> datetime:
 
 def main(overrides: dict[str, str]) -> int:
     """Runs the router until it is told to stop; returns the exit code."""
-    settings = load("router", RouterSettings, overrides=overrides)
+    settings = claim(load("router", RouterSettings, overrides=overrides), "router")
 
     async def serve(life: Lifecycle) -> None:
         home = Home.open(settings.home)
@@ -57,8 +58,9 @@ def main(overrides: dict[str, str]) -> int:
         guard = StoreGuard("router", database, settings, journal, life.health)
         await guard.start(life)
         pushed = KvTable(journal, "vantixs-quotes", "quote", common_pb2.Quote, replicas=settings.journal_replicas)
-        channel = open_channel(settings.risk_addresses, token=settings.service_token, idempotent=IDEMPOTENT)
-        risk = RiskClient(channel, settings.risk_timeout_s)
+        replicas = Replicas("risk", settings, token=settings.service_token, idempotent=IDEMPOTENT)
+        life.spawn(replicas.run(life.stopping), name="risk-replicas")
+        risk = RiskClient(replicas, settings.risk_timeout_s)
         quotes = Quotes(pushed, settings, now)
         venue = PaperVenue(database, quotes, settings, now)
         signals = ProcessSignal(
@@ -73,7 +75,7 @@ def main(overrides: dict[str, str]) -> int:
             lost_until_ms=lambda: guard.restore_ms,
             journal_epoch=lambda: journal.mark.epoch,
         )
-        releases = ReleaseReservations(database, risk, OpenReservations(channel), now)
+        releases = ReleaseReservations(database, risk, OpenReservations(replicas.channel), now)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
         servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now))  # type: ignore[abstract]
@@ -85,7 +87,7 @@ def main(overrides: dict[str, str]) -> int:
         leases = Leases(
             database,
             life.health,
-            take_name(home.run, settings.instance),
+            name_of(home.run, "router", settings.instance),
             lease_s=settings.lease_s,
             connected=lambda: journal.client.is_connected,
         )
@@ -110,7 +112,7 @@ def main(overrides: dict[str, str]) -> int:
         await server.stop(settings.stop_grace_s)
         await guard.close()
         await journal.close()
-        await channel.close()
+        await replicas.close()
         await database.close()
         stop_metrics()
 

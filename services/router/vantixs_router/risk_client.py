@@ -1,11 +1,13 @@
 """Calls to risk, with their deadlines; positions remembered as guesses.
 
-Decisions and settlements that are asked for while a call is out go together in the next one.
+Decisions and settlements that are asked for while a call is out go together in the next one. An account's go to the same
+replica of risk as long as it answers, for that one has the account in memory; any other gives the same answers.
 """
 
+import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.model.decimals import ZERO, parse_decimal
 from vantixs.runtime.batching import Batcher, BatcherFull, Bounds
 from vantixs.runtime.errors import ServiceError, from_rpc_error, from_status, unavailable
+from vantixs.runtime.grpc_replicas import PAUSES_S, Replica, Replicas
 
 SERVICE = "vantixs.api.risk.v1.RiskService"
 METHODS = ("EvaluateOrder", "BatchEvaluateOrders", "BatchSettleOrders", "ListPositions", "RefreshMarks")
@@ -55,20 +58,63 @@ def asking_risk() -> Iterator[None]:
         raise RiskFailed(error) from error
 
 
+class _Batches:
+    """The calls to one replica that are shared."""
+
+    def __init__(self, replica: Replica, timeout_s: float) -> None:
+        self._replica = replica
+        self._stub = risk_pb2_grpc.RiskServiceStub(replica.channel)
+        self._timeout_s = timeout_s
+        self._evaluations = Batcher(self._evaluate, BOUNDS, size_of=_size_of, singly_after=_of_one)
+        self._settlements = Batcher(self._settle, BOUNDS, size_of=_size_of, singly_after=_of_one)
+
+    async def evaluate(self, request: risk_pb2.EvaluateOrderRequest) -> order_pb2.RiskDecision:
+        """The decision on one order."""
+        decision: order_pb2.RiskDecision = await self._evaluations.submit(request)
+        return decision
+
+    async def settle(self, request: risk_pb2.SettleOrderRequest) -> risk_pb2.SettleOrderResponse:
+        """The answer to one settlement."""
+        response: risk_pb2.SettleOrderResponse = await self._settlements.submit(request)
+        return response
+
+    async def _evaluate(
+        self, requests: Sequence[risk_pb2.EvaluateOrderRequest]
+    ) -> list[order_pb2.RiskDecision | Exception]:
+        batch = risk_pb2.BatchEvaluateOrdersRequest(requests=requests)
+        try:
+            response = await self._stub.BatchEvaluateOrders(batch, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            self._replica.note(error)
+            raise from_rpc_error(error) from None
+        return [from_status(r.error) if r.HasField("error") else r.decision for r in response.results]
+
+    async def _settle(
+        self, requests: Sequence[risk_pb2.SettleOrderRequest]
+    ) -> list[risk_pb2.SettleOrderResponse | Exception]:
+        batch = risk_pb2.BatchSettleOrdersRequest(requests=requests)
+        try:
+            response = await self._stub.BatchSettleOrders(batch, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            self._replica.note(error)
+            raise from_rpc_error(error) from None
+        return [from_status(r.error) if r.HasField("error") else r.response for r in response.results]
+
+
 class RiskClient:
     """Risk as the router sees it. Failures are ServiceErrors.
 
     The position last heard of is a guess that saves a call: risk refuses an order derived from another position.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
-        self._stub = risk_pb2_grpc.RiskServiceStub(channel)
+    def __init__(self, replicas: Replicas, timeout_s: float) -> None:
+        self._replicas = replicas
+        self._stub = risk_pb2_grpc.RiskServiceStub(replicas.channel)
         self._timeout_s = timeout_s
         self._positions: dict[str, dict[str, Decimal]] = {}
         self._listed: dict[str, float] = {}
         self._count = 0
-        self._evaluations = Batcher(self._evaluate, BOUNDS, size_of=_size_of, singly_after=_of_one)
-        self._settlements = Batcher(self._settle, BOUNDS, size_of=_size_of, singly_after=_of_one)
+        self._batches: dict[Replica, _Batches] = {}
 
     def guess(self, account_id: str, instrument: str) -> Decimal:
         """The position last heard of; flat where none was."""
@@ -101,7 +147,11 @@ class RiskClient:
 
     async def evaluate(self, request: risk_pb2.EvaluateOrderRequest) -> order_pb2.RiskDecision:
         """Risk's decision on an order. Those asked for while a call is out wait for it, and share the next one."""
-        decision = await (self._preview(request) if request.preview else _submitted(self._evaluations, request))
+        if request.preview:
+            decision = await self._preview(request)
+        else:
+            account = request.order.account_id
+            decision = await self._share(account, _Batches.evaluate, request)
         if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
             self._remember(
                 request.order.account_id, request.order.instrument, parse_decimal(decision.position_quantity)
@@ -113,7 +163,7 @@ class RiskClient:
         request = risk_pb2.SettleOrderRequest(
             order_id=order.order_id, fills=fills, final=final, order_state=order.state
         )
-        response = await _submitted(self._settlements, request)
+        response = await self._share(order.account_id, _Batches.settle, request)
         if response.position.quantity:
             self._remember(order.account_id, order.instrument, parse_decimal(response.position.quantity))
         return response.position
@@ -139,29 +189,44 @@ class RiskClient:
 
     async def _preview(self, request: risk_pb2.EvaluateOrderRequest) -> order_pb2.RiskDecision:
         try:
-            return (await self._stub.EvaluateOrder(request, timeout=self._timeout_s)).decision
+            response: risk_pb2.EvaluateOrderResponse = await self._stub.EvaluateOrder(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
+        return response.decision
 
-    async def _evaluate(
-        self, requests: Sequence[risk_pb2.EvaluateOrderRequest]
-    ) -> list[order_pb2.RiskDecision | Exception]:
-        batch = risk_pb2.BatchEvaluateOrdersRequest(requests=requests)
-        try:
-            response = await self._stub.BatchEvaluateOrders(batch, timeout=self._timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from None
-        return [from_status(r.error) if r.HasField("error") else r.decision for r in response.results]
+    async def _share(
+        self, account_id: str, call: Callable[[_Batches, Item], Awaitable[Result]], request: Item
+    ) -> Result:
+        """The result from the account's replica of risk, or from another one where that does not answer.
 
-    async def _settle(
-        self, requests: Sequence[risk_pb2.SettleOrderRequest]
-    ) -> list[risk_pb2.SettleOrderResponse | Exception]:
-        batch = risk_pb2.BatchSettleOrdersRequest(requests=requests)
-        try:
-            response = await self._stub.BatchSettleOrders(batch, timeout=self._timeout_s)
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from None
-        return [from_status(r.error) if r.HasField("error") else r.response for r in response.results]
+        Raises:
+            ServiceError: what risk answered; UNAVAILABLE RISK_UNAVAILABLE where too many wait, or no replica is known.
+        """
+        for attempt in range(len(PAUSES_S) + 1):
+            replica = next(iter(self._replicas.ranked(account_id)), None)
+            if replica is None:
+                failure = unavailable("RISK_UNAVAILABLE", "no process of risk is known to run")
+            else:
+                try:
+                    return await call(self._batches_of(replica), request)
+                except BatcherFull as error:
+                    raise unavailable("RISK_UNAVAILABLE", str(error)) from None
+                except ServiceError as error:
+                    # What it says of one order, such as that its account is held, is no reason to ask another replica.
+                    if replica.usable or error.code is not grpc.StatusCode.UNAVAILABLE:
+                        raise
+                    failure = error
+            self._replicas.look_soon()
+            if attempt < len(PAUSES_S):
+                await asyncio.sleep(PAUSES_S[attempt])
+        raise failure
+
+    def _batches_of(self, replica: Replica) -> _Batches:
+        if (found := self._batches.get(replica)) is None:
+            known = self._replicas.ranked("")
+            self._batches = {r: b for r, b in self._batches.items() if r in known}
+            found = self._batches[replica] = _Batches(replica, self._timeout_s)
+        return found
 
     def _remember(self, account_id: str, instrument: str, quantity: Decimal) -> Decimal:
         if self._count >= MOST_GUESSES:
@@ -172,18 +237,6 @@ class RiskClient:
         self._count += instrument not in of_account
         of_account[instrument] = quantity
         return quantity
-
-
-async def _submitted(batcher: Batcher[Item, Result], request: Item) -> Result:
-    """The batcher's result for a request.
-
-    Raises:
-        ServiceError: UNAVAILABLE RISK_UNAVAILABLE where too many wait; what risk answered.
-    """
-    try:
-        return await batcher.submit(request)
-    except BatcherFull as error:
-        raise unavailable("RISK_UNAVAILABLE", str(error)) from None
 
 
 def _size_of(request: Any) -> int:

@@ -12,10 +12,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.home import read_secret
+from vantixs.runtime.instances import running
 
 from vantixs_console.clients import Clients, grpc_addresses, ingress_url, read_endpoints
 from vantixs_console.commands.journal import gap_lines
 from vantixs_console.commands.stores import read_stores, store_lines
+from vantixs_console.probe import probe
 from vantixs_console.standing import Standing, read_standing
 from vantixs_console.terminal import HomeOption, JsonOption, ask, make_table, out, service_settings
 
@@ -48,13 +50,17 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
     """What runs, where, whether it is healthy, and what holds trading up: halts, and quotes that are too old."""
     settings = service_settings(home)
     addresses = grpc_addresses(settings)
-    endpoints = read_endpoints(settings.home) | {"grpc": addresses}
+    endpoints = read_endpoints(settings.home) | {"grpc": {name: ",".join(listed) for name, listed in addresses.items()}}
     if url := ingress_url(settings):
         endpoints["http"] = url
 
     async def read(clients: Clients) -> tuple[list[Instance], Standing | str, list[str]]:
-        asked = [_look(name, address) for name, listed in addresses.items() for address in listed.split(",")]
-        instances = await asyncio.gather(*asked)
+        asked = [_look(name, address) for name, listed in addresses.items() for address in listed]
+        pages = [_look_at_page(facts) for facts in running(settings.home / "run", "console")]
+        instances = await asyncio.gather(*asked, *pages)
+        instances += [
+            Instance(name, "none is known to run", "UNAVAILABLE", []) for name in addresses if not addresses[name]
+        ]
         missing = await _missing(clients)
         try:
             return instances, await read_standing(clients), missing
@@ -97,6 +103,14 @@ async def _look(service: str, address: str) -> Instance:
         return Instance(service, address, state, failing)
     finally:
         await channel.close()
+
+
+async def _look_at_page(facts: dict[str, Any]) -> Instance:
+    """A console of this home; one in a container listens at an address that cannot be called from elsewhere."""
+    url, state = str(facts["http"]), "RUNNING"
+    if "0.0.0.0" not in url:
+        state = "SERVING" if await asyncio.to_thread(probe, f"{url}/healthz") == 0 else "UNAVAILABLE"
+    return Instance("console", url, state, [])
 
 
 async def _check(channel: grpc.aio.Channel, name: str) -> str:

@@ -111,9 +111,7 @@ LOST = {
 async def read_stores(settings: ConsoleSettings) -> list[Answer]:
     """What every service says of its store."""
     addresses = grpc_addresses(settings)
-    asked = [
-        _read(name, address.strip(), settings) for name, listed in addresses.items() for address in listed.split(",")
-    ]
+    asked = [_read(name, address, settings) for name, listed in addresses.items() for address in listed]
     return list(await asyncio.gather(*asked))
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 from vantixs.runtime.home import SECRETS, Home, read_secret, write_atomically
-from vantixs.runtime.settings import SettingsError
+from vantixs.runtime.settings import SERVICES, SettingsError
 
 from vantixs_console.bootstrap import ACCOUNT, TOKEN, WEBHOOK, bootstrap
 from vantixs_console.clients import open_clients, read_endpoints
@@ -29,21 +29,25 @@ from vantixs_console.terminal import (
 )
 
 app = typer.Typer(no_args_is_help=True)
+MOST_REPLICAS = 16
 
 
 @app.command()
 def up(
     home: HomeOption = "",
     http_port: Annotated[int, typer.Option(help="port of the webhook URL; 0 takes a free one")] = 8080,
-    scale: Annotated[list[str] | None, typer.Option(help="replicas, for example router=2")] = None,
+    scale: Annotated[
+        list[str] | None, typer.Option(help="replicas of a service, for example router=2; may be given for each")
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="send the demo alerts, show their outcomes, and stop")] = False,
 ) -> int:
     """Starts everything on this machine; Ctrl-C stops it."""
     replicas = {}
     for item in scale or []:
         name, _, number = item.partition("=")
-        if name not in ("router", "ingress") or not number.isdecimal() or not 1 <= int(number) <= 16:
-            raise SettingsError(f"--scale: expected router=1 to 16 or ingress=1 to 16, was {item!r}")
+        if name not in SERVICES or not number.isdecimal() or not 1 <= int(number) <= MOST_REPLICAS:
+            expected = f"SERVICE=1 to {MOST_REPLICAS}, SERVICE one of {', '.join(SERVICES)}"
+            raise SettingsError(f"--scale: expected {expected}, was {item!r}")
         replicas[name] = int(number)
     opened = Home.open(home_path(home), create=True)
     return asyncio.run(_up(Stack(opened, print, http_port, replicas), demo=demo))
@@ -94,8 +98,8 @@ async def _make_ready(stack: Stack) -> tuple[str, Standing, list[str]]:
         kept = stack.home.secrets / TOKEN
         return kept.read_text().strip() if kept.is_file() else "TOKEN", Standing([], [], wrong), []
     # A caller's own addresses, as a container has them, are those of another system.
-    own: dict[str, Any] = {f"{name}_addresses": str(value) for name, value in stack.grpc.items()}
-    clients = open_clients(replace(service_settings(str(stack.home.path)), **own))
+    found_by_home: dict[str, Any] = {f"{name}_addresses": "" for name in stack.grpc}
+    clients = await open_clients(replace(service_settings(str(stack.home.path)), **found_by_home))
     try:
         token = await bootstrap(clients, stack.home)
         standing = await read_standing(clients)

@@ -6,18 +6,17 @@ was taken over is the lane's epoch, which every transaction of the lane's work c
 
 import asyncio
 import contextlib
-import fcntl
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from prometheus_client import Gauge
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.health import Health
+from vantixs.runtime.lease_clock import boot_clock, boot_id, now_of
 from vantixs.runtime.logs import log
 
 from vantixs_router.lanes import table
@@ -26,31 +25,6 @@ from vantixs_router.lanes.table import LaneRow
 
 FORGET_AFTER_S = 3600.0
 OWNED = Gauge("vantixs_router_lanes_owned", "lanes this replica owns")
-
-
-class Name(NamedTuple):
-    """The name of a replica, and the lock that makes it the only one with that name."""
-
-    text: str
-    lock: IO[str] | None
-
-
-def take_name(run: Path, instance: str) -> Name:
-    """A name for this replica. Who has the lock of an instance is its successor, and takes its lanes at once."""
-    run.mkdir(parents=True, exist_ok=True)
-    lock = (run / f"router-{instance}.lock").open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        return Name(f"{instance}-{secrets.token_hex(4)}", None)
-    lock.seek(0)
-    text = lock.read().strip()
-    if not text:
-        text = f"{instance}-{secrets.token_hex(4)}"
-        lock.write(text)
-        lock.flush()
-    return Name(text, lock)
 
 
 class Turn(NamedTuple):
@@ -93,17 +67,17 @@ class Leases:
         self,
         database: Database,
         health: Health,
-        name: Name,
+        name: str,
         *,
         lease_s: float,
         connected: Callable[[], bool] = lambda: True,
-        clock: Callable[[], float] = table.boot_clock,
+        clock: Callable[[], float] = boot_clock,
     ) -> None:
         self._database = database
         self._health = health
         self.name = name
         self._run_id = secrets.token_hex(8)
-        self._boot = table.boot_id()
+        self._boot = boot_id()
         self.lease_s = lease_s
         self._connected = connected
         self._clock = clock
@@ -158,8 +132,8 @@ class Leases:
             return
         if turn is None:
             # The other one has our lanes, with the next epoch: we go on as a replica that has none yet.
-            self.name = self.name._replace(text=f"{self.name.text}-{secrets.token_hex(2)}")
-            log.error("lanes.name_taken", new_name=self.name.text)
+            self.name = f"{self.name}-{secrets.token_hex(2)}"
+            log.error("lanes.name_taken", new_name=self.name)
             turn = Turn({}, [])
         if turn.aside != self._aside:
             log.warning("lanes.left" if turn.aside else "lanes.joined", detail="the connection to the journal")
@@ -172,23 +146,21 @@ class Leases:
         changed(turn)
 
     async def leave(self, cursors: Mapping[int, tuple[int, int]]) -> None:
-        """Saves the cursors, frees all lanes and the name: others need not wait for the lease to run out."""
+        """Saves the cursors, frees all lanes: others need not wait for the lease to run out."""
 
         with contextlib.suppress(ServiceError):
             await self._database.write(lambda c: self._leave(c, cursors), urgent=True, in_pipeline=True)
         self._until = 0.0
         OWNED.set(0)
-        if self.name.lock:
-            self.name.lock.close()
 
     def _leave(self, connection: sa.Connection, cursors: Mapping[int, tuple[int, int]]) -> None:
         table.lock_turns(connection)
         for row in table.read_lanes(connection):
-            if row.owner == self.name.text:
+            if row.owner == self.name:
                 if row.lane in cursors:
                     table.save_cursor(connection, row.lane, row.epoch, *cursors[row.lane])
                 table.give_lane(connection, row.lane, row.epoch)
-        table.leave(connection, self.name.text, self._run_id)
+        table.leave(connection, self.name, self._run_id)
 
     def _turn(
         self,
@@ -199,11 +171,11 @@ class Leases:
         cut_off: bool = False,
     ) -> Turn | None:
         """None where another process has our name: homes are copies of one another, or a lock does not exclude."""
-        me = self.name.text
+        me = self.name
         table.lock_turns(connection)
         if self._joined and table.run_of(connection, me) not in ("", self._run_id):
             return None
-        now = table.now_of(connection)
+        now = now_of(connection)
         # Of replicas that are all cut off the last one stays: then nothing is gained by leaving.
         if cut_off and table.live_replicas(connection, now, self._boot_of(connection)) - {me}:
             self._leave(connection, cursors)

@@ -5,10 +5,7 @@ the lane's signals are done. A replica's row says until when it is there. Postgr
 where all replicas are on one machine, the time since it booted.
 """
 
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -67,7 +64,6 @@ _SAVE = Statement(
     )
 )
 _TURNS = lock_number("router-turns")
-_NOW = Statement(lambda _: sa.select(sa.func.extract("epoch", sa.func.clock_timestamp()).label("now")))
 _REPLICAS = Statement(lambda _: sa.select(REPLICAS))
 _RENEW = insert_or_replace(REPLICAS)
 _FORGET = Statement(
@@ -85,26 +81,6 @@ class LaneRow(NamedTuple):
     epoch: int
     cursor: int
     journal_epoch: int
-
-
-def now_of(connection: sa.Connection) -> float:
-    """Seconds, in the time that leases are counted in on this database."""
-    if connection.dialect.name == "postgresql":
-        # Not the transaction's time: that stands still while it waits for a lock.
-        return float(_NOW.rows(connection)[0].now)
-    return boot_clock()
-
-
-def boot_clock() -> float:
-    """Seconds since the machine booted, those included in which it was suspended."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-def boot_id() -> str:
-    """Names this boot of the machine: the boot clock begins again with the next."""
-    with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ""
 
 
 def lock_turns(connection: sa.Connection) -> None:

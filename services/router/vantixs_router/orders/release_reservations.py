@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import grpc
 import sqlalchemy as sa
@@ -25,7 +26,7 @@ CALL_TIMEOUT_S = 5.0
 class OpenReservations:
     """What risk holds for orders that have not ended."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: Any) -> None:
         self._stub = risk_pb2_grpc.RiskServiceStub(channel)
 
     async def all(self) -> AsyncIterator[risk_pb2.OpenOrder]:

@@ -1,0 +1,229 @@
+"""The replicas of a service as its clients see them: found anew all the time, one channel each, and passed over while one fails.
+
+They are the addresses of the settings, whose host names are looked up again and again, or the processes of this home.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+import grpc
+
+from vantixs.runtime import instances
+from vantixs.runtime.addresses import SOCKET_PATH_BYTES, split_address
+from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.logs import log
+from vantixs.runtime.settings import ServiceSettings
+
+LOOK_EVERY_S = 1.0
+# How long one that did not answer is passed over, as long as there are others.
+PASSED_OVER_S = 1.0
+# Calls without side effects are made again, here or at the next replica, while a service restarts.
+PAUSES_S = (0.1, 0.2, 0.4)
+_FAILED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_BROKEN = grpc.ChannelConnectivity.TRANSIENT_FAILURE
+
+
+def addresses_of(settings: ServiceSettings, service: str) -> list[str]:
+    """Where the replicas of a service are now, each as one address; empty where none is known.
+
+    A host name that cannot be looked up is left as it is, so that a call to it says so.
+    """
+    listed = [name.strip() for name in getattr(settings, f"{service}_addresses").split(",") if name.strip()]
+    if listed:
+        return list(dict.fromkeys(found for address in listed for found in _look_up(address)))
+    run = settings.home.absolute() / "run"
+    return [_local_or_port(facts) for facts in instances.running(run, service)]
+
+
+def _look_up(address: str) -> list[str]:
+    if address.startswith("unix:"):
+        return [address]
+    try:
+        host, port = split_address(address)
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return [address]
+    return sorted(f"[{to[0]}]:{port}" if family == socket.AF_INET6 else f"{to[0]}:{port}" for family, *_, to in found)
+
+
+def _local_or_port(facts: dict[str, Any]) -> str:
+    """The process's socket in this home where this user may use it: strangers cannot use up its connections."""
+    path = str(facts.get("socket", ""))
+    usable = path and len(os.fsencode(path)) <= SOCKET_PATH_BYTES and os.access(path, os.W_OK)
+    return f"unix:{path}" if usable else str(facts["grpc"])
+
+
+class Replica:
+    """One process of a service."""
+
+    def __init__(self, address: str, channel: grpc.aio.Channel) -> None:
+        self.address = address
+        self.channel = channel
+        self._passed_over_until = 0.0
+        self._methods: dict[tuple[str, str], Callable[..., Any]] = {}
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is not known to be away."""
+        return (
+            time.monotonic() >= self._passed_over_until and self.channel.get_state(try_to_connect=True) is not _BROKEN
+        )
+
+    def note(self, error: grpc.aio.AioRpcError) -> None:
+        """What a call to it ended with. Where it did not answer others are asked first for a moment."""
+        if error.code() in _FAILED:
+            self._passed_over_until = time.monotonic() + PASSED_OVER_S
+
+    def method(self, kind: str, path: str, arguments: dict[str, Any]) -> Callable[..., Any]:
+        """The channel's method of that kind and path, made once."""
+        if (made := self._methods.get((kind, path))) is None:
+            made = self._methods[kind, path] = getattr(self.channel, kind)(path, **arguments)
+        return made
+
+
+class Replicas:
+    """All of a service's replicas. `channel` makes calls to any of them; `ranked` gives those to prefer for a key.
+
+    `idempotent` names methods ("/pkg.Service/Method") that `channel` calls again, up to three times, while UNAVAILABLE.
+    """
+
+    def __init__(
+        self, service: str, settings: ServiceSettings, *, token: str, idempotent: Sequence[str] = (), operator: str = ""
+    ) -> None:
+        self.service = service
+        self.idempotent = frozenset(idempotent)
+        self._settings = settings
+        self._token = token
+        self._operator = operator
+        self._all: dict[str, Replica] = {}
+        self._gone: list[Replica] = []
+        self._turn = 0
+        self._look_soon = asyncio.Event()
+        # What stubs are made with: of a channel they use nothing else.
+        self.channel: Any = _Calls(self)
+
+    async def look(self) -> None:
+        """Finds the replicas there are now. One that is not listed any more keeps the calls that are out."""
+        found = await asyncio.to_thread(addresses_of, self._settings, self.service)
+        for address in [a for a in found if a not in self._all]:
+            channel = open_channel(address, token=self._token, operator=self._operator)
+            self._all[address] = Replica(address, channel)
+        gone, self._gone = self._gone, [self._all.pop(a) for a in list(self._all) if a not in found]
+        for replica in gone:
+            await replica.channel.close()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Looks once a second, and at once where no replica is known to be there."""
+        known: frozenset[str] = frozenset()
+        while not stopping.is_set():
+            self._look_soon.clear()
+            await self.look()
+            if known != (known := frozenset(self._all)):
+                log.info("replicas.found", of=self.service, addresses=sorted(known))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look_soon.wait(), LOOK_EVERY_S)
+
+    def ranked(self, key: str) -> list[Replica]:
+        """The replicas in the order in which to ask them about a key: those that are usable first.
+
+        By rendezvous hashing: each key has an order of its own, and one that comes or goes changes it for no other.
+        """
+        if len(self._all) < 2:
+            return list(self._all.values())
+        return sorted(self._all.values(), key=lambda r: (not r.usable, _weight(key, r.address)))
+
+    def next(self, tried: Collection[Replica] = ()) -> Replica | None:
+        """The replica whose turn it is, preferably one that is usable and was not tried; None where none is known."""
+        self._turn += 1
+        listed = list(self._all.values())
+        if len(listed) < 2:
+            return listed[0] if listed else None
+        first = self._turn % len(listed)
+        in_turn = listed[first:] + listed[:first]
+        return min(in_turn, key=lambda r: (r in tried, not r.usable))
+
+    def look_soon(self) -> None:
+        """Has `run` look at once."""
+        self._look_soon.set()
+
+    async def close(self) -> None:
+        """Closes every channel."""
+        for replica in [*self._all.values(), *self._gone]:
+            await replica.channel.close()
+        self._all.clear()
+
+
+class _Calls:
+    """What of a grpc.aio.Channel a stub uses: makers of callables."""
+
+    def __init__(self, replicas: Replicas) -> None:
+        self._replicas = replicas
+
+    def unary_unary(self, path: str, **arguments: Any) -> Callable[..., Any]:
+        again = PAUSES_S if path in self._replicas.idempotent else ()
+
+        async def call(request: Any, *, timeout: float, metadata: Iterable[tuple[str, str]] = ()) -> Any:
+            return await _call_any(self._replicas, path, arguments, again, request, timeout, metadata)
+
+        return call
+
+    def unary_stream(self, path: str, **arguments: Any) -> Callable[..., Any]:
+        def call(request: Any, *, timeout: float, metadata: Iterable[tuple[str, str]] = ()) -> Any:
+            replica = self._replicas.next()
+            if replica is None:
+                raise _none_known(self._replicas.service)
+            return replica.method("unary_stream", path, arguments)(request, timeout=timeout, metadata=metadata)
+
+        return call
+
+    stream_unary = stream_stream = unary_stream  # Stubs make all of their methods; none of these kinds is called here.
+
+
+async def _call_any(
+    replicas: Replicas,
+    path: str,
+    arguments: dict[str, Any],
+    pauses: Sequence[float],
+    request: Any,
+    timeout: float,
+    metadata: Iterable[tuple[str, str]],
+) -> Any:
+    """The answer of one of the replicas.
+
+    Raises:
+        AioRpcError: what the last one that was asked answered; UNAVAILABLE where none is known.
+    """
+    deadline = time.monotonic() + timeout
+    tried: list[Replica] = []
+    for pause in (*pauses, None):
+        replica = replicas.next(tried)
+        try:
+            if replica is None:
+                raise _none_known(replicas.service)
+            method = replica.method("unary_unary", path, arguments)
+            return await method(request, timeout=max(0.001, deadline - time.monotonic()), metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            if replica:
+                replica.note(error)
+                tried.append(replica)
+            if error.code() is not grpc.StatusCode.UNAVAILABLE or pause is None or time.monotonic() + pause >= deadline:
+                replicas.look_soon()
+                raise
+        await asyncio.sleep(pause)
+        await replicas.look()
+    raise AssertionError
+
+
+def _none_known(service: str) -> grpc.aio.AioRpcError:
+    empty = grpc.aio.Metadata()
+    return grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, empty, empty, f"no process of {service} is known to run")
+
+
+def _weight(key: str, address: str) -> bytes:
+    return hashlib.blake2b(f"{key} {address}".encode(), digest_size=8).digest()
