@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from vantixs.api.common.v1 import common_pb2
@@ -22,6 +23,7 @@ from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_router import store
+from vantixs_router.claims import forget_claims
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases, take_name
 from vantixs_router.lanes.runner import LaneRunner
@@ -103,6 +105,7 @@ def main(overrides: dict[str, str]) -> int:
         working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
         working.append(life.spawn(releases.run(life.stopping), name="release"))
         working.append(life.spawn(marks.run(life.stopping), name="marks"))
+        life.spawn(guard.when_usable(partial(forget_claims, database), life.stopping), name="claims")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
