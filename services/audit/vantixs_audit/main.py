@@ -36,7 +36,7 @@ def main(overrides: dict[str, str]) -> int:
 
     async def serve(life: Lifecycle) -> None:
         Home.open(settings.home)
-        database = await Database.open(settings, "audit", MIGRATIONS)
+        database = await Database.open(settings, "audit", MIGRATIONS, life=life)
         life.health.tolerate("journal")
         head = await database.read(store.read_head)
         compare = partial(compare_with_history, database)

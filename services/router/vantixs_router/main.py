@@ -51,7 +51,7 @@ def main(overrides: dict[str, str]) -> int:
 
     async def serve(life: Lifecycle) -> None:
         home = Home.open(settings.home)
-        database = await Database.open(settings, "router", MIGRATIONS, exclusive=False)
+        database = await Database.open(settings, "router", MIGRATIONS, exclusive=False, life=life)
         mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
         journal = Journal(settings, life.health, service="router", mark=mark)
         outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
