@@ -93,9 +93,7 @@ async def watched(url: str, proxy: TcpProxy) -> AsyncIterator[Watched]:
 
 
 def insert(connection: sa.Connection) -> int:
-    return connection.exec_driver_sql(
-        "INSERT INTO stamps (name, stamp) VALUES (gen_random_uuid()::text, 'x')"
-    ).rowcount
+    return connection.exec_driver_sql("INSERT INTO stamps (name, stamp) VALUES (gen_random_uuid()::text, 'x')").rowcount
 
 
 def write(database: Database) -> Awaitable[Any]:
