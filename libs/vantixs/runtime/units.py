@@ -61,8 +61,10 @@ def run_together(connection: sa.Connection, batch: Sequence[Work]) -> list[Any]:
 
 
 def run_each(connection: sa.Connection, batch: Sequence[Work]) -> list[Any]:
-    """Each by itself in a savepoint, so that those which fail fail alone."""
-    return [_run_alone(connection, work) for work in batch]
+    """Each by itself in a savepoint, so that those which fail fail alone; in the same order as together."""
+    order = sorted(range(len(batch)), key=lambda place: is_in_pipeline(batch[place].run))
+    results = {place: _run_alone(connection, batch[place]) for place in order}
+    return [results[place] for place in range(len(batch))]
 
 
 def _run_alone(connection: sa.Connection, work: Work) -> Any:
