@@ -83,12 +83,13 @@ async def watched(url: str, proxy: TcpProxy) -> AsyncIterator[Watched]:
     settings = replace(ServiceSettings(), database_url=through(proxy, url))
     async with living(settings) as life:
         database = await Database.open(settings, "risk", MIGRATIONS, exclusive=False, life=life)
-        life.spawn(database.watch(life.health, life.stopping), name="watch")
+        watching = life.spawn(database.watch(life.health, life.stopping), name="watch")
         made = Watched(database, life)
         await made.until(ok=True)
         yield made
         await made.until(ok=True)
         life.stopping.set()
+        await watching
         await database.close()
 
 

@@ -318,8 +318,7 @@ class Database:
             )
         try:
             if not self._file:
-                with self._readers.connect() as reader, self._answering(reader, PROBE_TIMEOUT_S):
-                    reader.execute(sa.text("SELECT 1"))
+                self._ask_for_nothing()
                 return
             # A connection of its own: the pages that others hold tell nothing of the file.
             with contextlib.closing(self._readers.dialect.connect(path, timeout=1)) as connection:
@@ -329,6 +328,15 @@ class Database:
                         connection.execute(f'SELECT * FROM "{name}" ORDER BY rowid {order} LIMIT 1').fetchall()  # noqa: S608
         except (DatabaseError, self._readers.dialect.loaded_dbapi.DatabaseError) as error:
             raise _unreadable(error) from error
+
+    def _ask_for_nothing(self) -> None:
+        with self._readers.connect() as reader:
+            try:
+                with self._answering(reader, PROBE_TIMEOUT_S):
+                    reader.execute(sa.text("SELECT 1"))
+            except (DatabaseError, self._readers.dialect.loaded_dbapi.DatabaseError):
+                reader.invalidate()
+                raise
 
     async def read_identity(self) -> Identity | None:
         """Which store is there now, also while it is not served.
