@@ -45,7 +45,7 @@ from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.statements import Statement
 from vantixs.runtime.store_identity import DELETE, Found, Identity
-from vantixs.runtime.units import Work, is_in_pipeline, run_each, run_in_pipeline, run_together, run_units
+from vantixs.runtime.units import Work, is_in_pipeline, run_each, run_first, run_in_pipeline, run_together, run_units
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -361,7 +361,7 @@ class Database:
                 connection.execute(sa.insert(outbox).values(**message._asdict()))
             return identity
 
-        return await self._write(run_units, unit, urgent=True)
+        return await self._write(run_first, unit, urgent=True)
 
     def _check_served(self) -> None:
         if self.refusal:
