@@ -1,15 +1,18 @@
 """A router of a real system is cut off from the broker, or from its database, while the others are not."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.promises import check_promises
 from vantixs.testing.proxy import TcpProxy
@@ -57,14 +60,17 @@ def owners(stack: RunningStack) -> Counter[str]:
     return Counter(lane.get("owner", "").partition("-")[0] for lane in stack.json("lanes")["lanes"])
 
 
-def check_cut(stack: RunningStack, proxy: TcpProxy, seed: int, *, silent: bool) -> None:
-    """Its lanes move, everything that is accepted meanwhile ends, it comes back, and the promises hold."""
+def check_cut(
+    stack: RunningStack, proxy: TcpProxy, seed: int, *, silent: bool, said: Callable[[], bool] = lambda: True
+) -> None:
+    """Its lanes move, it says why, everything that is accepted meanwhile ends, it comes back, and the promises hold."""
     wait_for(lambda: sorted(owners(stack).values()) == [10, 11, 11], "three routers to share the lanes")
     sender = Sender(stack, seed)
     try:
         wait_for(lambda: len(sender.accepted) > 20, "signals to flow")
         proxy.cut(silent=silent)
         wait_for(lambda: owners(stack)[INSTANCE] == 0 and sum(owners(stack).values()) == LANES, "its lanes to move")
+        wait_for(said, "it to say why")
         before = len(sender.accepted)
         wait_for(lambda: len(sender.accepted) > before + 20, "signals to flow on")
         # Of lanes that were its own as well: nothing waits for the connection.
@@ -76,6 +82,16 @@ def check_cut(stack: RunningStack, proxy: TcpProxy, seed: int, *, silent: bool) 
     finally:
         sender.stop()
     check_promises(stack, sender.accepted)
+
+
+def says_why(stack: RunningStack) -> bool:
+    """It is NOT_SERVING, and its log tells of its database and of its lease."""
+    address = json.loads((stack.home / "run" / f"router-{INSTANCE}.json").read_text())["grpc"]
+    with grpc.insecure_channel(address) as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+    log = (stack.home / "logs" / "another.log").read_text()
+    told = "database.unavailable" in log and "lanes.lease_not_renewed" in log
+    return told and bool(answer.status == health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
 @pytest.mark.long  # The same is shown of the lanes' runner in tests/integration/test_lanes.py.
@@ -104,6 +120,6 @@ def test_router_that_alone_is_cut_off_from_its_database_loses_its_lanes_and_come
     try:
         through_proxy = address.replace("postgres:@/", f"postgres:@127.0.0.1:{proxy.port}/")
         with another_router(stack, VANTIXS_DATABASE_URL=through_proxy):
-            check_cut(stack, proxy, 7, silent=silent)
+            check_cut(stack, proxy, 7, silent=silent, said=lambda: says_why(stack))
     finally:
         proxy.stop()

@@ -27,8 +27,8 @@ PROCESSES = ("ingress", "risk", "router", "audit", "nats")
 class Sender:
     """Sends signals from several threads until stopped; a sender that gets no answer sends the same key again."""
 
-    def __init__(self, stack: RunningStack, seed: int, threads: int = 3) -> None:
-        self._stack = stack
+    def __init__(self, stack: RunningStack, seed: int, threads: int = 3, pause_s: float = 0.02) -> None:
+        self._stack, self._pause_s = stack, pause_s
         self._stop = threading.Event()
         self._seed, self._random = seed, random.Random(seed)
         self._lock = threading.Lock()
@@ -49,7 +49,7 @@ class Sender:
                     action = self._random.choice(("buy", "buy", "sell"))
                     body = {"action": action, "symbol": self._random.choice(SYMBOLS), "idempotency_key": key}
                 self._send(client, key, body)
-                self._stop.wait(0.02)
+                self._stop.wait(self._pause_s)
 
     def _send(self, client: httpx.Client, key: str, body: dict[str, str]) -> None:
         while True:

@@ -31,7 +31,11 @@ class RiskProcesses:
         self._home, self._url = home, url
         self._nowhere = reserve_port()  # Risk decides without a broker: none is there.
         self._processes = [self.start(number) for number in range(count)]
-        self.addresses = [self._ready(number) for number in range(count)]
+        try:
+            self.addresses = [self._ready(number) for number in range(count)]
+        except BaseException:
+            self.stop()
+            raise
 
     def start(self, number: int) -> "subprocess.Popen[bytes]":
         environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")}
@@ -52,7 +56,7 @@ class RiskProcesses:
             facts = json.loads(path.read_text()) if path.exists() else {}
             return str(facts["grpc"]) if facts.get("pid") == self._processes[number].pid else ""
 
-        return str(wait_for(address, f"risk {number} to be ready"))
+        return str(wait_for(address, f"risk {number} to be ready", 90))
 
     def kill(self, number: int) -> None:
         """kill -9, and a successor."""

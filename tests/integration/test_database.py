@@ -179,10 +179,10 @@ async def test_heads_are_those_that_were_asked_for(database: Database) -> None:
     states = [{"account_id": f"a-{n}", "stamp": f"f00-{n}", "data": "{}"} for n in range(9)]
     await database.write(lambda c: store.WRITE_STATE.run_all(c, states))
     nothing = await database.read(lambda c: store.read_heads(c, []))
-    assert nothing == store.Heads({}, {}, None)
+    assert nothing == store.Heads({}, {}, None, {})
     await database.write(lambda c: store.WRITE_STAMP.run(c, name=store.TRADING, stamp="f00-99"))
     heads = await database.read(lambda c: store.read_heads(c, ["a-1", "a-5", "a-1", "other"], ["no-order"]))
-    assert heads == store.Heads({}, {"a-1": "f00-1", "a-5": "f00-5"}, "f00-99")
+    assert heads == store.Heads({}, {"a-1": "f00-1", "a-5": "f00-5"}, "f00-99", {})
 
 
 async def test_heads_are_looked_up_by_key(database: Database) -> None:

@@ -143,7 +143,7 @@ async def test_database_of_an_earlier_commit_comes_to_todays_schema(
         # What the first tables held is elsewhere: see the tests of the first books below.
         before = {name: before[name] for name in ("accounts", "trading_states")}
     before.pop("account_states", None)
-    if service == "router":
+    if service == "router" and "signals" in before:
         before["signal_runs"] = before.pop("signals")  # So that a router of that version cannot go on beside a new one.
     # Columns that a later revision added stand at the end.
     width = {name: len(rows[0]) if rows else 0 for name, rows in before.items()}
@@ -261,7 +261,9 @@ def test_the_first_revision_is_not_made_of_the_program_s_tables() -> None:
             assert "METADATA" not in path.read_text(), path
 
 
-@pytest.mark.parametrize("dump", [path for path in EARLIER if path.parent.name == "router"], ids=label)
+@pytest.mark.parametrize(
+    "dump", [path for path in EARLIER if path.parent.name == "router" and path.name < "0003"], ids=label
+)
 async def test_orders_and_messages_of_an_earlier_router_know_their_lane(dump: Path, url_of: Any) -> None:
     url = url_of(dump.suffixes[-2].removeprefix("."))
     restore(dump, url)

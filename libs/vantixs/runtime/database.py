@@ -21,6 +21,7 @@ import grpc
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, InternalError, OperationalError
 
+from vantixs.runtime.answer_limit import AnswerLimit, Wait
 from vantixs.runtime.batching import Batcher, BatcherClosed, BatcherFull, Bounds
 from vantixs.runtime.database_setup import (
     ADVISORY_LOCK,
@@ -29,13 +30,14 @@ from vantixs.runtime.database_setup import (
     lock_number,
     make_engine,
     migrate,
+    migrate_when_there,
     read_identity,
     remedy,
 )
 from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Message
-from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
 from vantixs.runtime.pipeline import interleaved, pipelined, send
 from vantixs.runtime.reserve import Reserve
@@ -43,7 +45,7 @@ from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.statements import Statement
 from vantixs.runtime.store_identity import DELETE, Found, Identity
-from vantixs.runtime.units import Work, is_in_pipeline, run_each, run_in_pipeline, run_together, run_units
+from vantixs.runtime.units import Work, is_in_pipeline, run_each, run_first, run_in_pipeline, run_together, run_units
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -52,6 +54,11 @@ QUEUE = 10_000
 NO_IDENTITY = Found(Identity(""))
 RETRY_FOR_S, RETRY_PAUSES = 5.0, Pauses(0.05, 0.05)
 PROBE_S, PROBE_TIMEOUT_S = 2.0, 4.0
+# How long PostgreSQL may take, longer than it lets a statement wait for a lock: a batch of writes, what waits for it in
+# units that ask one by one, a batch of quick reads, any other read.
+WRITE_ANSWER_S, UNIT_ANSWER_S, QUICK_ANSWER_S, READ_ANSWER_S = 8.0, 0.1, 8.0, 60.0
+# For so long a failed transaction counts against health, unless another one works.
+FAILED_FOR_S = 10.0
 
 
 class _NotStored(Exception):
@@ -83,6 +90,8 @@ class Database:
         # Which file it is, for SQLite: one that is put in its place is not the one we write to.
         self._file = _file_id(readers.url.database or "") if readers.dialect.name == "sqlite" else None
         self._connection: sa.Connection | None = None  # The writer's thread's.
+        self._answers = AnswerLimit() if writer.dialect.name == "postgresql" else None
+        self._failure, self._failed_at = "", 0.0  # Of the last transaction, the probe's own not counted.
         self._reserve: Reserve | None = None
         self._writes: Batcher[Work, Any] = Batcher(self._commit, Bounds(items=BATCH, waiting=QUEUE))
         self._reads: Batcher[Callable[[sa.Connection], Any], Any] = Batcher(
@@ -103,13 +112,16 @@ class Database:
         *,
         reserve_bytes: int = 0,
         exclusive: bool = True,
+        life: Lifecycle | None = None,
     ) -> "Database":
         """Connects, looks whether the file is whole, and brings the schema up to date.
 
         `reserve_bytes` of disk are kept for `write_at_any_cost`. With `exclusive` no two transactions of the service's
-        processes run at the same time; without it they do on PostgreSQL, and units lock what they go by.
+        processes run at the same time; without it they do on PostgreSQL, and units lock what they go by. With `life`, a
+        PostgreSQL server that cannot be reached is waited for.
 
         Raises:
+            Stopped: the service is to stop.
             StartupError: unreachable, not writable, not a database, damaged, or newer than this program.
         """
         url = settings.database_url or f"sqlite:///{(settings.home / 'data' / f'{service}.db').absolute()}"
@@ -120,7 +132,10 @@ class Database:
                 f"database of {service}: expected an SQLAlchemy URL, {str(error).splitlines()[0]}"
             ) from None
         try:
-            found = await asyncio.to_thread(migrate, writer, service, migrations)
+            if life is None:
+                found = await asyncio.to_thread(migrate, writer, service, migrations)
+            else:
+                found = await migrate_when_there(writer, service, migrations, settings, life)
         except (DatabaseError, sqlite3.Error, OSError) as error:
             writer.dispose()
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
@@ -222,21 +237,22 @@ class Database:
             connection.commit()
             return results
 
-        return await self._read_by(read)
+        return await self._read_by(read, QUICK_ANSWER_S)
 
     async def _read(self, query: Callable[[sa.Connection], T]) -> T:
         def read(connection: sa.Connection) -> T:
             with connection.begin():
                 return query(connection)
 
-        return await self._read_by(read)
+        return await self._read_by(read, READ_ANSWER_S)
 
-    async def _read_by(self, read: Callable[[sa.Connection], T]) -> T:
+    async def _read_by(self, read: Callable[[sa.Connection], T], limit_s: float) -> T:
         def run() -> T:
             for again in (True, False):
                 with self._readers.connect() as connection:
                     try:
-                        return read(connection)
+                        with self._answering(connection, limit_s):
+                            return read(connection)
                     except (DatabaseError, driver):
                         # One that lay idle may have been closed by the server: that says nothing about a new one.
                         if not (_is_lost(connection) and again):
@@ -254,23 +270,40 @@ class Database:
             self._note_damage(failed.detail)
             raise failed from error
 
+    def _answering(self, connection: sa.Connection, limit_s: float) -> contextlib.AbstractContextManager[Wait | None]:
+        """While it lasts, the connection is ended where PostgreSQL does not answer for so long."""
+        return self._answers.within(connection, limit_s) if self._answers else contextlib.nullcontext()
+
     async def watch(self, health: Health, stopping: asyncio.Event) -> None:
-        """Keeps health's state `database` by trying: reads the file anew and commits a write, until stopped."""
+        """Keeps health's state `database` by trying: reads the file anew and commits a write, until stopped.
+
+        A write that changes nothing may work while all others wait for a lock in vain: their failures count as well.
+        """
+        before = ""
         while not stopping.is_set():
-            try:
-                async with asyncio.timeout(PROBE_TIMEOUT_S):
-                    await asyncio.to_thread(self._look_inside)
-                    await self.write(_rewrite_version, urgent=True, in_pipeline=True)
-            except TimeoutError:
-                health.set("database", False, f"no answer in {PROBE_TIMEOUT_S:g} s")
-            except ServiceError as error:
-                health.set("database", False, error.detail)
-            else:
-                health.set("database", True)
-                if self._reserve:
-                    self._reserve.fill()
+            found = await self._probe()
+            if found and not before:
+                log.error("database.unavailable", detail=found)
+            elif before and not found:
+                log.info("database.available")
+            before = found
+            health.set("database", not found, found)
+            if not found and self._reserve:
+                self._reserve.fill()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), PROBE_S)
+
+    async def _probe(self) -> str:
+        """Why nothing can be read or written, empty where it can."""
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await asyncio.to_thread(self._look_inside)
+                await self.write(_rewrite_version, urgent=True, in_pipeline=True)
+        except TimeoutError:
+            return f"no answer in {PROBE_TIMEOUT_S:g} s"
+        except ServiceError as error:
+            return error.detail
+        return self._failure if self._loop.time() - self._failed_at < FAILED_FOR_S else ""
 
     def _look_inside(self) -> None:
         """Reads both ends of every table by a connection that has no page in its memory yet.
@@ -285,8 +318,7 @@ class Database:
             )
         try:
             if not self._file:
-                with self._readers.connect() as connection:
-                    connection.execute(sa.text("SELECT 1"))
+                self._ask_for_nothing()
                 return
             # A connection of its own: the pages that others hold tell nothing of the file.
             with contextlib.closing(self._readers.dialect.connect(path, timeout=1)) as connection:
@@ -296,6 +328,15 @@ class Database:
                         connection.execute(f'SELECT * FROM "{name}" ORDER BY rowid {order} LIMIT 1').fetchall()  # noqa: S608
         except (DatabaseError, self._readers.dialect.loaded_dbapi.DatabaseError) as error:
             raise _unreadable(error) from error
+
+    def _ask_for_nothing(self) -> None:
+        with self._readers.connect() as reader:
+            try:
+                with self._answering(reader, PROBE_TIMEOUT_S):
+                    reader.execute(sa.text("SELECT 1"))
+            except (DatabaseError, self._readers.dialect.loaded_dbapi.DatabaseError):
+                reader.invalidate()
+                raise
 
     async def read_identity(self) -> Identity | None:
         """Which store is there now, also while it is not served.
@@ -320,7 +361,7 @@ class Database:
                 connection.execute(sa.insert(outbox).values(**message._asdict()))
             return identity
 
-        return await self._write(run_units, unit, urgent=True)
+        return await self._write(run_first, unit, urgent=True)
 
     def _check_served(self) -> None:
         if self.refusal:
@@ -341,22 +382,30 @@ class Database:
         self._pool.shutdown()
         self._writer.dispose()
         self._readers.dispose()
+        if self._answers:
+            self._answers.close()
 
     async def _commit(self, batch: Sequence[Work]) -> Sequence[Any]:
         """Runs a batch in one transaction; where a unit fails, in another one with a savepoint for each.
 
         Savepoints cost two statements a unit, and units rarely fail: so first it is tried without.
         """
+        counts = any(work.item is not _rewrite_version for work in batch)
         try:
             try:
-                return await self._attempt(run_together, batch)
+                results = await self._attempt(run_together, batch)
             except _NotStored:
                 raise
             except Exception:
-                return await self._attempt(run_each, batch)
+                results = await self._attempt(run_each, batch)
         except _NotStored as failure:
             log.error("database.failed", detail=failure.error.detail)
+            if counts:
+                self._failure, self._failed_at = failure.error.detail, self._loop.time()
             raise failure.error from None
+        if counts:
+            self._failure = ""
+        return results
 
     async def _attempt(
         self, run: Callable[[sa.Connection, Sequence[Work]], list[Any]], batch: Sequence[Work]
@@ -380,20 +429,23 @@ class Database:
         # What the hot path sends straight to the driver fails with the driver's own errors.
         driver: Any = self._writer.dialect.loaded_dbapi
         lost = (OperationalError, InternalError, driver.OperationalError, driver.InternalError)
-        together = run is run_together and all(is_in_pipeline(work.run) for work in batch)
+        alone = len(batch) if run is run_each else sum(not is_in_pipeline(work.run) for work in batch)
+        together = not alone
+        limit_s = WRITE_ANSWER_S + alone * UNIT_ANSWER_S
         transaction, committing = None, False
         try:
             # Kept from one batch to the next: a fresh one costs as much as a small batch.
             connection = self._connection = self._connection or self._writer.connect()
-            with pipelined(connection) if together else contextlib.nullcontext():
-                transaction = connection.begin()
-                if self._lock is not None:
-                    self._lock.send(connection, key=self._lock_number)
-                results = run(connection, batch)
-                committing = True
-                if together:
-                    send(connection, "COMMIT")  # It is waited for where the pipeline ends.
-            transaction.commit()
+            with self._answering(connection, limit_s):
+                with pipelined(connection) if together else contextlib.nullcontext():
+                    transaction = connection.begin()
+                    if self._lock is not None:
+                        self._lock.send(connection, key=self._lock_number)
+                    results = run(connection, batch)
+                    committing = True
+                    if together:
+                        send(connection, "COMMIT")  # It is waited for where the pipeline ends.
+                transaction.commit()
         except Exception as error:
             unit_failed = transaction is not None and not (committing and not together)
             if not isinstance(error, (DatabaseError, driver.DatabaseError)):
@@ -410,7 +462,8 @@ class Database:
         if transaction is None:
             return
         try:
-            transaction.rollback()
+            with self._answering(transaction.connection, WRITE_ANSWER_S):
+                transaction.rollback()
         except (DatabaseError, self._writer.dialect.loaded_dbapi.Error):
             self._disconnect()
 
@@ -457,11 +510,20 @@ def _unreadable(error: Exception) -> ServiceError:
 
 _VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))
 _REWRITE_VERSION = Statement(lambda _: sa.update(_VERSION).values(version_num=_VERSION.c.version_num))
+# On PostgreSQL no row is touched: all replicas would wait for the one that has it. A transaction with an id has a commit
+# that is written like any other.
+_TAKE_NUMBER = Statement(
+    lambda _: (
+        sa.update(_VERSION)
+        .where(_VERSION.c.version_num == sa.cast(sa.func.pg_current_xact_id(), sa.Text))
+        .values(version_num=_VERSION.c.version_num)
+    )
+)
 
 
 def _rewrite_version(connection: sa.Connection) -> None:
     """Writes what is there already: a commit like any other, which changes nothing."""
-    _REWRITE_VERSION.send(connection)
+    (_TAKE_NUMBER if connection.dialect.name == "postgresql" else _REWRITE_VERSION).send(connection)
 
 
 def _is_lost(connection: sa.Connection) -> bool:

@@ -1,5 +1,7 @@
 """Connecting to a service's database, and bringing its file and schema to what the program knows."""
 
+import asyncio
+import contextlib
 import sqlite3
 import zlib
 from collections.abc import Callable
@@ -8,9 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.grpc_server import Server
+from vantixs.runtime.lifecycle import Lifecycle, StartupError, Stopped
 from vantixs.runtime.logs import log
 from vantixs.runtime.pipeline import send
+from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.statements import Statement
 from vantixs.runtime.store_identity import CREATE, SELECT, Found, Identity, make_identity
 
@@ -31,10 +35,15 @@ ADVISORY_LOCK = Statement(lambda _: sa.select(sa.func.pg_advisory_xact_lock(_KEY
 SHARED_LOCK = Statement(lambda _: sa.select(sa.func.pg_advisory_xact_lock_shared(_KEY)))
 # A process that is stopped in a transaction holds its locks: the server ends it, and the others go on.
 _WRITER_LIMITS = "-cidle_in_transaction_session_timeout=2s -clock_timeout=5s -cstatement_timeout=30s"
+# Who reads waits for a lock only where somebody changes the tables themselves.
+_READER_LIMITS = "-cidle_in_transaction_session_timeout=60s -clock_timeout=5s -cstatement_timeout=60s"
 # A migration takes what it takes, and other replicas wait for it.
 _NO_LIMITS = (
     "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 )
+# What a server says that will take connections in a while; it has others for those that it never will.
+_NOT_YET = ("starting up", "shutting down", "recovery", "not yet accepting", "too many", "remaining connection slots")
+RETRY_S = 0.5
 # A server that cannot be reached any more is an error within seconds; in ms for tcp_user_timeout, else in seconds.
 _CONNECTION_LIMITS = {
     "connect_timeout": 3,
@@ -51,7 +60,8 @@ def make_engine(url: str, service: str, *, write: bool) -> sa.Engine:
     if parsed.get_backend_name() == "postgresql":
         # What is written is looked up by key. A plan that was made while a table was small reads all of it when it is large.
         # Where there is no other way a scan then looks so costly that it would be compiled first, for a tenth of a second.
-        options = f"-csearch_path={service}" + (f" -cenable_seqscan=off -cjit=off {_WRITER_LIMITS}" if write else "")
+        limits = f"-cenable_seqscan=off -cjit=off {_WRITER_LIMITS}" if write else _READER_LIMITS
+        options = f"-csearch_path={service} {limits}"
         postgres = sa.create_engine(
             parsed,
             pool_size=1 if write else 2,
@@ -116,6 +126,47 @@ def migrate(engine: sa.Engine, service: str, migrations: Path) -> Found:
     if at != revisions[-1]:
         log.info("database.migrated", from_revision=at or "none", to_revision=revisions[-1])
     return found
+
+
+async def migrate_when_there(
+    engine: sa.Engine, service: str, migrations: Path, settings: ServiceSettings, life: Lifecycle
+) -> Found:
+    """As `migrate`, once the database's server can be reached: services start in any order.
+
+    Meanwhile health is down, and can be asked at the service's address.
+
+    Raises:
+        Stopped: the service is to stop.
+    """
+    waiting: Server | None = None
+    try:
+        while True:
+            try:
+                return await asyncio.to_thread(migrate, engine, service, migrations)
+            except sa.exc.DBAPIError as error:
+                if not _is_away(error):
+                    raise
+                detail = str(error.orig).splitlines()[0]
+            life.health.set("database", False, detail)
+            if waiting is None:
+                log.warning("database.waiting", detail=detail)
+                waiting = Server(settings, life.health, roles={})
+                await waiting.start()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(life.stopping.wait(), RETRY_S)
+            if life.stopping.is_set():
+                raise Stopped
+    finally:
+        if waiting is not None:
+            await waiting.stop(0)
+
+
+def _is_away(error: sa.exc.DBAPIError) -> bool:
+    """Whether a PostgreSQL server cannot be reached, or does not take connections yet: nothing is wrong with the settings."""
+    words = str(error.orig)
+    if "psycopg" not in type(error.orig).__module__ or not isinstance(error, sa.exc.OperationalError):
+        return False
+    return "FATAL" not in words or any(word in words for word in _NOT_YET)
 
 
 def check_file(execute: Callable[[str], Any]) -> None:

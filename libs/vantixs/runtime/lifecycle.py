@@ -29,6 +29,10 @@ class StartupError(Exception):
     """Something the operator has to mend before the service can start; the text is one line."""
 
 
+class Stopped(Exception):
+    """The service is to stop before it was ready: nothing is wrong."""
+
+
 class Lifecycle:
     """What `serve` is given: health, background work, and the word to stop."""
 
@@ -102,6 +106,9 @@ def run(settings: ServiceSettings, service: str, serve: Callable[[Lifecycle], Aw
         if isinstance(cause, StartupError | SettingsError):
             output.write(f"vantixs {service}: {cause}\n")  # One line for the operator.
             return 2
+        if isinstance(cause, Stopped):
+            log.info("service.stopped")
+            return 0
         log.error("service.failed", exc_info=cause)
         return 1
     log.info("service.stopped")

@@ -45,14 +45,26 @@ def run_units(connection: sa.Connection, units: Sequence[Callable[[sa.Connection
     return [unit(connection) for unit in units]
 
 
+def run_first(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
+    """Units that take a lock which others take before all their own: they go before what else is in the batch."""
+    return run_units(connection, units)
+
+
+def _turn(run: Callable[..., Any]) -> int:
+    """Which locks come before which: that of `run_first`, those that units take alone, those that many share.
+
+    Two transactions that took two of them each in another order would wait for one another.
+    """
+    return 0 if run is run_first else 1 + is_in_pipeline(run)
+
+
 def run_together(connection: sa.Connection, batch: Sequence[Work]) -> list[Any]:
     """What has the same `run` goes to it at once; all these callers wait, so none of them can tell the order."""
     places: dict[Callable[[sa.Connection, Sequence[Any]], Sequence[Any]], list[int]] = {}
     for place, work in enumerate(batch):
         places.setdefault(work.run, []).append(place)
     results: list[Any] = [None] * len(batch)
-    # What needs a round trip a statement goes first, so that the locks it takes are there before the others'.
-    for run, of_run in sorted(places.items(), key=lambda entry: is_in_pipeline(entry[0])):
+    for run, of_run in sorted(places.items(), key=lambda entry: _turn(entry[0])):
         with pipelined(connection) if is_in_pipeline(run) else contextlib.nullcontext():
             found = run(connection, [batch[p].item for p in of_run])
         for place, result in zip(of_run, found, strict=True):
@@ -61,8 +73,10 @@ def run_together(connection: sa.Connection, batch: Sequence[Work]) -> list[Any]:
 
 
 def run_each(connection: sa.Connection, batch: Sequence[Work]) -> list[Any]:
-    """Each by itself in a savepoint, so that those which fail fail alone."""
-    return [_run_alone(connection, work) for work in batch]
+    """Each by itself in a savepoint, so that those which fail fail alone; in the same order as together."""
+    order = sorted(range(len(batch)), key=lambda place: _turn(batch[place].run))
+    results = {place: _run_alone(connection, batch[place]) for place in order}
+    return [results[place] for place in range(len(batch))]
 
 
 def _run_alone(connection: sa.Connection, work: Work) -> Any:

@@ -29,7 +29,9 @@ def check_promises(stack: RunningStack, accepted: Iterable[str], reversals: Coll
             entry, sequence = step["entry"], int(step["stream_sequence"])
             if "signal_accepted" in entry:
                 fills.setdefault(found[signal_id]["account_id"], {})
-                accepted_at[signal_id] = min(sequence, accepted_at.get(signal_id, sequence))
+                # One whose key was another's is told by the router, when its turn has come.
+                if entry["actor"] != "service:router":
+                    accepted_at[signal_id] = min(sequence, accepted_at.get(signal_id, sequence))
             if "signal_completed" in entry:
                 completed[signal_id] += 1
                 ran_at[signal_id] = sequence

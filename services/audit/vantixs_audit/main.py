@@ -38,7 +38,7 @@ def main(overrides: dict[str, str]) -> int:
 
     async def serve(life: Lifecycle) -> None:
         home = Home.open(settings.home)
-        database = await Database.open(settings, "audit", MIGRATIONS)
+        database = await Database.open(settings, "audit", MIGRATIONS, life=life)
         life.health.tolerate("journal")
         head = await database.read(store.read_head)
         compare = partial(compare_with_history, database, lambda found: recorder.adopt(found))  # noqa: PLW0108 - made below

@@ -306,7 +306,15 @@ class Door:
             unique = hashlib.sha256(webhook.webhook_id.encode() + b"\0" + fingerprint).digest()[:16]
             claim = Claim(unique, signal_id, fingerprint, receive_ms, webhook.dedupe_window_s * 1000)
         signal = signal_message(reading, signal_id)
-        message = accepted_message(gate, received, signal, entropy.hex()[:8] if key else "", reading.warnings)
+        message = accepted_message(
+            gate,
+            received,
+            signal,
+            entropy.hex()[:8] if key else "",
+            reading.warnings,
+            fingerprint=claim.fingerprint if claim else b"",
+            reduces=reading.reduces,
+        )
 
         def duplicate(stored: Stored) -> Message:
             return duplicate_message(gate, received, signal, own_id, stored)

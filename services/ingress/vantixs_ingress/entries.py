@@ -22,6 +22,7 @@ from vantixs_ingress.wire import field, timestamp
 
 LONGEST_REFUSED = 4096  # Bytes of a refused body that are kept.
 MOST_ERRORS = 20
+_REDUCES = bytes((6 << 3, 1))  # Field 6 of a SignalAccepted: true.
 
 
 class Received:
@@ -76,12 +77,20 @@ def make_received(now: datetime, payload: bytes, payload_sha256: bytes, sender: 
 
 
 def accepted_message(
-    gate: Gate, received: Received, signal: signal_pb2.Signal, distinct: str, warnings: Sequence[FieldError] = ()
+    gate: Gate,
+    received: Received,
+    signal: signal_pb2.Signal,
+    distinct: str,
+    warnings: Sequence[FieldError] = (),
+    *,
+    fingerprint: bytes = b"",
+    reduces: bool = False,
 ) -> Message:
     """The entry that drives the router.
 
     `distinct` keeps apart what two instances accept under one key: were the ids the same, the broker would swallow the second
-    silently. The router, which has the last word, then records it as a repeat.
+    silently. The router, which has the last word, then records it as a repeat: by the fingerprint, which is empty where no
+    repeat is recognised.
     """
     subject = accepted_subject(lane_of(gate.webhook.account_id, signal.instrument))
     event_id = f"{signal.signal_id}:accepted:{distinct}" if distinct else f"{signal.signal_id}:accepted"
@@ -89,6 +98,10 @@ def accepted_message(
     event = field(1, signal.SerializeToString()) + field(2, received.serialized) + gate.snapshot_field
     for warning in field_errors(warnings):
         event += field(4, warning.SerializeToString())
+    if fingerprint:
+        event += field(5, fingerprint)
+    if reduces:
+        event += _REDUCES
     entry = _entry(event_id, signal.signal_id, gate, received).SerializeToString() + field(10, event)
     return Message(subject, field(1, entry), event_id)
 

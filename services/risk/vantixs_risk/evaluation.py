@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import grpc
 import sqlalchemy as sa
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2
@@ -95,7 +96,7 @@ def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) ->
     heads = store.read_heads(connection, [o.account_id for o in orders], [o.order_id for o in orders])
     held = locking()
     restricted = desk.shelf.trading_states(connection, heads.trading_stamp)
-    known = heads.recorded
+    known, about = heads.recorded, heads.about
     new = [o.account_id for o in orders if o.order_id not in known and o.account_id in held]
     desk.shelf.fetch(connection, new, heads)
     decisions: list[bytes | ServiceError] = []
@@ -105,7 +106,9 @@ def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) ->
     for ticket, order in zip(tickets, orders, strict=True):
         content = known.get(order.order_id)
         if content is not None:
-            decisions.append(content)
+            # A sender's key names the order, and may have been used for something else at the same time.
+            other = about.get(order.order_id) not in (None, f"{order.account_id} {order.instrument}")
+            decisions.append(_decided_for(order.order_id, about[order.order_id]) if other else content)
             continue
         account = accounts.get(order.account_id)
         if account is None and order.account_id in heads.stamps and order.account_id not in held:
@@ -124,7 +127,7 @@ def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) ->
         inputs = _inputs(account, ticket, restricted, desk.settings)
         decision = evaluate(inputs)
         content = encode_decision(ticket.request, decision, position, account.message.revision, inputs.now)
-        known[order.order_id] = content
+        known[order.order_id], about[order.order_id] = content, f"{order.account_id} {order.instrument}"
         decisions.append(content)
         rows.append(_row(ticket, content, inputs, decision))
         repeats = _remember(account, inputs, decision)
@@ -229,6 +232,11 @@ def _row(ticket: Ticket, content: bytes, inputs: Inputs, decision: Decision) -> 
         "decide_time": inputs.now,
         "data": content,
     }
+
+
+def _decided_for(order_id: str, about: str) -> ServiceError:
+    detail = f"order {order_id} was decided for {about}"
+    return ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "IDEMPOTENCY_CONFLICT", detail)
 
 
 def _position_changed(order_id: str, position: Decimal) -> bytes:

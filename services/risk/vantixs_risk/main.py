@@ -33,7 +33,9 @@ def main(overrides: dict[str, str]) -> int:
 
     async def serve(life: Lifecycle) -> None:
         Home.open(settings.home)
-        database = await Database.open(settings, "risk", MIGRATIONS, reserve_bytes=RESERVE_BYTES, exclusive=False)
+        database = await Database.open(
+            settings, "risk", MIGRATIONS, reserve_bytes=RESERVE_BYTES, exclusive=False, life=life
+        )
         life.health.tolerate("journal")
         life.health.tolerate("journal-gap")
         journal = Journal(settings, life.health)

@@ -106,16 +106,19 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         count = 0
         for some in (touched[n : n + ACCOUNTS_AT_ONCE] for n in range(0, len(touched), ACCOUNTS_AT_ONCE)):
             now = self._clock.now()
-            count += await self._database.write(partial(self._refresh_marks, some, marks, now))
+            count += await self._database.write_with_others(self._refresh_marks, (some, marks, now))
         if count:
             self._outbox.wake()
         instruments = sorted({name for names in held.values() for name in names})
         return risk_pb2.RefreshMarksResponse(instruments=instruments, accounts=count)
 
+    @runs_in_pipeline
     def _refresh_marks(
-        self, account_ids: list[str], marks: dict[str, Mark], now: datetime, connection: sa.Connection
-    ) -> int:
-        return refresh_marks(connection, self._desk, account_ids, marks, now)
+        self, connection: sa.Connection, calls: Sequence[tuple[list[str], dict[str, Mark], datetime]]
+    ) -> list[int]:
+        # Not among the units that run one by one: those take the books for themselves, and two processes that share them
+        # already would wait for one another.
+        return [refresh_marks(connection, self._desk, *call) for call in calls]
 
     @runs_in_pipeline
     def _evaluate_orders(

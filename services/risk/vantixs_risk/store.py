@@ -157,11 +157,19 @@ TRADING = "trading_states"
 
 
 class Heads(NamedTuple):
-    """What decisions look up first: what was recorded of orders, the stamps of accounts, that of the trading states."""
+    """What decisions look up first: what was recorded of orders, the stamps of accounts, that of the trading states.
+
+    `about` has account and instrument of each order that is recorded, for example "paper BTC/USDT"; one that was given up before
+    it was asked for has none.
+    """
 
     recorded: dict[str, bytes]
     stamps: dict[str, str]
     trading_stamp: str | None
+    about: dict[str, str]
+
+
+_ABOUT = ORDERS.c.account_id + " " + ORDERS.c.instrument
 
 
 def _heads(_: Any) -> sa.CompoundSelect[Any]:
@@ -172,7 +180,7 @@ def _heads(_: Any) -> sa.CompoundSelect[Any]:
         sa.select(trading.label("name"), stamps.label("stamps"), no_data.label("data"))
         .select_from(STATES)
         .where(Among(STATES.c.account_id, "account_ids")),
-        sa.select(ORDERS.c.order_id, sa.null(), ORDERS.c.data).where(Among(ORDERS.c.order_id, "order_ids")),
+        sa.select(ORDERS.c.order_id, _ABOUT, ORDERS.c.data).where(Among(ORDERS.c.order_id, "order_ids")),
     )
 
 
@@ -187,7 +195,8 @@ def read_heads(connection: sa.Connection, account_ids: Iterable[str], order_ids:
         key=lambda row: row.data is not None,
     )
     stamps = dict(line.split(" ") for line in head.stamps.split("\n")) if head.stamps else {}
-    return Heads({row.name: bytes(row.data) for row in orders}, stamps, head.name)
+    about = {row.name: row.stamps for row in orders if row.stamps.strip()}
+    return Heads({row.name: bytes(row.data) for row in orders}, stamps, head.name, about)
 
 
 _BOOKS = lock_number("risk-books")

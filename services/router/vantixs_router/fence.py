@@ -9,6 +9,8 @@ from vantixs.runtime.database import Database
 from vantixs.runtime.pipeline import interleaved
 from vantixs.runtime.units import runs_in_pipeline
 
+from vantixs_router.claims import Claim, store_claims
+
 T = TypeVar("T")
 
 
@@ -39,22 +41,30 @@ class Fence(Protocol):
         ...
 
 
-async def write_fenced(database: Database, fence: Fence, unit: Callable[[sa.Connection], T]) -> T:
+async def write_fenced(
+    database: Database, fence: Fence, unit: Callable[[sa.Connection], T], claim: Claim | None = None
+) -> T:
     """As `Database.write`, for a unit of the lane's work: the lane's lease is checked in its transaction, once for all its units.
+
+    With the unit goes what its signal claims, where that is not stored yet.
 
     Raises: as `Database.write`.
         LeaseLost: this replica does not own the lane any more; nothing was written.
+        IntegrityError: the driver's; another signal holds the claim. Nothing was written.
     """
-    return await database.write_with_others(_run_fenced, (fence, unit))
+    return await database.write_with_others(_run_fenced, (fence, unit, claim))
 
 
 @runs_in_pipeline
-def _run_fenced(connection: sa.Connection, items: Sequence[tuple[Fence, Callable[[sa.Connection], Any]]]) -> list[Any]:
+def _run_fenced(
+    connection: sa.Connection, items: Sequence[tuple[Fence, Callable[[sa.Connection], Any], Claim | None]]
+) -> list[Any]:
     # Held in the lanes' order, so that nobody who takes several waits for one who waits for him.
-    fences = sorted({fence for fence, _ in items}, key=lambda fence: fence.lane)
+    fences = sorted({fence for fence, _, _ in items}, key=lambda fence: fence.lane)
     lost = {fence: _lost(answer) for fence, answer in [(fence, fence.hold(connection)) for fence in fences]}
-    results: list[Any] = [lost[fence] for fence, _ in items]
+    results: list[Any] = [lost[fence] for fence, _, _ in items]
     kept = [place for place, result in enumerate(results) if result is None]
+    store_claims(connection, [claim for place in kept if (claim := items[place][2])])
     for place, result in zip(kept, interleaved([partial(items[p][1], connection) for p in kept]), strict=True):
         results[place] = result
     return results

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from vantixs.api.common.v1 import common_pb2
@@ -23,6 +24,7 @@ from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_router import store
+from vantixs_router.claims import forget_claims
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
 from vantixs_router.lanes.runner import LaneRunner
@@ -50,7 +52,7 @@ def main(overrides: dict[str, str]) -> int:
 
     async def serve(life: Lifecycle) -> None:
         home = Home.open(settings.home)
-        database = await Database.open(settings, "router", MIGRATIONS, exclusive=False)
+        database = await Database.open(settings, "router", MIGRATIONS, exclusive=False, life=life)
         mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
         journal = Journal(settings, life.health, service="router", mark=mark)
         outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
@@ -105,6 +107,7 @@ def main(overrides: dict[str, str]) -> int:
         working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
         working.append(life.spawn(releases.run(life.stopping), name="release"))
         working.append(life.spawn(marks.run(life.stopping), name="marks"))
+        life.spawn(guard.when_usable(partial(forget_claims, database), life.stopping), name="claims")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()

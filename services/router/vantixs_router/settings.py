@@ -32,6 +32,9 @@ class RouterSettings(ServiceSettings):
         minimum=0,
         maximum=300,
     )
+    key_retention_days: int = setting(
+        90, doc="time in which a key that is used again with other content is told from a repeat", unit="d", minimum=1
+    )
     risk_timeout_s: float = setting(2.0, doc="deadline of one call to risk", unit="s", minimum=0.1, maximum=60)
     park_after_s: float = setting(
         10.0,

@@ -77,6 +77,18 @@ PARKED = sa.Table(
     sa.Column("superseded", sa.Boolean, nullable=False),
     sa.Index("ix_parked_lane_deliver_time", "lane", "deliver_time"),
 )
+# What signals have claimed, so that a repeat which another ingress took is found: see `claims.py`.
+CLAIMS = sa.Table(
+    "claims",
+    METADATA,
+    sa.Column("claim", sa.LargeBinary, primary_key=True),
+    sa.Column("signal_id", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+    sa.Column("receive_ms", sa.BigInteger, nullable=False),
+    sa.Column("window_ms", sa.BigInteger, nullable=False),
+    sa.Column("keep_until_ms", sa.BigInteger, nullable=False),
+    sa.Index("ix_claims_keep_until_ms", "keep_until_ms"),
+)
 OUTBOX = outbox_table(METADATA, lanes=True)
 JOURNAL_MARK = mark_table(METADATA)
 
@@ -142,10 +154,13 @@ _READ_PROGRESS = Statement(
         )
         .scalar_subquery()
         .label("parked_before"),
+        CLAIMS.c.signal_id.label("claimed_by"),
+        CLAIMS.c.fingerprint,
+        CLAIMS.c.receive_ms,
     ).select_from(
-        _KEY.outerjoin(SIGNALS, SIGNALS.c.signal_id == _KEY.c.signal_id).outerjoin(
-            PARKED, PARKED.c.signal_id == _KEY.c.signal_id
-        )
+        _KEY.outerjoin(SIGNALS, SIGNALS.c.signal_id == _KEY.c.signal_id)
+        .outerjoin(PARKED, PARKED.c.signal_id == _KEY.c.signal_id)
+        .outerjoin(CLAIMS, where(CLAIMS, "claim"))
     )
 )
 _SUPERSEDE = Statement(
@@ -186,6 +201,7 @@ class Progress(NamedTuple):
         superseded: whether it is parked, and a later exit of its key was carried out since.
         unsettled: orders of its account and lane of which risk has not booked the end, its own counted.
         parked_before: earlier signals of its key that are parked.
+        held: who claimed the same before: signal, fingerprint, when ingress received it; None where nobody did.
     """
 
     signal: SignalRow | None
@@ -193,6 +209,7 @@ class Progress(NamedTuple):
     superseded: bool
     unsettled: int
     parked_before: int
+    held: tuple[str, bytes, int] | None = None
 
 
 class OrderRow(NamedTuple):
@@ -244,7 +261,13 @@ def read_signal(connection: sa.Connection, signal_id: str) -> SignalRow | None:
 
 
 def read_progress(
-    connection: sa.Connection, signal_id: str, lane: int, account_id: str, key: str, delivery: Delivery
+    connection: sa.Connection,
+    signal_id: str,
+    lane: int,
+    account_id: str,
+    key: str,
+    delivery: Delivery,
+    claim: bytes = b"",
 ) -> Progress:
     """What is stored of the signal and of what came before it, in one round trip."""
     row = _READ_PROGRESS.first(
@@ -255,11 +278,13 @@ def read_progress(
         key=key,
         time=delivery.time,
         sequence=delivery.stream_sequence,
+        claim=claim,
     )
     signal = None
     if row.stream_sequence is not None:
         signal = SignalRow(row.stream_sequence, row.plan, bool(row.done), row.journal_epoch)
-    return Progress(signal, row.superseded is not None, bool(row.superseded), row.unsettled, row.parked_before)
+    held = None if row.claimed_by is None else (row.claimed_by, bytes(row.fingerprint), row.receive_ms)
+    return Progress(signal, row.superseded is not None, bool(row.superseded), row.unsettled, row.parked_before, held)
 
 
 def claim_signal(

@@ -62,7 +62,8 @@ def fold(view: View, seen: Seen) -> View:
             )
         case "duplicate_suppressed" if seen.repeat_of:
             if view.receive_time is not None:
-                return view
+                # It was accepted, by another ingress than the first one; its end tells the rest.
+                return replace(view, facts=(*view.facts, ("first_signal_id", seen.repeat_of)))
             view = replace(view, receive_time=seen.time, facts=view.facts + seen.facts)
             return replace(view, status="REJECTED", stage="duplicate", reason=seen.reason, detail=seen.detail)
         case "duplicate_suppressed":

@@ -30,12 +30,14 @@ OWNED = Gauge("vantixs_router_lanes_owned", "lanes this replica owns")
 class Turn(NamedTuple):
     """What one renewal found: the lanes that are ours, and those of them to hand over.
 
-    `aside`: we have none, for we are cut off from the journal and another replica is there.
+    `aside`: we have none, for we are cut off from the journal and another replica is there. `held`: lanes that we would
+    have taken, if a transaction of their owner before had ended.
     """
 
     owned: dict[int, LaneRow]
     surplus: list[int]
     aside: bool = False
+    held: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Leases:
         self._clock = clock
         self._connected_at = clock()
         self._aside = False
+        self._held: tuple[int, ...] = ()
         self._until = 0.0
         self._joined = False
         self._wake = asyncio.Event()
@@ -137,7 +140,9 @@ class Leases:
             turn = Turn({}, [])
         if turn.aside != self._aside:
             log.warning("lanes.left" if turn.aside else "lanes.joined", detail="the connection to the journal")
-        self._aside = turn.aside
+        if turn.held and turn.held != self._held:
+            log.warning("lanes.held", lanes=turn.held, detail="a transaction of their owner before has not ended")
+        self._aside, self._held = turn.aside, turn.held
         self._until = 0.0 if turn.aside else before + self.lease_s
         self._joined = True
         self._given -= given
@@ -185,8 +190,9 @@ class Leases:
         table.renew(connection, me, self._run_id, now + self.lease_s, self._boot_of(connection))
         there = table.live_replicas(connection, now, self._boot_of(connection))
         rows = {row.lane: row for row in table.read_lanes(connection)}
+        mine = table.free_lanes(connection, me) if self._joined else set(rows)
         for lane, row in rows.items():
-            if row.owner != me:
+            if row.owner != me or lane not in mine:
                 continue
             if not self._joined:  # Ours from the process before: its work must not reach the database any more.
                 rows[lane] = table.take_lane(connection, row, me)
@@ -196,10 +202,14 @@ class Leases:
             if (lane, row.epoch) in given:
                 table.give_lane(connection, lane, row.epoch)
                 rows[lane] = row._replace(owner=table.NOBODY)
-        for lane in to_take({n: row.owner for n, row in rows.items()}, there, me):
-            rows[lane] = table.take_lane(connection, rows[lane], me)
+        wanted = to_take({n: row.owner for n, row in rows.items()}, there, me)
+        free = {owner: table.free_lanes(connection, owner) for owner in {rows[lane].owner for lane in wanted}}
+        for lane in wanted:
+            if lane in free[rows[lane].owner]:
+                rows[lane] = table.take_lane(connection, rows[lane], me)
+        held = tuple(lane for lane in wanted if rows[lane].owner != me)
         owned = {n: row for n, row in rows.items() if row.owner == me}
-        return Turn(owned, to_hand_over({n: row.owner for n, row in rows.items()}, there, me))
+        return Turn(owned, to_hand_over({n: row.owner for n, row in rows.items()}, there, me), held=held)
 
     def _boot_of(self, connection: sa.Connection) -> str:
         return "" if connection.dialect.name == "postgresql" else self._boot

@@ -63,6 +63,14 @@ _SAVE = Statement(
         .values(cursor=sa.bindparam("passed"), journal_epoch=sa.bindparam("journal"))
     )
 )
+_FREE = Statement(
+    lambda _: (
+        sa.select(LANE_TABLE.c.lane)
+        .where(where(LANE_TABLE, "owner"))
+        .order_by(LANE_TABLE.c.lane)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+)
 _TURNS = lock_number("router-turns")
 _REPLICAS = Statement(lambda _: sa.select(REPLICAS))
 _RENEW = insert_or_replace(REPLICAS)
@@ -92,6 +100,15 @@ def lock_turns(connection: sa.Connection) -> None:
 def read_lanes(connection: sa.Connection) -> list[LaneRow]:
     """All lanes; none before the first start."""
     return [LaneRow(*row) for row in _LANES.rows(connection)]
+
+
+def free_lanes(connection: sa.Connection, owner: str) -> set[int]:
+    """An owner's lanes that nobody works on at this moment; they are held until the transaction ends.
+
+    A transaction of work on a lane ends within moments, or is stuck: a frozen server process may hold it for ever. Who waited
+    for it could not renew its lease either.
+    """
+    return {row.lane for row in _FREE.rows(connection, owner=owner)}
 
 
 def add_lanes(connection: sa.Connection, cursors: Mapping[int, int], journal_epoch: int) -> None:

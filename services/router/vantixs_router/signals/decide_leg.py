@@ -89,6 +89,7 @@ class DecideLeg:
                 return store.insert_order(connection, order, intent, decision, run.lane)
 
             # Where it is there already, whoever stored it may have sent it.
-            run.fresh = await write_fenced(self._database, run.fence, persist)
+            run.fresh = await write_fenced(self._database, run.fence, persist, run.unclaimed)
+            run.note_claimed()
         run.orders.append(OrderRow(order, intent, decision, [], order_pb2.Position()))
         return decision

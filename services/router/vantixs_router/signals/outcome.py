@@ -17,13 +17,23 @@ EXECUTED = common_pb2.SIGNAL_STATUS_EXECUTED
 
 @dataclass(frozen=True, slots=True)
 class SignalOutcome:
-    """How a signal ended. `gave_up` names an order that risk may hold a reservation for."""
+    """How a signal ended.
+
+    `gave_up` names an order that risk may hold a reservation for, `repeats` the signal of which it is a repeat.
+    """
 
     status: "common_pb2.SignalStatus"
     stage: str
     reason: str = ""
     detail: str = ""
     gave_up: str = ""
+    repeats: str = ""
+
+
+def repeat_of(first_signal_id: str) -> SignalOutcome:
+    """The end of a signal that says what another one said within the window."""
+    detail = f"repeats {first_signal_id}, which another ingress received"
+    return SignalOutcome(REJECTED, "duplicate", "DUPLICATE_SUPPRESSED", detail, repeats=first_signal_id)
 
 
 def executed(signal: signal_pb2.Signal, orders: Sequence[OrderRow], reason: str, detail: str) -> SignalOutcome:

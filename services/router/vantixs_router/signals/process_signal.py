@@ -24,6 +24,7 @@ from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
 
 from vantixs_router import store
+from vantixs_router.claims import Claim, Held, claim_of, is_conflict, is_repeat, set_key_aside
 from vantixs_router.domain.intent import Leg
 from vantixs_router.domain.plan import decode_plan, encode_plan
 from vantixs_router.fence import Fence, LeaseLost
@@ -45,6 +46,7 @@ from vantixs_router.signals.outcome import (
     describe_fills,
     executed,
     first_failure,
+    repeat_of,
     stopped_at_venue,
 )
 from vantixs_router.signals.record_outcome import RecordOutcome, completed_id
@@ -57,6 +59,7 @@ VENUE_BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 3.0)
 # What another try cannot change: risk's books are not those it had, or the call itself is refused.
 FINAL_REASONS = ("STORE_NOT_ACCEPTED",)
 FINAL_CODES = ("NOT_FOUND", "INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED", "UNIMPLEMENTED")
+DAY_MS = 86_400_000
 SUPERSEDED = "SIGNAL_SUPERSEDED"
 SUPERSEDED_TEXT = "it waited, and a later exit of the account in the instrument was carried out meanwhile"
 
@@ -115,8 +118,14 @@ class ProcessSignal:
         if accepted is None:
             await self._outcomes.dead_letter(delivery, fence)
             return Outcome.DONE
-        run = SignalRun(delivery, accepted, cause, fence, self._journal_epoch())
+        run = SignalRun(delivery, accepted, cause, fence, self._journal_epoch(), claim=self._claim_of(accepted))
         row = await self._recall(run)
+        if is_conflict(run.claim, run.held):
+            if not accepted.reduces:
+                await self._outcomes.refuse(run)
+                return Outcome.DONE
+            run = self._set_apart(run)
+            accepted, row = run.accepted, await self._recall(run)
         if row and row.stream_sequence != delivery.stream_sequence:
             if row.done or row.journal_epoch >= run.journal_epoch or not run.owns_orders:
                 await self._outcomes.suppress(accepted, delivery, fence)
@@ -128,7 +137,20 @@ class ProcessSignal:
                 await self._outcomes.unpark(run)
             await self._outbox.send_left(completed_id(run.signal_id))
             return Outcome.DONE
+        if row is None and run.held and is_repeat(run.claim, run.held):
+            await self._outcomes.complete(run, repeat_of(run.held.signal_id))
+            return Outcome.DONE
         return await self._carry(run)
+
+    def _claim_of(self, accepted: journal_pb2.SignalAccepted) -> Claim | None:
+        return claim_of(accepted, self._settings.key_retention_days * DAY_MS)
+
+    def _set_apart(self, run: SignalRun) -> SignalRun:
+        """An exit whose key is another signal's, as one of its own: a key that is used again keeps nobody in a position."""
+        accepted = set_key_aside(run.accepted)
+        return SignalRun(
+            run.delivery, accepted, run.cause, run.fence, run.journal_epoch, claim=self._claim_of(accepted), apart=True
+        )
 
     async def _carry(self, run: SignalRun) -> Outcome:
         """Tries until the signal has ended, the service stops, or the signal has waited too long."""
@@ -138,7 +160,9 @@ class ProcessSignal:
                 if attempt:
                     if run.fence.remaining_s() <= 0:
                         raise LeaseLost(f"signal {run.signal_id} is tried again by the next owner of lane {run.lane}")
-                    await self._recall(run)
+                    row = await self._recall(run)
+                    if row and row.stream_sequence != run.delivery.stream_sequence:
+                        raise LookupError(f"signal {run.signal_id} is another delivery's")
                 outcome: SignalOutcome | None = await self._run_legs(run)
             except (RiskFailed, ServiceError) as failure:
                 error = failure.error if isinstance(failure, RiskFailed) else failure
@@ -168,9 +192,10 @@ class ProcessSignal:
     async def _recall(self, run: SignalRun) -> store.SignalRow | None:
         """Takes up what is stored: by an earlier try, or by another process."""
         signal_id, account_id, instrument = run.signal_id, run.webhook.account_id, run.signal.instrument
+        claim = run.claim.claim if run.claim else b""
 
         def read(connection: sa.Connection) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow]]:
-            progress = store.read_progress(connection, signal_id, run.lane, account_id, run.key, run.delivery)
+            progress = store.read_progress(connection, signal_id, run.lane, account_id, run.key, run.delivery, claim)
             orders = store.read_orders(connection, signal_id) if progress.signal else []
             others = store.read_unsettled(connection, run.lane, account_id, instrument) if progress.unsettled else []
             return progress, orders, others
@@ -179,6 +204,7 @@ class ProcessSignal:
         run.plan = progress.signal.plan if progress.signal else ""
         run.unsettled = [other for other in others if other.order.signal_id != signal_id]
         run.parked = progress.parked
+        run.held = Held(*progress.held) if progress.held else None
         run.waits_behind, run.superseded = progress.parked_before, progress.superseded
         run.fresh = False
         return progress.signal

@@ -16,7 +16,7 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_router import store
 from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.messages import make_entry, order_entries
-from vantixs_router.signals.outcome import SignalOutcome
+from vantixs_router.signals.outcome import REJECTED, SignalOutcome
 from vantixs_router.signals.run import SignalRun, lane_number
 
 
@@ -29,6 +29,16 @@ def leaves_nothing_to_open(run: SignalRun, outcome: SignalOutcome) -> bool:
     """Whether the signal was an exit: entries before it that still wait are not wanted any more."""
     closed = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_EXIT for row in run.orders)
     return closed or outcome.reason == "NOTHING_TO_CLOSE"
+
+
+def repeat_entries(run: SignalRun, first: str) -> list[journal_pb2.JournalEntry]:
+    """What the journal says of a repeat that was accepted as a signal of its own, and the mark on the first one."""
+    own, event_id, time = run.signal_id, f"{run.signal_id}:duplicate", run.delivery.time
+    event = journal_pb2.DuplicateSuppressed(first_signal_id=first, rule="same_bytes", duplicate_signal_id=own)
+    return [
+        make_entry(f"{event_id}-of", first, time, run.cause, duplicate_suppressed=event),
+        make_entry(event_id, own, time, run.cause, duplicate_suppressed=event),
+    ]
 
 
 class RecordOutcome:
@@ -50,6 +60,11 @@ class RecordOutcome:
             webhook_id=run.webhook.webhook_id,
         )
         entries = [e for row in run.orders for e in order_entries(row, run.cause)]
+        if run.apart:
+            accepted_id, received = f"{signal_id}:accepted", run.accepted.request.receive_time
+            entries.insert(0, make_entry(accepted_id, signal_id, received, run.cause, signal_accepted=run.accepted))
+        if outcome.repeats:
+            entries += repeat_entries(run, outcome.repeats)
         cause = entries[-1].event_id if entries else run.cause
         done = completed_id(signal_id)
         entries.append(make_entry(done, signal_id, self._clock(), cause, signal_completed=completed))
@@ -70,7 +85,7 @@ class RecordOutcome:
                 store.add_release(connection, outcome.gave_up)
             self._outbox.put(connection, message, lane=run.lane)
 
-        await write_fenced(self._database, run.fence, commit)
+        await write_fenced(self._database, run.fence, commit, None if outcome.repeats else run.unclaimed)
         status = common_pb2.SignalStatus.Name(outcome.status).removeprefix("SIGNAL_STATUS_").lower()
         log.info(f"signal.{status}", signal_id=signal_id, reason=outcome.reason, stage=outcome.stage)
         await self._outbox.send(message)
@@ -92,7 +107,7 @@ class RecordOutcome:
         def commit(connection: sa.Connection) -> bool:
             return store.park(connection, parked)
 
-        if await write_fenced(self._database, run.fence, commit):
+        if await write_fenced(self._database, run.fence, commit, run.unclaimed):
             log.warning("signal.parked", signal_id=run.signal_id, detail=why)
 
     async def move(self, run: SignalRun, before: int) -> None:
@@ -124,6 +139,29 @@ class RecordOutcome:
             fence,
             make_entry(event_id, own, delivery.time, "", duplicate_suppressed=event),
             make_entry(f"{event_id}-of", first, delivery.time, event_id, duplicate_suppressed=mark),
+        )
+
+    async def refuse(self, run: SignalRun) -> None:
+        """Records a signal whose key was used with other content, under an id of its own: its sender has the first one's."""
+        first = run.signal_id
+        own = keyed_signal_id(first, f"repeat {run.delivery.stream_sequence}")
+        accepted = journal_pb2.SignalAccepted()
+        accepted.CopyFrom(run.accepted)
+        accepted.signal.signal_id = own
+        completed = journal_pb2.SignalCompleted(
+            status=REJECTED,
+            reason="IDEMPOTENCY_CONFLICT",
+            stage="duplicate",
+            detail=f"{first} used the key with other content; another ingress received that",
+            webhook_id=run.webhook.webhook_id,
+        )
+        log.info("signal.rejected", signal_id=own, reason=completed.reason, stage=completed.stage)
+        event_id, time = f"{own}:accepted", run.delivery.time
+        await self._commit_and_send(
+            run.delivery,
+            run.fence,
+            make_entry(event_id, own, time, run.cause, signal_accepted=accepted),
+            make_entry(completed_id(own), own, time, event_id, signal_completed=completed),
         )
 
     async def dead_letter(self, delivery: Delivery, fence: Fence) -> None:

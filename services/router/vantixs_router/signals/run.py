@@ -8,6 +8,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.instruments import CATALOGUE, Instrument
 from vantixs.runtime.journal_reader import Delivery
 
+from vantixs_router.claims import Claim, Held
 from vantixs_router.fence import Fence
 from vantixs_router.store import OrderRow
 
@@ -38,6 +39,9 @@ class SignalRun:
         superseded: whether it waited while a later exit of its account and instrument was carried out.
         fresh: whether the last order was made in this try, and was not sent yet.
         venue_says: the venue's words about the last order.
+        claim: what makes another signal a repeat of it; None where nothing does.
+        held: who claimed the same before, as far as is known.
+        apart: whether its key is another signal's, so that it goes by an id of its own.
     """
 
     delivery: Delivery
@@ -53,6 +57,9 @@ class SignalRun:
     superseded: bool = False
     fresh: bool = False
     venue_says: str = ""
+    claim: Claim | None = None
+    held: Held | None = None
+    apart: bool = False
 
     @property
     def signal(self) -> signal_pb2.Signal:
@@ -84,6 +91,16 @@ class SignalRun:
         """Whether the orders stored under its id are of its account and instrument: the id alone does not say so."""
         mine = (self.webhook.account_id, self.signal.instrument)
         return all((row.order.account_id, row.order.instrument) == mine for row in self.orders)
+
+    @property
+    def unclaimed(self) -> Claim | None:
+        """What it claims, where that is not stored yet."""
+        return self.claim if self.claim and self.held != self.claim.held else None
+
+    def note_claimed(self) -> None:
+        """What it claims was stored."""
+        if self.claim:
+            self.held = self.claim.held
 
     @property
     def lane(self) -> int:

@@ -84,16 +84,20 @@ class JournalEntry(_message.Message):
     def __init__(self, event_id: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal_id: _Optional[str] = ..., cause_event_id: _Optional[str] = ..., actor: _Optional[str] = ..., trace_parent: _Optional[str] = ..., signal_accepted: _Optional[_Union[SignalAccepted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., duplicate_suppressed: _Optional[_Union[DuplicateSuppressed, _Mapping]] = ..., strategy_evaluated: _Optional[_Union[StrategyEvaluated, _Mapping]] = ..., order_evaluated: _Optional[_Union[OrderEvaluated, _Mapping]] = ..., order_submitted: _Optional[_Union[OrderSubmitted, _Mapping]] = ..., order_updated: _Optional[_Union[OrderUpdated, _Mapping]] = ..., fill_recorded: _Optional[_Union[FillRecorded, _Mapping]] = ..., signal_completed: _Optional[_Union[SignalCompleted, _Mapping]] = ..., replay_requested: _Optional[_Union[ReplayRequested, _Mapping]] = ..., replay_finished: _Optional[_Union[ReplayFinished, _Mapping]] = ..., configuration_changed: _Optional[_Union[ConfigurationChanged, _Mapping]] = ..., trading_state_changed: _Optional[_Union[TradingStateChanged, _Mapping]] = ..., credential_verified: _Optional[_Union[CredentialVerified, _Mapping]] = ..., dead_lettered: _Optional[_Union[DeadLettered, _Mapping]] = ..., adjustment_recorded: _Optional[_Union[AdjustmentRecorded, _Mapping]] = ..., fill_flagged: _Optional[_Union[FillFlagged, _Mapping]] = ..., journal_gap_accepted: _Optional[_Union[JournalGapAccepted, _Mapping]] = ...) -> None: ...
 
 class SignalAccepted(_message.Message):
-    __slots__ = ("signal", "request", "webhook", "warnings")
+    __slots__ = ("signal", "request", "webhook", "warnings", "fingerprint", "reduces")
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    REDUCES_FIELD_NUMBER: _ClassVar[int]
     signal: _signal_pb2.Signal
     request: _signal_pb2.ReceivedRequest
     webhook: _webhook_pb2.Webhook
     warnings: _containers.RepeatedCompositeFieldContainer[_webhook_pb2.FieldError]
-    def __init__(self, signal: _Optional[_Union[_signal_pb2.Signal, _Mapping]] = ..., request: _Optional[_Union[_signal_pb2.ReceivedRequest, _Mapping]] = ..., webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ...) -> None: ...
+    fingerprint: bytes
+    reduces: bool
+    def __init__(self, signal: _Optional[_Union[_signal_pb2.Signal, _Mapping]] = ..., request: _Optional[_Union[_signal_pb2.ReceivedRequest, _Mapping]] = ..., webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ..., fingerprint: _Optional[bytes] = ..., reduces: _Optional[bool] = ...) -> None: ...
 
 class SignalRejected(_message.Message):
     __slots__ = ("reason", "detail", "errors", "request", "webhook")
