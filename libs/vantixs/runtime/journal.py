@@ -23,7 +23,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal_stream import STREAM, SUBJECTS, accept_gaps, add_report, earlier_stream, ensure_stream
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
-from vantixs.runtime.nats_client import MESSAGE_ID, Message, NatsClient, frame_of_batch, nats_connect
+from vantixs.runtime.nats_client import MESSAGE_ID, Message, NatsClient, frame_of_batch, nats_connect, tls_refusal
 from vantixs.runtime.retry import retry
 from vantixs.runtime.settings import ServiceSettings
 
@@ -316,8 +316,16 @@ class Journal:
             self._whole.clear()
             self._health.set("journal", False, "disconnected")
 
-        async def failed(_: Exception) -> None:
-            """Connection errors show in health; nats-py would print a traceback for each."""
+        refused = ""
+
+        async def failed(error: Exception) -> None:
+            """Connection errors show in health; nats-py would print a traceback for each. A refusal is logged once."""
+            nonlocal refused
+            if (detail := tls_refusal(error)) and not self.client.is_connected:
+                self._health.set("journal", False, detail)
+                if detail != refused:
+                    log.error("journal.tls_refused", detail=detail)
+                refused = detail
 
         while not self.client.is_connected:
             try:

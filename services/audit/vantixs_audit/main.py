@@ -18,6 +18,7 @@ from vantixs.runtime.settings import load
 from vantixs.runtime.store_guard import NAME as STORES
 from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
+from vantixs.runtime.tls import grpc_tls
 
 from vantixs_audit import store
 from vantixs_audit.journal_gap import JournalGaps, compare_with_history
@@ -48,7 +49,7 @@ def main(overrides: dict[str, str]) -> int:
         watchers = Watchers(settings.watchers_max)
         recorder = Recorder(database, journal, watchers, head)
         gaps = JournalGaps(database, journal, outbox, recorder)
-        channel = open_channel(settings.router_addresses, token=settings.service_token)
+        channel = open_channel(settings.router_addresses, token=settings.service_token, tls=grpc_tls(settings))
         replays = Replays(database, outbox, channel, settings.replay_max)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         # What later parts build answers UNIMPLEMENTED by the generated base class.

@@ -14,6 +14,7 @@ from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
 from vantixs.runtime.addresses import local_socket
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.settings import ServiceSettings, SettingsError
+from vantixs.runtime.tls import grpc_tls
 
 from vantixs_console.settings import ConsoleSettings
 
@@ -83,11 +84,14 @@ def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:
     """Connects to the services by settings, or by the home's endpoints.json.
 
     Raises:
-        SettingsError: nothing says where the services are.
+        SettingsError: nothing says where the services are, or TLS cannot be used as it is set.
     """
     token = settings.operator_token or settings.viewer_token
+    tls = grpc_tls(settings)
     channels: dict[str, grpc.aio.Channel] = {
-        name: open_channel(_local(settings, name, addresses), token=token, operator=operator, idempotent=_READS)
+        name: open_channel(
+            _local(settings, name, addresses), token=token, operator=operator, idempotent=_READS, tls=tls
+        )
         for name, addresses in grpc_addresses(settings).items()
     }
     return Clients(

@@ -103,6 +103,8 @@ class Stack:
         sockets = {n: local_socket(self.home.run, n, "0") for n, a in grpc.items() if len(a) == 1}
         reached = {n: f"unix:{p}" for n, p in sockets.items() if len(os.fsencode(p)) <= SOCKET_PATH_BYTES}
         environ |= {f"VANTIXS_{n.upper()}_ADDRESSES": reached.get(n) or ",".join(a) for n, a in grpc.items()}
+        # The broker is on this machine and has no TLS.
+        environ |= {f"VANTIXS_NATS_TLS_{part}": "" for part in ("CA", "CERTIFICATE", "KEY")}
         environ |= {"VANTIXS_HOME": str(self.home.path), "VANTIXS_NATS_URL": f"nats://127.0.0.1:{nats_port}"}
         http, console = f"127.0.0.1:{self.http_port or self._take_port()}", f"127.0.0.1:{self._take_port()}"
         self.grpc = {name: ",".join(addresses) for name, addresses in grpc.items()}

@@ -20,6 +20,7 @@ from vantixs.runtime.settings import load
 from vantixs.runtime.store_guard import NAME as STORES
 from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
+from vantixs.runtime.tls import grpc_tls
 
 from vantixs_router import store
 from vantixs_router.lanes.consumers import make_lanes
@@ -57,7 +58,9 @@ def main(overrides: dict[str, str]) -> int:
         guard = StoreGuard("router", database, settings, journal, life.health)
         await guard.start(life)
         pushed = KvTable(journal, "vantixs-quotes", "quote", common_pb2.Quote, replicas=settings.journal_replicas)
-        channel = open_channel(settings.risk_addresses, token=settings.service_token, idempotent=IDEMPOTENT)
+        channel = open_channel(
+            settings.risk_addresses, token=settings.service_token, idempotent=IDEMPOTENT, tls=grpc_tls(settings)
+        )
         risk = RiskClient(channel, settings.risk_timeout_s)
         quotes = Quotes(pushed, settings, now)
         venue = PaperVenue(database, quotes, settings, now)

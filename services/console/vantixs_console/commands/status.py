@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.home import read_secret
+from vantixs.runtime.tls import Tls, grpc_tls
 
 from vantixs_console.clients import Clients, grpc_addresses, ingress_url, read_endpoints
 from vantixs_console.commands.journal import gap_lines
@@ -53,7 +54,8 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
         endpoints["http"] = url
 
     async def read(clients: Clients) -> tuple[list[Instance], Standing | str, list[str]]:
-        asked = [_look(name, address) for name, listed in addresses.items() for address in listed.split(",")]
+        tls = grpc_tls(settings)
+        asked = [_look(name, address, tls) for name, listed in addresses.items() for address in listed.split(",")]
         instances = await asyncio.gather(*asked)
         missing = await _missing(clients)
         try:
@@ -86,8 +88,8 @@ async def _missing(clients: Clients) -> list[str]:
     return []
 
 
-async def _look(service: str, address: str) -> Instance:
-    channel = open_channel(address.strip(), token="")
+async def _look(service: str, address: str, tls: Tls | None) -> Instance:
+    channel = open_channel(address.strip(), token="", tls=tls)
     try:
         state = await _check(channel, "")
         failing = []

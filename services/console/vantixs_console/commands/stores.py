@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from vantixs.api.stores.v1 import stores_pb2, stores_pb2_grpc
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.settings import SettingsError
+from vantixs.runtime.tls import grpc_tls
 
 from vantixs_console.clients import grpc_addresses
 from vantixs_console.settings import ConsoleSettings
@@ -83,7 +84,8 @@ def accept(
     request = stores_pb2.AcceptStoreRequest(name=name, store_id=found.store.found.store_id, comment=comment)
 
     async def call() -> stores_pb2.AcceptStoreResponse:
-        channel = open_channel(found.address, token=settings.operator_token, operator=user_name())
+        token = settings.operator_token
+        channel = open_channel(found.address, token=token, operator=user_name(), tls=grpc_tls(settings))
         try:
             return await stores_pb2_grpc.StoreServiceStub(channel).AcceptStore(request, timeout=TIMEOUT_S)
         finally:
@@ -124,7 +126,7 @@ def store_lines(answers: list[Answer]) -> list[str]:
 
 
 async def _read(service: str, address: str, settings: ConsoleSettings) -> Answer:
-    channel = open_channel(address, token=settings.operator_token or settings.viewer_token)
+    channel = open_channel(address, token=settings.operator_token or settings.viewer_token, tls=grpc_tls(settings))
     try:
         stub = stores_pb2_grpc.StoreServiceStub(channel)
         response = await stub.GetStore(stores_pb2.GetStoreRequest(), timeout=CHECK_S)
