@@ -277,8 +277,12 @@ class TlsEnd:
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(issued.certificate, issued.key)
         self._socket = socket
+        self.serving: set[asyncio.Task[Any]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self.serving.add(task)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             assert await reader.readexactly(8) == bytes.fromhex("0000000804d2162f"), "the request for TLS"
             writer.write(b"S")
@@ -286,6 +290,8 @@ class TlsEnd:
             far_reader, far_writer = await asyncio.open_unix_connection(self._socket)
             await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -294,6 +300,8 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
             writer.write(data)
             await writer.drain()
     writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def test_postgresql_url_demands_tls_and_checks_whom_it_talks_to(
@@ -305,7 +313,8 @@ async def test_postgresql_url_demands_tls_and_checks_whom_it_talks_to(
     socket = Path(str(url.query["host"]), ".s.PGSQL.5432")
 
     async def select(issued: Issued, authority: Authority) -> str:
-        server = await asyncio.start_server(TlsEnd(issued, socket).serve, "127.0.0.1", 0)
+        end = TlsEnd(issued, socket)
+        server = await asyncio.start_server(end.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         query = {"sslmode": "verify-full", "sslrootcert": str(authority.file)}
         through = url.set(host="127.0.0.1", port=port, query=query)
@@ -324,6 +333,7 @@ async def test_postgresql_url_demands_tls_and_checks_whom_it_talks_to(
             return await asyncio.to_thread(run)
         finally:
             server.close()
+            await asyncio.wait_for(asyncio.gather(*end.serving), 10)
 
     assert await select(authority.issue("postgres"), authority) == "over tls"
     assert "certificate verify failed" in await select(authority.issue("pg-expired", days=-1), authority)
