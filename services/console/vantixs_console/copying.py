@@ -21,7 +21,7 @@ from vantixs.runtime.log_output import LogFile
 from vantixs.runtime.nats_client import NatsClient
 from vantixs.runtime.nats_config import server_config
 from vantixs.runtime.retry import Pauses, retry
-from vantixs.runtime.settings import SettingsError
+from vantixs.runtime.settings import ServiceSettings, SettingsError
 from vantixs.runtime.tls import nats_tls
 
 from vantixs_console.clients import read_endpoints
@@ -39,12 +39,14 @@ def take_copy(settings: ConsoleSettings, directory: Path) -> int:
     Raises:
         StartupError: the directory is not empty, or something could not be copied.
     """
-    url = os.environ.get(_NATS) or str(read_endpoints(settings.home).get("nats", ""))
+    ours = "" if os.environ.get(_NATS) else str(read_endpoints(settings.home).get("nats", ""))
+    # On machines that serve together nothing was started by `vantixs up`, and the settings say where the broker is.
+    url = ours or (settings.nats_url if settings.nats_url != ServiceSettings().nats_url else "")
     if not url:
         raise SettingsError(f"backup: nothing runs in {settings.home}; a home that is stopped is copied as it is")
 
     # The broker of `vantixs up` is on this machine and has none.
-    tls = nats_tls(settings) if os.environ.get(_NATS) else None
+    tls = None if ours else nats_tls(settings)
 
     async def run() -> dict[str, int]:
         async with _connected(url, settings.nats_token, tls) as client:
