@@ -77,7 +77,7 @@ class Machine:
             )
             environ = {"VANTIXS_NATS_NAME": self.name}
         else:
-            command = [str(BIN / "vantixs"), *exec_line("serve")[1:-1], self.service]
+            command = [str(BIN / "vantixs"), *exec_line("vantixs serve")[1:-1], self.service]
             cwd = self.root
             environ = {"VANTIXS_HOME": str(self.srv), "VANTIXS_INSTANCE": self.name.rpartition("-")[2]}
         with (self.root / "log").open("ab") as log:

@@ -40,9 +40,11 @@ class Fault(NamedTuple):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    made = Cluster(tmp_path_factory.mktemp("c"), NAMES).start()
-    yield made
-    codes = made.stop()
+    made = Cluster(tmp_path_factory.mktemp("c"), NAMES)
+    try:
+        yield made.start()
+    finally:
+        codes = made.stop()
     assert {name: code for name, code in codes.items() if code} == {}
 
 

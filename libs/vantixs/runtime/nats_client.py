@@ -33,8 +33,12 @@ class NatsClient(Client):
 
     def _connect_command(self) -> bytes:
         # It holds the token. nats-py uses TLS where the server asks for it, and would send it in plain text where it does not.
-        if "tls" in self.options and not self._server_info.get("tls_required"):
-            raise TlsNotOfferedError
+        if "tls" in self.options:
+            if not self._server_info.get("tls_required"):
+                raise TlsNotOfferedError
+            # nats-py makes a protocol for connections that may be closed on one side. TLS has none: asyncio would print a line
+            # at the end of each.
+            self._transport._io_writer.transport.get_protocol()._over_ssl = True  # type: ignore[union-attr]
         return super()._connect_command()
 
     async def publish_frames(self, frames: bytes) -> None:
