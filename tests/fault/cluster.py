@@ -4,6 +4,7 @@ Each service is a process of its own with a home of its own. What it calls, and 
 so that it can be cut off.
 """
 
+import asyncio
 import json
 import os
 import re
@@ -13,18 +14,19 @@ import sys
 import threading
 import time
 import urllib.request
+import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import psycopg
+import uvloop
 from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.testing.certificates import Authority
 from vantixs.testing.postgres import PostgresServer
-from vantixs.testing.proxy import TcpProxy
 from vantixs.testing.stack import COMMANDS, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +49,120 @@ def exec_line(word: str) -> list[str]:
     return line.split()
 
 
+class Wires:
+    """The thread in which the bytes of all wires go on."""
+
+    def __init__(self) -> None:
+        self.loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+class Wire:
+    """A port that leads to another one, or to a socket, and can be cut without a word to either end.
+
+    There are dozens, and the machine is small: `TcpProxy`, which can be slow as well, costs ten times the processor.
+    """
+
+    def __init__(self, wires: Wires, target: int | Path) -> None:
+        self._wires, self._target = wires, target
+        self._held = reserve_port()
+        self.port = port_of(self._held)
+        self.ends: set[asyncio.Transport] = set()
+        self.silent = False
+        self._server: asyncio.Server | None = None
+        wires.do(self._mend())
+
+    def cut(self) -> None:
+        """What is connected hears nothing any more, and nobody else can connect."""
+        self._wires.do(self._cut())
+
+    def mend(self) -> None:
+        """Takes connections again; those that were silent end."""
+        self._wires.do(self._mend())
+
+    def stop(self) -> None:
+        self._wires.do(self._close())
+        self._held.close()
+
+    async def reach(self, end: "End") -> None:
+        """Connects the far end of a connection."""
+        try:
+            _, far = await self._far_end(end)
+        except OSError:  # Nobody listens there.
+            end.transport.abort()
+            return
+        if end.transport.is_closing():
+            far.transport.abort()
+            return
+        end.peer = far
+        far.transport.write(b"".join(end.early))
+
+    async def _far_end(self, end: "End") -> tuple[asyncio.BaseTransport, "End"]:
+        loop = self._wires.loop
+        if isinstance(self._target, int):
+            return await loop.create_connection(lambda: End(self, end), "127.0.0.1", self._target)
+        while True:
+            try:
+                return await loop.create_unix_connection(lambda: End(self, end), str(self._target))
+            except BlockingIOError:  # The server's queue is full, which a port would not tell.
+                await asyncio.sleep(0.05)
+
+    async def _cut(self) -> None:
+        self.silent = True
+        if self._server:
+            self._server.close()
+        for end in self.ends:
+            end.pause_reading()
+
+    async def _mend(self) -> None:
+        await self._close()
+        self.silent = False
+        self._server = await self._wires.loop.create_server(lambda: End(self), "127.0.0.1", self.port)
+
+    async def _close(self) -> None:
+        if self._server:
+            self._server.close()
+        for end in list(self.ends):
+            end.abort()
+
+
+class End(asyncio.Protocol):
+    """One end of a connection; what comes here goes out at the other one."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, wire: Wire, peer: "End | None" = None) -> None:
+        self._wire, self.peer = wire, peer
+        self.early: list[bytes] = []  # What came before there was another end.
+        self._reaching: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self._wire.ends.add(transport)
+        if self.peer is None:
+            self._reaching = asyncio.get_running_loop().create_task(self._wire.reach(self))
+
+    def data_received(self, data: bytes) -> None:
+        if self.peer:
+            self.peer.transport.write(data)
+        else:
+            self.early.append(data)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._wire.ends.discard(self.transport)
+        if self.peer:
+            self.peer.transport.close()
+
+
 class Machine:
     """A directory that stands for a machine, and the process that runs on it."""
 
@@ -58,9 +174,10 @@ class Machine:
         for directory in (self.srv, self.etc):
             directory.mkdir(parents=True)
         self.ports: dict[int, int] = {}
-        self.proxies: list[TcpProxy] = []
-        self.inbound: dict[int, TcpProxy] = {}
+        self.proxies: list[Wire] = []
+        self.inbound: dict[int, Wire] = {}
         self.process: subprocess.Popen[bytes] | None = None
+        self.ended: list[int] = []  # Codes with which it ended by itself, and was started again.
         self._held: list[Any] = []
 
     def listen(self, *ports: int) -> None:
@@ -89,30 +206,41 @@ class Machine:
         os.kill(self.process.pid, number)
 
     def kill(self) -> None:
-        assert self.process
-        self.signal(signal.SIGKILL)
-        self.process.wait()
+        """kill -9; it stays away until it is started."""
+        killed, self.process = self.process, None
+        assert killed
+        killed.kill()
+        killed.wait()
+
+    def keep(self) -> None:
+        """What the guide's `Restart=always` is."""
+        process = self.process
+        if process and (code := process.poll()) is not None:
+            self.ended.append(code)
+            self.start()
 
     def cut(self) -> None:
         """Nothing goes to it or from it any more, and nobody is told."""
         for proxy in (*self.proxies, *self.inbound.values()):
-            proxy.cut(silent=True)
+            proxy.cut()
 
     def mend(self) -> None:
         for proxy in (*self.proxies, *self.inbound.values()):
             proxy.mend()
 
     def stop(self) -> int:
-        if self.process is None:
+        process = self.process
+        if process is None:
             return 0
-        if self.process.poll() is None:
-            self.signal(signal.SIGCONT)
-            self.signal(signal.SIGTERM)
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(20)
+                process.wait(20)
             except subprocess.TimeoutExpired:
                 self.kill()
-        return int(self.process.returncode)
+                return -signal.SIGKILL
+        return int(process.returncode)
 
     def close(self) -> None:
         for proxy in (*self.proxies, *self.inbound.values()):
@@ -131,6 +259,9 @@ class Cluster:
         self.root = root
         self.postgres = PostgresServer(root / "postgres")
         self._socket = self._socket_directory()
+        self._wires = Wires()
+        self._stopping = threading.Event()
+        self._keeping: threading.Thread | None = None
         self.machines = {name: Machine(root, name) for name in ("admin", "db", *NODES, *names)}
         self.services = {name: self.machines[name] for name in names}
         self.nodes = {name: self.machines[name] for name in NODES}
@@ -226,12 +357,12 @@ class Cluster:
     def _way(self, machine: Machine, target: int | Path) -> str:
         if machine.name == "admin" and isinstance(target, int):
             return f"127.0.0.1:{target}"
-        machine.proxies.append(TcpProxy(target).start())
+        machine.proxies.append(Wire(self._wires, target))
         return f"127.0.0.1:{machine.proxies[-1].port}"
 
     def _inbound(self, machine: Machine, port: int) -> int:
         if port not in machine.inbound:
-            machine.inbound[port] = TcpProxy(machine.ports[port]).start()
+            machine.inbound[port] = Wire(self._wires, machine.ports[port])
         return machine.inbound[port].port
 
     def start(self) -> "Cluster":
@@ -247,7 +378,18 @@ class Cluster:
             node.start()
         for machine in self.services.values():
             machine.start()
+        self._keeping = threading.Thread(target=self._keep, daemon=True)
+        self._keeping.start()
         return self
+
+    def _keep(self) -> None:
+        while not self._stopping.wait(1):
+            for machine in (*self.nodes.values(), *self.services.values()):
+                machine.keep()
+
+    def ended(self) -> dict[str, list[int]]:
+        """Who ended by itself, with which codes."""
+        return {name: machine.ended.copy() for name, machine in self.machines.items() if machine.ended}
 
     @property
     def environ(self) -> dict[str, str]:
@@ -298,7 +440,7 @@ class Cluster:
 
     def cut_database(self) -> None:
         for machine in self.services.values():
-            machine.proxies[len(NODES)].cut(silent=True)
+            machine.proxies[len(NODES)].cut()
 
     def mend_database(self) -> None:
         for machine in self.services.values():
@@ -306,11 +448,15 @@ class Cluster:
 
     def stop(self) -> dict[str, int]:
         """Ends everything, and returns with which code each service ended."""
+        self._stopping.set()
+        if self._keeping:
+            self._keeping.join()
         codes = {name: machine.stop() for name, machine in self.services.items()}
         for node in self.nodes.values():
             node.stop()
         for machine in self.machines.values():
             machine.close()
+        self._wires.stop()
         self.postgres.stop()
         return codes
 
@@ -346,7 +492,7 @@ class Balancer:
 
     def post(self, client: httpx.Client, path: str, body: dict[str, str]) -> tuple[str, httpx.Response | None]:
         """The ingress that it went to, and its answer: None where there was none."""
-        order = sorted(self._targets, key=lambda name: hash_of(f"{name} {path}"))
+        order = sorted(self._targets, key=lambda name: zlib.crc32(f"{name} {path}".encode()))
         usable = [name for name in order if self.up[name]] or order
         for name in usable:
             try:
@@ -362,11 +508,6 @@ class Balancer:
     def stop(self) -> None:
         self._stop.set()
         self._thread.join()
-
-
-def hash_of(text: str) -> int:
-    """The same in every process."""
-    return int.from_bytes(text.encode()) % 1_000_003
 
 
 class Load:

@@ -23,7 +23,8 @@ NAMES = tuple(
     for service, count in (("ingress", INGRESS), ("router", ROUTERS), ("risk", RISKS), ("audit", AUDITS))
     for number in range(1, count + 1)
 )
-PER_SECOND, FAULT_S, STALL_S, END_S = 50.0, 6.0, 12.0, 120.0
+FAULT_S, STALL_S, END_S = 6.0, 12.0, 120.0
+PER_SECOND = float(os.environ.get("CLUSTER_RATE", "50"))
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "LTCUSDT", "ATOMUSDT", "ADAUSDT", "DOGEUSDT")
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
@@ -141,7 +142,7 @@ def test_every_signal_is_executed_once_while_any_one_part_fails(cluster: Cluster
         for fault in [Fault("none", lambda: None, lambda: None), *faults(cluster)]:
             if not re.search(os.environ.get("CLUSTER_FAULTS", ""), fault.name):
                 continue
-            sent, answers = len(load.accepted), load.answers.copy()
+            sent, answers, before_it = len(load.accepted), load.answers.copy(), cluster.ended()
             begin = time.time()
             fault.begin()
             time.sleep(FAULT_S / 2)  # How long the fault lasts is what is tested.
@@ -166,6 +167,8 @@ def test_every_signal_is_executed_once_while_any_one_part_fails(cluster: Cluster
             silent = sum(n for (_, code), n in answered.items() if code == "no answer")
             others = sum(n for name, n in errors.items() if name != fault.culprit)
             more = doubled(cluster)
+            ended = {name: codes for name, codes in cluster.ended().items() if codes != before_it.get(name)}
+            shown += [f"ended by itself: {ended}"] if ended else []
             print(
                 f"{fault.name:<30} {longest:>7.1f} {len(load.accepted) - sent:>5} {errors.total():>4} {silent:>9} {len(waiting(cluster, load)):>7} {more:>7}  {'; '.join(shown)}",
                 flush=True,
