@@ -468,12 +468,9 @@ class Balancer:
         (proxy,) = blocks("haproxy")
         self._check = re.search(r"option httpchk GET (\S+)", proxy)[1]  # type: ignore[index]
         names = re.findall(r"^  server (\S+) \1:8080$", proxy, re.MULTILINE)
-        self._targets = {
-            name: f"http://127.0.0.1:{cluster._inbound(cluster.services[name], 8080)}"
-            for name in names
-            if name in cluster.services
-        }
-        self.up = dict.fromkeys(self._targets, True)
+        self._machines = {name: cluster.services[name] for name in names if name in cluster.services}
+        self._ways = {name: cluster._inbound(machine, 8080) for name, machine in self._machines.items()}
+        self.up = dict.fromkeys(self._machines, True)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -482,17 +479,22 @@ class Balancer:
         down = Counter[str]()
         with httpx.Client(timeout=1, trust_env=False) as client:
             while not self._stop.wait(1):
-                for name, target in self._targets.items():
+                for name in self._machines:
                     try:
-                        ready = client.get(target + self._check).status_code == 200
+                        ready = client.get(self._target(name) + self._check).status_code == 200
                     except httpx.HTTPError:
                         ready = False
                     down[name] = 0 if ready else down[name] + 1
                     self.up[name] = down[name] < 2
 
+    def _target(self, name: str) -> str:
+        """Its wire; where it was killed its own port, which refuses connections as a wire to it does not."""
+        machine = self._machines[name]
+        return f"http://127.0.0.1:{machine.ports[8080] if machine.process is None else self._ways[name]}"
+
     def post(self, client: httpx.Client, path: str, body: dict[str, str]) -> tuple[str, httpx.Response | None]:
         """The ingress that it went to, and its answer: None where there was none."""
-        order = sorted(self._targets, key=lambda name: zlib.crc32(f"{name} {path}".encode()))
+        order = sorted(self._machines, key=lambda name: zlib.crc32(f"{name} {path}".encode()))
         usable = [name for name in order if self.up[name]] or order
         for name in usable:
             try:
