@@ -498,9 +498,7 @@ class Balancer:
         usable = [name for name in order if self.up[name]] or order
         for name in usable:
             try:
-                return name, client.post(
-                    self._targets[name] + path, json=body, headers={"X-Forwarded-For": "192.0.2.7"}
-                )
+                return name, client.post(self._target(name) + path, json=body, headers={"X-Forwarded-For": "192.0.2.7"})
             except httpx.ConnectError:
                 continue
             except httpx.TransportError:
