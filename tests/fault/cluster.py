@@ -33,6 +33,9 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 GUIDE = (ROOT / "docs" / "operations.md").read_text().partition("\n## A cluster\n")[2]
 NODES = ("nats-1", "nats-2", "nats-3")
+SYMBOLS = tuple(
+    f"{base}USDT" for base in ["BTC", "ETH", "SOL", "BNB", "XRP", "ADA", "DOGE", "AVAX", "LINK", "DOT", "LTC", "ATOM"]
+)
 SRV, ETC = "/srv/vantixs", "/etc/vantixs"
 
 
@@ -511,7 +514,7 @@ class Balancer:
 
 
 class Load:
-    """Signals at a rate through the balancer; who gets no answer, or a 5xx, sends the same key again."""
+    """Signals at a rate through the balancer, each webhook's in turn for every instrument, in and out; who gets no answer, or a 5xx, sends the same key again."""
 
     def __init__(self, cluster: Cluster, balancer: Balancer, webhooks: dict[str, str], *, per_second: float) -> None:
         self._balancer = balancer
@@ -524,14 +527,15 @@ class Load:
         for thread in self._threads:
             thread.start()
 
-    def _run(self, symbol: str, path: str) -> None:
+    def _run(self, name: str, path: str) -> None:
         number = 0
         due = time.monotonic()
         with httpx.Client(timeout=5, trust_env=False) as client:
             while not self._stop.is_set():
+                turn, at = divmod(number, len(SYMBOLS))
+                action = "sell" if turn % 2 else "buy"
+                body = {"action": action, "symbol": SYMBOLS[at], "idempotency_key": f"{name}-{number}"}
                 number += 1
-                action = "buy" if number % 2 else "sell"
-                body = {"action": action, "symbol": symbol, "idempotency_key": f"{symbol}-{number}"}
                 while not self._send(client, path, body) and not self._stop.wait(0.3):
                     pass
                 # Who was held up does not send all that was missed at once.
