@@ -300,3 +300,27 @@ def test_hole_inside_of_a_batch_ends_the_batch_before_it() -> None:
     for until_, expected in ((0, ([5, 6], 7)), (7, ([5, 6], 8)), (8, ([5, 6, 9, 10], 0))):
         kept, hole = contiguous(deliveries, 5, until_)
         assert ([d.stream_sequence for d in kept], hole) == expected
+
+
+@pytest.mark.parametrize("comes", [True, False])
+async def test_what_one_node_is_behind_with_is_no_gap_unless_it_stays_away(nats: NatsServer, comes: bool) -> None:
+    """Of three nodes one delivers a message that the one that is asked for the end of the stream does not have yet."""
+    chosen = replace(ServiceSettings(), nats_url=nats.url, nats_token=nats.token)
+    async with connected(nats) as (other, _), asyncio.TaskGroup() as tasks:
+        life = Lifecycle("test", chosen, tasks)
+        journal = Journal(chosen, life.health, service="router", confirm_s=20 if comes else 0.3)
+        journal.start(life)
+        await asyncio.wait_for(journal.connected(), 20)
+        assert await journal.publish(LANE, b"1", "one") == 1
+        journal.note(2)
+        await journal.look()
+        assert (journal.gap, journal._whole.is_set()) == ("", False)
+        if comes:
+            assert await other.publish(LANE, b"2", "two") == 2
+            assert await journal.whole(10)
+            assert journal.gap == ""
+        else:
+            await until(lambda: journal.gap == "router-0: the journal ends at message 1, and 2 was seen")
+        life.stopping.set()
+        await journal.close()
+        life.cancel_rest()

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 
 from vantixs.runtime import trace
+from vantixs.runtime.tls import Tls
 
 # A frozen peer is noticed after keepalive time + ping timeout: under 5 s. `grpc.keepalive_timeout_ms` alone is not
 # honoured by grpcio 1.85; `grpc.http2.ping_timeout_ms` is what counts.
@@ -25,11 +26,20 @@ OPTIONS = (
 )
 
 
-def open_channel(addresses: str, *, token: str, idempotent: Sequence[str] = (), operator: str = "") -> grpc.aio.Channel:
+def open_channel(
+    addresses: str,
+    *,
+    token: str,
+    idempotent: Sequence[str] = (),
+    operator: str = "",
+    tls: Tls | None = None,
+    host: str = "",
+) -> grpc.aio.Channel:
     """A channel to `host:port[,host:port]`, calls spread round robin, or to one `unix:PATH`.
 
     `idempotent` names methods ("/pkg.Service/Method") that are retried, up to four times, while UNAVAILABLE.
-    A call without `timeout` raises ValueError.
+    A call without `timeout` raises ValueError. With `tls` a server's certificate has to name `host`, or the host of the
+    address where that is empty; of several hosts gRPC checks one name, the first one's. A socket of this machine has none.
     """
     policy = {"maxAttempts": 4, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 2}
     names = [dict(zip(("service", "method"), m.strip("/").split("/"), strict=True)) for m in idempotent]
@@ -42,7 +52,12 @@ def open_channel(addresses: str, *, token: str, idempotent: Sequence[str] = (), 
     numeric = bool(first) and all(c.isdigit() or c == "." for c in first)
     target = f"ipv4:{addresses}" if numeric else addresses if local else f"dns:///{addresses}"
     metadata = (("authorization", f"Bearer {token}"),) + ((("x-operator", operator),) if operator else ())
-    channel = grpc.aio.insecure_channel(target, options=options)
+    if tls and not local:
+        name = host or (first.strip("[]") if "," in addresses else "")
+        named = (("grpc.ssl_target_name_override", name),) if name else ()
+        channel = grpc.aio.secure_channel(target, tls.channel_credentials(), options=(*options, *named))
+    else:
+        channel = grpc.aio.insecure_channel(target, options=options)
     for kind in ("unary_unary", "unary_stream"):
         setattr(channel, kind, _equipped(getattr(channel, kind), metadata))
     return channel

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -19,6 +19,7 @@ from vantixs.runtime.addresses import SOCKET_PATH_BYTES, split_address
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings
+from vantixs.runtime.tls import grpc_tls
 
 LOOK_EVERY_S = 1.0
 # How long one that did not answer is passed over, as long as there are others.
@@ -29,8 +30,15 @@ _FAILED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _BROKEN = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 
 
-def addresses_of(settings: ServiceSettings, service: str) -> list[str]:
-    """Where the replicas of a service are now, each as one address; empty where none is known.
+class Address(NamedTuple):
+    """Where a replica answers, as `host:port` or `unix:PATH`, and the name that its certificate has to have, where it has one."""
+
+    text: str
+    host: str = ""
+
+
+def addresses_of(settings: ServiceSettings, service: str) -> list[Address]:
+    """Where the replicas of a service are now; empty where none is known.
 
     A host name that cannot be looked up is left as it is, so that a call to it says so.
     """
@@ -41,22 +49,23 @@ def addresses_of(settings: ServiceSettings, service: str) -> list[str]:
     return [_local_or_port(facts) for facts in instances.running(run, service)]
 
 
-def _look_up(address: str) -> list[str]:
+def _look_up(address: str) -> list[Address]:
     if address.startswith("unix:"):
-        return [address]
+        return [Address(address)]
     try:
         host, port = split_address(address)
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     except (OSError, ValueError):
-        return [address]
-    return sorted(f"[{to[0]}]:{port}" if family == socket.AF_INET6 else f"{to[0]}:{port}" for family, *_, to in found)
+        return [Address(address)]
+    reached = (f"[{to[0]}]:{port}" if family == socket.AF_INET6 else f"{to[0]}:{port}" for family, *_, to in found)
+    return [Address(text, host.strip("[]")) for text in sorted(reached)]
 
 
-def _local_or_port(facts: dict[str, Any]) -> str:
+def _local_or_port(facts: dict[str, Any]) -> Address:
     """The process's socket in this home where this user may use it: strangers cannot use up its connections."""
     path = str(facts.get("socket", ""))
     usable = path and len(os.fsencode(path)) <= SOCKET_PATH_BYTES and os.access(path, os.W_OK)
-    return f"unix:{path}" if usable else str(facts["grpc"])
+    return Address(f"unix:{path}" if usable else str(facts["grpc"]))
 
 
 class Replica:
@@ -91,6 +100,9 @@ class Replicas:
     """All of a service's replicas. `channel` makes calls to any of them; `ranked` gives those to prefer for a key.
 
     `idempotent` names methods ("/pkg.Service/Method") that `channel` calls again, up to three times, while UNAVAILABLE.
+
+    Raises:
+        SettingsError: TLS cannot be used as it is set.
     """
 
     def __init__(
@@ -99,6 +111,7 @@ class Replicas:
         self.service = service
         self.idempotent = frozenset(idempotent)
         self._settings = settings
+        self._tls = grpc_tls(settings)
         self._token = token
         self._operator = operator
         self._all: dict[str, Replica] = {}
@@ -111,10 +124,12 @@ class Replicas:
     async def look(self) -> None:
         """Finds the replicas there are now. One that is not listed any more keeps the calls that are out."""
         found = await asyncio.to_thread(addresses_of, self._settings, self.service)
-        for address in [a for a in found if a not in self._all]:
-            channel = open_channel(address, token=self._token, operator=self._operator)
-            self._all[address] = Replica(address, channel)
-        gone, self._gone = self._gone, [self._all.pop(a) for a in list(self._all) if a not in found]
+        for address in [a for a in found if a.text not in self._all]:
+            channel = open_channel(
+                address.text, token=self._token, operator=self._operator, tls=self._tls, host=address.host
+            )
+            self._all[address.text] = Replica(address.text, channel)
+        gone, self._gone = self._gone, [self._all.pop(a) for a in list(self._all) if a not in {b.text for b in found}]
         for replica in gone:
             await replica.channel.close()
 

@@ -23,6 +23,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings
+from vantixs.runtime.tls import grpc_server_tls
 
 __all__ = ["Caller", "Role", "Server", "caller"]
 
@@ -80,6 +81,7 @@ class Server:
 
         Raises:
             StartupError: busy port, or no token set.
+            SettingsError: TLS is set in half, or a file of it cannot be used.
         """
         if not any((self._settings.viewer_token, self._settings.operator_token, self._settings.service_token)):
             raise StartupError("gRPC: expected viewer, operator or service token, none is set (see `vantixs init`)")
@@ -96,7 +98,10 @@ class Server:
         listen = self._settings.grpc_listen
         try:
             host, _ = split_address(listen)
-            port = self._server.add_insecure_port(listen)
+            if tls := grpc_server_tls(self._settings):
+                port = self._server.add_secure_port(listen, tls.server_credentials())
+            else:
+                port = self._server.add_insecure_port(listen)
         except (RuntimeError, ValueError) as error:
             raise StartupError(f"gRPC: cannot listen on {listen}: {str(error).splitlines()[0]}") from None
         if path := self._local_socket():

@@ -1,10 +1,12 @@
 """The home directory: data, generated secrets, logs, run files."""
 
 import contextlib
+import json
 import os
 import secrets
 import stat
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,9 @@ MARKER = "vantixs-home"
 VERSION = "1"
 STORES = "stores.json"  # In `data`: identities of the home's stores. One that is missing was lost: a new home has it.
 SECRETS = ("nats-token", "viewer-token", "operator-token", "service-token", "console-token", "signing-key")
+# What machines that serve together share, in the file of `vantixs init --export`.
+SHARED = (*SECRETS, "postgres-password", "nats-route-password")
+EXPORT, EXPORT_BYTES = "vantixs-secrets", 64 << 10
 ENCRYPTING = ("signing-key",)  # What is stored cannot be read with another one, so one that was lost is not made anew.
 
 
@@ -129,6 +134,37 @@ class Home:
             raise StartupError(f"secrets/{name}: expected text, was empty; {remedy}")
         return found
 
+    def export_secrets(self) -> str:
+        """The secrets that machines share, as the text of one file, for `read_export`; those that are missing are made."""
+        return json.dumps({EXPORT: 1, "secrets": {name: self.secret(name) for name in SHARED}}, indent=2) + "\n"
+
+    def import_secrets(self, given: Mapping[str, str]) -> None:
+        """Takes secrets of another machine in place of those of a home that was not used yet; all of them or none.
+
+        Raises:
+            StartupError: a service ran here with another secret; or one cannot be read or written.
+        """
+        differing = [n for n, v in given.items() if (self.secrets / n).exists() and read_secret(self.secrets / n) != v]
+        if differing and self._was_used:
+            raise StartupError(
+                f"secrets/{differing[0]}: expected the one of the file, was another one that services here have run with; "
+                "import into a new home, or remove the secret first where it is to be given up"
+            )
+        try:
+            for name, value in given.items():
+                write_atomically(self.secrets / name, value + "\n", mode=0o600)
+        except OSError as error:
+            raise StartupError(f"{self.secrets}: expected a writable directory, {error.strerror}") from None
+
+    @property
+    def _was_used(self) -> bool:
+        """Whether a service has run here: with its database on a server, `data` has nothing but the record of it."""
+        try:
+            recorded = (self.data / STORES).read_text().strip()
+        except OSError:
+            recorded = ""
+        return self.has_stores or recorded not in ("", "{}")
+
     def replace_secret(self, name: str) -> None:
         """Makes the secret anew, 256 bits."""
         write_atomically(self.secrets / name, secrets.token_urlsafe(32) + "\n", mode=0o600)
@@ -150,6 +186,30 @@ def read_secret(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
         raise StartupError(f"{path}: expected a text file that this user can read, {reason}") from None
+
+
+def read_export(text: str, source: str) -> dict[str, str]:
+    """The secrets in what `Home.export_secrets` made.
+
+    Raises:
+        StartupError: it is another thing, or lacks one; never with a secret in the text.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or EXPORT not in content:
+        raise StartupError(f"{source}: expected what `vantixs init --export` wrote, was another thing")
+    if content[EXPORT] != 1 or not isinstance(given := content.get("secrets"), dict):
+        raise StartupError(f"{source}: expected {EXPORT} 1 with secrets, was {str(content[EXPORT])[:20]!r}")
+    for name in SHARED:
+        value = given.get(name)
+        if not isinstance(value, str) or not value.strip() or not value.isprintable():
+            was = "missing" if value is None else "empty" if value == "" else "another thing"
+            raise StartupError(f"{source}: secrets.{name}: expected text of one line, was {was}")
+    if unknown := sorted(given.keys() - set(SHARED)):
+        raise StartupError(f"{source}: secrets: expected {len(SHARED)} known names, was one more: {unknown[0][:40]!r}")
+    return {name: given[name].strip() for name in SHARED}
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:

@@ -7,6 +7,7 @@ so every retry carries the same message id; `discard: new` refuses rather than f
 import asyncio
 import contextlib
 import json
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
@@ -23,7 +24,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal_stream import STREAM, SUBJECTS, accept_gaps, add_report, earlier_stream, ensure_stream
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
-from vantixs.runtime.nats_client import MESSAGE_ID, Message, NatsClient, frame_of_batch, nats_connect
+from vantixs.runtime.nats_client import MESSAGE_ID, Message, NatsClient, frame_of_batch, nats_connect, tls_refusal
 from vantixs.runtime.retry import retry
 from vantixs.runtime.settings import ServiceSettings
 
@@ -34,6 +35,8 @@ ACK_TIMEOUT_S = 2.0
 # messages that are all on their way at once take the broker no longer.
 ATOMIC_FROM = 12
 PART = Bounds(items=500, size=800_000)
+# What one node of several delivered, the one that is asked may have to catch up with: what is missing is asked for again.
+CONFIRM_S = 3.0
 LOOK_EVERY_S = 1.0  # How long a stream that was replaced under a connection that held can go unnoticed.
 _FULL = (10077, 10023)  # maximum messages or bytes of the stream, or of the server, exceeded
 
@@ -58,11 +61,14 @@ class Journal:
         service: str = "",
         mark: Mark = NOTHING_SEEN,
         inspect: Inspect | None = None,
+        confirm_s: float | None = None,
     ) -> None:
         self._settings = settings
         self._service = f"{service}-{settings.instance}" if service else ""
         self._inspect = inspect
         self._missing = ""
+        self._confirm_s = (CONFIRM_S if settings.journal_replicas > 1 else 0.0) if confirm_s is None else confirm_s
+        self._doubted_at: float | None = None  # Since when something is missing that may still come.
         self._told = False  # Whether the stream was told of it.
         self._looking = asyncio.Lock()
         self._whole = asyncio.Event()
@@ -254,6 +260,8 @@ class Journal:
                 log.warning("journal.gap_accepted", epoch=found.epoch, missed=self._missing, seen=mark.sequence)
             self._missing = ""
         missing = await self._compare(mark, found)
+        if self._may_come(missing):
+            return found
         told = self._service in {report.service for report in found.reports}
         if missing and not self._missing:
             log.error("journal.gap_found", detail=missing, remedy=REMEDY)
@@ -268,6 +276,22 @@ class Journal:
             self.mark = followed(self.mark, found)
         self._judge(found)
         return found
+
+    def _may_come(self, missing: str) -> bool:
+        """Whether what is missing may be there in a moment: nothing is published meanwhile, and nobody is told."""
+        now = time.monotonic()
+        if not missing or self._missing:
+            self._doubted_at = None
+            return False
+        if self._doubted_at is None:
+            self._doubted_at = now
+            if self._confirm_s:
+                log.warning("journal.gap_suspected", detail=missing, for_s=self._confirm_s)
+        if now - self._doubted_at < self._confirm_s:
+            self._whole.clear()
+            return True
+        self._doubted_at = None
+        return False
 
     async def _compare(self, mark: Mark, found: StreamFacts) -> str:
         if self._inspect is None:
@@ -297,7 +321,7 @@ class Journal:
             self._look_soon.clear()
             try:
                 await self.look()
-                pause = LOOK_EVERY_S
+                pause = LOOK_EVERY_S if self._doubted_at is None else 0.2
             except (*TRANSIENT, ServiceError) as error:
                 log.debug("journal.not_looked_at", error=repr(error))
                 pause = 0.2
@@ -309,6 +333,9 @@ class Journal:
         await ensure_stream(self.js, self._settings)
         self.earlier = await earlier_stream(self.js) is not None
         await self.look()
+        while self._doubted_at is not None:
+            await asyncio.sleep(0.2)
+            await self.look()
 
     async def _connect(self, stopping: asyncio.Event) -> None:
         async def reconnected() -> None:
@@ -322,8 +349,16 @@ class Journal:
             self._whole.clear()
             self._health.set("journal", False, "disconnected")
 
-        async def failed(_: Exception) -> None:
-            """Connection errors show in health; nats-py would print a traceback for each."""
+        refused = ""
+
+        async def failed(error: Exception) -> None:
+            """Connection errors show in health; nats-py would print a traceback for each. A refusal is logged once."""
+            nonlocal refused
+            if (detail := tls_refusal(error)) and not self.client.is_connected:
+                self._health.set("journal", False, detail)
+                if detail != refused:
+                    log.error("journal.tls_refused", detail=detail)
+                refused = detail
 
         while not self.client.is_connected:
             try:

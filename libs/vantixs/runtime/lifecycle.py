@@ -23,6 +23,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.log_output import LogFile, output
 from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings, SettingsError
+from vantixs.runtime.tls import plain_text
 
 
 class StartupError(Exception):
@@ -130,6 +131,8 @@ async def _run(settings: ServiceSettings, service: str, serve: Callable[[Lifecyc
         if settings.log_file:
             life.spawn(output.watch(), name="log")
         life.spawn(freed_memory.give_back(), name="freed memory")
+        for key, host in plain_text(settings):
+            log.warning("transport.plain_text", setting=key, host=host, detail="tokens can be read on the way; set TLS")
         await serve(life)
         life.cancel_rest()
 

@@ -60,7 +60,24 @@ class ServiceSettings:
         doc="NATS servers, separated by commas; empty takes the home's broker, or nats://127.0.0.1:4222 where it has none",
     )
     nats_token: str = setting("", doc="token for NATS", secret=True)
+    nats_tls_ca: str = setting(
+        "", doc="file (PEM) with the authorities of the NATS servers' certificates; set, plain text is refused"
+    )
+    nats_tls_certificate: str = setting(
+        "", doc="file (PEM) with the certificate shown to NATS servers that ask for one"
+    )
+    nats_tls_key: str = setting("", doc="file (PEM) with the key of nats_tls_certificate")
     grpc_listen: str = setting("127.0.0.1:0", doc="address of the gRPC server; port 0 takes a free one")
+    grpc_tls_certificate: str = setting(
+        "", doc="file (PEM) with this service's certificate: its server speaks TLS; shown by its clients too"
+    )
+    grpc_tls_key: str = setting("", doc="file (PEM) with the key of grpc_tls_certificate")
+    grpc_tls_ca: str = setting(
+        "", doc="file (PEM) with the authorities of the services' certificates: calls to them are made with TLS"
+    )
+    grpc_tls_client_ca: str = setting(
+        "", doc="file (PEM) with the authorities of callers' certificates: calls without one of theirs are refused"
+    )
     metrics_listen: str = setting("127.0.0.1:0", doc="address of the Prometheus page; empty turns it off")
     ingress_addresses: str = setting(
         "",

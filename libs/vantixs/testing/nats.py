@@ -14,9 +14,9 @@ BINARY = Path(sys.executable).parent / "nats-server"
 
 
 class NatsServer:
-    """One server on loopback, configured as in production."""
+    """One server on loopback, configured as in production; `more` is added to its configuration."""
 
-    def __init__(self, directory: Path, *, token: str = "test-token") -> None:
+    def __init__(self, directory: Path, *, token: str = "test-token", more: str = "") -> None:
         self._held = reserve_port()
         self.port = port_of(self._held)
         self.token = token
@@ -24,7 +24,8 @@ class NatsServer:
         self._config = directory / "nats.conf"
         directory.mkdir(parents=True, exist_ok=True)
         self._log = LogFile(directory / "log", 16 << 20, 3)
-        self._config.write_text(server_config(directory / "jetstream", "127.0.0.1", self.port, token, self._log))
+        text = server_config(directory / "jetstream", "127.0.0.1", self.port, token, self._log)
+        self._config.write_text(text + more)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "NatsServer":

@@ -11,7 +11,7 @@ from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
-from vantixs.runtime.grpc_replicas import Replicas, addresses_of
+from vantixs.runtime.grpc_replicas import Address, Replicas, addresses_of
 from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.runtime.settings import ServiceSettings, SettingsError
 
@@ -61,7 +61,7 @@ def ingress_url(settings: ConsoleSettings) -> str:
     return settings.ingress_url or str(read_endpoints(settings.home).get("http") or "")
 
 
-def grpc_addresses(settings: ServiceSettings) -> dict[str, list[str]]:
+def grpc_addresses(settings: ServiceSettings) -> dict[str, list[Address]]:
     """Where every service's replicas answer gRPC, by settings or as they run in the home.
 
     Raises:

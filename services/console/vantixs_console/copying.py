@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from vantixs.runtime import backup as copies
@@ -18,9 +18,11 @@ from vantixs.runtime.home import Home, write_atomically
 from vantixs.runtime.journal import STREAM
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.log_output import LogFile
+from vantixs.runtime.nats_client import NatsClient
 from vantixs.runtime.nats_config import server_config
 from vantixs.runtime.retry import Pauses, retry
-from vantixs.runtime.settings import SettingsError
+from vantixs.runtime.settings import ServiceSettings, SettingsError
+from vantixs.runtime.tls import nats_tls
 
 from vantixs_console.clients import read_endpoints
 from vantixs_console.settings import ConsoleSettings
@@ -37,16 +39,21 @@ def take_copy(settings: ConsoleSettings, directory: Path) -> int:
     Raises:
         StartupError: the directory is not empty, or something could not be copied.
     """
-    url = os.environ.get(_NATS) or str(read_endpoints(settings.home).get("nats", ""))
+    ours = "" if os.environ.get(_NATS) else str(read_endpoints(settings.home).get("nats", ""))
+    # On machines that serve together nothing was started by `vantixs up`, and the settings say where the broker is.
+    url = ours or (settings.nats_url if settings.nats_url != ServiceSettings().nats_url else "")
     if not url:
         raise SettingsError(f"backup: nothing runs in {settings.home}; a home that is stopped is copied as it is")
 
+    # The broker of `vantixs up` is on this machine and has none.
+    tls = None if ours else nats_tls(settings)
+
     async def run() -> dict[str, int]:
-        async with _connected(url, settings.nats_token) as client:
+        async with _connected(url, settings.nats_token, tls) as client:
             return await copies.take_streams(client, last, directory)
 
     async def ask() -> int:
-        async with _connected(url, settings.nats_token) as client:
+        async with _connected(url, settings.nats_token, tls) as client:
             return await copies.streams.last_sequence(client)
 
     with _told():
@@ -56,20 +63,20 @@ def take_copy(settings: ConsoleSettings, directory: Path) -> int:
     return messages[STREAM]
 
 
-def make_home(directory: Path, path: Path, database_url: str, operator: str) -> int:
+def make_home(directory: Path, path: Path, settings: ConsoleSettings, operator: str) -> int:
     """Makes a home from a copy; returns how many messages its journal has.
 
     Raises:
         StartupError: the home is not empty, or the copy is not whole.
     """
     with _told():
-        made = copies.put_files(directory, path, database_url, operator)
+        made = copies.put_files(directory, path, settings.database_url, operator)
     names = copies.buckets_of(directory)
 
     async def run() -> dict[str, int]:
         token = made.secret("nats-token")
         if url := os.environ.get(_NATS):
-            async with _connected(url, token) as client:
+            async with _connected(url, token, nats_tls(settings)) as client:
                 return await copies.put_streams(names, directory, client)
         async with _own_broker(made, token) as url, _connected(url, token) as client:
             return await copies.put_streams(names, directory, client)
@@ -89,8 +96,9 @@ def _told() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _connected(url: str, token: str) -> AsyncIterator[Client]:
-    client = await nats.connect(url.split(","), token=token or None, allow_reconnect=False, connect_timeout=5)
+async def _connected(url: str, token: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
+    client = NatsClient()
+    await client.connect(url.split(","), token=token or None, tls=tls, allow_reconnect=False, connect_timeout=5)
     try:
         yield client
     finally:

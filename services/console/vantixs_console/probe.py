@@ -4,11 +4,19 @@ import sys
 import urllib.error
 import urllib.request
 
+from vantixs.runtime.settings import SettingsError, load
+
+from vantixs_console.settings import ConsoleSettings
+
 TIMEOUT_S = 3.0
 
 
 def probe(address: str) -> int:
-    """0 where the server at `host:port` (gRPC) or at an HTTP URL says that it is healthy, else 1."""
+    """0 where the server at `host:port` (gRPC, with TLS where it is set) or at an HTTP URL says that it is healthy, else 1.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
     return _probe_http(address) if address.startswith(("http://", "https://")) else _probe_grpc(address)
 
 
@@ -17,7 +25,11 @@ def run_probe(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: vantixs health HOST:PORT|URL", file=sys.stderr)
         return 0 if arguments[:1] in (["--help"], ["-h"]) else 2
-    return probe(arguments[0])
+    try:
+        return probe(arguments[0])
+    except SettingsError as error:
+        print(f"vantixs: {error}", file=sys.stderr)
+        return 2
 
 
 def _probe_http(url: str) -> int:
@@ -31,10 +43,14 @@ def _probe_http(url: str) -> int:
 def _probe_grpc(address: str) -> int:
     import grpc  # noqa: PLC0415 - an HTTP probe needs none of it
     from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
+    from vantixs.runtime.tls import grpc_tls  # noqa: PLC0415
 
-    with grpc.insecure_channel(address) as channel:
+    tls = grpc_tls(load("console", ConsoleSettings))
+    with grpc.secure_channel(address, tls.channel_credentials()) if tls else grpc.insecure_channel(address) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
-        except grpc.RpcError:
+        except grpc.RpcError as error:
+            if tls:
+                print(f"vantixs: {address}: {error.details()}", file=sys.stderr)
             return 1
     return 0 if answer.status == health_pb2.HealthCheckResponse.SERVING else 1

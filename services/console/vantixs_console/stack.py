@@ -104,6 +104,8 @@ class Stack:
         grpc = {name: [f"127.0.0.1:{self._take_port()}" for _ in range(self._replicas(name))] for name in _SERVICES}
         environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_") or k in _kept(os.environ)}
         environ.setdefault("VANTIXS_JOURNAL_FIRST_BYTES", str(first_bytes))
+        # The broker is on this machine and has no TLS.
+        environ |= {f"VANTIXS_NATS_TLS_{part}": "" for part in ("CA", "CERTIFICATE", "KEY")}
         environ |= {"VANTIXS_HOME": str(self.home.path), "VANTIXS_NATS_URL": f"nats://127.0.0.1:{nats_port}"}
         http = f"127.0.0.1:{self.http_port or self._take_port()}"
         pages = [f"127.0.0.1:{self._take_port()}" for _ in range(self._replicas("console"))]

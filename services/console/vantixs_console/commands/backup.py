@@ -32,7 +32,7 @@ def restore(
     from vantixs_console.copying import make_home  # noqa: PLC0415 - as above
 
     path = home_path(home)
-    count = make_home(directory, path, service_settings(home).database_url, f"operator:{user_name()}")
+    count = make_home(directory, path, service_settings(home), f"operator:{user_name()}")
     out.print(
         f"{path} is ready with {count} journal messages. Start it with `vantixs up`; compare its accounts with the venue's "
         "before you trade on."

@@ -11,8 +11,10 @@ import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.grpc_replicas import Address
 from vantixs.runtime.home import read_secret
 from vantixs.runtime.instances import running
+from vantixs.runtime.tls import Tls, grpc_tls
 
 from vantixs_console.clients import Clients, grpc_addresses, ingress_url, read_endpoints
 from vantixs_console.commands.journal import gap_lines
@@ -50,12 +52,14 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
     """What runs, where, whether it is healthy, and what holds trading up: halts, and quotes that are too old."""
     settings = service_settings(home)
     addresses = grpc_addresses(settings)
-    endpoints = read_endpoints(settings.home) | {"grpc": {name: ",".join(listed) for name, listed in addresses.items()}}
+    known = {name: ",".join(address.text for address in listed) for name, listed in addresses.items()}
+    endpoints = read_endpoints(settings.home) | {"grpc": known}
     if url := ingress_url(settings):
         endpoints["http"] = url
 
     async def read(clients: Clients) -> tuple[list[Instance], Standing | str, list[str]]:
-        asked = [_look(name, address) for name, listed in addresses.items() for address in listed]
+        tls = grpc_tls(settings)
+        asked = [_look(name, address, tls) for name, listed in addresses.items() for address in listed]
         pages = [_look_at_page(facts) for facts in running(settings.home / "run", "console")]
         instances = await asyncio.gather(*asked, *pages)
         instances += [
@@ -71,9 +75,9 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
     wrong = store_lines(asyncio.run(read_stores(settings)))
     states = {name: _worst([i.state for i in instances if i.service == name]) for name in addresses}
     if as_json:
-        known = asdict(standing) if isinstance(standing, Standing) else {"restrictions": None, "pushed": None}
+        held = asdict(standing) if isinstance(standing, Standing) else {"restrictions": None, "pushed": None}
         content: dict[str, Any] = {"journal_gap": missing}
-        content |= {"services": states, "instances": [i._asdict() for i in instances], "endpoints": endpoints} | known
+        content |= {"services": states, "instances": [i._asdict() for i in instances], "endpoints": endpoints} | held
         print(json.dumps(content))
     else:
         _print(instances, standing)
@@ -92,15 +96,15 @@ async def _missing(clients: Clients) -> list[str]:
     return []
 
 
-async def _look(service: str, address: str) -> Instance:
-    channel = open_channel(address.strip(), token="")
+async def _look(service: str, address: Address, tls: Tls | None) -> Instance:
+    channel = open_channel(address.text, token="", tls=tls, host=address.host)
     try:
         state = await _check(channel, "")
         failing = []
         if state != "UNAVAILABLE":
             answers = await asyncio.gather(*(_check(channel, f"dependency.{name}") for name in _DEPENDENCIES))
             failing = [name for name, answer in zip(_DEPENDENCIES, answers, strict=True) if answer == "NOT_SERVING"]
-        return Instance(service, address, state, failing)
+        return Instance(service, address.text, state, failing)
     finally:
         await channel.close()
 

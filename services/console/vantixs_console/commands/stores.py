@@ -9,7 +9,9 @@ import typer
 from google.protobuf import json_format
 from vantixs.api.stores.v1 import stores_pb2, stores_pb2_grpc
 from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.grpc_replicas import Address
 from vantixs.runtime.settings import SettingsError
+from vantixs.runtime.tls import grpc_tls
 
 from vantixs_console.clients import grpc_addresses
 from vantixs_console.settings import ConsoleSettings
@@ -25,7 +27,7 @@ class Answer(NamedTuple):
     """What the service at an address says of its store; `store` is None where it does not answer, and `error` says why."""
 
     service: str
-    address: str
+    address: Address
     store: stores_pb2.Store | None
     error: str = ""
 
@@ -36,7 +38,7 @@ def list_stores(home: HomeOption = "", as_json: JsonOption = False) -> int:
     answers = asyncio.run(read_stores(service_settings(home)))
     if as_json:
         shown = [json_format.MessageToDict(a.store, preserving_proto_field_name=True) for a in answers if a.store]
-        failed = [{"service": a.service, "address": a.address, "error": a.error} for a in answers if not a.store]
+        failed = [{"service": a.service, "address": a.address.text, "error": a.error} for a in answers if not a.store]
         print(json.dumps({"stores": shown, "unavailable": failed}))
     else:
         table = make_table("store", "id", "epoch", "accepted", "expected", "place")
@@ -55,7 +57,7 @@ def list_stores(home: HomeOption = "", as_json: JsonOption = False) -> int:
             out.print(line, markup=False)
         for answer in answers:
             if answer.error:
-                out.print(f"{answer.service} at {answer.address}: {answer.error}", markup=False)
+                out.print(f"{answer.service} at {answer.address.text}: {answer.error}", markup=False)
     return 0 if all(a.store and not a.store.problem for a in answers) else 1
 
 
@@ -83,7 +85,9 @@ def accept(
     request = stores_pb2.AcceptStoreRequest(name=name, store_id=found.store.found.store_id, comment=comment)
 
     async def call() -> stores_pb2.AcceptStoreResponse:
-        channel = open_channel(found.address, token=settings.operator_token, operator=user_name())
+        token = settings.operator_token
+        address, tls = found.address, grpc_tls(settings)
+        channel = open_channel(address.text, token=token, operator=user_name(), tls=tls, host=address.host)
         try:
             return await stores_pb2_grpc.StoreServiceStub(channel).AcceptStore(request, timeout=TIMEOUT_S)
         finally:
@@ -121,8 +125,9 @@ def store_lines(answers: list[Answer]) -> list[str]:
     return [f"store     {problem}" for problem in problems.values()]
 
 
-async def _read(service: str, address: str, settings: ConsoleSettings) -> Answer:
-    channel = open_channel(address, token=settings.operator_token or settings.viewer_token)
+async def _read(service: str, address: Address, settings: ConsoleSettings) -> Answer:
+    token = settings.operator_token or settings.viewer_token
+    channel = open_channel(address.text, token=token, tls=grpc_tls(settings), host=address.host)
     try:
         stub = stores_pb2_grpc.StoreServiceStub(channel)
         response = await stub.GetStore(stores_pb2.GetStoreRequest(), timeout=CHECK_S)

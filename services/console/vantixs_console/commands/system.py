@@ -7,11 +7,13 @@ import signal
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 import typer
-from vantixs.runtime.home import SECRETS, Home, read_secret, write_atomically
+from vantixs.runtime.addresses import split_address
+from vantixs.runtime.home import EXPORT_BYTES, SECRETS, Home, read_export, read_secret, write_atomically
 from vantixs.runtime.settings import SERVICES, SettingsError
 
 from vantixs_console.bootstrap import ACCOUNT, TOKEN, WEBHOOK, bootstrap
@@ -154,9 +156,23 @@ def init(
     new_signing_key: Annotated[
         bool, typer.Option("--new-signing-key", help="make the signing key anew: signing secrets of webhooks are lost")
     ] = False,
+    export: Annotated[
+        str, typer.Option("--export", help="write the secrets that machines share to FILE, or - for a pipe")
+    ] = "",
+    source: Annotated[str, typer.Option("--import", help="take the secrets from FILE, or - for standard input")] = "",
+    nats_routes: Annotated[str, typer.Option(help="host:port of every NATS node, for secrets/nats-routes.conf")] = "",
 ) -> int:
-    """Makes a home directory with its secrets, for containers."""
+    """Makes a home directory with its secrets: for containers, and for machines that share them."""
+    if export and source:
+        raise SettingsError("init: expected --export or --import, was both")
+    given = read_export(_read_source(source), source) if source else {}
+    if export and export != "-" and os.path.lexists(export):
+        raise SettingsError(f"--export: expected a file that is not there yet, was {export}")
+    if export == "-" and sys.stdout.isatty():
+        raise SettingsError("--export -: expected a pipe or a file as standard output, was a terminal")
+    routes = [_route(address.strip()) for address in nats_routes.split(",")] if nats_routes else []
     opened = Home.open(home_path(home), create=True)
+    opened.import_secrets(given)
     if new_signing_key:
         opened.replace_secret("signing-key")
         out.print("secrets/signing-key is another one: rotate every signing secret (`vantixs webhook rotate-secret`)")
@@ -167,8 +183,43 @@ def init(
     write_atomically(opened.secrets / "pgpass", f"*:*:*:*:{password}\n", mode=0o600)
     token = opened.secret("nats-token")
     write_atomically(opened.secrets / "nats.conf", f'authorization {{ token: "{token}" }}\n', mode=0o600)
+    if routes:
+        login = f"routes:{opened.secret('nats-route-password')}"
+        lines = [f'  "nats-route://{login}@{route}"' for route in routes]
+        user, _, password = login.partition(":")
+        text = f'authorization {{ user: "{user}", password: "{password}" }}\nroutes: [\n' + "\n".join(lines) + "\n]\n"
+        write_atomically(opened.secrets / "nats-routes.conf", text, mode=0o600)
+    if export == "-":
+        sys.stdout.write(opened.export_secrets())
+        return 0
+    if export:
+        try:
+            write_atomically(Path(export), opened.export_secrets(), mode=0o600)
+        except OSError as error:
+            raise SettingsError(f"--export: expected a file that can be written, {export}: {error.strerror}") from None
     out.print(f"{opened.path} is ready")
     return 0
+
+
+def _read_source(source: str) -> str:
+    try:
+        if source == "-":
+            return sys.stdin.read(EXPORT_BYTES)
+        with open(source, encoding="utf-8") as file:
+            return file.read(EXPORT_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
+        raise SettingsError(f"--import: expected a text file that this user can read, {source}: {reason}") from None
+
+
+def _route(address: str) -> str:
+    try:
+        host, port = split_address(address)
+    except ValueError as error:
+        raise SettingsError(f"--nats-routes: {error}") from None
+    if not all(c.isalnum() or c in "-._:[]" for c in host):
+        raise SettingsError(f"--nats-routes: expected a host name or address, was {host!r}")
+    return f"{host}:{port}"
 
 
 @app.command()
