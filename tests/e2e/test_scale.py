@@ -88,16 +88,6 @@ def test_one_more_that_is_started_by_hand_joins(doubled: RunningStack, service: 
     assert listed(doubled)[service] == ["SERVING"] * 2
 
 
-def test_two_never_share_a_spool(doubled: RunningStack) -> None:
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")} | {
-        "VANTIXS_INSTANCE": "0", "VANTIXS_STOP_GRACE_S": "0.1",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "vantixs_console", "serve", "ingress", "--home", str(doubled.home)]
-    done = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert f"instance 0 of ingress runs already, pid {doubled.pid('ingress-0')}" in done.stdout + done.stderr
-
-
 @pytest.mark.parametrize("service", SERVICES)
 def test_each_is_killed_alone_while_signals_run(doubled: RunningStack, service: str) -> None:
     ids = []
