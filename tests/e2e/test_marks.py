@@ -66,7 +66,7 @@ def test_router_that_starts_again_values_nothing_at_a_simulated_price_that_has_a
     entry = system.send({"action": "buy", "symbol": "BTCUSDT"}, url).json()["signal_id"]
     assert system.ended([entry])[entry]["status"] == "SIGNAL_STATUS_EXECUTED"
     for round_ in range(1, 6):
-        for number in range(system.routers):
+        for number in range(system.scale["router"]):
             system.kill(f"router-{number}")
         price = 100_000 + round_
 

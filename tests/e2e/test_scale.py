@@ -88,6 +88,7 @@ def test_one_more_that_is_started_by_hand_joins(doubled: RunningStack, service: 
     assert listed(doubled)[service] == ["SERVING"] * 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("service", SERVICES)
 def test_each_is_killed_alone_while_signals_run(doubled: RunningStack, service: str) -> None:
     ids = []

@@ -77,8 +77,8 @@ def kill_rounds(
 ) -> Sender:
     chance = random.Random(seed)
     processes = list(PROCESSES)
-    if stack.routers > 1:
-        processes = [p for p in processes if p != "router"] + [f"router-{n}" for n in range(stack.routers)]
+    if stack.scale["router"] > 1:
+        processes = [p for p in processes if p != "router"] + [f"router-{n}" for n in range(stack.scale["router"])]
     sender = Sender(stack, seed)
     for number in range(rounds):
         victim = chance.choice(processes)
@@ -127,7 +127,7 @@ def test_promises_hold_through_many_kills_and_freezes(faulted: RunningStack, see
     rounds = int(os.environ.get("FAULT_ROUNDS", "60"))
     print(f"seed {seed}, {rounds} rounds")
     # A router that stands still for longer than its lease (4 s) loses its lanes, where another one is there.
-    sender = kill_rounds(faulted, rounds, seed, print, longest_freeze_s=7.0 if faulted.routers > 1 else 1.5)
+    sender = kill_rounds(faulted, rounds, seed, print, longest_freeze_s=7.0 if faulted.scale["router"] > 1 else 1.5)
     check_promises(faulted, sender.accepted)
 
 

@@ -56,7 +56,7 @@ def reading(journal: Journal, life: Lifecycle) -> list[int]:
 @asynccontextmanager
 async def missing(nats: NatsServer, service: str, mark: Mark) -> AsyncIterator[Journal]:
     """A service that has seen what the stream does not have."""
-    chosen = replace(ServiceSettings(), nats_url=nats.url, nats_token=nats.token)
+    chosen = replace(ServiceSettings(), instance="0", nats_url=nats.url, nats_token=nats.token)
     async with asyncio.TaskGroup() as tasks:
         life = Lifecycle("test", chosen, tasks)
         journal = Journal(chosen, life.health, service=service, mark=mark)
@@ -305,7 +305,7 @@ def test_hole_inside_of_a_batch_ends_the_batch_before_it() -> None:
 @pytest.mark.parametrize("comes", [True, False])
 async def test_what_one_node_is_behind_with_is_no_gap_unless_it_stays_away(nats: NatsServer, comes: bool) -> None:
     """Of three nodes one delivers a message that the one that is asked for the end of the stream does not have yet."""
-    chosen = replace(ServiceSettings(), nats_url=nats.url, nats_token=nats.token)
+    chosen = replace(ServiceSettings(), instance="0", nats_url=nats.url, nats_token=nats.token)
     async with connected(nats) as (other, _), asyncio.TaskGroup() as tasks:
         life = Lifecycle("test", chosen, tasks)
         journal = Journal(chosen, life.health, service="router", confirm_s=20 if comes else 0.3)

@@ -11,7 +11,7 @@ from vantixs.runtime.database import Database
 from vantixs.runtime.health import Health
 from vantixs.testing.postgres import PostgresServer
 from vantixs_router.lanes import table
-from vantixs_router.lanes.leases import Leases, Name, Turn
+from vantixs_router.lanes.leases import Leases, Turn
 from vantixs_router.settings import RouterSettings
 
 MIGRATIONS = Path(vantixs_router.__file__).parent / "migrations"
@@ -30,7 +30,7 @@ async def test_lanes_that_a_transaction_holds_are_left_and_all_others_go_on(
     url = postgres.new_database()
     database = await Database.open(replace(RouterSettings(), database_url=url), "router", MIGRATIONS, exclusive=False)
     await database.write(lambda c: table.add_lanes(c, {}, 0))
-    leases = Leases(database, Health(), Name("me", None), lease_s=4.0)
+    leases = Leases(database, Health(), "me", lease_s=4.0)
     with psycopg.connect(url.replace("+psycopg", "")) as frozen:
         frozen.execute("SELECT 1 FROM router.lanes WHERE lane IN (3, 7) FOR SHARE")
         turn = await renewed(leases)

@@ -22,7 +22,7 @@ from vantixs_console.terminal import service_settings, user_name
         (["signals", "list", "--page-size", "many"], 2, "--page-size"),
         (["serve", "rsk"], 2, "was 'rsk'"),
         (["signals", "list", "--home", "/nothing/here"], 2, "no service runs in /nothing/here"),
-        (["up", "--scale", "risk=2"], 2, "was 'risk=2'"),
+        (["up", "--scale", "venue=2"], 2, "was 'venue=2'"),
         (["send", "/nothing/here"], 2, "expected a file, was /nothing/here"),
     ],
 )

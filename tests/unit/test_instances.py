@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from vantixs.runtime import instances
+from vantixs.runtime.home import Home
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 
@@ -24,6 +25,7 @@ sys.stdin.read()
 
 
 def settings(home: Path, instance: str = "") -> ServiceSettings:
+    Home.open(home, create=True)
     return ServiceSettings(home=home, instance=instance, stop_grace_s=0.05)
 
 
@@ -49,8 +51,7 @@ def test_number_that_is_taken_names_who_has_it(tmp_path: Path) -> None:
 
 
 def test_process_that_is_about_to_end_is_waited_for(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
+    run = Home.open(tmp_path, create=True).run
     command = [sys.executable, "-c", HOLD, str(run), "0"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdin
@@ -64,8 +65,8 @@ def test_process_that_is_about_to_end_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_numbers_of_what_up_starts_again_are_kept_for_it(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    with (tmp_path / "run" / "lock").open("a+") as lock:
+    run = Home.open(tmp_path, create=True).run
+    with (run / "lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         instances.keep_for_up(lock, {"risk": 2})
         assert instances.claim(settings(tmp_path), "risk").instance == "2"

@@ -86,7 +86,7 @@ def test_key_of_stored_data_is_not_made_anew(tmp_path: Path, store: str) -> None
         ({}, ["serve", "risk", "--home", "/proc/nowhere"], "home"),
         ({}, ["status", "--home", "/nowhere"], "vantixs up"),
         ({}, ["up", "--home", "/proc/nowhere"], "home"),
-        ({}, ["up", "--scale", "risk=2"], "--scale"),
+        ({}, ["up", "--scale", "risk=17"], "--scale"),
     ],
 )
 def test_wrong_set_up_is_one_line_and_a_non_zero_exit(environ: dict[str, str], arguments: list[str], text: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
 
+from vantixs.runtime.home import Home
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 
@@ -38,10 +39,9 @@ def claim(settings: T, service: str) -> T:
     Whoever holds the one that was asked for is waited for as long as it may take to stop.
 
     Raises:
-        StartupError: it is another's, none is free, or the file system has no locks.
+        StartupError: it is another's, none is free, the file system has no locks, or the home cannot be used.
     """
-    run = settings.home / "run"
-    run.mkdir(parents=True, exist_ok=True)
+    run = Home.open(settings.home).run
     if settings.instance:
         taken = _wait_for(run, service, settings.instance, 2 * settings.stop_grace_s)
     else:
