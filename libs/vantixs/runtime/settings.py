@@ -152,7 +152,8 @@ def load(
                     values[key] = path.read_text().strip()
             except (OSError, UnicodeDecodeError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "was not UTF-8"
-                raise SettingsError(f"{path}: expected a text file that this user can read, {reason}") from None
+                detail = f"expected a text file that this user can read, {reason}; put it back from a copy"
+                raise SettingsError(f"{path}: {detail}") from None
     return cls(**values)
 
 
