@@ -13,7 +13,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from vantixs.runtime.continuity import Mark, StreamFacts
 from vantixs.runtime.errors import ServiceError
-from vantixs.runtime.journal import STREAM, Journal, Message
+from vantixs.runtime.journal import STREAM, Inspect, Journal, Message
 from vantixs.runtime.journal_reader import Delivery, Reader, contiguous
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
@@ -54,12 +54,12 @@ def reading(journal: Journal, life: Lifecycle) -> list[int]:
 
 
 @asynccontextmanager
-async def missing(nats: NatsServer, service: str, mark: Mark) -> AsyncIterator[Journal]:
+async def missing(nats: NatsServer, service: str, mark: Mark, inspect: Inspect | None = None) -> AsyncIterator[Journal]:
     """A service that has seen what the stream does not have."""
     chosen = replace(ServiceSettings(), instance="0", nats_url=nats.url, nats_token=nats.token)
     async with asyncio.TaskGroup() as tasks:
         life = Lifecycle("test", chosen, tasks)
-        journal = Journal(chosen, life.health, service=service, mark=mark)
+        journal = Journal(chosen, life.health, service=service, mark=mark, inspect=inspect)
         journal.start(life)
         await asyncio.wait_for(journal.connected(), 20)
         yield journal
@@ -251,6 +251,27 @@ async def test_what_one_service_misses_stops_every_other_until_the_gap_is_accept
             assert await asyncio.wait_for(held, 10) == 4
             await until(lambda: not behind.gap)
             assert (behind.mark.epoch, behind.mark.stream) == (1, found.stream)
+
+
+async def test_gap_that_another_process_of_audit_accepted_is_adopted_from_their_history(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        for number in range(3):
+            await journal.publish(LANE, b"x", f"a{number}")
+        seen = Mark(0, (await journal.look()).stream, 10)
+        history = [seen]
+
+        async def inspect(*_: object) -> tuple[Mark, str]:
+            return history[0], ""
+
+        async def recorded(facts: StreamFacts, epoch: int) -> None:
+            history[0] = Mark(epoch, facts.stream, facts.last)
+
+        async with missing(nats, "audit", seen, inspect) as first, missing(nats, "audit", seen, inspect) as second:
+            await until(lambda: first.gap and second.gap)
+            await first.accept_gap(recorded)
+            await until(lambda: not second.gap)
+            assert second.mark == history[0]
+            assert await second.whole()
 
 
 async def test_right_stream_that_comes_back_needs_no_word_of_an_operator(nats: NatsServer, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def _end(wait: Wait) -> None:
     log.error("database.no_answer", detail=f"no answer in {wait.limit_s:g} s: the connection is ended")
     # It may have been closed by now: then there is nothing left to do.
     with (
-        contextlib.suppress(OSError, Exception),
+        contextlib.suppress(Exception),
         socket.fromfd(wait.connection.fileno(), socket.AF_UNSPEC, socket.SOCK_STREAM) as shared,
     ):
         shared.shutdown(socket.SHUT_RDWR)

@@ -123,7 +123,7 @@ def _wait_for(run: Path, service: str, number: str, limit_s: float) -> Instance:
             owner = (run / f"{service}-{number}.lock").read_text().split()[1:]
             detail = f"instance {number} of {service} runs already, pid {owner[0] if owner else 'unknown'}"
             raise StartupError(f"{detail}: without VANTIXS_INSTANCE the next free number is taken")
-        time.sleep(PAUSE_S)
+        time.sleep(PAUSE_S)  # Before there is a loop: the process has nothing else to do.
     return taken
 
 
@@ -133,7 +133,7 @@ def _lock(file: IO[str], kind: int) -> bool:
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(PAUSE_S)
+            time.sleep(PAUSE_S)  # Before there is a loop, too.
         else:
             return True
     return False

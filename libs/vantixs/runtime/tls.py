@@ -162,8 +162,8 @@ def _authorities(key: str, path: str) -> bytes:
 
 def _pair(settings: ServiceSettings, kind: str) -> tuple[bytes, bytes]:
     """The certificate chain and its key, once they are known to belong together; empty where none is set."""
-    from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography import x509  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
 
     name, key_name = f"{kind}_tls_certificate", f"{kind}_tls_key"
     path, key_path = getattr(settings, name), getattr(settings, key_name)

@@ -104,7 +104,7 @@ class Follower:
         if not self._watchers.any or head.sequence < self._told:  # A history that was begun anew is shorter.
             self._told = head.sequence
         while self._told < head.sequence:
-            told = self._told
+            told = self._told  # Given by a default below, which mypy cannot type: a lambda would see a later value.
             self._told, changed = await self._database.read(lambda c, t=told: store.changed_since(c, t, AT_ONCE))  # type: ignore[misc]
             self._watchers.tell(changed)
 

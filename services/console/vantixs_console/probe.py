@@ -43,7 +43,7 @@ def _probe_http(url: str) -> int:
 def _probe_grpc(address: str) -> int:
     import grpc  # noqa: PLC0415 - an HTTP probe needs none of it
     from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
-    from vantixs.runtime.tls import grpc_tls  # noqa: PLC0415
+    from vantixs.runtime.tls import grpc_tls  # noqa: PLC0415 - as above
 
     tls = grpc_tls(load("console", ConsoleSettings))
     with grpc.secure_channel(address, tls.channel_credentials()) if tls else grpc.insecure_channel(address) as channel:

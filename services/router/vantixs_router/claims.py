@@ -114,6 +114,7 @@ def _store(insert: Any) -> sa.sql.expression.ClauseElement:
     # NULL is not allowed: what another one holds fails the statement, as an INSERT without ON CONFLICT would.
     taker = sa.case((sa.or_(mine, over), new.signal_id), else_=sa.null())
     values = {c.name: new[c.name] for c in CLAIMS.c if c.name not in ("claim", "signal_id")}
+    # The dialect's `insert` is given as Any: PostgreSQL's and SQLite's have no type in common.
     return statement.on_conflict_do_update(  # type: ignore[no-any-return]
         index_elements=["claim"], set_={"signal_id": taker, **values}, where=sa.not_(late)
     )
