@@ -62,7 +62,7 @@ def _burst(stack: RunningStack) -> list[str]:
     started = time.perf_counter()
     accepted, _, statuses = uvloop.run(post_many(stack.endpoints["http"], alert, ALERTS, CONNECTIONS))
     assert statuses == {202: ALERTS}, statuses
-    asyncio.run(_all_ended(stack, ids[-LAST:]))
+    asyncio.run(all_ended(stack, ids[-LAST:]))
     ended = time.perf_counter() - started
     used = [(cpu_seconds(stack.pid(name)) - before[name]) / ALERTS * 1000 for name in PROCESSES]
     found = stack.signals()
@@ -71,7 +71,7 @@ def _burst(stack: RunningStack) -> list[str]:
     return [f"{accepted:.2f} s", f"{ended:.2f} s", *(f"{value:.2f} ms" for value in (sum(used), *used))]
 
 
-async def _all_ended(stack: RunningStack, last: list[str]) -> None:
+async def all_ended(stack: RunningStack, last: list[str]) -> None:
     """Returns once audit holds the end of every signal; asked over one channel, so that the asking costs little."""
     token = (stack.home / "secrets" / "viewer-token").read_text().strip()
     channel = open_channel(stack.endpoints["grpc"]["audit"], token=token)
@@ -79,18 +79,23 @@ async def _all_ended(stack: RunningStack, last: list[str]) -> None:
     open_ones = audit_pb2.ListSignalsRequest(page_size=1)
     open_ones.filter.status = common_pb2.SIGNAL_STATUS_ACCEPTED
     waiting = list(last)
-    while waiting:
-        await asyncio.sleep(0.05)
-        if (await audit.ListSignals(open_ones, timeout=30)).signals:
-            continue
+
+    async def has_ended(signal_id: str) -> bool:
         try:
-            found = await audit.GetSignal(audit_pb2.GetSignalRequest(signal_id=waiting[-1]), timeout=30)
+            found = await audit.GetSignal(audit_pb2.GetSignalRequest(signal_id=signal_id), timeout=30)
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.NOT_FOUND:
                 raise
+            return False
+        return bool(found.signal.status != common_pb2.SIGNAL_STATUS_ACCEPTED)
+
+    while waiting:
+        await asyncio.sleep(0.05)
+        # One is asked for first, and all of them once it is there: asking one after another would take seconds by itself.
+        if (await audit.ListSignals(open_ones, timeout=30)).signals or not await has_ended(waiting[-1]):
             continue
-        if found.signal.status != common_pb2.SIGNAL_STATUS_ACCEPTED:
-            waiting.pop()
+        ended = await asyncio.gather(*(has_ended(signal_id) for signal_id in waiting))
+        waiting = [signal_id for signal_id, done in zip(waiting, ended, strict=True) if not done]
     await channel.close()
 
 

@@ -1,8 +1,7 @@
 """A service's database: SQLite or PostgreSQL with one set of statements, and one writer that shares commits.
 
 Units of work that come while a transaction is on its way share the next one; their callers hear of them only after the
-commit. Where one of them fails, the transaction is rolled back and they run again, each in a savepoint of its own. On
-SQLite, and on PostgreSQL where the database is opened as exclusive, the transaction is the only one across processes, so
+commit. On SQLite, and on PostgreSQL where the database is opened as exclusive, the transaction is the only one across processes, so
 a unit may read, decide and write without races. Otherwise a unit locks the rows it goes by before it reads them, in
 their order, and inserts what must not be there without ON CONFLICT: then it runs again.
 """
@@ -19,7 +18,7 @@ from typing import Any, TypeVar
 
 import grpc
 import sqlalchemy as sa
-from sqlalchemy.exc import DatabaseError, InternalError, OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from vantixs.runtime.answer_limit import AnswerLimit, Wait
 from vantixs.runtime.batching import Batcher, BatcherClosed, BatcherFull, Bounds
@@ -34,6 +33,7 @@ from vantixs.runtime.database_setup import (
     read_identity,
     remedy,
 )
+from vantixs.runtime.database_writer import BATCH, Writer, rewrite_version
 from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Message
@@ -41,33 +41,19 @@ from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
 from vantixs.runtime.pipeline import interleaved, pipelined, send
 from vantixs.runtime.reserve import Reserve
-from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import ServiceSettings
-from vantixs.runtime.statements import Statement
 from vantixs.runtime.store_identity import DELETE, Found, Identity
-from vantixs.runtime.units import Work, is_in_pipeline, run_each, run_first, run_in_pipeline, run_together, run_units
+from vantixs.runtime.units import Work, run_first, run_in_pipeline, run_units
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-BATCH = 256
 QUEUE = 10_000
 NO_IDENTITY = Found(Identity(""))
-RETRY_FOR_S, RETRY_PAUSES = 5.0, Pauses(0.05, 0.05)
 PROBE_S, PROBE_TIMEOUT_S = 2.0, 4.0
-# How long PostgreSQL may take, longer than it lets a statement wait for a lock: a batch of writes, what waits for it in
-# units that ask one by one, a batch of quick reads, any other read.
-WRITE_ANSWER_S, UNIT_ANSWER_S, QUICK_ANSWER_S, READ_ANSWER_S = 8.0, 0.1, 8.0, 60.0
+# How long PostgreSQL may take, longer than it lets a statement wait for a lock: a batch of quick reads, any other read.
+QUICK_ANSWER_S, READ_ANSWER_S = 8.0, 60.0
 # For so long a failed transaction counts against health, unless another one works.
 FAILED_FOR_S = 10.0
-
-
-class _NotStored(Exception):
-    """A transaction that did not come to its end by the database's fault: `error` is for its callers."""
-
-    def __init__(self, error: ServiceError, *, passing: bool) -> None:
-        super().__init__(error)
-        self.error = error
-        self.passing = passing
 
 
 class Database:
@@ -79,7 +65,6 @@ class Database:
         self.found = found
         self.place = writer.url.render_as_string()
         self.file = Path(writer.url.database or "") if writer.dialect.name == "sqlite" else None
-        self.commits = 0
         # Set by the guard: nothing is read or written while it says why.
         self.refusal = ""
         self.damage = ""
@@ -89,17 +74,14 @@ class Database:
         self._lock = (ADVISORY_LOCK if exclusive else SHARED_LOCK) if writer.dialect.name == "postgresql" else None
         # Which file it is, for SQLite: one that is put in its place is not the one we write to.
         self._file = _file_id(readers.url.database or "") if readers.dialect.name == "sqlite" else None
-        self._connection: sa.Connection | None = None  # The writer's thread's.
         self._answers = AnswerLimit() if writer.dialect.name == "postgresql" else None
-        self._failure, self._failed_at = "", 0.0  # Of the last transaction, the probe's own not counted.
         self._reserve: Reserve | None = None
-        self._writes: Batcher[Work, Any] = Batcher(self._commit, Bounds(items=BATCH, waiting=QUEUE))
+        self._writes = Writer(writer, self._lock, lock, self._answers, QUEUE, self._note_damage)
         self._reads: Batcher[Callable[[sa.Connection], Any], Any] = Batcher(
             self._read_batch,
             Bounds(items=BATCH, waiting=QUEUE),
             singly_after=lambda error: not isinstance(error, ServiceError),
         )
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-write")
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="database-read")
         self._loop = asyncio.get_running_loop()
 
@@ -150,6 +132,11 @@ class Database:
             database._reserve = Reserve(Path(f"{readers.url.database}.reserve"), reserve_bytes)
             database._reserve.fill()
         return database
+
+    @property
+    def commits(self) -> int:
+        """How many transactions were committed."""
+        return self._writes.commits
 
     async def write(self, unit: Callable[[sa.Connection], T], *, urgent: bool = False, in_pipeline: bool = False) -> T:
         """Runs the unit in the shared transaction and returns its result after the commit; an urgent one in the next.
@@ -298,12 +285,12 @@ class Database:
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 await asyncio.to_thread(self._look_inside)
-                await self.write(_rewrite_version, urgent=True, in_pipeline=True)
+                await self.write(rewrite_version, urgent=True, in_pipeline=True)
         except TimeoutError:
             return f"no answer in {PROBE_TIMEOUT_S:g} s"
         except ServiceError as error:
             return error.detail
-        return self._failure if self._loop.time() - self._failed_at < FAILED_FOR_S else ""
+        return self._writes.failure if self._loop.time() - self._writes.failed_at < FAILED_FOR_S else ""
 
     def _look_inside(self) -> None:
         """Reads both ends of every table by a connection that has no page in its memory yet.
@@ -367,136 +354,23 @@ class Database:
         if self.refusal:
             raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "STORE_NOT_ACCEPTED", self.refusal)
 
-    def _note_damage(self, detail: str) -> bool:
+    def _note_damage(self, detail: str) -> None:
         """Keeps what the database says of a file that is not whole."""
-        damaged = is_damage(detail)
-        if damaged:
+        if is_damage(detail):
             self.damage = detail
-        return damaged
 
     async def close(self) -> None:
         """Finishes what is queued and closes; what is written from then on is refused."""
         await self._writes.close()
-        await self._loop.run_in_executor(self._thread, self._disconnect)
-        self._thread.shutdown()
         self._pool.shutdown()
         self._writer.dispose()
         self._readers.dispose()
         if self._answers:
             self._answers.close()
 
-    async def _commit(self, batch: Sequence[Work]) -> Sequence[Any]:
-        """Runs a batch in one transaction; where a unit fails, in another one with a savepoint for each.
-
-        Savepoints cost two statements a unit, and units rarely fail: so first it is tried without.
-        """
-        counts = any(work.item is not _rewrite_version for work in batch)
-        try:
-            try:
-                results = await self._attempt(run_together, batch)
-            except _NotStored:
-                raise
-            except Exception:
-                results = await self._attempt(run_each, batch)
-        except _NotStored as failure:
-            log.error("database.failed", detail=failure.error.detail)
-            if counts:
-                self._failure, self._failed_at = failure.error.detail, self._loop.time()
-            raise failure.error from None
-        if counts:
-            self._failure = ""
-        return results
-
-    async def _attempt(
-        self, run: Callable[[sa.Connection, Sequence[Work]], list[Any]], batch: Sequence[Work]
-    ) -> list[Any]:
-        return await retry(
-            lambda: self._loop.run_in_executor(self._thread, self._transact, run, batch),
-            lambda error: isinstance(error, _NotStored) and error.passing,
-            RETRY_PAUSES,
-            limit_s=RETRY_FOR_S,
-        )
-
-    # The writer's thread, from here on.
-
-    def _transact(self, run: Callable[[sa.Connection, Sequence[Work]], list[Any]], batch: Sequence[Work]) -> list[Any]:
-        """The results of a batch, after the commit.
-
-        Raises:
-            _NotStored: the database failed.
-            Exception: what a unit raised; it is rolled back.
-        """
-        # What the hot path sends straight to the driver fails with the driver's own errors.
-        driver: Any = self._writer.dialect.loaded_dbapi
-        lost = (OperationalError, InternalError, driver.OperationalError, driver.InternalError)
-        alone = len(batch) if run is run_each else sum(not is_in_pipeline(work.run) for work in batch)
-        together = not alone
-        limit_s = WRITE_ANSWER_S + alone * UNIT_ANSWER_S
-        transaction, committing = None, False
-        try:
-            # Kept from one batch to the next: a fresh one costs as much as a small batch.
-            connection = self._connection = self._connection or self._writer.connect()
-            with self._answering(connection, limit_s):
-                with pipelined(connection) if together else contextlib.nullcontext():
-                    transaction = connection.begin()
-                    if self._lock is not None:
-                        self._lock.send(connection, key=self._lock_number)
-                    results = run(connection, batch)
-                    committing = True
-                    if together:
-                        send(connection, "COMMIT")  # It is waited for where the pipeline ends.
-                transaction.commit()
-        except Exception as error:
-            unit_failed = transaction is not None and not (committing and not together)
-            if not isinstance(error, (DatabaseError, driver.DatabaseError)):
-                self._roll_back(transaction)
-                raise
-            if unit_failed and (not isinstance(error, lost) or _is_aborted(error)):
-                self._roll_back(transaction)
-                raise
-            raise self._failed(error, committing=committing) from error
-        self.commits += 1
-        return results
-
-    def _roll_back(self, transaction: sa.Transaction | None) -> None:
-        if transaction is None:
-            return
-        try:
-            with self._answering(transaction.connection, WRITE_ANSWER_S):
-                transaction.rollback()
-        except (DatabaseError, self._writer.dialect.loaded_dbapi.Error):
-            self._disconnect()
-
-    def _failed(self, error: Exception, *, committing: bool = False) -> _NotStored:
-        """Drops the connection; says whether it may pass, and whether it is known that nothing was stored."""
-        self._disconnect()
-        detail = str(getattr(error, "orig", None) or error).splitlines()[0]
-        self._note_damage(detail)
-        if committing and self._writer.dialect.name == "postgresql" and not _is_answered(error):
-            return _NotStored(unavailable("STORAGE_OUTCOME_UNKNOWN", detail), passing=False)
-        return _NotStored(unavailable("STORAGE_UNAVAILABLE", detail), passing=_passing(detail))
-
-    def _disconnect(self) -> None:
-        """Drops the connection and what is open on it: the next batch gets another."""
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
-
 
 # What a query did wrong; everything else is the database's fault, and may pass.
 _MISTAKES = (sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)
-
-
-def _is_aborted(error: Exception) -> bool:
-    """Whether a statement was not run because one before it in the pipeline had failed."""
-    return type(error).__name__ == "PipelineAborted"
-
-
-def _is_answered(error: Exception) -> bool:
-    """Whether the server itself refused, so that nothing was stored; not where it was shut down, or the connection is gone."""
-    state = str(getattr(getattr(error, "orig", None) or error, "sqlstate", None) or "")
-    return bool(state) and not state.startswith(("08", "57"))
 
 
 def _busy(what: str) -> ServiceError:
@@ -506,24 +380,6 @@ def _busy(what: str) -> ServiceError:
 
 def _unreadable(error: Exception) -> ServiceError:
     return unavailable("STORAGE_UNAVAILABLE", str(getattr(error, "orig", None) or error).splitlines()[0])
-
-
-_VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))
-_REWRITE_VERSION = Statement(lambda _: sa.update(_VERSION).values(version_num=_VERSION.c.version_num))
-# On PostgreSQL no row is touched: all replicas would wait for the one that has it. A transaction with an id has a commit
-# that is written like any other.
-_TAKE_NUMBER = Statement(
-    lambda _: (
-        sa.update(_VERSION)
-        .where(_VERSION.c.version_num == sa.cast(sa.func.pg_current_xact_id(), sa.Text))
-        .values(version_num=_VERSION.c.version_num)
-    )
-)
-
-
-def _rewrite_version(connection: sa.Connection) -> None:
-    """Writes what is there already: a commit like any other, which changes nothing."""
-    (_TAKE_NUMBER if connection.dialect.name == "postgresql" else _REWRITE_VERSION).send(connection)
 
 
 def _is_lost(connection: sa.Connection) -> bool:
@@ -537,11 +393,3 @@ def _file_id(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return facts.st_dev, facts.st_ino
-
-
-_PASSING = ("locked", "busy", "connection", "terminat", "shut", "starting up", "lock timeout", "deadlock")
-
-
-def _passing(detail: str) -> bool:
-    """Whether waiting may help: locks and lost connections, not full disks."""
-    return any(word in detail for word in _PASSING)

@@ -48,9 +48,13 @@ class Guarded(Protocol):
     found: Found
     place: str
     file: Path | None  # Where it is a file of its own.
-    commits: int  # Grows with what is tried to be committed.
     refusal: str  # Not empty: it serves nothing, and this says why.
     damage: str  # Not empty: what was read of it cannot be, and this is what the database said.
+
+    @property
+    def commits(self) -> int:
+        """Grows with what is committed."""
+        ...
 
     async def read_identity(self) -> Identity | None:
         """The identity that is there now, however the store is refused; None where there is none."""
