@@ -217,7 +217,7 @@ class Database:
             with pipelined(connection):
                 # What goes straight to the driver begins no transaction by itself, and several reads are to see one snapshot.
                 connection.begin()
-                results = interleaved([partial(query, connection) for query in queries])
+                results = interleaved([partial(query, connection) for query in queries], connection)
                 send(connection, "COMMIT")  # It is waited for where the pipeline ends.
             connection.commit()
             return results

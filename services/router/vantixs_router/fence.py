@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from vantixs.runtime.database import Database
-from vantixs.runtime.pipeline import interleaved
+from vantixs.runtime.pipeline import gathering, interleaved, is_pipelined, send
 from vantixs.runtime.units import runs_in_pipeline
 
 T = TypeVar("T")
@@ -52,10 +52,29 @@ async def write_fenced(database: Database, fence: Fence, unit: Callable[[sa.Conn
 def _run_fenced(connection: sa.Connection, items: Sequence[tuple[Fence, Callable[[sa.Connection], Any]]]) -> list[Any]:
     # Held in the lanes' order, so that nobody who takes several waits for one who waits for him.
     fences = sorted({fence for fence, _ in items}, key=lambda fence: fence.lane)
-    lost = {fence: _lost(answer) for fence, answer in [(fence, fence.hold(connection)) for fence in fences]}
-    results: list[Any] = [lost[fence] for fence, _ in items]
+    with gathering(connection):
+        answers = [(fence, fence.hold(connection)) for fence in fences]
+    units = [partial(unit, connection) for _, unit in items]
+    if is_pipelined():
+        # They do not wait for the answers: a lane is rarely lost, and what was done for it is then taken back.
+        send(connection, "SAVEPOINT held")
+        results: list[Any] = []
+        failure: Exception | None = None
+        try:
+            results = interleaved(units, connection)
+        except LookupError as error:  # What a unit found may be the work of the lane's next owner.
+            failure = error
+        lost = {fence: _lost(answer) for fence, answer in answers}
+        if not any(lost.values()):
+            if failure:
+                raise failure
+            return results
+        send(connection, "ROLLBACK TO SAVEPOINT held")
+    else:
+        lost = {fence: _lost(answer) for fence, answer in answers}
+    results = [lost[fence] for fence, _ in items]
     kept = [place for place, result in enumerate(results) if result is None]
-    for place, result in zip(kept, interleaved([partial(items[p][1], connection) for p in kept]), strict=True):
+    for place, result in zip(kept, interleaved([units[p] for p in kept], connection), strict=True):
         results[place] = result
     return results
 

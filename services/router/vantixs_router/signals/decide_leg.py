@@ -17,7 +17,7 @@ from vantixs_router.risk_client import RiskClient, asking_risk
 from vantixs_router.signals.outcome import closed_by
 from vantixs_router.signals.run import SignalRun
 from vantixs_router.store import OrderRow
-from vantixs_router.venues.port import Capabilities
+from vantixs_router.venues.port import Answer, Placing, StoredVenue, Submission, Venue
 
 
 class DecideLeg:
@@ -28,13 +28,16 @@ class DecideLeg:
         database: Database,
         risk: RiskClient,
         quotes: Quotes,
-        capabilities: Capabilities,
+        venue: Venue,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._risk = risk
         self._quotes = quotes
-        self._capabilities = capabilities
+        self._capabilities = venue.capabilities
+        self._place: Callable[[Submission], Placing | None] = (
+            venue.placing if isinstance(venue, StoredVenue) else lambda _: None
+        )
         self._clock = clock
 
     async def decide(self, run: SignalRun, leg: Leg, assumed: str, intent: str) -> order_pb2.RiskDecision:
@@ -79,16 +82,23 @@ class DecideLeg:
             check_time_left(run.fence)
             order.state = common_pb2.ORDER_STATE_SUBMITTED
 
-            def persist(connection: sa.Connection) -> bool:
+            # A venue in the router's own database gets the order by the same commit: it is there with its row, or neither is.
+            place = self._place(Submission(order, run.instrument, decision.quote))
+
+            def persist(connection: sa.Connection) -> tuple[bool, Answer | None]:
+                # All of it is sent before any answer is waited for.
                 sequence, epoch = run.delivery.stream_sequence, run.journal_epoch
-                if not store.claim_signal(connection, run.signal_id, sequence, run.plan, epoch):
-                    raise LookupError(f"signal {run.signal_id} is another delivery's")
+                claimed = store.begin_claim(connection, run.signal_id, sequence, run.plan, epoch)
                 # What came of the legs before is not asked for again after a crash.
                 for row in run.orders:
                     store.update_order(connection, row)
-                return store.insert_order(connection, order, intent, decision, run.lane)
+                made = store.insert_order(connection, order, intent, decision, run.lane)
+                placed = place(connection) if place else None
+                if not claimed():
+                    raise LookupError(f"signal {run.signal_id} is another delivery's")
+                return made(), placed() if placed else None
 
             # Where it is there already, whoever stored it may have sent it.
-            run.fresh = await write_fenced(self._database, run.fence, persist)
+            run.fresh, run.placed = await write_fenced(self._database, run.fence, persist)
         run.orders.append(OrderRow(order, intent, decision, [], order_pb2.Position()))
         return decision

@@ -95,7 +95,7 @@ class ProcessSignal:
         self._monotonic = monotonic
         self._lost_until_ms = lost_until_ms
         self._journal_epoch = journal_epoch
-        self._decide = DecideLeg(database, risk, quotes, capabilities, clock)
+        self._decide = DecideLeg(database, risk, quotes, venue, clock)
         self._submit = SubmitOrder(venue, monotonic)
         self._record = RecordAnswer(database, outbox, clock, venue_keeps_answers=capabilities.idempotent_submits)
         self._outcomes = RecordOutcome(database, outbox, clock)
@@ -180,7 +180,7 @@ class ProcessSignal:
         run.unsettled = [other for other in others if other.order.signal_id != signal_id]
         run.parked = progress.parked
         run.waits_behind, run.superseded = progress.parked_before, progress.superseded
-        run.fresh = False
+        run.fresh, run.placed = False, None
         return progress.signal
 
     def _give_up(self, run: SignalRun, error: ServiceError) -> SignalOutcome | None:
@@ -289,8 +289,8 @@ class ProcessSignal:
             # A database that was lost may have known of this very order: then it is asked for like one found stored.
             received_ms, lost_until_ms = run.accepted.request.receive_time.ToMilliseconds(), self._lost_until_ms()
             fresh = run.fresh and (not lost_until_ms or received_ms > lost_until_ms)
-            run.fresh = False
-            answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh)
+            placed, run.fresh, run.placed = run.placed, False, None
+            answer = placed or await self._submit.submit(row, run.instrument, run.fence, fresh=fresh)
             told_before = run.orders[:-1]
             after = await self._record.record(
                 row, answer, run.fence, run.lane, told_before=told_before, cause=run.cause

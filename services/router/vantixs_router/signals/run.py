@@ -10,6 +10,7 @@ from vantixs.runtime.journal_reader import Delivery
 
 from vantixs_router.fence import Fence
 from vantixs_router.store import OrderRow
+from vantixs_router.venues.port import Answer
 
 
 class OutcomeUnknown(Exception):
@@ -37,6 +38,7 @@ class SignalRun:
         parked: whether it waited before for so long that its lane went on without it.
         superseded: whether it waited while a later exit of its account and instrument was carried out.
         fresh: whether the last order was made in this try, and was not sent yet.
+        placed: the answer of a venue that got the last order by the commit that stored it.
         venue_says: the venue's words about the last order.
     """
 
@@ -52,6 +54,7 @@ class SignalRun:
     parked: bool = False
     superseded: bool = False
     fresh: bool = False
+    placed: Answer | None = None
     venue_says: str = ""
 
     @property

@@ -3,11 +3,12 @@
 A venue implements `Venue` and passes `tests/contract/test_venues.py`. Nothing else knows one venue from another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.model.instruments import Instrument
 
@@ -117,4 +118,20 @@ class Venue(Protocol):
 
     async def open_orders(self, account_id: str, instrument: str) -> list[str]:
         """client_order_ids of the orders that work there, our own and others'."""
+        ...
+
+
+# Places an order in a transaction; what it returns gives the venue's answer.
+Placing = Callable[[sa.Connection], Callable[[], Answer]]
+
+
+@runtime_checkable
+class StoredVenue(Protocol):
+    """A venue that keeps its orders in the router's own database, and takes an id once for good.
+
+    An order can then be placed by the transaction that stores it. Nothing of this is for a venue that is elsewhere.
+    """
+
+    def placing(self, submission: Submission) -> Placing | None:
+        """What places the order; None where it has to be sent by `submit`."""
         ...

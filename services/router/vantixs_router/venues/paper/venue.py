@@ -15,7 +15,7 @@ from vantixs_router.domain.paper import execute_market
 from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.quotes import Quotes
 from vantixs_router.settings import RouterSettings
-from vantixs_router.venues.port import Answer, Capabilities, Executed, NotFound, Submission
+from vantixs_router.venues.port import Answer, Capabilities, Executed, NotFound, Placing, Submission
 
 
 class PaperVenue:
@@ -43,19 +43,36 @@ class PaperVenue:
 
     async def submit(self, submission: Submission, fence: Fence) -> Answer:
         """Fills it. Where the current quote is gone or old the one risk decided on is used: the order is approved."""
-        order, decided_on = submission.order, submission.decided_on
-        quote, now = self._quotes.current(submission.instrument), self._clock()
-        usable = quote if quote.bid and quote.quote_time.seconds >= decided_on.quote_time.seconds else decided_on
-        content = self.simulate(submission, usable, now).SerializeToString()
-
-        def place(connection: sa.Connection) -> bytes:
-            return store.place_paper_order(connection, order.client_order_id, content, now)
-
-        placed = await write_fenced(self._database, fence, place)
+        order, now = submission.order, self._clock()
+        content = self._fill(submission, now)
+        placed = await write_fenced(
+            self._database,
+            fence,
+            lambda connection: store.place_paper_order(connection, order.client_order_id, content, now)(),
+        )
         if order.instrument == self._settings.paper_fault_instrument and placed == content:
             # As of a venue that is slow: the order is there, whether or not somebody still waits for the answer.
             await asyncio.sleep(self._settings.paper_fault_delay_s)
         return _filled(order, placed)
+
+    def placing(self, submission: Submission) -> Placing | None:
+        """Fills it as `submit` does, in the transaction that stores the order; not an order that is to be slow."""
+        order, now = submission.order, self._clock()
+        if order.instrument == self._settings.paper_fault_instrument:
+            return None
+        content = self._fill(submission, now)
+
+        def place(connection: sa.Connection) -> Callable[[], Answer]:
+            placed = store.place_paper_order(connection, order.client_order_id, content, now)
+            return lambda: _filled(order, placed())
+
+        return place
+
+    def _fill(self, submission: Submission, now: datetime) -> bytes:
+        """The fill at the current quote, or at the one the order was decided on where that is newer."""
+        quote, decided_on = self._quotes.current(submission.instrument), submission.decided_on
+        usable = quote if quote.bid and quote.quote_time.seconds >= decided_on.quote_time.seconds else decided_on
+        return self.simulate(submission, usable, now).SerializeToString()
 
     async def query(self, order: order_pb2.Order) -> Answer:
         """The fill, where the order was placed."""
