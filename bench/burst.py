@@ -62,7 +62,7 @@ def _burst(stack: RunningStack) -> list[str]:
     started = time.perf_counter()
     accepted, _, statuses = uvloop.run(post_many(stack.endpoints["http"], alert, ALERTS, CONNECTIONS))
     assert statuses == {202: ALERTS}, statuses
-    asyncio.run(_all_ended(stack, ids[-LAST:]))
+    asyncio.run(all_ended(stack, ids[-LAST:]))
     ended = time.perf_counter() - started
     used = [(cpu_seconds(stack.pid(name)) - before[name]) / ALERTS * 1000 for name in PROCESSES]
     found = stack.signals()
@@ -71,7 +71,7 @@ def _burst(stack: RunningStack) -> list[str]:
     return [f"{accepted:.2f} s", f"{ended:.2f} s", *(f"{value:.2f} ms" for value in (sum(used), *used))]
 
 
-async def _all_ended(stack: RunningStack, last: list[str]) -> None:
+async def all_ended(stack: RunningStack, last: list[str]) -> None:
     """Returns once audit holds the end of every signal; asked over one channel, so that the asking costs little."""
     token = (stack.home / "secrets" / "viewer-token").read_text().strip()
     channel = open_channel(stack.endpoints["grpc"]["audit"], token=token)

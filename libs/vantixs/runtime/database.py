@@ -67,7 +67,14 @@ class Database:
     """One service's database; see the module for what `write` promises."""
 
     def __init__(
-        self, writer: sa.Engine, readers: sa.Engine, lock: int, found: Found = NO_IDENTITY, *, exclusive: bool = True
+        self,
+        writer: sa.Engine,
+        readers: sa.Engine,
+        lock: int,
+        found: Found = NO_IDENTITY,
+        *,
+        exclusive: bool = True,
+        batch: int = BATCH,
     ) -> None:
         self.found = found
         self.place = writer.url.render_as_string()
@@ -84,7 +91,7 @@ class Database:
         self._file = _file_id(readers.url.database or "") if readers.dialect.name == "sqlite" else None
         self._connection: sa.Connection | None = None  # The writer's thread's.
         self._reserve: Reserve | None = None
-        self._writes: Batcher[Work, Any] = Batcher(self._commit, Bounds(items=BATCH, waiting=QUEUE))
+        self._writes: Batcher[Work, Any] = Batcher(self._commit, Bounds(items=batch, waiting=QUEUE))
         self._reads: Batcher[Callable[[sa.Connection], Any], Any] = Batcher(
             self._read_batch,
             Bounds(items=BATCH, waiting=QUEUE),
@@ -130,7 +137,7 @@ class Database:
         except BaseException:
             writer.dispose()
             raise
-        database = cls(writer, readers, lock_number(service), found, exclusive=exclusive)
+        database = cls(writer, readers, lock_number(service), found, exclusive=exclusive, batch=settings.database_batch)
         if reserve_bytes and readers.dialect.name == "sqlite" and readers.url.database:
             database._reserve = Reserve(Path(f"{readers.url.database}.reserve"), reserve_bytes)
             database._reserve.fill()

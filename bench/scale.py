@@ -1,0 +1,178 @@
+"""Replicas on PostgreSQL that is some milliseconds away: signals and decisions a second, and what more replicas add.
+
+    python bench/scale.py DELAY_MS signals ROUTERS [SETTING=value ...]
+    python bench/scale.py DELAY_MS decisions RISKS [SETTING=value ...]
+
+Without arguments it measures all of issue 13's figures and prints one table; that takes some minutes. The delay is each way, by
+a proxy in this process, whose CPU counts as the network's.
+"""
+
+import asyncio
+import json
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import grpc
+import uvloop
+from burst import PROCESSES, SYMBOLS, all_ended, cpu_seconds
+from load import post_many
+from risk import ACCOUNTS as RISK_ACCOUNTS
+from risk import EVALUATE, answered, create_accounts, make_request, running_risk
+from vantixs.model.ids import keyed_signal_id
+from vantixs.testing.postgres import PostgresServer
+from vantixs.testing.proxy import TcpProxy
+from vantixs.testing.stack import RunningStack
+
+ACCOUNTS, INSTRUMENTS, SIGNALS, CONNECTIONS = 10, 10, 2_000, 32
+MEASURE_S = 4.0
+Call = Any  # grpc.aio.UnaryUnaryMultiCallable
+REPLICAS = (1, 2, 4)
+
+
+class Found(NamedTuple):
+    """What was measured: how many a second, and the cores that each process used."""
+
+    rate: float
+    cores: dict[str, float]
+
+    def __str__(self) -> str:
+        return f"{self.rate:7.0f}/s   " + " ".join(f"{name} {used:.2f}" for name, used in self.cores.items())
+
+
+@contextmanager
+def far_database(delay_s: float) -> Iterator[str]:
+    """The URL of an empty database on a server of its own, behind a slow link."""
+    with tempfile.TemporaryDirectory() as directory, ExitStack() as ends:
+        server = PostgresServer(Path(directory) / "postgres")
+        ends.callback(server.stop)
+        url = server.new_database()
+        socket = Path(url.partition("host=")[2]) / ".s.PGSQL.5432"
+        link = TcpProxy(socket, delay_s=delay_s).start()
+        ends.callback(link.stop)
+        found = re.search(r"/(t[0-9a-f]+)\?", url)
+        assert found, url
+        yield f"postgresql+psycopg://postgres:@127.0.0.1:{link.port}/{found[1]}"
+
+
+def signals(delay_s: float, routers: int, accounts: int = ACCOUNTS, **settings: str) -> Found:
+    """Signals a second from the first POST to the last end in history, over accounts x instruments keys."""
+    with far_database(delay_s) as url, tempfile.TemporaryDirectory() as home:
+        stack = RunningStack(
+            Path(home) / "home", router=routers, VANTIXS_DATABASE_URL=url, VANTIXS_LOG_LEVEL="warning", **settings
+        ).start()
+        try:
+            return _signals(stack, routers, accounts)
+        finally:
+            stack.stop()
+
+
+def _signals(stack: RunningStack, routers: int, accounts: int) -> Found:
+    webhooks = []
+    for number in range(accounts):
+        stack.json("account", "create", f"scale-{number}")
+        made = stack.json("webhook", "create", "--account", f"scale-{number}", "--entry-expires-after-s", "0")
+        webhooks.append((made["webhook"]["webhook_id"], made["url"].removeprefix(stack.endpoints["http"])))
+    keys = accounts * INSTRUMENTS
+
+    def alert(number: int) -> tuple[str, bytes]:
+        turn, key = divmod(number, keys)
+        action, symbol = "close" if turn % 2 else "buy", SYMBOLS[key // accounts]
+        body = {"action": action, "symbol": symbol, "idempotency_key": f"scale-{number}"}
+        return webhooks[key % accounts][1], json.dumps(body).encode()
+
+    count = max(SIGNALS, 10 * keys)
+    last = [keyed_signal_id(webhooks[n % keys % accounts][0], f"scale-{n}") for n in range(count - keys, count)]
+    names = [name for name in PROCESSES if name != "router"]
+    names += [f"router-{n}" for n in range(routers)] if routers > 1 else ["router"]
+    before = {name: cpu_seconds(stack.pid(name)) for name in names}
+    started = time.perf_counter()
+    _, _, statuses = uvloop.run(post_many(stack.endpoints["http"], alert, count, CONNECTIONS))
+    assert statuses == {202: count}, statuses
+    asyncio.run(all_ended(stack, last))
+    seconds = time.perf_counter() - started
+    cores = {name: (cpu_seconds(stack.pid(name)) - before[name]) / seconds for name in names}
+    ends = {str(signal["status"]) for signal in stack.signals().values()}
+    assert ends == {"SIGNAL_STATUS_EXECUTED"}, ends
+    return Found(count / seconds, cores)
+
+
+def decisions(delay_s: float, replicas: int, **settings: str) -> Found:
+    """Decisions a second of so many replicas; the caller sends each account to one of them, by rendezvous hashing."""
+    with far_database(delay_s) as url, tempfile.TemporaryDirectory() as home, ExitStack() as ends:
+        started = [
+            ends.enter_context(running_risk(Path(home) / str(number), url, settings)) for number in range(replicas)
+        ]
+        asyncio.run(create_accounts(*started[0]))
+        pids = [
+            int(json.loads((Path(home) / str(number) / "run" / "risk-0.json").read_text())["pid"])
+            for number in range(replicas)
+        ]
+        before = [cpu_seconds(pid) for pid in pids]
+        began = time.perf_counter()
+        rate = uvloop.run(_decide(started))
+        seconds = time.perf_counter() - began
+        return Found(rate, {f"risk-{n}": (cpu_seconds(pid) - before[n]) / seconds for n, pid in enumerate(pids)})
+
+
+async def _decide(replicas: list[tuple[str, str]]) -> float:
+    """Each caller has an account of its own, and one order of it decided after the other."""
+    done = 0
+
+    async def call(account_id: str, ask: Call, token: str, until: float) -> None:
+        nonlocal done
+        while time.perf_counter() < until:
+            content = make_request(account_id).SerializeToString()
+            await answered(ask, content, (("authorization", f"Bearer {token}"),))
+            done += 1
+
+    async with AsyncExitStack() as ends:
+        channels = [await ends.enter_async_context(grpc.aio.insecure_channel(address)) for address, _ in replicas]
+        calls, started = [], time.perf_counter()
+        for account_id in (f"{kind}-{number}" for kind in "bf" for number in range(RISK_ACCOUNTS)):
+            n = max(range(len(replicas)), key=lambda n: blake2b(f"{n} {account_id}".encode()).digest())
+            calls.append(call(account_id, channels[n].unary_unary(EVALUATE), replicas[n][1], started + MEASURE_S))
+        await asyncio.gather(*calls)
+    return done / (time.perf_counter() - started)
+
+
+def table() -> None:
+    """All figures, each beside what one replica does."""
+    for title, delay_s, settings in (
+        ("0 ms", 0.0, {}),
+        ("5 ms each way", 0.005, {}),
+        ("25 ms each way, batches of 16", 0.025, {"VANTIXS_DATABASE_BATCH": "16"}),
+    ):
+        one = 0.0
+        for replicas in REPLICAS:
+            found = decisions(delay_s, replicas, **settings)
+            one = one or found.rate
+            print(f"{title:<30} decisions, risk x {replicas}:  {found.rate / one:4.2f} x {found}", flush=True)
+        one = 0.0
+        for replicas in REPLICAS:
+            # Where waiting is the limit there have to be enough keys that wait.
+            found = signals(delay_s, replicas, ACCOUNTS * 4 if settings else ACCOUNTS, **settings)
+            one = one or found.rate
+            print(f"{title:<30} signals, router x {replicas}:  {found.rate / one:4.2f} x {found}", flush=True)
+
+
+def main(arguments: list[str]) -> None:
+    """One measurement, or all."""
+    if not arguments:
+        table()
+        return
+    delay, what, replicas, *rest = arguments
+    settings = dict(text.split("=", 1) for text in rest)
+    accounts = {"accounts": int(settings.pop("accounts"))} if "accounts" in settings else {}
+    measure = signals if what == "signals" else decisions
+    print(what, "x", replicas, measure(float(delay) / 1000, int(replicas), **accounts, **settings))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
