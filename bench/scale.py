@@ -13,8 +13,8 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +36,9 @@ Call = Any  # grpc.aio.UnaryUnaryMultiCallable
 REPLICAS = (1, 2, 4)
 
 
+Used = Callable[[], dict[str, float]]
+
+
 class Found(NamedTuple):
     """What was measured: how many a second, and the cores that each process used."""
 
@@ -47,8 +50,8 @@ class Found(NamedTuple):
 
 
 @contextmanager
-def far_database(delay_s: float) -> Iterator[str]:
-    """The URL of an empty database on a server of its own, behind a slow link."""
+def far_database(delay_s: float) -> Iterator[tuple[str, str, Used]]:
+    """An empty database behind a slow link: its URL by the link, the one past it, and what tells the CPU that both used."""
     with tempfile.TemporaryDirectory() as directory, ExitStack() as ends:
         server = PostgresServer(Path(directory) / "postgres")
         ends.callback(server.stop)
@@ -58,22 +61,34 @@ def far_database(delay_s: float) -> Iterator[str]:
         ends.callback(link.stop)
         found = re.search(r"/(t[0-9a-f]+)\?", url)
         assert found, url
-        yield f"postgresql+psycopg://postgres:@127.0.0.1:{link.port}/{found[1]}"
+        postmaster = int((Path(directory) / "postgres" / "postmaster.pid").read_text().split()[0])
+        slow = f"postgresql+psycopg://postgres:@127.0.0.1:{link.port}/{found[1]}"
+        yield slow, url, lambda: {"postgres": _seconds_of_children(postmaster), "bench and link": time.process_time()}
+
+
+def _seconds_of_children(parent: int) -> float:
+    """CPU of the processes that a process started and that live."""
+    used = 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                used += cpu_seconds(int(stat.parent.name))
+    return used
 
 
 def signals(delay_s: float, routers: int, accounts: int = ACCOUNTS, **settings: str) -> Found:
     """Signals a second from the first POST to the last end in history, over accounts x instruments keys."""
-    with far_database(delay_s) as url, tempfile.TemporaryDirectory() as home:
+    with far_database(delay_s) as (url, _, used), tempfile.TemporaryDirectory() as home:
         stack = RunningStack(
             Path(home) / "home", router=routers, VANTIXS_DATABASE_URL=url, VANTIXS_LOG_LEVEL="warning", **settings
         ).start()
         try:
-            return _signals(stack, routers, accounts)
+            return _signals(stack, routers, accounts, used)
         finally:
             stack.stop()
 
 
-def _signals(stack: RunningStack, routers: int, accounts: int) -> Found:
+def _signals(stack: RunningStack, routers: int, accounts: int, used: Used) -> Found:
     webhooks = []
     for number in range(accounts):
         stack.json("account", "create", f"scale-{number}")
@@ -91,13 +106,14 @@ def _signals(stack: RunningStack, routers: int, accounts: int) -> Found:
     last = [keyed_signal_id(webhooks[n % keys % accounts][0], f"scale-{n}") for n in range(count - keys, count)]
     names = [name for name in PROCESSES if name != "router"]
     names += [f"router-{n}" for n in range(routers)] if routers > 1 else ["router"]
-    before = {name: cpu_seconds(stack.pid(name)) for name in names}
+    before = {name: cpu_seconds(stack.pid(name)) for name in names} | used()
     started = time.perf_counter()
     _, _, statuses = uvloop.run(post_many(stack.endpoints["http"], alert, count, CONNECTIONS))
     assert statuses == {202: count}, statuses
     asyncio.run(all_ended(stack, last))
     seconds = time.perf_counter() - started
-    cores = {name: (cpu_seconds(stack.pid(name)) - before[name]) / seconds for name in names}
+    after = {name: cpu_seconds(stack.pid(name)) for name in names} | used()
+    cores = {name: (after[name] - before[name]) / seconds for name in after}
     ends = {str(signal["status"]) for signal in stack.signals().values()}
     assert ends == {"SIGNAL_STATUS_EXECUTED"}, ends
     return Found(count / seconds, cores)
@@ -105,20 +121,22 @@ def _signals(stack: RunningStack, routers: int, accounts: int) -> Found:
 
 def decisions(delay_s: float, replicas: int, **settings: str) -> Found:
     """Decisions a second of so many replicas; the caller sends each account to one of them, by rendezvous hashing."""
-    with far_database(delay_s) as url, tempfile.TemporaryDirectory() as home, ExitStack() as ends:
+    with far_database(delay_s) as (url, near, used), tempfile.TemporaryDirectory() as home, ExitStack() as ends:
+        with running_risk(Path(home) / "near", near, {}) as replica:
+            asyncio.run(create_accounts(*replica))
         started = [
             ends.enter_context(running_risk(Path(home) / str(number), url, settings)) for number in range(replicas)
         ]
-        asyncio.run(create_accounts(*started[0]))
         pids = [
             int(json.loads((Path(home) / str(number) / "run" / "risk-0.json").read_text())["pid"])
             for number in range(replicas)
         ]
-        before = [cpu_seconds(pid) for pid in pids]
+        before = {f"risk-{n}": cpu_seconds(pid) for n, pid in enumerate(pids)} | used()
         began = time.perf_counter()
         rate = uvloop.run(_decide(started))
         seconds = time.perf_counter() - began
-        return Found(rate, {f"risk-{n}": (cpu_seconds(pid) - before[n]) / seconds for n, pid in enumerate(pids)})
+        after = {f"risk-{n}": cpu_seconds(pid) for n, pid in enumerate(pids)} | used()
+        return Found(rate, {name: (after[name] - before[name]) / seconds for name in after})
 
 
 async def _decide(replicas: list[tuple[str, str]]) -> float:

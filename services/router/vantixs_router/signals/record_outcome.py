@@ -66,12 +66,12 @@ class RecordOutcome:
             # Signals of a key are parked one after another, as they are handled: what waits was there at the recall.
             if run.waits_behind and leaves_nothing_to_open(run, outcome):
                 store.supersede(connection, run.lane, run.key, run.delivery)
+            self._outbox.put(connection, message, lane=run.lane)
+            finished()
             if outcome.gave_up:
                 if store.read_order(connection, outcome.gave_up):
                     raise LookupError(f"order {outcome.gave_up} was stored after all")
                 store.add_release(connection, outcome.gave_up)
-            self._outbox.put(connection, message, lane=run.lane)
-            finished()
 
         await write_fenced(self._database, run.fence, commit)
         status = common_pb2.SignalStatus.Name(outcome.status).removeprefix("SIGNAL_STATUS_").lower()
