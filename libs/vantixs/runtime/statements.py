@@ -177,10 +177,12 @@ class _Compiled:
 class _Many:
     """A statement about many rows, which are its only parameter: a list in JSON."""
 
-    def __init__(self, sql: str, key: tuple[str, ...], binary: frozenset[str]) -> None:
+    def __init__(self, sql: str, key: tuple[str, ...], binary: frozenset[str], alone: str) -> None:
+        """A row is told from the others by any of `key`, and by the parameter `alone` where that is enough by itself."""
         self.sql = sql
         self.key = key
         self.binary = binary
+        self.alone = alone
 
     def key_of(self, values: Mapping[str, Any]) -> Hashable:
         return tuple([values[name] for name in self.key]) if self.key else object()
@@ -198,19 +200,23 @@ def _make_many(
     rows = rows.render_derived(with_types=True)
     binary = frozenset(name for name, type_ in binds.items() if isinstance(type_, sa.LargeBinary))
     if make is not None:
-        return _Many(_one_parameter(make(rows), dialect), (key,), binary)
+        return _Many(_one_parameter(make(rows), dialect), (key,), binary, key)
     if not isinstance(statement, sa.Insert):
         return None
     table = statement.table
     names = [column.name for column in table.columns if column.name in binds]
     text = str(compiled)
     begin, conflict = text.index(" VALUES ("), text.find(" ON CONFLICT")
-    rest = text[conflict:] if conflict >= 0 else ""
+    # Without the made key, which SQLAlchemy has every INSERT give back.
+    rest = text[conflict:].partition(" RETURNING ")[0] if conflict >= 0 else ""
     if set(names) != set(binds) or "%(" in rest:
         return None
-    unique = [c.name for c in table.primary_key if c.name in names] or [n for n in names if table.c[n].unique]
+    keys = [c.name for c in table.primary_key if c.name in names]
+    # Of several unique columns any one tells whether the row is there; of a key of several columns only all of them.
+    unique = [n for n in names if table.c[n].unique] if not keys else keys
+    alone = "" if len(keys) > 1 else next(iter(unique), "")
     select = _one_parameter(sa.select(*(rows.c[name] for name in _inserted(text))), dialect)
-    return _Many(f"{text[:begin]} {select}{rest}", tuple(unique), binary)
+    return _Many(f"{text[:begin]} {select}{rest}", tuple(unique), binary, alone)
 
 
 def _inserted(insert: str) -> list[str]:
@@ -279,12 +285,12 @@ class _Count(_Change):
 
     def key_of(self, values: Mapping[str, Any]) -> Hashable:
         many = self._compiled.many
-        return None if many is None or len(many.key) != 1 else many.key_of(values)
+        return None if many is None or not many.alone else many.key_of(values)
 
     def send_many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> list[Callable[[], int]]:
         many = self._compiled.many
         assert many is not None  # noqa: S101 - only of statements that have a key
-        (key,) = many.key
+        key = many.alone
         cursor = self._compiled.execute_many(connection, rows, f' RETURNING "{key}"')
         touched = _Shared(lambda: self._compiled.wait_for(cursor), lambda: {found for (found,) in cursor.fetchall()})
         return [lambda row=row: int(row[key] in touched()) for row in rows]  # type: ignore[misc]
@@ -300,7 +306,7 @@ class _Found(_Change):
     def send_many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> list[Callable[[], list[Any]]]:
         many = self._compiled.many
         assert many is not None  # noqa: S101 - only of statements that have a key
-        (key,) = many.key
+        key = many.alone
         cursor = self._compiled.execute_many(connection, rows)
         found = _Shared(lambda: self._compiled.wait_for(cursor), lambda: self._by_key(cursor, key))
         return [lambda row=row: found().get(row[key], []) for row in rows]  # type: ignore[misc]
