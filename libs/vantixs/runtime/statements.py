@@ -213,7 +213,7 @@ def _make_many(
         return None
     keys = [c.name for c in table.primary_key if c.name in names]
     # Of several unique columns any one tells whether the row is there; of a key of several columns only all of them.
-    unique = [n for n in names if table.c[n].unique] if not keys else keys
+    unique = keys or [n for n in names if table.c[n].unique]
     alone = "" if len(keys) > 1 else next(iter(unique), "")
     select = _one_parameter(sa.select(*(rows.c[name] for name in _inserted(text))), dialect)
     return _Many(f"{text[:begin]} {select}{rest}", tuple(unique), binary, alone)
