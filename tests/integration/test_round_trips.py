@@ -18,6 +18,7 @@ import vantixs_router
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.model.ids import LANES
+from vantixs.runtime import pipeline, statements
 from vantixs.runtime.database import Database
 from vantixs.runtime.outbox import Outbox
 from vantixs.testing.postgres import PostgresServer
@@ -150,6 +151,87 @@ async def test_decisions_of_a_batch_share_their_round_trips(link: TcpProxy, open
         before = link.round_trips
         await replica.settle(*(settled(f"{turn}-{name}") for name in accounts))
         assert link.round_trips - before <= MOST_ROUND_TRIPS
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """One for each time that somebody waited for the server, however slow the machine is."""
+    waited: list[float] = []
+    wait = pipeline._Line.wait
+
+    def counted(line: Any, error: BaseException | None = None) -> None:
+        if line._pipeline is not None:
+            waited.append(0)
+        wait(line, error)
+
+    monkeypatch.setattr(pipeline._Line, "wait", counted)
+    return waited
+
+
+async def test_settlement_takes_two_round_trips_where_its_account_is_named_and_is_right_where_it_is_not(
+    waits: list[float], open_risk: Any
+) -> None:
+    risk = await open_risk(slow=False)
+    names = [f"a{number}" for number in range(6)]
+    for account_id in names:
+        await risk.create(account_id)
+    owners = [(name, "BTC/USDT") for name in names]
+    others = [("", ""), ("a0", ""), ("a0", "BTC/USDT"), ("nobody", "BTC/USDT"), ("a4", ""), ("", "BTC/USDT")]
+    for turn, named in enumerate((owners, others)):
+        waits.clear()
+        answers = await risk.evaluate(*(entry(f"{turn}-{name}", name, str(turn)) for name in names))
+        assert approved(answers) == len(names)
+        assert len(waits) <= 3
+        requests = [settled(f"{turn}-{name}") for name in names]
+        for request, (account_id, instrument) in zip(requests, named, strict=True):
+            request.account_id, request.instrument = account_id, instrument
+        for _ in range(2):  # The second time all of it is booked already.
+            waits.clear()
+            booked = await risk.settle(*requests)
+            assert [(a.position.account_id, a.position.quantity, len(a.flags)) for a in booked] == [
+                (name, str(turn + 1), 0) for name in names
+            ]
+            assert len(waits) <= (2 if named is owners else 4)
+
+
+async def test_units_of_a_batch_wait_twice_and_send_the_same_statement_once(
+    url: str, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = await Database.open(
+        replace(RouterSettings(), database_url=url), "router", ROUTER_MIGRATIONS, exclusive=False
+    )
+    await database.write(lambda c: table.add_lanes(c, {}, 0))
+    rows = []
+    execute_many = statements._Compiled.execute_many
+    monkeypatch.setattr(
+        statements._Compiled,
+        "execute_many",
+        lambda self, connection, values, tail="": (
+            rows.append(len(values)) or execute_many(self, connection, values, tail)
+        ),
+    )
+
+    def store_order(number: int, connection: sa.Connection) -> bool:
+        order = order_pb2.Order(order_id=f"o{number}", signal_id=f"s{number}", client_order_id=f"c{number}")
+        claimed = store.begin_claim(connection, f"s{number}", 1, "plan")
+        made = store.insert_order(connection, order, "it's 100 %\n\u20ac", order_pb2.RiskDecision(), number % LANES)
+        placed = store.place_paper_order(connection, f"c{number % 60}", b"\x00\xff%d" % number, datetime.now(UTC))
+        return claimed() and made() and placed() == b"\x00\xff%d" % (number % 60)
+
+    before = await database.write(lambda c: c.exec_driver_sql("SELECT 1").scalar())
+    waits.clear()
+    fences = [Held(lane, 0) for lane in range(LANES)]
+    made = await asyncio.gather(
+        *(write_fenced(database, fences[n % LANES], partial(store_order, n)) for n in range(64))
+    )
+    assert (before, made) == (1, [True] * 64)
+    # The four that use the name of another's paper order find it: they ask once more.
+    assert len(waits) <= 3
+    assert rows == [LANES, 64, 64, 60, 4]
+    stored = await database.read(lambda c: store.read_order(c, "o63"))
+    assert stored is not None
+    assert stored.intent == "it's 100 %\n\u20ac"
+    await database.close()
 
 
 async def test_account_that_another_one_holds_keeps_nobody_else(url: str, open_risk: Any) -> None:

@@ -33,7 +33,7 @@ from vantixs.runtime.database_setup import (
     read_identity,
     remedy,
 )
-from vantixs.runtime.database_writer import BATCH, Writer, rewrite_version
+from vantixs.runtime.database_writer import Writer, rewrite_version
 from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Message
@@ -47,6 +47,7 @@ from vantixs.runtime.units import Work, run_first, run_in_pipeline, run_units
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+BATCH = 256
 QUEUE = 10_000
 NO_IDENTITY = Found(Identity(""))
 PROBE_S, PROBE_TIMEOUT_S = 2.0, 4.0
@@ -60,7 +61,14 @@ class Database:
     """One service's database; see the module for what `write` promises."""
 
     def __init__(
-        self, writer: sa.Engine, readers: sa.Engine, lock: int, found: Found = NO_IDENTITY, *, exclusive: bool = True
+        self,
+        writer: sa.Engine,
+        readers: sa.Engine,
+        lock: int,
+        found: Found = NO_IDENTITY,
+        *,
+        exclusive: bool = True,
+        batch: int = BATCH,
     ) -> None:
         self.found = found
         self.place = writer.url.render_as_string()
@@ -76,7 +84,9 @@ class Database:
         self._file = _file_id(readers.url.database or "") if readers.dialect.name == "sqlite" else None
         self._answers = AnswerLimit() if writer.dialect.name == "postgresql" else None
         self._reserve: Reserve | None = None
-        self._writes = Writer(writer, self._lock, lock, self._answers, QUEUE, self._note_damage)
+        self._writes = Writer(
+            writer, self._lock, lock, self._answers, Bounds(items=batch, waiting=QUEUE), self._note_damage
+        )
         self._reads: Batcher[Callable[[sa.Connection], Any], Any] = Batcher(
             self._read_batch,
             Bounds(items=BATCH, waiting=QUEUE),
@@ -127,7 +137,7 @@ class Database:
         except BaseException:
             writer.dispose()
             raise
-        database = cls(writer, readers, lock_number(service), found, exclusive=exclusive)
+        database = cls(writer, readers, lock_number(service), found, exclusive=exclusive, batch=settings.database_batch)
         if reserve_bytes and readers.dialect.name == "sqlite" and readers.url.database:
             database._reserve = Reserve(Path(f"{readers.url.database}.reserve"), reserve_bytes)
             database._reserve.fill()
@@ -203,9 +213,10 @@ class Database:
         return await self._read(query)
 
     async def read_together(self, query: Callable[[sa.Connection], T]) -> T:
-        """As `read`, for quick queries of which many come at once: those that wait share a snapshot and its round trips.
+        """As `read`, for quick queries of which many come at once: those that wait share their round trips.
 
-        It asks everything by `Statement`.
+        It asks everything by `Statement`, and each statement sees what is committed by then: a snapshot for all of them would
+        cost a round trip more.
         """
         self._check_served()
         try:
@@ -216,13 +227,9 @@ class Database:
 
     async def _read_batch(self, queries: Sequence[Callable[[sa.Connection], Any]]) -> list[Any]:
         def read(connection: sa.Connection) -> list[Any]:
+            # What goes straight to the driver begins no transaction by itself.
             with pipelined(connection):
-                # What goes straight to the driver begins no transaction by itself, and several reads are to see one snapshot.
-                connection.begin()
-                results = interleaved([partial(query, connection) for query in queries])
-                send(connection, "COMMIT")  # It is waited for where the pipeline ends.
-            connection.commit()
-            return results
+                return interleaved([partial(query, connection) for query in queries], connection)
 
         return await self._read_by(read, QUICK_ANSWER_S)
 

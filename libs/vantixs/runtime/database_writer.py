@@ -22,7 +22,6 @@ from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.statements import Statement
 from vantixs.runtime.units import Work, is_in_pipeline, run_each, run_together
 
-BATCH = 256
 RETRY_FOR_S, RETRY_PAUSES = 5.0, Pauses(0.05, 0.05)
 # How long PostgreSQL may take, longer than it lets a statement wait for a lock: a batch of writes, and what waits for it in
 # units that ask one by one.
@@ -45,7 +44,7 @@ class Writer:
         engine: gives the connection.
         lock: taken first in every transaction with `lock_number`; None where the database excludes others by itself.
         answers: ends a connection that does not answer; None where the database is a file.
-        waiting: most units that wait.
+        bounds: most units that share a transaction, and that wait.
         note_damage: is told what the database says when it fails.
     """
 
@@ -55,7 +54,7 @@ class Writer:
         lock: Statement | None,
         lock_number: int,
         answers: AnswerLimit | None,
-        waiting: int,
+        bounds: Bounds,
         note_damage: Callable[[str], None],
     ) -> None:
         self.commits = 0
@@ -66,7 +65,7 @@ class Writer:
         self._answers = answers
         self._note_damage = note_damage
         self._connection: sa.Connection | None = None  # The thread's.
-        self._units: Batcher[Work, Any] = Batcher(self._commit, Bounds(items=BATCH, waiting=waiting))
+        self._units: Batcher[Work, Any] = Batcher(self._commit, bounds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-write")
         self._loop = asyncio.get_running_loop()
 

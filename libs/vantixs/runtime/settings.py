@@ -101,6 +101,9 @@ class ServiceSettings:
     database_url: str = setting(
         "", doc="SQLAlchemy URL; empty takes an SQLite file under the home directory", secret=True
     )
+    database_batch: int = setting(
+        256, doc="most units of work that share one transaction of the service's database", minimum=1, maximum=1000
+    )
     journal_replicas: int = setting(1, doc="replicas of the journal and of KV buckets", minimum=1, maximum=5)
     journal_max_bytes: int = setting(
         0,

@@ -8,16 +8,17 @@ writes the SQL and knows the types, so that the same statement runs on SQLite an
 import json
 import re
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 
-from vantixs.runtime.pipeline import wait_for
+from vantixs.runtime.pipeline import begin_sending, gather, wait_for
 
 Make = Callable[[Any], sa.sql.expression.ClauseElement]
+MakeMany = Callable[[sa.FromClause], sa.sql.expression.ClauseElement]
 
 
 class Statement:
@@ -25,10 +26,15 @@ class Statement:
 
     Args:
         make: builds it; is given the `insert` of the dialect, for ON CONFLICT.
+        many: builds, for PostgreSQL, one that does the same for many rows at once; it is given them as a table whose columns
+            are the parameters. The INSERTs of this module need none.
+        key: the parameter that differs between the rows of one statement. A query gives it back as a column.
     """
 
-    def __init__(self, make: Make) -> None:
+    def __init__(self, make: Make, *, many: MakeMany | None = None, key: str = "") -> None:
         self._make = make
+        self._many = many
+        self._key = key
         self._ready: dict[str, _Compiled] = {}
 
     def rows(self, connection: sa.Connection, **values: Any) -> list[Any]:
@@ -38,16 +44,7 @@ class Statement:
     def ask(self, connection: sa.Connection, **values: Any) -> Callable[[], list[Any]]:
         """Sends a query; what is returned gives its rows. In a pipeline more can be sent before they are waited for."""
         compiled = self._compiled(connection)
-        cursor = compiled.execute(connection, values)
-
-        def rows() -> list[Any]:
-            try:
-                compiled.wait_for(cursor)
-                return [compiled.row(row) for row in cursor.fetchall()]
-            finally:
-                cursor.close()
-
-        return rows
+        return gather(compiled.rows, values) or compiled.rows.send(connection, values)
 
     def first(self, connection: sa.Connection, **values: Any) -> Any:
         """The first row, or None."""
@@ -56,17 +53,18 @@ class Statement:
 
     def run(self, connection: sa.Connection, **values: Any) -> int:
         """Runs a change; returns how many rows it touched. Who has no use for that calls `send`."""
+        return self.count(connection, **values)()
+
+    def count(self, connection: sa.Connection, **values: Any) -> Callable[[], int]:
+        """Sends a change; what is returned gives how many rows it touched, as `ask` does for a query."""
         compiled = self._compiled(connection)
-        cursor = compiled.execute(connection, values)
-        try:
-            compiled.wait_for(cursor)
-            return int(cursor.rowcount)
-        finally:
-            cursor.close()
+        return gather(compiled.count, values) or compiled.count.send(connection, values)
 
     def send(self, connection: sa.Connection, **values: Any) -> None:
         """Runs a change; in a pipeline without waiting for it. What is wrong with it is raised by then or later."""
-        self._compiled(connection).execute(connection, values)
+        compiled = self._compiled(connection)
+        if gather(compiled.change, values) is None:
+            compiled.execute(connection, values)
 
     def run_all(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Runs a change with each of the rows; an INSERT in as few statements as the database takes them in."""
@@ -78,7 +76,7 @@ class Statement:
         found = self._ready.get(name)
         if found is None:
             insert = postgresql.insert if name == "postgresql" else sqlite.insert
-            found = self._ready[name] = _Compiled(self._make(insert), connection.dialect)
+            found = self._ready[name] = _Compiled(self._make(insert), connection.dialect, self._many, self._key)
         return found
 
 
@@ -92,7 +90,9 @@ _VALUES = re.compile(r"VALUES (\([?, ]+\))")
 
 
 class _Compiled:
-    def __init__(self, statement: sa.sql.expression.ClauseElement, dialect: sa.Dialect) -> None:
+    def __init__(
+        self, statement: sa.sql.expression.ClauseElement, dialect: sa.Dialect, many: MakeMany | None, key: str
+    ) -> None:
         compiled = statement.compile(dialect=dialect)
         assert isinstance(compiled, sa.sql.compiler.SQLCompiler)  # noqa: S101 - queries and changes, no DDL
         self._sql = str(compiled)
@@ -103,22 +103,45 @@ class _Compiled:
         columns = list(getattr(statement, "selected_columns", ()))
         self._decode = [c.type.dialect_impl(dialect).result_processor(dialect, None) for c in columns]
         self._insert = isinstance(statement, sa.Insert)
-        self._many: dict[int, str] = {}
+        self._of_count: dict[int, str] = {}
         self.wait_for: Callable[[Any], None] = wait_for if dialect.name == "postgresql" else _has_result
         self._row: Any = namedtuple("Row", [c.name for c in columns]) if columns else None
+        self.many = _make_many(statement, compiled, dialect, many, key) if dialect.name == "postgresql" else None
+        self.rows, self.count, self.change = _Found(self), _Count(self), _Change(self)
 
     def execute(self, connection: sa.Connection, values: Mapping[str, Any]) -> Any:
         """Sends it; the driver's errors come through as they are."""
+        begin_sending()
         cursor = connection.connection.cursor()
         cursor.execute(self._sql, self._parameters(values))
         return cursor
 
-    def execute_all(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Sends a change for several rows.
+    def execute_many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]], tail: str = "") -> Any:
+        """Sends it once for all of the rows, which differ in the key."""
+        assert self.many is not None  # noqa: S101 - only of statements that have a key
+        encode = {name: process for name, process in self._encode.items() if name not in self.many.binary}
+        encoded = []
+        for row in rows:
+            values = {**self._constants, **row}
+            for name, process in encode.items():
+                values[name] = process(values[name])
+            encoded.append(values)
+        begin_sending()
+        cursor = connection.connection.cursor()
+        cursor.execute(self.many.sql + tail, (json.dumps(encoded, default=_hexadecimal, ensure_ascii=False),))
+        return cursor
 
-        psycopg sends them in one round trip. SQLite's driver gives the GIL away for each, and has to get it back from the
-        busy thread that took it: so there many rows are one statement, where it is an INSERT.
+    def execute_all(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Sends a change for several rows, as one statement where there is one for many.
+
+        SQLite's driver gives the GIL away for each statement, and has to get it back from the busy thread that took it: so
+        there many rows are one statement, where it is an INSERT.
         """
+        if len(rows) > 1 and self.many is not None:
+            for distinct in _distinct(rows, self.many.key_of):
+                self.execute_many(connection, distinct)
+            return
+        begin_sending()
         cursor = connection.connection.cursor()
         parameters = [self._parameters(row) for row in rows]
         if len(rows) > 1 and (self._order is None or not self._insert):
@@ -136,9 +159,9 @@ class _Compiled:
             cursor.close()
 
     def _of_rows(self, count: int) -> str:
-        if count not in self._many:
-            self._many[count] = _VALUES.sub(lambda found: "VALUES " + ", ".join([found[1]] * count), self._sql)
-        return self._many[count]
+        if count not in self._of_count:
+            self._of_count[count] = _VALUES.sub(lambda found: "VALUES " + ", ".join([found[1]] * count), self._sql)
+        return self._of_count[count]
 
     def _parameters(self, values: Mapping[str, Any]) -> Any:
         merged = {**self._constants, **values}
@@ -149,6 +172,193 @@ class _Compiled:
     def row(self, values: Any) -> Any:
         """A driver's row with the columns' types applied."""
         return self._row(*(decode(v) if decode else v for decode, v in zip(self._decode, values, strict=True)))
+
+
+class _Many:
+    """A statement about many rows, which are its only parameter: a list in JSON."""
+
+    def __init__(self, sql: str, key: tuple[str, ...], binary: frozenset[str], alone: str) -> None:
+        """A row is told from the others by any of `key`, and by the parameter `alone` where that is enough by itself."""
+        self.sql = sql
+        self.key = key
+        self.binary = binary
+        self.alone = alone
+
+    def key_of(self, values: Mapping[str, Any]) -> Hashable:
+        return tuple([values[name] for name in self.key]) if self.key else object()
+
+
+def _make_many(
+    statement: Any, compiled: sa.sql.compiler.SQLCompiler, dialect: sa.Dialect, make: MakeMany | None, key: str
+) -> _Many | None:
+    """The statement for many rows; None where it is about one only."""
+    binds = {name: bind.type for bind, name in compiled.bind_names.items()}
+    columns = [sa.column(name, type_) for name, type_ in binds.items()]
+    rows = sa.func.json_to_recordset(sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON)).table_valued(
+        *columns, name="given"
+    )
+    rows = rows.render_derived(with_types=True)
+    binary = frozenset(name for name, type_ in binds.items() if isinstance(type_, sa.LargeBinary))
+    if make is not None:
+        return _Many(_one_parameter(make(rows), dialect), (key,), binary, key)
+    if not isinstance(statement, sa.Insert):
+        return None
+    table = statement.table
+    names = [column.name for column in table.columns if column.name in binds]
+    text = str(compiled)
+    begin, conflict = text.index(" VALUES ("), text.find(" ON CONFLICT")
+    # Without the made key, which SQLAlchemy has every INSERT give back.
+    rest = text[conflict:].partition(" RETURNING ")[0] if conflict >= 0 else ""
+    if set(names) != set(binds) or "%(" in rest:
+        return None
+    keys = [c.name for c in table.primary_key if c.name in names]
+    # Of several unique columns any one tells whether the row is there; of a key of several columns only all of them.
+    unique = keys or [n for n in names if table.c[n].unique]
+    alone = "" if len(keys) > 1 else next(iter(unique), "")
+    select = _one_parameter(sa.select(*(rows.c[name] for name in _inserted(text))), dialect)
+    return _Many(f"{text[:begin]} {select}{rest}", tuple(unique), binary, alone)
+
+
+def _inserted(insert: str) -> list[str]:
+    """The columns of an INSERT, in its order."""
+    return [name.strip().strip('"') for name in insert[insert.index("(") + 1 : insert.index(")")].split(",")]
+
+
+def _one_parameter(statement: Any, dialect: sa.Dialect) -> str:
+    """The text of a statement whose only parameter are the rows."""
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": False})
+    return re.sub(r"%\(rows\)s", "%s", str(compiled))
+
+
+def _distinct(
+    rows: Sequence[Mapping[str, Any]], key_of: Callable[[Mapping[str, Any]], Hashable]
+) -> Iterator[list[Mapping[str, Any]]]:
+    """The rows in their order, in parts in which no key is twice: a statement may change a row once."""
+    part: dict[Hashable, Mapping[str, Any]] = {}
+    for row in rows:
+        key = key_of(row)
+        if key in part:
+            yield list(part.values())
+            part = {}
+        part[key] = row
+    yield list(part.values())
+
+
+def _hexadecimal(value: Any) -> str:
+    """Binary data as PostgreSQL reads it from text."""
+    return "\\x" + bytes(value).hex()
+
+
+class _Change:
+    """The statement, sent for what it changes."""
+
+    def __init__(self, compiled: _Compiled) -> None:
+        self._compiled = compiled
+
+    def send(self, connection: sa.Connection, values: Mapping[str, Any]) -> Callable[[], Any]:
+        self._compiled.execute(connection, values)
+        return _nothing
+
+    def key_of(self, values: Mapping[str, Any]) -> Hashable:
+        many = self._compiled.many
+        return None if many is None else many.key_of(values)
+
+    def send_many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> list[Callable[[], Any]]:
+        self._compiled.execute_many(connection, rows)
+        return [_nothing] * len(rows)
+
+
+class _Count(_Change):
+    """The statement, sent for how many rows it touches: of many INSERTs in one, which keys came back."""
+
+    def send(self, connection: sa.Connection, values: Mapping[str, Any]) -> Callable[[], int]:
+        cursor = self._compiled.execute(connection, values)
+
+        def count() -> int:
+            try:
+                self._compiled.wait_for(cursor)
+                return int(cursor.rowcount)
+            finally:
+                cursor.close()
+
+        return count
+
+    def key_of(self, values: Mapping[str, Any]) -> Hashable:
+        many = self._compiled.many
+        return None if many is None or not many.alone else many.key_of(values)
+
+    def send_many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> list[Callable[[], int]]:
+        many = self._compiled.many
+        assert many is not None  # noqa: S101 - only of statements that have a key
+        key = many.alone
+        cursor = self._compiled.execute_many(connection, rows, f' RETURNING "{key}"')
+        touched = _Shared(lambda: self._compiled.wait_for(cursor), lambda: {found for (found,) in cursor.fetchall()})
+        return [lambda row=row: int(row[key] in touched()) for row in rows]  # type: ignore[misc]
+
+
+class _Found(_Change):
+    """The statement, sent for its rows."""
+
+    def send(self, connection: sa.Connection, values: Mapping[str, Any]) -> Callable[[], list[Any]]:
+        cursor = self._compiled.execute(connection, values)
+        return lambda: self._fetch(cursor)
+
+    def send_many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> list[Callable[[], list[Any]]]:
+        many = self._compiled.many
+        assert many is not None  # noqa: S101 - only of statements that have a key
+        key = many.alone
+        cursor = self._compiled.execute_many(connection, rows)
+        found = _Shared(lambda: self._compiled.wait_for(cursor), lambda: self._by_key(cursor, key))
+        return [lambda row=row: found().get(row[key], []) for row in rows]  # type: ignore[misc]
+
+    def _by_key(self, cursor: Any, key: str) -> dict[Any, list[Any]]:
+        by_key: dict[Any, list[Any]] = {}
+        for row in self._fetch(cursor):
+            by_key.setdefault(getattr(row, key), []).append(row)
+        return by_key
+
+    def _fetch(self, cursor: Any) -> list[Any]:
+        try:
+            self._compiled.wait_for(cursor)
+            return [self._compiled.row(row) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
+
+
+class _Shared:
+    """The answer that several units wait for, fetched by the first of them that has it."""
+
+    def __init__(self, wait: Callable[[], None], fetch: Callable[[], Any]) -> None:
+        self._wait = wait
+        self._fetch = fetch
+        self._result: Any = None
+
+    def __call__(self) -> Any:
+        if self._result is None:
+            self._wait()  # Others run meanwhile, and one of them may have fetched it.
+            if self._result is None:
+                self._result = self._fetch()
+        return self._result
+
+
+def _nothing() -> None:
+    """A change has no answer."""
+
+
+def update_rows(table: sa.Table, key: str, *names: str) -> Statement:
+    """Sets the named columns in the row with that key."""
+
+    def make(_: Any) -> sa.sql.expression.ClauseElement:
+        changed = {n: sa.bindparam(n, type_=table.c[n].type) for n in names}
+        return (
+            sa.update(table).where(table.c[key] == sa.bindparam(f"{key}_is", type_=table.c[key].type)).values(changed)
+        )
+
+    def many(rows: sa.FromClause) -> sa.sql.expression.ClauseElement:
+        changed = {n: rows.c[n] for n in names}
+        return sa.update(table).where(table.c[key] == rows.c[f"{key}_is"]).values(changed)
+
+    return Statement(make, many=many, key=f"{key}_is")
 
 
 def insert_row(table: sa.Table) -> Statement:

@@ -37,7 +37,7 @@ def is_in_pipeline(run: Callable[..., Any]) -> bool:
 @runs_in_pipeline
 def run_in_pipeline(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
     """Units that send everything by `Statement`, with shared round trips."""
-    return interleaved([partial(unit, connection) for unit in units])
+    return interleaved([partial(unit, connection) for unit in units], connection)
 
 
 def run_units(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:

@@ -154,7 +154,7 @@ class Bookshelf:
             if (stamp := heads.stamps.get(account_id)) is not None
             and ((found := self._accounts.get(account_id)) is None or found.stamp != stamp)
         ]
-        for account in interleaved([partial(load, connection, account_id) for account_id in stale]):
+        for account in interleaved([partial(load, connection, account_id) for account_id in stale], connection):
             self._accounts[account.account_id] = account
 
     def put(self, account: Account) -> None:

@@ -1,6 +1,6 @@
 """SettleOrder and BatchSettleOrders as a unit of work: book fills once, convert or release what orders hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import Any, NamedTuple
@@ -88,18 +88,15 @@ class _Books:
     def __init__(self, connection: sa.Connection, desk: Desk, asked: Sequence[Settlement]) -> None:
         self._connection = connection
         self._desk = desk
-        ids = [settlement.request.order_id for settlement in asked]
         store.share_books(connection)
-        # Whose they are does not change. How they stand may, until their accounts are held.
-        accounts = [row.account_id for row in store.READ_ORDERS.rows(connection, order_ids=ids)]
-        locking = store.lock_accounts(connection, accounts)
-        reading = store.READ_ORDERS.ask(connection, order_ids=ids)
-        self._heads = store.read_heads(connection, accounts)
-        self._held = locking()
-        # Orders given up before they were decided have no account.
-        self._orders: dict[str, Any] = {row.order_id: row for row in reading()}
-        self._fills = self._read_fills(asked)
-        desk.shelf.fetch(connection, [a for a in accounts if a in self._held], self._heads)
+        owners = {r.order_id: (r.account_id, r.instrument) for r in (settlement.request for settlement in asked)}
+        self._read(asked, owners)
+        found = {row.order_id: (row.account_id, row.instrument) for row in self._orders.values()}
+        if any(owners[order_id] != owner for order_id, owner in found.items()):
+            # Not named, or wrongly. Whose an order is does not change; how it stands may, until its account is held.
+            self._read(asked, owners | found)
+        accounts = {row.account_id for row in self._orders.values()}
+        desk.shelf.fetch(connection, [a for a in sorted(accounts) if a in self._held], self._heads)
         self._accounts: dict[str, Account] = {}
         self._changed: dict[str, Account] = {}
         self._postings = Postings()
@@ -107,6 +104,25 @@ class _Books:
         self._given_up: dict[str, dict[str, Any]] = {}
         self._updates: dict[str, dict[str, Any]] = {}
         self._samples: dict[str, dict[str, Any]] = {}
+
+    def _read(self, asked: Sequence[Settlement], owners: Mapping[str, tuple[str, str]]) -> None:
+        """Holds the orders' accounts and reads how they stand. Orders given up before they were decided have no account."""
+        connection = self._connection
+        accounts = sorted({account_id for account_id, _ in owners.values() if account_id})
+        keys = [(*owners[s.request.order_id], fill.execution_id) for s in asked for fill in s.request.fills]
+        locking = store.lock_accounts(connection, accounts)
+        reading = store.READ_ORDERS.ask(connection, order_ids=list(owners))
+        reading_fills = store.READ_FILLS.ask(connection, keys=keys) if keys else list
+        self._heads = store.read_heads(connection, accounts)
+        self._held = locking()
+        self._orders = {row.order_id: row for row in reading()}
+        # Those of the fills in the batch that were booked before.
+        self._fills = {
+            (row.account_id, row.instrument, row.execution_id): _Booked(
+                Trade(row.buy, row.quantity, row.price, row.fee, row.fee_asset), row.order_id
+            )
+            for row in reading_fills()
+        }
 
     def settle(self, settlement: Settlement) -> risk_pb2.SettleOrderResponse:
         """Settles one order.
@@ -166,20 +182,6 @@ class _Books:
         store.WRITE_SAMPLE.run_all(connection, list(self._samples.values()))
         # The others came to now as well, which is stored nowhere: they are forgotten, and read again when they are needed.
         self._desk.shelf.save(connection, *self._changed.values())
-
-    def _read_fills(self, asked: Sequence[Settlement]) -> dict[tuple[str, str, str], _Booked]:
-        """Those of the fills in the batch that were booked before."""
-        keys = []
-        for settlement in asked:
-            row = self._orders.get(settlement.request.order_id)
-            if row is not None:
-                keys += [(row.account_id, row.instrument, fill.execution_id) for fill in settlement.request.fills]
-        return {
-            (row.account_id, row.instrument, row.execution_id): _Booked(
-                Trade(row.buy, row.quantity, row.price, row.fee, row.fee_asset), row.order_id
-            )
-            for row in (store.READ_FILLS.rows(self._connection, keys=keys) if keys else ())
-        }
 
     def _take(self, account_id: str) -> Account:
         account = self._accounts.get(account_id)

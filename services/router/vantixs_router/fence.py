@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 from vantixs.runtime.database import Database
-from vantixs.runtime.pipeline import interleaved
+from vantixs.runtime.pipeline import gathering, interleaved, is_pipelined, send
 from vantixs.runtime.units import runs_in_pipeline
 
 from vantixs_router.claims import Claim, store_claims
@@ -41,6 +41,9 @@ class Fence(Protocol):
         ...
 
 
+Item = tuple[Fence, Callable[[sa.Connection], Any], Claim | None]
+
+
 async def write_fenced(
     database: Database, fence: Fence, unit: Callable[[sa.Connection], T], claim: Claim | None = None
 ) -> T:
@@ -56,18 +59,39 @@ async def write_fenced(
 
 
 @runs_in_pipeline
-def _run_fenced(
-    connection: sa.Connection, items: Sequence[tuple[Fence, Callable[[sa.Connection], Any], Claim | None]]
-) -> list[Any]:
+def _run_fenced(connection: sa.Connection, items: Sequence[Item]) -> list[Any]:
     # Held in the lanes' order, so that nobody who takes several waits for one who waits for him.
     fences = sorted({fence for fence, _, _ in items}, key=lambda fence: fence.lane)
-    lost = {fence: _lost(answer) for fence, answer in [(fence, fence.hold(connection)) for fence in fences]}
-    results: list[Any] = [lost[fence] for fence, _, _ in items]
-    kept = [place for place, result in enumerate(results) if result is None]
-    store_claims(connection, [claim for place in kept if (claim := items[place][2])])
-    for place, result in zip(kept, interleaved([partial(items[p][1], connection) for p in kept]), strict=True):
+    with gathering(connection):
+        answers = [(fence, fence.hold(connection)) for fence in fences]
+    everything = range(len(items))
+    if is_pipelined():
+        # Nobody waits for the answers: a lane is rarely lost, and what was done for it is then taken back.
+        send(connection, "SAVEPOINT held")
+        results: list[Any] = []
+        failure: Exception | None = None
+        try:
+            results = _run(connection, items, everything)
+        except LookupError as error:  # What a unit found may be the work of the lane's next owner.
+            failure = error
+        lost = {fence: _lost(answer) for fence, answer in answers}
+        if not any(lost.values()):
+            if failure:
+                raise failure
+            return results
+        send(connection, "ROLLBACK TO SAVEPOINT held")
+    else:
+        lost = {fence: _lost(answer) for fence, answer in answers}
+    results = [lost[fence] for fence, _, _ in items]
+    kept = [place for place in everything if results[place] is None]
+    for place, result in zip(kept, _run(connection, items, kept), strict=True):
         results[place] = result
     return results
+
+
+def _run(connection: sa.Connection, items: Sequence[Item], places: Sequence[int]) -> list[Any]:
+    store_claims(connection, [claim for place in places if (claim := items[place][2])])
+    return interleaved([partial(items[place][1], connection) for place in places], connection)
 
 
 def _lost(answer: Callable[[], None]) -> LeaseLost | None:

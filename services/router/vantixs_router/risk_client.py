@@ -161,7 +161,12 @@ class RiskClient:
     async def settle(self, order: order_pb2.Order, fills: list[order_pb2.Fill], *, final: bool) -> order_pb2.Position:
         """Books fills; returns the position after them. Shares calls as `evaluate` does."""
         request = risk_pb2.SettleOrderRequest(
-            order_id=order.order_id, fills=fills, final=final, order_state=order.state
+            order_id=order.order_id,
+            account_id=order.account_id,
+            instrument=order.instrument,
+            fills=fills,
+            final=final,
+            order_state=order.state,
         )
         response = await self._share(order.account_id, _Batches.settle, request)
         if response.position.quantity:

@@ -1,6 +1,6 @@
 """The router's tables, and reading and writing them inside a unit of work."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.runtime.columns import Instant
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.outbox import mark_table, outbox_table
-from vantixs.runtime.statements import Statement, insert_ignoring, where
+from vantixs.runtime.statements import Statement, insert_ignoring, update_rows, where
 
 METADATA = sa.MetaData()
 SIGNALS = sa.Table(
@@ -96,9 +96,18 @@ JOURNAL_MARK = mark_table(METADATA)
 _UNSETTLED = sa.and_(where(ORDERS, "lane", "account_id"), sa.func.length(ORDERS.c.position) == sa.literal_column("0"))
 _READ_SIGNAL = Statement(lambda _: sa.select(SIGNALS).where(where(SIGNALS, "signal_id")))
 _INSERT_SIGNAL = insert_ignoring(SIGNALS)
-_FINISH_SIGNAL = Statement(
-    lambda _: sa.update(SIGNALS).where(where(SIGNALS, "signal_id", "stream_sequence")).values(done=True)
-)
+
+
+def _finish_signal(insert: Any) -> Any:
+    """Marks the signal's row as done, or makes it; touches none where it is another delivery's."""
+    statement = insert(SIGNALS).values({c.name: sa.bindparam(c.name, type_=c.type) for c in SIGNALS.c})
+    mine = SIGNALS.c.stream_sequence == statement.excluded.stream_sequence
+    return statement.on_conflict_do_update(
+        index_elements=["signal_id"], set_={"done": statement.excluded.done}, where=mine
+    )
+
+
+_FINISH_SIGNAL = Statement(_finish_signal)
 _MOVE_SIGNAL = Statement(
     lambda _: (
         sa.update(SIGNALS)
@@ -109,13 +118,7 @@ _MOVE_SIGNAL = Statement(
     )
 )
 _INSERT_ORDER = insert_ignoring(ORDERS)
-_UPDATE_ORDER = Statement(
-    lambda _: (
-        sa.update(ORDERS)
-        .where(ORDERS.c.order_id == sa.bindparam("key"))
-        .values(state=sa.bindparam("state"), data=sa.bindparam("data"), position=sa.bindparam("position"))
-    )
-)
+_UPDATE_ORDER = update_rows(ORDERS, "order_id", "state", "data", "position")
 _INSERT_FILL = insert_ignoring(FILLS)
 _INSERT_PAPER_ORDER = insert_ignoring(PAPER_ORDERS)
 _READ_PAPER_ORDER = Statement(lambda _: sa.select(PAPER_ORDERS.c.fill).where(where(PAPER_ORDERS, "client_order_id")))
@@ -294,11 +297,23 @@ def claim_signal(
 
     Another plan is that of a replica which took over while this one was frozen, and may have gone on with it.
     """
+    return begin_claim(connection, signal_id, stream_sequence, plan, journal_epoch)()
+
+
+def begin_claim(
+    connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str, journal_epoch: int = 0
+) -> Callable[[], bool]:
+    """As `claim_signal`; what is returned waits for the answer, so that what depends on it can be sent before."""
     row = SignalRow(stream_sequence, plan, done=False, journal_epoch=journal_epoch)
-    if _INSERT_SIGNAL.run(connection, signal_id=signal_id, **row._asdict()):
-        return True
-    stored = read_signal(connection, signal_id)
-    return stored is not None and stored._replace(journal_epoch=journal_epoch) == row
+    made = _INSERT_SIGNAL.count(connection, signal_id=signal_id, **row._asdict())
+
+    def answer() -> bool:
+        if made():
+            return True
+        stored = read_signal(connection, signal_id)
+        return stored is not None and stored._replace(journal_epoch=journal_epoch) == row
+
+    return answer
 
 
 def move_signal(connection: sa.Connection, signal_id: str, before: int, delivery: Delivery, journal_epoch: int) -> None:
@@ -321,11 +336,21 @@ def finish_signal(
     Raises:
         LookupError: the signal is another delivery's, which came by another lane.
     """
-    if _FINISH_SIGNAL.run(connection, signal_id=signal_id, stream_sequence=stream_sequence):
-        return
+    begin_finish(connection, signal_id, stream_sequence, plan, journal_epoch)()
+
+
+def begin_finish(
+    connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str, journal_epoch: int = 0
+) -> Callable[[], None]:
+    """As `finish_signal`; what is returned waits for the answer, and raises what that one raises."""
     row = SignalRow(stream_sequence, plan, done=True, journal_epoch=journal_epoch)
-    if not _INSERT_SIGNAL.run(connection, signal_id=signal_id, **row._asdict()):
-        raise LookupError(f"signal {signal_id} is another delivery's")
+    touched = _FINISH_SIGNAL.count(connection, signal_id=signal_id, **row._asdict())
+
+    def answer() -> None:
+        if not touched():
+            raise LookupError(f"signal {signal_id} is another delivery's")
+
+    return answer
 
 
 def read_orders(connection: sa.Connection, signal_id: str) -> list[OrderRow]:
@@ -361,8 +386,8 @@ def read_unsettled(connection: sa.Connection, lane: int, account_id: str, instru
 
 def insert_order(
     connection: sa.Connection, order: order_pb2.Order, intent: str, decision: order_pb2.RiskDecision, lane: int
-) -> bool:
-    """Persists an order before it is sent; False where it is there already."""
+) -> Callable[[], bool]:
+    """Persists an order before it is sent. What is returned gives whether it was not there before."""
     values = {
         "order_id": order.order_id,
         "signal_id": order.signal_id,
@@ -375,14 +400,15 @@ def insert_order(
         "position": b"",
         "lane": lane,
     }
-    return _INSERT_ORDER.run(connection, **values) == 1
+    made = _INSERT_ORDER.count(connection, **values)
+    return lambda: made() == 1
 
 
 def update_order(connection: sa.Connection, row: OrderRow) -> None:
     """Replaces what changed about an order, and adds its fills."""
     _UPDATE_ORDER.send(
         connection,
-        key=row.order.order_id,
+        order_id_is=row.order.order_id,
         state=common_pb2.OrderState.Name(row.order.state),
         data=row.order.SerializeToString(),
         position=row.position.SerializeToString(),
@@ -392,12 +418,19 @@ def update_order(connection: sa.Connection, row: OrderRow) -> None:
         _INSERT_FILL.send(connection, **values)
 
 
-def place_paper_order(connection: sa.Connection, client_order_id: str, fill: bytes, now: datetime) -> bytes:
-    """Fills a paper order once; a repeat gets the fill that was made the first time."""
+def place_paper_order(
+    connection: sa.Connection, client_order_id: str, fill: bytes, now: datetime
+) -> Callable[[], bytes]:
+    """Fills a paper order once. What is returned gives its fill: of a repeat the one that was made the first time."""
     values = {"client_order_id": client_order_id, "fill": fill, "accept_time": now}
-    if _INSERT_PAPER_ORDER.run(connection, **values):
-        return fill
-    return bytes(_READ_PAPER_ORDER.first(connection, client_order_id=client_order_id).fill)
+    made = _INSERT_PAPER_ORDER.count(connection, **values)
+
+    def answer() -> bytes:
+        if made():
+            return fill
+        return bytes(_READ_PAPER_ORDER.first(connection, client_order_id=client_order_id).fill)
+
+    return answer
 
 
 def read_paper_order(connection: sa.Connection, client_order_id: str) -> bytes | None:

@@ -37,7 +37,17 @@ REPLICAS = sa.Table(
 )
 _LANES = Statement(lambda _: sa.select(LANE_TABLE).order_by(LANE_TABLE.c.lane))
 _ADD_LANE = insert_ignoring(LANE_TABLE)
-_EPOCH = Statement(lambda _: sa.select(LANE_TABLE.c.epoch).where(where(LANE_TABLE, "lane")).with_for_update(read=True))
+_HELD = sa.select(LANE_TABLE.c.lane, LANE_TABLE.c.epoch)
+# Lanes are held in their order, so that nobody who takes several waits for one who waits for him.
+_HOLD = Statement(
+    lambda _: _HELD.where(where(LANE_TABLE, "lane")).with_for_update(read=True),
+    many=lambda given: (
+        _HELD.where(LANE_TABLE.c.lane.in_(sa.select(given.c.lane)))
+        .order_by(LANE_TABLE.c.lane)
+        .with_for_update(read=True, of=LANE_TABLE)
+    ),
+    key="lane",
+)
 _TAKE = Statement(
     lambda _: (
         sa.update(LANE_TABLE)
@@ -126,7 +136,7 @@ def hold_lane(connection: sa.Connection, lane: int, epoch: int) -> Callable[[], 
     Raises:
         LeaseLost: by what is returned; the lane has another epoch.
     """
-    rows = _EPOCH.ask(connection, lane=lane)
+    rows = _HOLD.ask(connection, lane=lane)
 
     def answer() -> None:
         found = rows()

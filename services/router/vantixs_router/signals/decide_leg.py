@@ -80,13 +80,16 @@ class DecideLeg:
             order.state = common_pb2.ORDER_STATE_SUBMITTED
 
             def persist(connection: sa.Connection) -> bool:
+                # All of it is sent before any answer is waited for.
                 sequence, epoch = run.delivery.stream_sequence, run.journal_epoch
-                if not store.claim_signal(connection, run.signal_id, sequence, run.plan, epoch):
-                    raise LookupError(f"signal {run.signal_id} is another delivery's")
+                claimed = store.begin_claim(connection, run.signal_id, sequence, run.plan, epoch)
                 # What came of the legs before is not asked for again after a crash.
                 for row in run.orders:
                     store.update_order(connection, row)
-                return store.insert_order(connection, order, intent, decision, run.lane)
+                made = store.insert_order(connection, order, intent, decision, run.lane)
+                if not claimed():
+                    raise LookupError(f"signal {run.signal_id} is another delivery's")
+                return made()
 
             # Where it is there already, whoever stored it may have sent it.
             run.fresh = await write_fenced(self._database, run.fence, persist, run.unclaimed)

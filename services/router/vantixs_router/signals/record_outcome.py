@@ -71,19 +71,22 @@ class RecordOutcome:
         message = Message(event_subject("signal"), journal_pb2.JournalBatch(entries=entries).SerializeToString(), done)
 
         def commit(connection: sa.Connection) -> None:
-            store.finish_signal(connection, signal_id, run.delivery.stream_sequence, run.plan, run.journal_epoch)
+            sequence = run.delivery.stream_sequence
+            finished = store.begin_finish(connection, signal_id, sequence, run.plan, run.journal_epoch)
             if run.parked:
                 store.unpark(connection, signal_id)
             for row in run.orders:
                 if row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
                     store.update_order(connection, row)
-            if leaves_nothing_to_open(run, outcome):
+            # Signals of a key are parked one after another, as they are handled: what waits was there at the recall.
+            if run.waits_behind and leaves_nothing_to_open(run, outcome):
                 store.supersede(connection, run.lane, run.key, run.delivery)
+            self._outbox.put(connection, message, lane=run.lane)
+            finished()
             if outcome.gave_up:
                 if store.read_order(connection, outcome.gave_up):
                     raise LookupError(f"order {outcome.gave_up} was stored after all")
                 store.add_release(connection, outcome.gave_up)
-            self._outbox.put(connection, message, lane=run.lane)
 
         await write_fenced(self._database, run.fence, commit, None if outcome.repeats else run.unclaimed)
         status = common_pb2.SignalStatus.Name(outcome.status).removeprefix("SIGNAL_STATUS_").lower()

@@ -237,16 +237,20 @@ class EvaluateOrderResponse(_message.Message):
     def __init__(self, decision: _Optional[_Union[_order_pb2.RiskDecision, _Mapping]] = ...) -> None: ...
 
 class SettleOrderRequest(_message.Message):
-    __slots__ = ("order_id", "fills", "final", "order_state")
+    __slots__ = ("order_id", "fills", "final", "order_state", "account_id", "instrument")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     FILLS_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
     ORDER_STATE_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     fills: _containers.RepeatedCompositeFieldContainer[_order_pb2.Fill]
     final: bool
     order_state: _common_pb2.OrderState
-    def __init__(self, order_id: _Optional[str] = ..., fills: _Optional[_Iterable[_Union[_order_pb2.Fill, _Mapping]]] = ..., final: _Optional[bool] = ..., order_state: _Optional[_Union[_common_pb2.OrderState, str]] = ...) -> None: ...
+    account_id: str
+    instrument: str
+    def __init__(self, order_id: _Optional[str] = ..., fills: _Optional[_Iterable[_Union[_order_pb2.Fill, _Mapping]]] = ..., final: _Optional[bool] = ..., order_state: _Optional[_Union[_common_pb2.OrderState, str]] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ...) -> None: ...
 
 class SettleOrderResponse(_message.Message):
     __slots__ = ("position", "flags")

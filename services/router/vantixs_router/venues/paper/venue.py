@@ -49,7 +49,7 @@ class PaperVenue:
         content = self.simulate(submission, usable, now).SerializeToString()
 
         def place(connection: sa.Connection) -> bytes:
-            return store.place_paper_order(connection, order.client_order_id, content, now)
+            return store.place_paper_order(connection, order.client_order_id, content, now)()
 
         placed = await write_fenced(self._database, fence, place)
         if order.instrument == self._settings.paper_fault_instrument and placed == content:
