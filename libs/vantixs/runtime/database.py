@@ -1,9 +1,9 @@
 """A service's database: SQLite or PostgreSQL with one set of statements, and one writer that shares commits.
 
 Units of work that come while a transaction is on its way share the next one; their callers hear of them only after the
-commit. On SQLite, and on PostgreSQL where the database is opened as exclusive, the transaction is the only one across processes, so
-a unit may read, decide and write without races. Otherwise a unit locks the rows it goes by before it reads them, in
-their order, and inserts what must not be there without ON CONFLICT: then it runs again.
+commit. On SQLite, and on PostgreSQL where the database is opened as exclusive, the transaction is the only one across
+processes, so a unit may read, decide and write without races. Otherwise a unit locks the rows it goes by before it reads
+them, in their order, and inserts what must not be there without ON CONFLICT: then it runs again.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
-from vantixs.runtime.pipeline import interleaved, pipelined, send
+from vantixs.runtime.pipeline import interleaved, pipelined
 from vantixs.runtime.reserve import Reserve
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.store_identity import DELETE, Found, Identity
