@@ -133,7 +133,7 @@ async def test_what_comes_while_a_batch_is_written_shares_the_next_one_and_one_a
     first = asyncio.create_task(database.write_with_others(run, 1))
     await asyncio.to_thread(begun.wait, 30)
     others = [asyncio.create_task(database.write_with_others(run, 1)) for _ in range(30)]
-    while len(database._writes._waiting) < 30:
+    while len(database._writes._units._waiting) < 30:
         await asyncio.sleep(0)
     go_on.set()
     await asyncio.gather(first, *others)

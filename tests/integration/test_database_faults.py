@@ -17,6 +17,7 @@ import sqlalchemy as sa
 import vantixs_risk
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vantixs.runtime import database as database_module
+from vantixs.runtime import database_writer
 from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
@@ -27,13 +28,18 @@ from vantixs.testing.proxy import TcpProxy
 
 MIGRATIONS = Path(vantixs_risk.__file__).parent / "migrations"
 ANSWER_S, SECONDS = 1.0, 30.0
+ANSWER_LIMITS = (
+    (database_writer, "WRITE_ANSWER_S"),
+    (database_module, "READ_ANSWER_S"),
+    (database_module, "QUICK_ANSWER_S"),
+)
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes 8 s otherwise, so that a test need not."""
-    for name in ("WRITE_ANSWER_S", "QUICK_ANSWER_S", "READ_ANSWER_S"):
-        monkeypatch.setattr(database_module, name, ANSWER_S)
+    for module, name in ANSWER_LIMITS:
+        monkeypatch.setattr(module, name, ANSWER_S)
     monkeypatch.setattr(database_module, "PROBE_S", 0.1)
 
 
@@ -165,8 +171,8 @@ async def result_of(work: Awaitable[Any]) -> Any:
 async def test_lock_that_another_session_holds_is_an_error_within_seconds_and_health_says_so(
     watched: Watched, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("WRITE_ANSWER_S", "READ_ANSWER_S"):
-        monkeypatch.setattr(database_module, name, 20.0)  # Longer than PostgreSQL lets a statement wait for a lock.
+    for module, name in ANSWER_LIMITS[:2]:
+        monkeypatch.setattr(module, name, 20.0)  # Longer than PostgreSQL lets a statement wait for a lock.
     with psycopg.connect(url.replace("+psycopg", "")) as holder:
         holder.execute("LOCK TABLE risk.stamps")
         assert "lock timeout" in await fails(write(watched.database))
