@@ -730,3 +730,17 @@ async def test_update_of_uvicorn_that_takes_away_what_the_protocol_stands_on_is_
     assert hasattr(http_protocol.FlowControl(asyncio.Transport()), "write_paused")
     assert inspect.iscoroutinefunction(uvicorn.Server.on_tick)
     assert httptools.HttpParserUpgrade
+
+
+async def test_server_that_was_started_takes_connections_before_its_loop_runs_again() -> None:
+    """What is told to be ready is: a sender that came in between was refused once."""
+
+    class Life:
+        def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+            return asyncio.create_task(work, name=name)
+
+    server = HttpServer(echo, "127.0.0.1:0")
+    serving = server.start(Life())  # type: ignore[arg-type]
+    socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))).close()
+    server.stop()
+    await serving

@@ -27,6 +27,7 @@ from vantixs.runtime.http_protocol import GuardedProtocol, Limits, Refuse
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
 
+BACKLOG = 2048  # Connections that wait to be taken; the kernel may keep fewer.
 STOP_S = 2.0
 # Open files that are kept for what is no connection of ours: databases, the broker, gRPC, a newcomer that is refused.
 SPARE_FILES = 32
@@ -66,6 +67,7 @@ class HttpServer:
             lifespan="off",
             access_log=False,
             log_config=None,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=cast(int, STOP_S),
             server_header=False,
             date_header=False,
@@ -79,7 +81,9 @@ class HttpServer:
         return cast(set[GuardedProtocol], self._server.server_state.connections)
 
     def start(self, life: Lifecycle) -> "asyncio.Task[None]":
-        """Serves until `stop`."""
+        """Serves until `stop`. Who connects from now on is taken: whoever waits for the service may be told that it is ready."""
+        for bound in self._sockets:
+            bound.listen(BACKLOG)
         return life.spawn(self.serve(), name="http")
 
     async def serve(self) -> None:
