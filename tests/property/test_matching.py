@@ -363,7 +363,8 @@ def best_far(seen: Seen, event: Filled, triggered: dict[str, Triggered]) -> D:
             return D(float(levels_of(seen)[1 if event.buy else 0][0][0]))
         case Bar():
             trigger = triggered.get(event.order_id)
-            if trigger is not None and trigger.seen is seen:
+            # One that triggered at the open and was not filled in time meets the close, as every market order.
+            if trigger is not None and trigger.seen is seen and trigger.time == event.time:
                 return trigger.reference_price
             assert event.time in (seen.start_time, seen.end_time)
             return seen.open if event.time == seen.start_time else seen.close

@@ -465,6 +465,16 @@ def test_trailing_stop_within_a_bar_sees_the_worse_extreme_first_and_the_close_a
     assert fills(paper, bar(60, "108", "120", "106", "112")) == [("a", "1", "115.0")]
 
 
+def test_order_that_expires_within_a_bar_meets_its_open_only() -> None:
+    paper = book()
+    for order_id, price in (("open", "101"), ("low", "95")):
+        place(paper, order_id, limit_price=price, time_in_force=TimeInForce.GTD, expire_time=at(90), post_only=True)
+    apply(paper, bar(-1, "102", "103", "102", "102"))
+    # The bar of 60 to 120 opens beyond the one; its low of 90 may have come after 90.
+    events = apply(paper, bar(60, "100", "101", "90", "100"))
+    assert [(type(e), e.order_id, e.time) for e in events] == [(Filled, "open", at(60)), (Expired, "low", at(90))]
+
+
 def test_stop_limit_that_triggers_within_a_bar_meets_no_extreme_of_that_bar() -> None:
     paper = book()
     place(paper, "a", "sell", stop_price="95", limit_price="97")
@@ -535,6 +545,20 @@ def test_order_that_is_placed_between_two_events_meets_the_next_market() -> None
         place(paper, "stop", "sell", stop_price="99")
     assert events == ["entry"]
     assert fills(paper, quote(1, "98", "99")) == [("stop", "1", "98.0")]
+
+
+def test_order_that_is_canceled_and_placed_again_between_two_fills_gets_none_of_the_old_one() -> None:
+    paper = book()
+    place(paper, "a", quantity="3")
+    got = []
+    for event in paper.apply(depth(0, [], [("100", "1"), ("101", "2")])):
+        assert isinstance(event, Filled)
+        got.append(event.quantity)
+        paper.cancel("a", event.time)
+        place(paper, "a", quantity="2", limit_price="90")
+    # 1 of the old order; the new one has met no market yet.
+    assert got == [D(1)]
+    assert (paper.orders["a"].leaves, paper.orders["a"].stage) == (D(2), Stage.ENTERING)
 
 
 def test_events_of_one_input_are_used_up_before_the_next() -> None:
