@@ -1,0 +1,199 @@
+"""The book of one instrument: takes orders and what is seen of the market, gives what happens to the orders."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Self
+
+from vantixs.model.decimals import ZERO
+from vantixs.model.instruments import Instrument
+
+from vantixs_router.domain.matching.events import Canceled, CancelReason, Event, FillKind, Rejected, RejectReason
+from vantixs_router.domain.matching.market import Bar, Depth, Mark, Quote, Seen, Trade, point_of, view_of
+from vantixs_router.domain.matching.matcher import SIDES, Matcher
+from vantixs_router.domain.matching.open_orders import OpenOrders
+from vantixs_router.domain.matching.orders import LIMITS, STOPS, OpenOrder, OrderTerms, Reference, Stage, problem_of
+from vantixs_router.domain.matching.resting import UNKNOWN_QUEUE
+from vantixs_router.domain.matching.steps import add, floor_to
+from vantixs_router.domain.matching.taking import Assumptions, Eaten
+
+_BAR_REFERENCES = (Reference.QUOTE, Reference.LAST)
+
+
+class Book:
+    """Open orders of one instrument, and what they took of the current snapshot: that is all of its state.
+
+    Not for several threads. See the package for the rules and for how to drive it.
+    """
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        assumptions: Assumptions,
+        orders: Iterable[OpenOrder] = (),
+        eaten: Eaten | None = None,
+    ) -> None:
+        self._instrument = instrument
+        self._assumptions = assumptions
+        self._eaten = eaten or Eaten()
+        self._open = OpenOrders(instrument.tick_size, orders)
+        self._matcher = Matcher(instrument, assumptions, self._open, self._eaten)
+        self._sequence = max((order.sequence for order in self._open.by_id.values()), default=0)
+        self._applying = False
+
+    @property
+    def orders(self) -> Mapping[str, OpenOrder]:
+        """The open orders by id; to read, not to change."""
+        return MappingProxyType(self._open.by_id)
+
+    @property
+    def eaten(self) -> Eaten:
+        """What was taken of the current snapshot; to be written with the orders that changed."""
+        return self._eaten
+
+    def next_time(self) -> datetime | None:
+        """When `advance` has something to do next; None for never."""
+        times = [time for time in (self._open.expiries.first(), self._open.timeouts.first()) if time is not None]
+        return min(times, default=None)
+
+    def take_changed(self) -> list[str]:
+        """Ids of the orders that changed since the last call, open or not any more: what has to be written."""
+        changed = list(self._open.changed)
+        self._open.changed.clear()
+        return changed
+
+    def place(self, terms: OrderTerms) -> Rejected | None:
+        """Takes an order. It meets the first market that is seen when it has arrived or later; nothing happens before.
+
+        Raises:
+            ValueError: an order with this id is open.
+        """
+        if terms.order_id in self._open.by_id:
+            raise ValueError(f"expected the id of no open order, was {terms.order_id!r}")
+        if problem := problem_of(terms, self._instrument):
+            return Rejected(terms.order_id, terms.placed_time, RejectReason.ORDER_INVALID, problem)
+        self._sequence += 1
+        self._open.put(
+            OpenOrder(
+                terms=terms,
+                sequence=self._sequence,
+                stage=Stage.ARMED if terms.type in STOPS else Stage.ENTERING,
+                since=terms.placed_time + timedelta(milliseconds=self._assumptions.latency_ms),
+                quantity=terms.quantity,
+                at_market=terms.type not in LIMITS,
+                stop_price=terms.stop_price,
+            )
+        )
+        return None
+
+    def cancel(self, order_id: str, now: datetime) -> Canceled | None:
+        """Cancels what works of an order, at once; None where it is not open."""
+        order = self._open.by_id.get(order_id)
+        return self._matcher.cancel(order, now, CancelReason.CANCEL_REQUESTED) if order else None
+
+    def shrink(self, order_id: str, leaves: Decimal, now: datetime) -> Canceled | None:
+        """Caps what may still be filled of an order, in whole lots; it is never raised. A cap below one lot ends the order."""
+        order = self._open.by_id.get(order_id)
+        if order is None:
+            return None
+        cap = max(floor_to(leaves, self._instrument.lot_size), ZERO)
+        if cap >= order.leaves:
+            return None
+        if not cap:
+            return self._matcher.cancel(order, now, CancelReason.QUANTITY_REDUCED)
+        order.quantity = add(order.filled, cap)
+        self._open.note(order)
+        return None
+
+    def advance(self, now: datetime) -> Iterator[Event]:
+        """Ends what has expired, where nothing is seen of the market. To be used up, as the events of `apply`."""
+        return self._exclusively(self._matcher.pass_time(now))
+
+    def apply(self, seen: Seen) -> Iterator[Event]:
+        """What an input does to the orders, one event after the other, as they are asked for.
+
+        Between two events the caller may cancel, shrink and place: what comes next goes by it. The events have to be used
+        up; what is not asked for does not happen.
+
+        Raises:
+            RuntimeError: the events of another input are not used up.
+        """
+        match seen:
+            case Quote() | Depth():
+                events = self._apply_snapshot(seen)
+            case Trade():
+                events = self._apply_trade(seen)
+            case Bar():
+                events = self._apply_bar(seen)
+            case Mark():
+                events = self._apply_mark(seen)
+        return self._exclusively(events)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The state, as JSON can hold it."""
+        return {"orders": [order.to_dict() for order in self._open.by_id.values()], "eaten": self._eaten.to_dict()}
+
+    @classmethod
+    def from_dict(cls, instrument: Instrument, assumptions: Assumptions, stored: Mapping[str, Any]) -> Self:
+        """The book that `to_dict` described."""
+        orders = [OpenOrder.from_dict(order) for order in stored["orders"]]
+        return cls(instrument, assumptions, orders, Eaten.from_dict(stored["eaten"]))
+
+    def _exclusively(self, events: Iterator[Event]) -> Iterator[Event]:
+        if self._applying:
+            raise RuntimeError("expected the events of one input to be used up before the next")
+        self._applying = True
+        try:
+            yield from events
+        finally:
+            self._applying = False
+
+    def _apply_snapshot(self, seen: Quote | Depth) -> Iterator[Event]:
+        yield from self._matcher.pass_time(seen.time)
+        self._eaten.renew(seen.source, seen.time)
+        yield from self._matcher.match_view(view_of(seen), (Reference.QUOTE,))
+
+    def _apply_trade(self, trade: Trade) -> Iterator[Event]:
+        yield from self._matcher.pass_time(trade.time)
+        for buy in SIDES:
+            yield from self._matcher.trigger(Reference.LAST, trade.price, trade, trade.time, buy=buy)
+        yield from self._matcher.match_trade(trade)
+
+    def _apply_mark(self, mark: Mark) -> Iterator[Event]:
+        yield from self._matcher.pass_time(mark.time)
+        for buy in SIDES:
+            yield from self._matcher.trigger(Reference.MARK, mark.price, mark, mark.time, buy=buy)
+
+    def _apply_bar(self, bar: Bar) -> Iterator[Event]:
+        """The open, then the extreme at which each side's stops are, then the one at which its targets are, then the close.
+
+        Only what was at the market when the bar began meets its open and its extremes. What expires within it meets the open.
+        """
+        matcher = self._matcher
+        yield from matcher.pass_time(bar.start_time)
+        yield from matcher.match_view(point_of(bar, bar.open, bar.start_time), _BAR_REFERENCES)
+        yield from matcher.pass_time(bar.end_time)
+        for buy, worst in ((False, bar.low), (True, bar.high)):
+            yield from self._stop_within(bar, worst, buy=buy)
+        for buy, best in ((False, bar.high), (True, bar.low)):
+            for order in self._open.resting[buy].reached(best, touched=False):
+                price = order.terms.limit_price
+                if price is not None and self._open.holds(order, Stage.RESTING, bar.start_time):
+                    words = ("bar: stops before targets", UNKNOWN_QUEUE)
+                    yield matcher.fill(order, order.leaves, price, FillKind.MAKER, bar, bar.end_time, words)
+        for buy, best in ((False, bar.high), (True, bar.low)):
+            for reference in _BAR_REFERENCES:
+                matcher.follow(reference, best, bar.start_time, buy=buy)
+            yield from self._stop_within(bar, bar.close, buy=buy)
+        yield from matcher.match_view(point_of(bar, bar.close, bar.end_time), _BAR_REFERENCES)
+
+    def _stop_within(self, bar: Bar, bound: Decimal, *, buy: bool) -> Iterator[Event]:
+        """Stops that the price comes by on its way to the bound. Each executes where it triggers: the path goes through there."""
+        for reference in _BAR_REFERENCES:
+            for order in self._open.triggers[reference, buy].reached(bound):
+                price = order.stop_price
+                if price is not None and self._open.holds(order, Stage.ARMED, bar.start_time):
+                    yield self._matcher.release(order, price, price, bar, bar.end_time)
+                    if self._open.holds(order, Stage.ENTERING, bar.end_time):
+                        yield from self._matcher.enter(order, point_of(bar, price, bar.end_time))
