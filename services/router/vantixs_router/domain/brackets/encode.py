@@ -52,7 +52,7 @@ def _decode(kind: Any, value: Any) -> Any:
     return kind(value) if issubclass(kind, Enum | Decimal) else value
 
 
-def _decode_fields(kind: type[Any], value: Mapping[str, Any]) -> Any:
+def _decode_fields(kind: Any, value: Mapping[str, Any]) -> Any:
     """What an earlier version did not store yet has its default."""
     known = {name: _decode(hint, value[name]) for name, hint in get_type_hints(kind).items() if name in value}
     for one in fields(kind):

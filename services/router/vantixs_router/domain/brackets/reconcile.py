@@ -33,15 +33,25 @@ class Want:
 
 
 def reconcile(bracket: Bracket) -> Done:
-    """The bracket with the commands that bring its legs to what should work."""
+    """The bracket with the commands that bring its legs to what should work.
+
+    A cancel can change what is wanted beside it, so it is looked at again until nothing is left to do: that ends, as what was
+    placed cannot be cancelled before it is answered.
+    """
+    done: list[Command] = []
+    while True:
+        bracket, commands = _reconcile_once(bracket)
+        if not commands:
+            return bracket, done
+        done += commands
+
+
+def _reconcile_once(bracket: Bracket) -> Done:
     wants = wanted(bracket)
     commands: list[Command] = []
     named = {want.target for want in wants}
     for leg in bracket.legs:
-        if leg.kind is LegKind.CLOSE:
-            unwanted = not bracket.held
-        else:
-            unwanted = leg.target not in named
+        unwanted = not bracket.held if leg.kind is LegKind.CLOSE else leg.target not in named
         if unwanted and not (leg.kind is LegKind.STOP and bracket.mode is Mode.STOPPED):
             bracket = _cancel(bracket, leg, commands)
     if bracket.mode is Mode.STOPPED:

@@ -12,8 +12,8 @@ from vantixs_router.domain.brackets.hear import hear
 from vantixs_router.domain.brackets.levels import is_better
 from vantixs_router.domain.brackets.moves import move_stop, stop_price
 from vantixs_router.domain.brackets.plan import Plan
-from vantixs_router.domain.brackets.reconcile import closable_quantity, protected_quantity, reconcile
-from vantixs_router.domain.brackets.state import Bracket, Mode, is_dust
+from vantixs_router.domain.brackets.reconcile import STOP_SIDE, closable_quantity, protected_quantity, reconcile
+from vantixs_router.domain.brackets.state import Bracket, LegState, Mode, is_dust
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -54,7 +54,7 @@ def wake_time(bracket: Bracket) -> datetime | None:
         and Why.PROTECTION_IN_DOUBT not in bracket.told
     ):
         times.append(bracket.unprotected_since + limit)
-    if bracket.mode is Mode.STOPPED and bracket.held and bracket.mode_since is not None:
+    if bracket.mode is Mode.STOPPED and bracket.lots_held and bracket.mode_since is not None:
         times.append(bracket.mode_since + limit)
     due = [time for time in times if time is not None]
     return min(due) if due else None
@@ -78,8 +78,10 @@ def _judge(bracket: Bracket, commands: list[Command]) -> Bracket:
     limit = timedelta(seconds=bracket.plan.unprotected_limit_s)
     late = bracket.unprotected_since is not None and bracket.now - bracket.unprotected_since >= limit
     if late and closable_quantity(bracket) <= 0:
-        text = f"whether an order protects the {_text(bracket.held)} held is not known: nothing takes its place until it is"
-        bracket = _tell_once(bracket, Why.PROTECTION_IN_DOUBT, text, commands)
+        # What has no answer is counted as an exit: it may be one.
+        if any(leg.kind in STOP_SIDE and leg.state is LegState.IN_DOUBT for leg in bracket.legs):
+            text = f"an order that may protect the {_text(bracket.held)} held is in doubt: nothing takes its place so far"
+            bracket = _tell_once(bracket, Why.PROTECTION_IN_DOUBT, text, commands)
     elif late and bracket.mode is Mode.OPEN:
         bracket = bracket.in_mode(Mode.CLOSING, Why.UNPROTECTED_TOO_LONG)
         text = (
