@@ -208,9 +208,7 @@ class World:
             self.news.append(events.LegRejected(self.now, command.leg, "the venue says no"))
             return
         self.news.append(
-            events.LegAccepted(self.now, command.leg)
-            if fate == "ACCEPT"
-            else events.LegInDoubt(self.now, command.leg)
+            events.LegAccepted(self.now, command.leg) if fate == "ACCEPT" else events.LegInDoubt(self.now, command.leg)
         )
         if order.live and isinstance(command, do.CloseNow):
             self.fill(command.leg, min(D(part) / 10, command.quantity))
@@ -234,7 +232,7 @@ class World:
             "OUTSIDE": lambda: self.reduce_outside(quantity, told=True),
             "OUTSIDE_UNTOLD": lambda: self.reduce_outside(quantity, told=False),
             "READ": self.read_position,
-            "PRICE": lambda: self.tell(events.PriceSeen(self.now, D(85 + number % 60))),
+            "PRICE": lambda: self.tell(events.PriceSeen(self.now, self.mirror(D(85 + number % 60)))),
             "WAIT": lambda: self.wait(number % 8),
             "RESTART": self.restart,
             "VENUE_CANCELS": lambda: live and self.cancel(live[number % len(live)]),
@@ -245,6 +243,9 @@ class World:
         }
         if self.venue.reduce_only or not op.startswith("OUTSIDE"):
             acts[op]()
+
+    def mirror(self, price: D) -> D:
+        return price if self.bracket.plan.long else 200 - price
 
     def wait(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
@@ -307,7 +308,7 @@ def plans(draw: st.DrawFn, most_targets: int = 6) -> Plan:
         share = D(5) if kind.name.startswith("PERCENT") else None
         stepped = Stepped(kind, draw(st.integers(1, count)), share)
     rules = Rules(D("0.01"), D("0.1"), draw(st.sampled_from([D(0), D("0.3")])), draw(st.sampled_from([D(0), D(40)])))
-    long = True
+    long = draw(st.booleans())
     base = draw(st.sampled_from(Base))
     plan = Plan(
         long, D(100), rules, percent(10), targets, base, trailing, stepped, exit_fee_ratio=D("0.001"),

@@ -1,7 +1,7 @@
 """The plan of a bracket: what was asked for, checked against its side and its instrument, with every share said."""
 
 from dataclasses import dataclass, replace
-from decimal import ROUND_DOWN, Decimal, localcontext
+from decimal import ROUND_UP, Decimal, localcontext
 from enum import StrEnum
 from itertools import pairwise
 
@@ -191,11 +191,9 @@ def _say_shares(targets: tuple[TakeProfit, ...]) -> tuple[TakeProfit, ...]:
         return targets
     if said == HUNDRED:
         raise PlanError(f"take_profits[{unsaid[0]}].share", "a share, as the others leave nothing", "none")
-    part = ((HUNDRED - said) / len(unsaid)).quantize(_SHARE_STEP, ROUND_DOWN)
-    shares = {number: part for number in unsaid}
-    # The last of them takes what rounding leaves, so that three thirds are 100 and no runner.
-    shares[unsaid[-1]] = HUNDRED - said - part * (len(unsaid) - 1)
-    return tuple(replace(target, share=shares.get(number, target.share)) for number, target in enumerate(targets))
+    # Rounded up, so that a third of 6 is 2 and not a lot less; the last target takes what is left anyway.
+    part = ((HUNDRED - said) / len(unsaid)).quantize(_SHARE_STEP, ROUND_UP)
+    return tuple(replace(target, share=part) if target.share is None else target for target in targets)
 
 
 def _check_numbers(plan: Plan, quantity: Decimal) -> None:

@@ -48,12 +48,11 @@ def wake_time(bracket: Bracket) -> datetime | None:
     """When a `Tick` is due although nothing else is heard; None while there is nothing to wait for."""
     limit = timedelta(seconds=bracket.plan.unprotected_limit_s)
     times = [bracket.close_retry]
-    if (
-        bracket.unprotected_since is not None
-        and bracket.mode is Mode.OPEN
-        and Why.PROTECTION_IN_DOUBT not in bracket.told
-    ):
-        times.append(bracket.unprotected_since + limit)
+    if bracket.unprotected_since is not None:
+        closable = closable_quantity(bracket) > 0
+        to_tell = not closable and _is_in_doubt(bracket) and Why.PROTECTION_IN_DOUBT not in bracket.told
+        if to_tell or (closable and bracket.mode is Mode.OPEN):
+            times.append(bracket.unprotected_since + limit)
     if bracket.mode is Mode.STOPPED and bracket.lots_held and bracket.mode_since is not None:
         times.append(bracket.mode_since + limit)
     due = [time for time in times if time is not None]
@@ -79,8 +78,10 @@ def _judge(bracket: Bracket, commands: list[Command]) -> Bracket:
     late = bracket.unprotected_since is not None and bracket.now - bracket.unprotected_since >= limit
     if late and closable_quantity(bracket) <= 0:
         # What has no answer is counted as an exit: it may be one.
-        if any(leg.kind in STOP_SIDE and leg.state is LegState.IN_DOUBT for leg in bracket.legs):
-            text = f"an order that may protect the {_text(bracket.held)} held is in doubt: nothing takes its place so far"
+        if _is_in_doubt(bracket):
+            text = (
+                f"an order that may protect the {_text(bracket.held)} held is in doubt: nothing takes its place so far"
+            )
             bracket = _tell_once(bracket, Why.PROTECTION_IN_DOUBT, text, commands)
     elif late and bracket.mode is Mode.OPEN:
         bracket = bracket.in_mode(Mode.CLOSING, Why.UNPROTECTED_TOO_LONG)
@@ -96,6 +97,10 @@ def _judge(bracket: Bracket, commands: list[Command]) -> Bracket:
         text = f"{_text(bracket.held)} is held, too little for an order: nothing protects it"
         bracket = _tell_once(bracket, Why.BELOW_MINIMUM, text, commands)
     return bracket
+
+
+def _is_in_doubt(bracket: Bracket) -> bool:
+    return any(leg.kind in STOP_SIDE and leg.state is LegState.IN_DOUBT for leg in bracket.legs)
 
 
 def _judge_entry(bracket: Bracket, event: events.Event, commands: list[Command]) -> Bracket:
