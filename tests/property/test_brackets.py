@@ -86,6 +86,7 @@ class World:
         self.bracket, commands = step(self.bracket, event)
         self.carry_out(commands)
         check_step(before, self.bracket, commands)
+        self.check_exits(commands)
         # The same again changes nothing, and commands nothing.
         assert step(self.bracket, event) == (self.bracket, ())
 
@@ -98,6 +99,22 @@ class World:
                 self.numbers.add(command.leg)
             if not isinstance(command, do.Report):
                 self.sent.append(command)
+
+    def check_exits(self, commands: tuple[do.Command, ...]) -> None:
+        """What is placed may sell no more than is held, with all that the venue can still fill, and filled untold."""
+        sides = {
+            isinstance(one, do.PlaceLeg) and one.target > 0
+            for one in commands
+            if isinstance(one, do.PlaceLeg | do.CloseNow)
+        }
+        for target in sides:
+            exits = D(0)
+            for leg in self.bracket.legs:
+                order = self.venue.orders.get(leg.number)
+                works = order is None or order.live
+                if (leg.target > 0) == target:
+                    exits += (leg.quantity if works or order is None else order.filled) - leg.filled
+            assert exits <= self.bracket.held
 
     def repeat(self, number: int) -> None:
         """An event is told again, late."""
