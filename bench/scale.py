@@ -188,8 +188,8 @@ def main(arguments: list[str]) -> None:
     delay, what, replicas, *rest = arguments
     settings = dict(text.split("=", 1) for text in rest)
     accounts = {"accounts": int(settings.pop("accounts"))} if "accounts" in settings else {}
-    measure = signals if what == "signals" else decisions
-    print(what, "x", replicas, measure(float(delay) / 1000, int(replicas), **accounts, **settings))  # type: ignore[arg-type]
+    measure: Callable[..., Found] = signals if what == "signals" else decisions
+    print(what, "x", replicas, measure(float(delay) / 1000, int(replicas), **accounts, **settings))
 
 
 if __name__ == "__main__":

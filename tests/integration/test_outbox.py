@@ -57,8 +57,8 @@ def delivery_of(signal_id: str, sequence: int) -> Delivery:
 
 def end(connection: Any, outbox: Outbox, signal_id: str, sequence: int) -> None:
     """What a router commits at a signal's end, and does not live to publish."""
-    store.claim_signal(connection, signal_id, sequence, "")
-    store.finish_signal(connection, signal_id, sequence, "")
+    store.claim_signal(connection, signal_id, sequence, "")()
+    store.finish_signal(connection, signal_id, sequence, "")()
     outbox.put(connection, Message(SUBJECT, signal_id.encode(), completed_id(signal_id)))
 
 
@@ -75,12 +75,12 @@ async def test_signal_whose_router_died_before_publishing_is_told_before_the_lan
 
 
 async def test_replica_that_was_frozen_does_not_go_on_under_another_plan(database: Database) -> None:
-    first = await database.write(lambda c: store.claim_signal(c, "s1", 7, "buy entry part"))
-    again = await database.write(lambda c: store.claim_signal(c, "s1", 7, "buy entry part"))
-    other = await database.write(lambda c: store.claim_signal(c, "s1", 7, "sell exit whole"))
-    elsewhere = await database.write(lambda c: store.claim_signal(c, "s1", 8, "buy entry part"))
-    await database.write(lambda c: store.finish_signal(c, "s1", 7, "buy entry part"))
-    done = await database.write(lambda c: store.claim_signal(c, "s1", 7, "buy entry part"))
+    first = await database.write(lambda c: store.claim_signal(c, "s1", 7, "buy entry part")())
+    again = await database.write(lambda c: store.claim_signal(c, "s1", 7, "buy entry part")())
+    other = await database.write(lambda c: store.claim_signal(c, "s1", 7, "sell exit whole")())
+    elsewhere = await database.write(lambda c: store.claim_signal(c, "s1", 8, "buy entry part")())
+    await database.write(lambda c: store.finish_signal(c, "s1", 7, "buy entry part")())
+    done = await database.write(lambda c: store.claim_signal(c, "s1", 7, "buy entry part")())
     assert (first, again, other, elsewhere, done) == (True, True, False, False, False)
 
 

@@ -1064,8 +1064,8 @@ async def test_reservation_that_no_order_uses_is_released_once_its_signal_has_en
     assert await release.release_unused() == 0
 
     def finish(connection: sa.Connection) -> None:
-        store.claim_signal(connection, "s1", delivery.stream_sequence, "")
-        store.finish_signal(connection, "s1", delivery.stream_sequence, "")
+        store.claim_signal(connection, "s1", delivery.stream_sequence, "")()
+        store.finish_signal(connection, "s1", delivery.stream_sequence, "")()
 
     await router.database.write(finish)
     assert await release.release_unused() == 1

@@ -213,7 +213,7 @@ async def test_units_of_a_batch_wait_twice_and_send_the_same_statement_once(
 
     def store_order(number: int, connection: sa.Connection) -> bool:
         order = order_pb2.Order(order_id=f"o{number}", signal_id=f"s{number}", client_order_id=f"c{number}")
-        claimed = store.begin_claim(connection, f"s{number}", 1, "plan")
+        claimed = store.claim_signal(connection, f"s{number}", 1, "plan")
         made = store.insert_order(connection, order, "it's 100 %\n\u20ac", order_pb2.RiskDecision(), number % LANES)
         placed = store.place_paper_order(connection, f"c{number % 60}", b"\x00\xff%d" % number, datetime.now(UTC))
         return claimed() and made() and placed() == b"\x00\xff%d" % (number % 60)
@@ -295,8 +295,8 @@ async def test_units_of_lanes_share_their_round_trips_and_a_lost_lane_is_its_own
     await database.write(lambda c: table.add_lanes(c, {}, 0))
 
     def claim(signal_id: str, connection: sa.Connection) -> bool:
-        made = store.claim_signal(connection, signal_id, 1, "plan")
-        store.finish_signal(connection, signal_id, 1, "plan")
+        made = store.claim_signal(connection, signal_id, 1, "plan")()
+        store.finish_signal(connection, signal_id, 1, "plan")()
         return made
 
     fences = [Held(number % LANES, 0) for number in range(64)]
@@ -327,7 +327,7 @@ async def test_lane_is_taken_only_when_work_on_it_that_is_under_way_has_ended(ur
 
     def work(connection: sa.Connection) -> bool:
         assert goes_on.wait(20)
-        return store.claim_signal(connection, "s", 1, "plan")
+        return store.claim_signal(connection, "s", 1, "plan")()
 
     def take(connection: sa.Connection) -> None:
         (row,) = [row for row in table.read_lanes(connection) if row.lane == 3]
@@ -348,7 +348,7 @@ async def test_lane_is_taken_only_when_work_on_it_that_is_under_way_has_ended(ur
     assert await working
     await taking
     with pytest.raises(LeaseLost):
-        await write_fenced(owner, Held(3, 0), lambda c: store.claim_signal(c, "t", 2, "plan"))
+        await write_fenced(owner, Held(3, 0), lambda c: store.claim_signal(c, "t", 2, "plan")())
     await owner.close()
     await taker.close()
 

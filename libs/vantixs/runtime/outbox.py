@@ -15,7 +15,8 @@ from vantixs.runtime.continuity import NOTHING_SEEN, Mark
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal, Message
-from vantixs.runtime.statements import Among, Statement, insert_ignoring
+from vantixs.runtime.sql_elements import Among
+from vantixs.runtime.statements import Statement, insert_ignoring
 
 SWEEP_S = 0.5
 AT_ONCE = 500

@@ -8,17 +8,17 @@ writes the SQL and knows the types, so that the same statement runs on SQLite an
 import json
 import re
 from collections import namedtuple
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.compiler import compiles
 
+from vantixs.runtime.many_rows import MakeMany, distinct_parts, hexadecimal, make_many_rows
 from vantixs.runtime.pipeline import begin_sending, gather, wait_for
 
 Make = Callable[[Any], sa.sql.expression.ClauseElement]
-MakeMany = Callable[[sa.FromClause], sa.sql.expression.ClauseElement]
 
 
 class Statement:
@@ -106,7 +106,7 @@ class _Compiled:
         self._of_count: dict[int, str] = {}
         self.wait_for: Callable[[Any], None] = wait_for if dialect.name == "postgresql" else _has_result
         self._row: Any = namedtuple("Row", [c.name for c in columns]) if columns else None
-        self.many = _make_many(statement, compiled, dialect, many, key) if dialect.name == "postgresql" else None
+        self.many = make_many_rows(statement, compiled, dialect, many, key) if dialect.name == "postgresql" else None
         self.rows, self.count, self.change = _Found(self), _Count(self), _Change(self)
 
     def execute(self, connection: sa.Connection, values: Mapping[str, Any]) -> Any:
@@ -128,7 +128,7 @@ class _Compiled:
             encoded.append(values)
         begin_sending()
         cursor = connection.connection.cursor()
-        cursor.execute(self.many.sql + tail, (json.dumps(encoded, default=_hexadecimal, ensure_ascii=False),))
+        cursor.execute(self.many.sql + tail, (json.dumps(encoded, default=hexadecimal, ensure_ascii=False),))
         return cursor
 
     def execute_all(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -138,7 +138,7 @@ class _Compiled:
         there many rows are one statement, where it is an INSERT.
         """
         if len(rows) > 1 and self.many is not None:
-            for distinct in _distinct(rows, self.many.key_of):
+            for distinct in distinct_parts(rows, self.many.key_of):
                 self.execute_many(connection, distinct)
             return
         begin_sending()
@@ -172,81 +172,6 @@ class _Compiled:
     def row(self, values: Any) -> Any:
         """A driver's row with the columns' types applied."""
         return self._row(*(decode(v) if decode else v for decode, v in zip(self._decode, values, strict=True)))
-
-
-class _Many:
-    """A statement about many rows, which are its only parameter: a list in JSON."""
-
-    def __init__(self, sql: str, key: tuple[str, ...], binary: frozenset[str], alone: str) -> None:
-        """A row is told from the others by any of `key`, and by the parameter `alone` where that is enough by itself."""
-        self.sql = sql
-        self.key = key
-        self.binary = binary
-        self.alone = alone
-
-    def key_of(self, values: Mapping[str, Any]) -> Hashable:
-        return tuple([values[name] for name in self.key]) if self.key else object()
-
-
-def _make_many(
-    statement: Any, compiled: sa.sql.compiler.SQLCompiler, dialect: sa.Dialect, make: MakeMany | None, key: str
-) -> _Many | None:
-    """The statement for many rows; None where it is about one only."""
-    binds = {name: bind.type for bind, name in compiled.bind_names.items()}
-    columns = [sa.column(name, type_) for name, type_ in binds.items()]
-    rows = sa.func.json_to_recordset(sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON)).table_valued(
-        *columns, name="given"
-    )
-    rows = rows.render_derived(with_types=True)
-    binary = frozenset(name for name, type_ in binds.items() if isinstance(type_, sa.LargeBinary))
-    if make is not None:
-        return _Many(_one_parameter(make(rows), dialect), (key,), binary, key)
-    if not isinstance(statement, sa.Insert):
-        return None
-    table = statement.table
-    names = [column.name for column in table.columns if column.name in binds]
-    text = str(compiled)
-    begin, conflict = text.index(" VALUES ("), text.find(" ON CONFLICT")
-    # Without the made key, which SQLAlchemy has every INSERT give back.
-    rest = text[conflict:].partition(" RETURNING ")[0] if conflict >= 0 else ""
-    if set(names) != set(binds) or "%(" in rest:
-        return None
-    keys = [c.name for c in table.primary_key if c.name in names]
-    # Of several unique columns any one tells whether the row is there; of a key of several columns only all of them.
-    unique = keys or [n for n in names if table.c[n].unique]
-    alone = "" if len(keys) > 1 else next(iter(unique), "")
-    select = _one_parameter(sa.select(*(rows.c[name] for name in _inserted(text))), dialect)
-    return _Many(f"{text[:begin]} {select}{rest}", tuple(unique), binary, alone)
-
-
-def _inserted(insert: str) -> list[str]:
-    """The columns of an INSERT, in its order."""
-    return [name.strip().strip('"') for name in insert[insert.index("(") + 1 : insert.index(")")].split(",")]
-
-
-def _one_parameter(statement: Any, dialect: sa.Dialect) -> str:
-    """The text of a statement whose only parameter are the rows."""
-    compiled = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": False})
-    return re.sub(r"%\(rows\)s", "%s", str(compiled))
-
-
-def _distinct(
-    rows: Sequence[Mapping[str, Any]], key_of: Callable[[Mapping[str, Any]], Hashable]
-) -> Iterator[list[Mapping[str, Any]]]:
-    """The rows in their order, in parts in which no key is twice: a statement may change a row once."""
-    part: dict[Hashable, Mapping[str, Any]] = {}
-    for row in rows:
-        key = key_of(row)
-        if key in part:
-            yield list(part.values())
-            part = {}
-        part[key] = row
-    yield list(part.values())
-
-
-def _hexadecimal(value: Any) -> str:
-    """Binary data as PostgreSQL reads it from text."""
-    return "\\x" + bytes(value).hex()
 
 
 class _Change:
@@ -293,7 +218,7 @@ class _Count(_Change):
         key = many.alone
         cursor = self._compiled.execute_many(connection, rows, f' RETURNING "{key}"')
         touched = _Shared(lambda: self._compiled.wait_for(cursor), lambda: {found for (found,) in cursor.fetchall()})
-        return [lambda row=row: int(row[key] in touched()) for row in rows]  # type: ignore[misc]
+        return [partial(lambda value: int(value in touched()), row[key]) for row in rows]
 
 
 class _Found(_Change):
@@ -309,7 +234,7 @@ class _Found(_Change):
         key = many.alone
         cursor = self._compiled.execute_many(connection, rows)
         found = _Shared(lambda: self._compiled.wait_for(cursor), lambda: self._by_key(cursor, key))
-        return [lambda row=row: found().get(row[key], []) for row in rows]  # type: ignore[misc]
+        return [partial(lambda value: found().get(value, []), row[key]) for row in rows]
 
     def _by_key(self, cursor: Any, key: str) -> dict[Any, list[Any]]:
         by_key: dict[Any, list[Any]] = {}
@@ -392,96 +317,6 @@ def insert_or_replace(table: sa.Table) -> Statement:
 def where(table: sa.Table, *names: str) -> Any:
     """The condition that the named columns have the parameters of the same name."""
     return sa.and_(*(table.c[name] == sa.bindparam(name, type_=table.c[name].type) for name in names))
-
-
-class Among(sa.ColumnElement[Any]):
-    """The condition that a text column has one of the texts in a parameter, a list of any length.
-
-    It looks up each by the column's index, however large the table.
-    """
-
-    # A Boolean would be written with `= 1` behind it on SQLite, which then reads the whole table.
-    type = sa.types.NULLTYPE
-
-    def __init__(self, column: sa.ColumnElement[str], name: str) -> None:
-        self.column = column
-        self.texts = sa.bindparam(name, type_=_Texts)
-
-
-class AmongRows(sa.ColumnElement[Any]):
-    """As `Among` for a key of several text columns; the parameter is a list of tuples."""
-
-    type = sa.types.NULLTYPE
-
-    def __init__(self, columns: Sequence[sa.ColumnElement[str]], name: str) -> None:
-        self.columns = columns
-        self.texts = sa.bindparam(name, type_=_Rows)
-
-
-class Lines(sa.ColumnElement[str]):
-    """An aggregate: a text column's values in one text, a line each; NULL where there is no row.
-
-    One row in place of many: SQLite's driver gives the GIL away for each row, and a busy thread takes it.
-    """
-
-    type = sa.Text()
-
-    def __init__(self, column: sa.ColumnElement[str]) -> None:
-        self.column = column
-
-
-class _Texts(sa.types.TypeDecorator[list[str]]):
-    impl = sa.Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
-        return postgresql.ARRAY(sa.Text()) if dialect.name == "postgresql" else sa.Text()
-
-    def process_bind_param(self, value: list[str] | None, dialect: sa.Dialect) -> Any:
-        return value if dialect.name == "postgresql" else json.dumps(value)
-
-
-class _Rows(sa.types.TypeDecorator[list[tuple[str, ...]]]):
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: list[tuple[str, ...]] | None, dialect: sa.Dialect) -> str:
-        return json.dumps(value)
-
-
-@compiles(Among, "postgresql")
-def _among_postgresql(element: Among, compiler: Any, **options: Any) -> str:
-    # Not IN (SELECT unnest(...)): without statistics that became a join that read the whole table.
-    return f"{compiler.process(element.column, **options)} = ANY({compiler.process(element.texts, **options)})"
-
-
-@compiles(Among, "sqlite")
-def _among_sqlite(element: Among, compiler: Any, **options: Any) -> str:
-    column, texts = (compiler.process(part, **options) for part in (element.column, element.texts))
-    return f"{column} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - names of ours and a parameter's place
-
-
-@compiles(AmongRows)
-def _among_rows(element: AmongRows, compiler: Any, **options: Any) -> str:
-    columns = ", ".join(compiler.process(column, **options) for column in element.columns)
-    values = ", ".join(f"value ->> {number}" for number in range(len(element.columns)))
-    texts = compiler.process(element.texts, **options)
-    rows = (
-        f"json_array_elements(CAST({texts} AS json))"
-        if compiler.dialect.name == "postgresql"
-        else f"json_each({texts})"
-    )
-    return f"({columns}) IN (SELECT {values} FROM {rows})"  # noqa: S608 - names of ours and a parameter's place
-
-
-@compiles(Lines, "postgresql")
-def _lines_postgresql(element: Lines, compiler: Any, **options: Any) -> str:
-    return f"string_agg({compiler.process(element.column, **options)}, chr(10))"
-
-
-@compiles(Lines, "sqlite")
-def _lines_sqlite(element: Lines, compiler: Any, **options: Any) -> str:
-    return f"group_concat({compiler.process(element.column, **options)}, char(10))"
 
 
 def _given(table: sa.Table) -> list[str]:

@@ -15,7 +15,8 @@ from vantixs.runtime.continuity import NOTHING_SEEN, Mark
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import outbox_table
-from vantixs.runtime.statements import Among, Statement, insert_ignore, insert_or_replace, insert_row, upsert
+from vantixs.runtime.sql_elements import Among
+from vantixs.runtime.statements import Statement, insert_ignore, insert_or_replace, insert_row, upsert
 
 from vantixs_audit.domain.status import GENESIS, Seen, View, chain, fold
 

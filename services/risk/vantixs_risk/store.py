@@ -12,16 +12,8 @@ import sqlalchemy as sa
 from vantixs.runtime.columns import Amount, Instant
 from vantixs.runtime.database_setup import ADVISORY_LOCK, SHARED_LOCK, lock_number
 from vantixs.runtime.outbox import outbox_table
-from vantixs.runtime.statements import (
-    Among,
-    AmongRows,
-    Lines,
-    Statement,
-    insert_ignoring,
-    insert_or_replace,
-    insert_row,
-    where,
-)
+from vantixs.runtime.sql_elements import Among, AmongRows, Lines
+from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, insert_row, where
 
 METADATA = sa.MetaData()
 ACCOUNTS = sa.Table(

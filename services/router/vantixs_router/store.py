@@ -292,18 +292,11 @@ def read_progress(
 
 def claim_signal(
     connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str, journal_epoch: int = 0
-) -> bool:
-    """Makes the signal's row; False where it is done, another delivery's, or under another plan.
+) -> Callable[[], bool]:
+    """Makes the signal's row. What is returned gives False where it is done, another delivery's, or under another plan.
 
     Another plan is that of a replica which took over while this one was frozen, and may have gone on with it.
     """
-    return begin_claim(connection, signal_id, stream_sequence, plan, journal_epoch)()
-
-
-def begin_claim(
-    connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str, journal_epoch: int = 0
-) -> Callable[[], bool]:
-    """As `claim_signal`; what is returned waits for the answer, so that what depends on it can be sent before."""
     row = SignalRow(stream_sequence, plan, done=False, journal_epoch=journal_epoch)
     made = _INSERT_SIGNAL.count(connection, signal_id=signal_id, **row._asdict())
 
@@ -330,19 +323,12 @@ def move_signal(connection: sa.Connection, signal_id: str, before: int, delivery
 
 def finish_signal(
     connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str, journal_epoch: int = 0
-) -> None:
+) -> Callable[[], None]:
     """Marks the signal as done; one that was never claimed gets its row.
 
     Raises:
-        LookupError: the signal is another delivery's, which came by another lane.
+        LookupError: by what is returned; the signal is another delivery's, which came by another lane.
     """
-    begin_finish(connection, signal_id, stream_sequence, plan, journal_epoch)()
-
-
-def begin_finish(
-    connection: sa.Connection, signal_id: str, stream_sequence: int, plan: str, journal_epoch: int = 0
-) -> Callable[[], None]:
-    """As `finish_signal`; what is returned waits for the answer, and raises what that one raises."""
     row = SignalRow(stream_sequence, plan, done=True, journal_epoch=journal_epoch)
     touched = _FINISH_SIGNAL.count(connection, signal_id=signal_id, **row._asdict())
 

@@ -82,7 +82,7 @@ class DecideLeg:
             def persist(connection: sa.Connection) -> bool:
                 # All of it is sent before any answer is waited for.
                 sequence, epoch = run.delivery.stream_sequence, run.journal_epoch
-                claimed = store.begin_claim(connection, run.signal_id, sequence, run.plan, epoch)
+                claimed = store.claim_signal(connection, run.signal_id, sequence, run.plan, epoch)
                 # What came of the legs before is not asked for again after a crash.
                 for row in run.orders:
                     store.update_order(connection, row)

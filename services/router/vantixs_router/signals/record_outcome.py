@@ -72,7 +72,7 @@ class RecordOutcome:
 
         def commit(connection: sa.Connection) -> None:
             sequence = run.delivery.stream_sequence
-            finished = store.begin_finish(connection, signal_id, sequence, run.plan, run.journal_epoch)
+            finished = store.finish_signal(connection, signal_id, sequence, run.plan, run.journal_epoch)
             if run.parked:
                 store.unpark(connection, signal_id)
             for row in run.orders:
