@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from cluster import GUIDE, Balancer, Cluster, Load, Machine, until
 
-INGRESS, ROUTERS, RISKS, AUDITS = 2, 3, 2, 1
+INGRESS, ROUTERS, RISKS, AUDITS = 2, 3, 2, 2
 NAMES = tuple(
     f"{service}-{number}"
     for service, count in (("ingress", INGRESS), ("router", ROUTERS), ("risk", RISKS), ("audit", AUDITS))

@@ -274,6 +274,31 @@ async def test_gap_that_another_process_of_audit_accepted_is_adopted_from_their_
             assert await second.whole()
 
 
+async def test_process_of_audit_that_looks_before_their_history_knows_of_an_accepted_gap_waits_for_it(
+    nats: NatsServer,
+) -> None:
+    async with connected(nats) as (journal, _):
+        for number in range(3):
+            await journal.publish(LANE, b"x", f"a{number}")
+        seen = Mark(0, (await journal.look()).stream, 10)
+        history = [seen]
+
+        async def inspect(*_: object) -> tuple[Mark, str]:
+            return history[0], ""
+
+        async with missing(nats, "audit", seen, inspect) as first, missing(nats, "audit", seen, inspect) as second:
+            await until(lambda: first.gap and second.gap)
+
+            async def recorded(facts: StreamFacts, epoch: int) -> None:
+                await second.look()  # The stream tells of it by now, and their history does not.
+                history[0] = Mark(epoch, facts.stream, facts.last)
+
+            await first.accept_gap(recorded)
+            await until(lambda: not second.gap)
+            assert second.facts
+            assert (await second.look()).reports == ()
+
+
 async def test_right_stream_that_comes_back_needs_no_word_of_an_operator(nats: NatsServer, tmp_path: Path) -> None:
     async with connected(nats) as (journal, _):
         for number in range(3):

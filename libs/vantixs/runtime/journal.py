@@ -37,6 +37,8 @@ ATOMIC_FROM = 12
 PART = Bounds(items=500, size=800_000)
 # What one node of several delivered, the one that is asked may have to catch up with: what is missing is asked for again.
 CONFIRM_S = 3.0
+# Of several processes of audit one accepts a gap: the stream says so first, and their history a moment later.
+_HISTORY_BEHIND = "history is older than the gap that was accepted as number"
 LOOK_EVERY_S = 1.0  # How long a stream that was replaced under a connection that held can go unnoticed.
 _FULL = (10077, 10023)  # maximum messages or bytes of the stream, or of the server, exceeded
 
@@ -280,14 +282,16 @@ class Journal:
     def _may_come(self, missing: str) -> bool:
         """Whether what is missing may be there in a moment: nothing is published meanwhile, and nobody is told."""
         now = time.monotonic()
-        if not missing or self._missing:
+        behind = missing.startswith(_HISTORY_BEHIND)
+        if not missing or (self._missing and not behind):
             self._doubted_at = None
             return False
+        confirm_s = max(self._confirm_s, CONFIRM_S) if behind else self._confirm_s
         if self._doubted_at is None:
             self._doubted_at = now
-            if self._confirm_s:
-                log.warning("journal.gap_suspected", detail=missing, for_s=self._confirm_s)
-        if now - self._doubted_at < self._confirm_s:
+            if confirm_s:
+                log.warning("journal.gap_suspected", detail=missing, for_s=confirm_s)
+        if now - self._doubted_at < confirm_s:
             self._whole.clear()
             return True
         self._doubted_at = None
@@ -302,7 +306,7 @@ class Journal:
             self.mark = mark = history
             self._missing = ""
         if mark.stream and found.epoch > mark.epoch:
-            return f"history is older than the gap that was accepted as number {found.epoch}"
+            return f"{_HISTORY_BEHIND} {found.epoch}"
         return difference(mark, found) or missing
 
     def _judge(self, found: StreamFacts) -> None:
