@@ -22,8 +22,8 @@ _VIEWER = (
     "ListLanes"
 )
 _OPERATOR = (
-    "CancelOrder CreateStrategy UpdateStrategy DeleteStrategy CreateCredential VerifyCredential DeleteCredential "
-    "CreateInstrument PublishQuote ClearQuote EnableLive"
+    "CancelOrder CancelOrders ClosePosition CreateStrategy UpdateStrategy DeleteStrategy CreateCredential "
+    "VerifyCredential DeleteCredential CreateInstrument PublishQuote PublishQuotes ClearQuote EnableLive"
 )
 ROLES = {
     f"/{NAME}/{method}": role

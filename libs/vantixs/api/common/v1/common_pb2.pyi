@@ -56,6 +56,7 @@ class OrderType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORDER_TYPE_LIMIT: _ClassVar[OrderType]
     ORDER_TYPE_STOP: _ClassVar[OrderType]
     ORDER_TYPE_STOP_LIMIT: _ClassVar[OrderType]
+    ORDER_TYPE_TRAILING_STOP: _ClassVar[OrderType]
 
 class TimeInForce(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -64,6 +65,7 @@ class TimeInForce(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TIME_IN_FORCE_IOC: _ClassVar[TimeInForce]
     TIME_IN_FORCE_FOK: _ClassVar[TimeInForce]
     TIME_IN_FORCE_DAY: _ClassVar[TimeInForce]
+    TIME_IN_FORCE_GTD: _ClassVar[TimeInForce]
 
 class QuantityType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -148,11 +150,13 @@ ORDER_TYPE_MARKET: OrderType
 ORDER_TYPE_LIMIT: OrderType
 ORDER_TYPE_STOP: OrderType
 ORDER_TYPE_STOP_LIMIT: OrderType
+ORDER_TYPE_TRAILING_STOP: OrderType
 TIME_IN_FORCE_UNSPECIFIED: TimeInForce
 TIME_IN_FORCE_GTC: TimeInForce
 TIME_IN_FORCE_IOC: TimeInForce
 TIME_IN_FORCE_FOK: TimeInForce
 TIME_IN_FORCE_DAY: TimeInForce
+TIME_IN_FORCE_GTD: TimeInForce
 QUANTITY_TYPE_UNSPECIFIED: QuantityType
 QUANTITY_TYPE_UNITS: QuantityType
 QUANTITY_TYPE_NOTIONAL: QuantityType
@@ -191,18 +195,22 @@ INSTRUMENT_KIND_SPOT: InstrumentKind
 INSTRUMENT_KIND_LINEAR_PERPETUAL: InstrumentKind
 
 class Quote(_message.Message):
-    __slots__ = ("instrument", "source", "bid", "ask", "quote_time")
+    __slots__ = ("instrument", "source", "bid", "ask", "quote_time", "bid_size", "ask_size")
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     BID_FIELD_NUMBER: _ClassVar[int]
     ASK_FIELD_NUMBER: _ClassVar[int]
     QUOTE_TIME_FIELD_NUMBER: _ClassVar[int]
+    BID_SIZE_FIELD_NUMBER: _ClassVar[int]
+    ASK_SIZE_FIELD_NUMBER: _ClassVar[int]
     instrument: str
     source: str
     bid: str
     ask: str
     quote_time: _timestamp_pb2.Timestamp
-    def __init__(self, instrument: _Optional[str] = ..., source: _Optional[str] = ..., bid: _Optional[str] = ..., ask: _Optional[str] = ..., quote_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    bid_size: str
+    ask_size: str
+    def __init__(self, instrument: _Optional[str] = ..., source: _Optional[str] = ..., bid: _Optional[str] = ..., ask: _Optional[str] = ..., quote_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., bid_size: _Optional[str] = ..., ask_size: _Optional[str] = ...) -> None: ...
 
 class Instrument(_message.Message):
     __slots__ = ("instrument", "kind", "base_asset", "quote_asset", "tick_size", "lot_size", "minimum_notional", "revision")
@@ -233,6 +241,14 @@ class ProtectiveLevel(_message.Message):
     percent: str
     amount: str
     def __init__(self, price: _Optional[str] = ..., percent: _Optional[str] = ..., amount: _Optional[str] = ...) -> None: ...
+
+class TakeProfit(_message.Message):
+    __slots__ = ("level", "share")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    level: ProtectiveLevel
+    share: str
+    def __init__(self, level: _Optional[_Union[ProtectiveLevel, _Mapping]] = ..., share: _Optional[str] = ...) -> None: ...
 
 class Sizing(_message.Message):
     __slots__ = ("method", "value", "win_rate_ratio", "payoff_ratio", "maximum_equity_percent")

@@ -23,6 +23,13 @@ class OrderEffect(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ORDER_EFFECT_UNSPECIFIED: _ClassVar[OrderEffect]
     ORDER_EFFECT_ENTRY: _ClassVar[OrderEffect]
     ORDER_EFFECT_EXIT: _ClassVar[OrderEffect]
+
+class BracketLeg(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    BRACKET_LEG_UNSPECIFIED: _ClassVar[BracketLeg]
+    BRACKET_LEG_STOP_LOSS: _ClassVar[BracketLeg]
+    BRACKET_LEG_TAKE_PROFIT: _ClassVar[BracketLeg]
+    BRACKET_LEG_CLOSE: _ClassVar[BracketLeg]
 RISK_VERDICT_UNSPECIFIED: RiskVerdict
 RISK_VERDICT_APPROVED: RiskVerdict
 RISK_VERDICT_DENIED: RiskVerdict
@@ -30,6 +37,10 @@ RISK_VERDICT_POSITION_CHANGED: RiskVerdict
 ORDER_EFFECT_UNSPECIFIED: OrderEffect
 ORDER_EFFECT_ENTRY: OrderEffect
 ORDER_EFFECT_EXIT: OrderEffect
+BRACKET_LEG_UNSPECIFIED: BracketLeg
+BRACKET_LEG_STOP_LOSS: BracketLeg
+BRACKET_LEG_TAKE_PROFIT: BracketLeg
+BRACKET_LEG_CLOSE: BracketLeg
 
 class Input(_message.Message):
     __slots__ = ("name", "value")
@@ -78,7 +89,7 @@ class RiskDecision(_message.Message):
     def __init__(self, order_id: _Optional[str] = ..., verdict: _Optional[_Union[RiskVerdict, str]] = ..., quantity: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[RiskCheck, _Mapping]]] = ..., sizing_steps: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., position_quantity: _Optional[str] = ..., account_revision: _Optional[int] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reduce_only: _Optional[bool] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("order_id", "signal_id", "account_id", "instrument", "client_order_id", "venue_order_id", "mode", "side", "effect", "order_type", "time_in_force", "quantity", "filled_quantity", "average_price", "limit_price", "state", "reason", "create_time", "update_time")
+    __slots__ = ("order_id", "signal_id", "account_id", "instrument", "client_order_id", "venue_order_id", "mode", "side", "effect", "order_type", "time_in_force", "quantity", "filled_quantity", "average_price", "limit_price", "state", "reason", "create_time", "update_time", "stop_price", "trail_percent", "trail_amount", "activation_price", "expire_time", "post_only", "reduce_only", "triggered_timeout_s", "entry_order_id", "leg", "target", "webhook_id", "tag")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +109,19 @@ class Order(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    STOP_PRICE_FIELD_NUMBER: _ClassVar[int]
+    TRAIL_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    TRAIL_AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_PRICE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    POST_ONLY_FIELD_NUMBER: _ClassVar[int]
+    REDUCE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    TRIGGERED_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    LEG_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     signal_id: str
     account_id: str
@@ -117,10 +141,23 @@ class Order(_message.Message):
     reason: str
     create_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
-    def __init__(self, order_id: _Optional[str] = ..., signal_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., client_order_id: _Optional[str] = ..., venue_order_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., effect: _Optional[_Union[OrderEffect, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., time_in_force: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., quantity: _Optional[str] = ..., filled_quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., limit_price: _Optional[str] = ..., state: _Optional[_Union[_common_pb2.OrderState, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    stop_price: str
+    trail_percent: str
+    trail_amount: str
+    activation_price: str
+    expire_time: _timestamp_pb2.Timestamp
+    post_only: bool
+    reduce_only: bool
+    triggered_timeout_s: int
+    entry_order_id: str
+    leg: BracketLeg
+    target: int
+    webhook_id: str
+    tag: str
+    def __init__(self, order_id: _Optional[str] = ..., signal_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., client_order_id: _Optional[str] = ..., venue_order_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., effect: _Optional[_Union[OrderEffect, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., time_in_force: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., quantity: _Optional[str] = ..., filled_quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., limit_price: _Optional[str] = ..., state: _Optional[_Union[_common_pb2.OrderState, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stop_price: _Optional[str] = ..., trail_percent: _Optional[str] = ..., trail_amount: _Optional[str] = ..., activation_price: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., post_only: _Optional[bool] = ..., reduce_only: _Optional[bool] = ..., triggered_timeout_s: _Optional[int] = ..., entry_order_id: _Optional[str] = ..., leg: _Optional[_Union[BracketLeg, str]] = ..., target: _Optional[int] = ..., webhook_id: _Optional[str] = ..., tag: _Optional[str] = ...) -> None: ...
 
 class Fill(_message.Message):
-    __slots__ = ("execution_id", "order_id", "side", "quantity", "price", "fee", "fee_asset", "execute_time", "quote")
+    __slots__ = ("execution_id", "order_id", "side", "quantity", "price", "fee", "fee_asset", "execute_time", "quote", "liquidity", "assumptions")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     SIDE_FIELD_NUMBER: _ClassVar[int]
@@ -130,6 +167,8 @@ class Fill(_message.Message):
     FEE_ASSET_FIELD_NUMBER: _ClassVar[int]
     EXECUTE_TIME_FIELD_NUMBER: _ClassVar[int]
     QUOTE_FIELD_NUMBER: _ClassVar[int]
+    LIQUIDITY_FIELD_NUMBER: _ClassVar[int]
+    ASSUMPTIONS_FIELD_NUMBER: _ClassVar[int]
     execution_id: str
     order_id: str
     side: _common_pb2.Side
@@ -139,7 +178,9 @@ class Fill(_message.Message):
     fee_asset: str
     execute_time: _timestamp_pb2.Timestamp
     quote: _common_pb2.Quote
-    def __init__(self, execution_id: _Optional[str] = ..., order_id: _Optional[str] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ..., fee: _Optional[str] = ..., fee_asset: _Optional[str] = ..., execute_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ...) -> None: ...
+    liquidity: str
+    assumptions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, execution_id: _Optional[str] = ..., order_id: _Optional[str] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ..., fee: _Optional[str] = ..., fee_asset: _Optional[str] = ..., execute_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., liquidity: _Optional[str] = ..., assumptions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Position(_message.Message):
     __slots__ = ("account_id", "instrument", "quantity", "average_price", "realized_profit", "fees", "mark_price", "mark_time", "unrealized_profit", "cost")

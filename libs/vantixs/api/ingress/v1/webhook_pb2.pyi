@@ -11,6 +11,36 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class OnNewSignal(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ON_NEW_SIGNAL_UNSPECIFIED: _ClassVar[OnNewSignal]
+    ON_NEW_SIGNAL_CANCEL_OWN_ENTRIES: _ClassVar[OnNewSignal]
+    ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES: _ClassVar[OnNewSignal]
+    ON_NEW_SIGNAL_KEEP: _ClassVar[OnNewSignal]
+
+class PositionPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    POSITION_POLICY_UNSPECIFIED: _ClassVar[PositionPolicy]
+    POSITION_POLICY_IGNORE: _ClassVar[PositionPolicy]
+    POSITION_POLICY_REFUSE: _ClassVar[PositionPolicy]
+    POSITION_POLICY_REDUCE_ONLY: _ClassVar[PositionPolicy]
+    POSITION_POLICY_RECONCILE: _ClassVar[PositionPolicy]
+
+class StopMove(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STOP_MOVE_UNSPECIFIED: _ClassVar[StopMove]
+    STOP_MOVE_BREAKEVEN: _ClassVar[StopMove]
+    STOP_MOVE_MOVING_TARGET: _ClassVar[StopMove]
+    STOP_MOVE_MOVING_2_TARGET: _ClassVar[StopMove]
+    STOP_MOVE_PERCENT_BELOW_TRIGGER: _ClassVar[StopMove]
+    STOP_MOVE_PERCENT_BELOW_HIGHEST: _ClassVar[StopMove]
+
+class ProtectionBase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROTECTION_BASE_UNSPECIFIED: _ClassVar[ProtectionBase]
+    PROTECTION_BASE_AVERAGE_ENTRY: _ClassVar[ProtectionBase]
+    PROTECTION_BASE_FIRST_ENTRY: _ClassVar[ProtectionBase]
+
 class ProofLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PROOF_LEVEL_UNSPECIFIED: _ClassVar[ProofLevel]
@@ -18,6 +48,24 @@ class ProofLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PROOF_LEVEL_ADDRESS: _ClassVar[ProofLevel]
     PROOF_LEVEL_CERTIFICATE: _ClassVar[ProofLevel]
     PROOF_LEVEL_SIGNATURE: _ClassVar[ProofLevel]
+ON_NEW_SIGNAL_UNSPECIFIED: OnNewSignal
+ON_NEW_SIGNAL_CANCEL_OWN_ENTRIES: OnNewSignal
+ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES: OnNewSignal
+ON_NEW_SIGNAL_KEEP: OnNewSignal
+POSITION_POLICY_UNSPECIFIED: PositionPolicy
+POSITION_POLICY_IGNORE: PositionPolicy
+POSITION_POLICY_REFUSE: PositionPolicy
+POSITION_POLICY_REDUCE_ONLY: PositionPolicy
+POSITION_POLICY_RECONCILE: PositionPolicy
+STOP_MOVE_UNSPECIFIED: StopMove
+STOP_MOVE_BREAKEVEN: StopMove
+STOP_MOVE_MOVING_TARGET: StopMove
+STOP_MOVE_MOVING_2_TARGET: StopMove
+STOP_MOVE_PERCENT_BELOW_TRIGGER: StopMove
+STOP_MOVE_PERCENT_BELOW_HIGHEST: StopMove
+PROTECTION_BASE_UNSPECIFIED: ProtectionBase
+PROTECTION_BASE_AVERAGE_ENTRY: ProtectionBase
+PROTECTION_BASE_FIRST_ENTRY: ProtectionBase
 PROOF_LEVEL_UNSPECIFIED: ProofLevel
 PROOF_LEVEL_TOKEN: ProofLevel
 PROOF_LEVEL_ADDRESS: ProofLevel
@@ -25,7 +73,7 @@ PROOF_LEVEL_CERTIFICATE: ProofLevel
 PROOF_LEVEL_SIGNATURE: ProofLevel
 
 class Webhook(_message.Message):
-    __slots__ = ("webhook_id", "display_name", "account_id", "mode", "routing_mode", "strategy_id", "enabled", "sizing", "instruments", "actions", "default_exchange", "default_instrument_kind", "sell_opens_short", "maximum_leverage", "dedupe_window_s", "entry_expires_after_s", "exit_expires_after_s", "time_is_emit_time", "rate_limit_per_minute", "source_networks", "mapping", "tokens", "minimum_proof", "create_time", "update_time", "revision", "signing_secrets", "signature_tolerance_s", "updated_by", "signal_id_is_key")
+    __slots__ = ("webhook_id", "display_name", "account_id", "mode", "routing_mode", "strategy_id", "enabled", "sizing", "instruments", "actions", "default_exchange", "default_instrument_kind", "sell_opens_short", "maximum_leverage", "dedupe_window_s", "entry_expires_after_s", "exit_expires_after_s", "time_is_emit_time", "rate_limit_per_minute", "source_networks", "mapping", "tokens", "minimum_proof", "create_time", "update_time", "revision", "signing_secrets", "signature_tolerance_s", "updated_by", "signal_id_is_key", "on_new_signal", "position_policy", "max_adds", "add_spacing_s", "stop_move", "stop_move_after_target", "stop_move_percent", "protection_base", "unprotected_limit_s", "triggered_timeout_s")
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +104,16 @@ class Webhook(_message.Message):
     SIGNATURE_TOLERANCE_S_FIELD_NUMBER: _ClassVar[int]
     UPDATED_BY_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_ID_IS_KEY_FIELD_NUMBER: _ClassVar[int]
+    ON_NEW_SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    POSITION_POLICY_FIELD_NUMBER: _ClassVar[int]
+    MAX_ADDS_FIELD_NUMBER: _ClassVar[int]
+    ADD_SPACING_S_FIELD_NUMBER: _ClassVar[int]
+    STOP_MOVE_FIELD_NUMBER: _ClassVar[int]
+    STOP_MOVE_AFTER_TARGET_FIELD_NUMBER: _ClassVar[int]
+    STOP_MOVE_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    PROTECTION_BASE_FIELD_NUMBER: _ClassVar[int]
+    UNPROTECTED_LIMIT_S_FIELD_NUMBER: _ClassVar[int]
+    TRIGGERED_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
     webhook_id: str
     display_name: str
     account_id: str
@@ -86,7 +144,17 @@ class Webhook(_message.Message):
     signature_tolerance_s: int
     updated_by: str
     signal_id_is_key: bool
-    def __init__(self, webhook_id: _Optional[str] = ..., display_name: _Optional[str] = ..., account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., routing_mode: _Optional[_Union[_common_pb2.RoutingMode, str]] = ..., strategy_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., instruments: _Optional[_Iterable[str]] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., default_exchange: _Optional[str] = ..., default_instrument_kind: _Optional[_Union[_common_pb2.InstrumentKind, str]] = ..., sell_opens_short: _Optional[bool] = ..., maximum_leverage: _Optional[str] = ..., dedupe_window_s: _Optional[int] = ..., entry_expires_after_s: _Optional[int] = ..., exit_expires_after_s: _Optional[int] = ..., time_is_emit_time: _Optional[bool] = ..., rate_limit_per_minute: _Optional[int] = ..., source_networks: _Optional[_Iterable[str]] = ..., mapping: _Optional[_Union[PayloadMapping, _Mapping]] = ..., tokens: _Optional[_Iterable[_Union[WebhookToken, _Mapping]]] = ..., minimum_proof: _Optional[_Union[ProofLevel, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., signing_secrets: _Optional[_Iterable[_Union[SigningSecret, _Mapping]]] = ..., signature_tolerance_s: _Optional[int] = ..., updated_by: _Optional[str] = ..., signal_id_is_key: _Optional[bool] = ...) -> None: ...
+    on_new_signal: OnNewSignal
+    position_policy: PositionPolicy
+    max_adds: int
+    add_spacing_s: int
+    stop_move: StopMove
+    stop_move_after_target: int
+    stop_move_percent: str
+    protection_base: ProtectionBase
+    unprotected_limit_s: int
+    triggered_timeout_s: int
+    def __init__(self, webhook_id: _Optional[str] = ..., display_name: _Optional[str] = ..., account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., routing_mode: _Optional[_Union[_common_pb2.RoutingMode, str]] = ..., strategy_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., instruments: _Optional[_Iterable[str]] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., default_exchange: _Optional[str] = ..., default_instrument_kind: _Optional[_Union[_common_pb2.InstrumentKind, str]] = ..., sell_opens_short: _Optional[bool] = ..., maximum_leverage: _Optional[str] = ..., dedupe_window_s: _Optional[int] = ..., entry_expires_after_s: _Optional[int] = ..., exit_expires_after_s: _Optional[int] = ..., time_is_emit_time: _Optional[bool] = ..., rate_limit_per_minute: _Optional[int] = ..., source_networks: _Optional[_Iterable[str]] = ..., mapping: _Optional[_Union[PayloadMapping, _Mapping]] = ..., tokens: _Optional[_Iterable[_Union[WebhookToken, _Mapping]]] = ..., minimum_proof: _Optional[_Union[ProofLevel, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., signing_secrets: _Optional[_Iterable[_Union[SigningSecret, _Mapping]]] = ..., signature_tolerance_s: _Optional[int] = ..., updated_by: _Optional[str] = ..., signal_id_is_key: _Optional[bool] = ..., on_new_signal: _Optional[_Union[OnNewSignal, str]] = ..., position_policy: _Optional[_Union[PositionPolicy, str]] = ..., max_adds: _Optional[int] = ..., add_spacing_s: _Optional[int] = ..., stop_move: _Optional[_Union[StopMove, str]] = ..., stop_move_after_target: _Optional[int] = ..., stop_move_percent: _Optional[str] = ..., protection_base: _Optional[_Union[ProtectionBase, str]] = ..., unprotected_limit_s: _Optional[int] = ..., triggered_timeout_s: _Optional[int] = ...) -> None: ...
 
 class PayloadMapping(_message.Message):
     __slots__ = ("fields", "values")

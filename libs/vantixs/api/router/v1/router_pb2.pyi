@@ -53,16 +53,20 @@ class GetOrderResponse(_message.Message):
     def __init__(self, order: _Optional[_Union[_order_pb2.Order, _Mapping]] = ..., fills: _Optional[_Iterable[_Union[_order_pb2.Fill, _Mapping]]] = ...) -> None: ...
 
 class ListOrdersRequest(_message.Message):
-    __slots__ = ("signal_id", "page_size", "page_token", "account_id")
+    __slots__ = ("signal_id", "page_size", "page_token", "account_id", "instrument", "open_only")
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    OPEN_ONLY_FIELD_NUMBER: _ClassVar[int]
     signal_id: str
     page_size: int
     page_token: str
     account_id: str
-    def __init__(self, signal_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., account_id: _Optional[str] = ...) -> None: ...
+    instrument: str
+    open_only: bool
+    def __init__(self, signal_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., open_only: _Optional[bool] = ...) -> None: ...
 
 class ListOrdersResponse(_message.Message):
     __slots__ = ("orders", "next_page_token")
@@ -83,6 +87,44 @@ class CancelOrderResponse(_message.Message):
     ORDER_FIELD_NUMBER: _ClassVar[int]
     order: _order_pb2.Order
     def __init__(self, order: _Optional[_Union[_order_pb2.Order, _Mapping]] = ...) -> None: ...
+
+class CancelOrdersRequest(_message.Message):
+    __slots__ = ("account_id", "instrument", "webhook_id", "tag", "all")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    instrument: str
+    webhook_id: str
+    tag: str
+    all: bool
+    def __init__(self, account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., webhook_id: _Optional[str] = ..., tag: _Optional[str] = ..., all: _Optional[bool] = ...) -> None: ...
+
+class CancelOrdersResponse(_message.Message):
+    __slots__ = ("orders",)
+    ORDERS_FIELD_NUMBER: _ClassVar[int]
+    orders: _containers.RepeatedCompositeFieldContainer[_order_pb2.Order]
+    def __init__(self, orders: _Optional[_Iterable[_Union[_order_pb2.Order, _Mapping]]] = ...) -> None: ...
+
+class ClosePositionRequest(_message.Message):
+    __slots__ = ("request_id", "account_id", "instrument", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    account_id: str
+    instrument: str
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ClosePositionResponse(_message.Message):
+    __slots__ = ("signal_id",)
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    def __init__(self, signal_id: _Optional[str] = ...) -> None: ...
 
 class StrategyStepDefinition(_message.Message):
     __slots__ = ("kind", "expression", "field", "sources", "window_s")
@@ -297,6 +339,22 @@ class PublishQuoteRequest(_message.Message):
     QUOTE_FIELD_NUMBER: _ClassVar[int]
     quote: _common_pb2.Quote
     def __init__(self, quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ...) -> None: ...
+
+class PublishQuotesRequest(_message.Message):
+    __slots__ = ("quotes",)
+    QUOTES_FIELD_NUMBER: _ClassVar[int]
+    quotes: _containers.RepeatedCompositeFieldContainer[_common_pb2.Quote]
+    def __init__(self, quotes: _Optional[_Iterable[_Union[_common_pb2.Quote, _Mapping]]] = ...) -> None: ...
+
+class PublishQuotesResponse(_message.Message):
+    __slots__ = ("taken", "refused", "detail")
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    taken: int
+    refused: int
+    detail: str
+    def __init__(self, taken: _Optional[int] = ..., refused: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class PublishQuoteResponse(_message.Message):
     __slots__ = ("quote",)

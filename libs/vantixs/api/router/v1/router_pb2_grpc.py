@@ -55,6 +55,16 @@ class RouterServiceStub:
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrderRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrderResponse.FromString,
                 _registered_method=True)
+        self.CancelOrders = channel.unary_unary(
+                '/vantixs.api.router.v1.RouterService/CancelOrders',
+                request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersResponse.FromString,
+                _registered_method=True)
+        self.ClosePosition = channel.unary_unary(
+                '/vantixs.api.router.v1.RouterService/ClosePosition',
+                request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClosePositionRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClosePositionResponse.FromString,
+                _registered_method=True)
         self.CreateStrategy = channel.unary_unary(
                 '/vantixs.api.router.v1.RouterService/CreateStrategy',
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CreateStrategyRequest.SerializeToString,
@@ -115,6 +125,11 @@ class RouterServiceStub:
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteResponse.FromString,
                 _registered_method=True)
+        self.PublishQuotes = channel.stream_unary(
+                '/vantixs.api.router.v1.RouterService/PublishQuotes',
+                request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuotesRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuotesResponse.FromString,
+                _registered_method=True)
         self.ClearQuote = channel.unary_unary(
                 '/vantixs.api.router.v1.RouterService/ClearQuote',
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClearQuoteRequest.SerializeToString,
@@ -168,7 +183,21 @@ class RouterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """Cancels a resting order. OPERATOR.
+        """Cancels a resting order; a leg of a bracket only with its position. FAILED_PRECONDITION where it has ended. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelOrders(self, request, context):
+        """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClosePosition(self, request, context):
+        """Cancels what rests of an account's instrument and closes the position at the market. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -258,6 +287,14 @@ class RouterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PublishQuotes(self, request_iterator, context):
+        """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
+        and it is what a restart begins with. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ClearQuote(self, request, context):
         """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR.
         """
@@ -315,6 +352,16 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.CancelOrder,
                     request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrderRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrderResponse.SerializeToString,
+            ),
+            'CancelOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelOrders,
+                    request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersResponse.SerializeToString,
+            ),
+            'ClosePosition': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClosePosition,
+                    request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClosePositionRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClosePositionResponse.SerializeToString,
             ),
             'CreateStrategy': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateStrategy,
@@ -375,6 +422,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.PublishQuote,
                     request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteResponse.SerializeToString,
+            ),
+            'PublishQuotes': grpc.stream_unary_rpc_method_handler(
+                    servicer.PublishQuotes,
+                    request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuotesRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuotesResponse.SerializeToString,
             ),
             'ClearQuote': grpc.unary_unary_rpc_method_handler(
                     servicer.ClearQuote,
@@ -511,6 +563,60 @@ class RouterService:
             '/vantixs.api.router.v1.RouterService/CancelOrder',
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrderRequest.SerializeToString,
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.router.v1.RouterService/CancelOrders',
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersRequest.SerializeToString,
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClosePosition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.router.v1.RouterService/ClosePosition',
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClosePositionRequest.SerializeToString,
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClosePositionResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -835,6 +941,33 @@ class RouterService:
             '/vantixs.api.router.v1.RouterService/PublishQuote',
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteRequest.SerializeToString,
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishQuotes(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/vantixs.api.router.v1.RouterService/PublishQuotes',
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuotesRequest.SerializeToString,
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PublishQuotesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,7 +40,11 @@ class RouterServiceStub:
     ListOrders: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListOrdersRequest, _router_pb2.ListOrdersResponse]
     """Orders, newest first. VIEWER."""
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_router_pb2.CancelOrderRequest, _router_pb2.CancelOrderResponse]
-    """Cancels a resting order. OPERATOR."""
+    """Cancels a resting order; a leg of a bracket only with its position. FAILED_PRECONDITION where it has ended. OPERATOR."""
+    CancelOrders: _grpc.UnaryUnaryMultiCallable[_router_pb2.CancelOrdersRequest, _router_pb2.CancelOrdersResponse]
+    """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR."""
+    ClosePosition: _grpc.UnaryUnaryMultiCallable[_router_pb2.ClosePositionRequest, _router_pb2.ClosePositionResponse]
+    """Cancels what rests of an account's instrument and closes the position at the market. OPERATOR."""
     CreateStrategy: _grpc.UnaryUnaryMultiCallable[_router_pb2.CreateStrategyRequest, _router_pb2.CreateStrategyResponse]
     """Saves a strategy. OPERATOR."""
     GetStrategy: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetStrategyRequest, _router_pb2.GetStrategyResponse]
@@ -65,6 +69,10 @@ class RouterServiceStub:
     """Adds an instrument. OPERATOR."""
     PublishQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.PublishQuoteRequest, _router_pb2.PublishQuoteResponse]
     """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
+    PublishQuotes: _grpc.StreamUnaryMultiCallable[_router_pb2.PublishQuotesRequest, _router_pb2.PublishQuotesResponse]
+    """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
+    and it is what a restart begins with. OPERATOR.
+    """
     ClearQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.ClearQuoteRequest, _router_pb2.ClearQuoteResponse]
     """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
     ListPushedQuotes: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListPushedQuotesRequest, _router_pb2.ListPushedQuotesResponse]
@@ -88,7 +96,11 @@ class RouterServiceAsyncStub(RouterServiceStub):
     ListOrders: _aio.UnaryUnaryMultiCallable[_router_pb2.ListOrdersRequest, _router_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """Orders, newest first. VIEWER."""
     CancelOrder: _aio.UnaryUnaryMultiCallable[_router_pb2.CancelOrderRequest, _router_pb2.CancelOrderResponse]  # type: ignore[assignment]
-    """Cancels a resting order. OPERATOR."""
+    """Cancels a resting order; a leg of a bracket only with its position. FAILED_PRECONDITION where it has ended. OPERATOR."""
+    CancelOrders: _aio.UnaryUnaryMultiCallable[_router_pb2.CancelOrdersRequest, _router_pb2.CancelOrdersResponse]  # type: ignore[assignment]
+    """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR."""
+    ClosePosition: _aio.UnaryUnaryMultiCallable[_router_pb2.ClosePositionRequest, _router_pb2.ClosePositionResponse]  # type: ignore[assignment]
+    """Cancels what rests of an account's instrument and closes the position at the market. OPERATOR."""
     CreateStrategy: _aio.UnaryUnaryMultiCallable[_router_pb2.CreateStrategyRequest, _router_pb2.CreateStrategyResponse]  # type: ignore[assignment]
     """Saves a strategy. OPERATOR."""
     GetStrategy: _aio.UnaryUnaryMultiCallable[_router_pb2.GetStrategyRequest, _router_pb2.GetStrategyResponse]  # type: ignore[assignment]
@@ -113,6 +125,10 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """Adds an instrument. OPERATOR."""
     PublishQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.PublishQuoteRequest, _router_pb2.PublishQuoteResponse]  # type: ignore[assignment]
     """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
+    PublishQuotes: _aio.StreamUnaryMultiCallable[_router_pb2.PublishQuotesRequest, _router_pb2.PublishQuotesResponse]  # type: ignore[assignment]
+    """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
+    and it is what a restart begins with. OPERATOR.
+    """
     ClearQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.ClearQuoteRequest, _router_pb2.ClearQuoteResponse]  # type: ignore[assignment]
     """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
     ListPushedQuotes: _aio.UnaryUnaryMultiCallable[_router_pb2.ListPushedQuotesRequest, _router_pb2.ListPushedQuotesResponse]  # type: ignore[assignment]
@@ -157,7 +173,23 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.CancelOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.CancelOrderResponse, _abc.Awaitable[_router_pb2.CancelOrderResponse]]:
-        """Cancels a resting order. OPERATOR."""
+        """Cancels a resting order; a leg of a bracket only with its position. FAILED_PRECONDITION where it has ended. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def CancelOrders(
+        self,
+        request: _router_pb2.CancelOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.CancelOrdersResponse, _abc.Awaitable[_router_pb2.CancelOrdersResponse]]:
+        """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def ClosePosition(
+        self,
+        request: _router_pb2.ClosePositionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.ClosePositionResponse, _abc.Awaitable[_router_pb2.ClosePositionResponse]]:
+        """Cancels what rests of an account's instrument and closes the position at the market. OPERATOR."""
 
     @_abc_1.abstractmethod
     def CreateStrategy(
@@ -254,6 +286,16 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.PublishQuoteResponse, _abc.Awaitable[_router_pb2.PublishQuoteResponse]]:
         """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def PublishQuotes(
+        self,
+        request_iterator: _MaybeAsyncIterator[_router_pb2.PublishQuotesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.PublishQuotesResponse, _abc.Awaitable[_router_pb2.PublishQuotesResponse]]:
+        """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
+        and it is what a restart begins with. OPERATOR.
+        """
 
     @_abc_1.abstractmethod
     def ClearQuote(
