@@ -1,6 +1,7 @@
 """Wires the router: settings, database, journal, risk, venue, lanes, gRPC."""
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,10 @@ from vantixs_router.claims import forget_claims
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
 from vantixs_router.lanes.runner import LaneRunner
+from vantixs_router.market import Market
+from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
+from vantixs_router.orders.submit_order import SubmitOrder
 from vantixs_router.quotes import Quotes
 from vantixs_router.refresh_marks import RefreshMarks
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
@@ -37,6 +41,7 @@ from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.preview import Preview
 from vantixs_router.signals.process_signal import ProcessSignal, key_of
 from vantixs_router.venues.paper.venue import PaperVenue
+from vantixs_router.working.keeper import WorkingOrders
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -59,12 +64,30 @@ def main(overrides: dict[str, str]) -> int:
         journal.start(life)
         guard = StoreGuard("router", database, settings, journal, life.health)
         await guard.start(life)
-        pushed = KvTable(journal, "vantixs-quotes", "quote", common_pb2.Quote, replicas=settings.journal_replicas)
+        pushed = KvTable(
+            journal,
+            "vantixs-quotes",
+            "quote",
+            common_pb2.Quote,
+            replicas=settings.journal_replicas,
+            on_change=lambda _, found: quotes.changed(found.value) if found else None,
+        )
         replicas = Replicas("risk", settings, token=settings.service_token, idempotent=IDEMPOTENT)
         life.spawn(replicas.run(life.stopping), name="risk-replicas")
         risk = RiskClient(replicas, settings.risk_timeout_s)
         quotes = Quotes(pushed, settings, now)
         venue = PaperVenue(database, quotes, settings, now)
+        working = WorkingOrders(
+            database=database,
+            outbox=outbox,
+            risk=risk,
+            venue=venue,
+            quotes=quotes,
+            submit=SubmitOrder(venue, time.monotonic),
+            record=RecordAnswer(database, outbox, now, venue_keeps_answers=venue.capabilities.idempotent_submits),
+            clock=now,
+            enqueue=lambda lane, key: lanes.enqueue(lane, key),  # noqa: PLW0108 - made below
+        )
         signals = ProcessSignal(
             database=database,
             outbox=outbox,
@@ -74,6 +97,7 @@ def main(overrides: dict[str, str]) -> int:
             settings=settings,
             clock=now,
             stopping=life.stopping,
+            working=working,
             lost_until_ms=lambda: guard.restore_ms,
             journal_epoch=lambda: journal.mark.epoch,
         )
@@ -93,7 +117,19 @@ def main(overrides: dict[str, str]) -> int:
             lease_s=settings.lease_s,
             connected=lambda: journal.client.is_connected,
         )
-        lanes = LaneRunner(journal, database, leases, handle=signals.handle, key_of=key_of, inherit=outbox.send_lane)
+        lanes = LaneRunner(
+            journal,
+            database,
+            leases,
+            handle=signals.handle,
+            key_of=key_of,
+            inherit=outbox.send_lane,
+            load=working.load,
+            lose=working.lose,
+            look=working.look,
+        )
+        market = Market(quotes, working, lanes.is_busy)
+        quotes.listen(market.pushed)
         marks = RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s)
 
         async def run_lanes(stopping: asyncio.Event) -> None:
@@ -103,15 +139,18 @@ def main(overrides: dict[str, str]) -> int:
             await make_lanes(journal, database, stopping)
             await lanes.run(stopping)
 
-        working = [life.spawn(guard.when_usable(run_lanes, life.stopping), name="lanes")]
-        working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
-        working.append(life.spawn(releases.run(life.stopping), name="release"))
-        working.append(life.spawn(marks.run(life.stopping), name="marks"))
+        tasks = [
+            life.spawn(guard.when_usable(run_lanes, life.stopping), name="lanes"),
+            life.spawn(outbox.run(life.stopping), name="outbox"),
+            life.spawn(releases.run(life.stopping), name="release"),
+            life.spawn(marks.run(life.stopping), name="marks"),
+            life.spawn(market.run(life.stopping), name="market"),
+        ]
         life.spawn(guard.when_usable(partial(forget_claims, database), life.stopping), name="claims")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
-        await life.finish(*working)
+        await life.finish(*tasks)
         await server.stop(settings.stop_grace_s)
         await guard.close()
         await journal.close()

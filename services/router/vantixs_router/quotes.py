@@ -31,6 +31,16 @@ class Quotes:
         self._settings = settings
         self._clock = clock
         self._kept: dict[str, tuple[datetime, common_pb2.Quote]] = {}
+        self._listeners: list[Callable[[common_pb2.Quote], None]] = []
+
+    def listen(self, listener: Callable[[common_pb2.Quote], None]) -> None:
+        """Has every quote told that comes from outside, here or at another replica."""
+        self._listeners.append(listener)
+
+    def changed(self, quote: common_pb2.Quote) -> None:
+        """A quote came from outside."""
+        for listener in self._listeners:
+            listener(quote)
 
     def current(self, instrument: Instrument) -> common_pb2.Quote:
         """The quote to use now."""

@@ -18,7 +18,25 @@ class RouterSettings(ServiceSettings):
     paper_slippage_bps: Decimal = setting(
         Decimal(1), doc="what a paper market order pays beyond the quote", unit="bps", minimum=0, maximum=1000
     )
-    paper_fee_bps: Decimal = setting(Decimal(10), doc="fee of the paper venue", unit="bps", minimum=0, maximum=1000)
+    paper_fee_bps: Decimal = setting(
+        Decimal(10), doc="fee of the paper venue for what takes", unit="bps", minimum=0, maximum=1000
+    )
+    paper_maker_fee_bps: Decimal = setting(
+        Decimal(10),
+        doc="its fee for what rested and was filled; below 0 it pays",
+        unit="bps",
+        minimum=-100,
+        maximum=1000,
+    )
+    paper_participation_ratio: Decimal = setting(
+        Decimal(1),
+        doc="share of a size that a quote shows which an order can have",
+        minimum=0.001,
+        maximum=1,
+    )
+    paper_latency_ms: int = setting(
+        0, doc="how long an order takes to the paper venue", unit="ms", minimum=0, maximum=5000
+    )
     paper_fault_instrument: str = setting(
         "", doc="instrument of which the paper venue answers late, to try what a slow venue does; empty for none"
     )

@@ -56,8 +56,31 @@ PAPER_ORDERS = sa.Table(
     "paper_orders",
     METADATA,
     sa.Column("client_order_id", sa.Text, primary_key=True),
+    # The fill of an order that was filled at once.
     sa.Column("fill", sa.LargeBinary, nullable=False),
     sa.Column("accept_time", Instant, nullable=False),
+    sa.Column("key", sa.Text, nullable=False, server_default=""),
+    # How it stands in its book, while it is open.
+    sa.Column("open", sa.Text, nullable=False, server_default=""),
+    # The name of the state in which it ended, "" while it is open.
+    sa.Column("ended", sa.Text, nullable=False, server_default="ORDER_STATE_FILLED"),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    # What was filled of an order that rested, as a message of fills.
+    sa.Column("fills", sa.LargeBinary, nullable=False, server_default=""),
+    sa.Index("ix_paper_orders_open", "key", sqlite_where=sa.text("open <> ''"), postgresql_where=sa.text("open <> ''")),
+)
+# What protects positions, by the entry that opened them: see `brackets/`.
+BRACKETS = sa.Table(
+    "brackets",
+    METADATA,
+    sa.Column("entry_order_id", sa.Text, primary_key=True),
+    sa.Column("lane", sa.Integer, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("done", sa.Boolean, nullable=False),
+    # How many times history was told of it.
+    sa.Column("reports", sa.Integer, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Index("ix_brackets_open", "lane", "key", sqlite_where=sa.text("NOT done"), postgresql_where=sa.text("NOT done")),
 )
 # Orders that were given up while risk may still hold a reservation for them.
 RELEASES = sa.Table("releases", METADATA, sa.Column("order_id", sa.Text, primary_key=True))
@@ -120,8 +143,6 @@ _MOVE_SIGNAL = Statement(
 _INSERT_ORDER = insert_ignoring(ORDERS)
 _UPDATE_ORDER = update_rows(ORDERS, "order_id", "state", "data", "position")
 _INSERT_FILL = insert_ignoring(FILLS)
-_INSERT_PAPER_ORDER = insert_ignoring(PAPER_ORDERS)
-_READ_PAPER_ORDER = Statement(lambda _: sa.select(PAPER_ORDERS.c.fill).where(where(PAPER_ORDERS, "client_order_id")))
 _INSERT_RELEASE = insert_ignoring(RELEASES)
 _READ_ORDER = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "order_id")))
 _READ_ORDERS = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "signal_id")).order_by(ORDERS.c.order_id))
@@ -402,27 +423,6 @@ def update_order(connection: sa.Connection, row: OrderRow) -> None:
     for fill in row.fills:
         values = {"execution_id": fill.execution_id, "order_id": fill.order_id, "data": fill.SerializeToString()}
         _INSERT_FILL.send(connection, **values)
-
-
-def place_paper_order(
-    connection: sa.Connection, client_order_id: str, fill: bytes, now: datetime
-) -> Callable[[], bytes]:
-    """Fills a paper order once. What is returned gives its fill: of a repeat the one that was made the first time."""
-    values = {"client_order_id": client_order_id, "fill": fill, "accept_time": now}
-    made = _INSERT_PAPER_ORDER.count(connection, **values)
-
-    def answer() -> bytes:
-        if made():
-            return fill
-        return bytes(_READ_PAPER_ORDER.first(connection, client_order_id=client_order_id).fill)
-
-    return answer
-
-
-def read_paper_order(connection: sa.Connection, client_order_id: str) -> bytes | None:
-    """The fill of a paper order, or None where it was never placed."""
-    row = _READ_PAPER_ORDER.first(connection, client_order_id=client_order_id)
-    return bytes(row.fill) if row else None
 
 
 def park(connection: sa.Connection, parked: Parked) -> bool:

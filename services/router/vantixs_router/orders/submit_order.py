@@ -69,7 +69,7 @@ class SubmitOrder:
         Raises: as `submit`.
         """
         order, now = row.order, self._monotonic
-        answer = await self._call(order, fence, lambda: self._venue.query(order))
+        answer = await self._call(order, fence, lambda: self._venue.query(order, fence))
         if len(self._lookups) >= MOST_LOOKUPS:
             self._lookups.clear()  # Those of lanes that are another's by now. The others begin anew.
         lookup = self._lookups.get(order.order_id) or Lookup(self._venue.capabilities.lookup_horizon_s)
@@ -86,6 +86,15 @@ class SubmitOrder:
             del self._lookups[order.order_id]
             return answer
         return Unknown(f"the venue does not know the order so far, for {lookup.missed_s:.1f} s of {lookup.horizon_s:g}")
+
+    async def cancel(self, row: OrderRow, fence: Fence) -> Answer:
+        """Has the venue cancel what works of the order. What is not known then is asked for, as after any call.
+
+        Raises: as `submit`.
+        """
+        order = row.order
+        answer = await self._call(order, fence, lambda: self._venue.cancel(order, fence))
+        return Unknown("the venue does not know what it was to cancel") if isinstance(answer, NotFound) else answer
 
     async def _call(
         self, order: order_pb2.Order, fence: Fence, call: Callable[[], Coroutine[Any, Any, Answer]]

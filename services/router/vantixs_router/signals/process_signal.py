@@ -13,6 +13,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError
 from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
 from vantixs.model.instruments import CATALOGUE
@@ -31,27 +32,29 @@ from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.messages import NothingLeft, intent_of
 from vantixs_router.orders.answers import has_ended
-from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.settle_order import settle_order
-from vantixs_router.orders.submit_order import SubmitOrder
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient, RiskFailed, asking_risk
 from vantixs_router.settings import RouterSettings
-from vantixs_router.signals.decide_leg import DecideLeg
+from vantixs_router.signals.decide_leg import DecideLeg, NotSent
 from vantixs_router.signals.outcome import (
     EXECUTED,
     FAILED,
     REJECTED,
     SignalOutcome,
+    cancelled,
     describe_fills,
     executed,
     first_failure,
     repeat_of,
     stopped_at_venue,
+    working,
 )
 from vantixs_router.signals.record_outcome import RecordOutcome, completed_id
 from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
 from vantixs_router.venues.port import Rejected, Unknown, Venue
+from vantixs_router.working.keeper import WorkingOrders
+from vantixs_router.working.rules import is_kept, is_working
 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # A venue counts how often it is asked.
@@ -79,6 +82,7 @@ class ProcessSignal:
         clock: Callable[[], datetime],
         stopping: asyncio.Event,
         monotonic: Callable[[], float] = time.monotonic,
+        working: WorkingOrders,
         lost_until_ms: Callable[[], int] = lambda: 0,
         journal_epoch: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -99,8 +103,9 @@ class ProcessSignal:
         self._lost_until_ms = lost_until_ms
         self._journal_epoch = journal_epoch
         self._decide = DecideLeg(database, risk, quotes, capabilities, clock)
-        self._submit = SubmitOrder(venue, monotonic)
-        self._record = RecordAnswer(database, outbox, clock, venue_keeps_answers=capabilities.idempotent_submits)
+        self._working = working
+        self._submit = working.submit
+        self._record = working.record
         self._outcomes = RecordOutcome(database, outbox, clock)
 
     async def handle(self, delivery: Delivery, fence: Fence) -> Outcome:
@@ -178,6 +183,7 @@ class ProcessSignal:
                 waits, backoff = {"reason": "VENUE_OUTCOME_UNKNOWN", "detail": str(unknown)}, VENUE_BACKOFF_S
             if outcome:
                 await self._outcomes.complete(run, outcome)
+                await self._look_after(run)
                 return Outcome.DONE
             # One that is parked is tried once each time it comes: an exit may wait behind it.
             waited_long = run.parked or self._monotonic() - waits_since >= self._settings.park_after_s
@@ -202,7 +208,10 @@ class ProcessSignal:
 
         progress, run.orders, others = await self._database.read_together(read)
         run.plan = progress.signal.plan if progress.signal else ""
-        run.unsettled = [other for other in others if other.order.signal_id != signal_id]
+        run.orders = [row for row in run.orders if not row.order.entry_order_id]
+        run.unsettled = [
+            other for other in others if other.order.signal_id != signal_id and not _is_looked_after(other)
+        ]
         run.parked = progress.parked
         run.held = Held(*progress.held) if progress.held else None
         run.waits_behind, run.superseded = progress.parked_before, progress.superseded
@@ -237,11 +246,13 @@ class ProcessSignal:
         legs = decode_plan(run.plan)
         while True:
             await self._submit_and_settle(run)
-            stopped = stopped_at_venue(run.signal, run.orders, len(legs), run.venue_says)
+            if is_working(run.orders[-1]):
+                return working(run.orders)
+            stopped = stopped_at_venue(run.orders, len(legs), run.venue_says)
             if stopped:
                 return stopped
             if len(run.orders) == len(legs):
-                return executed(run.signal, run.orders, "", describe_fills(run.orders))
+                return executed("", describe_fills(run.orders))
             outcome = await self._second_leg(run, legs[len(run.orders)])
             if outcome:
                 return outcome
@@ -254,6 +265,12 @@ class ProcessSignal:
         if run.webhook.routing_mode == common_pb2.ROUTING_MODE_STRATEGY:
             return SignalOutcome(FAILED, "strategy", "STRATEGY_UNAVAILABLE", "STRATEGY mode is not built yet")
         await self._ask_for_others(run)
+        if run.signal.action == common_pb2.ACTION_CANCEL:
+            return cancelled(await self._cancel(run, "CANCEL_REQUESTED", _fits_cancel(run)))
+        if (policy := run.webhook.on_new_signal) != webhook_pb2.ON_NEW_SIGNAL_KEEP:
+            everyone = policy == webhook_pb2.ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES
+            mine = run.webhook.webhook_id
+            await self._cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda row: everyone or row.order.webhook_id == mine)
         account, name = run.webhook.account_id, run.signal.instrument
         position = self._risk.guess(account, name)
         certain = False
@@ -273,6 +290,9 @@ class ProcessSignal:
             except NothingLeft as nothing:
                 run.plan = ""
                 return SignalOutcome(REJECTED, "intent", "NOTHING_TO_OPEN", nothing.text)
+            except NotSent as refused:
+                run.plan = ""
+                return SignalOutcome(REJECTED, "intent", refused.reason, refused.detail)
             if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
                 run.plan = ""
                 position, certain = parse_decimal(decision.position_quantity), True
@@ -285,19 +305,42 @@ class ProcessSignal:
     async def _second_leg(self, run: SignalRun, leg: Leg) -> SignalOutcome | None:
         """Has the new leg of a reversal decided, from the position after the close; an outcome where it is not sent."""
         if run.superseded:
-            return executed(run.signal, run.orders, SUPERSEDED, f"closed; not opened: {SUPERSEDED_TEXT}")
+            return executed(SUPERSEDED, f"closed; not opened: {SUPERSEDED_TEXT}")
         intent = "second leg of a reversal"
         while True:
             position = await self._position(run)
             try:
                 decision = await self._decide.decide(run, leg, format_decimal(position), intent)
             except NothingLeft as nothing:
-                return executed(run.signal, run.orders, "NOTHING_TO_OPEN", f"closed; not opened: {nothing.text}")
+                return executed("NOTHING_TO_OPEN", f"closed; not opened: {nothing.text}")
+            except NotSent as refused:
+                return executed(refused.reason, f"closed; not opened: {refused.detail}")
             if decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
                 return None
             if decision.verdict == order_pb2.RISK_VERDICT_DENIED:
                 reason, detail = first_failure(decision)
                 return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}")
+
+    async def _cancel(self, run: SignalRun, reason: str, of: Callable[[store.OrderRow], bool]) -> list[store.OrderRow]:
+        account_id, instrument = run.webhook.account_id, run.signal.instrument
+        return await self._working.cancel_entries(run.lane, account_id, instrument, run.fence, reason=reason, of=of)
+
+    async def _look_after(self, run: SignalRun) -> None:
+        """What rests of the signal, what protects its position, and what protects one that it reduced, is looked at at once.
+
+        Raises:
+            LeaseLost: the next owner of the lane does it.
+        """
+        rests = any(is_working(row) for row in run.orders)
+        moved = any(row.fills for row in run.orders) and self._working.has(run.key)
+        if not (rests or run.protected or moved):
+            return
+        account_id, instrument = run.webhook.account_id, run.signal.instrument
+        try:
+            await self._working.adopt(run.lane, account_id, instrument, run.fence)
+        except (RiskFailed, ServiceError) as failure:
+            log.warning("working.waiting", key=run.key, detail=str(failure))
+            self._working.look_later(run.key)
 
     async def _position(self, run: SignalRun) -> Decimal:
         """The position in the signal's instrument, as risk has it now, in signed base units."""
@@ -326,6 +369,8 @@ class ProcessSignal:
             if not has_ended(after.order):
                 if after.fills:
                     await settle_order(self._risk, after)
+                if is_working(after):
+                    return
                 said = answer.detail if isinstance(answer, Unknown) else "it works at the venue"
                 raise OutcomeUnknown(f"order {after.order.order_id}: {said}")
         if not run.orders[-1].settled:
@@ -351,6 +396,24 @@ class ProcessSignal:
             if not booked:
                 unknown.append(after)
         run.unsettled = unknown
+
+
+def _is_looked_after(row: store.OrderRow) -> bool:
+    """Whether the order rests, or protects a position: it holds up no signal, unless it is an exit that may have happened."""
+    return is_kept(row) and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT
+
+
+def _fits_cancel(run: SignalRun) -> Callable[[store.OrderRow], bool]:
+    """Which entries a CANCEL is about: the order it names, those of its tag, or all that rest of its account and instrument."""
+    signal = run.signal
+
+    def fits(row: store.OrderRow) -> bool:
+        if signal.order_id:
+            return row.order.order_id == signal.order_id
+        of_webhook = not run.webhook.webhook_id or row.order.webhook_id == run.webhook.webhook_id
+        return of_webhook and (not signal.tag or row.order.tag == signal.tag)
+
+    return fits
 
 
 def _is_final(error: ServiceError) -> bool:

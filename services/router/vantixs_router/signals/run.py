@@ -41,6 +41,7 @@ class SignalRun:
         venue_says: the venue's words about the last order.
         claim: what makes another signal a repeat of it; None where nothing does.
         held: who claimed the same before, as far as is known.
+        protected: whether a bracket was made for one of its entries in this try.
         apart: whether its key is another signal's, so that it goes by an id of its own.
     """
 
@@ -59,6 +60,7 @@ class SignalRun:
     venue_says: str = ""
     claim: Claim | None = None
     held: Held | None = None
+    protected: bool = False
     apart: bool = False
 
     @property

@@ -87,6 +87,19 @@ class Book:
         )
         return None
 
+    def take_in(self, order: OpenOrder) -> None:
+        """Takes an order that another book has let in: it goes on as it stands, behind those that are here.
+
+        Raises:
+            ValueError: an order with its id is open.
+        """
+        if order.terms.order_id in self._open.by_id:
+            raise ValueError(f"expected the id of no open order, was {order.terms.order_id!r}")
+        self._sequence += 1
+        order.sequence = self._sequence
+        self._open.put(order)
+        self._open.changed.pop(order.terms.order_id)
+
     def cancel(self, order_id: str, now: datetime) -> Canceled | None:
         """Cancels what works of an order, at once; None where it is not open."""
         order = self._open.by_id.get(order_id)
