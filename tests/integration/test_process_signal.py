@@ -36,6 +36,7 @@ from vantixs_risk.clock import SteadyClock
 from vantixs_risk.server import NAME, ROLES, RiskServicer
 from vantixs_risk.settings import RiskSettings
 from vantixs_router import store
+from vantixs_router.assemble import assemble
 from vantixs_router.fence import LeaseLost
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
@@ -46,8 +47,8 @@ from vantixs_router.venues import port
 from vantixs_router.venues.paper.venue import PaperVenue
 
 BTC, PERPETUAL = "BTC/USDT", "BTC/USDT:USDT"
-MARKET = {common_pb2.ORDER_TYPE_MARKET: common_pb2.TIME_IN_FORCE_IOC}
-LIVE = port.Capabilities(time_in_force=MARKET, fee_bps=D(10), lookup_horizon_s=0.05, call_timeout_s=0.5)
+MARKET = {common_pb2.ORDER_TYPE_MARKET: (common_pb2.TIME_IN_FORCE_IOC,)}
+LIVE = port.Capabilities(order_types=MARKET, fee_bps=D(10), lookup_horizon_s=0.05, call_timeout_s=0.5)
 FOR_GOOD = replace(LIVE, idempotent_submits=True)
 SETTINGS = replace(RouterSettings(), park_after_s=60.0)
 TOKENS = {"service_token": "s", "operator_token": "o", "viewer_token": "v"}
@@ -154,6 +155,8 @@ class Router:
     settings: RouterSettings = SETTINGS
     sequence: int = 0
     running: ProcessSignal | None = None
+    signals: Any = None
+    working: Any = None
     lost_until_ms: int = 0
     journal_epoch: int = 0
 
@@ -164,11 +167,12 @@ class Router:
         risk.steps = self.steps
         stepped: Any = SteppedDatabase(self.database, self.steps)
         quotes: Any = FixedQuotes()
-        return ProcessSignal(
+        self.signals, self.working = assemble(
             database=stepped, outbox=self.outbox(), risk=risk, venue=venue or self.venue, quotes=quotes,
             settings=self.settings, clock=lambda: now() + self.steps.later, stopping=asyncio.Event(),
             lost_until_ms=lambda: self.lost_until_ms, journal_epoch=lambda: self.journal_epoch,
         )  # fmt: skip
+        return self.signals
 
     def outbox(self) -> UnsentOutbox:
         journal: Any = None

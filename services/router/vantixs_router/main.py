@@ -1,7 +1,6 @@
 """Wires the router: settings, database, journal, risk, venue, lanes, gRPC."""
 
 import asyncio
-import time
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,23 +24,21 @@ from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_router import store
+from vantixs_router.assemble import assemble
 from vantixs_router.claims import forget_claims
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
 from vantixs_router.lanes.runner import LaneRunner
 from vantixs_router.market import Market
-from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
-from vantixs_router.orders.submit_order import SubmitOrder
 from vantixs_router.quotes import Quotes
 from vantixs_router.refresh_marks import RefreshMarks
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.preview import Preview
-from vantixs_router.signals.process_signal import ProcessSignal, key_of
+from vantixs_router.signals.process_signal import key_of
 from vantixs_router.venues.paper.venue import PaperVenue
-from vantixs_router.working.keeper import WorkingOrders
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -77,18 +74,7 @@ def main(overrides: dict[str, str]) -> int:
         risk = RiskClient(replicas, settings.risk_timeout_s)
         quotes = Quotes(pushed, settings, now)
         venue = PaperVenue(database, quotes, settings, now)
-        working = WorkingOrders(
-            database=database,
-            outbox=outbox,
-            risk=risk,
-            venue=venue,
-            quotes=quotes,
-            submit=SubmitOrder(venue, time.monotonic),
-            record=RecordAnswer(database, outbox, now, venue_keeps_answers=venue.capabilities.idempotent_submits),
-            clock=now,
-            enqueue=lambda lane, key: lanes.enqueue(lane, key),  # noqa: PLW0108 - made below
-        )
-        signals = ProcessSignal(
+        signals, working = assemble(
             database=database,
             outbox=outbox,
             risk=risk,
@@ -97,7 +83,7 @@ def main(overrides: dict[str, str]) -> int:
             settings=settings,
             clock=now,
             stopping=life.stopping,
-            working=working,
+            enqueue=lambda lane, key: lanes.enqueue(lane, key),  # noqa: PLW0108 - made below
             lost_until_ms=lambda: guard.restore_ms,
             journal_epoch=lambda: journal.mark.epoch,
         )

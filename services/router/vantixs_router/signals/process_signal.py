@@ -32,7 +32,9 @@ from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.messages import NothingLeft, intent_of
 from vantixs_router.orders.answers import has_ended
+from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.settle_order import settle_order
+from vantixs_router.orders.submit_order import SubmitOrder
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient, RiskFailed, asking_risk
 from vantixs_router.settings import RouterSettings
@@ -83,6 +85,8 @@ class ProcessSignal:
         stopping: asyncio.Event,
         monotonic: Callable[[], float] = time.monotonic,
         working: WorkingOrders,
+        submit: SubmitOrder,
+        record: RecordAnswer,
         lost_until_ms: Callable[[], int] = lambda: 0,
         journal_epoch: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -104,8 +108,8 @@ class ProcessSignal:
         self._journal_epoch = journal_epoch
         self._decide = DecideLeg(database, risk, quotes, capabilities, clock)
         self._working = working
-        self._submit = working.submit
-        self._record = working.record
+        self._submit = submit
+        self._record = record
         self._outcomes = RecordOutcome(database, outbox, clock)
 
     async def handle(self, delivery: Delivery, fence: Fence) -> Outcome:

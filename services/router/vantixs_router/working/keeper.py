@@ -106,8 +106,8 @@ class WorkingOrders:
         self._risk = risk
         self._venue = venue
         self._quotes = quotes
-        self.submit = submit
-        self.record = record
+        self._submit = submit
+        self._record = record
         self._clock = clock
         self._enqueue = enqueue
         self._monotonic = monotonic
@@ -262,7 +262,7 @@ class WorkingOrders:
         after = row
         if not has_ended(row.order):
             answer = await self._answer(key, row, fence, cancel)
-            after = await self.record.record(row, answer, fence, key.lane)
+            after = await self._record.record(row, answer, fence, key.lane)
             reason = cancel.get(row.order.order_id)
             if reason and after.order.state == common_pb2.ORDER_STATE_CANCELED and after.order.reason != reason:
                 after = after._replace(order=_with_reason(after.order, reason))
@@ -292,10 +292,10 @@ class WorkingOrders:
 
     async def _answer(self, key: Key, row: OrderRow, fence: Fence, cancel: dict[str, str]) -> Answer:
         if row.order.state == common_pb2.ORDER_STATE_SUBMITTED:
-            return await self.submit.submit(row, CATALOGUE[key.instrument], fence, fresh=False)
+            return await self._submit.submit(row, CATALOGUE[key.instrument], fence, fresh=False)
         if row.order.order_id in cancel and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT:
-            return await self.submit.cancel(row, fence)
-        return await self.submit.query(row, fence)
+            return await self._submit.cancel(row, fence)
+        return await self._submit.query(row, fence)
 
     async def _hear(self, key: Key, kept: Kept, position: Decimal, fence: Fence) -> list[bool]:
         """Every bracket hears what is known, the oldest first: for what the position lacks it is the first to shrink."""
