@@ -371,7 +371,7 @@ class WorkingOrders:
         if message:
             await self._outbox.send(message)
         waits = any(leg.state is LegState.CANCELLING for leg in bracket.legs) or bool(bracket.entry_cancel)
-        return bool(made) or (changed and waits)
+        return bool(made) or done or (changed and waits)
 
     async def _decide(self, entry: order_pb2.Order, leg: Leg, fence: Fence) -> OrderRow:
         """The order of a new leg, as risk recorded it. One that risk does not take is rejected, and the bracket hears that."""

@@ -154,30 +154,30 @@ def events_of(bracket: Bracket, rows: list[OrderRow], now: datetime) -> Iterator
                 yield events.EntryFilled(now, fill.execution_id, quantity, parse_decimal(fill.price), fee)
             if has_ended(row.order):
                 yield events.EntryEnded(now)
-    for row in rows:
-        if row.order.entry_order_id:
-            yield from _leg_events(bracket.leg(leg_number(row.order)), row, now)
+    legs = [row for row in rows if row.order.entry_order_id]
+    # What was filled comes first: what the venue cancels of the other side then is no surprise.
+    for row in legs:
+        for fill in row.fills:
+            quantity, price = parse_decimal(fill.quantity), parse_decimal(fill.price)
+            fee = _net(fill, row.order.instrument)[1]
+            yield events.LegFilled(now, leg_number(row.order), fill.execution_id, quantity, price, fee)
+    for row in legs:
+        yield from _leg_events(bracket.leg(leg_number(row.order)), row.order, now)
 
 
-def _leg_events(leg: Leg | None, row: OrderRow, now: datetime) -> Iterator[events.Event]:
-    order, number = row.order, leg_number(row.order)
+def _leg_events(leg: Leg | None, order: order_pb2.Order, now: datetime) -> Iterator[events.Event]:
+    number, state, ended = leg_number(order), order.state, has_ended(order)
     filled = parse_decimal(order.filled_quantity) if order.filled_quantity else ZERO
-    state, in_doubt = order.state, leg is not None and leg.state is LegState.IN_DOUBT
-    ended = has_ended(order)
-    if in_doubt and state != common_pb2.ORDER_STATE_IN_DOUBT:
-        yield events.LegResolved(now, number, not ended, filled)
-    elif state == common_pb2.ORDER_STATE_IN_DOUBT:
+    in_doubt = leg is not None and leg.state is LegState.IN_DOUBT
+    if state == common_pb2.ORDER_STATE_IN_DOUBT:
         yield events.LegInDoubt(now, number)
+    elif in_doubt and state != common_pb2.ORDER_STATE_SUBMITTED:
+        yield events.LegResolved(now, number, not ended, filled)
     elif state in (common_pb2.ORDER_STATE_ACCEPTED, common_pb2.ORDER_STATE_PARTIALLY_FILLED):
         yield events.LegAccepted(now, number)
-    for fill in row.fills:
-        quantity, price = parse_decimal(fill.quantity), parse_decimal(fill.price)
-        yield events.LegFilled(now, number, fill.execution_id, quantity, price, _net(fill, order.instrument)[1])
-    if in_doubt or not ended:
-        return
-    if state == common_pb2.ORDER_STATE_REJECTED:
+    elif state == common_pb2.ORDER_STATE_REJECTED:
         yield events.LegRejected(now, number, order.reason)
-    elif state != common_pb2.ORDER_STATE_FILLED:
+    elif ended and state != common_pb2.ORDER_STATE_FILLED:
         yield events.LegCancelled(now, number, filled)
 
 

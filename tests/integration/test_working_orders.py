@@ -1,0 +1,407 @@
+"""Orders that rest and brackets, on the paper venue with a real database and a real risk: prices are given, time is now."""
+
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal as D
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vantixs.api.common.v1 import common_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.ids import lane_of
+from vantixs.runtime.journal_reader import Delivery
+from vantixs.testing.venue import NoFence
+from vantixs_router.lanes.outcome import Outcome
+from vantixs_router.venues.paper.venue import PaperVenue
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from router_rig import EXECUTED, REJECTED, SETTINGS, Router, SteppedDatabase, Stopped, now, router_on
+
+PERPETUAL = "BTC/USDT:USDT"
+KEY = f"a|{PERPETUAL}"
+
+
+class GivenQuotes:
+    """The quote that was set last, now."""
+
+    def __init__(self) -> None:
+        self.bid, self.ask = "100", "100"
+
+    def current(self, instrument: Any) -> common_pb2.Quote:
+        quote = common_pb2.Quote(instrument=instrument.name, source="pushed", bid=self.bid, ask=self.ask)
+        quote.quote_time.GetCurrentTime()
+        return quote
+
+    def marks(self, held: Any, traded: str) -> list[common_pb2.Quote]:
+        return []
+
+
+class Rig:
+    """A router on the paper venue, of which prices move on demand."""
+
+    def __init__(self, router: Router) -> None:
+        self.router = router
+        self.quotes = GivenQuotes()
+        self.settings = replace(SETTINGS, paper_slippage_bps=D(0), paper_fee_bps=D(0), paper_maker_fee_bps=D(0))
+        self.restart()
+
+    def restart(self) -> None:
+        """Another process: it knows what is stored, and nothing else."""
+        quotes: Any = self.quotes
+        stepped: Any = SteppedDatabase(self.router.database, self.router.steps)
+        self.router.quotes = quotes
+        self.router.settings = self.settings
+        self.router.steps.last = 10**9
+        self.venue = PaperVenue(stepped, quotes, self.settings, now)
+        self.signals = self.router.process(self.venue)
+        self.working = self.router.working
+
+    async def load(self) -> None:
+        """What a replica does that takes the lane."""
+        await self.working.load(lane_of("a", PERPETUAL))
+        await self.working.look(KEY, NoFence())
+
+    def signal(self, action: str, **fields: Any) -> Delivery:
+        """A signal; `webhook_*` are fields of its webhook, stop, targets and shares are prices and percents."""
+        delivery = self.router.signal(action)
+        batch = journal_pb2.JournalBatch.FromString(delivery.data)
+        accepted = batch.entries[0].signal_accepted
+        if stop := fields.pop("stop", ""):
+            accepted.signal.stop_loss.price = stop
+        if trail := fields.pop("trail", ""):
+            accepted.signal.trailing_stop.amount = trail
+        for target in fields.pop("targets", ()):
+            price, _, share = target.partition(" ")
+            accepted.signal.take_profits.add(share=share).level.price = price
+        if size := fields.pop("size", ""):
+            accepted.webhook.sizing.value = size
+        for name, value in fields.items():
+            message, field = (accepted.webhook, name[8:]) if name.startswith("webhook_") else (accepted.signal, name)
+            setattr(message, field, value)
+        return replace(delivery, data=batch.SerializeToString())
+
+    async def send(self, action: str, **fields: Any) -> journal_pb2.SignalCompleted:
+        """Carries a signal to its end."""
+        delivery = self.signal(action, **fields)
+        assert await self.signals.handle(delivery, NoFence()) is Outcome.DONE
+        return await self.router.end(f"s{self.router.sequence}")
+
+    async def price(self, bid: str, ask: str = "") -> None:
+        """The market moves there, and what rests sees it."""
+        self.quotes.bid, self.quotes.ask = bid, ask or bid
+        instrument = type("Named", (), {"name": PERPETUAL})
+        self.working.sees(KEY, self.quotes.current(instrument), busy=False)
+        await self.working.look(KEY, NoFence())
+
+    async def orders(self, signal_id: str = "s1") -> list[str]:
+        """Every order of a signal: "sell stop 0.5 @ 90 ACCEPTED"."""
+        found = []
+        for row in await self.router.orders(signal_id):
+            order = row.order
+            kind = common_pb2.OrderType.Name(order.order_type).removeprefix("ORDER_TYPE_").lower()
+            side = common_pb2.Side.Name(order.side).removeprefix("SIDE_").lower()
+            state = common_pb2.OrderState.Name(order.state).removeprefix("ORDER_STATE_")
+            price = order.limit_price or order.stop_price or "market"
+            found.append(f"{side} {kind} {order.quantity} @ {price} {state}")
+        return found
+
+    async def working_ones(self, signal_id: str = "s1") -> list[str]:
+        return sorted(o.removesuffix(" ACCEPTED") for o in await self.orders(signal_id) if o.endswith("ACCEPTED"))
+
+    async def position(self) -> D:
+        return await self.router.position()
+
+    async def check(self) -> None:
+        """Nothing rests, nothing is reserved, and history's fills are the position."""
+        books = await self.router.books()
+        assert not books.open_orders
+        assert not self.working.has(KEY)
+        filled = D(0)
+        for number in range(1, self.router.sequence + 1):
+            fills = [
+                e.fill_recorded.fill for e in await self.router.journal(f"s{number}") if e.HasField("fill_recorded")
+            ]
+            filled += sum(D(f.quantity) * (1 if f.side == common_pb2.SIDE_BUY else -1) for f in fills)
+        assert filled == await self.position()
+
+
+@pytest.fixture
+async def rig(database_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
+    async with router_on(database_url, tmp_path) as made:
+        yield Rig(made)
+
+
+LIMIT: dict[str, Any] = {"order_type": common_pb2.ORDER_TYPE_LIMIT, "limit_price": "95"}
+
+
+async def test_limit_rests_until_it_is_traded_through_and_is_filled_at_its_price(rig: Rig) -> None:
+    end = await rig.send("BUY", **LIMIT)
+    assert (end.status, end.reason) == (EXECUTED, "ORDER_WORKING")
+    assert end.detail == "limit buy of 0.5 at 95 rests"
+    await rig.price("95")  # Touched is not traded through.
+    assert await rig.orders() == ["buy limit 0.5 @ 95 ACCEPTED"]
+    books = await rig.router.books()
+    assert [order.order_id for order in books.open_orders] == ["s1.1"]
+    await rig.price("94.9", "94.9")
+    assert await rig.orders() == ["buy limit 0.5 @ 95 FILLED"]
+    assert await rig.position() == D("0.5")
+    (fill,) = [e.fill_recorded for e in await rig.router.journal("s1") if e.HasField("fill_recorded")]
+    assert (fill.fill.price, fill.fill.liquidity, fill.position.quantity) == ("95", "maker", "0.5")
+    await rig.check()
+
+
+async def test_what_rests_is_there_after_a_restart_and_holds_up_nothing(rig: Rig) -> None:
+    await rig.send("BUY", **LIMIT, webhook_on_new_signal=webhook_pb2.ON_NEW_SIGNAL_KEEP)
+    assert (await rig.send("BUY", size="0.1", webhook_on_new_signal=webhook_pb2.ON_NEW_SIGNAL_KEEP)).status == EXECUTED
+    rig.restart()
+    await rig.load()
+    assert await rig.working_ones() == ["buy limit 0.5 @ 95"]
+    await rig.price("94")
+    assert await rig.position() == D("0.6")
+    await rig.check()
+
+
+async def test_new_signal_of_the_webhook_cancels_its_entries_that_rest(rig: Rig) -> None:
+    await rig.send("BUY", **LIMIT)
+    await rig.send("BUY", size="0.1")
+    (row,) = await rig.router.orders("s1")
+    assert (row.order.state, row.order.reason) == (common_pb2.ORDER_STATE_CANCELED, "REPLACED_BY_NEW_SIGNAL")
+    assert await rig.position() == D("0.1")
+    await rig.check()
+
+
+async def test_new_signal_of_another_webhook_leaves_them_unless_it_is_to_cancel_all(rig: Rig) -> None:
+    await rig.send("BUY", **LIMIT)
+    await rig.send("BUY", size="0.1", webhook_webhook_id="other")
+    assert await rig.working_ones() == ["buy limit 0.5 @ 95"]
+    everyone = webhook_pb2.ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES
+    await rig.send("BUY", size="0.1", webhook_webhook_id="other", webhook_on_new_signal=everyone)
+    assert await rig.working_ones() == []
+    await rig.check()
+
+
+async def test_cancel_names_a_tag_an_order_or_nothing(rig: Rig) -> None:
+    keep = webhook_pb2.ON_NEW_SIGNAL_KEEP
+    for tag in ("x", "y", "z"):
+        await rig.send("BUY", **LIMIT, tag=tag, webhook_on_new_signal=keep)
+    end = await rig.send("CANCEL", tag="y")
+    assert (end.status, end.detail) == (EXECUTED, "limit buy of 0.5 at 95: canceled")
+    assert [len(await rig.working_ones(f"s{n}")) for n in (1, 2, 3)] == [1, 0, 1]
+    await rig.send("CANCEL", order_id="s3.1")
+    assert [len(await rig.working_ones(f"s{n}")) for n in (1, 2, 3)] == [1, 0, 0]
+    await rig.send("CANCEL")
+    end = await rig.send("CANCEL")
+    assert (end.status, end.reason) == (REJECTED, "NOTHING_TO_CANCEL")
+    await rig.check()
+
+
+async def test_order_with_a_time_ends_by_itself(rig: Rig) -> None:
+    delivery = rig.signal("BUY", **LIMIT, time_in_force=common_pb2.TIME_IN_FORCE_GTD)
+    batch = journal_pb2.JournalBatch.FromString(delivery.data)
+    batch.entries[0].signal_accepted.signal.order_expire_time.FromDatetime(now() + timedelta(hours=1))
+    assert await rig.signals.handle(replace(delivery, data=batch.SerializeToString()), NoFence()) is Outcome.DONE
+    assert await rig.working_ones() == ["buy limit 0.5 @ 95"]
+    rig.venue._clock = lambda: now() + timedelta(hours=2)
+    rig.working.sees(KEY, common_pb2.Quote(), busy=False)
+    await rig.working.look(KEY, NoFence())
+    assert await rig.orders() == ["buy limit 0.5 @ 95 EXPIRED"]
+    await rig.check()
+
+
+async def test_stop_entry_and_trailing_stop_order(rig: Rig) -> None:
+    await rig.send("BUY", order_type=common_pb2.ORDER_TYPE_STOP, stop_price="105")
+    await rig.price("104")
+    assert await rig.position() == 0
+    await rig.price("106")  # A gap: it fills at the worse price.
+    (row,) = await rig.router.orders("s1")
+    assert (row.order.state, row.order.average_price) == (common_pb2.ORDER_STATE_FILLED, "106")
+    trail: dict[str, Any] = {"order_type": common_pb2.ORDER_TYPE_TRAILING_STOP, "trail_amount": "5"}
+    await rig.send("CLOSE", **trail)
+    for price in ("106", "110", "106", "105"):
+        await rig.price(price)
+    (row,) = await rig.router.orders("s2")
+    assert (row.order.state, row.order.average_price) == (common_pb2.ORDER_STATE_FILLED, "105")
+    assert await rig.position() == 0
+    await rig.check()
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "words"),
+    [
+        ({"order_type": common_pb2.ORDER_TYPE_LIMIT}, "ORDER_TERMS_INVALID", "expected a limit_price"),
+        ({"stop": "101"}, "PROTECTION_INVALID", "stop_loss: expected a price below the entry at 100, was 101"),
+        ({"stop": "90", "targets": ["99"]}, "PROTECTION_INVALID", r"take_profits[0]: expected a price above the entry"),
+        ({**LIMIT, "time_in_force": common_pb2.TIME_IN_FORCE_DAY}, "ORDER_TYPE_UNSUPPORTED", "time in force is DAY"),
+        ({"reduce_only": True}, "REDUCE_ONLY_ENTRY", "would open"),
+    ],
+)
+async def test_what_cannot_be_sent_is_refused_with_the_field(rig: Rig, fields: Any, reason: str, words: str) -> None:
+    end = await rig.send("BUY", **fields)
+    assert (end.status, end.reason) == (REJECTED, reason)
+    assert words in end.detail
+    await rig.check()
+
+
+async def test_post_only_that_would_take_is_refused_by_the_venue(rig: Rig) -> None:
+    end = await rig.send("BUY", order_type=common_pb2.ORDER_TYPE_LIMIT, limit_price="101", post_only=True)
+    assert end.reason == "POST_ONLY_WOULD_TAKE"
+    await rig.check()
+
+
+async def test_stop_is_placed_with_the_entry_and_closes_the_position(rig: Rig) -> None:
+    end = await rig.send("BUY", stop="90")
+    assert (end.status, end.reason, end.detail) == (EXECUTED, "", "bought 0.5 at 100")
+    assert await rig.working_ones() == ["sell stop 0.5 @ 90"]
+    (evaluated,) = [e.order_evaluated for e in await rig.router.journal("s1") if e.event_id == "s1.1:evaluated"]
+    assert "stop at 90 for all that is held" in evaluated.intent
+    await rig.price("90.1")
+    assert await rig.position() == D("0.5")
+    await rig.price("89")
+    assert await rig.position() == 0
+    assert (await rig.orders())[-1] == "sell stop 0.5 @ 90 FILLED"
+    await rig.check()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+async def test_ladder_runs_to_its_end_and_the_stop_follows_what_is_left(rig: Rig, count: int) -> None:
+    targets = [str(110 + 10 * n) for n in range(count)]
+    await rig.send("BUY", size="0.6", stop="90", targets=targets)
+    for done, target in enumerate(targets, 1):
+        assert len(await rig.working_ones()) == count - done + 2
+        await rig.price(str(D(target) + 1))
+        left = D("0.6") * (count - done) / count
+        assert await rig.position() == left
+        stops = [order for order in await rig.working_ones() if " stop " in order]
+        assert stops == ([f"sell stop {left.normalize():f} @ 90"] if left else [])
+    assert await rig.working_ones() == []
+    await rig.check()
+
+
+async def test_shares_are_as_said_and_a_runner_is_left_to_the_stop(rig: Rig) -> None:
+    await rig.send("BUY", size="1", stop="90", targets=["110 50", "120 30"])
+    assert await rig.working_ones() == ["sell limit 0.3 @ 120", "sell limit 0.5 @ 110", "sell stop 1 @ 90"]
+    await rig.price("121")
+    assert await rig.position() == D("0.2")
+    await rig.price("89")
+    assert await rig.position() == 0
+    await rig.check()
+
+
+async def test_exit_signal_takes_stop_and_targets_with_it(rig: Rig) -> None:
+    await rig.send("BUY", size="1", stop="90", targets=["110", "120"])
+    end = await rig.send("REDUCE", quantity="0.4")
+    assert end.status == EXECUTED
+    assert await rig.position() == D("0.6")
+    assert [o for o in await rig.working_ones() if "stop" in o] == ["sell stop 0.6 @ 90"]
+    targets = [D(o.split()[2]) for o in await rig.working_ones() if "limit" in o]
+    assert sum(targets) <= D("0.6")
+    await rig.send("CLOSE")
+    assert await rig.position() == 0
+    assert await rig.working_ones() == []
+    await rig.price("80")
+    await rig.price("130")
+    assert await rig.position() == 0
+    await rig.check()
+
+
+async def test_reversal_leaves_no_leg_of_the_old_side(rig: Rig) -> None:
+    await rig.send("BUY", stop="90", targets=["110"])
+    await rig.send("REVERSE", stop="115", targets=["85"])
+    assert await rig.position() == D("-0.5")
+    assert await rig.working_ones() == []
+    assert await rig.working_ones("s2") == ["buy limit 0.5 @ 85", "buy stop 0.5 @ 115"]
+    await rig.price("84")
+    assert await rig.position() == 0
+    await rig.check()
+
+
+async def test_limit_entry_is_protected_from_its_first_fill_on(rig: Rig) -> None:
+    await rig.send("BUY", **LIMIT, stop="90", targets=["110"])
+    assert await rig.working_ones() == ["buy limit 0.5 @ 95"]
+    await rig.price("94")
+    assert await rig.working_ones() == ["sell limit 0.5 @ 110", "sell stop 0.5 @ 90"]
+    await rig.price("111")
+    assert await rig.position() == 0
+    await rig.check()
+
+
+async def test_entry_whose_target_is_reached_first_is_cancelled(rig: Rig) -> None:
+    await rig.send("BUY", **LIMIT, stop="90", targets=["110"])
+    await rig.price("111")
+    (row,) = await rig.router.orders("s1")
+    assert (row.order.state, row.order.reason) == (common_pb2.ORDER_STATE_CANCELED, "TARGET_REACHED_BEFORE_ENTRY")
+    await rig.check()
+
+
+async def test_stop_goes_to_break_even_after_a_target(rig: Rig) -> None:
+    await rig.send("BUY", stop="90", targets=["110 50", "120 50"], break_even_after_target=1)
+    await rig.price("111")
+    assert [o for o in await rig.working_ones() if "stop" in o] == ["sell stop 0.25 @ 100"]
+    told = [e.bracket_changed.reason for e in await rig.router.journal("s1") if e.HasField("bracket_changed")]
+    assert "STOP_MOVED" in told
+    await rig.price("99.9")
+    assert await rig.position() == 0
+    await rig.check()
+
+
+async def test_stop_trails_the_best_price_and_a_restart_keeps_it(rig: Rig) -> None:
+    await rig.send("BUY", trail="5")
+    assert await rig.working_ones() == ["sell stop 0.5 @ 95"]
+    await rig.price("108")
+    assert await rig.working_ones() == ["sell stop 0.5 @ 103"]
+    rig.restart()
+    await rig.load()
+    await rig.price("104")
+    assert await rig.working_ones() == ["sell stop 0.5 @ 103"]
+    await rig.price("102")
+    assert await rig.position() == 0
+    await rig.check()
+
+
+async def test_two_entries_have_a_bracket_each(rig: Rig) -> None:
+    keep = webhook_pb2.ON_NEW_SIGNAL_KEEP
+    await rig.send("BUY", stop="90", webhook_on_new_signal=keep)
+    await rig.send("ADD", stop="95", webhook_on_new_signal=keep)
+    assert await rig.working_ones("s1") == ["sell stop 0.5 @ 90"]
+    assert await rig.working_ones("s2") == ["sell stop 0.5 @ 95"]
+    await rig.price("94")
+    assert await rig.position() == D("0.5")
+    assert await rig.working_ones("s1") == ["sell stop 0.5 @ 90"]
+    await rig.price("89")
+    assert await rig.position() == 0
+    await rig.check()
+
+
+async def test_protection_is_there_after_a_crash_at_any_step(rig: Rig) -> None:
+    """The process is killed after each commit and each word of risk, of an entry with stop and targets and its first target."""
+    router = rig.router
+    for number in range(1, 60):
+        delivery = rig.signal("BUY", size="0.6", stop="90", targets=["110 50", "120 50"])
+        signal_id = f"s{router.sequence}"
+        killed = False
+        router.steps.count, router.steps.last = 0, number
+        try:
+            await rig.signals.handle(delivery, NoFence())
+            await rig.price("111")
+        except Stopped:
+            killed = True
+        rig.restart()
+        await rig.load()
+        assert await rig.signals.handle(delivery, NoFence()) is Outcome.DONE
+        await rig.price("111")
+        assert await rig.position() == D("0.3"), number
+        working = await rig.working_ones(signal_id)
+        assert working == ["sell limit 0.3 @ 120", "sell stop 0.3 @ 90"], (number, await rig.orders(signal_id))
+        await rig.price("89")
+        assert await rig.position() == 0, number
+        await rig.check()
+        await rig.price("100")
+        if not killed:
+            assert number > 15
+            return
+    raise AssertionError("more steps than are thought of")
