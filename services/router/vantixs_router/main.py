@@ -30,6 +30,7 @@ from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
 from vantixs_router.lanes.runner import LaneRunner
 from vantixs_router.market import Market
+from vantixs_router.operator_signals import OperatorSignals
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
 from vantixs_router.quotes import Quotes
 from vantixs_router.refresh_marks import RefreshMarks
@@ -89,8 +90,9 @@ def main(overrides: dict[str, str]) -> int:
         )
         releases = ReleaseReservations(database, risk, OpenReservations(replicas.channel), now)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
+        operator = OperatorSignals(database, journal, risk.mode_of, now)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
-        servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now))  # type: ignore[abstract]
+        servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now), operator)  # type: ignore[abstract]
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()

@@ -145,6 +145,20 @@ class RiskClient:
         quantity = parse_decimal(response.positions[0].quantity) if response.positions else ZERO
         return self._remember(account_id, instrument, quantity)
 
+    async def mode_of(self, account_id: str) -> "common_pb2.Mode":
+        """The account's mode.
+
+        Raises:
+            ServiceError: NOT_FOUND, or risk did not answer.
+        """
+        request = risk_pb2.GetAccountRequest(account_id=account_id)
+        try:
+            found = await self._stub.GetAccount(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        mode: common_pb2.Mode = found.account.mode
+        return mode
+
     async def evaluate(self, request: risk_pb2.EvaluateOrderRequest) -> order_pb2.RiskDecision:
         """Risk's decision on an order. Those asked for while a call is out wait for it, and share the next one."""
         if request.preview:
