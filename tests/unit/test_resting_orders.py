@@ -57,6 +57,8 @@ def decide(inputs: Inputs, **changes: Any) -> Decision:
         (True, trailing(stop_price=D(80)), "100", "10"),
         # 25 % above the ask; 25 above the activation price of 80 is 105.
         (True, trailing(trail_percent=D(25)), "125", "8"),
+        (True, trailing(trail_percent=D(25), trail_amount=D(10)), "125", "8"),
+        (True, trailing(trail_percent=D(10), trail_amount=D(25)), "125", "8"),
         (True, trailing(trail_amount=D(25), activation_price=D(80)), "105", "9.523"),
         # A sell brings its limit or more: the bid, where that is higher.
         (False, limit("125"), "125", "8"),
