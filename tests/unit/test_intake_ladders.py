@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from vantixs.api.common.v1 import common_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.instruments import CATALOGUE
 from vantixs.testing.alerts import fields_of
 from vantixs_ingress.conversion import signal_message
@@ -72,6 +73,7 @@ TABLE: list[tuple[dict[str, Any] | str, dict[str, str]]] = [
     ("symbol=BTCUSDT\naction=buy\ntp1=66000\ntp1_share=50%\ntp2=67000\ntp2_share=50", targets("price 66000 50%, price 67000 50%")),
     ("symbol=BTCUSDT\naction=buy\ntargets=66000, 67000, 68000", targets("price 66000, price 67000, price 68000")),
     ("symbol=BTCUSDT;action=buy;TP=66000|67000", targets("price 66000, price 67000")),
+    ('symbol=BTCUSDT;action=buy;TARGETS=[66000, {"price": 67000, "share": 20}]', targets("price 66000, price 67000 20%")),
     ("action=buy&symbol=BTCUSDT&tp1=66000&tp2=67000", targets("price 66000, price 67000")),
     # Shares.
     (
@@ -115,6 +117,11 @@ TABLE: list[tuple[dict[str, Any] | str, dict[str, str]]] = [
     ({"stopLoss": {"type": "trailing_stop", "trailAmount": 250}}, {"trailing_stop_amount": "250"}),
     ({"stop_loss": {"price": 63000, "trail_percent": 1}}, {"stop_loss_price": "63000", "trailing_stop_percent": "1"}),
     ({"quantity": 1, "callbackRate": 1}, {"trailing_stop_percent": "1"}),
+    # What stands in the stop loss is the stop's, beside a trailing order too.
+    (
+        TRAILS | {"trail_percent": 3, "stopLoss": {"trailPercent": 1}, "activation_price": 66000},
+        {"order_type": "TRAILING_STOP", "trail_percent": "3", "activation_price": "66000", "trailing_stop_percent": "1"},
+    ),
     # Break-even.
     ({"tp1": 66000, "tp2": 67000, "break_even_after_tp": 1}, targets("price 66000, price 67000", break_even_after_target="1")),
     ({"tp1": 66000, "tp3": 67000, "break_even_after_target": "tp3"}, targets("price 66000, price 67000", break_even_after_target="2")),
@@ -245,6 +252,8 @@ REFUSED: list[tuple[dict[str, Any] | str, str, str, str]] = [
     ({"order_type": "limit"}, "limit_price", "FIELD_MISSING", "expected a limit price for a limit order, was none"),
     ({"order_type": "stop"}, "stop_price", "FIELD_MISSING", "expected a stop price for a stop order, was none"),
     ({"order_type": "stop_limit", "stop_price": 66000}, "limit_price", "FIELD_MISSING", "expected a limit price"),
+    (TRAILS | {"sl_trail_percent": 1}, "trail_percent", "FIELD_MISSING", "for a trailing stop order"),
+    ({"targets": "[66000"}, "targets", "FIELD_INVALID", "expected a list of targets"),
     (TRAILS, "trail_percent", "FIELD_MISSING", "for a trailing stop order, was none"),
     (TRAILS | {"trail_percent": 1, "trail_amount": 5}, "trail_amount", "FIELD_CONFLICT", "one of"),
     (TRAILS | {"trail_percent": 1, "limit_price": 5}, "limit_price", "FIELD_CONFLICT", "goes to the market"),
@@ -292,18 +301,18 @@ def test_units_of_a_reversal_are_of_the_new_leg() -> None:
 
 
 def test_mapping_names_targets_one_by_one_or_as_a_list() -> None:
-    class Mapping:
-        fields = {"action": "a", "symbol": "s", "take_profit_1": "x[0]", "take_profit_1_share": "y[0]", "take_profit_2": "x[1]",
-                  "break_even_after_target": "be", "trailing_stop_percent": "tr"}  # fmt: skip
-        values: dict[str, str] = {}
-
-    rules = Rules(mapping=compile_mapping(Mapping()))
+    named = {"action": "a", "symbol": "s"}
+    fields = named | {
+        "take_profit_1": "x[0]", "take_profit_1_share": "y[0]", "take_profit_2": "x[1]",
+        "break_even_after_target": "be", "trailing_stop_percent": "tr",
+    }  # fmt: skip
     body = json.dumps({"a": "buy", "s": "BTCUSDT", "x": [66000, 67000], "y": [30], "be": 1, "tr": 2})
     expected = targets("price 66000 30%, price 67000", break_even_after_target="1", trailing_stop_percent="2")
-    assert told(read(body, rules)) == expected
-    Mapping.fields = {"action": "a", "symbol": "s", "take_profits": "x[*].p"}
+    mapping = compile_mapping(webhook_pb2.PayloadMapping(fields=fields))
+    assert told(read(body, Rules(mapping=mapping))) == expected
+    mapping = compile_mapping(webhook_pb2.PayloadMapping(fields=named | {"take_profits": "x[*].p"}))
     body = json.dumps({"a": "buy", "s": "BTCUSDT", "x": [{"p": 66000}, {"p": 67000}]})
-    assert told(read(body, Rules(mapping=compile_mapping(Mapping())))) == targets("price 66000, price 67000")
+    assert told(read(body, Rules(mapping=mapping))) == targets("price 66000, price 67000")
 
 
 def test_every_protection_that_is_only_recorded_is_told() -> None:

@@ -7,7 +7,7 @@ from vantixs_ingress.domain import converters as to
 from vantixs_ingress.domain.ladders import target_in, target_numbered
 from vantixs_ingress.domain.protection_names import even_name, trail_name
 from vantixs_ingress.domain.reading import Draft, Refused
-from vantixs_ingress.domain.vocabulary import LEVEL, TARGET_SHARE, fold, slot_of
+from vantixs_ingress.domain.vocabulary import LEVEL, TARGET_SHARE, TRAIL, fold, slot_of
 
 TRAILING = "TRAILING_STOP"
 _MOST_TARGET = Decimal(99)
@@ -28,6 +28,7 @@ _OF_TARGETS = frozenset(
         *(f"take_profit{kind}" for kind in ("", "_price", "_percent", "_amount")),
     )
 )
+_EVEN = ("even_target", "even_level", "even_wanted")
 _AFTER_KEYS = ("after", "aftertarget", "aftertp", "target", "tp")
 
 
@@ -36,6 +37,7 @@ def read_trail(draft: Draft, name: str, value: Any) -> None:
     found = trail_name(slot_of(name.rpartition(".")[2])[0])
     assert found  # noqa: S101 - asked for names of the slot TRAIL only
     what, kind = found
+    of_stop = slot_of(name.rpartition(".")[2])[0].startswith("s")  # `sl_trail_percent`, `stop_loss_trail`.
     if what == "enabled":
         draft.put("trail_enabled", name, to.as_bool(value) if not to.says_no(value) else False)
     elif to.says_no(value):
@@ -43,14 +45,14 @@ def read_trail(draft: Draft, name: str, value: Any) -> None:
     elif what == "kind":
         draft.put("trail_kind", name, to.as_level_kind(value))
     elif what == "start":
-        _put_start(draft, name, value, kind)
+        _put_start(draft, name, value, kind, of_stop=of_stop)
     elif isinstance(value, dict) and not kind:
-        read_trail_object(draft, name, value)
+        read_trail_object(draft, name, value, of_stop=of_stop)
     else:
-        read_distance(draft, name, value, kind)
+        read_distance(draft, name, value, kind, of_stop=of_stop)
 
 
-def read_distance(draft: Draft, name: str, value: Any, kind: str) -> None:
+def read_distance(draft: Draft, name: str, value: Any, kind: str, *, of_stop: bool = False) -> None:
     """The distance; of a bare number `trail_kind` may say what it counts. True switches on what another field says."""
     if not kind and (value is True or (isinstance(value, str) and value.lower() == "true")):
         draft.put("trail_enabled", name, value=True)
@@ -61,10 +63,10 @@ def read_distance(draft: Draft, name: str, value: Any, kind: str) -> None:
     else:
         found = to.as_level(value)
     if found:
-        draft.trails.append((name, *found))
+        draft.trails.append((name, *found, of_stop))
 
 
-def read_trail_object(draft: Draft, name: str, value: dict[str, Any]) -> None:
+def read_trail_object(draft: Draft, name: str, value: dict[str, Any], *, of_stop: bool = False) -> None:
     """`{"percent": 1.5, "activation_price": 66000}`: a distance, and perhaps from where on."""
     distance: dict[str, Any] = {}
     for key, inner in value.items():
@@ -72,10 +74,10 @@ def read_trail_object(draft: Draft, name: str, value: dict[str, Any]) -> None:
         if folded not in _START_KEYS:
             distance[key] = inner
         elif not to.says_no(inner):
-            _put_start(draft, f"{name}.{key}", inner, _START_KEYS[folded])
+            _put_start(draft, f"{name}.{key}", inner, _START_KEYS[folded], of_stop=of_stop)
     found = to.distance_of(distance)
     if found:
-        draft.trails.append((name, *found))
+        draft.trails.append((name, *found, of_stop))
     else:
         draft.put("trail_enabled", name, value=True)
 
@@ -86,14 +88,14 @@ def read_start(draft: Draft, name: str, value: Any) -> None:
         _put_start(draft, name, value, "price")
 
 
-def _put_start(draft: Draft, name: str, value: Any, kind: str) -> None:
+def _put_start(draft: Draft, name: str, value: Any, kind: str, *, of_stop: bool = False) -> None:
     if kind:
         number = (to.as_percent if kind == "percent" else to.as_price)(value)
         found = (kind, number) if number else None
     else:
         found = to.as_level(value)
     if found:
-        draft.put("trail_start", name, (found[0] or "price", found[1]))
+        draft.put("stop_trail_start" if of_stop else "trail_start", name, (found[0] or "price", found[1]))
 
 
 def read_even(draft: Draft, name: str, value: Any) -> None:
@@ -154,47 +156,42 @@ def _target(value: Any) -> int:
 
 def settle_following(draft: Draft, values: dict[str, Any], *, reduces: bool) -> None:
     """Adds the distance of a trailing order, or the stop that follows; and break-even. After the targets."""
-    if draft.trails or any(slot in draft.values for slot in ("trail_start", "trail_enabled")):
-        if draft.values.get("trail_enabled") is False:
-            for name, _, number in draft.trails:
-                draft.keep(name, str(number))
-        elif values.get("order_type") == TRAILING or not _is_unused(draft, reduces=reduces):
-            _settle_trail(draft, values, of_order=values.get("order_type") == TRAILING)
-    elif values.get("order_type") == TRAILING:
-        _refuse_missing(draft, of_order=True)
-    if any(slot in draft.values for slot in ("even_wanted", "even_target", "even_level")) and not (
-        reduces and _is_unused_even(draft)
-    ):
+    of_order = values.get("order_type") == TRAILING
+    if draft.values.get("trail_enabled") is False and not of_order:
+        for name, _, number, _ in draft.trails:
+            draft.keep(name, str(number))
+    else:
+        of_stop = [row for row in draft.trails if row[3] or not of_order]
+        if of_order:
+            own = [row for row in draft.trails if not row[3]]
+            _settle_trail(draft, values, own, ("trail_start",), of_order=True)
+        starts = ("stop_trail_start",) if of_order else ("stop_trail_start", "trail_start")
+        asked = any(slot in draft.values for slot in (*starts, *(() if of_order else ("trail_enabled",))))
+        if (of_stop or asked) and not _is_unused(draft, [row[0] for row in of_stop], starts, reduces=reduces):
+            _settle_trail(draft, values, of_stop, starts, of_order=False)
+    if any(slot in draft.values for slot in _EVEN) and not _is_unused(draft, [], _EVEN, reduces=reduces):
         _settle_even(draft, values)
 
 
-def _is_unused(draft: Draft, *, reduces: bool) -> bool:
+def _is_unused(draft: Draft, names: list[str], slots: tuple[str, ...], *, reduces: bool) -> bool:
     """Whether what would follow has nothing to protect: an exit says so and goes on."""
     if reduces:
-        names = [name for name, _, _ in draft.trails] or [
-            draft.names.get("trail_start") or draft.names["trail_enabled"]
-        ]
+        names += [draft.names[slot] for slot in (*slots, "trail_enabled") if slot in draft.names]
         draft.note(names[0], "FIELD_INVALID", "is not used: an exit opens nothing that a stop could follow")
     return reduces
 
 
-def _is_unused_even(draft: Draft) -> bool:
-    slot = next(slot for slot in ("even_target", "even_level", "even_wanted") if slot in draft.values)
-    draft.note(draft.names[slot], "FIELD_INVALID", "is not used: an exit opens nothing that a stop could follow")
-    return True
-
-
-def _refuse_missing(draft: Draft, *, of_order: bool) -> None:
-    if not any(p.slot in ("trail", "trail_percent", "trail_amount") for p in draft.problems):
-        what = "a trailing stop order" if of_order else "a trailing stop"
-        expected = f"expected trail_percent or trail_amount for {what}, was none"
-        draft.refuse("trail_percent", "FIELD_MISSING", expected, slot="waiting" if of_order else "trail")
-
-
-def _settle_trail(draft: Draft, values: dict[str, Any], *, of_order: bool) -> None:
+def _settle_trail(
+    draft: Draft,
+    values: dict[str, Any],
+    rows: list[tuple[str, str, Decimal, bool]],
+    starts: tuple[str, ...],
+    *,
+    of_order: bool,
+) -> None:
     slot = "waiting" if of_order else "trail"
     taken: tuple[str, Decimal] | None = None
-    for name, kind, number in draft.trails:
+    for name, kind, number, _ in rows:
         made = kind or draft.values.get("trail_kind", "")
         if made not in ("percent", "amount"):
             draft.refuse(name, "FIELD_INVALID", _NO_DISTANCE, str(number), slot)
@@ -207,22 +204,32 @@ def _settle_trail(draft: Draft, values: dict[str, Any], *, of_order: bool) -> No
             draft.refuse(name, "FIELD_INVALID", "expected a percent below 100", str(number), slot)
             return
         taken = (made, number)
-        draft.names.setdefault("trailing_stop", name)
-    if taken is None:
-        _refuse_missing(draft, of_order=of_order)
+        draft.names.setdefault("trail" if of_order else "trailing_stop", name)
+    if taken is not None:
+        values[f"{'trail' if of_order else 'trailing_stop'}_{taken[0]}"] = taken[1]
+        _settle_start(draft, values, starts, of_order=of_order)
+    elif not any(p.slot in (TRAIL, "trail_percent") for p in draft.problems):
+        what = "a trailing stop order" if of_order else "a trailing stop"
+        expected = f"expected trail_percent or trail_amount for {what}, was none"
+        draft.refuse("trail_percent", "FIELD_MISSING", expected, slot=slot)
+
+
+def _settle_start(draft: Draft, values: dict[str, Any], starts: tuple[str, ...], *, of_order: bool) -> None:
+    """From where on it follows."""
+    said = [(draft.names[slot], draft.values[slot]) for slot in starts if slot in draft.values]
+    if not said:
         return
-    values[f"{'trail' if of_order else 'trailing_stop'}_{taken[0]}"] = taken[1]
-    start = draft.values.get("trail_start")
-    if start is None:
-        return
-    name = draft.names["trailing_activation"] = draft.names["trail_start"]
-    if not of_order:
-        values[f"trailing_activation_{start[0]}"] = start[1]
-    elif start[0] == "price":
-        values["activation_price"] = start[1]
+    name, (kind, number) = said[0]
+    if said[-1][1] != (kind, number):
+        both = (f"{kind} {number}", f"{said[-1][1][0]} {said[-1][1][1]}")
+        draft.refuse(said[-1][0], "FIELD_CONFLICT", "expected one level from which the stop follows", both, TRAIL)
+    elif not of_order:
+        values[f"trailing_activation_{kind}"], draft.names["trailing_activation"] = number, name
+    elif kind == "price":
+        values["activation_price"], draft.names["activation_price"] = number, name
     else:
         expected = "expected a price from which the order follows"
-        draft.refuse(name, "FIELD_INVALID", expected, f"{start[1]} {start[0]}", slot)
+        draft.refuse(name, "FIELD_INVALID", expected, f"{number} {kind}", "waiting")
 
 
 def _settle_even(draft: Draft, values: dict[str, Any]) -> None:

@@ -149,7 +149,7 @@ def _without_trail(draft: Draft, name: str, value: Any) -> Any:
         return value
     trails = {key: inner for key, inner in value.items() if fold(key[: to.LONGEST_SYMBOL]).startswith("trail")}
     if trails:
-        read_trail_object(draft, name, trails)
+        read_trail_object(draft, name, trails, of_stop=True)
     return {key: inner for key, inner in value.items() if key not in trails}
 
 

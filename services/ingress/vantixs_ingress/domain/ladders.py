@@ -1,5 +1,6 @@
 """Targets of an entry: read in every spelling, then put in order with the part that is taken at each."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from vantixs_ingress.domain import converters as to
+from vantixs_ingress.domain.dialects import Number
 from vantixs_ingress.domain.protection_names import SHARES_NAME, TARGET_WORD, share_name
 from vantixs_ingress.domain.reading import Draft, Refused
 from vantixs_ingress.domain.vocabulary import fold, slot_of
@@ -87,7 +89,7 @@ def read_target(draft: Draft, name: str, value: Any, kind: str = "", side: str =
 def read_targets(draft: Draft, name: str, value: Any) -> None:
     """All targets: a list, an object that holds one or numbers them, or a text such as "66000, 67000"."""
     if isinstance(value, str):
-        value = _listed(value)
+        value = _from_json(value) if value[:1] in ("[", "{") else _listed(value)
     if isinstance(value, list):
         if len(value) > _MOST_ENTRIES:
             raise Refused(f"expected at most {MOST_TARGETS} targets, was {len(value)}", complete=True)
@@ -132,6 +134,14 @@ def _add_share(draft: Draft, name: str, number: int, unit: str, value: Any) -> N
     if percent is None or percent > _HUNDRED:
         raise Refused("expected a percent above 0 and at most 100 of what was entered")
     draft.shares.append(SentShare(name, number, "percent", percent))
+
+
+def _from_json(text: str) -> Any:
+    """A list or an object in a text, as KEY=VALUE pairs have them."""
+    try:
+        return json.loads(text, parse_float=Number, parse_int=Number)
+    except (ValueError, RecursionError):
+        raise Refused("expected a list of targets such as [66000, 67000]") from None
 
 
 def _is_list(value: Any) -> bool:

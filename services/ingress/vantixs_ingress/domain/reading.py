@@ -113,7 +113,8 @@ class Draft:
         self.quantities: list[tuple[str, str, Any]] = []
         self.targets: list[Any] = []  # Of ladders: SentTarget.
         self.shares: list[Any] = []  # Of ladders: SentShare.
-        self.trails: list[tuple[str, str, Decimal]] = []
+        # Distances at which something follows, with whether it is the stop loss whatever the order's type: of `following`.
+        self.trails: list[tuple[str, str, Decimal, bool]] = []
 
     def refuse(self, name: str, reason: str, expected: str, value: Any = _NOTHING, slot: str = "") -> None:
         """Adds what is wrong."""
