@@ -4,9 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 from vantixs_ingress.domain import converters as to
-from vantixs_ingress.domain.ladders import target_in, target_numbered
+from vantixs_ingress.domain.ladders import target_numbered
 from vantixs_ingress.domain.protection_names import even_name, trail_name
 from vantixs_ingress.domain.reading import Draft, Refused
+from vantixs_ingress.domain.targets import target_in
 from vantixs_ingress.domain.vocabulary import LEVEL, TARGET_SHARE, TRAIL, fold, slot_of
 
 TRAILING = "TRAILING_STOP"

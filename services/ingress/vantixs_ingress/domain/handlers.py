@@ -7,8 +7,8 @@ from vantixs_ingress.domain import action_handlers
 from vantixs_ingress.domain import converters as to
 from vantixs_ingress.domain.following import read_distance, read_even, read_start, read_trail, read_trail_object
 from vantixs_ingress.domain.kept_fields import free_text, keep, refuse_unread, unused
-from vantixs_ingress.domain.ladders import read_share, read_target, read_targets
 from vantixs_ingress.domain.reading import Draft, Refused
+from vantixs_ingress.domain.targets import read_share, read_target, read_targets
 from vantixs_ingress.domain.vocabulary import (
     EVEN,
     HIDDEN,

@@ -16,8 +16,8 @@ from jmespath.exceptions import JMESPathError
 from vantixs_ingress.domain.dialects import Number
 from vantixs_ingress.domain.handlers import place
 from vantixs_ingress.domain.kept_fields import as_json, refuse_inside
-from vantixs_ingress.domain.ladders import MOST_TARGETS
 from vantixs_ingress.domain.reading import Draft, FieldError
+from vantixs_ingress.domain.targets import MOST_TARGETS
 from vantixs_ingress.domain.vocabulary import EVEN, LEVEL, TARGET_SHARE, TRAIL, is_hidden
 
 LONGEST_EXPRESSION = 200

@@ -111,8 +111,8 @@ class Draft:
         self.symbols: list[tuple[str, str]] = []
         self.levels: list[tuple[str, str, str, Any]] = []
         self.quantities: list[tuple[str, str, Any]] = []
-        self.targets: list[Any] = []  # Of ladders: SentTarget.
-        self.shares: list[Any] = []  # Of ladders: SentShare.
+        self.targets: list[Any] = []  # Of `targets`: SentTarget.
+        self.shares: list[Any] = []  # Of `targets`: SentShare.
         # Distances at which something follows, with whether it is the stop loss whatever the order's type: of `following`.
         self.trails: list[tuple[str, str, Decimal, bool]] = []
 
