@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -290,6 +291,16 @@ def test_what_cannot_be_held_is_refused_by_name(
 def test_a_single_target_is_the_first_of_the_list() -> None:
     signal = signal_message(read({"take_profit": {"percent": 3}}), "s")
     assert list(signal.take_profits) == [common_pb2.TakeProfit(level=common_pb2.ProtectiveLevel(percent="3"))]
+
+
+def test_ladders_of_the_page_about_senders_are_ladders_of_two() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "senders.md").read_text().partition("## Targets")[2]
+    bodies = page.partition("```json\n")[2].partition("```")[0].splitlines()
+    assert len(bodies) == 5
+    for body in bodies:
+        signal = signal_message(read(body), "")
+        assert [bool(target.share) for target in signal.take_profits][1:] in ([True], [False])
+    assert told(read(bodies[0])) == targets("price 66000 60%, percent 5 40%")
 
 
 def test_units_of_a_reversal_are_of_the_new_leg() -> None:
