@@ -13,6 +13,7 @@ from vantixs.testing.alerts import fields_of
 from vantixs_ingress.conversion import signal_message
 from vantixs_ingress.domain.intake import Reading, Rules, read_signal
 from vantixs_ingress.domain.mapping import compile_mapping
+from vantixs_ingress.lint import lint_payload
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(account_id="paper", entry_expires_after_s=300, exit_expires_after_s=86_400, sell_opens_short=True)
@@ -69,6 +70,7 @@ TABLE: list[tuple[dict[str, Any] | str, dict[str, str]]] = [
     ),
     (SHORT | {"tp1": 62000, "tp2": 61000, "price": 63000}, targets("price 62000, price 61000")),
     (SHORT | {"short_tp1": 62000, "short_tp2": 61000, "long_tp1": 70000}, targets("price 62000, price 61000")),
+    ({"long_tp1": {"price": 66000, "share": 50}, "short_tp1": {"price": 62000, "share": 90}}, targets("price 66000 50%")),
     # OctoBot: the first has no number.
     ("SIGNAL=BUY;SYMBOL=BTCUSDT;TAKE_PROFIT_PRICE=66000;TAKE_PROFIT_PRICE_1=67000", targets("price 66000, price 67000")),
     ("symbol=BTCUSDT\naction=buy\ntp1=66000\ntp1_share=50%\ntp2=67000\ntp2_share=50", targets("price 66000 50%, price 67000 50%")),
@@ -301,6 +303,36 @@ def test_ladders_of_the_page_about_senders_are_ladders_of_two() -> None:
         signal = signal_message(read(body), "")
         assert [bool(target.share) for target in signal.take_profits][1:] in ([True], [False])
     assert told(read(bodies[0])) == targets("price 66000 60%, percent 5 40%")
+
+
+@pytest.mark.parametrize("body", [body for body, _ in TABLE if isinstance(body, dict)])
+def test_suggested_message_says_the_same_of_what_protects(body: dict[str, Any]) -> None:
+    webhook = webhook_pb2.Webhook(
+        webhook_id="demo",
+        account_id="paper",
+        mode=common_pb2.MODE_PAPER,
+        entry_expires_after_s=300,
+        sell_opens_short=True,
+    )
+    first = lint_payload(webhook, json.dumps({"action": "buy", "symbol": "BTCUSDT"} | body).encode(), NOW)
+    assert not first.errors
+    again = lint_payload(webhook, first.suggested_message.encode(), NOW)
+    template = again.template
+    assert not template.errors, (first.suggested_message, template.errors)
+    wanted, found = first.signal, template.signal
+    if "sentiment" in body or "action" in body:
+        return  # What a strategy sends is of each order.
+    for name in ("take_profits", "stop_loss", "trailing_stop", "trailing_activation", "break_even_at"):
+        assert getattr(found, name) == getattr(wanted, name), first.suggested_message
+    for name in (
+        "trail_percent",
+        "trail_amount",
+        "activation_price",
+        "post_only",
+        "break_even_after_target",
+        "order_type",
+    ):
+        assert getattr(found, name) == getattr(wanted, name), first.suggested_message
 
 
 def test_units_of_a_reversal_are_of_the_new_leg() -> None:

@@ -10,6 +10,7 @@ from vantixs.model.decimals import format_decimal
 from vantixs.model.instruments import Instrument
 
 from vantixs_ingress.domain.converters import is_placeholder
+from vantixs_ingress.domain.following import TRAILING
 from vantixs_ingress.domain.freshness import is_bar_time
 from vantixs_ingress.domain.ladders import levels_of
 from vantixs_ingress.domain.reading import FieldError, Reading
@@ -188,7 +189,7 @@ def suggested_message(reading: Reading, text: str) -> str:
         message["quantity"] = "{{strategy.order.contracts}}" if of_order else format_decimal(values["quantity"])
         message["quantity_type"] = values["quantity_type"].lower()
     message |= _order_terms(values, strategy=strategy)
-    message |= _protection(values)
+    message |= _protection(values, strategy=strategy)
     message["price"] = "{{close}}"
     message["timestamp"] = "{{timenow}}"
     if strategy:
@@ -198,21 +199,29 @@ def suggested_message(reading: Reading, text: str) -> str:
     return json.dumps(message, indent=2, ensure_ascii=False)
 
 
-def _protection(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Stop, targets and what moves the stop, in canonical names."""
+def _protection(values: Mapping[str, Any], *, strategy: bool) -> dict[str, Any]:
+    """Stop, targets and what moves the stop, in canonical names. Prices of a strategy's ladder are for one side of it only."""
     terms: dict[str, Any] = {}
+    trails = ("trailing_stop", "trailing_activation")
+    if values.get("order_type") == TRAILING:
+        trails = ("sl_trail", "sl_trail_activation")  # The other names are the order's there.
+    names = {"trailing_stop": trails[0], "trailing_activation": trails[1]}
     for level in ("stop_loss", "trailing_stop", "trailing_activation", "break_even_at"):
+        name = names.get(level, level)
         for kind in _KINDS:
             if f"{level}_{kind}" in values:
-                terms[f"{level}_{kind}"] = format_decimal(values[f"{level}_{kind}"])
+                terms[f"{name}_{kind}"] = format_decimal(values[f"{level}_{kind}"])
     targets = [target for _, target in levels_of(values)]
     if len(targets) == 1 and targets[0].share is None:
         terms[f"take_profit_{targets[0].kind}"] = format_decimal(targets[0].value)
     else:
+        priced = [target.value for target in targets if target.kind == "price"]
+        side = ("short_" if priced[0] > priced[-1] else "long_") if strategy and len(priced) > 1 else ""
         for number, target in enumerate(targets, 1):
-            terms[f"take_profit_{number}"] = {target.kind: format_decimal(target.value)}
+            level_of_target = {target.kind: format_decimal(target.value)}
             if target.share is not None:
-                terms[f"take_profit_{number}"]["share"] = format_decimal(target.share)
+                level_of_target["share"] = format_decimal(target.share)
+            terms[f"{side}take_profit_{number}"] = level_of_target
     if "break_even_after_target" in values:
         terms["break_even_after_target"] = str(values["break_even_after_target"])
     return terms

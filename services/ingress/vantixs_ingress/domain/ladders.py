@@ -32,6 +32,7 @@ def settle_ladder(draft: Draft, values: dict[str, Any]) -> None:
     sent = _by_number(draft, side)
     if sent is None:
         return
+    draft.shares = [share for share in draft.shares if share.side in ("", side.lower())]
     if not sent:
         for share in draft.shares[:1]:
             draft.refuse(share.name, "FIELD_CONFLICT", "expected a target beside it, was none", slot="take_profits")

@@ -49,6 +49,7 @@ class SentShare:
     number: int
     unit: str
     value: Decimal
+    side: str = ""
 
 
 def read_target(draft: Draft, name: str, value: Any, kind: str = "", side: str = "", number: int = 0) -> None:
@@ -111,14 +112,14 @@ def read_share(draft: Draft, name: str, value: Any) -> None:
     _add_share(draft, name, found[0], found[1], value)
 
 
-def _add_share(draft: Draft, name: str, number: int, unit: str, value: Any) -> None:
+def _add_share(draft: Draft, name: str, number: int, unit: str, value: Any, side: str = "") -> None:
     if unit == "units" and not (isinstance(value, str) and value.endswith("%")):
-        draft.shares.append(SentShare(name, number, "units", to.as_number(value)))
+        draft.shares.append(SentShare(name, number, "units", to.as_number(value), side))
         return
     percent = to.as_percent(value)
     if percent is None or percent > _MOST_PERCENT:
         raise Refused("expected a percent above 0 and at most 100 of what was entered")
-    draft.shares.append(SentShare(name, number, "percent", percent))
+    draft.shares.append(SentShare(name, number, "percent", percent, side))
 
 
 def _from_json(text: str) -> Any:
@@ -202,7 +203,7 @@ def _read_object(draft: Draft, name: str, value: Mapping[str, Any], side: str, n
     draft.targets.append(SentTarget(name, number, side, *found))
     for key, unit in shares:
         try:
-            _add_share(draft, f"{name}.{key}", number, unit, value[key])
+            _add_share(draft, f"{name}.{key}", number, unit, value[key], side)
         except Refused as error:
             draft.refuse(f"{name}.{key}", error.reason, error.expected, value[key], "take_profits")
 
