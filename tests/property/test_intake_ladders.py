@@ -30,7 +30,7 @@ def ladders(draw: st.DrawFn) -> tuple[bool, list[Rung]]:
     total = sum(parts) + 1  # Something is left for those that say no part.
     shares = [format((Decimal(100) * part / total).quantize(Decimal("0.01")), "f") if yes else ""
               for part, yes in zip(parts, said, strict=True)]  # fmt: skip
-    shares = ["" if share == "0.00" else share for share in shares]
+    shares = [share if Decimal(share or 0) > 1 else "" for share in shares]  # Up to 1 it could be a fraction.
     return long, [(kind, format(value, "f"), share) for value, share in zip(values, shares, strict=True)]
 
 

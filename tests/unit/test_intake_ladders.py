@@ -106,6 +106,23 @@ TABLE: list[tuple[dict[str, Any] | str, dict[str, str]]] = [
     ({"tp": [66000, 67000, 68000]}, targets("price 66000, price 67000, price 68000")),
     ({"order": {"tp1": 66000, "tp2": 67000, "sl": 63000}}, targets("price 66000, price 67000", stop_loss_price="63000")),
     ({"targets": [{"type": "percent", "value": 3}, {"type": "percent", "value": 6}]}, targets("percent 3, percent 6")),
+    # As products write them: WunderTrading in parts of 1, OctoBot in proportions, others with labels and numbers of targets.
+    (
+        {"takeProfits": [{"priceDeviation": 0.01, "portfolio": 0.5}, {"priceDeviation": 0.02, "portfolio": 0.5}],
+         "stopLoss": {"priceDeviation": 0.05}},
+        targets("percent 1 50%, percent 2 50%", stop_loss_percent="5"),
+    ),
+    (
+        "SIGNAL=BUY;SYMBOL=BTCUSDT;TAKE_PROFIT_PRICE=66000;TAKE_PROFIT_PRICE_1=67000;TAKE_PROFIT_VOLUME_RATIO_1=1"
+        ";TAKE_PROFIT_VOLUME_RATIO_2=3",
+        targets("price 66000 25%, price 67000 75%"),
+    ),
+    (
+        {"takeProfits": [{"level": 1, "percent": 0.5, "sizePercent": 33}, {"level": 2, "percent": 1, "sizePercent": 67}]},
+        targets("percent 0.5 33%, percent 1 67%"),
+    ),
+    ({"takeProfits": [{"label": "TP1 (FVG)", "price": 66000, "source": "FVG"}]}, targets("price 66000")),
+    ({"tp1": 66000, "tp1_share": "0.5%"}, targets("price 66000 0.5%")),
     # A stop that follows.
     ({"trail_percent": 2}, {"trailing_stop_percent": "2"}),
     ({"trailing_stop": "1.5%", "sl": "5%"}, {"trailing_stop_percent": "1.5", "stop_loss_percent": "5"}),
@@ -215,6 +232,11 @@ REFUSED: list[tuple[dict[str, Any] | str, str, str, str]] = [
     ({"targets": [{"price": 66000, "percent": 50}]}, "targets.1", "FIELD_INVALID", "send share"),
     ({"targets": [{"price": 66000, "amount": 0.5}]}, "targets.1", "FIELD_INVALID", "amount"),
     ({"targets": [{"share": 50}]}, "targets.1", "FIELD_INVALID", "beside the part"),
+    ({"tp1": 66000, "tp1_qty_pct": 0.5}, "tp1_qty_pct", "FIELD_INVALID", "could be a part of 1"),
+    ({"targets": [{"price": 66000, "qtyPct": "1"}]}, "targets.1.qtyPct", "FIELD_INVALID", "could be a part of 1"),
+    ({"targets": [{"level": 2, "price": 66000}]}, "targets.1", "FIELD_INVALID", "price and price"),
+    ({"tp1": 66000, "tp2": 67000, "take_profit_volume_ratio": 1}, "take_profit_volume_ratio", "FIELD_CONFLICT", "for each of 2"),
+    ({"targets": [{"price": 66000, "percentage": 50}]}, "targets.1", "FIELD_INVALID", "send share"),
     # A level that cannot be read takes the whole entry with it.
     ({"tp1": 66000, "tp2": "soon"}, "tp2", "FIELD_INVALID", "was 'soon'"),
     ({"targets": [66000, "soon"]}, "targets.2", "FIELD_INVALID", "was 'soon'"),

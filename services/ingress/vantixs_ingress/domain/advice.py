@@ -220,7 +220,7 @@ def _protection(values: Mapping[str, Any], *, strategy: bool) -> dict[str, Any]:
         for number, target in enumerate(targets, 1):
             level_of_target = {target.kind: format_decimal(target.value)}
             if target.share is not None:
-                level_of_target["share"] = format_decimal(target.share)
+                level_of_target["share"] = f"{format_decimal(target.share)}%"
             terms[f"{side}take_profit_{number}"] = level_of_target
     if "break_even_after_target" in values:
         terms["break_even_after_target"] = str(values["break_even_after_target"])

@@ -238,7 +238,11 @@ _LEVEL_KEYS = {
     **dict.fromkeys(("price", "level"), "price"),
     **dict.fromkeys(("percent", "percentage", "pct", "pricepercentage"), "percent"),
     **dict.fromkeys(("amount", "distance"), "amount"),
+    # WunderTrading's, of 1.
+    "pricedeviation": "ratio",
 }
+# Names and numbers of a target, which say nothing of where it is.
+_LABELS = ("idx", "id", "label", "name", "source", "reason", "note", "comment")
 # In a list, `amount` is the share of the position in some dialects and the distance in others.
 _LEVEL_LIST_KEYS = {key: kind for key, kind in _LEVEL_KEYS.items() if kind != "amount"} | {"limitprice": "price"}
 _TRAIL_KEYS = {
@@ -283,7 +287,7 @@ def is_switch(name: str) -> bool:
 def _level_of(
     value: Mapping[str, Any], keys: Mapping[str, str], kinds: str = "price, percent or amount"
 ) -> tuple[str, Decimal] | None:
-    given = []
+    given: list[tuple[str, Decimal | None]] = []
     for name, inner in value.items():
         folded = fold(name[:LONGEST_SYMBOL])
         if folded == "type" and fold(str(inner)[:LONGEST_SYMBOL]) in _PLAIN_TYPES:
@@ -291,12 +295,15 @@ def _level_of(
         if folded == "type" and "value" in value and fold(str(inner)[:LONGEST_SYMBOL]) in LEVEL_KINDS:
             keys = {**keys, "value": LEVEL_KINDS[fold(str(inner)[:LONGEST_SYMBOL])]}
             continue
-        if folded == "idx" or folded in _SWITCHES or says_no(inner):
+        if folded in _LABELS or folded in _SWITCHES or says_no(inner):
             continue
         if folded not in keys:
             expected = f"expected {kinds}, was {name[:40]}: nothing here can hold it"
             raise Refused(expected, complete=True)
-        given.append((keys[folded], (as_percent if keys[folded] == "percent" else as_price)(inner)))
+        if keys[folded] == "ratio":
+            given.append(("percent", as_number(inner) * 100))
+        else:
+            given.append((keys[folded], (as_percent if keys[folded] == "percent" else as_price)(inner)))
     if len(given) > 1:
         both = " and ".join(kind for kind, _ in given)
         raise Refused(

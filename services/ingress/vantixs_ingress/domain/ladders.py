@@ -91,6 +91,8 @@ def _shares_of(
     draft: Draft, values: Mapping[str, Any], sent: list[SentTarget]
 ) -> list[tuple[str, Decimal] | None] | None:
     """The field and percent of each target's part, None where it is not said; None where something is refused."""
+    if any(share.unit == "weight" for share in draft.shares):
+        return _weighed(draft, sent)
     places = {target.number: place for place, target in enumerate(sent)}
     shares: list[SentShare | None] = [None] * len(sent)
     for share in draft.shares:
@@ -121,6 +123,24 @@ def _shares_of(
         draft.refuse(unsaid[0], "FIELD_CONFLICT", expected, slot="take_profits")
         return None
     return percents
+
+
+def _weighed(draft: Draft, sent: list[SentTarget]) -> list[tuple[str, Decimal] | None] | None:
+    """OctoBot's ratios, one for each target in their order: its first target has no number, and its first ratio has one."""
+    weights = sorted(draft.shares, key=lambda share: share.number)
+    other = next((share for share in weights if share.unit != "weight"), None)
+    if other or len(weights) != len(sent):
+        expected = f"expected a ratio for each of {len(sent)} targets and no other part"
+        name = other.name if other else weights[-1].name
+        draft.refuse(name, "FIELD_CONFLICT", expected, len(weights), "take_profits")
+        return None
+    total, left = sum((share.value for share in weights), Decimal(0)), _HUNDRED
+    percents: list[tuple[str, Decimal] | None] = []
+    for share in weights[:-1]:
+        percent = _SHARE_CONTEXT.quantize(_SHARE_CONTEXT.divide(share.value * 100, total), _SHARE_STEP)
+        percents.append((share.name, percent.normalize(_SHARE_CONTEXT)))
+        left -= percent
+    return [*percents, (weights[-1].name, left.normalize(_SHARE_CONTEXT))]
 
 
 def _in_percent(

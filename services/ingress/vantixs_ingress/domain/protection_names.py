@@ -21,6 +21,8 @@ _SHARE_NAME = re.compile(
     rf"|{_PERCENT}of(?:position|quantity|qty|size)|(?:close|exit)?share{_PERCENT}?)"
     r"|(?P<units>(?:close|exit)?(?:quantity|qty|size|units|contracts|lots?)))(?P<late>\d{1,2})?$"
 )
+# OctoBot's parts, in proportion to one another.
+_WEIGHT_NAME = re.compile(r"^takeprofitvolumeratio(\d{1,2})?$")
 SHARES_NAME = re.compile(r"^(?:takeprofit|target|tp)s?shares$")
 _TRAIL_NAME = re.compile(
     r"^(?:stoploss|sl)?trail(?:ing)?(?:stoploss|stop|loss)?(?P<start>activation|activate|activateat|start|startat|trigger)?"
@@ -58,7 +60,10 @@ def level_name(folded: str) -> LevelName | None:
 
 
 def share_name(folded: str) -> tuple[int, str] | None:
-    """The number of the target whose part a name is for, 0 for none, and "percent" or "units"; None for another name."""
+    """The number of the target whose part a name is for, 0 for none, and "percent", "units" or "weight"; None for others."""
+    weight = _WEIGHT_NAME.match(folded)
+    if weight:
+        return int(weight[1] or 0), "weight"
     match = _SHARE_NAME.match(folded)
     if match is None or (match["number"] and match["late"]):
         return None

@@ -21,6 +21,7 @@ _PERCENT_KEYS = frozenset(
     for what in ("quantity", "qty", "size", "amount", "position", "close", "exit", "share")
     for percent in ("percent", "percentage", "pct")
 ) | {"share", "percentofposition", "percentofquantity", "closeshare"}
+_RATIO_KEY = "portfolio"  # WunderTrading's part, of 1.
 _UNIT_KEYS = frozenset(("quantity", "qty", "size", "units", "contracts", "lots"))
 # What stands around a list of targets in an object.
 _HOLDERS = frozenset(("targets", "levels", "steps", "takeprofits", "takeprofittargets", "takeprofitlevels"))
@@ -112,13 +113,26 @@ def read_share(draft: Draft, name: str, value: Any) -> None:
     _add_share(draft, name, found[0], found[1], value)
 
 
+def _unit_of(folded: str) -> str:
+    """What the part under a member of a target is counted in; "" where it is none."""
+    if folded in _PERCENT_KEYS:
+        return "percent"
+    return "units" if folded in _UNIT_KEYS else "ratio" if folded == _RATIO_KEY else ""
+
+
 def _add_share(draft: Draft, name: str, number: int, unit: str, value: Any, side: str = "") -> None:
     if unit == "units" and not (isinstance(value, str) and value.endswith("%")):
         draft.shares.append(SentShare(name, number, "units", to.as_number(value), side))
         return
-    percent = to.as_percent(value)
+    if unit == "weight":
+        draft.shares.append(SentShare(name, number, "weight", to.as_number(value), side))
+        return
+    percent = to.as_number(value) * 100 if unit == "ratio" else to.as_percent(value)
     if percent is None or percent > _MOST_PERCENT:
         raise Refused("expected a percent above 0 and at most 100 of what was entered")
+    if percent <= 1 and unit == "percent" and not str(value).endswith("%"):
+        # 0.5 would leave nearly all of the position without a target where a half is meant.
+        raise Refused("expected a percent such as 50, or 0.5% with its sign: up to 1 it could be a part of 1")
     draft.shares.append(SentShare(name, number, "percent", percent, side))
 
 
@@ -188,9 +202,12 @@ def _read_object(draft: Draft, name: str, value: Mapping[str, Any], side: str, n
     shares: list[tuple[str, str]] = []
     for key, inner in value.items():
         folded = fold(key[: to.LONGEST_SYMBOL])
-        if folded in _PERCENT_KEYS or folded in _UNIT_KEYS:
+        unit = _unit_of(folded)
+        if unit:
             if not to.says_no(inner):
-                shares.append((key, "percent" if folded in _PERCENT_KEYS else "units"))
+                shares.append((key, unit))
+        elif folded == "level" and str(inner) == str(number) and len(value) > 1:
+            continue  # The number of the target, which its place says.
         else:
             level[key] = inner
     found = to.target_of(level, in_list=in_list)
