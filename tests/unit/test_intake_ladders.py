@@ -234,6 +234,8 @@ REFUSED: list[tuple[dict[str, Any] | str, str, str, str]] = [
     ({"targets": [{"share": 50}]}, "targets.1", "FIELD_INVALID", "beside the part"),
     ({"tp1": 66000, "tp1_qty_pct": 0.5}, "tp1_qty_pct", "FIELD_INVALID", "could be a part of 1"),
     ({"targets": [{"price": 66000, "qtyPct": "1"}]}, "targets.1.qtyPct", "FIELD_INVALID", "could be a part of 1"),
+    ({"takeProfits": [{"priceDeviation": 2}]}, "takeProfits.1", "FIELD_INVALID", "a part of 1"),
+    ({"takeProfits": [{"price": 66000, "portfolio": 50}]}, "takeProfits.1.portfolio", "FIELD_INVALID", "a part of 1"),
     ({"targets": [{"level": 2, "price": 66000}]}, "targets.1", "FIELD_INVALID", "price and price"),
     ({"tp1": 66000, "tp2": 67000, "take_profit_volume_ratio": 1}, "take_profit_volume_ratio", "FIELD_CONFLICT", "for each of 2"),
     ({"targets": [{"price": 66000, "percentage": 50}]}, "targets.1", "FIELD_INVALID", "send share"),

@@ -251,6 +251,14 @@ _TRAIL_KEYS = {
 }
 
 
+def as_part(value: Any) -> Decimal:
+    """A part of 1, above 0 and at most 1."""
+    part = as_number(value)
+    if part > 1:
+        raise Refused("expected a part of 1 such as 0.02")
+    return part
+
+
 _PLAIN_TYPES = ("", "stop", "market", "stopmarket", "limit", "trailingstop", "trailing")
 
 
@@ -301,7 +309,7 @@ def _level_of(
             expected = f"expected {kinds}, was {name[:40]}: nothing here can hold it"
             raise Refused(expected, complete=True)
         if keys[folded] == "ratio":
-            given.append(("percent", as_number(inner) * 100))
+            given.append(("percent", as_part(inner) * 100))
         else:
             given.append((keys[folded], (as_percent if keys[folded] == "percent" else as_price)(inner)))
     if len(given) > 1:

@@ -127,7 +127,7 @@ def _add_share(draft: Draft, name: str, number: int, unit: str, value: Any, side
     if unit == "weight":
         draft.shares.append(SentShare(name, number, "weight", to.as_number(value), side))
         return
-    percent = to.as_number(value) * 100 if unit == "ratio" else to.as_percent(value)
+    percent = to.as_part(value) * 100 if unit == "ratio" else to.as_percent(value)
     if percent is None or percent > _MOST_PERCENT:
         raise Refused("expected a percent above 0 and at most 100 of what was entered")
     if percent <= 1 and unit == "percent" and not str(value).endswith("%"):
