@@ -26,6 +26,18 @@ NAMES = st.sampled_from(
     [
         *sorted({a for aliases in ALIASES.values() for a in aliases} | {*FLAGS, *STEERING, *NESTS, *PARTLY}),
         *("x", "myPrice", "lot_size", "Take-Profit 2", "tp1", "trailing", "strategy.order.action", "a" * 100),
+        *("tp1_share", "tp2_qty", "tp_shares", "trailing_stop", "trail_amount", "sl_trail", "trailing_activation"),
+        *(
+            "breakeven",
+            "break_even_after_tp",
+            "move_sl_to_be_after_tp1",
+            "price",
+            "percent",
+            "share",
+            "steps",
+            "1",
+            "2",
+        ),
     ]
 )
 WORDS = st.sampled_from(
