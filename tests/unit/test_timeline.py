@@ -87,12 +87,10 @@ def test_entry_of_any_kind_that_says_nothing_has_no_empty_detail(kind: str) -> N
 
 
 def test_warnings_and_the_senders_own_id_are_told() -> None:
-    warning = webhook_pb2.FieldError(
-        field="sl", reason="PROTECTION_NOT_PLACED", detail="is recorded, and no stop is placed"
-    )
+    warning = webhook_pb2.FieldError(field="sl", reason="FIELD_INVALID", detail="is left out")
     accepted = journal_pb2.SignalAccepted(
         signal=signal_pb2.Signal(instrument="BTC/USDT", symbol="BTCUSDT", sender_reference="pos-7"), warnings=[warning]
     )
     details = dict(describe_entry(entry("a", 10, signal_accepted=accepted)).details)
-    assert details["warning sl"] == "PROTECTION_NOT_PLACED: is recorded, and no stop is placed"
+    assert details["warning sl"] == "FIELD_INVALID: is left out"
     assert details["sender's id"] == "pos-7"

@@ -36,6 +36,7 @@ from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.submit_order import SubmitOrder, check_time_left
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient, asking_risk
+from vantixs_router.signals.outcome import first_failure
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Answer, Venue
 from vantixs_router.working import store
@@ -333,6 +334,13 @@ class WorkingOrders:
         entry = next(r.order for r in orders if not r.order.entry_order_id)
         known = {leg_number(r.order) for r in orders if r.order.entry_order_id}
         made = [await self._decide(entry, leg, fence) for leg in bracket.legs if leg.number not in known]
+        if any(
+            parse_decimal(order.order.quantity) > parse_decimal(order.decision.quantity or "0")
+            for order in made
+            if _approved(order)
+        ):
+            key.asked_s = -ASK_POSITION_S  # Less is held than was known here: the legs are for what risk has.
+            return True
         done = bracket.is_finished and not made
         changed = _differs(row.bracket, bracket)
         if not (made or reports or changed or done):
@@ -380,12 +388,11 @@ class WorkingOrders:
         quote = self._quotes.current(CATALOGUE[order.instrument])
         with asking_risk():
             decision = await self._risk.evaluate(leg_request(order, quote, self._venue.capabilities))
-        approved = decision.verdict == order_pb2.RISK_VERDICT_APPROVED
-        order.state = common_pb2.ORDER_STATE_SUBMITTED if approved else common_pb2.ORDER_STATE_REJECTED
-        if not approved:
-            failed = [check.reason for check in decision.checks if not check.passed]
-            order.reason = failed[0] if failed else "POSITION_CHANGED"
-        return OrderRow(order, f"{describe_leg(leg)}", decision, [], order_pb2.Position())
+        row = OrderRow(order, describe_leg(leg), decision, [], order_pb2.Position())
+        order.state = common_pb2.ORDER_STATE_SUBMITTED if _approved(row) else common_pb2.ORDER_STATE_REJECTED
+        if not _approved(row):
+            order.reason = first_failure(decision)[0]
+        return row
 
     def _wake(self, key: Key, kept: Kept) -> None:
         """Looks again when a bracket or an order without an answer has to be looked at, whatever else happens."""
@@ -412,6 +419,10 @@ class WorkingOrders:
             key.waking.cancel()
         self._keys.pop(key.name, None)
         self._venue.leave(key.account_id, key.instrument)
+
+
+def _approved(row: OrderRow) -> bool:
+    return row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED
 
 
 def _hears_prices(row: BracketRow) -> bool:
