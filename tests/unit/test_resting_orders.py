@@ -237,3 +237,8 @@ def test_what_an_exit_of_dust_is_answered(changes: dict[str, Any], reasons: list
     assert failed(inputs) == reasons
     lot = Decimal(str(changes.get("lot_size", "0.001")))
     assert evaluate(inputs).quantity == D("0.5") // lot * lot
+
+
+def test_an_exit_that_rests_is_reckoned_at_the_quote() -> None:
+    decision = decide(EXIT, signal_quantity=D(500), signal_quantity_type="NOTIONAL", **limit("125"))
+    assert (decision.approved, decision.quantity, decision.notional, decision.hold) == (True, 5, 500, 0)
