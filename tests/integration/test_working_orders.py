@@ -405,3 +405,64 @@ async def test_protection_is_there_after_a_crash_at_any_step(rig: Rig) -> None:
             assert number > 15
             return
     raise AssertionError("more steps than are thought of")
+
+
+async def test_signal_that_was_sent_before_one_that_was_handled_does_not_open(rig: Rig) -> None:
+    async def send(action: str, seconds: int) -> journal_pb2.SignalCompleted:
+        delivery = rig.signal(action)
+        batch = journal_pb2.JournalBatch.FromString(delivery.data)
+        batch.entries[0].signal_accepted.signal.emit_time.seconds = 1_790_000_000 + seconds
+        assert await rig.signals.handle(replace(delivery, data=batch.SerializeToString()), NoFence()) is Outcome.DONE
+        return await rig.router.end(f"s{rig.router.sequence}")
+
+    assert (await send("BUY", 10)).status == EXECUTED
+    assert (await send("CLOSE", 20)).status == EXECUTED
+    late = await send("BUY", 15)
+    assert (late.status, late.reason) == (REJECTED, "SIGNAL_SUPERSEDED")
+    assert late.detail == "it was sent 5 s before a signal of the webhook that was handled already"
+    assert (await send("BUY", 20)).status == EXECUTED
+    rig.restart()
+    assert (await send("ADD", 19)).reason == "SIGNAL_SUPERSEDED"
+    assert (await send("CLOSE", 1)).status == EXECUTED  # An exit is let out.
+
+
+async def test_adds_are_limited_by_number_and_time(rig: Rig) -> None:
+    pace: dict[str, Any] = {"webhook_max_adds": 2}
+    for expected in ("", "", "", "MAX_ADDS_REACHED"):
+        assert (await rig.send("BUY", size="0.1", **pace)).reason == expected
+    await rig.send("CLOSE", **pace)
+    assert (await rig.send("BUY", size="0.1", **pace)).reason == ""
+    spaced = await rig.send("BUY", size="0.1", webhook_add_spacing_s=60)
+    assert spaced.reason == "ADD_SPACING_ACTIVE"
+    assert await rig.position() == D("0.1")
+
+
+async def test_position_of_the_sender_is_compared_and_told(rig: Rig) -> None:
+    long, flat = common_pb2.POSITION_SIDE_LONG, common_pb2.POSITION_SIDE_FLAT
+    refuse = webhook_pb2.POSITION_POLICY_REFUSE
+    end = await rig.send("BUY", previous_position=long, target_position=long, webhook_position_policy=refuse)
+    assert (end.status, end.reason) == (REJECTED, "POSITION_OUT_OF_SYNC")
+    assert end.detail == "out of sync: the sender was long, the account is flat"
+    await rig.send("BUY", previous_position=flat, target_position=long, webhook_position_policy=refuse)
+    (evaluated,) = [e.order_evaluated for e in await rig.router.journal("s2") if e.event_id == "s2.1:evaluated"]
+    assert evaluated.intent == "open a long; in sync with the sender"
+
+
+async def test_answers_that_paper_loses_are_asked_for_and_nothing_is_placed_twice(rig: Rig) -> None:
+    rig.settings = replace(rig.settings, paper_fault_instrument=PERPETUAL, paper_fault_kind="lost")
+    rig.restart()
+    await rig.send("BUY", stop="90", targets=["110"])
+    assert await rig.position() == D("0.5")
+    for _ in range(3):
+        await rig.working.look(KEY, NoFence())
+    assert await rig.working_ones() == ["sell limit 0.5 @ 110", "sell stop 0.5 @ 90"]
+    assert len(await rig.orders()) == 3
+    await rig.price("111")
+    await rig.check()
+
+
+async def test_paper_that_refuses_orders_ends_the_signal_with_the_venues_reason(rig: Rig) -> None:
+    await rig.send("BUY")
+    rig.settings = replace(rig.settings, paper_fault_instrument=PERPETUAL, paper_fault_kind="rejected")
+    rig.restart()
+    assert (await rig.send("BUY", stop="90")).reason == "VENUE_REJECTED"

@@ -16,12 +16,20 @@ from vantixs.runtime import trace
 
 from vantixs_router.domain.intent import Intent, Leg, derive_intent
 from vantixs_router.domain.leg_quantity import Sent, leg_quantity, position_before
+from vantixs_router.domain.policies import PositionPolicy, under_policy
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Capabilities
 from vantixs_router.working.rules import round_prices
 
 ACTOR = "service:router"
+_POLICIES = {
+    webhook_pb2.POSITION_POLICY_UNSPECIFIED: PositionPolicy.IGNORE,
+    webhook_pb2.POSITION_POLICY_IGNORE: PositionPolicy.IGNORE,
+    webhook_pb2.POSITION_POLICY_REFUSE: PositionPolicy.REFUSE,
+    webhook_pb2.POSITION_POLICY_REDUCE_ONLY: PositionPolicy.REDUCE_ONLY,
+    webhook_pb2.POSITION_POLICY_RECONCILE: PositionPolicy.RECONCILE,
+}
 _TRAIL = ("trail_percent", "trail_amount", "activation_price")
 _FIELDS_OF = {
     common_pb2.ORDER_TYPE_LIMIT: ("limit_price", "post_only"),
@@ -86,14 +94,16 @@ def make_order(
 
 def intent_of(signal: signal_pb2.Signal, webhook: webhook_pb2.Webhook, position: Decimal) -> Intent:
     """What a signal asks for, given the signed position there is."""
-    return derive_intent(
+    previous, target = _side_name(signal.previous_position), _side_name(signal.target_position)
+    intent = derive_intent(
         common_pb2.Action.Name(signal.action).removeprefix("ACTION_"),
-        _side_name(signal.target_position),
+        target,
         position,
         sell_opens_short=webhook.sell_opens_short,
-        previous=_side_name(signal.previous_position),
+        previous=previous,
         sized=bool(signal.quantity),
     )
+    return under_policy(intent, _POLICIES[webhook.position_policy], previous, target, position)
 
 
 def _side_name(side: "common_pb2.PositionSide") -> str:

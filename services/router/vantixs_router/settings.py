@@ -40,6 +40,11 @@ class RouterSettings(ServiceSettings):
     paper_fault_instrument: str = setting(
         "", doc="instrument of which the paper venue answers late, to try what a slow venue does; empty for none"
     )
+    paper_fault_kind: str = setting(
+        "late",
+        doc="what happens to its orders: `late` answers late, `lost` loses the answer of each new order, `rejected` refuses them",
+        choices=("late", "lost", "rejected"),
+    )
     paper_fault_delay_s: float = setting(
         5.0, doc="how late it answers on a new order of that instrument", unit="s", minimum=0, maximum=60
     )

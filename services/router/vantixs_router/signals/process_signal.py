@@ -28,6 +28,7 @@ from vantixs_router import store
 from vantixs_router.claims import Claim, Held, claim_of, is_conflict, is_repeat, set_key_aside
 from vantixs_router.domain.intent import Leg
 from vantixs_router.domain.plan import decode_plan, encode_plan
+from vantixs_router.domain.policies import Pace, is_older, pace_problem
 from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.messages import NothingLeft, intent_of
@@ -205,7 +206,9 @@ class ProcessSignal:
         claim = run.claim.claim if run.claim else b""
 
         def read(connection: sa.Connection) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow]]:
-            progress = store.read_progress(connection, signal_id, run.lane, account_id, run.key, run.delivery, claim)
+            progress = store.read_progress(
+                connection, signal_id, run.lane, account_id, run.key, run.delivery, claim, run.sender_name
+            )
             orders = store.read_orders(connection, signal_id) if progress.signal else []
             others = store.read_unsettled(connection, run.lane, account_id, instrument) if progress.unsettled else []
             return progress, orders, others
@@ -216,7 +219,7 @@ class ProcessSignal:
         run.unsettled = [
             other for other in others if other.order.signal_id != signal_id and not _is_looked_after(other)
         ]
-        run.parked = progress.parked
+        run.parked, run.sender = progress.parked, progress.sender
         run.held = Held(*progress.held) if progress.held else None
         run.waits_behind, run.superseded = progress.parked_before, progress.superseded
         run.fresh = False
@@ -285,8 +288,8 @@ class ProcessSignal:
                     return SignalOutcome(REJECTED, "intent", intent.reason, intent.text)
                 position, certain = await self._position(run), True
                 continue
-            if run.superseded and any(leg.entry for leg in intent.legs):
-                return SignalOutcome(REJECTED, "freshness", SUPERSEDED, SUPERSEDED_TEXT, run.next_order_id)
+            if ended := self._may_not_open(run, intent.legs, position):
+                return ended
             wait_for_earlier(run, intent.legs)
             run.plan = encode_plan(intent.legs)
             try:
@@ -324,6 +327,29 @@ class ProcessSignal:
             if decision.verdict == order_pb2.RISK_VERDICT_DENIED:
                 reason, detail = first_failure(decision)
                 return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}")
+
+    def _may_not_open(self, run: SignalRun, legs: tuple[Leg, ...], position: Decimal) -> SignalOutcome | None:
+        """The end of a signal with an entry that comes too late, or that the webhook's pace does not allow."""
+        entry = next((leg for leg in legs if leg.entry), None)
+        if entry is None:
+            return None
+        if run.superseded:
+            return SignalOutcome(REJECTED, "freshness", SUPERSEDED, SUPERSEDED_TEXT, run.next_order_id)
+        if is_older(run.emit_ms, run.sender.emit_ms):
+            age_s = (run.sender.emit_ms - run.emit_ms) / 1000
+            text = f"it was sent {age_s:g} s before a signal of the webhook that was handled already"
+            return SignalOutcome(REJECTED, "freshness", SUPERSEDED, text, run.next_order_id)
+        webhook, sender = run.webhook, run.sender
+        reason, text = pace_problem(
+            Pace(webhook.max_adds, webhook.add_spacing_s * 1000),
+            position=position,
+            buy=entry.buy,
+            adds=sender.adds,
+            entry_ms=sender.entry_ms,
+            now_ms=int(self._clock().timestamp() * 1000),
+        )
+        run.adds = len(legs) == 1 and bool(position)
+        return SignalOutcome(REJECTED, "intent", reason, text, run.next_order_id) if reason else None
 
     async def _cancel(self, run: SignalRun, reason: str, of: Callable[[store.OrderRow], bool]) -> list[store.OrderRow]:
         account_id, instrument = run.webhook.account_id, run.signal.instrument

@@ -28,4 +28,11 @@ def upgrade() -> None:
         sa.Column("reports", sa.Integer, nullable=False),
         sa.Column("data", sa.Text, nullable=False),
     )
+    op.create_table(
+        "sender_states",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("emit_ms", sa.BigInteger, nullable=False),
+        sa.Column("adds", sa.Integer, nullable=False),
+        sa.Column("entry_ms", sa.BigInteger, nullable=False),
+    )
     op.create_index("ix_brackets_open", "brackets", ["lane", "key"], sqlite_where=not_done, postgresql_where=not_done)

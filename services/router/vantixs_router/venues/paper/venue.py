@@ -20,7 +20,7 @@ from vantixs_router.venues.paper import book_store
 from vantixs_router.venues.paper.book import PaperBook, let_in
 from vantixs_router.venues.paper.book_store import PaperOrder
 from vantixs_router.venues.paper.terms import terms_of
-from vantixs_router.venues.port import Accepted, Answer, Capabilities, Executed, NotFound, Rejected, Submission
+from vantixs_router.venues.port import Accepted, Answer, Capabilities, Executed, NotFound, Rejected, Submission, Unknown
 
 _AT_ONCE = (common_pb2.TIME_IN_FORCE_IOC, common_pb2.TIME_IN_FORCE_FOK)
 _RESTING = (common_pb2.TIME_IN_FORCE_GTC, common_pb2.TIME_IN_FORCE_GTD)
@@ -59,7 +59,8 @@ class PaperVenue:
         latency = settings.paper_latency_ms
         self._assumed = (f"latency {latency} ms",) if latency else ()
         if slow := settings.paper_fault_instrument:
-            log.warning("paper.made_slow", instrument=slow, delay_s=settings.paper_fault_delay_s)
+            kind, delay_s = settings.paper_fault_kind, settings.paper_fault_delay_s
+            log.warning("paper.made_faulty", instrument=slow, kind=kind, delay_s=delay_s)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -73,6 +74,9 @@ class PaperVenue:
             await asyncio.sleep(self._settings.paper_latency_ms / 1000)
         quote, now = self._quotes.current(submission.instrument), self._clock()
         usable = quote if quote.bid and quote.quote_time.seconds >= decided_on.quote_time.seconds else decided_on
+        faulty = self._settings.paper_fault_kind if order.instrument == self._settings.paper_fault_instrument else ""
+        if faulty == "rejected":
+            return Rejected("VENUE_REJECTED", "paper_fault_kind is `rejected`")
         made = self._let_in(order, submission.instrument, usable, now)
 
         def place(connection: sa.Connection) -> PaperOrder:
@@ -81,7 +85,9 @@ class PaperVenue:
         placed = await write_fenced(self._database, fence, place)
         if placed is made and made.open:
             (await self._book(made.key, submission.instrument)).take_in(made)
-        if order.instrument == self._settings.paper_fault_instrument and placed is made:
+        if faulty == "lost" and placed is made:
+            return Unknown("paper_fault_kind is `lost`: the answer did not come")
+        if faulty == "late" and placed is made:
             # As of a venue that is slow: the order is there, whether or not somebody still waits for the answer.
             await asyncio.sleep(self._settings.paper_fault_delay_s)
         return _answer(order, placed)
