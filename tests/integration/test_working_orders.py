@@ -143,6 +143,9 @@ async def test_limit_rests_until_it_is_traded_through_and_is_filled_at_its_price
     end = await rig.send("BUY", **LIMIT)
     assert (end.status, end.reason) == (EXECUTED, "ORDER_WORKING")
     assert end.detail == "limit buy of 0.5 at 95 rests"
+    assert await rig.router.kinds("s1") == [
+        "order_evaluated", "order_submitted", "order_updated ACCEPTED", "signal_completed",
+    ]  # fmt: skip
     await rig.price("95")  # Touched is not traded through.
     assert await rig.orders() == ["buy limit 0.5 @ 95 ACCEPTED"]
     books = await rig.router.books()

@@ -84,7 +84,10 @@ class PaperVenue:
 
         placed = await write_fenced(self._database, fence, place)
         if placed is made and made.open:
-            (await self._book(made.key, submission.instrument)).take_in(made)
+            if book := self._books.get(made.key):
+                book.take_in(made)
+            else:
+                await self._book(made.key, submission.instrument)  # It is read with what rests there.
         if faulty == "lost" and placed is made:
             return Unknown("paper_fault_kind is `lost`: the answer did not come")
         if faulty == "late" and placed is made:
