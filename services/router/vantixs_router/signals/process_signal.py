@@ -430,7 +430,7 @@ class ProcessSignal:
 
 def _is_looked_after(row: store.OrderRow) -> bool:
     """Whether the order rests, or protects a position: it holds up no signal, unless it is an exit that may have happened."""
-    return is_kept(row) and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT
+    return is_kept(row.order) and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT
 
 
 def _fits_cancel(run: SignalRun) -> Callable[[store.OrderRow], bool]:

@@ -25,12 +25,12 @@ def is_working(row: OrderRow) -> bool:
     return may_rest(row.order) and row.order.state in _WORKS
 
 
-def is_kept(row: OrderRow) -> bool:
+def is_kept(order: order_pb2.Order) -> bool:
     """Whether the order is looked after here, and not by its signal: a leg of a bracket, or one that rests and was answered.
 
     What has ended since is booked here too, and one whose cancel was not answered is asked for here.
     """
-    return bool(row.order.entry_order_id) or (may_rest(row.order) and bool(row.order.venue_order_id))
+    return bool(order.entry_order_id) or (may_rest(order) and bool(order.venue_order_id))
 
 
 def is_resting_entry(row: OrderRow) -> bool:

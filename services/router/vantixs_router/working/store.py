@@ -4,6 +4,7 @@ import json
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from vantixs.api.common.v1.order_pb2 import Order
 from vantixs.runtime.statements import Statement, insert_or_replace, where
 
 from vantixs_router.domain.brackets.encode import from_dict, to_dict
@@ -56,21 +57,23 @@ def read_kept(connection: sa.Connection, lane: int, account_id: str, instrument:
     """What is looked after of an account and instrument."""
     key = f"{account_id}|{instrument}"
     query = sa.select(ORDERS).where(ORDERS.c.lane == lane, ORDERS.c.account_id == account_id, _OPEN)
-    rows = [to_order_row(connection, row) for row in connection.execute(query.order_by(ORDERS.c.number))]
+    found = connection.execute(query.order_by(ORDERS.c.number)).all()
+    of_key = [row for row in found if is_kept(order := Order.FromString(row.data)) and order.instrument == instrument]
+    rows = [to_order_row(connection, row) for row in of_key]
     brackets = [_of_row(row) for row in _READ_BRACKETS.rows(connection, lane=lane, key=key)]
     of_brackets = {}
     for bracket in sorted(brackets, key=lambda row: row.entry_order_id):
         entry = bracket.entry_order_id
         of_signal = read_orders(connection, entry.rpartition(".")[0])
         of_brackets[entry] = [row for row in of_signal if entry in (row.order.order_id, row.order.entry_order_id)]
-    return Kept([r for r in rows if r.order.instrument == instrument and is_kept(r)], brackets, of_brackets)
+    return Kept(rows, brackets, of_brackets)
 
 
 def read_kept_keys(connection: sa.Connection, lane: int) -> set[tuple[str, str]]:
     """Accounts and instruments of a lane of which anything is looked after."""
-    query = sa.select(ORDERS).where(ORDERS.c.lane == lane, _OPEN)
-    rows = [to_order_row(connection, row) for row in connection.execute(query)]
-    keys = {(row.order.account_id, row.order.instrument) for row in rows if is_kept(row)}
+    rows = connection.execute(sa.select(ORDERS.c.data).where(ORDERS.c.lane == lane, _OPEN)).scalars()
+    orders = [order for data in rows if is_kept(order := Order.FromString(data))]
+    keys = {(order.account_id, order.instrument) for order in orders}
     brackets = connection.execute(sa.select(BRACKETS.c.key).where(BRACKETS.c.lane == lane, _NOT_DONE)).scalars()
     for key in brackets:
         account_id, _, instrument = key.partition("|")
