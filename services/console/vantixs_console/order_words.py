@@ -13,17 +13,6 @@ _LEGS = {
 }
 # Headings of the cells that `order_cells` gives.
 ORDER_COLUMNS = ("order", "for", "what", "state", "filled", "why")
-_ENDED = (
-    common_pb2.ORDER_STATE_FILLED,
-    common_pb2.ORDER_STATE_CANCELED,
-    common_pb2.ORDER_STATE_REJECTED,
-    common_pb2.ORDER_STATE_EXPIRED,
-)
-
-
-def has_ended(order: order_pb2.Order) -> bool:
-    """Whether nothing of the order works any more."""
-    return order.state in _ENDED
 
 
 def side_of(order: order_pb2.Order) -> str:
@@ -82,7 +71,8 @@ def filled_of(order: order_pb2.Order) -> str:
 
 def describe_order(order: order_pb2.Order, *, linked: bool = True) -> str:
     """What was sent: "BUY 0.5 BTC/USDT at 60000 (limit, GTC)"; of a leg also what it is for, where `linked`."""
-    terms = [type_of(order)] if order.order_type != common_pb2.ORDER_TYPE_MARKET else []
+    plain = order.order_type in (common_pb2.ORDER_TYPE_UNSPECIFIED, common_pb2.ORDER_TYPE_MARKET)
+    terms = [] if plain else [type_of(order)]
     terms += [time_in_force_of(order)] if terms else []
     terms += ["post-only"] if order.post_only else []
     terms += [link_of(order)] if linked and order.entry_order_id else []
