@@ -7,6 +7,8 @@ import httpx
 import pytest
 from vantixs.testing.stack import RunningStack, wait_for
 
+PROTECTED = {"stop_loss": "58000", "tp1": "66000", "tp1_share": "60", "tp2": "67000", "tp2_share": "40"}
+
 
 @pytest.fixture
 def quoted(stack: RunningStack) -> Iterator[RunningStack]:
@@ -33,7 +35,7 @@ def open_orders(stack: RunningStack) -> list[dict[str, Any]]:
 
 
 def test_limit_order_is_seen_and_canceled(quoted: RunningStack) -> None:
-    ended = send(quoted, order_type="limit", limit_price="60000", stop_loss="58000", take_profit="66000")
+    ended = send(quoted, order_type="limit", limit_price="60000", **PROTECTED)
     assert (ended["status"], ended["reason"]) == ("SIGNAL_STATUS_EXECUTED", "ORDER_WORKING"), ended
     (resting,) = open_orders(quoted)
     assert (resting["signal_id"], resting["limit_price"]) == (ended["signal_id"], "60000")
@@ -41,6 +43,8 @@ def test_limit_order_is_seen_and_canceled(quoted: RunningStack) -> None:
     shown = quoted.run("order", "show", order_id).stdout
     assert shown.startswith(f"{order_id} ACCEPTED  BUY ")
     assert "at 60000 (limit, GTC)" in shown
+    planned = quoted.run("signals", "show", ended["signal_id"]).stdout
+    assert all(words in planned for words in ("stop at 58000", "target 1 at 66000", "target 2 at 67000")), planned
     done = quoted.run("order", "cancel", order_id)
     assert (done.returncode, "CANCELED" in done.stdout) == (0, True), done.stdout + done.stderr
     assert open_orders(quoted) == []
@@ -56,7 +60,7 @@ def test_limit_order_is_seen_and_canceled(quoted: RunningStack) -> None:
 
 
 def test_position_stands_beside_its_stop_and_is_closed(quoted: RunningStack) -> None:
-    ended = send(quoted, stop_loss="58000", take_profit="66000")
+    ended = send(quoted, **PROTECTED)
     assert ended["status"] == "SIGNAL_STATUS_EXECUTED", ended
 
     def held() -> list[dict[str, Any]]:
@@ -64,10 +68,11 @@ def test_position_stands_beside_its_stop_and_is_closed(quoted: RunningStack) -> 
         return [item for item in positions if item["instrument"] == "BTC/USDT"]
 
     def protected() -> bool:
-        return {order["leg"] for order in held()[0]["orders"]} == {"BRACKET_LEG_STOP_LOSS", "BRACKET_LEG_TAKE_PROFIT"}
+        return [order["state"] for order in held()[0]["orders"]] == ["ORDER_STATE_ACCEPTED"] * 3
 
-    wait_for(protected, "stop and target to work")
-    assert "58000 for " in quoted.run("position", "list").stdout
+    wait_for(protected, "stop and targets to work")
+    listed = " ".join(quoted.run("position", "list").stdout.split())
+    assert "58000 for 0.00156 66000 for 0.00093, 67000 for 0.00063" in listed
     wait_for(lambda: "stop of " in page_of(quoted, ended["signal_id"]), "the page to show the stop")
     # A quote is refused after some seconds.
     assert quoted.run("quote", "set", "BTC/USDT", "63990", "64010").returncode == 0
@@ -77,7 +82,7 @@ def test_position_stands_beside_its_stop_and_is_closed(quoted: RunningStack) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     assert " closes BTC/USDT of paper\nEXECUTED " in done.stdout
     assert held() == []
-    wait_for(lambda: not open_orders(quoted), "stop and target to be gone")
+    wait_for(lambda: not open_orders(quoted), "stop and targets to be gone")
     unknown = quoted.run("position", "close", "--account", "paper", "--instrument", "BTC/FOO", "--reason", "x")
     assert unknown.returncode == 1
     assert "BTC/FOO" in unknown.stderr
