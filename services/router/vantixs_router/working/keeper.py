@@ -28,7 +28,7 @@ from vantixs_router.domain.brackets import events
 from vantixs_router.domain.brackets.commands import Report
 from vantixs_router.domain.brackets.state import Bracket, Leg, LegState
 from vantixs_router.domain.brackets.step import step, wake_time
-from vantixs_router.domain.brackets.words import describe_leg
+from vantixs_router.domain.brackets.words import describe_leg, name_leg
 from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.messages import leg_request, make_entry, order_entries, update_entries
 from vantixs_router.orders.answers import has_ended
@@ -388,7 +388,7 @@ class WorkingOrders:
         quote = self._quotes.current(CATALOGUE[order.instrument])
         with asking_risk():
             decision = await self._risk.evaluate(leg_request(order, quote, self._venue.capabilities))
-        row = OrderRow(order, describe_leg(leg), decision, [], order_pb2.Position())
+        row = OrderRow(order, name_leg(leg), decision, [], order_pb2.Position())
         order.state = common_pb2.ORDER_STATE_SUBMITTED if _approved(row) else common_pb2.ORDER_STATE_REJECTED
         if not _approved(row):
             order.reason = first_failure(decision)[0]
