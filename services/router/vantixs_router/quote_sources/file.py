@@ -101,15 +101,15 @@ class QuoteFile:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Tells every quote once it is due, none twice; those that passed before this replica started are not told."""
-        await self._begin(stopping)
+        # Where this replica began the replay, or is there when it begins anew, all of it is told.
+        whole = await self._begin(stopping)
         start_us, told = None, 0
         while not stopping.is_set():
             passed, found = 0, self._start_us()
             if found is not None:
                 passed = self._tape.passed(self._now_us() - found)
             if found != start_us:
-                # This replica comes into a replay that is under way: orders meet what is current from here on.
-                start_us, told = found, max(passed - 1, 0)
+                start_us, told, whole = found, 0 if whole else max(passed - 1, 0), True
             if start_us is not None and told < passed:
                 until = min(passed, told + _PART)
                 for place in range(told, until):
@@ -120,9 +120,10 @@ class QuoteFile:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), self._pause_s(start_us, told))
 
-    async def _begin(self, stopping: asyncio.Event) -> None:
-        """Stores when the replay begins, unless that is stored and it has not ended since."""
+    async def _begin(self, stopping: asyncio.Event) -> bool:
+        """Stores when the replay begins, unless that is stored and it has not ended since; whether it did."""
         await self._table.loaded.wait()
+        stored = False
         while self._fixed_us is None and not stopping.is_set() and not self._is_on():
             start = common_pb2.Quote(source=self._tape.identity)
             start.quote_time.FromMicroseconds(self._now_us())
@@ -132,12 +133,14 @@ class QuoteFile:
                     await self._table.create(KEY, start)
                 else:
                     await self._table.update(KEY, start, found.revision)
+                stored = True
             except ServiceError as error:
                 if error.code not in _LOST:
                     log.warning("quote_file.start_not_stored", detail=error.detail)
                 await asyncio.sleep(0.05)  # Another replica was first: the watch tells its start.
         log.info("quote_file.begun", instruments=len(self.instruments), quotes=len(self._tape))
         self.begun.set()
+        return stored
 
     def _is_on(self) -> bool:
         start_us = self._start_us()
