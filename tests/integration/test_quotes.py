@@ -356,6 +356,7 @@ async def test_first_start_after_the_end_of_the_file_begins_it_again_for_all(nat
             await until(lambda: one.kept()["file-start"].revision > before)
             await until(lambda: one.bid() == two.bid() == "file 2")
             assert one.held() == two.held()
+            await until(lambda: len(one.told) >= 4)
             assert [q.bid for q in one.told] == ["1", "2", "1", "2"]
 
 
