@@ -152,7 +152,7 @@ class PushedQuotes:
 
     async def keep(self) -> None:
         """Stores the last quote of each instrument that had one by a stream here; what fails is left for the next time."""
-        for name in list(self._unkept):
+        for name in list(self._unkept) if self._journal.client.is_connected else ():
             held = self._held[name]
             try:
                 await self._store(held)
