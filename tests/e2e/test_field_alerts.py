@@ -155,7 +155,7 @@ def test_stop_and_target_of_an_alert_are_placed_and_shown(stack: RunningStack) -
     response = stack.send({"action": "buy", "symbol": "LINKUSDT", "sl": "1", "tp": "1000000"})
     assert response.json().get("warnings", []) == []
     status = ended(stack.url, response)
-    assert (status["status"], status.get("reason", "")) == ("EXECUTED", "")
+    assert (status["status"], status.get("reason", "")) == ("executed", "")
     signal_id = response.json()["signal_id"]
 
     def legs() -> list[tuple[str, str]]:

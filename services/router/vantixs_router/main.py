@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2_grpc
 from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.runtime.database import Database
@@ -14,7 +13,6 @@ from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
 from vantixs.runtime.instances import claim, name_of
 from vantixs.runtime.journal import Journal
-from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.outbox import Outbox, read_mark
@@ -32,7 +30,7 @@ from vantixs_router.lanes.runner import LaneRunner
 from vantixs_router.market import Market
 from vantixs_router.operator_signals import OperatorSignals
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
-from vantixs_router.quotes import Quotes
+from vantixs_router.quotes import QuoteSources
 from vantixs_router.refresh_marks import RefreshMarks
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
 from vantixs_router.server import NAME, ROLES, RouterServicer
@@ -58,22 +56,15 @@ def main(overrides: dict[str, str]) -> int:
         database = await Database.open(settings, "router", MIGRATIONS, exclusive=False, life=life)
         mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
         journal = Journal(settings, life.health, service="router", mark=mark)
+        sources = QuoteSources(journal, settings, now)
+        quotes = sources.quotes
         outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
         journal.start(life)
         guard = StoreGuard("router", database, settings, journal, life.health)
         await guard.start(life)
-        pushed = KvTable(
-            journal,
-            "vantixs-quotes",
-            "quote",
-            common_pb2.Quote,
-            replicas=settings.journal_replicas,
-            on_change=lambda _, found: quotes.changed(found.value) if found else None,
-        )
         replicas = Replicas("risk", settings, token=settings.service_token, idempotent=IDEMPOTENT)
         life.spawn(replicas.run(life.stopping), name="risk-replicas")
         risk = RiskClient(replicas, settings.risk_timeout_s)
-        quotes = Quotes(pushed, settings, now)
         venue = PaperVenue(database, quotes, settings, now)
         signals, working = assemble(
             database=database,
@@ -97,7 +88,6 @@ def main(overrides: dict[str, str]) -> int:
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
-        pushed.start(life)
         leases = Leases(
             database,
             life.health,
@@ -123,7 +113,7 @@ def main(overrides: dict[str, str]) -> int:
         async def run_lanes(stopping: asyncio.Event) -> None:
             await journal.connected()
             # An instrument that was pushed is not quoted by simulation, not even before its quote is known here.
-            await pushed.loaded.wait()
+            await sources.known()
             await make_lanes(journal, database, stopping)
             await lanes.run(stopping)
 
@@ -133,6 +123,7 @@ def main(overrides: dict[str, str]) -> int:
             life.spawn(releases.run(life.stopping), name="release"),
             life.spawn(marks.run(life.stopping), name="marks"),
             life.spawn(market.run(life.stopping), name="market"),
+            *sources.start(life),
         ]
         life.spawn(guard.when_usable(partial(forget_claims, database), life.stopping), name="claims")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")

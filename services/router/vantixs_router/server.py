@@ -107,6 +107,10 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """Takes a quote from outside."""
         return router_pb2.PublishQuoteResponse(quote=await self._quotes.push(request.quote))
 
+    async def PublishQuotes(self, request_iterator: Any, context: Any) -> Any:
+        """Takes quotes from outside as they come."""
+        return await self._quotes.publish(request_iterator)
+
     async def ClearQuote(self, request: router_pb2.ClearQuoteRequest, context: Any) -> Any:
         """Takes a quote away that came from outside."""
         return router_pb2.ClearQuoteResponse(cleared=await self._quotes.clear(request.instrument))
