@@ -83,7 +83,8 @@ def _values(order: PaperOrder) -> dict[str, Any]:
 
 
 def _of_row(row: Any) -> PaperOrder:
-    fills = tuple(router_pb2.GetOrderResponse.FromString(bytes(row.fills)).fills)
+    # The default of rows of before is a text in SQLite.
+    fills = tuple(router_pb2.GetOrderResponse.FromString(bytes(row.fills or b"")).fills)
     if row.fill:  # Of a version in which every order was filled at once.
         fills = (order_pb2.Fill.FromString(bytes(row.fill)),)
     stored = json.loads(row.open) if row.open else {}
