@@ -56,7 +56,7 @@ from vantixs_router.signals.record_outcome import RecordOutcome, completed_id
 from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
 from vantixs_router.venues.port import Rejected, Unknown, Venue
 from vantixs_router.working.keeper import WorkingOrders
-from vantixs_router.working.rules import is_kept, is_working
+from vantixs_router.working.rules import exitable_of, is_kept, is_working
 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # A venue counts how often it is asked.
@@ -363,7 +363,11 @@ class ProcessSignal:
             received_ms, lost_until_ms = run.accepted.request.receive_time.ToMilliseconds(), self._lost_until_ms()
             fresh = run.fresh and (not lost_until_ms or received_ms > lost_until_ms)
             run.fresh = False
-            answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh)
+            exitable: Decimal | None = None
+            if not fresh and row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
+                # What protects the position may have closed it since the exit was approved.
+                exitable = exitable_of(await self._position(run), row.order)
+            answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh, exitable=exitable)
             told_before = run.orders[:-1]
             after = await self._record.record(
                 row, answer, run.fence, run.lane, told_before=told_before, cause=run.cause
