@@ -367,3 +367,29 @@ async def test_positions_that_are_forgotten_are_asked_for_and_keep_their_stops(r
     assert await rig.working_ones() == ["sell limit 0.25 @ 120", "sell limit 0.25 @ 130", "sell stop 0.5 @ 90"]
     await rig.price("89")
     await rig.check()
+
+
+async def test_first_order_that_rests_is_not_in_doubt(rig: Rig) -> None:
+    """The book was read once the order was in it, and then was given it a second time."""
+    await rig.send("BUY", **LIMIT)
+    assert "order_updated IN_DOUBT" not in await rig.router.kinds("s1")
+
+
+async def test_orders_keep_their_places_over_a_restart_and_one_quote_reaches_them_all(rig: Rig) -> None:
+    """All were stored as the first of the book: two that were reached at one price could not be put in order."""
+    for _ in range(3):
+        await rig.send("BUY", order_type=common_pb2.ORDER_TYPE_STOP, stop_price="105", **KEEP)
+    rig.restart()
+    await rig.load()
+    await rig.price("106")
+    assert await rig.position() == D("1.5")
+    await rig.check()
+
+
+async def test_market_close_closes_what_an_exit_that_rests_was_for(rig: Rig) -> None:
+    await rig.send("BUY")
+    await rig.send("CLOSE", order_type=common_pb2.ORDER_TYPE_LIMIT, limit_price="110", **KEEP)
+    end = await rig.send("CLOSE", **KEEP)
+    assert await rig.position() == 0, end
+    await rig.price("100")
+    await rig.check()

@@ -22,9 +22,11 @@ class GivenQuotes:
 
     def __init__(self) -> None:
         self.bid, self.ask = "100", "100"
+        self.bid_size, self.ask_size = "", ""
 
     def current(self, instrument: Any) -> common_pb2.Quote:
         quote = common_pb2.Quote(instrument=instrument.name, source="pushed", bid=self.bid, ask=self.ask)
+        quote.bid_size, quote.ask_size = self.bid_size, self.ask_size
         quote.quote_time.GetCurrentTime()
         return quote
 
@@ -35,10 +37,13 @@ class GivenQuotes:
 class Rig:
     """A router on the paper venue, of which prices move on demand."""
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, *, account: str = "a", instrument: str = PERPETUAL, **settings: Any) -> None:
+        """`settings` are fields of the router's settings in place of those without fees and slippage."""
         self.router = router
+        self.account, self.instrument, self.key = account, instrument, f"{account}|{instrument}"
         self.quotes = GivenQuotes()
         self.settings = replace(SETTINGS, paper_slippage_bps=D(0), paper_fee_bps=D(0), paper_maker_fee_bps=D(0))
+        self.settings = replace(self.settings, **settings)
         self.restart()
 
     def restart(self) -> None:
@@ -54,12 +59,12 @@ class Rig:
 
     async def load(self) -> None:
         """What a replica does that takes the lane."""
-        await self.working.load(lane_of("a", PERPETUAL))
-        await self.working.look(KEY, NoFence())
+        await self.working.load(lane_of(self.account, self.instrument))
+        await self.working.look(self.key, NoFence())
 
     def signal(self, action: str, **fields: Any) -> Delivery:
         """A signal; `webhook_*` are fields of its webhook, stop, targets and shares are prices and percents."""
-        delivery = self.router.signal(action)
+        delivery = self.router.signal(action, self.account, self.instrument)
         batch = journal_pb2.JournalBatch.FromString(delivery.data)
         accepted = batch.entries[0].signal_accepted
         if stop := fields.pop("stop", ""):
@@ -85,9 +90,9 @@ class Rig:
     async def price(self, bid: str, ask: str = "") -> None:
         """The market moves there, and what rests sees it."""
         self.quotes.bid, self.quotes.ask = bid, ask or bid
-        instrument = type("Named", (), {"name": PERPETUAL})
-        self.working.sees(KEY, self.quotes.current(instrument), busy=False)
-        await self.working.look(KEY, NoFence())
+        instrument = type("Named", (), {"name": self.instrument})
+        self.working.sees(self.key, self.quotes.current(instrument), busy=False)
+        await self.working.look(self.key, NoFence())
 
     async def orders(self, signal_id: str = "s1") -> list[str]:
         """Every order of a signal: "sell stop 0.5 @ 90 ACCEPTED"."""
@@ -105,13 +110,13 @@ class Rig:
         return sorted(o.removesuffix(" ACCEPTED") for o in await self.orders(signal_id) if o.endswith("ACCEPTED"))
 
     async def position(self) -> D:
-        return await self.router.position()
+        return await self.router.position(self.account, self.instrument)
 
     async def check(self) -> None:
         """Nothing rests, nothing is reserved, and history's fills are the position."""
-        books = await self.router.books()
+        books = await self.router.books(self.account)
         assert not books.open_orders
-        assert not self.working.has(KEY)
+        assert not self.working.has(self.key)
         filled = D(0)
         for number in range(1, self.router.sequence + 1):
             fills = [

@@ -56,7 +56,7 @@ from vantixs_router.signals.record_outcome import RecordOutcome, completed_id
 from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
 from vantixs_router.venues.port import Rejected, Unknown, Venue
 from vantixs_router.working.keeper import WorkingOrders
-from vantixs_router.working.rules import exitable_of, is_kept, is_working
+from vantixs_router.working.rules import exitable_of, is_kept, is_resting_exit, is_working
 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # A venue counts how often it is asked.
@@ -277,7 +277,7 @@ class ProcessSignal:
             await self._cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda row: everyone or row.order.webhook_id == mine)
         account, name = run.webhook.account_id, run.signal.instrument
         position = self._risk.guess(account, name)
-        certain = False
+        certain = closing = False
         while True:
             intent = intent_of(run.signal, run.webhook, position)
             if not intent.legs:
@@ -288,6 +288,12 @@ class ProcessSignal:
             if run.superseded and any(leg.entry for leg in intent.legs):
                 return SignalOutcome(REJECTED, "freshness", SUPERSEDED, SUPERSEDED_TEXT, run.next_order_id)
             wait_for_earlier(run, intent.legs)
+            if not closing and self._working.has(run.key) and _closes_now(run, intent.legs[0]):
+                # Risk keeps for them what they would exit: nothing would be left to close.
+                await self._cancel_exits(run)
+                closing, certain = True, False
+                position = await self._position(run)
+                continue
             run.plan = encode_plan(intent.legs)
             try:
                 decision = await self._decide.decide(run, intent.legs[0], format_decimal(position), intent.text)
@@ -328,6 +334,18 @@ class ProcessSignal:
     async def _cancel(self, run: SignalRun, reason: str, of: Callable[[store.OrderRow], bool]) -> list[store.OrderRow]:
         account_id, instrument = run.webhook.account_id, run.signal.instrument
         return await self._working.cancel_entries(run.lane, account_id, instrument, run.fence, reason=reason, of=of)
+
+    async def _cancel_exits(self, run: SignalRun) -> None:
+        """Cancels the exits of signals that rest, of all webhooks."""
+        await self._working.cancel_entries(
+            run.lane,
+            run.webhook.account_id,
+            run.signal.instrument,
+            run.fence,
+            reason="REPLACED_BY_NEW_SIGNAL",
+            of=lambda _: True,
+            rests=is_resting_exit,
+        )
 
     async def _look_after(self, run: SignalRun) -> None:
         """What rests of the signal, what protects its position, and what protects one that it reduced, is looked at at once.
@@ -409,6 +427,13 @@ class ProcessSignal:
 def _is_looked_after(row: store.OrderRow) -> bool:
     """Whether the order rests, or protects a position: it holds up no signal, unless it is an exit that may have happened."""
     return is_kept(row) and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT
+
+
+def _closes_now(run: SignalRun, leg: Leg) -> bool:
+    """Whether the leg closes all that is held at the market."""
+    order_type, turns = run.signal.order_type, run.signal.action == common_pb2.ACTION_REVERSE
+    at_market = order_type in (common_pb2.ORDER_TYPE_UNSPECIFIED, common_pb2.ORDER_TYPE_MARKET)
+    return not leg.entry and (turns or (at_market and not run.signal.quantity))
 
 
 def _fits_cancel(run: SignalRun) -> Callable[[store.OrderRow], bool]:

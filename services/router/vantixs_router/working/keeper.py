@@ -155,9 +155,17 @@ class WorkingOrders:
             self._wake_in(key, ASK_AGAIN_S)
 
     async def cancel_entries(
-        self, lane: int, account_id: str, instrument: str, fence: Fence, *, reason: str, of: Callable[[OrderRow], bool]
+        self,
+        lane: int,
+        account_id: str,
+        instrument: str,
+        fence: Fence,
+        *,
+        reason: str,
+        of: Callable[[OrderRow], bool],
+        rests: Callable[[OrderRow], bool] = is_resting_entry,
     ) -> list[OrderRow]:
-        """Cancels the entries that rest there and fit; returns them as they are after it.
+        """Cancels the entries, or what else `rests` names, that rest there and fit; returns them as they are after it.
 
         Raises: as `look`.
         """
@@ -165,7 +173,7 @@ class WorkingOrders:
         if key is None:
             return []
         kept = await self._read(key)
-        named = [row.order.order_id for row in kept.orders if is_resting_entry(row) and of(row)]
+        named = [row.order.order_id for row in kept.orders if rests(row) and of(row)]
         if not named:
             return []
         key.cancel |= dict.fromkeys(named, reason)

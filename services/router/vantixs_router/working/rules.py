@@ -43,6 +43,11 @@ def exitable_of(position: Decimal, order: order_pb2.Order) -> Decimal:
     return max(position if order.side == common_pb2.SIDE_SELL else -position, ZERO)
 
 
+def is_resting_exit(row: OrderRow) -> bool:
+    """Whether it is an exit of a signal that rests; a leg of a bracket is none."""
+    return is_working(row) and row.order.effect == order_pb2.ORDER_EFFECT_EXIT and not row.order.entry_order_id
+
+
 def round_prices(order: order_pb2.Order, instrument: Instrument) -> None:
     """Puts the order's prices on the tick: a limit never worse than was asked for, a trigger never earlier."""
     buy, tick = order.side == common_pb2.SIDE_BUY, instrument.tick_size

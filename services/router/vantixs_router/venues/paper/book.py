@@ -118,6 +118,11 @@ class PaperBook:
         """Whether nothing rests, and all is written."""
         return not self._book.orders and not self.changed
 
+    @property
+    def next_sequence(self) -> int:
+        """The place of the next order that is let in."""
+        return self._book.next_sequence
+
     def take_in(self, order: PaperOrder) -> None:
         """An order that was let in, and rests."""
         self.orders[order.client_order_id] = order

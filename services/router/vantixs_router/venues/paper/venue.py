@@ -75,13 +75,17 @@ class PaperVenue:
         quote, now = self._quotes.current(submission.instrument), self._clock()
         usable = quote if quote.bid and quote.quote_time.seconds >= decided_on.quote_time.seconds else decided_on
         made = self._let_in(submission, usable, now)
+        # The book is read before the order is in it, and gives it its place there, which is written with it.
+        book = await self._book(made.key, submission.instrument) if made.open else None
+        if book and made.open:
+            made.open.sequence = book.next_sequence
 
         def place(connection: sa.Connection) -> PaperOrder:
             return book_store.place(connection, made, now)()
 
         placed = await write_fenced(self._database, fence, place)
-        if placed is made and made.open:
-            (await self._book(made.key, submission.instrument)).take_in(made)
+        if placed is made and book:
+            book.take_in(made)
         if order.instrument == self._settings.paper_fault_instrument and placed is made:
             # As of a venue that is slow: the order is there, whether or not somebody still waits for the answer.
             await asyncio.sleep(self._settings.paper_fault_delay_s)
