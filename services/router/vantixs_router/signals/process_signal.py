@@ -271,10 +271,7 @@ class ProcessSignal:
         await self._ask_for_others(run)
         if run.signal.action == common_pb2.ACTION_CANCEL:
             return cancelled(await self._cancel(run, "CANCEL_REQUESTED", _fits_cancel(run)))
-        if (policy := run.webhook.on_new_signal) != webhook_pb2.ON_NEW_SIGNAL_KEEP:
-            everyone = policy == webhook_pb2.ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES
-            mine = run.webhook.webhook_id
-            await self._cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda row: everyone or row.order.webhook_id == mine)
+        await self._replace_entries(run)
         account, name = run.webhook.account_id, run.signal.instrument
         position = self._risk.guess(account, name)
         certain = closing = False
@@ -334,6 +331,13 @@ class ProcessSignal:
     async def _cancel(self, run: SignalRun, reason: str, of: Callable[[store.OrderRow], bool]) -> list[store.OrderRow]:
         account_id, instrument = run.webhook.account_id, run.signal.instrument
         return await self._working.cancel_entries(run.lane, account_id, instrument, run.fence, reason=reason, of=of)
+
+    async def _replace_entries(self, run: SignalRun) -> None:
+        """Cancels the entries that rest and that a new signal of the webhook replaces."""
+        policy, mine = run.webhook.on_new_signal, run.webhook.webhook_id
+        if policy != webhook_pb2.ON_NEW_SIGNAL_KEEP:
+            everyone = policy == webhook_pb2.ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES
+            await self._cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda row: everyone or row.order.webhook_id == mine)
 
     async def _cancel_exits(self, run: SignalRun) -> None:
         """Cancels the exits of signals that rest, of all webhooks."""
