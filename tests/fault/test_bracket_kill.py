@@ -5,6 +5,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal as D
 from pathlib import Path
@@ -145,27 +146,37 @@ def play(stack: RunningStack, rounds: int, seed: int, say: Callable[[str], None]
 
 def check_all(stack: RunningStack, sent: list[str]) -> None:
     """Every signal has ended, and positions are the sums of the fills, each told once."""
-    stack.ended(sent)
+    ended = stack.ended(sent)
+    assert {e["status"] for e in ended.values()} == {"SIGNAL_STATUS_EXECUTED"}, Counter(
+        e.get("reason") for e in ended.values()
+    )
     for instrument in INSTRUMENTS:
         publish(stack, instrument, 80)
     wait_for(lambda: all(abs(q) < D("0.001") for q in read(stack)[0].values()), "all stops to fill")
 
+    wrong: list[str] = []
+
     def booked() -> bool:
         fills: dict[str, tuple[str, D]] = {}
         for timeline in stack.timelines_of(sent).values():
-            for entry in timeline:
+            for told in timeline:
+                entry = told["entry"]
                 if "fill_recorded" not in entry:
                     continue
-                fill, base = entry["fill_recorded"]["fill"], entry["fill_recorded"]["position"]["instrument"]
+                fill, base = entry["fill_recorded"]["fill"], entry["fill_recorded"]["fill"]["quote"]["instrument"]
                 assert fill["execution_id"] not in fills, "told twice"
                 sign = 1 if fill["side"] == "SIDE_BUY" else -1
                 paid = D(fill.get("fee", "0")) if fill.get("fee_asset") == base.partition("/")[0] else D(0)
                 fills[fill["execution_id"]] = (base, sign * D(fill["quantity"]) - paid)
         positions, _ = read(stack)
         sums = {i: sum((q for name, q in fills.values() if name == i), D(0)) for i in INSTRUMENTS}
-        return len(fills) >= len(sent) and all(positions.get(i, D(0)) == sums[i] for i in INSTRUMENTS)
+        wrong[:] = [f"{i}: {positions.get(i)}, {sums[i]}" for i in INSTRUMENTS if positions.get(i, D(0)) != sums[i]]
+        return bool(fills) and not wrong
 
-    wait_for(booked, "history's fills to be the positions")
+    try:
+        wait_for(booked, "history's fills to be the positions")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: position and fills of {wrong}") from None
 
 
 def test_positions_are_protected_again_after_a_kill(routers: RunningStack) -> None:

@@ -209,7 +209,9 @@ class Walk:
                 if entry.HasField("fill_recorded"):
                     first.setdefault(entry.event_id, entry)
         told = [entry.fill_recorded for entry in first.values()]
-        return [(one.fill.order_id, one.fill) for one in told if one.position.account_id == self.rig.account]
+        numbers = range(self.first, self.rig.router.sequence + 1)
+        mine = {f"s{number}" for number in numbers}
+        return [(one.fill.order_id, one.fill) for one in told if one.fill.order_id.partition(".")[0] in mine]
 
     async def orders(self) -> list[store.OrderRow]:
         """All orders of the walk."""
