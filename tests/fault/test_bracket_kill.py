@@ -147,9 +147,10 @@ def play(stack: RunningStack, rounds: int, seed: int, say: Callable[[str], None]
 def check_all(stack: RunningStack, sent: list[str]) -> None:
     """Every signal has ended, and positions are the sums of the fills, each told once."""
     ended = stack.ended(sent)
-    assert {e["status"] for e in ended.values()} == {"SIGNAL_STATUS_EXECUTED"}, Counter(
-        e.get("reason") for e in ended.values()
-    )
+    # A replica that has not heard of the new price yet refuses a stop that the old one is beyond.
+    reasons = Counter(e.get("reason", "") for e in ended.values())
+    assert set(reasons) <= {"", "PROTECTION_INVALID"}, reasons
+    assert reasons[""] >= len(INSTRUMENTS), reasons
     for instrument in INSTRUMENTS:
         publish(stack, instrument, 80)
     wait_for(lambda: all(abs(q) < D("0.001") for q in read(stack)[0].values()), "all stops to fill")
