@@ -151,6 +151,7 @@ class Router:
     signals: Any = None
     working: Any = None
     quotes: Any = None
+    risk_client: Any = None
     lost_until_ms: int = 0
     journal_epoch: int = 0
 
@@ -159,6 +160,7 @@ class Router:
         self.steps.count = 0
         risk = SteppedRisk(replicas_on(self.channel, idempotent=IDEMPOTENT), 5.0)
         risk.steps = self.steps
+        self.risk_client = risk
         stepped: Any = SteppedDatabase(self.database, self.steps)
         quotes: Any = self.quotes or FixedQuotes()
         self.signals, self.working = assemble(

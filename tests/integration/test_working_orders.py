@@ -12,122 +12,13 @@ import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.model.ids import lane_of
-from vantixs.runtime.journal_reader import Delivery
 from vantixs.testing.venue import NoFence
 from vantixs_router.lanes.outcome import Outcome
-from vantixs_router.venues.paper.venue import PaperVenue
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from router_rig import EXECUTED, REJECTED, SETTINGS, Router, SteppedDatabase, Stopped, now, router_on
-
-PERPETUAL = "BTC/USDT:USDT"
-KEY = f"a|{PERPETUAL}"
-
-
-class GivenQuotes:
-    """The quote that was set last, now."""
-
-    def __init__(self) -> None:
-        self.bid, self.ask = "100", "100"
-
-    def current(self, instrument: Any) -> common_pb2.Quote:
-        quote = common_pb2.Quote(instrument=instrument.name, source="pushed", bid=self.bid, ask=self.ask)
-        quote.quote_time.GetCurrentTime()
-        return quote
-
-    def marks(self, held: Any, traded: str) -> list[common_pb2.Quote]:
-        return []
-
-
-class Rig:
-    """A router on the paper venue, of which prices move on demand."""
-
-    def __init__(self, router: Router) -> None:
-        self.router = router
-        self.quotes = GivenQuotes()
-        self.settings = replace(SETTINGS, paper_slippage_bps=D(0), paper_fee_bps=D(0), paper_maker_fee_bps=D(0))
-        self.restart()
-
-    def restart(self) -> None:
-        """Another process: it knows what is stored, and nothing else."""
-        quotes: Any = self.quotes
-        stepped: Any = SteppedDatabase(self.router.database, self.router.steps)
-        self.router.quotes = quotes
-        self.router.settings = self.settings
-        self.router.steps.last = 10**9
-        self.venue = PaperVenue(stepped, quotes, self.settings, now)
-        self.signals = self.router.process(self.venue)
-        self.working = self.router.working
-
-    async def load(self) -> None:
-        """What a replica does that takes the lane."""
-        await self.working.load(lane_of("a", PERPETUAL))
-        await self.working.look(KEY, NoFence())
-
-    def signal(self, action: str, **fields: Any) -> Delivery:
-        """A signal; `webhook_*` are fields of its webhook, stop, targets and shares are prices and percents."""
-        delivery = self.router.signal(action)
-        batch = journal_pb2.JournalBatch.FromString(delivery.data)
-        accepted = batch.entries[0].signal_accepted
-        if stop := fields.pop("stop", ""):
-            accepted.signal.stop_loss.price = stop
-        if trail := fields.pop("trail", ""):
-            accepted.signal.trailing_stop.amount = trail
-        for target in fields.pop("targets", ()):
-            price, _, share = target.partition(" ")
-            accepted.signal.take_profits.add(share=share).level.price = price
-        if size := fields.pop("size", ""):
-            accepted.webhook.sizing.value = size
-        for name, value in fields.items():
-            message, field = (accepted.webhook, name[8:]) if name.startswith("webhook_") else (accepted.signal, name)
-            setattr(message, field, value)
-        return replace(delivery, data=batch.SerializeToString())
-
-    async def send(self, action: str, **fields: Any) -> journal_pb2.SignalCompleted:
-        """Carries a signal to its end."""
-        delivery = self.signal(action, **fields)
-        assert await self.signals.handle(delivery, NoFence()) is Outcome.DONE
-        return await self.router.end(f"s{self.router.sequence}")
-
-    async def price(self, bid: str, ask: str = "") -> None:
-        """The market moves there, and what rests sees it."""
-        self.quotes.bid, self.quotes.ask = bid, ask or bid
-        instrument = type("Named", (), {"name": PERPETUAL})
-        self.working.sees(KEY, self.quotes.current(instrument), busy=False)
-        await self.working.look(KEY, NoFence())
-
-    async def orders(self, signal_id: str = "s1") -> list[str]:
-        """Every order of a signal: "sell stop 0.5 @ 90 ACCEPTED"."""
-        found = []
-        for row in await self.router.orders(signal_id):
-            order = row.order
-            kind = common_pb2.OrderType.Name(order.order_type).removeprefix("ORDER_TYPE_").lower()
-            side = common_pb2.Side.Name(order.side).removeprefix("SIDE_").lower()
-            state = common_pb2.OrderState.Name(order.state).removeprefix("ORDER_STATE_")
-            price = order.limit_price or order.stop_price or "market"
-            found.append(f"{side} {kind} {order.quantity} @ {price} {state}")
-        return found
-
-    async def working_ones(self, signal_id: str = "s1") -> list[str]:
-        return sorted(o.removesuffix(" ACCEPTED") for o in await self.orders(signal_id) if o.endswith("ACCEPTED"))
-
-    async def position(self) -> D:
-        return await self.router.position()
-
-    async def check(self) -> None:
-        """Nothing rests, nothing is reserved, and history's fills are the position."""
-        books = await self.router.books()
-        assert not books.open_orders
-        assert not self.working.has(KEY)
-        filled = D(0)
-        for number in range(1, self.router.sequence + 1):
-            fills = [
-                e.fill_recorded.fill for e in await self.router.journal(f"s{number}") if e.HasField("fill_recorded")
-            ]
-            filled += sum(D(f.quantity) * (1 if f.side == common_pb2.SIDE_BUY else -1) for f in fills)
-        assert filled == await self.position()
+from router_rig import EXECUTED, REJECTED, Stopped, now, router_on
+from working_rig import KEY, PERPETUAL, Rig
 
 
 @pytest.fixture
@@ -469,3 +360,100 @@ async def test_paper_that_refuses_orders_ends_the_signal_with_the_venues_reason(
     rig.settings = replace(rig.settings, paper_fault_instrument=PERPETUAL, paper_fault_kind="rejected")
     rig.restart()
     assert (await rig.send("BUY", stop="90")).reason == "VENUE_REJECTED"
+
+
+KEEP: dict[str, Any] = {"webhook_on_new_signal": webhook_pb2.ON_NEW_SIGNAL_KEEP}
+
+
+async def test_exit_that_rests_ends_with_the_position(rig: Rig) -> None:
+    """It sold a position that the stop had closed, and opened one on the other side."""
+    await rig.send("BUY", stop="90")
+    await rig.send("CLOSE", order_type=common_pb2.ORDER_TYPE_LIMIT, limit_price="110", **KEEP)
+    await rig.price("89")
+    (row,) = await rig.router.orders("s2")
+    assert (row.order.state, row.order.reason) == (common_pb2.ORDER_STATE_CANCELED, "POSITION_REDUCED")
+    await rig.price("111")
+    assert await rig.position() == 0
+    await rig.check()
+
+
+async def test_two_exits_that_one_gap_triggers_close_the_position_once(rig: Rig) -> None:
+    await rig.send("BUY", stop="90")
+    await rig.send("CLOSE", order_type=common_pb2.ORDER_TYPE_STOP, stop_price="92", **KEEP)
+    await rig.price("85")
+    assert await rig.position() == 0
+    await rig.check()
+
+
+async def test_two_exits_in_quotes_that_came_while_the_key_was_busy_close_it_once(rig: Rig) -> None:
+    """Between the two nothing was booked."""
+    await rig.send("BUY", stop="90")
+    await rig.send("CLOSE", order_type=common_pb2.ORDER_TYPE_LIMIT, limit_price="110", **KEEP)
+    named = type("Named", (), {"name": PERPETUAL})
+    for price in ("89", "111"):
+        rig.quotes.bid = rig.quotes.ask = price
+        rig.working.sees(KEY, rig.quotes.current(named), busy=True)
+    await rig.working.look(KEY, NoFence())
+    assert await rig.position() == 0
+    await rig.check()
+
+
+async def test_close_that_was_killed_and_a_stop_that_fills_before_it_goes_on_close_once(rig: Rig) -> None:
+    router = rig.router
+    for number in range(1, 30):
+        await rig.send("BUY", stop="90", **KEEP)
+        delivery = rig.signal("CLOSE")
+        killed = False
+        router.steps.count, router.steps.last = 0, number
+        try:
+            await rig.signals.handle(delivery, NoFence())
+        except Stopped:
+            killed = True
+        rig.restart()
+        await rig.load()
+        await rig.price("89")
+        assert await rig.signals.handle(delivery, NoFence()) is Outcome.DONE
+        assert await rig.position() == 0, number
+        await rig.check()
+        await rig.price("100")
+        if not killed:
+            assert number > 3
+            return
+    raise AssertionError("more steps than are thought of")
+
+
+async def test_positions_that_are_forgotten_are_asked_for_and_keep_their_stops(rig: Rig) -> None:
+    """A replica that has heard of 10,000 positions forgets them all; flat was taken for what is held."""
+    await rig.send("BUY", stop="90", break_even_after_target=1, targets=["120", "130"])
+    rig.router.risk_client._positions.clear()
+    await rig.price("101")
+    await rig.working.look(KEY, NoFence())
+    assert await rig.working_ones() == ["sell limit 0.25 @ 120", "sell limit 0.25 @ 130", "sell stop 0.5 @ 90"]
+    await rig.price("89")
+    await rig.check()
+
+
+async def test_first_order_that_rests_is_not_in_doubt(rig: Rig) -> None:
+    """The book was read once the order was in it, and then was given it a second time."""
+    await rig.send("BUY", **LIMIT)
+    assert "order_updated IN_DOUBT" not in await rig.router.kinds("s1")
+
+
+async def test_orders_keep_their_places_over_a_restart_and_one_quote_reaches_them_all(rig: Rig) -> None:
+    """All were stored as the first of the book: two that were reached at one price could not be put in order."""
+    for _ in range(3):
+        await rig.send("BUY", order_type=common_pb2.ORDER_TYPE_STOP, stop_price="105", **KEEP)
+    rig.restart()
+    await rig.load()
+    await rig.price("106")
+    assert await rig.position() == D("1.5")
+    await rig.check()
+
+
+async def test_market_close_closes_what_an_exit_that_rests_was_for(rig: Rig) -> None:
+    await rig.send("BUY")
+    await rig.send("CLOSE", order_type=common_pb2.ORDER_TYPE_LIMIT, limit_price="110", **KEEP)
+    end = await rig.send("CLOSE", **KEEP)
+    assert await rig.position() == 0, end
+    await rig.price("100")
+    await rig.check()

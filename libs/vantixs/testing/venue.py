@@ -112,7 +112,7 @@ class ScriptedVenue:
     def leave(self, account_id: str, instrument: str) -> None:
         """It keeps all orders anyway."""
 
-    def see(self, account_id: str, instrument: str, quote: common_pb2.Quote) -> bool:
+    def see(self, account_id: str, instrument: str, quote: common_pb2.Quote, position: Decimal | None) -> bool:
         """It needs no quotes."""
         return False
 

@@ -120,6 +120,10 @@ class RiskClient:
         """The position last heard of; flat where none was."""
         return self._positions.get(account_id, {}).get(instrument, ZERO)
 
+    def known(self, account_id: str, instrument: str) -> Decimal | None:
+        """The position last heard of; None where none was, or it was forgotten."""
+        return self._positions.get(account_id, {}).get(instrument)
+
     async def held(self, account_id: str) -> list[str]:
         """Instruments the account holds, as far as is known: risk wants to know their prices with every decision."""
         if time.monotonic() - self._listed.get(account_id, -LIST_EVERY_S) >= LIST_EVERY_S:

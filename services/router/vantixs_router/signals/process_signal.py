@@ -57,7 +57,7 @@ from vantixs_router.signals.record_outcome import RecordOutcome, completed_id
 from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
 from vantixs_router.venues.port import Rejected, Unknown, Venue
 from vantixs_router.working.keeper import WorkingOrders
-from vantixs_router.working.rules import is_kept, is_working
+from vantixs_router.working.rules import exitable_of, is_kept, is_resting_exit, is_working
 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # A venue counts how often it is asked.
@@ -274,13 +274,10 @@ class ProcessSignal:
         await self._ask_for_others(run)
         if run.signal.action == common_pb2.ACTION_CANCEL:
             return cancelled(await self._cancel(run, "CANCEL_REQUESTED", _fits_cancel(run)))
-        if (policy := run.webhook.on_new_signal) != webhook_pb2.ON_NEW_SIGNAL_KEEP:
-            everyone = policy == webhook_pb2.ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES
-            mine = run.webhook.webhook_id
-            await self._cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda row: everyone or row.order.webhook_id == mine)
+        await self._replace_entries(run)
         account, name = run.webhook.account_id, run.signal.instrument
         position = self._risk.guess(account, name)
-        certain = False
+        certain = closing = False
         while True:
             intent = intent_of(run.signal, run.webhook, position)
             if not intent.legs:
@@ -291,6 +288,12 @@ class ProcessSignal:
             if ended := self._may_not_open(run, intent.legs, position):
                 return ended
             wait_for_earlier(run, intent.legs)
+            if not closing and self._working.has(run.key) and _closes_now(run, intent.legs[0]):
+                # Risk keeps for them what they would exit: nothing would be left to close.
+                await self._cancel_exits(run)
+                closing, certain = True, False
+                position = await self._position(run)
+                continue
             run.plan = encode_plan(intent.legs)
             try:
                 decision = await self._decide.decide(run, intent.legs[0], format_decimal(position), intent.text)
@@ -355,6 +358,25 @@ class ProcessSignal:
         account_id, instrument = run.webhook.account_id, run.signal.instrument
         return await self._working.cancel_entries(run.lane, account_id, instrument, run.fence, reason=reason, of=of)
 
+    async def _replace_entries(self, run: SignalRun) -> None:
+        """Cancels the entries that rest and that a new signal of the webhook replaces."""
+        policy, mine = run.webhook.on_new_signal, run.webhook.webhook_id
+        if policy != webhook_pb2.ON_NEW_SIGNAL_KEEP:
+            everyone = policy == webhook_pb2.ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES
+            await self._cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda row: everyone or row.order.webhook_id == mine)
+
+    async def _cancel_exits(self, run: SignalRun) -> None:
+        """Cancels the exits of signals that rest, of all webhooks."""
+        await self._working.cancel_entries(
+            run.lane,
+            run.webhook.account_id,
+            run.signal.instrument,
+            run.fence,
+            reason="REPLACED_BY_NEW_SIGNAL",
+            of=lambda _: True,
+            rests=is_resting_exit,
+        )
+
     async def _look_after(self, run: SignalRun) -> None:
         """What rests of the signal, what protects its position, and what protects one that it reduced, is looked at at once.
 
@@ -389,7 +411,11 @@ class ProcessSignal:
             received_ms, lost_until_ms = run.accepted.request.receive_time.ToMilliseconds(), self._lost_until_ms()
             fresh = run.fresh and (not lost_until_ms or received_ms > lost_until_ms)
             run.fresh = False
-            answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh)
+            exitable: Decimal | None = None
+            if not fresh and row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
+                # What protects the position may have closed it since the exit was approved.
+                exitable = exitable_of(await self._position(run), row.order)
+            answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh, exitable=exitable)
             told_before = run.orders[:-1]
             after = await self._record.record(
                 row, answer, run.fence, run.lane, told_before=told_before, cause=run.cause
@@ -431,6 +457,13 @@ class ProcessSignal:
 def _is_looked_after(row: store.OrderRow) -> bool:
     """Whether the order rests, or protects a position: it holds up no signal, unless it is an exit that may have happened."""
     return is_kept(row.order) and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT
+
+
+def _closes_now(run: SignalRun, leg: Leg) -> bool:
+    """Whether the leg closes all that is held at the market."""
+    order_type, turns = run.signal.order_type, run.signal.action == common_pb2.ACTION_REVERSE
+    at_market = order_type in (common_pb2.ORDER_TYPE_UNSPECIFIED, common_pb2.ORDER_TYPE_MARKET)
+    return not leg.entry and (turns or (at_market and not run.signal.quantity))
 
 
 def _fits_cancel(run: SignalRun) -> Callable[[store.OrderRow], bool]:

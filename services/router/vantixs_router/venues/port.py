@@ -45,11 +45,12 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An order to place, its instrument, and the quote it was decided on."""
+    """An order to place, its instrument, the quote it was decided on, and where it is an exit what is left to exit, if known."""
 
     order: order_pb2.Order
     instrument: Instrument
     decided_on: common_pb2.Quote = field(default_factory=common_pb2.Quote)
+    exitable: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +133,11 @@ class Venue(Protocol):
         """They are not any more."""
         ...
 
-    def see(self, account_id: str, instrument: str, quote: common_pb2.Quote) -> bool:
+    def see(self, account_id: str, instrument: str, quote: common_pb2.Quote, position: Decimal | None) -> bool:
         """A quote came, of which a venue that is elsewhere needs not be told; whether an order may stand otherwise now.
 
-        Nothing of the account and instrument is on its way. An unset quote says that time has passed.
+        Nothing of the account and instrument is on its way, and `position` (signed base units) has all fills that were told.
+        An unset quote says that time has passed.
         """
         ...
 

@@ -38,10 +38,10 @@ from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient, asking_risk
 from vantixs_router.signals.outcome import first_failure
 from vantixs_router.store import OrderRow
-from vantixs_router.venues.port import Answer, Venue
+from vantixs_router.venues.port import Answer, Executed, Venue
 from vantixs_router.working import store
 from vantixs_router.working.plans import events_of, leg_number, leg_order
-from vantixs_router.working.rules import is_resting_entry
+from vantixs_router.working.rules import exitable_of, is_kept, is_resting_entry
 from vantixs_router.working.store import BracketRow, Kept
 
 # A look that finds something to do looks again. Each round ends an order or places one, so that this many say of a fault.
@@ -62,6 +62,7 @@ class Key:
         quotes: came while something of the key was on its way; the venue has not seen them.
         seen: what brackets have not heard.
         prices: whether a bracket has to hear prices.
+        behind: the venue may have filled what risk has not booked: it sees no quote before that is over.
         unbooked: nothing is known of what risk has booked: it is told all once.
         asked_s: when risk was asked for the position last, seconds of a clock that is never set.
         cancel: entries that are to be cancelled, by order id, and why.
@@ -73,6 +74,7 @@ class Key:
     quotes: list[common_pb2.Quote] = field(default_factory=list)
     seen: list[common_pb2.Quote] = field(default_factory=list)
     prices: bool = False
+    behind: bool = True
     unbooked: bool = True
     asked_s: float = -ASK_POSITION_S
     cancel: dict[str, str] = field(default_factory=dict)
@@ -153,9 +155,17 @@ class WorkingOrders:
             self._wake_in(key, ASK_AGAIN_S)
 
     async def cancel_entries(
-        self, lane: int, account_id: str, instrument: str, fence: Fence, *, reason: str, of: Callable[[OrderRow], bool]
+        self,
+        lane: int,
+        account_id: str,
+        instrument: str,
+        fence: Fence,
+        *,
+        reason: str,
+        of: Callable[[OrderRow], bool],
+        rests: Callable[[OrderRow], bool] = is_resting_entry,
     ) -> list[OrderRow]:
-        """Cancels the entries that rest there and fit; returns them as they are after it.
+        """Cancels the entries, or what else `rests` names, that rest there and fit; returns them as they are after it.
 
         Raises: as `look`.
         """
@@ -163,7 +173,7 @@ class WorkingOrders:
         if key is None:
             return []
         kept = await self._read(key)
-        named = [row.order.order_id for row in kept.orders if is_resting_entry(row) and of(row)]
+        named = [row.order.order_id for row in kept.orders if rests(row) and of(row)]
         if not named:
             return []
         key.cancel |= dict.fromkeys(named, reason)
@@ -184,16 +194,28 @@ class WorkingOrders:
         key = self._keys.get(name)
         if key is None:
             return
-        quotes, key.quotes = key.quotes, []
-        for quote in quotes:
-            self._venue_sees(key, quote)
+        if key.behind or not key.quotes:
+            await self._settle(key, fence)
+        while key.quotes and not key.behind and name in self._keys:
+            # What one fills is booked before the next is seen: two exits may be for the same position.
+            if self._venue_sees(key, key.quotes.pop(0)) or not key.quotes:
+                await self._settle(key, fence)
+
+    async def _settle(self, key: Key, fence: Fence) -> None:
+        """Looks until nothing is left to do.
+
+        Raises: as `look`.
+        """
+        if key.unbooked:
+            await self._ask_for_exits(key, fence)
         for _ in range(MOST_ROUNDS):
             kept = await self._read(key)
             if not kept.orders and not kept.brackets:
                 self._forget(key)
                 return
             if not await self._look_once(key, kept, fence):
-                key.unbooked = False
+                await self._position(key)
+                key.behind = key.unbooked = False
                 self._wake(key, kept)
                 return
         log.error("working.not_settled", key=key.name, rounds=MOST_ROUNDS)
@@ -204,7 +226,7 @@ class WorkingOrders:
         key = self._keys.get(name)
         if key is None:
             return
-        if busy:
+        if busy or key.behind:
             key.quotes.append(quote)
             del key.quotes[:-MOST_QUOTES]
             self._enqueue(key.lane, name)
@@ -215,13 +237,17 @@ class WorkingOrders:
         if key.prices and quote.bid:
             key.seen.append(quote)
             del key.seen[:-MOST_QUOTES]
-        return self._venue.see(key.account_id, key.instrument, quote)
+        position = self._risk.known(key.account_id, key.instrument)
+        if happened := self._venue.see(key.account_id, key.instrument, quote, position):
+            key.behind = True
+        return happened
 
     async def _position(self, key: Key) -> Decimal:
         """The position in signed base units. All of it but adjustments is booked by this replica, which remembers it."""
         now = self._monotonic()
-        if now - key.asked_s < ASK_POSITION_S:
-            return self._risk.guess(key.account_id, key.instrument)
+        known = self._risk.known(key.account_id, key.instrument)
+        if known is not None and now - key.asked_s < ASK_POSITION_S:
+            return known
         with asking_risk():
             position = await self._risk.position(key.account_id, key.instrument)
         key.asked_s = now
@@ -243,6 +269,22 @@ class WorkingOrders:
         if not kept.brackets:
             return False
         return any(await self._hear(key, kept, await self._position(key), fence))
+
+    async def _ask_for_exits(self, key: Key, fence: Fence) -> None:
+        """Books what the exits of signals filled that did not come to their end before the lane was taken.
+
+        They go on later. Until then nothing may exit what they have exited.
+        """
+        lane, account_id, instrument = key.lane, key.account_id, key.instrument
+        rows = await self._database.read(lambda c: router_store.read_unsettled(c, lane, account_id, instrument))
+        for row in rows:
+            if is_kept(row) or row.order.effect != order_pb2.ORDER_EFFECT_EXIT:
+                continue
+            answer = None if has_ended(row.order) else await self._submit.query(row, fence)
+            after = await self._record.record(row, answer, fence, lane) if isinstance(answer, Executed) else row
+            if after.fills:
+                with asking_risk():
+                    await self._risk.settle(after.order, after.fills, final=has_ended(after.order))
 
     def _unwanted(self, kept: Kept) -> dict[str, str]:
         """Orders that brackets want cancelled."""
@@ -293,7 +335,9 @@ class WorkingOrders:
 
     async def _answer(self, key: Key, row: OrderRow, fence: Fence, cancel: dict[str, str]) -> Answer:
         if row.order.state == common_pb2.ORDER_STATE_SUBMITTED:
-            return await self._submit.submit(row, CATALOGUE[key.instrument], fence, fresh=False)
+            known = self._risk.known(key.account_id, key.instrument)
+            exitable = exitable_of(known, row.order) if known is not None else None
+            return await self._submit.submit(row, CATALOGUE[key.instrument], fence, fresh=False, exitable=exitable)
         if row.order.order_id in cancel and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT:
             return await self._submit.cancel(row, fence)
         return await self._submit.query(row, fence)

@@ -3,7 +3,7 @@
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
 from vantixs.api.common.v1 import common_pb2, order_pb2
-from vantixs.model.decimals import EXACT, format_decimal, parse_decimal
+from vantixs.model.decimals import EXACT, ZERO, format_decimal, parse_decimal
 from vantixs.model.instruments import Instrument
 
 from vantixs_router.store import OrderRow
@@ -36,6 +36,16 @@ def is_kept(order: order_pb2.Order) -> bool:
 def is_resting_entry(row: OrderRow) -> bool:
     """Whether it is an entry that rests."""
     return is_working(row) and row.order.effect == order_pb2.ORDER_EFFECT_ENTRY
+
+
+def exitable_of(position: Decimal, order: order_pb2.Order) -> Decimal:
+    """What an exit may take of a signed position: 0 where it is flat, or on the order's own side."""
+    return max(position if order.side == common_pb2.SIDE_SELL else -position, ZERO)
+
+
+def is_resting_exit(row: OrderRow) -> bool:
+    """Whether it is an exit of a signal that rests; a leg of a bracket is none."""
+    return is_working(row) and row.order.effect == order_pb2.ORDER_EFFECT_EXIT and not row.order.entry_order_id
 
 
 def round_prices(order: order_pb2.Order, instrument: Instrument) -> None:

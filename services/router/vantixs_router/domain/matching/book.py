@@ -52,6 +52,11 @@ class Book:
         """What was taken of the current snapshot; to be written with the orders that changed."""
         return self._eaten
 
+    @property
+    def next_sequence(self) -> int:
+        """The place of the order that comes next."""
+        return self._sequence + 1
+
     def next_time(self) -> datetime | None:
         """When `advance` has something to do next; None for never."""
         times = [time for time in (self._open.expiries.first(), self._open.timeouts.first()) if time is not None]

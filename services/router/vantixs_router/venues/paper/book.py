@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from vantixs.api.common.v1 import common_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.model.decimals import ZERO, parse_decimal
 from vantixs.model.instruments import Instrument
 
 from vantixs_router.domain.matching.book import Book
@@ -18,10 +19,10 @@ from vantixs_router.domain.matching.events import (
     RejectReason,
     Triggered,
 )
-from vantixs_router.domain.matching.orders import OrderTerms
-from vantixs_router.domain.matching.steps import subtract
+from vantixs_router.domain.matching.orders import OpenOrder, OrderTerms, Stage
+from vantixs_router.domain.matching.steps import add, subtract
 from vantixs_router.domain.matching.taking import Assumptions
-from vantixs_router.venues.paper.book_store import PaperOrder
+from vantixs_router.venues.paper.book_store import PaperOrder, key_of
 from vantixs_router.venues.paper.terms import fill_of, quote_of
 
 _CANCELED, _EXPIRED, _FILLED, _REJECTED = (
@@ -44,20 +45,33 @@ _REASONS = {
 }
 
 
+def new_order(order: order_pb2.Order, terms: OrderTerms) -> PaperOrder:
+    """An order that came, before it has met any quote."""
+    opened = OpenOrder(terms, 0, Stage.ENTERING, terms.placed_time, terms.quantity, at_market=False)
+    exits = order.effect == order_pb2.ORDER_EFFECT_EXIT
+    key = key_of(order.account_id, order.instrument)
+    return PaperOrder(terms.order_id, key, opened, "", "", (), order.entry_order_id, exits)
+
+
 def let_in(
-    key: str,
-    group: str,
-    terms: OrderTerms,
+    order: PaperOrder,
     instrument: Instrument,
     assumptions: Assumptions,
     quote: common_pb2.Quote,
     assumed: tuple[str, ...],
+    exitable: Decimal | None,
 ) -> PaperOrder:
-    """An order that meets its first quote, by itself: what rests beside it does not see that quote."""
-    book = Book(instrument, assumptions)
-    order = PaperOrder(terms.order_id, key, None, "", "", (), group)
+    """An order that meets its first quote, by itself: what rests beside it does not see that quote.
+
+    `exitable` is what an exit may be filled for at most, where that is known.
+    """
+    if order.open is None:
+        return order
+    book, terms = Book(instrument, assumptions), order.open.terms
     if rejected := book.place(terms):
         return after_event(order, rejected, quote, assumed)
+    if order.exits and exitable is not None and (ended := book.shrink(terms.order_id, exitable, terms.placed_time)):
+        return after_event(order, ended, quote, assumed)
     if quote.bid:
         for event in book.apply(quote_of(quote, terms.placed_time)):
             order = after_event(order, event, quote, assumed)
@@ -68,8 +82,14 @@ def after_event(order: PaperOrder, event: Event, quote: common_pb2.Quote, assume
     """The order once the event is heard."""
     match event:
         case Filled():
-            order = order._replace(fills=(*order.fills, fill_of(event, quote, assumed)))
-            return order._replace(ended=_FILLED, open=None) if not event.leaves else order
+            filled = order._replace(fills=(*order.fills, fill_of(event, quote, assumed)))
+            if event.leaves:
+                return filled
+            # One that was made smaller is not filled by what is left of it.
+            if order.open and order.open.terms.quantity > _sum_of(filled.fills):
+                reason = _REASONS[CancelReason.QUANTITY_REDUCED]
+                return filled._replace(ended=_CANCELED, open=None, reason=reason)
+            return filled._replace(ended=_FILLED, open=None)
         case Canceled():
             return order._replace(ended=_CANCELED, open=None, reason=_REASONS[event.reason])
         case Expired():
@@ -90,6 +110,7 @@ class PaperBook:
     def __init__(self, instrument: Instrument, assumptions: Assumptions, orders: Iterable[PaperOrder]) -> None:
         self.orders = {order.client_order_id: order for order in orders}
         self.changed: set[str] = set()
+        self._position: Decimal | None = None
         self._book = Book(instrument, assumptions, [order.open for order in self.orders.values() if order.open])
 
     @property
@@ -97,15 +118,24 @@ class PaperBook:
         """Whether nothing rests, and all is written."""
         return not self._book.orders and not self.changed
 
+    @property
+    def next_sequence(self) -> int:
+        """The place of the next order that is let in."""
+        return self._book.next_sequence
+
     def take_in(self, order: PaperOrder) -> None:
         """An order that was let in, and rests."""
         self.orders[order.client_order_id] = order
         if order.open:
             self._book.take_in(order.open)
 
-    def see(self, quote: common_pb2.Quote, now: datetime) -> bool:
-        """What rests meets a quote; whether anything happened that has to be told."""
-        happened = False
+    def see(self, quote: common_pb2.Quote, now: datetime, position: Decimal | None = None) -> bool:
+        """What rests meets a quote; whether anything happened that has to be told.
+
+        `position` is what is held before it, in signed base units: no exit is filled for more.
+        """
+        self._position = position
+        happened = self._cap_exits(now)
         for event in self._book.apply(quote_of(quote, now)):
             happened = True
             self._hear(event, quote, now)
@@ -155,6 +185,27 @@ class PaperBook:
         self.changed.add(event.order_id)
         if isinstance(event, Filled) and order.group:
             self._shrink_others(order, event.quantity, now)
+        if isinstance(event, Filled) and self._position is not None:
+            self._position = (add if event.buy else subtract)(self._position, event.quantity)
+            self._cap_exits(now)
+
+    def _cap_exits(self, now: datetime) -> bool:
+        """Makes every exit as small as the position; whether one ended by that."""
+        ended = False
+        if self._position is None:
+            return False
+        for order in list(self.orders.values()):
+            opened = self._book.orders.get(order.client_order_id)
+            if opened is None or not order.exits:
+                continue
+            room = max(-self._position if opened.terms.buy else self._position, ZERO)
+            if opened.leaves <= room:
+                continue
+            self.changed.add(order.client_order_id)
+            if event := self._book.shrink(order.client_order_id, room, now):
+                self.orders[order.client_order_id] = after_event(order, event, common_pb2.Quote())
+                ended = True
+        return ended
 
     def _shrink_others(self, filled: PaperOrder, quantity: Decimal, now: datetime) -> None:
         """Stop and targets of a position are for the same quantity: what one takes the others of the other side lose."""
@@ -171,6 +222,10 @@ class PaperBook:
             if event := self._book.shrink(other.client_order_id, subtract(opened.leaves, taken), now):
                 self.orders[event.order_id] = after_event(other, event, common_pb2.Quote())
             self.changed.add(other.client_order_id)
+
+
+def _sum_of(fills: Iterable[order_pb2.Fill]) -> Decimal:
+    return sum((parse_decimal(fill.quantity) for fill in fills), ZERO)
 
 
 def _is_stop(order: PaperOrder) -> bool:

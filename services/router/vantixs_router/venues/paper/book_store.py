@@ -32,6 +32,7 @@ class PaperOrder(NamedTuple):
         reason: why it ended, where it was not filled.
         fills: all of them.
         group: the entry whose stop and targets share a quantity; "" for an order that is no leg.
+        exits: whether it is for no more than the position.
     """
 
     client_order_id: str
@@ -41,6 +42,12 @@ class PaperOrder(NamedTuple):
     reason: str
     fills: tuple[order_pb2.Fill, ...]
     group: str = ""
+    exits: bool = False
+
+
+def key_of(account_id: str, instrument: str) -> str:
+    """The book of an account and instrument, "paper|BTC/USDT"."""
+    return f"{account_id}|{instrument}"
 
 
 def place(connection: sa.Connection, order: PaperOrder, now: datetime) -> Callable[[], PaperOrder]:
@@ -75,7 +82,7 @@ def read_open(connection: sa.Connection, key: str) -> list[PaperOrder]:
 def _values(order: PaperOrder) -> dict[str, Any]:
     return {
         "key": order.key,
-        "open": json.dumps(order.open.to_dict() | {"group": order.group}) if order.open else "",
+        "open": json.dumps(order.open.to_dict() | {"group": order.group, "exits": order.exits}) if order.open else "",
         "ended": order.ended,
         "reason": order.reason,
         "fills": router_pb2.GetOrderResponse(fills=order.fills).SerializeToString(),
@@ -89,5 +96,6 @@ def _of_row(row: Any) -> PaperOrder:
         fills = (order_pb2.Fill.FromString(bytes(row.fill)),)
     stored = json.loads(row.open) if row.open else {}
     group = stored.pop("group", "")
+    exits = stored.pop("exits", bool(group))
     opened = OpenOrder.from_dict(stored) if stored else None
-    return PaperOrder(row.client_order_id, row.key, opened, row.ended, row.reason, fills, group)
+    return PaperOrder(row.client_order_id, row.key, opened, row.ended, row.reason, fills, group, exits)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import cast
 
 import sqlalchemy as sa
@@ -17,8 +18,8 @@ from vantixs_router.fence import Fence, LeaseLost, write_fenced
 from vantixs_router.quotes import Quotes
 from vantixs_router.settings import RouterSettings
 from vantixs_router.venues.paper import book_store
-from vantixs_router.venues.paper.book import PaperBook, let_in
-from vantixs_router.venues.paper.book_store import PaperOrder
+from vantixs_router.venues.paper.book import PaperBook, let_in, new_order
+from vantixs_router.venues.paper.book_store import PaperOrder, key_of
 from vantixs_router.venues.paper.terms import terms_of
 from vantixs_router.venues.port import Accepted, Answer, Capabilities, Executed, NotFound, Rejected, Submission, Unknown
 
@@ -77,17 +78,18 @@ class PaperVenue:
         faulty = self._settings.paper_fault_kind if order.instrument == self._settings.paper_fault_instrument else ""
         if faulty == "rejected":
             return Rejected("VENUE_REJECTED", "paper_fault_kind is `rejected`")
-        made = self._let_in(order, submission.instrument, usable, now)
+        made = self._let_in(submission, usable, now)
+        # The book is read before the order is in it, and gives it its place there, which is written with it.
+        book = await self._book(made.key, submission.instrument) if made.open else None
+        if book and made.open:
+            made.open.sequence = book.next_sequence
 
         def place(connection: sa.Connection) -> PaperOrder:
             return book_store.place(connection, made, now)()
 
         placed = await write_fenced(self._database, fence, place)
-        if placed is made and made.open:
-            if book := self._books.get(made.key):
-                book.take_in(made)
-            else:
-                await self._book(made.key, submission.instrument)  # It is read with what rests there.
+        if placed is made and book:
+            book.take_in(made)
         if faulty == "lost" and placed is made:
             return Unknown("paper_fault_kind is `lost`: the answer did not come")
         if faulty == "late" and placed is made:
@@ -124,9 +126,10 @@ class PaperVenue:
         """Forgets what rests there; what was not written has not happened."""
         self._books.pop(key_of(account_id, instrument), None)
 
-    def see(self, account_id: str, instrument: str, quote: common_pb2.Quote) -> bool:
+    def see(self, account_id: str, instrument: str, quote: common_pb2.Quote, position: Decimal | None) -> bool:
         """What rests there meets a quote; whether anything happened that has to be written and told.
 
+        Exits are filled for no more than the position, where it is known.
         Nothing of the key may be on its way meanwhile. An unset quote says that time has passed.
         """
         book = self._books.get(key_of(account_id, instrument))
@@ -134,18 +137,16 @@ class PaperVenue:
             return False
         now = self._clock()
         expired = book.pass_time(now)
-        return (book.see(quote, now) if quote.bid else False) or expired
+        return (book.see(quote, now, position) if quote.bid else False) or expired
 
     def simulate(self, submission: Submission, quote: common_pb2.Quote, now: datetime) -> Answer:
         """What would become of the order at the quote; nothing is placed."""
-        return _answer(submission.order, self._let_in(submission.order, submission.instrument, quote, now))
+        return _answer(submission.order, self._let_in(submission, quote, now))
 
-    def _let_in(
-        self, order: order_pb2.Order, instrument: Instrument, quote: common_pb2.Quote, now: datetime
-    ) -> PaperOrder:
-        key = key_of(order.account_id, order.instrument)
-        terms = terms_of(order, now)
-        return let_in(key, order.entry_order_id, terms, instrument, self._assumptions, quote, self._assumed)
+    def _let_in(self, submission: Submission, quote: common_pb2.Quote, now: datetime) -> PaperOrder:
+        order, assumptions = submission.order, self._assumptions
+        made = new_order(order, terms_of(order, now))
+        return let_in(made, submission.instrument, assumptions, quote, self._assumed, submission.exitable)
 
     async def _book(self, key: str, instrument: Instrument) -> PaperBook:
         book = self._books.get(key)
@@ -170,11 +171,6 @@ class PaperVenue:
             self._books.pop(key, None)
             raise
         book.written(orders)
-
-
-def key_of(account_id: str, instrument: str) -> str:
-    """The book of an account and instrument, "paper|BTC/USDT"."""
-    return f"{account_id}|{instrument}"
 
 
 def _answer(order: order_pb2.Order, placed: PaperOrder) -> Answer:
