@@ -457,3 +457,16 @@ async def test_market_close_closes_what_an_exit_that_rests_was_for(rig: Rig) -> 
     assert await rig.position() == 0, end
     await rig.price("100")
     await rig.check()
+
+
+async def test_part_that_is_filled_at_once_is_told_with_the_position(rig: Rig) -> None:
+    rig.quotes.ask_size = "0.2"
+    end = await rig.send("BUY", order_type=common_pb2.ORDER_TYPE_LIMIT, limit_price="100")
+    assert (end.reason, end.detail) == ("ORDER_WORKING", "limit buy of 0.5 at 100, 0.2 filled rests")
+    (told,) = [e.fill_recorded for e in await rig.router.journal("s1") if e.HasField("fill_recorded")]
+    assert (told.fill.quantity, told.position.quantity) == ("0.2", "0.2")
+    await rig.price("99")
+    assert await rig.position() == D("0.4")  # What a quote shows is what can be had of it.
+    rig.quotes.ask_size = ""
+    await rig.price("98")
+    await rig.check()

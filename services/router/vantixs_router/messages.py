@@ -218,6 +218,9 @@ def order_entries(row: OrderRow, cause: str) -> list[journal_pb2.JournalEntry]:
         submitted.order.ClearField(field)
     # An order is submitted as soon as it is approved. It was created before: risk was asked about it.
     entries.append(make_entry(sent, signal_id, row.decision.decide_time, decided, order_submitted=submitted))
+    if not has_ended(order):
+        # What rests is told as it changes, with the position after each fill.
+        return [*entries, *([_updated(row, sent)] if not row.fills else [])]
     for fill in row.fills:
         recorded = journal_pb2.FillRecorded(fill=fill, position=row.position)
         entries.append(

@@ -278,7 +278,7 @@ class WorkingOrders:
         lane, account_id, instrument = key.lane, key.account_id, key.instrument
         rows = await self._database.read(lambda c: router_store.read_unsettled(c, lane, account_id, instrument))
         for row in rows:
-            if is_kept(row) or row.order.effect != order_pb2.ORDER_EFFECT_EXIT:
+            if is_kept(row.order) or row.order.effect != order_pb2.ORDER_EFFECT_EXIT:
                 continue
             answer = None if has_ended(row.order) else await self._submit.query(row, fence)
             after = await self._record.record(row, answer, fence, lane) if isinstance(answer, Executed) else row
@@ -316,7 +316,7 @@ class WorkingOrders:
                 position = await self._risk.settle(after.order, after.fills, final=ended)
         if ended:
             after = after._replace(position=position)
-        if after is row:
+        if after is row and not (key.unbooked and after.fills):
             return row
         entries = update_entries(after, new if not key.unbooked else after.fills, position, self._clock())
         message = _message(f"{after.order.order_id}:{len(after.fills)}:{after.order.state}", entries)
