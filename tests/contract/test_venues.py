@@ -23,7 +23,7 @@ from vantixs_router.venues.paper.venue import PaperVenue
 
 INSTRUMENT = CATALOGUE["BTC/USDT"]
 ONCE_FOR_GOOD = port.Capabilities(
-    time_in_force={common_pb2.ORDER_TYPE_MARKET: common_pb2.TIME_IN_FORCE_IOC}, fee_bps=D(10), idempotent_submits=True
+    order_types={common_pb2.ORDER_TYPE_MARKET: (common_pb2.TIME_IN_FORCE_IOC,)}, fee_bps=D(10), idempotent_submits=True
 )
 
 
@@ -73,15 +73,15 @@ async def test_market_order_is_filled_as_a_whole_and_its_answer_can_be_relied_on
 async def test_query_and_cancel_say_what_the_submit_said(venue: Any) -> None:
     sent = submission()
     answer = await venue.submit(sent, NoFence())
-    assert await venue.query(sent.order) == answer
-    assert await venue.cancel(sent.order) == answer
+    assert await venue.query(sent.order, NoFence()) == answer
+    assert await venue.cancel(sent.order, NoFence()) == answer
     assert await venue.open_orders("a", INSTRUMENT.name) == []
 
 
 async def test_order_that_was_never_sent_is_not_found(venue: Any) -> None:
     await venue.submit(submission(1), NoFence())
-    assert await venue.query(submission(2).order) == port.NotFound()
-    assert await venue.cancel(submission(2).order) == port.NotFound()
+    assert await venue.query(submission(2).order, NoFence()) == port.NotFound()
+    assert await venue.cancel(submission(2).order, NoFence()) == port.NotFound()
 
 
 async def test_venue_that_says_so_places_an_order_once_however_often_it_is_sent(venue: Any) -> None:
@@ -97,10 +97,9 @@ async def test_venue_that_says_so_places_an_order_once_however_often_it_is_sent(
 
 async def test_capabilities_name_what_is_sent(venue: Any) -> None:
     capabilities = venue.capabilities
-    assert capabilities.time_in_force[common_pb2.ORDER_TYPE_MARKET] == common_pb2.TIME_IN_FORCE_IOC
-    assert common_pb2.ORDER_TYPE_LIMIT not in capabilities.time_in_force
+    assert capabilities.time_in_force(common_pb2.ORDER_TYPE_MARKET) == common_pb2.TIME_IN_FORCE_IOC
+    assert capabilities.time_in_force(common_pb2.ORDER_TYPE_UNSPECIFIED) == common_pb2.TIME_IN_FORCE_UNSPECIFIED
     assert capabilities.fee_bps == D(10)
-    assert not capabilities.protective_orders
 
 
 def fill(**changes: Any) -> order_pb2.Fill:
@@ -156,7 +155,7 @@ async def test_paper_venue_that_is_slow_has_the_order_all_the_same(tmp_path: Pat
     sent = submission()
     waiting = asyncio.create_task(slow.submit(sent, NoFence()))
     async with asyncio.timeout(10):
-        while isinstance(answer := await slow.query(sent.order), port.NotFound):
+        while isinstance(answer := await slow.query(sent.order, NoFence()), port.NotFound):
             await asyncio.sleep(0.01)
         assert not waiting.done()
         # Who gave up waiting and sends it again is answered at once, and it is the same order.

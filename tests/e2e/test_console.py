@@ -28,6 +28,9 @@ def test_webhook_commands_print_a_listing_and_json_stays_the_message(stack: Runn
         "--instruments", "BTC/USDT", "--instruments", "ETH/USDT", "--actions", "buy", "--source-networks", "10.0.0.0/8",
         "--minimum-proof", "address", "--sizing-method", "equity_percent", "--sizing-value", "2.5", "--signing",
         "--mapping", str(mapping), "--token-exits-only", "--rate-limit-per-minute", "30", "--sell-opens-short",
+        "--on-new-signal", "cancel-all-entries", "--position-policy", "reduce-only", "--max-adds", "2", "--add-spacing-s", "60",
+        "--stop-move", "percent-below-trigger", "--stop-move-after-target", "2", "--stop-move-percent", "1.5",
+        "--protection-base", "first-entry", "--unprotected-limit-s", "20", "--triggered-timeout-s", "30",
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     token = made.stdout.split()[1].rpartition("/")[2]
@@ -51,6 +54,16 @@ def test_webhook_commands_print_a_listing_and_json_stays_the_message(stack: Runn
             "exit_expires_after_s 86400",
             "mapping.fields.symbol order.pair",
             "mapping.values.action=1 buy",
+            "on_new_signal cancel_all_entries",
+            "position_policy reduce_only",
+            "max_adds 2",
+            "add_spacing_s 60",
+            "stop_move percent_below_trigger",
+            "stop_move_after_target 2",
+            "stop_move_percent 1.5",
+            "protection_base first_entry",
+            "unprotected_limit_s 20",
+            "triggered_timeout_s 30",
         ):
             assert row in lines, (row, text)
         assert any(line.startswith("token t1 ") and line.endswith("never exits only") for line in lines), text
@@ -61,6 +74,21 @@ def test_webhook_commands_print_a_listing_and_json_stays_the_message(stack: Runn
     assert "full: disabled, revision " in said[1]
     assert "full: enabled, revision " in said[2]
     assert stack.json("webhook", "get", "full")["webhook"]["minimum_proof"] == "PROOF_LEVEL_ADDRESS"
+    refused = stack.run("webhook", "update", "full", "--stop-move", "breakeven")
+    assert (refused.returncode != 0, "stop_move_percent" in refused.stdout + refused.stderr) == (True, True)
+    changed = stack.json(
+        "webhook",
+        "update",
+        "full",
+        "--clear",
+        "stop-move-percent",
+        "--stop-move",
+        "breakeven",
+        "--on-new-signal",
+        "keep",
+    )["webhook"]
+    assert (changed["stop_move"], changed["on_new_signal"]) == ("STOP_MOVE_BREAKEVEN", "ON_NEW_SIGNAL_KEEP")
+    assert (changed["position_policy"], "stop_move_percent" in changed) == ("POSITION_POLICY_REDUCE_ONLY", False)
 
 
 def test_bootstrap_prints_no_token_and_urls_shows_the_address_it_was_given(stack: RunningStack) -> None:

@@ -151,11 +151,17 @@ def test_resent_partial_exit_with_a_new_time_does_not_cut_twice(stack: RunningSt
     assert abs(position_of(stack, "twice", "SOL/USDT") - held / 2) < CATALOGUE["SOL/USDT"].lot_size
 
 
-def test_unplaced_stop_is_told_to_sender_and_in_the_timeline(stack: RunningStack) -> None:
+def test_stop_and_target_of_an_alert_are_placed_and_shown(stack: RunningStack) -> None:
     response = stack.send({"action": "buy", "symbol": "LINKUSDT", "sl": "1", "tp": "1000000"})
-    told = [(w["field"], w["reason"]) for w in response.json()["warnings"]]
-    assert told == [("sl", "PROTECTION_NOT_PLACED"), ("tp", "PROTECTION_NOT_PLACED")]
+    assert response.json().get("warnings", []) == []
     status = ended(stack.url, response)
-    assert status["reason"] == "PROTECTION_NOT_PLACED"
-    assert "no stop loss and no take profit was placed" in status["detail"]
-    assert "no stop loss and no take profit was placed" in shown(stack, response)
+    assert (status["status"], status.get("reason", "")) == ("executed", "")
+    signal_id = response.json()["signal_id"]
+
+    def legs() -> list[tuple[str, str]]:
+        orders = stack.json("order", "list", "--signal", signal_id)["orders"]
+        return sorted((o["leg"], o["state"]) for o in orders if "leg" in o)
+
+    expected = [("BRACKET_LEG_STOP_LOSS", "ORDER_STATE_ACCEPTED"), ("BRACKET_LEG_TAKE_PROFIT", "ORDER_STATE_ACCEPTED")]
+    wait_for(lambda: legs() == expected, "stop and target to rest")
+    assert "stop at 1 for all that is held" in shown(stack, response)

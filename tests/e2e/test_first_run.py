@@ -46,7 +46,8 @@ def test_timeline_holds_every_step_once_and_in_order(stack: RunningStack) -> Non
     assert times == sorted(times), "an order is submitted after it was approved"
     shown = stack.run("signals", "show", signal_id).stdout.splitlines()
     assert not [line for line in shown if line.endswith(":") or not line.strip()], shown
-    steps = [line.split()[0] for line in shown[1:] if not line.startswith(" ")]
+    steps = [word for line in shown[1:] if (word := line.split()[0]).startswith("2")]
+    assert len(steps) >= len(known)
     assert steps == sorted(steps)
     assert any("token t1 (" in line for line in shown), shown
 

@@ -75,7 +75,7 @@ def test_ingress_that_cannot_store_is_not_ready_until_it_can(stack: RunningStack
 
 
 def test_stale_pushed_quote_is_shown_and_cleared(stack: RunningStack) -> None:
-    assert stack.run("quote", "publish", "AVAX/USDT", "27.9", "28.1").returncode == 0
+    assert stack.run("quote", "set", "AVAX/USDT", "27.9", "28.1").returncode == 0
 
     def stale() -> list[dict[str, Any]]:
         return [p for p in stack.json("status")["pushed"] if p["instrument"] == "AVAX/USDT" and p["stale"]]
@@ -118,7 +118,7 @@ def test_stale_pushed_quote_is_shown_and_cleared(stack: RunningStack) -> None:
         ("webhook create-token demo --instruments DOGE/FOO", "was 'DOGE/FOO'"),
         ("webhook get nope", "webhook 'nope' does not exist"),
         ("webhook revoke demo nope", "token 'nope' does not exist"),
-        ("quote publish DOGE/FOO 1 1", "instrument 'DOGE/FOO' does not exist"),
+        ("quote set DOGE/FOO 1 1", "instrument 'DOGE/FOO' does not exist"),
         ("replay nope", "signal 'nope' does not exist"),
         ("signals show nope", "signal 'nope' does not exist"),
     ],

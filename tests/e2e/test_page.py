@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 from vantixs.testing.stack import RunningStack
+from vantixs_console.order_words import ORDER_COLUMNS
 from vantixs_console.page import COLUMNS, HERE
 
 PHONE_PX = 390
@@ -70,6 +71,16 @@ def test_an_empty_cell_is_empty_so_that_a_card_leaves_it_out(stack: RunningStack
     stack.ended([ended])
     row = page.get("/").text.partition(f'data-id="{ended}"')[2].partition("</tr>")[0]
     assert re.search(r'data-label="filled"></td>', row)
+
+
+def test_page_of_a_signal_lists_its_orders(stack: RunningStack, page: httpx.Client) -> None:
+    bought = stack.send({"action": "buy", "symbol": "LTCUSDT"}).json()["signal_id"]
+    stack.ended([bought])
+    orders = page.get(f"/signals/{bought}").text.partition('<table id="orders">')[2].partition("</table>")[0]
+    assert [re.findall(r'data-label="(\w+)"', row) for row in orders.split("</tr>")[1:-1]] == [list(ORDER_COLUMNS)]
+    cells = dict(re.findall(r'data-label="(\w+)">(.*?)</td>', orders))
+    assert (cells["order"], cells["for"], cells["state"]) == (f"{bought}.1", "entry", "FILLED")
+    assert cells["what"].startswith("BUY ")
 
 
 def rules(css: str) -> dict[str, dict[str, str]]:

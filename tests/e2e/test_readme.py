@@ -49,7 +49,7 @@ def test_curl_example_and_timeline_are_what_one_sees(stack: RunningStack) -> Non
     body = re.search(r"curl -d '(\{.*?\})'", README)
     assert body, "the README shows a request"
     # The README's own quote, from the commands above, may be too old by now for an entry.
-    assert stack.run("quote", "publish", "BTC/USDT", "63990", "64010").returncode == 0
+    assert stack.run("quote", "set", "BTC/USDT", "63990", "64010").returncode == 0
     signal_id = stack.send(body[1], idempotency_key="readme").json()["signal_id"]
     stack.ended([signal_id])
     shown = stack.run("signals", "show", signal_id).stdout

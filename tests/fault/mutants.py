@@ -31,6 +31,8 @@ TESTS = [
     "tests/unit/test_ledger.py",
     "tests/unit/test_standing.py",
     "tests/unit/test_sizing.py",
+    "tests/unit/test_resting_orders.py",
+    "tests/unit/test_resting_settlement.py",
     "tests/unit/test_risk_breakers.py",
     "tests/unit/test_risk_orders.py",
     "tests/unit/test_risk_time.py",

@@ -20,6 +20,7 @@ from vantixs.testing.journal import connected, messages
 from vantixs.testing.nats import NatsServer
 from vantixs.testing.venue import NoFence
 from vantixs_router import store
+from vantixs_router.assemble import assemble
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.process_signal import ProcessSignal
@@ -41,10 +42,11 @@ def process(database: Database, outbox: Outbox, stopping: Any) -> ProcessSignal:
     """A router for signals that are done: nothing else of it is reached."""
     nothing: Any = None
     settings = RouterSettings()
-    return ProcessSignal(
+    signals, _ = assemble(
         database=database, outbox=outbox, risk=nothing, venue=PaperVenue(database, nothing, settings, nothing),
         quotes=nothing, settings=settings, clock=lambda: datetime.now(UTC), stopping=stopping,
     )  # fmt: skip
+    return signals
 
 
 def delivery_of(signal_id: str, sequence: int) -> Delivery:

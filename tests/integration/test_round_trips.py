@@ -32,6 +32,7 @@ from vantixs_router import store
 from vantixs_router.fence import LeaseLost, write_fenced
 from vantixs_router.lanes import table
 from vantixs_router.settings import RouterSettings
+from vantixs_router.venues.paper.book_store import PaperOrder, place
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
 from ledger_office import account_of, ask, fill
@@ -215,8 +216,9 @@ async def test_units_of_a_batch_wait_twice_and_send_the_same_statement_once(
         order = order_pb2.Order(order_id=f"o{number}", signal_id=f"s{number}", client_order_id=f"c{number}")
         claimed = store.claim_signal(connection, f"s{number}", 1, "plan")
         made = store.insert_order(connection, order, "it's 100 %\n\u20ac", order_pb2.RiskDecision(), number % LANES)
-        placed = store.place_paper_order(connection, f"c{number % 60}", b"\x00\xff%d" % number, datetime.now(UTC))
-        return claimed() and made() and placed() == b"\x00\xff%d" % (number % 60)
+        paper = PaperOrder(f"c{number % 60}", "k", None, "it's 100 %", str(number), ())
+        placed = place(connection, paper, datetime.now(UTC))
+        return claimed() and made() and placed().reason == str(number % 60)
 
     before = await database.write(lambda c: c.exec_driver_sql("SELECT 1").scalar())
     waits.clear()

@@ -192,14 +192,20 @@ def ask(
     notional: str = "",
     quantity: str = "",
     lot: str = "0.001",
+    kind: str = "MARKET",
+    leg: str = "",
+    order_quantity: str = "",
+    **terms: str,
 ) -> risk_pb2.EvaluateOrderRequest:
-    """A request of the router."""
+    """A request of the router; `terms` are prices of the order, by their fields."""
     request = risk_pb2.EvaluateOrderRequest(assumed_position_quantity=f"{position}", fee_bps="10")
     order = request.order
     order.order_id, order.signal_id, order.account_id, order.instrument = order_id, order_id, account_id, instrument
     order.side = common_pb2.SIDE_BUY if buy else common_pb2.SIDE_SELL
     order.effect = order_pb2.ORDER_EFFECT_ENTRY if entry else order_pb2.ORDER_EFFECT_EXIT
-    order.mode, order.order_type = common_pb2.MODE_PAPER, common_pb2.ORDER_TYPE_MARKET
+    order.mode, order.order_type = common_pb2.MODE_PAPER, common_pb2.OrderType.Value(f"ORDER_TYPE_{kind}")
+    order.leg = order_pb2.BracketLeg.Value(f"BRACKET_LEG_{leg or 'UNSPECIFIED'}")
+    order.MergeFrom(order_pb2.Order(quantity=order_quantity, **terms))  # type: ignore[arg-type]
     if notional:
         request.sizing.method, request.sizing.value = common_pb2.SIZING_METHOD_FIXED_NOTIONAL, notional
     if quantity:

@@ -225,6 +225,7 @@ class Run:
         self.check_balances()
 
     def evaluate(self, fill: Fill, order_id: str) -> None:
+        limit = self.count % 2 == 0
         base, quote = assets(fill.instrument)
         linear, spot = common_pb2.INSTRUMENT_KIND_LINEAR_PERPETUAL, common_pb2.INSTRUMENT_KIND_SPOT
         request = risk_pb2.EvaluateOrderRequest(
@@ -234,7 +235,8 @@ class Run:
                 instrument=fill.instrument,
                 side=common_pb2.SIDE_BUY if fill.buy else common_pb2.SIDE_SELL,
                 effect=order_pb2.ORDER_EFFECT_ENTRY,
-                order_type=common_pb2.ORDER_TYPE_MARKET,
+                order_type=common_pb2.ORDER_TYPE_LIMIT if limit else common_pb2.ORDER_TYPE_MARKET,
+                limit_price=fill.price,
                 mode=common_pb2.MODE_PAPER,
             ),
             assumed_position_quantity=text(self.reference.lines[fill.instrument].quantity),
@@ -255,7 +257,8 @@ class Run:
         if decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
             assert decision.quantity == fill.quantity
             notional = Fraction(fill.quantity) * Fraction(fill.price)
-            cost = raised(notional * (FEE_BPS + self.desk.settings.price_buffer_bps) / 10_000)
+            moves = 0 if limit and fill.buy else self.desk.settings.price_buffer_bps
+            cost = raised(notional * (FEE_BPS + moves) / 10_000)
             paid = fill.buy and not is_perpetual(fill.instrument)
             hold = cost + (notional if paid else raised(notional / LEVERAGE))
             self.approved[order_id] = Fraction(fill.quantity), hold

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from vantixs_risk.domain.activity import Activity, Asked
-from vantixs_risk.domain.checks import ENTRY, EXIT
+from vantixs_risk.domain.checks import ENTRY, EXIT, LEG
 from vantixs_risk.domain.equity import Holding, Mark, Standing
 from vantixs_risk.domain.evaluation import Decision, evaluate
 from vantixs_risk.domain.headroom import headroom
@@ -29,9 +29,10 @@ from reference.decisions import (
     closable,
     denials_of_entry,
     denials_of_exit,
+    denials_of_leg,
+    entry_price,
     hold_of,
     leaves_signal_out,
-    order_price,
     own,
     quantity_of,
     used_of,
@@ -76,20 +77,21 @@ def expected_quantity(inputs: Inputs) -> tuple[Fraction | None, set[str]]:
 
 def test_an_entry_is_denied_for_exactly_the_reasons_there_are() -> None:
     seen: Counter[str] = Counter()
-    for seed, inputs in cases(2500, entry=True):
+    for seed, inputs in cases(4000, entry=True):
         decision = evaluate(inputs)
         quantity, unsized = expected_quantity(inputs)
         expected = denials_of_entry(inputs, quantity) | unsized
         assert failed(decision) == expected, seed
         assert decision.approved == (not expected), seed
         assert Fraction(decision.quantity) == (quantity or 0), seed
-        notional = Fraction(decision.quantity) * order_price(inputs.asking)
+        notional = Fraction(decision.quantity) * entry_price(inputs.asking)
         assert Fraction(decision.notional) == notional, seed
         assert Fraction(decision.hold) == hold_of(inputs, notional), seed
-        seen.update(expected or ["APPROVED"])
+        seen.update(expected or ["APPROVED", inputs.asking.order_type])
     # Trading windows have tests of their own.
     assert {rule.reason for rule in ENTRY} - set(seen) == {"OUTSIDE_TRADING_WINDOW"}
     assert seen["APPROVED"] > 50
+    assert {"MARKET", "LIMIT", "STOP", "STOP_LIMIT", "TRAILING_STOP"} <= set(seen)
 
 
 def test_an_exit_takes_no_more_than_there_is_and_never_the_other_side() -> None:
@@ -111,6 +113,26 @@ def test_an_exit_takes_no_more_than_there_is_and_never_the_other_side() -> None:
     assert {rule.reason for rule in EXIT} <= set(seen)
     assert seen["APPROVED"] > 200
     assert seen["left out"] > 10
+
+
+def test_a_leg_is_as_its_bracket_says_and_denied_only_where_it_cannot_be_sent() -> None:
+    seen: Counter[str] = Counter()
+    for seed, inputs in cases(1500, leg=True):
+        decision, quantity = evaluate(inputs), quantity_of(inputs)
+        assert failed(decision) == denials_of_leg(inputs, quantity), seed
+        assert Fraction(decision.quantity) == quantity <= Fraction(inputs.asking.order_quantity or 0), seed
+        assert decision.hold == 0
+        if decision.approved:
+            assert quantity <= abs(own(inputs)), seed
+        # Whatever is halted, whatever else is open, whoever asked for what, with or without a quote of a known age.
+        other = replace(rules(Draw(seed)), mode=inputs.rules.mode, credential_id=inputs.rules.credential_id)
+        books = inputs.books._replace(reservations=(), activity=Activity(), cash=Decimal(0))
+        halted = inputs._replace(rules=other, books=books, trading_states={"global": "HALTED"})
+        again = evaluate(halted)
+        assert (again.approved, again.quantity) == (decision.approved, decision.quantity), seed
+        seen.update(failed(decision) or ["APPROVED"])
+    assert {rule.reason for rule in LEG} <= set(seen)
+    assert seen["APPROVED"] > 100
 
 
 def test_no_rule_meant_for_entries_changes_an_exit() -> None:

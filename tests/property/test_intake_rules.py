@@ -26,6 +26,9 @@ STEMS = (
     "quantity",
     "amount",
     "qty",
+    "trail",
+    "trailing_stop",
+    "breakeven",
 )
 FRONT = ("", "my", "hard", "initial", "dollar", "buy", "long", "new", "x2")
 BEHIND = (

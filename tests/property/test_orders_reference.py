@@ -1,7 +1,8 @@
 """Orders of an account through two processes on one SQLite file, against a model of a few lines that has no reservations.
 
 The model knows orders, what of them may still fill, and positions. Every price is 10, without fees, so that each amount is
-a number times 10 and each verdict can be foretold exactly.
+a number times 10 and each verdict can be foretold exactly. Orders rest at that price too, and legs of brackets are asked for beside
+other exits.
 """
 
 import asyncio
@@ -44,6 +45,8 @@ ENDS = (
     common_pb2.ORDER_STATE_EXPIRED,
 )
 ZERO = Fraction(0)
+TYPES = [number for number in common_pb2.OrderType.values() if number]
+LEGS = [number for number in order_pb2.BracketLeg.values() if number]
 
 
 @dataclass
@@ -54,6 +57,7 @@ class Order:
     entry: bool
     buy: bool
     quantity: Fraction
+    leg: bool = False
     filled: Fraction = ZERO
     ended: bool = False
 
@@ -76,8 +80,8 @@ class Model:
         return sum((order.leaves for order in orders), ZERO) * PRICE
 
     def closable(self, name: str) -> Fraction:
-        leaving = sum((o.leaves for o in self.orders.values() if not o.entry and o.instrument == name), ZERO)
-        return max(abs(self.positions[name]) - leaving, ZERO)
+        exits = [o for o in self.orders.values() if not o.entry and not o.leg and o.instrument == name]
+        return max(abs(self.positions[name]) - sum((o.leaves for o in exits), ZERO), ZERO)
 
     def free(self) -> Fraction:
         """Cash less what positions and open entries hold."""
@@ -153,6 +157,9 @@ class Run:
         held, buy = model.positions[name], self.random.random() < 0.5
         if not entry and held and self.random.random() < 0.8:
             buy = held < 0
+        leg = bool(held) and self.random.random() < 0.3
+        if leg:
+            entry, buy = False, held < 0
         wanted = Fraction(self.random.choice([1, 3, 5, 7, 10, 15, 20, 25, 45]), self.random.choice([1, 1, 2, 3, 7]))
         wanted = Fraction(int(wanted * 1000), 1000)
         base, quote = assets(name)
@@ -164,9 +171,12 @@ class Run:
                 instrument=name,
                 side=common_pb2.SIDE_BUY if buy else common_pb2.SIDE_SELL,
                 effect=order_pb2.ORDER_EFFECT_ENTRY if entry else order_pb2.ORDER_EFFECT_EXIT,
-                order_type=common_pb2.ORDER_TYPE_MARKET,
+                order_type=self.random.choice(TYPES),
+                limit_price=str(PRICE),
+                stop_price=str(PRICE),
                 mode=common_pb2.MODE_PAPER,
                 quantity=text(wanted),
+                leg=self.random.choice(LEGS) if leg else order_pb2.BRACKET_LEG_UNSPECIFIED,
             ),
             assumed_position_quantity=text(held),
             sizing=common_pb2.Sizing(method=common_pb2.SIZING_METHOD_FIXED_QUANTITY, value="1000"),
@@ -184,6 +194,10 @@ class Run:
         request.quote.quote_time.FromDatetime(self.now)
         if entry:
             quantity, approved = wanted, model.takes(name, wanted * PRICE)
+        elif leg:
+            # All that is held, whatever other exits take.
+            quantity = wanted if wanted <= abs(held) else Fraction(int(abs(held) * 1000), 1000)
+            approved = quantity >= Fraction(1, 1000)
         else:
             # Down to the lot.
             quantity = Fraction(int(min(wanted, model.closable(name)) * 1000), 1000)
@@ -192,7 +206,7 @@ class Run:
         assert (decision.verdict == order_pb2.RISK_VERDICT_APPROVED) == approved, (self.count, decision.checks)
         if approved:
             assert Fraction(decision.quantity) == quantity
-            model.orders[order_id] = Order(name, entry, buy, quantity)
+            model.orders[order_id] = Order(name, entry, buy, quantity, leg)
         # Asked again, by whatever process, at whatever time: the same answer, and nothing more is held.
         other_time = self.now + timedelta(hours=self.random.choice([-1, 0, 1]))
         assert decide(self.connection, self.desk(), [request], other_time) == [decision]

@@ -1,12 +1,12 @@
 """Any interleaving of decisions, fills, ends, adjustments, prices, crashes and retries, through two processes on one database.
 
-Nothing is reserved beyond what there is, no money is made or lost, no order that has ended holds anything, and what a
-process remembers of an account is what is stored.
+Entries rest at prices of their own, and legs of brackets beside exits. Nothing is reserved beyond what there is, no money is
+made or lost, no order that has ended holds anything, and what a process remembers of an account is what is stored.
 """
 
 import sys
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ ZERO = Decimal(0)
 PRICE = st.integers(5_000, 20_000).map(lambda cents: f"{Decimal(cents) / 100}")
 INSTRUMENT = st.sampled_from(sorted(KINDS))
 CRASH = st.one_of(st.none(), st.integers(0, 20))
+KIND = st.sampled_from(["MARKET", "MARKET", "LIMIT", "STOP", "STOP_LIMIT", "TRAILING_STOP"])
+LEG = st.sampled_from(["STOP_LOSS", "TAKE_PROFIT", "TAKE_PROFIT", "CLOSE"])
 SHARE = st.integers(1, 12)
 FEE = st.sampled_from([("0", "USDT"), ("0.1234567", "USDT"), ("0.0003", "BTC"), ("0.01", "BNB"), ("-0.05", "USDT")])
 
@@ -51,6 +53,13 @@ class RiskMachine(RuleBasedStateMachine):
         self.processes[0].create(account_of(**limits))
 
     def teardown(self) -> None:
+        """What is open is cancelled: then nothing is reserved."""
+        if self.office.rows(store.ACCOUNTS):
+            for order_id in list(self.open):
+                self.processes[0].settle(risk_pb2.SettleOrderRequest(order_id=order_id, final=True))
+            shown = check_books(self.office)
+            assert not shown.open_orders
+            assert {b.reserved for b in shown.balances} <= {"0"}
         self.office.close()
 
     def number(self) -> int:
@@ -70,23 +79,29 @@ class RiskMachine(RuleBasedStateMachine):
 
     @rule(
         process=st.integers(0, 1), instrument=INSTRUMENT, buy=st.booleans(), entry=st.booleans(), price=PRICE,
-        notional=st.sampled_from(["100", "700", "1500", "9000"]), crash=CRASH,
+        notional=st.sampled_from(["100", "700", "1500", "9000"]), kind=KIND, own_price=PRICE, crash=CRASH,
     )  # fmt: skip
     def evaluate(
-        self, process: int, instrument: str, buy: bool, entry: bool, price: str, notional: str, crash: int | None
-    ) -> None:
+        self, process: int, instrument: str, buy: bool, entry: bool, price: str, notional: str, kind: str, own_price: str,
+        crash: int | None,
+    ) -> None:  # fmt: skip
         order_id, position = f"o{self.number()}", self.positions[instrument]
+        terms = {} if kind == "MARKET" else {"limit_price": own_price, "stop_price": own_price}
         request = ask(
-            order_id, instrument, buy=buy, entry=entry, position=position, price=price, now=self.office.now, notional=notional
+            order_id, instrument, buy=buy, entry=entry, position=position, price=price, now=self.office.now, notional=notional,
+            kind=kind, **terms,
         )  # fmt: skip
-        out = total(o["leaves"] for o in self.open.values() if o["instrument"] == instrument and not o["entry"])
+        exits = [o for o in self.open.values() if o["instrument"] == instrument and not o["entry"] and not o["leg"]]
+        out = total(o["leaves"] for o in exits)
         decision = self.call(process, "evaluate", request, crash)
         assert decision.verdict != order_pb2.RISK_VERDICT_POSITION_CHANGED
         if decision.verdict != order_pb2.RISK_VERDICT_APPROVED:
             return
         quantity = Decimal(decision.quantity)
         assert quantity > 0
-        self.open[order_id] = {"instrument": instrument, "buy": buy, "entry": entry, "leaves": quantity}
+        self.open[order_id] = {
+            "instrument": instrument, "buy": buy, "entry": entry, "leg": False, "leaves": quantity,
+        }  # fmt: skip
         shown = self.office.account("a")
         if entry:
             assert Decimal(shown.free_funds) >= 0
@@ -96,6 +111,31 @@ class RiskMachine(RuleBasedStateMachine):
         else:
             assert (position > 0) != buy
             assert total((quantity, out)) <= abs(position), "more is on its way out than is held"
+
+    @precondition(lambda self: any(self.positions.values()))
+    @rule(data=st.data(), process=st.integers(0, 1), leg=LEG, kind=KIND, share=SHARE, price=PRICE, crash=CRASH)
+    def protect(
+        self, data: Any, process: int, leg: str, kind: str, share: int, price: str, crash: int | None
+    ) -> None:  # fmt: skip
+        """A leg for a part of what is held, all of it, or more: whatever else is open, and without a quote."""
+        instrument = data.draw(st.sampled_from([name for name, held in sorted(self.positions.items()) if held]))
+        order_id, held = f"o{self.number()}", self.positions[instrument]
+        lot = Decimal("0.001")
+        wanted = max((abs(held) * share / 10).quantize(lot, ROUND_DOWN), lot)
+        terms = {} if kind == "MARKET" else {"limit_price": price, "stop_price": price}
+        request = ask(
+            order_id, instrument, buy=held < 0, entry=False, position="", price=price, now=self.office.now, kind=kind,
+            leg=leg, order_quantity=f"{wanted}", **terms,
+        )  # fmt: skip
+        request.ClearField("quote")
+        decision = self.call(process, "evaluate", request, crash)
+        quantity = wanted if wanted <= abs(held) else abs(held).quantize(lot, ROUND_DOWN)
+        assert (decision.verdict == order_pb2.RISK_VERDICT_APPROVED) == (quantity >= lot)
+        assert Decimal(decision.quantity) == quantity
+        if quantity:
+            self.open[order_id] = {
+                "instrument": instrument, "buy": held < 0, "entry": False, "leg": True, "leaves": quantity,
+            }  # fmt: skip
 
     @precondition(lambda self: self.open)
     @rule(
@@ -113,9 +153,13 @@ class RiskMachine(RuleBasedStateMachine):
             f"x{self.number()}", buy=order["buy"], quantity=f"{quantity:f}", price=price, fee=fee[0], asset=fee[1]
         )
         request.fills.append(one)
+        held = self.positions[order["instrument"]]
         response = self.call(process, "settle", request, crash)
         self.moved(order, quantity, fee)
-        assert [f.value for f in response.flags] == (["FILL_EXCEEDS_ORDER"] if share > 10 else [])
+        expected = ["FILL_EXCEEDS_ORDER"] if share > 10 else []
+        if not expected and not order["entry"] and quantity > (-held if order["buy"] else held):
+            expected = ["EXITS_EXCEED_POSITION"]
+        assert [f.value for f in response.flags] == expected
         order["leaves"] = max(BOOKS.subtract(order["leaves"], quantity), ZERO)
         if final or not order["leaves"]:
             self.end(order_id)

@@ -51,6 +51,66 @@ def order_price(asking: Any) -> Fraction:
     return Fraction(asking.quote.ask if asking.buy else asking.quote.bid)
 
 
+def is_resting_entry(asking: Any) -> bool:
+    """Whether the order's own prices say what it costs."""
+    return bool(asking.entry and asking.order_type in NEEDED and not lacks_terms(asking))
+
+
+# The fields of which an order of a type needs all; of a trailing stop it is any.
+NEEDED = {
+    "LIMIT": ["limit_price"],
+    "STOP": ["stop_price"],
+    "STOP_LIMIT": ["limit_price", "stop_price"],
+    "TRAILING_STOP": [],
+}
+TYPES = {"MARKET", *NEEDED}
+
+
+def lacks_terms(asking: Any) -> bool:
+    """Whether a price is missing that its type needs, or a trailing stop would be at nothing."""
+    if any(getattr(asking, name) is None for name in NEEDED.get(asking.order_type, [])):
+        return True
+    if asking.order_type != "TRAILING_STOP":
+        return False
+    if asking.stop_price is None and asking.trail_percent is None and asking.trail_amount is None:
+        return True
+    return order_price(asking) > 0 and trigger(asking) <= 0
+
+
+def trigger(asking: Any) -> Fraction:
+    """Where an order that has a trigger is triggered."""
+    if asking.order_type != "TRAILING_STOP" or asking.stop_price is not None:
+        return Fraction(asking.stop_price)
+    best = Fraction(asking.activation_price or order_price(asking))
+    away = max(raised(best * Fraction(asking.trail_percent or 0) / 100), Fraction(asking.trail_amount or 0))
+    return best + away if asking.buy else best - away
+
+
+def price_range(asking: Any) -> tuple[Fraction, Fraction]:
+    """The lowest and the highest price an entry is reckoned with: wherever the market goes, these are what it may get.
+
+    A market order gets the quote. A limit is never passed; a trigger is where the market is when the order begins to work.
+    """
+    market = order_price(asking)
+    if not market or not is_resting_entry(asking):
+        return market, market
+    limit = Fraction(asking.limit_price) if asking.order_type in ("LIMIT", "STOP_LIMIT") else None
+    if asking.buy:
+        worst = limit if limit is not None else max(market, trigger(asking))
+        return worst, worst
+    if asking.order_type == "LIMIT":
+        return Fraction(asking.limit_price), max(market, Fraction(asking.limit_price))
+    at = trigger(asking)
+    if limit is not None:
+        return limit, max(limit, at)
+    return min(market, at), at if asking.order_type == "STOP" else max(market, at)
+
+
+def entry_price(asking: Any) -> Fraction:
+    """What amounts of an entry are reckoned at."""
+    return price_range(asking)[1]
+
+
 def leverage_of(inputs: Any) -> Fraction:
     """What margin is divided by: the account's own leverage, else the most it may have, else 1."""
     return max(Fraction(inputs.rules.margin_leverage or inputs.rules.limits.max_leverage or 1), Fraction(1))
@@ -97,7 +157,7 @@ def closable(inputs: Any) -> Fraction:
     taken = [
         max(Fraction(r.quantity) - Fraction(r.filled), ZERO)
         for r in inputs.books.reservations
-        if not r.entry and r.instrument == inputs.asking.market.instrument
+        if not r.entry and not r.leg and not inputs.asking.leg and r.instrument == inputs.asking.market.instrument
     ]
     return max(abs(own(inputs)) - sum(taken, ZERO), ZERO)
 
@@ -111,6 +171,11 @@ def quantity_of(inputs: Any) -> Fraction:
         Unsized: with the reason; of an entry alone.
     """
     asking = inputs.asking
+    if asking.leg:
+        most, wanted = closable(inputs), Fraction(asking.order_quantity)
+        # On the wrong side there is nothing that could make it smaller: it is denied.
+        leads_out = (own(inputs) > 0) != asking.buy
+        return most // Fraction(asking.lot_size) * Fraction(asking.lot_size) if leads_out and wanted > most else wanted
     quantity = _entry(inputs) if asking.entry else closable(inputs)
     if asking.order_quantity is not None:
         quantity = min(quantity, Fraction(asking.order_quantity))
@@ -121,7 +186,7 @@ def quantity_of(inputs: Any) -> Fraction:
 
 
 def _price(inputs: Any) -> Fraction:
-    price = order_price(inputs.asking)
+    price = entry_price(inputs.asking)
     if price or inputs.asking.entry:
         return price
     held = inputs.books.holdings.get(inputs.asking.market.instrument)
@@ -133,7 +198,7 @@ def _price(inputs: Any) -> Fraction:
 
 
 def _entry(inputs: Any) -> Fraction:
-    sizing, price = inputs.asking.sizing or inputs.rules.sizing, order_price(inputs.asking)
+    sizing, price = inputs.asking.sizing or inputs.rules.sizing, entry_price(inputs.asking)
     if sizing is None or not price:
         raise Unsized("SIZING_UNAVAILABLE")
     if sizing.method == "SIGNAL_QUANTITY":
@@ -211,6 +276,9 @@ def _distance(inputs: Any, price: Fraction) -> Fraction:
     if stop is None:
         raise Unsized("STOP_LOSS_MISSING")
     value, long = Fraction(stop.value), inputs.asking.buy == inputs.asking.entry
+    if inputs.asking.entry and stop.kind == "PRICE":
+        # The longest way to the stop.
+        price = max(price_range(inputs.asking)) if long else min(price_range(inputs.asking))
     level = {
         "PRICE": value,
         "PERCENT": price * (1 - value / 100 if long else 1 + value / 100),
@@ -225,7 +293,9 @@ def _distance(inputs: Any, price: Fraction) -> Fraction:
 def hold_of(inputs: Any, notional: Fraction) -> Fraction:
     """What an entry takes from free cash."""
     asking = inputs.asking
-    cost = raised(notional * (Fraction(asking.fee_bps) + Fraction(inputs.price_buffer_bps)) / 10_000)
+    # Nobody buys above their limit, so no part is kept for that.
+    moves = 0 if asking.buy and asking.order_type == "LIMIT" else Fraction(inputs.price_buffer_bps)
+    cost = raised(notional * (Fraction(asking.fee_bps) + moves) / 10_000)
     if asking.buy and not asking.market.perpetual:
         return cost + notional
     return cost + raised(notional / leverage_of(inputs))
@@ -280,13 +350,20 @@ def denials_of_exit(inputs: Any, quantity: Fraction | None) -> set[str]:
             "TRADING_HALTED": "HALTED" in inputs.trading_states.values(),
             "LIVE_NOT_READY": asking.mode != rules.mode,
             "CREDENTIAL_MISSING": rules.mode == "LIVE" and not rules.credential_id,
-            "ORDER_TYPE_UNSUPPORTED": asking.order_type != "MARKET",
+            "ORDER_TYPE_UNSUPPORTED": asking.order_type not in TYPES,
+            "ORDER_TERMS_INVALID": lacks_terms(asking),
             # The paper venue fills at the quote, however old it is; a real one has prices of its own.
             "PRICE_STALE": asking.mode == "PAPER" and not is_sane(asking.quote),
             "NOTHING_TO_CLOSE": not leads_out,
             "ORDER_QUANTITY_BELOW_MINIMUM": leads_out and quantity is not None and quantity < Fraction(asking.lot_size),
         }
     )
+
+
+def denials_of_leg(inputs: Any, quantity: Fraction) -> set[str]:
+    """Every reason that stands against a leg of a bracket: it cannot be sent, or there is nothing that it could protect."""
+    other = ("TRADING_HALTED", "PRICE_STALE")
+    return denials_of_exit(inputs, quantity) - set(other)
 
 
 def _reasons(verdicts: dict[str, bool]) -> set[str]:
@@ -307,7 +384,8 @@ def _who_and_when(inputs: Any) -> set[str]:
             "STRATEGY_NOT_ALLOWED": bool(rules.strategies) and asking.strategy_id not in rules.strategies,
             "SYMBOL_NOT_ALLOWED": bool(rules.instruments) and asking.market.instrument not in rules.instruments,
             "CURRENCY_MISMATCH": asking.market.quote != rules.currency,
-            "ORDER_TYPE_UNSUPPORTED": asking.order_type != "MARKET",
+            "ORDER_TYPE_UNSUPPORTED": asking.order_type not in TYPES,
+            "ORDER_TERMS_INVALID": lacks_terms(asking),
             "SHORT_NOT_ALLOWED": not asking.buy and (spot_short or not rules.may_short),
         }
     )
@@ -388,7 +466,7 @@ def _positions(inputs: Any) -> set[str]:
 
 def _amounts(inputs: Any, quantity: Fraction) -> set[str]:
     asking, limits, books, price = inputs.asking, inputs.rules.limits, inputs.books, order_price(inputs.asking)
-    notional, valued = quantity * price, worth(inputs)
+    notional, valued = quantity * entry_price(asking), worth(inputs)
     entries = [r for r in books.reservations if r.entry]
     open_all = sum((left(r, r.notional) for r in entries), ZERO)
     mine = sum((left(r, r.notional) for r in entries if r.instrument == asking.market.instrument), ZERO)

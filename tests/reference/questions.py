@@ -80,7 +80,8 @@ def open_order(draw: Draw) -> Reservation:
     notional = quantity * draw.of(PRICES)
     filled = quantity * draw.of([Decimal(0), Decimal(0), Decimal("0.5"), Decimal("0.3"), Decimal(2)])
     name, hold = draw.of(NAMES), notional / 2 if entry else Decimal(0)
-    return Reservation(name, entry, draw.once_in(2), quantity, notional, hold, filled)
+    leg = not entry and draw.once_in(2)
+    return Reservation(name, entry, draw.once_in(2), quantity, notional, hold, filled, leg)
 
 
 def limits(draw: Draw, times: int = 5) -> Limits:
@@ -170,8 +171,24 @@ def activity(draw: Draw, asking: Asking) -> Activity:
     return Activity(seconds, asked, tuple(approved), draw.of([0, 3]), last_loss=last_loss)
 
 
-def question(seed: object, *, entry: bool | None = None) -> Inputs:
-    """Anything that can be asked."""
+def terms(draw: Draw, *, of_leg: bool) -> dict[str, Any]:
+    """Type and prices of an order, once in a while one that is not known, or that lacks what it needs."""
+    if draw.once_in(2) and not of_leg:
+        return {}
+    kind = "ICEBERG" if draw.once_in(20) else draw.of(["MARKET", "LIMIT", "STOP", "STOP_LIMIT", "TRAILING_STOP"])
+    few = 30
+    found = {
+        "limit_price": None if draw.once_in(few) else draw.of(PRICES),
+        "stop_price": None if draw.once_in(2 if kind == "TRAILING_STOP" else few) else draw.of(PRICES),
+        "trail_percent": draw.some([Decimal("0.5"), Decimal(3), Decimal(100)], 2),
+        "trail_amount": draw.some([Decimal("0.001"), Decimal(1), Decimal(2)], 2),
+        "activation_price": draw.some(PRICES, 2),
+    }
+    return {"order_type": kind, **found, "leg": draw.of(["STOP_LOSS", "TAKE_PROFIT", "CLOSE"]) if of_leg else ""}
+
+
+def question(seed: object, *, entry: bool | None = None, leg: bool = False) -> Inputs:
+    """Anything that can be asked; legs are asked for where `leg` says so."""
     draw = Draw(seed)
     account = rules(draw)
     signal = draw.some(FEW, 3)
@@ -179,11 +196,10 @@ def question(seed: object, *, entry: bool | None = None) -> Inputs:
         market=MARKETS["ETH/BTC" if draw.once_in(30) else draw.of(NAMES)],
         lot_size=draw.of([Decimal("0.001"), Decimal("0.3"), Decimal(1), UNIT]),
         buy=not draw.once_in(3),
-        entry=draw.once_in(2) if entry is None else entry,
+        entry=not leg and (draw.once_in(2) if entry is None else entry),
         mode="LIVE" if draw.once_in(15) else account.mode,
-        order_type="LIMIT" if draw.once_in(20) else "MARKET",
         minimum_notional=draw.of([Decimal(0), Decimal(0), Decimal(1), Decimal(10)]),
-        order_quantity=draw.some(FEW),
+        order_quantity=draw.of(FEW) if leg else draw.some(FEW),
         sizing=sizing(draw) if account.sizing is None and not draw.once_in(20) else None,
         signal_quantity=signal,
         signal_quantity_type="UNITS" if signal is None else draw.of(SIZES),
@@ -193,6 +209,7 @@ def question(seed: object, *, entry: bool | None = None) -> Inputs:
         quote=None if draw.once_in(20) else quote(draw, 0, 0, 0, 0, 1, 1.000001, 5, 5.000001, -5, -5.000001),
         fee_bps=draw.of([Decimal(0), Decimal(10)]),
         strategy_id=draw.of(["", "s1"]),
+        **terms(draw, of_leg=leg),
     )
     names = draw.random.sample(NAMES, draw.random.randrange(4))
     books = Books(

@@ -31,6 +31,12 @@ LONG = Holding(BTC, Position(D(10), D(900)), QUOTE)
 EXIT = ENTRY._replace(
     asking=ENTRY.asking._replace(buy=False, entry=False), books=Books(D(10_000), STANDING, {"BTC/USDT": LONG})
 )
+# The stop loss of all of it, decided without a quote.
+LEG = EXIT._replace(
+    asking=EXIT.asking._replace(
+        order_type="STOP", stop_price=D(90), order_quantity=D(10), leg="STOP_LOSS", sizing=None, quote=None
+    )
+)
 
 
 def seconds(number: float) -> timedelta:
@@ -64,6 +70,11 @@ def entry_of(instrument: Market, notional: int, quantity: int = 1, hold: int | N
 def exit_of(quantity: str) -> Reservation:
     """An open exit of BTC/USDT."""
     return Reservation("BTC/USDT", False, False, D(quantity), D(0), D(0))
+
+
+def leg_of(quantity: str) -> Reservation:
+    """An open leg of BTC/USDT."""
+    return Reservation("BTC/USDT", False, False, D(quantity), D(0), D(0), leg=True)
 
 
 def held(market: Market, quantity: str, cost: str, price: str, age_s: float = 0) -> Holding:

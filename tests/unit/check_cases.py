@@ -13,13 +13,29 @@ from vantixs_risk.domain.rules import Sizing
 from vantixs_risk.domain.windows import TradingWindow
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cases import BTC, ENTRY, ETH, EXIT, NOW, PERP, STANDING, D, entry_of, exit_of, held, seconds
+from cases import BTC, ENTRY, ETH, EXIT, NOW, PERP, STANDING, D, entry_of, exit_of, held, leg_of, seconds
 
 SOL = Market.of("SOL/USDT")
 LIVE = {"mode": "LIVE", "rules": replace(ENTRY.rules, mode="LIVE", live_enabled=True, credential_id="c1")}
 NOON = TradingWindow(frozenset({1}), 12 * 3600, 13 * 3600, "UTC")
 KELLY = Sizing("KELLY", D("0.5"), win_rate=D("0.6"), payoff=D(1), maximum_equity_percent=D(50))
 BUY_10 = "buy 10 BTC/USDT"
+# Orders that rest, with what their type needs and without.
+RESTING: list[dict[str, Any]] = [
+    {"order_type": "LIMIT", "limit_price": D(100)},
+    {"order_type": "STOP", "stop_price": D(100)},
+    {"order_type": "STOP_LIMIT", "stop_price": D(100), "limit_price": D(100)},
+    {"order_type": "TRAILING_STOP", "stop_price": D(100)},
+    {"order_type": "TRAILING_STOP", "trail_percent": D("0.5")},
+    {"order_type": "TRAILING_STOP", "trail_amount": D(1), "activation_price": D(90)},
+]
+LACKING: list[dict[str, Any]] = [
+    {"order_type": "LIMIT", "stop_price": D(100)},
+    {"order_type": "STOP", "limit_price": D(100)},
+    {"order_type": "STOP_LIMIT", "limit_price": D(100)},
+    {"order_type": "STOP_LIMIT", "stop_price": D(100)},
+    {"order_type": "TRAILING_STOP", "activation_price": D(100)},
+]
 
 
 def quote(bid: str | int, ask: str | int, age_ms: int = 0) -> Mark:
@@ -50,7 +66,11 @@ ENTRY_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
     ),
     "SYMBOL_NOT_ALLOWED": ([{"instruments": frozenset({"ETH/USDT"})}], [{"instruments": frozenset({"BTC/USDT"})}]),
     "CURRENCY_MISMATCH": ([{"currency": "USD"}], [{}]),
-    "ORDER_TYPE_UNSUPPORTED": ([{"order_type": "LIMIT"}], [{}]),
+    "ORDER_TYPE_UNSUPPORTED": (
+        [{"order_type": "UNSPECIFIED"}, {"order_type": "ICEBERG", "limit_price": D(100)}],
+        [{}, *RESTING],
+    ),
+    "ORDER_TERMS_INVALID": (LACKING, RESTING),
     "SHORT_NOT_ALLOWED": (
         [sells(), {**LIVE, "rules": replace(LIVE["rules"], may_short=True), "buy": False}],
         [
@@ -341,7 +361,8 @@ EXIT_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [{**LIVE, "rules": replace(LIVE["rules"], live_enabled=False)}],
     ),
     "CREDENTIAL_MISSING": ([{**LIVE, "rules": replace(LIVE["rules"], credential_id="")}], [LIVE]),
-    "ORDER_TYPE_UNSUPPORTED": ([{"order_type": "STOP"}], [{}]),
+    "ORDER_TYPE_UNSUPPORTED": ([{"order_type": "UNSPECIFIED"}], [{}, *RESTING]),
+    "ORDER_TERMS_INVALID": (LACKING, RESTING),
     "PRICE_STALE": (
         [{"quote": None}, {"quote": quote(101, 100)}, {"quote": quote(0, 100)}],
         [{"quote": quote(100, 100, 10**9)}, {"quote": quote(100, 100, -(10**9))}, {**LIVE, "quote": None}],
@@ -360,4 +381,28 @@ EXIT_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [{"lot_size": D("10.001")}, {"signal_quantity": D("0.0009")}, {"order_quantity": D("0.0009")}],
         [{"lot_size": D(10)}, {"signal_quantity": D("0.001")}, {"min_order_quantity": D(999)}],
     ),
+}
+# Checks of legs, in the same way.
+LEG_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
+    "LIVE_NOT_READY": ([{"mode": "LIVE"}, {**LIVE, "mode": "PAPER"}], [LIVE]),
+    "CREDENTIAL_MISSING": ([{**LIVE, "rules": replace(LIVE["rules"], credential_id="")}], [LIVE]),
+    "ORDER_TYPE_UNSUPPORTED": ([{"order_type": "UNSPECIFIED"}], [{"order_type": "MARKET"}, *RESTING]),
+    "ORDER_TERMS_INVALID": (
+        [{"stop_price": None, **case} for case in LACKING]
+        + [{"order_type": "TRAILING_STOP", "stop_price": None, "trail_amount": D(100), "quote": quote(100, 100)}],
+        [{"order_type": "TRAILING_STOP", "stop_price": None, "trail_amount": D("99.9"), "quote": quote(100, 100)}],
+    ),
+    "NOTHING_TO_CLOSE": (
+        [{"holdings": {}}, {"buy": True}, {"holdings": {"BTC/USDT": held(BTC, "-1", "-1", "1")}}],
+        [{"reservations": (exit_of("10"),)}, {"reservations": (leg_of("10"), leg_of("10"))}],
+    ),
+    "ORDER_QUANTITY_BELOW_MINIMUM": (
+        [{"lot_size": D("10.001")}, {"order_quantity": D("0.0009")}],
+        [{"lot_size": D(10)}, {"order_quantity": D("0.001")}, {"min_order_quantity": D(999)}],
+    ),
+}
+# What holds entries or exits, and no leg.
+LEG_PASSES: dict[str, dict[str, Any]] = EXIT_PASSES | {
+    "TRADING_HALTED": {"trading_states": {"global": "HALTED", "account:paper": "REDUCING"}},
+    "PRICE_STALE": {"quote": None},
 }

@@ -11,12 +11,13 @@ from vantixs_risk.domain.activity import Activity
 from vantixs_risk.domain.check import Check, Finding
 from vantixs_risk.domain.checks import ENTRY as ENTRY_TABLE
 from vantixs_risk.domain.checks import EXIT as EXIT_TABLE
+from vantixs_risk.domain.checks import LEG as LEG_TABLE
 from vantixs_risk.domain.evaluation import evaluate
 from vantixs_risk.domain.inputs import Inputs
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cases import BTC, ENTRY, EXIT, NOW, PERP, QUOTE, D, change, failed
-from check_cases import ENTRY_ROWS, EXIT_PASSES, EXIT_ROWS, NOON, SOL, quote
+from cases import BTC, ENTRY, EXIT, LEG, NOW, PERP, QUOTE, D, change, failed
+from check_cases import ENTRY_ROWS, EXIT_PASSES, EXIT_ROWS, LEG_PASSES, LEG_ROWS, NOON, SOL, quote
 
 
 def rows(table: dict[str, Any], which: int) -> list[Any]:
@@ -33,11 +34,15 @@ def test_every_check_has_its_rows() -> None:
     assert set(entry) == set(ENTRY_ROWS)
     assert set(exits) == set(EXIT_ROWS)
     assert set(entry) - set(exits) == set(EXIT_PASSES)
-    assert all(deny and at_limit for deny, at_limit in (*ENTRY_ROWS.values(), *EXIT_ROWS.values()))
+    legs = {r.reason for r in LEG_TABLE}
+    assert legs == set(LEG_ROWS)
+    assert (set(entry) | set(exits)) - legs == set(LEG_PASSES)
+    every = (*ENTRY_ROWS.values(), *EXIT_ROWS.values(), *LEG_ROWS.values())
+    assert all(deny and at_limit for deny, at_limit in every)
 
 
 def test_base_cases_pass() -> None:
-    assert (failed(ENTRY), failed(EXIT)) == ([], [])
+    assert (failed(ENTRY), failed(EXIT), failed(LEG)) == ([], [], [])
     assert evaluate(ENTRY).approved
     assert evaluate(EXIT).approved
 
@@ -73,6 +78,22 @@ def test_check_alone_denies_an_exit(reason: str, changes: dict[str, Any]) -> Non
 @pytest.mark.parametrize(("reason", "changes"), rows(EXIT_ROWS, 1))
 def test_exit_at_the_limit_passes(reason: str, changes: dict[str, Any]) -> None:
     assert failed(change(EXIT, **changes)) == []
+
+
+@pytest.mark.parametrize(("reason", "changes"), rows(LEG_ROWS, 0))
+def test_check_alone_denies_a_leg(reason: str, changes: dict[str, Any]) -> None:
+    assert failed(change(LEG, **changes)) == [reason]
+
+
+@pytest.mark.parametrize(("reason", "changes"), rows(LEG_ROWS, 1))
+def test_leg_at_the_limit_passes(reason: str, changes: dict[str, Any]) -> None:
+    assert failed(change(LEG, **changes)) == []
+
+
+@pytest.mark.parametrize("changes", LEG_PASSES.values(), ids=LEG_PASSES)
+def test_leg_passes_what_holds_entries_and_exits(changes: dict[str, Any]) -> None:
+    decision = evaluate(change(LEG, **changes))
+    assert (decision.approved, decision.quantity, decision.hold) == (True, D(10), 0)
 
 
 def test_checks_are_the_same_where_every_value_is() -> None:
@@ -123,7 +144,10 @@ def test_sentence_of_a_failed_check_has_the_numbers() -> None:
 
     assert sentence(change(ENTRY, strategies=frozenset({"b", "a"}))) == "strategy is none, the account takes a, b"
     assert sentence(change(ENTRY, strategies=frozenset({"a"}), strategy_id="c")) == "strategy is c, the account takes a"
-    assert sentence(change(ENTRY, order_type="LIMIT")) == "order type is LIMIT, the venue takes MARKET"
+    known = "MARKET, LIMIT, STOP, STOP_LIMIT, TRAILING_STOP"
+    assert sentence(change(ENTRY, order_type="ICEBERG")) == f"order type is ICEBERG, known are {known}"
+    lack = "order.limit_price: expected above 0 for LIMIT, was empty"
+    assert sentence(change(ENTRY, order_type="LIMIT")) == lack
     assert sentence(change(ENTRY, quote=quote(100, 100, 6000))) == "quote is 6000 ms old, the most is 5000 ms"
     assert sentence(change(EXIT, quote=quote(3, 2))) == "expected 0 < bid <= ask, was bid 3, ask 2"
     assert sentence(change(ENTRY, max_order_notional=D(9))) == "notional is 1000, the most is 9"

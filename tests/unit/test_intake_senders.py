@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from vantixs.model.instruments import CATALOGUE
-from vantixs.testing.alerts import body_of, load_alerts
+from vantixs.testing.alerts import body_of, fields_of, load_alerts
+from vantixs_ingress.conversion import signal_message
 from vantixs_ingress.domain.intake import Rules, read_signal
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -21,5 +22,6 @@ def test_alert_becomes_what_the_table_says(alert: dict[str, Any]) -> None:
     expect = dict(alert["expect"])
     assert ("REJECTED" if reading.errors else "ACCEPTED") == expect.pop("outcome"), reading.errors
     assert reading.reason == expect.pop("reason", ""), reading.errors
-    assert {name: str(reading.values.get(name)) for name in expect} == expect
+    found = fields_of(signal_message(reading, "")) if not reading.errors else {}
+    assert {name: found.get(name, "None") for name in expect} == expect
     assert TOKEN not in repr((reading.errors, reading.warnings, reading.extras, reading.values))

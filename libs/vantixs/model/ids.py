@@ -5,6 +5,7 @@ import hashlib
 import zlib
 
 LANES = 32
+QUOTE_SUBJECTS = "vantixs.quotes.v1.*"
 _ACCEPTED_SUBJECTS = tuple(f"vantixs.journal.v1.signal.accepted.{lane:02d}" for lane in range(LANES))
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -46,6 +47,11 @@ def accepted_subject(lane: int) -> str:
 def event_subject(kind: str) -> str:
     """The journal subject of entries that drive nobody, for example "vantixs.journal.v1.event.order"."""
     return f"vantixs.journal.v1.event.{kind}"
+
+
+def quote_subject(key: str) -> str:
+    """The subject (core NATS, no stream) of an instrument's streamed quotes, for example "vantixs.quotes.v1.btc-usdt"."""
+    return f"vantixs.quotes.v1.{key}"
 
 
 def _encode(number: int, length: int) -> str:

@@ -58,7 +58,7 @@ def open_channel(
         channel = grpc.aio.secure_channel(target, tls.channel_credentials(), options=(*options, *named))
     else:
         channel = grpc.aio.insecure_channel(target, options=options)
-    for kind in ("unary_unary", "unary_stream"):
+    for kind in ("unary_unary", "unary_stream", "stream_unary"):
         setattr(channel, kind, _equipped(getattr(channel, kind), metadata))
     return channel
 

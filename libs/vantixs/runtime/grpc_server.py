@@ -143,7 +143,7 @@ class Server:
         """A handler that admits the call, runs it, and turns errors into a rich status."""
         if method not in self._roles:
             raise StartupError(f"gRPC: method {method} has no role")
-        inner = handler.unary_stream if handler.response_streaming else handler.unary_unary
+        inner = handler.unary_stream or handler.unary_unary or handler.stream_unary
         deserialize = handler.request_deserializer
 
         def decode(data: bytes) -> Any:
@@ -178,10 +178,26 @@ class Server:
                 await _fail(method, error, context, started)
             handled.inc()
 
-        make = (
-            grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
-        )
-        run = stream if handler.response_streaming else unary
+        async def requests(raw: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+            async for data in raw:
+                yield decode(data)
+
+        async def client_stream(raw: AsyncIterator[bytes], context: Any) -> Any:
+            started = time.monotonic()
+            try:
+                _need_deadline(context)
+                response = await inner(requests(raw), context)
+            except Exception as error:
+                await _fail(method, error, context, started)
+            handled.inc()
+            return response
+
+        make: Any = grpc.unary_unary_rpc_method_handler
+        run: Any = unary
+        if handler.response_streaming:
+            make, run = grpc.unary_stream_rpc_method_handler, stream
+        elif handler.request_streaming:
+            make, run = grpc.stream_unary_rpc_method_handler, client_stream
         serialize = handler.response_serializer
 
         def encode(response: Any) -> bytes:

@@ -19,6 +19,9 @@ TABLES = ("alerts.jsonl", "senders.jsonl", "field.jsonl", "kinds.jsonl")
 _PREFIXES = ("ACTION_", "POSITION_SIDE_", "QUANTITY_TYPE_", "ORDER_TYPE_", "TIME_IN_FORCE_")
 
 
+_LEVELS = ("stop_loss", "take_profit", "trailing_stop", "trailing_activation", "break_even_at")
+
+
 def load_alerts(*names: str) -> list[dict[str, Any]]:
     """The rows of the tables named, of all of them where none is."""
     texts = [_path_of(name).read_text("utf-8") for name in names or TABLES]
@@ -42,15 +45,29 @@ def body_of(row: dict[str, Any], now: datetime, token: str) -> bytes:
 
 
 def fields_of(signal: Any) -> dict[str, str]:
-    """A signal message in the terms of the tables: `action` is "BUY", a stop loss in percent is `stop_loss_percent`."""
+    """A signal message in the terms of the tables: `action` is "BUY", a stop loss in percent is `stop_loss_percent`.
+
+    `take_profit_price` and the like are of the first target; `take_profits` are all of them in one text, for example
+    "price 66000 50%, price 67000".
+    """
     fields: dict[str, str] = {}
     for name, value in json_format.MessageToDict(signal, preserving_proto_field_name=True).items():
-        if name in ("stop_loss", "take_profit"):
+        if name in _LEVELS:
             fields |= {f"{name}_{kind}": text for kind, text in value.items()}
+        elif name == "take_profits":
+            fields |= {f"take_profit_{kind}": text for kind, text in value[0]["level"].items()}
+            fields[name] = ", ".join(map(_target_text, value))
+        elif isinstance(value, bool | int):
+            fields[name] = str(value).lower()
         elif isinstance(value, str):
             prefix = next((p for p in _PREFIXES if value.startswith(p)), "")
             fields[name] = value.removeprefix(prefix)
     return fields
+
+
+def _target_text(target: dict[str, Any]) -> str:
+    ((kind, value),) = target["level"].items()
+    return f"{kind} {value} {target['share']}%" if "share" in target else f"{kind} {value}"
 
 
 def _path_of(name: str) -> Path:

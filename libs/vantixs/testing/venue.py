@@ -80,7 +80,7 @@ class ScriptedVenue:
         self._arrive(order)
         return await self._end(order, fault)
 
-    async def query(self, order: order_pb2.Order) -> Any:
+    async def query(self, order: order_pb2.Order, fence: Any) -> Any:
         """What it holds, or not, as scripted."""
         fault = await self._begin("query", order, self.query_faults)
         if fault in (Fault.DROPPED, Fault.REJECTED):
@@ -90,7 +90,7 @@ class ScriptedVenue:
             return self._port.NotFound()
         return await self._end(order, fault)
 
-    async def cancel(self, order: order_pb2.Order) -> Any:
+    async def cancel(self, order: order_pb2.Order, fence: Any) -> Any:
         """Cancels what works."""
         await self._begin("cancel", order, [])
         held = self.held.get(order.client_order_id)
@@ -105,6 +105,16 @@ class ScriptedVenue:
             for identity, held in self.held.items()
             if held.ended is None and (held.order.account_id, held.order.instrument) == (account_id, instrument)
         ]
+
+    async def follow(self, account_id: str, instrument: str) -> None:
+        """It keeps all orders anyway."""
+
+    def leave(self, account_id: str, instrument: str) -> None:
+        """It keeps all orders anyway."""
+
+    def see(self, account_id: str, instrument: str, quote: common_pb2.Quote, position: Decimal | None) -> bool:
+        """It needs no quotes."""
+        return False
 
     def finish(self, client_order_id: str, ratio: Decimal, ended: int) -> None:
         """Fills a working order up to a ratio of its quantity, and ends it."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError
 from vantixs.api.audit.v1 import audit_pb2
-from vantixs.api.common.v1 import common_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.columns import Instant
 from vantixs.runtime.continuity import NOTHING_SEEN, Mark
@@ -296,8 +296,8 @@ def seen_of(entry: journal_pb2.JournalEntry) -> Seen:
             done = entry.signal_completed
             status = common_pb2.SignalStatus.Name(done.status).removeprefix("SIGNAL_STATUS_")
             return Seen(kind, time, status, done.stage, done.reason, done.detail)
-        case "fill_recorded":
-            return Seen(kind, time, facts=_fill_facts(entry))
+        case "order_updated":
+            return Seen(kind, time, facts=_filled_facts(entry.order_updated.order))
     return Seen(kind, time)
 
 
@@ -321,10 +321,15 @@ def _seen_duplicate(entry: journal_pb2.JournalEntry, time: datetime) -> Seen:
     return Seen("duplicate_suppressed", time, "REJECTED", "duplicate", reason, detail, tuple(facts.items()), 0, first)
 
 
-def _fill_facts(entry: journal_pb2.JournalEntry) -> tuple[tuple[str, str], ...]:
-    fill = entry.fill_recorded.fill
-    sign = "" if fill.side == common_pb2.SIDE_BUY else "-"
-    return (("filled_quantity", sign + fill.quantity), ("average_price", fill.price))
+def _filled_facts(order: order_pb2.Order) -> tuple[tuple[str, str], ...]:
+    """What is filled of an order so far, all of its fills together; it is told after each.
+
+    What stop and targets fill later is not what the signal asked for, and an order without fills says nothing.
+    """
+    if order.entry_order_id or not order.average_price:
+        return ()
+    sign = "" if order.side == common_pb2.SIDE_BUY else "-"
+    return (("filled_quantity", sign + order.filled_quantity), ("average_price", order.average_price))
 
 
 def summary(row: Any) -> audit_pb2.SignalSummary:

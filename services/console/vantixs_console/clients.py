@@ -2,9 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.descriptor_pb2 import MethodOptions
 from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
@@ -18,6 +19,7 @@ from vantixs.runtime.settings import ServiceSettings, SettingsError
 from vantixs_console.settings import ConsoleSettings
 
 TIMEOUT_S = 10.0
+PAGE = 1000
 _CALLED = ("ingress", "risk", "router", "audit")
 # What the contracts mark as free of side effects is tried again while a service restarts.
 _READS = tuple(
@@ -74,6 +76,19 @@ def grpc_addresses(settings: ServiceSettings) -> dict[str, list[Address]]:
             f"no service runs in {settings.home}: start it with `vantixs up`, or name its home with --home"
         )
     return addresses
+
+
+async def read_pages(call: Callable[..., Awaitable[Any]], request: Any, field: str, timeout_s: float) -> list[Any]:
+    """Every item of a listing: `request` is asked page by page, `field` names the items of a response."""
+    asked, items = type(request)(), []
+    asked.CopyFrom(request)
+    asked.page_size = PAGE
+    while True:
+        response = await call(asked, timeout=timeout_s)
+        items += getattr(response, field)
+        asked.page_token = response.next_page_token
+        if not asked.page_token:
+            return items
 
 
 async def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:

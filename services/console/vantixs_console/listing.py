@@ -34,6 +34,14 @@ _WEBHOOK_UNSET = {
     "minimum_proof": "token",
     "signature_tolerance_s": "300",
     "mapping": "the built-in names",
+    "on_new_signal": "cancel_own_entries",
+    "position_policy": "ignore",
+    "max_adds": NOT_LIMITED,
+    "stop_move": "it stays",
+    "stop_move_after_target": "1",
+    "protection_base": "average_entry",
+    "unprotected_limit_s": "10",
+    "triggered_timeout_s": "never",
 }
 _ACCOUNT_UNSET = {
     "instruments": "all",

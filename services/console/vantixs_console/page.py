@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from vantixs.api.audit.v1 import audit_pb2
 
 from vantixs_console.clients import Clients
+from vantixs_console.order_words import ORDER_COLUMNS, latest_orders, order_cells
 from vantixs_console.standing import read_restrictions
 from vantixs_console.timeline import describe_timeline, short_name
 
@@ -103,9 +104,15 @@ class Page:
         except grpc.aio.AioRpcError as error:
             status = 404 if error.code() == grpc.StatusCode.NOT_FOUND else 503
             return self._render("failed.html", status, detail=error.details())
-        steps = describe_timeline(recorded.entry for recorded in found.timeline)
-        restricted = await self._restrictions()
-        return self._render("signal.html", signal=row_of(found.signal), steps=steps, restricted=restricted)
+        entries = [recorded.entry for recorded in found.timeline]
+        return self._render(
+            "signal.html",
+            signal=row_of(found.signal),
+            orders=[order_cells(order) for order in latest_orders(entries)],
+            order_columns=ORDER_COLUMNS,
+            steps=describe_timeline(entries),
+            restricted=await self._restrictions(),
+        )
 
     async def restrictions(self, request: Request) -> Response:
         """The trading states that are not ACTIVE, a line each, as JSON."""

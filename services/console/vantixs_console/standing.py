@@ -6,7 +6,7 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.api.router.v1 import router_pb2
 
-from vantixs_console.clients import Clients
+from vantixs_console.clients import Clients, read_pages
 
 TIMEOUT_S = 3.0
 
@@ -69,11 +69,45 @@ async def read_restrictions(clients: Clients) -> list[Restriction]:
 async def read_standing(clients: Clients) -> Standing:
     """What holds trading up now; a quote is stale by the age that risk takes where an account says nothing."""
     trading = await _trading(clients)
-    request, pushed = router_pb2.ListPushedQuotesRequest(page_size=1000), []
-    for found in (await clients.router.ListPushedQuotes(request, timeout=TIMEOUT_S)).quotes:
-        stale = found.age_ms > trading.max_price_age_ms
-        pushed.append(Pushed(found.quote.instrument, found.age_ms / 1000, stale))
+    request = router_pb2.ListPushedQuotesRequest()
+    pushed = [
+        Pushed(found.quote.instrument, found.age_ms / 1000, found.age_ms > trading.max_price_age_ms)
+        for found in await read_pages(clients.router.ListPushedQuotes, request, "quotes", TIMEOUT_S)
+    ]
     return Standing([_restriction(state) for state in trading.restricted], pushed)
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """Where an instrument's quotes come from; prices, age in milliseconds and whether it is stale of a pushed one only."""
+
+    instrument: str
+    source: str = "simulated"
+    bid: str = ""
+    ask: str = ""
+    age_ms: int | None = None
+    stale: bool = False
+
+
+async def read_quotes(clients: Clients) -> list[Quoted]:
+    """Every instrument of the catalogue by name. What a simulated one is at now the router tells nobody."""
+    trading = await _trading(clients)
+    pushed = {
+        found.quote.instrument: Quoted(
+            found.quote.instrument,
+            found.quote.source,
+            found.quote.bid,
+            found.quote.ask,
+            found.age_ms,
+            found.age_ms > trading.max_price_age_ms,
+        )
+        for found in await read_pages(
+            clients.router.ListPushedQuotes, router_pb2.ListPushedQuotesRequest(), "quotes", TIMEOUT_S
+        )
+    }
+    request = router_pb2.ListInstrumentsRequest()
+    listed = await read_pages(clients.router.ListInstruments, request, "instruments", TIMEOUT_S)
+    return [pushed.get(item.instrument, Quoted(item.instrument)) for item in listed]
 
 
 async def _trading(clients: Clients) -> risk_pb2.GetTradingStateResponse:

@@ -9,6 +9,8 @@ from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.reasons import REASONS
 
+from vantixs_console.order_words import describe_order, filled_of, role_of, state_of
+
 
 class Step(NamedTuple):
     """One line of a timeline, and what stands below it."""
@@ -137,28 +139,35 @@ def _check_text(check: order_pb2.RiskCheck) -> str:
 
 def _submitted(event: journal_pb2.OrderSubmitted, _: str) -> _Told:
     order = event.order
-    side = short_name(common_pb2.Side.Name(order.side))
-    text = f"{side} {order.quantity} {order.instrument} at market, client order id {order.client_order_id}"
+    text = f"{describe_order(order)}, client order id {order.client_order_id}"
     return "order", text, [("order_id", order.order_id)]
 
 
 def _filled(event: journal_pb2.FillRecorded, _: str) -> _Told:
     fill, quote = event.fill, event.fill.quote
     details = [
-        ("quote used", f"{quote.source} bid {quote.bid} ask {quote.ask} at {quote.quote_time.ToJsonString()}"),
         ("position after", f"{event.position.quantity} at {event.position.average_price}"),
+        ("liquidity", fill.liquidity),
+        ("assumed", "; ".join(fill.assumptions)),
+        ("order_id", fill.order_id),
         ("execution_id", fill.execution_id),
     ]
+    if quote.bid:
+        used = f"{quote.source} bid {quote.bid} ask {quote.ask} at {quote.quote_time.ToJsonString()}"
+        details.insert(0, ("quote used", used))
     side = short_name(common_pb2.Side.Name(fill.side))
     return "fill", f"{side} {fill.quantity} at {fill.price}, fee {fill.fee} {fill.fee_asset}", details
 
 
 def _updated(event: journal_pb2.OrderUpdated, _: str) -> _Told:
     order = event.order
-    state = short_name(common_pb2.OrderState.Name(order.state))
-    filled = f"{order.filled_quantity} at {order.average_price}" if order.filled_quantity else ""
-    text = " ".join(filter(None, (state, filled, order.reason)))
-    return "order", text, [("venue_order_id", order.venue_order_id)] if order.venue_order_id else []
+    role = role_of(order) if order.entry_order_id else ""
+    text = " ".join(filter(None, (role, state_of(order), filled_of(order), order.reason)))
+    return "order", text, [("order_id", order.order_id), ("venue_order_id", order.venue_order_id)]
+
+
+def _bracket(event: journal_pb2.BracketChanged, _: str) -> _Told:
+    return "bracket", f"{event.reason}: {event.detail}", [("entry", event.entry_order_id)]
 
 
 def _completed(event: journal_pb2.SignalCompleted, _: str) -> _Told:
@@ -193,6 +202,7 @@ _DESCRIBERS: dict[str, Any] = {
     "order_submitted": _submitted,
     "order_updated": _updated,
     "fill_recorded": _filled,
+    "bracket_changed": _bracket,
     "signal_completed": _completed,
     "duplicate_suppressed": _duplicate,
     "replay_finished": _replayed,

@@ -7,6 +7,7 @@ from vantixs.api.common.v1 import common_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
 
+from vantixs_ingress.domain.ladders import levels_of
 from vantixs_ingress.domain.mapping import compile_mapping
 from vantixs_ingress.domain.reading import FieldError, Reading
 from vantixs_ingress.domain.redaction import redact_inside
@@ -22,11 +23,14 @@ _ENUMS: dict[str, tuple[Any, str]] = {
     "time_in_force": (common_pb2.TimeInForce, "TIME_IN_FORCE_"),
 }
 _TEXTS = ("symbol", "instrument", "idempotency_key", "comment", "tag", "sender_reference")
-_NUMBERS = ("quantity", "price", "limit_price", "stop_price", "leverage", "target_quantity", "previous_quantity")
-_TIMES = ("emit_time", "bar_time")
+_NUMBERS = (
+    "quantity", "price", "limit_price", "stop_price", "leverage", "target_quantity", "previous_quantity", "trail_percent",
+    "trail_amount", "activation_price",
+)  # fmt: skip
+_TIMES = ("emit_time", "bar_time", "order_expire_time")
 _LEVELS = tuple(
     (level, kind, f"{level}_{kind}")
-    for level in ("stop_loss", "take_profit")
+    for level in ("stop_loss", "trailing_stop", "trailing_activation", "break_even_at")
     for kind in ("price", "percent", "amount")
 )
 # How each field of a signal is made of its value: looked up for every signal.
@@ -40,6 +44,8 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("idempotency_key", "sender_reference"), redact_inside),
     **dict.fromkeys(_NUMBERS, format_decimal),
     **dict.fromkeys(_TIMES, timestamp),
+    **dict.fromkeys(("post_only", "reduce_only"), bool),
+    "break_even_after_target": int,
 }
 
 
@@ -73,6 +79,9 @@ def signal_message(reading: Reading, signal_id: str) -> signal_pb2.Signal:
     for level, kind, name in _LEVELS:
         if name in values:
             setattr(getattr(signal, level), kind, format_decimal(values[name]))
+    for _, target in levels_of(values):
+        added = signal.take_profits.add(share="" if target.share is None else format_decimal(target.share))
+        setattr(added.level, target.kind, format_decimal(target.value))
     return signal
 
 

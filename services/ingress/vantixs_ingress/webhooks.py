@@ -23,13 +23,23 @@ _RANGES = (
     ("exit_expires_after_s", 604_800),
     ("rate_limit_per_minute", 100_000),
     ("signature_tolerance_s", 86_400),
+    ("max_adds", 10_000),
+    ("add_spacing_s", 604_800),
+    ("stop_move_after_target", 10),
+    ("unprotected_limit_s", 300),
+    ("triggered_timeout_s", 86_400),
 )
 _ENUMS: tuple[tuple[str, Any], ...] = (
     ("mode", common_pb2.Mode),
     ("routing_mode", common_pb2.RoutingMode),
     ("default_instrument_kind", common_pb2.InstrumentKind),
     ("minimum_proof", webhook_pb2.ProofLevel),
+    ("on_new_signal", webhook_pb2.OnNewSignal),
+    ("position_policy", webhook_pb2.PositionPolicy),
+    ("stop_move", webhook_pb2.StopMove),
+    ("protection_base", webhook_pb2.ProtectionBase),
 )
+_MOVES_BY_PERCENT = (webhook_pb2.STOP_MOVE_PERCENT_BELOW_TRIGGER, webhook_pb2.STOP_MOVE_PERCENT_BELOW_HIGHEST)
 
 
 def fill_defaults(webhook: webhook_pb2.Webhook) -> None:
@@ -57,6 +67,7 @@ def check_webhook(webhook: webhook_pb2.Webhook, *, certificates: bool = False) -
     check_scope(webhook.actions, webhook.instruments)
     _check_networks(webhook.source_networks)
     _check_sizing(webhook)
+    _check_stop_move(webhook)
     _check_proof(webhook, certificates=certificates)
     _check_mapping(webhook.mapping)
     if webhook.mode == common_pb2.MODE_LIVE:
@@ -125,6 +136,23 @@ def _check_sizing(webhook: webhook_pb2.Webhook) -> None:
                 raise ValueError(f"expected above 0, was {text}")
         except ValueError as error:
             raise invalid(name, str(error)) from None
+
+
+def _check_stop_move(webhook: webhook_pb2.Webhook) -> None:
+    """The percent belongs to the two kinds that name one: beside another kind it would be thought to count."""
+    text, kind = webhook.stop_move_percent, webhook_pb2.StopMove.Name(webhook.stop_move).removeprefix("STOP_MOVE_")
+    if webhook.stop_move not in _MOVES_BY_PERCENT:
+        if text:
+            raise invalid("stop_move_percent", f"expected none for stop_move {kind}, was {_cut(text)}")
+        return
+    if not text:
+        raise invalid("stop_move_percent", f"expected a percent for stop_move {kind}, was none", "FIELD_MISSING")
+    try:
+        fits = 0 < parse_decimal(text) < 100
+    except ValueError:
+        fits = False
+    if not fits:
+        raise invalid("stop_move_percent", f"expected a percent above 0 and below 100, was {_cut(text)}")
 
 
 def _check_proof(webhook: webhook_pb2.Webhook, *, certificates: bool) -> None:

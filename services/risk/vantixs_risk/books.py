@@ -237,7 +237,9 @@ def new_account(message: risk_pb2.Account, now: datetime, equity: Decimal) -> Ac
 
 def reservation_of(row: Any) -> Reservation:
     """The reservation of an order's row."""
-    return Reservation(row.instrument, row.entry, row.buy, row.quantity, row.notional, row.hold, row.filled)
+    return Reservation(
+        row.instrument, row.entry, row.buy, row.quantity, row.notional, row.hold, row.filled, leg=bool(row.leg)
+    )
 
 
 class Postings:

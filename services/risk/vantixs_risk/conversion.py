@@ -255,7 +255,22 @@ def asking_of(request: risk_pb2.EvaluateOrderRequest) -> Asking:
         quote=mark_of(request.quote, "quote") if request.quote.bid or request.quote.ask else None,
         fee_bps=at_least_zero("fee_bps", request.fee_bps) if request.fee_bps else ZERO,
         strategy_id=request.strategy_id,
+        limit_price=optional("order.limit_price", order.limit_price),
+        stop_price=optional("order.stop_price", order.stop_price),
+        trail_percent=optional("order.trail_percent", order.trail_percent),
+        trail_amount=optional("order.trail_amount", order.trail_amount),
+        activation_price=optional("order.activation_price", order.activation_price),
+        leg=_leg_of(order) if order.leg else "",
     )
+
+
+def _leg_of(order: order_pb2.Order) -> str:
+    """The name of a leg, which closes a quantity that its bracket says."""
+    leg = named("order.leg", order_pb2.BracketLeg, "BRACKET_LEG_", order.leg)
+    if order.effect != order_pb2.ORDER_EFFECT_EXIT:
+        raise invalid("order.effect", f"expected EXIT for a leg, was {order.effect}", "FIELD_CONFLICT")
+    positive("order.quantity", order.quantity)
+    return leg
 
 
 def mark_of(quote: common_pb2.Quote, field: str) -> Mark:

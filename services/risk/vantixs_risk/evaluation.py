@@ -55,8 +55,10 @@ def check_request(request: risk_pb2.EvaluateOrderRequest, now: datetime) -> Tick
     if len(request.marks) > MOST_MARKS:
         raise invalid("marks", f"expected at most {MOST_MARKS}, was {len(request.marks)}")
     marks = [(quote.instrument, mark_of(quote, f"marks[{n}]")) for n, quote in enumerate(request.marks)]
-    assumed = amount("assumed_position_quantity", request.assumed_position_quantity)
-    return Ticket(request, asking_of(request), assumed, marks, now)
+    asking = asking_of(request)
+    # What a leg is for is told by its bracket, so it assumes nothing.
+    assumed = ZERO if asking.leg else amount("assumed_position_quantity", request.assumed_position_quantity)
+    return Ticket(request, asking, assumed, marks, now)
 
 
 def evaluate_orders(
@@ -121,7 +123,7 @@ def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) ->
                 decisions.append(error)
                 continue
         position = account.position_now(order.instrument)
-        if position != ticket.assumed:
+        if position != ticket.assumed and not ticket.asking.leg:
             decisions.append(_position_changed(order.order_id, position))
             continue
         inputs = _inputs(account, ticket, restricted, desk.settings)
@@ -151,7 +153,7 @@ def preview_order(connection: sa.Connection, ticket: Ticket, settings: RiskSetti
     heads = store.read_heads(connection, [order.account_id])
     account = shelf.take(connection, order.account_id, heads)
     position = account.position_now(order.instrument)
-    if position != ticket.assumed:
+    if position != ticket.assumed and not ticket.asking.leg:
         return _position_changed(order.order_id, position)
     inputs = _inputs(account, ticket, shelf.trading_states(connection, heads.trading_stamp), settings)
     return encode_decision(ticket.request, evaluate(inputs), position, account.message.revision, inputs.now)
@@ -185,7 +187,7 @@ def _inputs(account: Account, ticket: Ticket, restricted: Mapping[str, str], set
 
 def _remember(account: Account, inputs: Inputs, decision: Decision) -> int:
     """Counts what was asked and approved; returns how often this entry was asked for in the breaker's window."""
-    if decision.approved and account.rules.limits.max_orders_per_minute is not None:
+    if decision.approved and account.rules.limits.max_orders_per_minute is not None and not inputs.asking.leg:
         account.activity = account.activity.with_order(inputs.now)
     repeats_s = account.rules.breakers.repeated_orders_window_s
     duplicates_s = account.rules.limits.duplicate_order_window_s
@@ -203,7 +205,13 @@ def _remember(account: Account, inputs: Inputs, decision: Decision) -> int:
 def _reservation(inputs: Inputs, decision: Decision) -> Reservation:
     asking = inputs.asking
     return Reservation(
-        asking.market.instrument, asking.entry, asking.buy, decision.quantity, decision.notional, decision.hold
+        asking.market.instrument,
+        asking.entry,
+        asking.buy,
+        decision.quantity,
+        decision.notional,
+        decision.hold,
+        leg=bool(asking.leg),
     )
 
 
@@ -231,6 +239,7 @@ def _row(ticket: Ticket, content: bytes, inputs: Inputs, decision: Decision) -> 
         "filled": ZERO,
         "decide_time": inputs.now,
         "data": content,
+        "leg": asking.leg,
     }
 
 

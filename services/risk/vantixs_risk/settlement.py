@@ -24,6 +24,7 @@ from vantixs_risk.fields import identity
 
 EXCEEDS, AFTER_END = "FILL_EXCEEDS_ORDER", "FILL_AFTER_END"
 NOT_APPROVED, CONTRADICTORY = "FILL_NOT_APPROVED", "FILL_CONTRADICTORY"
+BEYOND_POSITION = "EXITS_EXCEED_POSITION"
 
 
 class Settlement(NamedTuple):
@@ -147,7 +148,8 @@ class _Books:
         # The day turns before anything new is known, as it does for a decision.
         account.begin(now)
         for fill, trade, time in zip(request.fills, trades, times, strict=True):
-            flag = _flag(row, reservation, fill, trade, still_open=still_open)
+            held = account.position_now(row.instrument)
+            flag = _flag(row, reservation, fill, trade, held, still_open=still_open)
             key = (row.account_id, row.instrument, fill.execution_id)
             known = self._fills.get(key)
             if known is not None:
@@ -216,8 +218,10 @@ class _Books:
         self._changed[account_id] = account
 
 
-def _flag(row: Any, reservation: Reservation, fill: order_pb2.Fill, trade: Trade, *, still_open: bool) -> str:
-    """What is wrong with a fill; empty for nothing."""
+def _flag(
+    row: Any, reservation: Reservation, fill: order_pb2.Fill, trade: Trade, held: Decimal, *, still_open: bool
+) -> str:
+    """What is wrong with a fill, with a position of `held` before it; empty for nothing."""
     if not row.approved:
         return NOT_APPROVED
     if trade.buy != row.buy or fill.order_id not in ("", row.order_id):
@@ -225,7 +229,11 @@ def _flag(row: Any, reservation: Reservation, fill: order_pb2.Fill, trade: Trade
     with localcontext(BOOKS):
         if reservation.filled + trade.quantity > reservation.quantity:
             return EXCEEDS
-    return "" if still_open else AFTER_END
+    if not still_open:
+        return AFTER_END
+    # Stop and target of a bracket may both fill where a cancel came too late: each of them fits its own order.
+    closable = max(-held if trade.buy else held, ZERO)
+    return BEYOND_POSITION if not row.entry and trade.quantity > closable else ""
 
 
 def _fill_row(row: Any, fill: order_pb2.Fill, trade: Trade, time: datetime, flag: str) -> dict[str, Any]:
@@ -269,7 +277,7 @@ def _given_up_row(order_id: str, now: datetime) -> dict[str, Any]:
     message.checks.add(reason="SIGNAL_EXPIRED", detail="the caller gave the order up before it was evaluated")
     message.decide_time.FromDatetime(now)
     texts = dict.fromkeys(
-        ("signal_id", "account_id", "webhook_id", "strategy_id", "instrument", "base_asset", "quote_asset"), ""
+        ("signal_id", "account_id", "webhook_id", "strategy_id", "instrument", "base_asset", "quote_asset", "leg"), ""
     )
     flags = dict.fromkeys(("perpetual", "entry", "buy", "approved", "open"), False)
     amounts: dict[str, Decimal] = dict.fromkeys(("quantity", "notional", "hold", "filled"), ZERO)

@@ -78,6 +78,8 @@ ORDERS = sa.Table(
     sa.Column("filled", Amount, nullable=False),
     sa.Column("decide_time", Instant, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
+    # Which leg of a bracket it is, for example "STOP_LOSS"; empty for any other order.
+    sa.Column("leg", sa.Text, nullable=False, server_default=""),
 )
 _IS_OPEN = ORDERS.c.open.is_(sa.true())
 sa.Index("orders_open", ORDERS.c.account_id, ORDERS.c.order_id, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2_grpc
 from vantixs.api.stores.v1 import stores_pb2_grpc
 from vantixs.runtime.database import Database
@@ -14,7 +13,6 @@ from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
 from vantixs.runtime.instances import claim, name_of
 from vantixs.runtime.journal import Journal
-from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.outbox import Outbox, read_mark
@@ -24,18 +22,21 @@ from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_router import store
+from vantixs_router.assemble import assemble
 from vantixs_router.claims import forget_claims
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
 from vantixs_router.lanes.runner import LaneRunner
+from vantixs_router.market import Market
+from vantixs_router.operator_signals import OperatorSignals
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
-from vantixs_router.quotes import Quotes
+from vantixs_router.quotes import QuoteSources
 from vantixs_router.refresh_marks import RefreshMarks
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.preview import Preview
-from vantixs_router.signals.process_signal import ProcessSignal, key_of
+from vantixs_router.signals.process_signal import key_of
 from vantixs_router.venues.paper.venue import PaperVenue
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -55,17 +56,17 @@ def main(overrides: dict[str, str]) -> int:
         database = await Database.open(settings, "router", MIGRATIONS, exclusive=False, life=life)
         mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
         journal = Journal(settings, life.health, service="router", mark=mark)
+        sources = QuoteSources(journal, settings, now)
+        quotes = sources.quotes
         outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
         journal.start(life)
         guard = StoreGuard("router", database, settings, journal, life.health)
         await guard.start(life)
-        pushed = KvTable(journal, "vantixs-quotes", "quote", common_pb2.Quote, replicas=settings.journal_replicas)
         replicas = Replicas("risk", settings, token=settings.service_token, idempotent=IDEMPOTENT)
         life.spawn(replicas.run(life.stopping), name="risk-replicas")
         risk = RiskClient(replicas, settings.risk_timeout_s)
-        quotes = Quotes(pushed, settings, now)
         venue = PaperVenue(database, quotes, settings, now)
-        signals = ProcessSignal(
+        signals, working = assemble(
             database=database,
             outbox=outbox,
             risk=risk,
@@ -74,18 +75,19 @@ def main(overrides: dict[str, str]) -> int:
             settings=settings,
             clock=now,
             stopping=life.stopping,
+            enqueue=lambda lane, key: lanes.enqueue(lane, key),  # noqa: PLW0108 - made below
             lost_until_ms=lambda: guard.restore_ms,
             journal_epoch=lambda: journal.mark.epoch,
         )
         releases = ReleaseReservations(database, risk, OpenReservations(replicas.channel), now)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
+        operator = OperatorSignals(database, journal, risk.mode_of, now)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
-        servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now))  # type: ignore[abstract]
+        servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now), operator)  # type: ignore[abstract]
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
-        pushed.start(life)
         leases = Leases(
             database,
             life.health,
@@ -93,25 +95,41 @@ def main(overrides: dict[str, str]) -> int:
             lease_s=settings.lease_s,
             connected=lambda: journal.client.is_connected,
         )
-        lanes = LaneRunner(journal, database, leases, handle=signals.handle, key_of=key_of, inherit=outbox.send_lane)
+        lanes = LaneRunner(
+            journal,
+            database,
+            leases,
+            handle=signals.handle,
+            key_of=key_of,
+            inherit=outbox.send_lane,
+            load=working.load,
+            lose=working.lose,
+            look=working.look,
+        )
+        market = Market(quotes, working, lanes.is_busy)
+        quotes.listen(market.pushed)
         marks = RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s)
 
         async def run_lanes(stopping: asyncio.Event) -> None:
             await journal.connected()
             # An instrument that was pushed is not quoted by simulation, not even before its quote is known here.
-            await pushed.loaded.wait()
+            await sources.known()
             await make_lanes(journal, database, stopping)
             await lanes.run(stopping)
 
-        working = [life.spawn(guard.when_usable(run_lanes, life.stopping), name="lanes")]
-        working.append(life.spawn(outbox.run(life.stopping), name="outbox"))
-        working.append(life.spawn(releases.run(life.stopping), name="release"))
-        working.append(life.spawn(marks.run(life.stopping), name="marks"))
+        tasks = [
+            life.spawn(guard.when_usable(run_lanes, life.stopping), name="lanes"),
+            life.spawn(outbox.run(life.stopping), name="outbox"),
+            life.spawn(releases.run(life.stopping), name="release"),
+            life.spawn(marks.run(life.stopping), name="marks"),
+            life.spawn(market.run(life.stopping), name="market"),
+            *sources.start(life),
+        ]
         life.spawn(guard.when_usable(partial(forget_claims, database), life.stopping), name="claims")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
-        await life.finish(*working)
+        await life.finish(*tasks)
         await server.stop(settings.stop_grace_s)
         await guard.close()
         await journal.close()

@@ -11,15 +11,32 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.ids import client_order_id, order_id
-from vantixs.model.instruments import Instrument
+from vantixs.model.instruments import CATALOGUE, Instrument
 from vantixs.runtime import trace
 
 from vantixs_router.domain.intent import Intent, Leg, derive_intent
 from vantixs_router.domain.leg_quantity import Sent, leg_quantity, position_before
+from vantixs_router.domain.policies import PositionPolicy, under_policy
+from vantixs_router.orders.answers import has_ended
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Capabilities
+from vantixs_router.working.rules import round_prices
 
 ACTOR = "service:router"
+_POLICIES = {
+    webhook_pb2.POSITION_POLICY_UNSPECIFIED: PositionPolicy.IGNORE,
+    webhook_pb2.POSITION_POLICY_IGNORE: PositionPolicy.IGNORE,
+    webhook_pb2.POSITION_POLICY_REFUSE: PositionPolicy.REFUSE,
+    webhook_pb2.POSITION_POLICY_REDUCE_ONLY: PositionPolicy.REDUCE_ONLY,
+    webhook_pb2.POSITION_POLICY_RECONCILE: PositionPolicy.RECONCILE,
+}
+_TRAIL = ("trail_percent", "trail_amount", "activation_price")
+_FIELDS_OF = {
+    common_pb2.ORDER_TYPE_LIMIT: ("limit_price", "post_only"),
+    common_pb2.ORDER_TYPE_STOP: ("stop_price",),
+    common_pb2.ORDER_TYPE_STOP_LIMIT: ("limit_price", "stop_price"),
+    common_pb2.ORDER_TYPE_TRAILING_STOP: _TRAIL,
+}
 
 
 def make_order(
@@ -31,10 +48,20 @@ def make_order(
     capabilities: Capabilities,
     *,
     prefix: str = "",
+    alone: bool = True,
 ) -> order_pb2.Order:
-    """The order of a leg as the venue takes it, not yet sized. `prefix` keeps the orders of a replay apart."""
+    """The order of a leg as the venue takes it, not yet sized. `prefix` keeps the orders of a replay apart.
+
+    The close before the new leg of a reversal (not `alone`) goes to the market: what is asked for is about the new leg.
+    """
     identity = order_id(prefix + signal.signal_id, number)
     order_type = signal.order_type or common_pb2.ORDER_TYPE_MARKET
+    if not (leg.entry or alone):
+        order_type = common_pb2.ORDER_TYPE_MARKET
+    market = order_type == common_pb2.ORDER_TYPE_MARKET
+    asked = signal.time_in_force
+    if market and asked == common_pb2.TIME_IN_FORCE_GTC:
+        asked = common_pb2.TIME_IN_FORCE_UNSPECIFIED  # Senders write it of every order; a market order does not rest.
     order = order_pb2.Order(
         order_id=identity,
         signal_id=signal.signal_id,
@@ -45,10 +72,21 @@ def make_order(
         side=common_pb2.SIDE_BUY if leg.buy else common_pb2.SIDE_SELL,
         effect=order_pb2.ORDER_EFFECT_ENTRY if leg.entry else order_pb2.ORDER_EFFECT_EXIT,
         order_type=order_type,
-        time_in_force=capabilities.time_in_force.get(order_type, common_pb2.TIME_IN_FORCE_UNSPECIFIED),
-        limit_price=signal.limit_price,
+        time_in_force=asked or capabilities.time_in_force(order_type),
         state=common_pb2.ORDER_STATE_INITIALIZED,
+        webhook_id=webhook.webhook_id,
+        tag=signal.tag,
+        reduce_only=signal.reduce_only,
     )
+    if not market:
+        for name in ("limit_price", "stop_price", "trail_percent", "trail_amount", "activation_price", "post_only"):
+            if name in _FIELDS_OF[order_type]:
+                setattr(order, name, getattr(signal, name))
+        if order.time_in_force == common_pb2.TIME_IN_FORCE_GTD:
+            order.expire_time.CopyFrom(signal.order_expire_time)
+        if order_type == common_pb2.ORDER_TYPE_STOP_LIMIT:
+            order.triggered_timeout_s = webhook.triggered_timeout_s
+        round_prices(order, CATALOGUE[signal.instrument])
     order.create_time.FromDatetime(now)
     order.update_time.FromDatetime(now)
     return order
@@ -56,14 +94,16 @@ def make_order(
 
 def intent_of(signal: signal_pb2.Signal, webhook: webhook_pb2.Webhook, position: Decimal) -> Intent:
     """What a signal asks for, given the signed position there is."""
-    return derive_intent(
+    previous, target = _side_name(signal.previous_position), _side_name(signal.target_position)
+    intent = derive_intent(
         common_pb2.Action.Name(signal.action).removeprefix("ACTION_"),
-        _side_name(signal.target_position),
+        target,
         position,
         sell_opens_short=webhook.sell_opens_short,
-        previous=_side_name(signal.previous_position),
+        previous=previous,
         sized=bool(signal.quantity),
     )
+    return under_policy(intent, _POLICIES[webhook.position_policy], previous, target, position)
 
 
 def _side_name(side: "common_pb2.PositionSide") -> str:
@@ -178,14 +218,55 @@ def order_entries(row: OrderRow, cause: str) -> list[journal_pb2.JournalEntry]:
         submitted.order.ClearField(field)
     # An order is submitted as soon as it is approved. It was created before: risk was asked about it.
     entries.append(make_entry(sent, signal_id, row.decision.decide_time, decided, order_submitted=submitted))
+    if not has_ended(order):
+        # What rests is told as it changes, with the position after each fill.
+        return [*entries, *([_updated(row, sent)] if not row.fills else [])]
     for fill in row.fills:
         recorded = journal_pb2.FillRecorded(fill=fill, position=row.position)
         entries.append(
             make_entry(f"{fill.execution_id}:filled", signal_id, fill.execute_time, sent, fill_recorded=recorded)
         )
-    ended = journal_pb2.OrderUpdated(order=order)
-    entries.append(make_entry(f"{order.order_id}:ended", signal_id, order.update_time, sent, order_updated=ended))
-    return entries
+    return [*entries, _updated(row, sent)]
+
+
+def update_entries(
+    row: OrderRow, fills: Sequence[order_pb2.Fill], position: order_pb2.Position, now: datetime
+) -> list[journal_pb2.JournalEntry]:
+    """What the journal says of an order that changed after its signal had ended: these fills, and how it stands now."""
+    sent = f"{row.order.order_id}:submitted"
+    entries = [
+        make_entry(
+            f"{fill.execution_id}:filled",
+            row.order.signal_id,
+            fill.execute_time,
+            sent,
+            fill_recorded=journal_pb2.FillRecorded(fill=fill, position=position),
+        )
+        for fill in fills
+    ]
+    return [*entries, _updated(row, sent)]
+
+
+def _updated(row: OrderRow, sent: str) -> journal_pb2.JournalEntry:
+    order = row.order
+    state = common_pb2.OrderState.Name(order.state).removeprefix("ORDER_STATE_").lower()
+    # An order is told once for each state, and once for each quantity while it is filled in parts.
+    event = "ended" if has_ended(order) else f"{state}-{order.filled_quantity or 0}"
+    updated = journal_pb2.OrderUpdated(order=order)
+    return make_entry(f"{order.order_id}:{event}", order.signal_id, order.update_time, sent, order_updated=updated)
+
+
+def leg_request(
+    order: order_pb2.Order, quote: common_pb2.Quote, capabilities: Capabilities
+) -> risk_pb2.EvaluateOrderRequest:
+    """Has risk record the leg of a bracket."""
+    return risk_pb2.EvaluateOrderRequest(
+        order=order,
+        quote=quote,
+        instrument=instrument_message(CATALOGUE[order.instrument]),
+        fee_bps=format_decimal(capabilities.fee_bps),
+        webhook_id=order.webhook_id,
+    )
 
 
 def doubt_entries(rows: Sequence[OrderRow], cause: str, now: datetime) -> list[journal_pb2.JournalEntry]:

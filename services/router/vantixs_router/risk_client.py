@@ -120,6 +120,10 @@ class RiskClient:
         """The position last heard of; flat where none was."""
         return self._positions.get(account_id, {}).get(instrument, ZERO)
 
+    def known(self, account_id: str, instrument: str) -> Decimal | None:
+        """The position last heard of; None where none was, or it was forgotten."""
+        return self._positions.get(account_id, {}).get(instrument)
+
     async def held(self, account_id: str) -> list[str]:
         """Instruments the account holds, as far as is known: risk wants to know their prices with every decision."""
         if time.monotonic() - self._listed.get(account_id, -LIST_EVERY_S) >= LIST_EVERY_S:
@@ -144,6 +148,20 @@ class RiskClient:
             raise from_rpc_error(error) from None
         quantity = parse_decimal(response.positions[0].quantity) if response.positions else ZERO
         return self._remember(account_id, instrument, quantity)
+
+    async def mode_of(self, account_id: str) -> "common_pb2.Mode":
+        """The account's mode.
+
+        Raises:
+            ServiceError: NOT_FOUND, or risk did not answer.
+        """
+        request = risk_pb2.GetAccountRequest(account_id=account_id)
+        try:
+            found = await self._stub.GetAccount(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        mode: common_pb2.Mode = found.account.mode
+        return mode
 
     async def evaluate(self, request: risk_pb2.EvaluateOrderRequest) -> order_pb2.RiskDecision:
         """Risk's decision on an order. Those asked for while a call is out wait for it, and share the next one."""

@@ -3,16 +3,19 @@
 from typing import Any
 
 import sqlalchemy as sa
+from vantixs.api.common.v1 import order_pb2
 from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
 from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import not_found
-from vantixs.runtime.grpc_server import Role
+from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.paging import decode_token, encode_token, page_of, page_size
 
 from vantixs_router import store
 from vantixs_router.lanes import table
 from vantixs_router.messages import instrument_message
+from vantixs_router.operator_signals import OperatorSignals
+from vantixs_router.orders.answers import has_ended
 from vantixs_router.quotes import Quotes
 from vantixs_router.signals.preview import Preview
 
@@ -35,8 +38,9 @@ ROLES = {
 class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     """What the router answers."""
 
-    def __init__(self, database: Database, quotes: Quotes, preview: Preview) -> None:
+    def __init__(self, database: Database, quotes: Quotes, preview: Preview, operator: OperatorSignals) -> None:
         self._database = database
+        self._operator = operator
         self._quotes = quotes
         self._preview = preview
 
@@ -65,11 +69,30 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
                 query = query.where(store.ORDERS.c.signal_id == request.signal_id)
             if request.account_id:
                 query = query.where(store.ORDERS.c.account_id == request.account_id)
+            if request.open_only:
+                query = query.where(sa.func.length(store.ORDERS.c.position) == sa.literal_column("0"))
             rows, following = page_of(connection, query, store.ORDERS.c.number, request, descending=True)
-            orders = [store.to_order_row(connection, row).order for row in rows]
+            orders = [
+                order for row in rows if _is_asked_for(order := store.to_order_row(connection, row).order, request)
+            ]
             return router_pb2.ListOrdersResponse(orders=orders, next_page_token=following)
 
         return await self._database.read(read)
+
+    async def CancelOrder(self, request: router_pb2.CancelOrderRequest, context: Any) -> Any:
+        """Cancels an order that rests."""
+        order = await self._operator.cancel_order(request.order_id, caller().actor)
+        return router_pb2.CancelOrderResponse(order=order)
+
+    async def CancelOrders(self, request: router_pb2.CancelOrdersRequest, context: Any) -> Any:
+        """Cancels every resting entry that fits."""
+        orders = await self._operator.cancel_orders(request, caller().actor)
+        return router_pb2.CancelOrdersResponse(orders=orders)
+
+    async def ClosePosition(self, request: router_pb2.ClosePositionRequest, context: Any) -> Any:
+        """Closes a position at the market."""
+        signal_id = await self._operator.close_position(request, caller().actor)
+        return router_pb2.ClosePositionResponse(signal_id=signal_id)
 
     async def ListInstruments(self, request: router_pb2.ListInstrumentsRequest, context: Any) -> Any:
         """The catalogue."""
@@ -83,6 +106,10 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     async def PublishQuote(self, request: router_pb2.PublishQuoteRequest, context: Any) -> Any:
         """Takes a quote from outside."""
         return router_pb2.PublishQuoteResponse(quote=await self._quotes.push(request.quote))
+
+    async def PublishQuotes(self, request_iterator: Any, context: Any) -> Any:
+        """Takes quotes from outside as they come."""
+        return await self._quotes.publish(request_iterator)
 
     async def ClearQuote(self, request: router_pb2.ClearQuoteRequest, context: Any) -> Any:
         """Takes a quote away that came from outside."""
@@ -111,3 +138,10 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             return router_pb2.ListLanesResponse(lanes=lanes, journal_epoch=epoch)
 
         return await self._database.read(read)
+
+
+def _is_asked_for(order: order_pb2.Order, request: router_pb2.ListOrdersRequest) -> bool:
+    """What the rows' columns do not say. A page may have fewer orders than were asked for, and more pages after it."""
+    if request.open_only and has_ended(order):
+        return False
+    return not request.instrument or order.instrument == request.instrument

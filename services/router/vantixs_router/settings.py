@@ -15,12 +15,57 @@ class RouterSettings(ServiceSettings):
     )
     simulated_seed: int = setting(1, doc="seed of the simulated quotes")
     simulated_spread_bps: Decimal = setting(Decimal(2), doc="spread of simulated quotes", unit="bps", minimum=0)
+    quote_file: str = setting(
+        "",
+        doc="CSV file of quotes or bars that is replayed in place of simulated prices of its instruments; empty for none",
+    )
+    quote_file_speed: Decimal = setting(
+        Decimal(1), doc="how many times as fast as it was quote_file is replayed", minimum=0.001, maximum=100_000
+    )
+    quote_file_start: str = setting(
+        "",
+        doc="when the replay begins (RFC 3339 with zone), the same for all replicas; empty is the first start, "
+        "or the first one after its end",
+    )
+    quote_file_interval_s: Decimal = setting(
+        Decimal(0),
+        doc="length of a bar of quote_file; 0 takes the least distance of two bars of the instrument",
+        unit="s",
+        minimum=0,
+        maximum=604_800,
+    )
+    quote_file_spread_bps: Decimal = setting(
+        Decimal(0), doc="spread of quotes that are made of bars", unit="bps", minimum=0, maximum=1000
+    )
     paper_slippage_bps: Decimal = setting(
         Decimal(1), doc="what a paper market order pays beyond the quote", unit="bps", minimum=0, maximum=1000
     )
-    paper_fee_bps: Decimal = setting(Decimal(10), doc="fee of the paper venue", unit="bps", minimum=0, maximum=1000)
+    paper_fee_bps: Decimal = setting(
+        Decimal(10), doc="fee of the paper venue for what takes", unit="bps", minimum=0, maximum=1000
+    )
+    paper_maker_fee_bps: Decimal = setting(
+        Decimal(10),
+        doc="its fee for what rested and was filled; below 0 it pays",
+        unit="bps",
+        minimum=-100,
+        maximum=1000,
+    )
+    paper_participation_ratio: Decimal = setting(
+        Decimal(1),
+        doc="share of a size that a quote shows which an order can have",
+        minimum=0.001,
+        maximum=1,
+    )
+    paper_latency_ms: int = setting(
+        0, doc="how long an order takes to the paper venue", unit="ms", minimum=0, maximum=5000
+    )
     paper_fault_instrument: str = setting(
         "", doc="instrument of which the paper venue answers late, to try what a slow venue does; empty for none"
+    )
+    paper_fault_kind: str = setting(
+        "late",
+        doc="what happens to its orders: `late` answers late, `lost` loses the answer of each new order, `rejected` refuses them",
+        choices=("late", "lost", "rejected"),
     )
     paper_fault_delay_s: float = setting(
         5.0, doc="how late it answers on a new order of that instrument", unit="s", minimum=0, maximum=60

@@ -9,7 +9,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.runtime.columns import Instant
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.outbox import mark_table, outbox_table
-from vantixs.runtime.statements import Statement, insert_ignoring, update_rows, where
+from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, update_rows, where
 
 METADATA = sa.MetaData()
 SIGNALS = sa.Table(
@@ -56,8 +56,31 @@ PAPER_ORDERS = sa.Table(
     "paper_orders",
     METADATA,
     sa.Column("client_order_id", sa.Text, primary_key=True),
+    # The fill of an order that was filled at once.
     sa.Column("fill", sa.LargeBinary, nullable=False),
     sa.Column("accept_time", Instant, nullable=False),
+    sa.Column("key", sa.Text, nullable=False, server_default=""),
+    # How it stands in its book, while it is open.
+    sa.Column("open", sa.Text, nullable=False, server_default=""),
+    # The name of the state in which it ended, "" while it is open.
+    sa.Column("ended", sa.Text, nullable=False, server_default="ORDER_STATE_FILLED"),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    # What was filled of an order that rested, as a message of fills.
+    sa.Column("fills", sa.LargeBinary, nullable=False, server_default=""),
+    sa.Index("ix_paper_orders_open", "key", sqlite_where=sa.text("open <> ''"), postgresql_where=sa.text("open <> ''")),
+)
+# What protects positions, by the entry that opened them: see `brackets/`.
+BRACKETS = sa.Table(
+    "brackets",
+    METADATA,
+    sa.Column("entry_order_id", sa.Text, primary_key=True),
+    sa.Column("lane", sa.Integer, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("done", sa.Boolean, nullable=False),
+    # How many times history was told of it.
+    sa.Column("reports", sa.Integer, nullable=False),
+    sa.Column("data", sa.Text, nullable=False),
+    sa.Index("ix_brackets_open", "lane", "key", sqlite_where=sa.text("NOT done"), postgresql_where=sa.text("NOT done")),
 )
 # Orders that were given up while risk may still hold a reservation for them.
 RELEASES = sa.Table("releases", METADATA, sa.Column("order_id", sa.Text, primary_key=True))
@@ -89,6 +112,15 @@ CLAIMS = sa.Table(
     sa.Column("keep_until_ms", sa.BigInteger, nullable=False),
     sa.Index("ix_claims_keep_until_ms", "keep_until_ms"),
 )
+# What a webhook's signals for an account and instrument have done so far.
+SENDER_STATES = sa.Table(
+    "sender_states",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("emit_ms", sa.BigInteger, nullable=False),
+    sa.Column("adds", sa.Integer, nullable=False),
+    sa.Column("entry_ms", sa.BigInteger, nullable=False),
+)
 OUTBOX = outbox_table(METADATA, lanes=True)
 JOURNAL_MARK = mark_table(METADATA)
 
@@ -117,11 +149,10 @@ _MOVE_SIGNAL = Statement(
         .values(stream_sequence=sa.bindparam("sequence"), journal_epoch=sa.bindparam("epoch"))
     )
 )
+_SAVE_SENDER = insert_or_replace(SENDER_STATES)
 _INSERT_ORDER = insert_ignoring(ORDERS)
 _UPDATE_ORDER = update_rows(ORDERS, "order_id", "state", "data", "position")
 _INSERT_FILL = insert_ignoring(FILLS)
-_INSERT_PAPER_ORDER = insert_ignoring(PAPER_ORDERS)
-_READ_PAPER_ORDER = Statement(lambda _: sa.select(PAPER_ORDERS.c.fill).where(where(PAPER_ORDERS, "client_order_id")))
 _INSERT_RELEASE = insert_ignoring(RELEASES)
 _READ_ORDER = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "order_id")))
 _READ_ORDERS = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "signal_id")).order_by(ORDERS.c.order_id))
@@ -160,10 +191,14 @@ _READ_PROGRESS = Statement(
         CLAIMS.c.signal_id.label("claimed_by"),
         CLAIMS.c.fingerprint,
         CLAIMS.c.receive_ms,
+        SENDER_STATES.c.emit_ms,
+        SENDER_STATES.c.adds,
+        SENDER_STATES.c.entry_ms,
     ).select_from(
         _KEY.outerjoin(SIGNALS, SIGNALS.c.signal_id == _KEY.c.signal_id)
         .outerjoin(PARKED, PARKED.c.signal_id == _KEY.c.signal_id)
         .outerjoin(CLAIMS, where(CLAIMS, "claim"))
+        .outerjoin(SENDER_STATES, SENDER_STATES.c.name == sa.bindparam("sender", type_=sa.Text))
     )
 )
 _SUPERSEDE = Statement(
@@ -195,6 +230,20 @@ class SignalRow(NamedTuple):
     journal_epoch: int = 0
 
 
+class SenderState(NamedTuple):
+    """What a webhook's signals for an account and instrument have done so far.
+
+    Attributes:
+        emit_ms: when the newest one that was handled was sent by its own word, ms since 1970; 0 where none said it.
+        adds: entries that added to the position there is.
+        entry_ms: when the last entry was carried out, ms since 1970; 0 for never.
+    """
+
+    emit_ms: int = 0
+    adds: int = 0
+    entry_ms: int = 0
+
+
 class Progress(NamedTuple):
     """What is stored of a signal before it is worked on.
 
@@ -205,6 +254,7 @@ class Progress(NamedTuple):
         unsettled: orders of its account and lane of which risk has not booked the end, its own counted.
         parked_before: earlier signals of its key that are parked.
         held: who claimed the same before: signal, fingerprint, when ingress received it; None where nobody did.
+        sender: what its webhook's signals have done so far.
     """
 
     signal: SignalRow | None
@@ -213,6 +263,7 @@ class Progress(NamedTuple):
     unsettled: int
     parked_before: int
     held: tuple[str, bytes, int] | None = None
+    sender: SenderState = SenderState()
 
 
 class OrderRow(NamedTuple):
@@ -271,6 +322,7 @@ def read_progress(
     key: str,
     delivery: Delivery,
     claim: bytes = b"",
+    sender: str = "",
 ) -> Progress:
     """What is stored of the signal and of what came before it, in one round trip."""
     row = _READ_PROGRESS.first(
@@ -282,12 +334,15 @@ def read_progress(
         time=delivery.time,
         sequence=delivery.stream_sequence,
         claim=claim,
+        sender=sender,
     )
     signal = None
     if row.stream_sequence is not None:
         signal = SignalRow(row.stream_sequence, row.plan, bool(row.done), row.journal_epoch)
     held = None if row.claimed_by is None else (row.claimed_by, bytes(row.fingerprint), row.receive_ms)
-    return Progress(signal, row.superseded is not None, bool(row.superseded), row.unsettled, row.parked_before, held)
+    state = SenderState() if row.emit_ms is None else SenderState(row.emit_ms, row.adds, row.entry_ms)
+    parked = row.superseded is not None
+    return Progress(signal, parked, bool(row.superseded), row.unsettled, row.parked_before, held, state)
 
 
 def claim_signal(
@@ -337,6 +392,11 @@ def finish_signal(
             raise LookupError(f"signal {signal_id} is another delivery's")
 
     return answer
+
+
+def save_sender(connection: sa.Connection, name: str, state: SenderState) -> None:
+    """Replaces what a webhook's signals for an account and instrument have done so far."""
+    _SAVE_SENDER.send(connection, name=name, **state._asdict())
 
 
 def read_orders(connection: sa.Connection, signal_id: str) -> list[OrderRow]:
@@ -402,27 +462,6 @@ def update_order(connection: sa.Connection, row: OrderRow) -> None:
     for fill in row.fills:
         values = {"execution_id": fill.execution_id, "order_id": fill.order_id, "data": fill.SerializeToString()}
         _INSERT_FILL.send(connection, **values)
-
-
-def place_paper_order(
-    connection: sa.Connection, client_order_id: str, fill: bytes, now: datetime
-) -> Callable[[], bytes]:
-    """Fills a paper order once. What is returned gives its fill: of a repeat the one that was made the first time."""
-    values = {"client_order_id": client_order_id, "fill": fill, "accept_time": now}
-    made = _INSERT_PAPER_ORDER.count(connection, **values)
-
-    def answer() -> bytes:
-        if made():
-            return fill
-        return bytes(_READ_PAPER_ORDER.first(connection, client_order_id=client_order_id).fill)
-
-    return answer
-
-
-def read_paper_order(connection: sa.Connection, client_order_id: str) -> bytes | None:
-    """The fill of a paper order, or None where it was never placed."""
-    row = _READ_PAPER_ORDER.first(connection, client_order_id=client_order_id)
-    return bytes(row.fill) if row else None
 
 
 def park(connection: sa.Connection, parked: Parked) -> bool:

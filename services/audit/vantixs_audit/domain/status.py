@@ -43,11 +43,15 @@ _STAGES = {
     "order_submitted": "venue",
     "order_updated": "venue",
     "fill_recorded": "venue",
+    "bracket_changed": "venue",
 }
 
 
 def fold(view: View, seen: Seen) -> View:
-    """The view after one more entry. A status that is an end changes only by a replay."""
+    """The view after one more entry. A status that is an end changes only by a replay.
+
+    Orders that rest and brackets are told under their signal after its end: what is filled follows, the end stays as it was.
+    """
     view = replace(view, update_time=max(view.update_time or seen.time, seen.time))
     match seen.kind:
         case "signal_accepted" | "signal_rejected":

@@ -16,6 +16,8 @@ from vantixs_console.commands import (
     journal,
     lint,
     orders,
+    positions,
+    quotes,
     signals,
     status,
     stores,
@@ -25,7 +27,21 @@ from vantixs_console.commands import (
 )
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Vantixs Signals")
-for part in (system, status, webhooks, lint, trading, accounts, signals, orders, journal, stores, backup):
+for part in (
+    system,
+    status,
+    webhooks,
+    lint,
+    trading,
+    accounts,
+    signals,
+    orders,
+    positions,
+    quotes,
+    journal,
+    stores,
+    backup,
+):
     app.add_typer(part.app)
 
 

@@ -1,23 +1,51 @@
-"""Orders, quotes, and the lanes that signals run in."""
+"""Orders: listing, showing, cancelling; and the lanes that signals run in."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
-from vantixs.api.common.v1 import common_pb2
+from rich.markup import escape
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.ingress.v1 import ingress_pb2
+from vantixs.api.risk.v1 import risk_pb2
 from vantixs.api.router.v1 import router_pb2
+from vantixs.runtime.settings import SettingsError
 
-from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out, show
+from vantixs_console.clients import Clients
+from vantixs_console.order_words import (
+    describe_order,
+    filled_of,
+    link_of,
+    prices_of,
+    role_of,
+    side_of,
+    state_of,
+    time_in_force_of,
+    type_of,
+)
+from vantixs_console.terminal import (
+    TIMEOUT_S,
+    HomeOption,
+    JsonOption,
+    ask,
+    check_exists,
+    make_table,
+    out,
+    print_rows,
+    show,
+)
 from vantixs_console.timeline import short_name
 
 app = typer.Typer(no_args_is_help=True)
-order = typer.Typer(no_args_is_help=True, help="Orders")
+order = typer.Typer(no_args_is_help=True, help="Orders: what was sent, what rests, and cancelling it")
 app.add_typer(order, name="order")
-quote = typer.Typer(no_args_is_help=True, help="Quotes")
-app.add_typer(quote, name="quote")
 
 
 @order.command(name="list")
 def order_list(
+    account_id: Annotated[str, typer.Option("--account", help="only of this account")] = "",
+    instrument: Annotated[str, typer.Option(help="only of this instrument")] = "",
+    open_only: Annotated[bool, typer.Option("--open", help="only those that have not ended")] = False,
     signal_id: Annotated[str, typer.Option("--signal", help="only of this signal")] = "",
     home: HomeOption = "",
     page_size: int = 50,
@@ -25,52 +53,159 @@ def order_list(
     as_json: JsonOption = False,
 ) -> int:
     """Lists orders, newest first."""
-    request = router_pb2.ListOrdersRequest(signal_id=signal_id, page_size=page_size, page_token=page_token)
+    request = router_pb2.ListOrdersRequest(
+        signal_id=signal_id,
+        account_id=account_id,
+        instrument=instrument,
+        open_only=open_only,
+        page_size=page_size,
+        page_token=page_token,
+    )
     response = ask(home, lambda c: c.router.ListOrders(request, timeout=TIMEOUT_S))
 
     def text() -> None:
-        table = make_table("order", "account", "instrument", "side", "quantity", "state", "at")
+        table = make_table(
+            "order", "account", "instrument", "for", "side", "type", "quantity", "price", "state", "filled"
+        )
         for item in response.orders:
-            side, state = common_pb2.Side.Name(item.side), common_pb2.OrderState.Name(item.state)
             table.add_row(
                 item.order_id,
                 item.account_id,
                 item.instrument,
-                short_name(side),
+                role_of(item),
+                side_of(item),
+                type_of(item),
                 item.quantity,
-                short_name(state),
-                item.average_price,
+                prices_of(item),
+                state_of(item),
+                filled_of(item),
             )
         out.print(table)
+        if response.next_page_token:
+            out.print(f"more: --page-token {response.next_page_token}")
 
     show(response, as_json=as_json, text=text)
     return 0
 
 
-@quote.command(name="publish")
-def quote_publish(
-    instrument: str,
-    bid: str,
-    ask_: Annotated[str, typer.Argument(metavar="ASK")],
+@order.command(name="show")
+def order_show(order_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Shows an order: its terms, what it is for in a bracket, and each fill with its fee and what was assumed."""
+    request = router_pb2.GetOrderRequest(order_id=order_id)
+    response = ask(home, lambda c: c.router.GetOrder(request, timeout=TIMEOUT_S))
+
+    def text() -> None:
+        shown = response.order
+        title = " ".join(filter(None, (shown.order_id, state_of(shown), shown.reason)))
+        out.print(f"{title}  {describe_order(shown, linked=False)}", markup=False)
+        print_rows(_order_rows(shown))
+        for fill in response.fills:
+            out.print(f"\nfill of {fill.quantity} at {fill.price}", markup=False)
+            print_rows(_fill_rows(fill))
+
+    show(response, as_json=as_json, text=text)
+    return 0
+
+
+def _order_rows(shown: order_pb2.Order) -> list[tuple[str, str]]:
+    """What else there is to say of an order; what it does not have is left out."""
+    rows = [
+        ("for", link_of(shown)),
+        ("signal", shown.signal_id),
+        ("account", f"{shown.account_id} ({short_name(common_pb2.Mode.Name(shown.mode))})"),
+        ("webhook", shown.webhook_id),
+        ("tag", shown.tag),
+        ("type", type_of(shown)),
+        ("limit price", shown.limit_price),
+        ("stop price", shown.stop_price),
+        ("trails by", f"{shown.trail_percent}%" if shown.trail_percent else shown.trail_amount),
+        ("trails from", shown.activation_price),
+        ("time in force", time_in_force_of(shown)),
+        (
+            "becomes a market order",
+            f"{shown.triggered_timeout_s} s after its trigger" * bool(shown.triggered_timeout_s),
+        ),
+        ("post only", "yes" * shown.post_only),
+        ("reduce only", "yes" * shown.reduce_only),
+        ("quantity", shown.quantity),
+        ("filled", filled_of(shown)),
+        ("client order id", shown.client_order_id),
+        ("venue order id", shown.venue_order_id),
+        ("made", shown.create_time.ToJsonString()),
+        ("changed", shown.update_time.ToJsonString()),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _fill_rows(fill: order_pb2.Fill) -> list[tuple[str, str]]:
+    quote = fill.quote
+    rows = [
+        ("time", fill.execute_time.ToJsonString()),
+        ("fee", f"{fill.fee} {fill.fee_asset}" if fill.fee else ""),
+        ("liquidity", fill.liquidity),
+        ("assumed", "; ".join(fill.assumptions)),
+        ("quote", f"{quote.source} bid {quote.bid} ask {quote.ask}" if quote.bid else ""),
+        ("execution id", fill.execution_id),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+@order.command(name="cancel")
+def order_cancel(
+    order_id: Annotated[str, typer.Argument(help="one order; an order of a bracket goes with its position only")] = "",
+    account_id: Annotated[str, typer.Option("--account", help="entries of this account")] = "",
+    instrument: Annotated[str, typer.Option(help="entries of this instrument")] = "",
+    webhook_id: Annotated[str, typer.Option("--webhook", help="entries of this webhook")] = "",
+    tag: Annotated[str, typer.Option(help="entries whose signal had this tag")] = "",
+    every: Annotated[bool, typer.Option("--all", help="every entry that rests")] = False,
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Gives an instrument's quote; it has no simulated ones from then on, and old ones are refused, until it is cleared."""
-    request = router_pb2.PublishQuoteRequest(quote=common_pb2.Quote(instrument=instrument, bid=bid, ask=ask_))
-    response = ask(home, lambda c: c.router.PublishQuote(request, timeout=TIMEOUT_S))
-    show(response, as_json=as_json, text=lambda: out.print(f"{instrument} bid {bid} ask {ask_}"))
-    return 0
+    """Cancels an order that rests, or every resting entry that fits all that is given. Asks nothing.
+
+    Prints what became of each; the exit code is 0 where each of them is cancelled.
+    """
+    filters = {"account_id": account_id, "instrument": instrument, "webhook_id": webhook_id, "tag": tag}
+    if bool(order_id) + any(filters.values()) + every != 1:
+        raise SettingsError(
+            "order cancel: expected an order, or any of --account, --instrument, --webhook and --tag, or --all"
+        )
+    if order_id:
+        one = router_pb2.CancelOrderRequest(order_id=order_id)
+        response = ask(home, lambda c: c.router.CancelOrder(one, timeout=TIMEOUT_S))
+        orders = [response.order]
+    else:
+        many = router_pb2.CancelOrdersRequest(**filters, all=every)
+
+        async def cancel(clients: Clients) -> Any:
+            await _check_names(clients, account_id, webhook_id)
+            return await clients.router.CancelOrders(many, timeout=TIMEOUT_S)
+
+        response = ask(home, cancel)
+        orders = list(response.orders)
+    show(response, as_json=as_json, text=lambda: _print_canceled(orders))
+    return 0 if all(item.state == common_pb2.ORDER_STATE_CANCELED for item in orders) else 1
 
 
-@quote.command(name="clear")
-def quote_clear(instrument: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Takes an instrument's given quote away, so that it has simulated ones again; does nothing where there is none."""
-    request = router_pb2.ClearQuoteRequest(instrument=instrument)
-    response = ask(home, lambda c: c.router.ClearQuote(request, timeout=TIMEOUT_S))
-    found = response.HasField("cleared")
-    text = f"{instrument} is simulated again" if found else f"{instrument} had no given quote"
-    show(response, as_json=as_json, text=lambda: out.print(text, markup=False))
-    return 0
+async def _check_names(clients: Clients, account_id: str, webhook_id: str) -> None:
+    """Refuses an account or webhook there is not: nothing rests there, and that reads as if all were cancelled."""
+    if account_id:
+        account = risk_pb2.GetAccountRequest(account_id=account_id)
+        await check_exists(f"account {account_id}", "risk", lambda t: clients.risk.GetAccount(account, timeout=t))
+    if webhook_id:
+        webhook = ingress_pb2.GetWebhookRequest(webhook_id=webhook_id)
+        await check_exists(f"webhook {webhook_id}", "ingress", lambda t: clients.ingress.GetWebhook(webhook, timeout=t))
+
+
+def _print_canceled(orders: Sequence[order_pb2.Order]) -> None:
+    if not orders:
+        out.print("no entry that fits rests")
+        return
+    table = make_table("order", "account", "what", "state", "filled", "why")
+    for item in orders:
+        cells = (item.order_id, item.account_id, describe_order(item), state_of(item), filled_of(item), item.reason)
+        table.add_row(*(escape(cell) for cell in cells))
+    out.print(table)
 
 
 @app.command()

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import typer
 from google.protobuf import json_format
+from rich.markup import escape
 from rich.table import Table
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
 
 from vantixs_console.clients import Clients
+from vantixs_console.order_words import ORDER_COLUMNS, latest_orders, order_cells
 from vantixs_console.terminal import (
     TIMEOUT_S,
     HomeOption,
@@ -75,7 +77,7 @@ def signal_table(listed: Any) -> Table:
 
 @signals.command(name="show")
 def signals_show(signal_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Shows a signal's timeline: what happened, and why."""
+    """Shows a signal's orders, stop and targets among them, and its timeline: what happened, and why."""
     request = audit_pb2.GetSignalRequest(signal_id=signal_id)
     response = ask(home, lambda c: c.audit.GetSignal(request, timeout=TIMEOUT_S))
 
@@ -83,7 +85,13 @@ def signals_show(signal_id: str, home: HomeOption = "", as_json: JsonOption = Fa
         found = response.signal
         status = short_name(common_pb2.SignalStatus.Name(found.status))
         out.print(f"{found.signal_id}  status {status} {found.reason} {found.detail}".rstrip(), markup=False)
-        for step in describe_timeline(recorded.entry for recorded in response.timeline):
+        entries = [recorded.entry for recorded in response.timeline]
+        if orders := latest_orders(entries):
+            table = make_table(*ORDER_COLUMNS)
+            for order in orders:
+                table.add_row(*(escape(cell) for cell in order_cells(order)))
+            out.print(table)
+        for step in describe_timeline(entries):
             out.print(f"{step.time}  {step.title:<10} {step.text}", markup=False)
             for name, value in step.details:
                 lines = f"{name}: {value}".splitlines()

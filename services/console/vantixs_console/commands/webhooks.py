@@ -103,6 +103,58 @@ RateLimit = Annotated[int | None, typer.Option(help="requests a minute, 0 for no
 SourceNetworks = Annotated[list[str] | None, typer.Option(help="CIDR or tradingview; any where none is given")]
 MinimumProof = Annotated[str | None, typer.Option(help="token, address, certificate or signature")]
 Tolerance = Annotated[int | None, typer.Option(help="seconds that a signed time may be from now, 0 for 300")]
+OnNewSignal = Annotated[
+    str | None,
+    typer.Option(
+        help="what becomes of entries that rest when another signal comes in: cancel-own-entries, cancel-all-entries "
+        "(of every webhook of the account) or keep"
+    ),
+]
+PositionPolicy = Annotated[
+    str | None,
+    typer.Option(
+        help="what a signal may do where the sender's position before it is not the account's: ignore (anything, it is "
+        "recorded), refuse, reduce-only or reconcile (what brings the account to the sender's position after it)"
+    ),
+]
+MaxAdds = Annotated[int | None, typer.Option(help="most entries that may add to one position, 0 for no limit")]
+AddSpacing = Annotated[
+    int | None,
+    typer.Option("--add-spacing-s", help="least seconds between two entries of one position, 0 to 604800"),
+]
+StopMove = Annotated[
+    str | None,
+    typer.Option(
+        help="where the stop goes once targets are reached, for entries that say nothing of it: breakeven, moving-target, "
+        "moving-2-target, percent-below-trigger or percent-below-highest"
+    ),
+]
+StopMoveAfter = Annotated[
+    int | None, typer.Option(help="target from which on --stop-move moves the stop, 1 to 10; 0 for the first")
+]
+StopMovePercent = Annotated[
+    str | None, typer.Option(help="percent of the two kinds of --stop-move that name one, for example 1.5")
+]
+ProtectionBase = Annotated[
+    str | None,
+    typer.Option(
+        help="what percents and distances of stop and targets are measured from: average-entry or first-entry"
+    ),
+]
+UnprotectedLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--unprotected-limit-s",
+        help="seconds for which a position may be held without its stop before all of it is closed, 0 (takes 10) to 300",
+    ),
+]
+TriggeredTimeout = Annotated[
+    int | None,
+    typer.Option(
+        "--triggered-timeout-s",
+        help="seconds after its trigger at which what is left of a stop-limit order goes to the market, 0 for never",
+    ),
+]
 Mapping = Annotated[Path | None, typer.Option(help='JSON file {"fields": {...}, "values": {...}}; {} for none')]
 Clear = Annotated[list[str] | None, typer.Option(help="field to set back to what it is unset, for example instruments")]
 Revision = Annotated[int, typer.Option(help="revision it was read at; 0 for whatever it is now")]
@@ -112,6 +164,10 @@ _ENUMS: dict[str, tuple[Any, str]] = {
     "mode": (common_pb2.Mode, "MODE_"),
     "default_instrument_kind": (common_pb2.InstrumentKind, "INSTRUMENT_KIND_"),
     "minimum_proof": (webhook_pb2.ProofLevel, "PROOF_LEVEL_"),
+    "on_new_signal": (webhook_pb2.OnNewSignal, "ON_NEW_SIGNAL_"),
+    "position_policy": (webhook_pb2.PositionPolicy, "POSITION_POLICY_"),
+    "stop_move": (webhook_pb2.StopMove, "STOP_MOVE_"),
+    "protection_base": (webhook_pb2.ProtectionBase, "PROTECTION_BASE_"),
 }
 
 
@@ -196,6 +252,16 @@ def webhook_create(
     source_networks: SourceNetworks = None,
     minimum_proof: MinimumProof = None,
     signature_tolerance_s: Tolerance = None,
+    on_new_signal: OnNewSignal = None,
+    position_policy: PositionPolicy = None,
+    max_adds: MaxAdds = None,
+    add_spacing_s: AddSpacing = None,
+    stop_move: StopMove = None,
+    stop_move_after_target: StopMoveAfter = None,
+    stop_move_percent: StopMovePercent = None,
+    protection_base: ProtectionBase = None,
+    unprotected_limit_s: UnprotectedLimit = None,
+    triggered_timeout_s: TriggeredTimeout = None,
     mapping: Mapping = None,
     token_expires_in_s: ExpiresInS = 0,
     token_exits_only: Annotated[bool, typer.Option(help="its first token may send exits only")] = False,
@@ -255,6 +321,16 @@ def webhook_update(
     source_networks: SourceNetworks = None,
     minimum_proof: MinimumProof = None,
     signature_tolerance_s: Tolerance = None,
+    on_new_signal: OnNewSignal = None,
+    position_policy: PositionPolicy = None,
+    max_adds: MaxAdds = None,
+    add_spacing_s: AddSpacing = None,
+    stop_move: StopMove = None,
+    stop_move_after_target: StopMoveAfter = None,
+    stop_move_percent: StopMovePercent = None,
+    protection_base: ProtectionBase = None,
+    unprotected_limit_s: UnprotectedLimit = None,
+    triggered_timeout_s: TriggeredTimeout = None,
     mapping: Mapping = None,
     clear: Clear = None,
     revision: Revision = 0,
@@ -283,7 +359,10 @@ def webhook_update(
     return 0
 
 
-_CLEARABLE = {"instruments", "actions", "source_networks", "mapping", "sizing", "display_name", "default_exchange"}
+_CLEARABLE = {
+    "instruments", "actions", "source_networks", "mapping", "sizing", "display_name", "default_exchange", "on_new_signal",
+    "position_policy", "stop_move", "stop_move_percent", "protection_base",
+}  # fmt: skip
 _NOT_FIELDS = {
     "home", "as_json", "revision", "clear", "token_expires_in_s", "token_exits_only", "signing", "webhook",
 }  # fmt: skip

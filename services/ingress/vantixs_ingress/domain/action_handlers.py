@@ -11,6 +11,7 @@ from vantixs_ingress.domain.words import (
     NEUTRAL,
     ORDER_TYPES,
     POSITIONS,
+    POST_ONLY_WORDS,
     WAITING_ORDERS,
     action_of,
     folded_word,
@@ -54,6 +55,8 @@ def verb_or_order_type(draft: Draft, name: str, value: Any) -> None:
     folded = folded_word(value) if isinstance(value, str) and len(value) <= to.LONGEST_SYMBOL else ""
     if folded in WAITING_ORDERS:
         _waiting(draft, name, folded)
+    elif folded in POST_ONLY_WORDS:
+        order_type(draft, name, value)
     elif folded in ORDER_TYPES and not action_of(value):
         draft.put("order_type", name, to.as_order_type(value))
     else:
@@ -72,10 +75,21 @@ def order_type(draft: Draft, name: str, value: Any) -> None:
     folded = folded_word(value) if isinstance(value, str) and len(value) <= to.LONGEST_SYMBOL else ""
     if folded in WAITING_ORDERS:
         _waiting(draft, name, folded)
+    elif folded in POST_ONLY_WORDS:
+        draft.put("order_type", name, "LIMIT")
+        draft.put("post_only", name, value=True)
     elif folded and folded not in ORDER_TYPES and action_of(value) not in ("", NEUTRAL):
         _VERB(draft, name, value)
     else:
         draft.put("order_type", name, to.as_order_type(value))
+
+
+def time_in_force(draft: Draft, name: str, value: Any) -> None:
+    """How long the order rests; or that it must not take (Binance's GTX)."""
+    if isinstance(value, str) and len(value) <= to.LONGEST_SYMBOL and folded_word(value) in POST_ONLY_WORDS:
+        draft.put("post_only", name, value=True)
+    else:
+        draft.put("time_in_force", name, to.as_time_in_force(value))
 
 
 def order_mode(draft: Draft, name: str, value: Any) -> None:

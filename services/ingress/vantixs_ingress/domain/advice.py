@@ -10,7 +10,9 @@ from vantixs.model.decimals import format_decimal
 from vantixs.model.instruments import Instrument
 
 from vantixs_ingress.domain.converters import is_placeholder
+from vantixs_ingress.domain.following import TRAILING
 from vantixs_ingress.domain.freshness import is_bar_time
+from vantixs_ingress.domain.ladders import levels_of
 from vantixs_ingress.domain.reading import FieldError, Reading
 from vantixs_ingress.domain.rules import Rules
 from vantixs_ingress.domain.settling import is_exit
@@ -18,7 +20,9 @@ from vantixs_ingress.domain.vocabulary import is_informative
 
 _SECOND = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d)?(\.0+)?[Zz]?|\b1[0-9]{9}(000)?\b")
 _HIGH_PERCENT = Decimal(10)
-_LEVELS = ("stop_loss", "take_profit")
+# Levels by the name of each in `values`, with the side of the entry price on which it has to be.
+_LEVELS = {"stop_loss": -1, "trailing_activation": 1, "break_even_at": 1}
+_KINDS = ("price", "percent", "amount")
 
 Rule = Callable[[Reading, Rules, Mapping[str, Instrument]], Iterator[FieldError]]
 
@@ -43,11 +47,14 @@ def _key_of_a_second(reading: Reading, rules: Rules, catalogue: Mapping[str, Ins
 
 
 def _bare_level(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument]) -> Iterator[FieldError]:
-    for level in _LEVELS:
+    for level in ("stop_loss", "take_profit"):
         name = reading.sources.get(f"bare_{level}")
-        if name and f"{level}_price" in reading.values:
-            number = format_decimal(reading.values[f"{level}_price"])
-            detail = f"{number} is taken as a price: send {level}_percent, {level}_amount or {level}_price to say it"
+        held = [reading.values[f"{level}_price"]] if f"{level}_price" in reading.values else []
+        if level == "take_profit":
+            held = [t.value for at, t in levels_of(reading.values) if reading.sources.get(at) == name]
+        if name and held:
+            what = f"send {level}_percent, {level}_amount or {level}_price to say it"
+            detail = f"{format_decimal(held[0])} is taken as a price: {what}"
             yield FieldError(name, "FIELD_INVALID", detail)
 
 
@@ -86,9 +93,10 @@ def _wrong_side(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrume
     side = {"BUY": 1, "OPEN_LONG": 1, "SELL": -1, "OPEN_SHORT": -1}.get(action or "")
     if price is None or side is None or is_exit(values, sell_opens_short=rules.sell_opens_short):
         return
-    for level, sign in (("stop_loss", -1), ("take_profit", 1)):
-        at = values.get(f"{level}_price")
-        if at is not None and (at - price) * side * sign <= 0:
+    prices = [(level, values[f"{level}_price"], sign) for level, sign in _LEVELS.items() if f"{level}_price" in values]
+    prices += [(name, target.value, 1) for name, target in levels_of(values) if target.kind == "price"]
+    for level, at, sign in prices:
+        if (at - price) * side * sign <= 0:
             where = "below" if side * sign < 0 else "above"
             detail = f"expected {where} the price {format_decimal(price)}, was {format_decimal(at)}"
             yield FieldError(reading.sources.get(level, level), "FIELD_CONFLICT", detail)
@@ -181,10 +189,7 @@ def suggested_message(reading: Reading, text: str) -> str:
         message["quantity"] = "{{strategy.order.contracts}}" if of_order else format_decimal(values["quantity"])
         message["quantity_type"] = values["quantity_type"].lower()
     message |= _order_terms(values, strategy=strategy)
-    for level in _LEVELS:
-        for kind in ("price", "percent", "amount"):
-            if f"{level}_{kind}" in values:
-                message[f"{level}_{kind}"] = format_decimal(values[f"{level}_{kind}"])
+    message |= _protection(values, strategy=strategy)
     message["price"] = "{{close}}"
     message["timestamp"] = "{{timenow}}"
     if strategy:
@@ -194,12 +199,45 @@ def suggested_message(reading: Reading, text: str) -> str:
     return json.dumps(message, indent=2, ensure_ascii=False)
 
 
+def _protection(values: Mapping[str, Any], *, strategy: bool) -> dict[str, Any]:
+    """Stop, targets and what moves the stop, in canonical names. Prices of a strategy's ladder are for one side of it only."""
+    terms: dict[str, Any] = {}
+    trails = ("trailing_stop", "trailing_activation")
+    if values.get("order_type") == TRAILING:
+        trails = ("sl_trail", "sl_trail_activation")  # The other names are the order's there.
+    names = {"trailing_stop": trails[0], "trailing_activation": trails[1]}
+    for level in ("stop_loss", "trailing_stop", "trailing_activation", "break_even_at"):
+        name = names.get(level, level)
+        for kind in _KINDS:
+            if f"{level}_{kind}" in values:
+                terms[f"{name}_{kind}"] = format_decimal(values[f"{level}_{kind}"])
+    targets = [target for _, target in levels_of(values)]
+    if len(targets) == 1 and targets[0].share is None:
+        terms[f"take_profit_{targets[0].kind}"] = format_decimal(targets[0].value)
+    else:
+        priced = [target.value for target in targets if target.kind == "price"]
+        side = ("short_" if priced[0] > priced[-1] else "long_") if strategy and len(priced) > 1 else ""
+        for number, target in enumerate(targets, 1):
+            level_of_target = {target.kind: format_decimal(target.value)}
+            if target.share is not None:
+                level_of_target["share"] = f"{format_decimal(target.share)}%"
+            terms[f"{side}take_profit_{number}"] = level_of_target
+    if "break_even_after_target" in values:
+        terms["break_even_after_target"] = str(values["break_even_after_target"])
+    return terms
+
+
 def _order_terms(values: Mapping[str, Any], *, strategy: bool) -> dict[str, str]:
     terms = {}
     for name in ("order_type", "time_in_force"):
-        if name in values:
+        if name in values and values[name] != "GTD":  # A message that is sent again and again has no date of its own.
             terms[name] = values[name].lower()
-    for name in ("limit_price", "stop_price"):
+    for name in ("trail_percent", "trail_amount"):
+        if name in values:
+            terms[name] = format_decimal(values[name])
+    if "post_only" in values:
+        terms["post_only"] = "true"
+    for name in ("limit_price", "stop_price", "activation_price"):
         if name in values:
             terms[name] = "{{strategy.order.price}}" if strategy else format_decimal(values[name])
     return terms

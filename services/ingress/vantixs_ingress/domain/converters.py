@@ -230,17 +230,36 @@ as_position: Convert = choice(POSITIONS, "expected long, short or flat")
 as_quantity_type: Convert = choice(
     QUANTITY_TYPES, "expected units, notional, equity_percent, risk_percent or position_percent, or a synonym we know"
 )
-as_order_type: Convert = choice(ORDER_TYPES, "expected market, limit, stop or stop_limit")
-as_time_in_force: Convert = choice(TIMES_IN_FORCE, "expected gtc, ioc, fok or day")
+as_order_type: Convert = choice(ORDER_TYPES, "expected market, limit, stop, stop_limit or trailing_stop")
+as_time_in_force: Convert = choice(TIMES_IN_FORCE, "expected gtc, ioc, fok, day or gtd")
 as_level_kind: Convert = choice(LEVEL_KINDS, "expected price, percent or amount")
 as_instrument_kind: Convert = choice(INSTRUMENT_KINDS, "expected spot, or linear or swap for a perpetual")
 _LEVEL_KEYS = {
     **dict.fromkeys(("price", "level"), "price"),
     **dict.fromkeys(("percent", "percentage", "pct", "pricepercentage"), "percent"),
     **dict.fromkeys(("amount", "distance"), "amount"),
+    # WunderTrading's, of 1.
+    "pricedeviation": "ratio",
 }
+# Names and numbers of a target, which say nothing of where it is.
+_LABELS = ("idx", "id", "label", "name", "source", "reason", "note", "comment")
 # In a list, `amount` is the share of the position in some dialects and the distance in others.
 _LEVEL_LIST_KEYS = {key: kind for key, kind in _LEVEL_KEYS.items() if kind != "amount"} | {"limitprice": "price"}
+_TRAIL_KEYS = {
+    **dict.fromkeys(("percent", "percentage", "pct", "trailpercent", "trailpct", "trailingpercent"), "percent"),
+    **dict.fromkeys(("amount", "distance", "trailamount", "trailingamount"), "amount"),
+}
+
+
+def as_part(value: Any) -> Decimal:
+    """A part of 1, above 0 and at most 1."""
+    part = as_number(value)
+    if part > 1:
+        raise Refused("expected a part of 1 such as 0.02")
+    return part
+
+
+_PLAIN_TYPES = ("", "stop", "market", "stopmarket", "limit", "trailingstop", "trailing")
 
 
 def as_level(value: Any, own_price: str = "") -> tuple[str, Decimal] | None:
@@ -258,35 +277,45 @@ def as_level(value: Any, own_price: str = "") -> tuple[str, Decimal] | None:
     return ("", number) if number else None
 
 
-def as_level_list(value: Any) -> tuple[str, Decimal] | None:
-    """The one level of a list; several cannot be held."""
-    if not isinstance(value, list):
-        raise Refused("expected a list of one level")
-    if len(value) > 1:
-        raise Refused(f"expected one take profit, was {len(value)}: a signal holds one", complete=True)
-    if value and not isinstance(value[0], dict):
-        return as_level(value[0])
-    return _level_of(value[0], _LEVEL_LIST_KEYS) if value else None
+def target_of(value: Mapping[str, Any], *, in_list: bool) -> tuple[str, Decimal] | None:
+    """The level of an object for a target, as in `as_level`."""
+    return _level_of(value, _LEVEL_LIST_KEYS if in_list else _LEVEL_KEYS | {"limitprice": "price"})
 
 
-def _level_of(value: dict[str, Any], keys: Mapping[str, str]) -> tuple[str, Decimal] | None:
-    given = []
+def distance_of(value: Mapping[str, Any]) -> tuple[str, Decimal] | None:
+    """The distance of an object for a trailing stop, "percent" or "amount"; None where it says none."""
+    return _level_of(value, _TRAIL_KEYS, "percent or amount")
+
+
+def is_switch(name: str) -> bool:
+    """Whether a member of an object only switches the whole on or off."""
+    return fold(name[:LONGEST_SYMBOL]) in _SWITCHES
+
+
+def _level_of(
+    value: Mapping[str, Any], keys: Mapping[str, str], kinds: str = "price, percent or amount"
+) -> tuple[str, Decimal] | None:
+    given: list[tuple[str, Decimal | None]] = []
     for name, inner in value.items():
         folded = fold(name[:LONGEST_SYMBOL])
-        if folded == "type" and fold(str(inner)[:LONGEST_SYMBOL]) in ("", "stop", "market", "stopmarket", "limit"):
+        if folded == "type" and fold(str(inner)[:LONGEST_SYMBOL]) in _PLAIN_TYPES:
             continue
         if folded == "type" and "value" in value and fold(str(inner)[:LONGEST_SYMBOL]) in LEVEL_KINDS:
             keys = {**keys, "value": LEVEL_KINDS[fold(str(inner)[:LONGEST_SYMBOL])]}
             continue
-        if folded == "idx" or folded in _SWITCHES or says_no(inner):
+        if folded in _LABELS or folded in _SWITCHES or says_no(inner):
             continue
         if folded not in keys:
-            expected = f"expected price, percent or amount, was {name[:40]}: nothing here can hold it"
+            expected = f"expected {kinds}, was {name[:40]}: nothing here can hold it"
             raise Refused(expected, complete=True)
-        given.append((keys[folded], (as_percent if keys[folded] == "percent" else as_price)(inner)))
+        if keys[folded] == "ratio":
+            given.append(("percent", as_part(inner) * 100))
+        else:
+            given.append((keys[folded], (as_percent if keys[folded] == "percent" else as_price)(inner)))
     if len(given) > 1:
+        both = " and ".join(kind for kind, _ in given)
         raise Refused(
-            f"expected one of price, percent, amount, was {' and '.join(kind for kind, _ in given)}", complete=True
+            f"expected one of {kinds}, was {both}: for the part that is taken at a target send share", complete=True
         )
     if not given or given[0][1] is None:
         return None

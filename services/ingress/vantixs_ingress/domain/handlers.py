@@ -5,9 +5,12 @@ from typing import Any
 
 from vantixs_ingress.domain import action_handlers
 from vantixs_ingress.domain import converters as to
+from vantixs_ingress.domain.following import read_distance, read_even, read_start, read_trail, read_trail_object
 from vantixs_ingress.domain.kept_fields import free_text, keep, refuse_unread, unused
 from vantixs_ingress.domain.reading import Draft, Refused
+from vantixs_ingress.domain.targets import read_share, read_target, read_targets
 from vantixs_ingress.domain.vocabulary import (
+    EVEN,
     HIDDEN,
     LEVEL,
     METRICS,
@@ -15,6 +18,8 @@ from vantixs_ingress.domain.vocabulary import (
     PROTECTS,
     STEER_FLAG,
     TARGET_SHARE,
+    TRAIL,
+    fold,
     level_of,
     slot_of,
 )
@@ -121,9 +126,8 @@ def _volume(draft: Draft, name: str, value: Any) -> None:
     draft.values["volume"], draft.names["volume"] = value, name
 
 
-def _level(level: str, kind: str = "", side: str = "") -> Handler:
-    """A protective level. `kind` where the name says it, `side` where it is for longs or shorts only."""
-    own_price = "stopprice" if level == "stop_loss" else "limitprice"
+def _stop_loss(kind: str = "", side: str = "") -> Handler:
+    """A stop loss. `kind` where the name says it, `side` where it is for longs or shorts only."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         if _is_none(draft, name, value):
@@ -132,11 +136,21 @@ def _level(level: str, kind: str = "", side: str = "") -> Handler:
             number = (to.as_percent if kind == "percent" else to.as_price)(value)
             found = (kind, number) if number else None
         else:
-            found = to.as_level(value, own_price)
+            found = to.as_level(_without_trail(draft, name, value), "stopprice")
         if found:
-            draft.levels.append((name, side + level, *found))
+            draft.levels.append((name, f"{side}stop_loss", *found))
 
     return handle
+
+
+def _without_trail(draft: Draft, name: str, value: Any) -> Any:
+    """A stop loss as an object may say that it trails (TradersPost, `trailPercent`): the rest of it is a level."""
+    if not isinstance(value, dict):
+        return value
+    trails = {key: inner for key, inner in value.items() if fold(key[: to.LONGEST_SYMBOL]).startswith("trail")}
+    if trails:
+        read_trail_object(draft, name, trails, of_stop=True)
+    return {key: inner for key, inner in value.items() if key not in trails}
 
 
 def _stop(draft: Draft, name: str, value: Any) -> None:
@@ -146,29 +160,41 @@ def _stop(draft: Draft, name: str, value: Any) -> None:
         draft.values["stop"], draft.names["stop"] = found, name
 
 
+def _take_profit(kind: str = "", side: str = "") -> Handler:
+    def handle(draft: Draft, name: str, value: Any) -> None:
+        if not _is_none(draft, name, value):
+            read_target(draft, name, value, kind, side)
+
+    return handle
+
+
 def _targets(draft: Draft, name: str, value: Any) -> None:
-    found = to.as_level_list(value)
-    if found:
-        draft.levels.append((name, "take_profit", *found))
+    if not _is_none(draft, name, value):
+        read_targets(draft, name, value)
 
 
 def _named_level(draft: Draft, name: str, value: Any) -> None:
     """A level by the parts of its name, such as `stop_loss_exact_price` or `tp1`."""
-    level, kind = level_of(slot_of(name.rpartition(".")[2])[0])
-    side, _, rest = level.partition("_")
-    if side in ("long", "short"):
-        _level(rest, kind, f"{side}_")(draft, name, value)
-    else:
-        _level(level, kind)(draft, name, value)
+    level, side, kind, number = level_of(slot_of(name.rpartition(".")[2])[0])
+    if level == "stop_loss":
+        _stop_loss(kind, f"{side}_" if side else "")(draft, name, value)
+    elif not _is_none(draft, name, value):
+        read_target(draft, name, value, kind, side, number)
 
 
-def _target_share(draft: Draft, name: str, value: Any) -> None:
-    """What part of the position a take profit is for: the whole is what one level is for anyway."""
-    if to.says_no(value):
-        return
-    share = to.as_percent(value)
-    if share != 100:
-        raise Refused("expected 100 or none: a take profit here is for the whole position")
+def _callback_rate(draft: Draft, name: str, value: Any) -> None:
+    if not to.says_no(value):
+        read_distance(draft, name, value, "percent")
+
+
+def _expire(draft: Draft, name: str, value: Any) -> None:
+    """The end of an order where it is good till a time, which another field says."""
+    draft.values["expire"], draft.names["expire"] = value, name
+
+
+def _order_expire_time(draft: Draft, name: str, value: Any) -> None:
+    if not to.says_no(value):
+        draft.put("order_expire_time", name, to.as_time(value))
 
 
 def _metrics(draft: Draft, name: str, value: Any) -> None:
@@ -290,23 +316,27 @@ _HANDLERS: dict[str, Handler] = {
     "limit_price": _price("limit_price"),
     "stop_price": _price("stop_price"),
     "stop": _stop,
-    "time_in_force": _plain("time_in_force", to.as_time_in_force),
+    "time_in_force": action_handlers.time_in_force,
+    "order_expire_time": _order_expire_time,
+    "expire": _expire,
+    "post_only": _switch("post_only"),
+    "trail_percent": _callback_rate,
+    "trail_start": read_start,
+    TRAIL: read_trail,
+    EVEN: read_even,
     "leverage": _plain("leverage", to.as_leverage),
     "stop_loss_kind": _plain("stop_loss_kind", to.as_level_kind),
     "take_profit_kind": _plain("take_profit_kind", to.as_level_kind),
     **{
-        (f"{level}_{kind}" if kind else level): _level(level, kind)
-        for level in ("stop_loss", "take_profit")
+        f"{level}{f'_{kind}' if kind else ''}": made(kind)
+        for level, made in (("stop_loss", _stop_loss), ("take_profit", _take_profit))
         for kind in ("", "price", "percent", "amount")
     },
-    **{
-        f"{side}{level}": _level(level, side=side)
-        for level in ("stop_loss", "take_profit")
-        for side in ("long_", "short_")
-    },
+    **{f"{side}_stop_loss": _stop_loss(side=f"{side}_") for side in ("long", "short")},
+    **{f"{side}_take_profit": _take_profit(side=side) for side in ("long", "short")},
     "targets": _targets,
     LEVEL: _named_level,
-    TARGET_SHARE: _target_share,
+    TARGET_SHARE: read_share,
     "reduce_only": _switch("reduce_only"),
     "close_position": action_handlers.close_position,
     "metrics": _metrics,

@@ -1,6 +1,6 @@
 """From bytes to one canonical signal, or to every reason why not. Pure, and raises on no input."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 from vantixs.model.instruments import Catalogue, Instrument
@@ -26,6 +26,7 @@ _REQUIRED = {
 _MADE_OF = {
     "limit_price": ("limit_price", "order_type"), "order_type": ("order_type",), "price": (), "quantity": (),
     "target_position": (), "position": (), "stop_price": ("stop_price",), "verb": (),
+    "order_expire_time": ("order_expire_time", "time_in_force"),
 }  # fmt: skip
 _SHORTEST_SECRET = 4
 LONGEST_NAME, LONGEST_EXTRA = 100, 1000
@@ -56,7 +57,7 @@ def read_signal(
         collect_mapped(body.fields, body.items, rules.mapping, draft)
     known = catalogue if isinstance(catalogue, Catalogue) else Catalogue(catalogue.values())
     values = settle(draft, resolver_of(known), rules.default_instrument_kind, rules.default_exchange)
-    settle_terms(draft, values, reduces=is_exit(values, sell_opens_short=rules.sell_opens_short))
+    settle_terms(draft, values, now, reduces=is_exit(values, sell_opens_short=rules.sell_opens_short))
     if rules.signal_id_is_key and "sender_reference" in values:
         draft.names.setdefault("idempotency_key", draft.names["reference"])
         values.setdefault("idempotency_key", values["sender_reference"])
@@ -103,16 +104,6 @@ def _finish(reading: Reading, draft: Draft, rules: Rules, secrets: tuple[str, ..
     if secrets:
         _hide(reading, secrets)
     _cut(reading)
-    if not reading.reduces:
-        reading.warnings.extend(_unplaced(reading))
-
-
-def _unplaced(reading: Reading) -> Iterator[FieldError]:
-    """The levels of an entry are understood and recorded; no order is placed for them yet, and who relies on them is told."""
-    for level in ("stop_loss", "take_profit"):
-        if any(f"{level}_{kind}" in reading.values for kind in ("price", "percent", "amount")):
-            detail = f"is recorded, and no {level.replace('_', ' ')} is placed: nothing watches the position"
-            yield FieldError(reading.sources.get(level, level), "PROTECTION_NOT_PLACED", detail)
 
 
 def _hide(reading: Reading, secrets: tuple[str, ...]) -> None:

@@ -17,7 +17,8 @@ from vantixs_ingress.domain.dialects import Number
 from vantixs_ingress.domain.handlers import place
 from vantixs_ingress.domain.kept_fields import as_json, refuse_inside
 from vantixs_ingress.domain.reading import Draft, FieldError
-from vantixs_ingress.domain.vocabulary import is_hidden
+from vantixs_ingress.domain.targets import MOST_TARGETS
+from vantixs_ingress.domain.vocabulary import EVEN, LEVEL, TARGET_SHARE, TRAIL, is_hidden
 
 LONGEST_EXPRESSION = 200
 MOST_EXPRESSIONS, MOST_VALUES = 40, 500
@@ -31,10 +32,22 @@ MAPPABLE = {
         for name in (
             "symbol", "exchange", "side", "target_position", "previous_position", "quantity", "quantity_type", "price",
             "order_type", "limit_price", "stop_price", "time_in_force", "leverage", "idempotency_key", "emit_time",
-            "bar_time", "expires_after_s", "expire_time", "comment", "tag", "reduce_only",
+            "bar_time", "expires_after_s", "expire_time", "comment", "tag", "reduce_only", "post_only", "order_expire_time",
             *(f"{level}{kind}" for level in ("stop_loss", "take_profit") for kind in ("", "_price", "_percent", "_amount")),
         )
     },
+    "take_profits": "targets",
+    **{f"take_profit_{number}": LEVEL for number in range(1, MOST_TARGETS + 1)},
+    **{f"take_profit_{number}_share": TARGET_SHARE for number in range(1, MOST_TARGETS + 1)},
+    **dict.fromkeys(
+        (
+            "trail_percent", "trail_amount", "trailing_stop", "trailing_stop_percent", "trailing_stop_amount",
+            "trailing_activation",
+        ),
+        TRAIL,
+    ),
+    "activation_price": "trail_start",
+    **dict.fromkeys(("break_even_after_target", "break_even_at"), EVEN),
     "instrument_kind": "kind",
     "position_size": "signed_size",
     "sender_reference": "reference",

@@ -94,7 +94,8 @@ class Draft:
     """A reading on its way: values by slot, and what was noticed."""
 
     __slots__ = (
-        "actions", "extras", "labels", "levels", "names", "notes", "prices", "problems", "quantities", "symbols", "values",
+        "actions", "extras", "labels", "levels", "names", "notes", "prices", "problems", "quantities", "shares", "symbols",
+        "targets", "trails", "values",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -110,6 +111,10 @@ class Draft:
         self.symbols: list[tuple[str, str]] = []
         self.levels: list[tuple[str, str, str, Any]] = []
         self.quantities: list[tuple[str, str, Any]] = []
+        self.targets: list[Any] = []  # Of `targets`: SentTarget.
+        self.shares: list[Any] = []  # Of `targets`: SentShare.
+        # Distances at which something follows, with whether it is the stop loss whatever the order's type: of `following`.
+        self.trails: list[tuple[str, str, Decimal, bool]] = []
 
     def refuse(self, name: str, reason: str, expected: str, value: Any = _NOTHING, slot: str = "") -> None:
         """Adds what is wrong."""

@@ -61,8 +61,8 @@ _WHOLE_EXITS = ("CLOSE", "CLOSE_LONG", "CLOSE_SHORT", "CANCEL")
 
 
 _AS_THEY_ARE = (
-    "time_in_force", "leverage", "idempotency_key", "emit_time", "expires_after_s", "expire_time", "comment", "tag", "mode",
-    "test", "account", "exchange",
+    "time_in_force", "post_only", "reduce_only", "leverage", "idempotency_key", "emit_time", "expires_after_s", "expire_time",
+    "comment", "tag", "mode", "test", "account", "exchange",
 )  # fmt: skip
 
 
@@ -206,7 +206,9 @@ def _settle_waiting(draft: Draft, said: list[tuple[str, str, str]]) -> list[tupl
     if WAITING_ORDERS[word]:
         draft.put("order_type", name, WAITING_ORDERS[word])
     else:
-        draft.refuse(name, "FIELD_INVALID", "expected market, limit, stop or stop_limit", word, "waiting")
+        draft.refuse(
+            name, "FIELD_INVALID", "expected market, limit, stop, stop_limit or trailing_stop", word, "waiting"
+        )
     return others
 
 

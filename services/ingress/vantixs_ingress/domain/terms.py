@@ -1,10 +1,14 @@
 """At what terms: order type and prices, quantity, protective levels."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from vantixs_ingress.domain.following import TRAILING, settle_following
 from vantixs_ingress.domain.handlers import place
+from vantixs_ingress.domain.ladders import settle_ladder
 from vantixs_ingress.domain.reading import Draft
+from vantixs_ingress.domain.resting import settle_resting
 from vantixs_ingress.domain.vocabulary import fold, slot_of
 from vantixs_ingress.domain.words import PERCENT
 
@@ -17,13 +21,16 @@ _NATIVE_CONTRACTS = {
 }  # fmt: skip
 
 
-def settle_terms(draft: Draft, values: dict[str, Any], *, reduces: bool) -> None:
+def settle_terms(draft: Draft, values: dict[str, Any], now: datetime, *, reduces: bool) -> None:
     """Adds the terms to the values; `action` and `target_position` are there already. `reduces`: it can do nothing else."""
     _settle_order(draft, values, reduces=reduces)
+    settle_resting(draft, values, now)
     _settle_quantity(draft, values, reduces=reduces)
     if draft.levels:
-        for level in ("stop_loss", "take_profit"):
-            _settle_level(draft, values, level)
+        _settle_stop_loss(draft, values)
+    if draft.targets or draft.shares:
+        settle_ladder(draft, values)
+    settle_following(draft, values, reduces=reduces)
 
 
 def _settle_order(draft: Draft, values: dict[str, Any], *, reduces: bool) -> None:
@@ -50,6 +57,9 @@ def _settle_order(draft: Draft, values: dict[str, Any], *, reduces: bool) -> Non
     if "stop_price" in slots and kind not in _WAITING:
         expected = "expected order_type stop or stop_limit beside it: for a stop loss send stop_loss"
         draft.refuse(draft.names["stop_price"], "FIELD_CONFLICT", expected, kind or "no order type", "stop_price")
+    if kind == TRAILING and "limit_price" in slots:
+        expected = "expected none: a trailing stop order goes to the market once it is reached"
+        draft.refuse(draft.names["limit_price"], "FIELD_CONFLICT", expected, str(slots["limit_price"]), "limit_price")
     if kind == "MARKET" and "limit_price" in slots:
         draft.note(draft.names["limit_price"], "FIELD_CONFLICT", "is not used: the order is a market order")
 
@@ -197,32 +207,32 @@ def _settle_volume(draft: Draft) -> None:
     place(name, "quantity", value, draft)
 
 
-def _settle_level(draft: Draft, values: dict[str, Any], level: str) -> None:
+def _settle_stop_loss(draft: Draft, values: dict[str, Any]) -> None:
     side = values.get("target_position") or _HELD_BY.get(values.get("action", ""), "")
     found: tuple[str, Decimal] | None = None
-    said = draft.values.get(f"{level}_kind", "")
+    said = draft.values.get("stop_loss_kind", "")
     for name, slot, kind, number in draft.levels:
-        if not slot.endswith(level):
-            continue
-        if slot != level and slot != f"{side.lower()}_{level}":
+        if slot not in ("stop_loss", f"{side.lower()}_stop_loss"):
             draft.keep(name, str(number))
             draft.note(name, "FIELD_INVALID", "is for the other side, and is not used")
             continue
         if not kind and not said and "platform" in draft.values:
-            expected = f"expected {level}_price or a percent: a bare number is a distance there and a price here"
-            draft.refuse(name, "FIELD_INVALID", expected, str(number), level)
+            expected = "expected stop_loss_price or a percent: a bare number is a distance there and a price here"
+            draft.refuse(name, "FIELD_INVALID", expected, str(number), "stop_loss")
             return
         made = (kind or said or "price", number)
         if found is not None and found != made:
             both = (f"{found[0]} {found[1]}", f"{made[0]} {made[1]}")
-            draft.refuse(name, "FIELD_CONFLICT", f"expected one {level}: a signal holds one", both, level)
+            draft.refuse(name, "FIELD_CONFLICT", "expected one stop_loss: a signal holds one", both, "stop_loss")
             return
         if not kind and not said:
-            draft.names[f"bare_{level}"] = name
+            draft.names["bare_stop_loss"] = name
         found = made
-        draft.names[level] = name
+        draft.names["stop_loss"] = name
     if found is None:
         return
-    if found[0] == "percent" and level == "stop_loss" and found[1] >= _PERCENT_MOST:
-        draft.refuse(draft.names[level], "FIELD_INVALID", "expected a percent below 100", str(found[1]), level)
-    values[f"{level}_{found[0]}"] = found[1]
+    if found[0] == "percent" and found[1] >= _PERCENT_MOST:
+        draft.refuse(
+            draft.names["stop_loss"], "FIELD_INVALID", "expected a percent below 100", str(found[1]), "stop_loss"
+        )
+    values[f"stop_loss_{found[0]}"] = found[1]

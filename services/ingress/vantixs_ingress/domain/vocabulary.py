@@ -7,6 +7,16 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from vantixs_ingress.domain.protection_names import (
+    LEVEL_NAME,
+    SHARES_NAME,
+    LevelName,
+    even_name,
+    level_name,
+    share_name,
+    trail_name,
+)
+
 ALIASES: dict[str, tuple[str, ...]] = {
     "symbol": ("symbol", "ticker", "pair", "market", "instrument", "tvinstrument", "asset", "stocks", "instid"),
     "exchange": ("exchange", "tvexchange"),
@@ -66,6 +76,16 @@ ALIASES: dict[str, tuple[str, ...]] = {
     # The order's trigger beside a stop order, else the stop loss.
     "stop": ("stop",),
     "time_in_force": ("timeinforce", "tif"),
+    "order_expire_time": (
+        "orderexpiretime", "orderexpiresat", "orderexpiry", "orderexpiration", "goodtilldate", "goodtildate", "goodtilltime",
+        "gooduntil", "gtddate", "gtdtime",
+    ),
+    # The order's end beside GTD, and nothing that is acted on without it.
+    "expire": ("expire",),
+    "post_only": ("postonly", "makeronly"),
+    # Binance's names for a trailing order.
+    "trail_percent": ("callbackrate",),
+    "trail_start": ("activationprice", "activateprice"),
     "leverage": ("leverage", "suggestedleverage", "lev"),
     "stop_loss": ("stoploss", "sl", "stoptrigger"),
     "stop_loss_price": ("slprice", "stoplossprice"),
@@ -77,7 +97,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "take_profit_percent": ("takeprofitpercent", "tppercent", "takeprofitpct", "tppct"),
     "take_profit_amount": ("takeprofitamount", "tpamount"),
     "take_profit_kind": ("takeprofittype", "tptype", "tpmode", "targettype"),
-    "targets": ("takeprofits", "takeprofitlevels", "targets", "takeprofittargets"),
+    "targets": ("takeprofits", "takeprofitlevels", "targets", "takeprofittargets", "tps", "tptargets", "tplevels"),
     "long_stop_loss": ("longsl", "longstoploss"),
     "short_stop_loss": ("shortsl", "shortstoploss"),
     "long_take_profit": ("longtp", "longtakeprofit"),
@@ -103,9 +123,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
     # Nothing here can hold these: an entry that asks for one is refused, and told so.
     "unheld": (
         "dcaorders", "dca", "orderpriceoffset", "offset", "delay", "delayseconds", "sizebyleverage", "riskdollaramount",
-        "breakeven", "breakevenat", "stoplosslimitprice", "slticks", "tpticks", "stoplossticks", "takeprofitticks",
+        "stoplosslimitprice", "slticks", "tpticks", "stoplossticks", "takeprofitticks",
         "stoplosspips", "takeprofitpips", "slpips", "tppips", "dollarsl", "dollartp", "sloffset", "tpoffset",
-        "tpcount", "disclosedquantity",
+        "tpcount", "disclosedquantity", "callbackratio", "callbackspread",
     ),
     # Known, and nothing here does it: told where it asks for something.
     "unused": (
@@ -187,16 +207,6 @@ _NOT_HIDDEN = frozenset(
     ["idempotencykey", "keyword", "keywords", "tradingsession", "marketsession", "sessiontype", "passed"]
 )
 _TRAILING = re.compile(r"^(sl)?trail")
-# A protective level by the parts of its name, such as `stop_loss_exact_price`, `takeProfitPercentage1` or `sl_1`.
-_KIND = r"(?:price|percentage|percent|pct|target|level)"
-_LEVEL = re.compile(
-    r"^(?P<side>long|short)?(?:(?P<stop>stoploss|stop|sl)|takeprofit|profittarget|target|tp)"
-    rf"(?P<kind>(?:exact|fixed)?{_KIND})?(?P<number>\d{{1,2}})?(?P<late>{_KIND})?$"
-)
-# The share of the position that a take profit is for: one that is the whole is held, a part is not.
-_TARGET_SHARE = re.compile(
-    r"^(?:takeprofit|tp|target)\d{0,2}(?:amount|quantity|size|qty)(?:percentage|percent|pct)\d{0,2}$"
-)
 # What an entry may not send in a field that is not understood: a stop, target, size, limit or trigger.
 _PROTECTS = re.compile(
     r"stop|target|tgt|limit|trigger|trail|profit|loss|protect|bracket|breakeven|(?:sl|tp)\d{0,2}$"
@@ -222,9 +232,10 @@ _FREE = frozenset(
     ]
 )  # fmt: skip
 LONGEST_NAME = 64
-STEER_FLAG, LEVEL, TARGET_SHARE, PROTECTS, PRICE_LIKE, HIDDEN = (
-    "steer_flag", "level", "target_share", "protects", "price_like", "hidden",
+STEER_FLAG, LEVEL, TARGET_SHARE, TRAIL, EVEN, PROTECTS, PRICE_LIKE, HIDDEN = (
+    "steer_flag", "level", "target_share", "trail", "break_even", "protects", "price_like", "hidden",
 )  # fmt: skip
+_PROTECTIVE = frozenset((PROTECTS, LEVEL, TARGET_SHARE, TRAIL, EVEN, "trail_percent", "trail_start", "unheld"))
 _FOLD = str.maketrans("", "", "_- ")
 
 
@@ -252,9 +263,11 @@ def _slot(folded: str) -> str:
         (folded in FLAGS or folded in ORDER_TYPE_FLAGS, "flag"),
         (_STEERING_FLAGS.match(folded), STEER_FLAG),
         (is_hidden(folded) and not _PROTECTS.search(folded), HIDDEN),
+        (trail_name(folded), TRAIL),
         (_TRAILING.match(folded), "unheld"),
-        (_LEVEL.match(folded), LEVEL),
-        (_TARGET_SHARE.match(folded), TARGET_SHARE),
+        (LEVEL_NAME.match(folded), LEVEL),
+        (share_name(folded) or SHARES_NAME.match(folded), TARGET_SHARE),
+        (even_name(folded), EVEN),
         (folded in _FREE or folded in PARTLY, ""),
         (_PROTECTS.search(folded) and not _DESCRIBES.search(folded), PROTECTS),
         (_PRICE_LIKE.search(folded), PRICE_LIKE),
@@ -321,18 +334,16 @@ def hidden_members(fields: Mapping[str, object]) -> tuple[str, ...]:
 def protects(name: str) -> bool:
     """Whether a name is about a stop, target, size, limit or trigger, understood at the top or not."""
     folded, slot = slot_of(name)
-    return slot in (PROTECTS, LEVEL, TARGET_SHARE, "unheld") or (
+    return slot in _PROTECTIVE or (
         slot != "" and _PROTECTS.search(folded) is not None and _DESCRIBES.search(folded) is None
     )
 
 
-def level_of(folded: str) -> tuple[str, str]:
-    """The level a name is of, such as "stop_loss" or "long_take_profit", and its kind: "price", "percent", "" for none."""
-    match = _LEVEL.match(folded)
-    assert match  # noqa: S101 - asked for names of the slot LEVEL only
-    level = f"{match['side'] + '_' if match['side'] else ''}{'stop_loss' if match['stop'] else 'take_profit'}"
-    said = match["kind"] or match["late"] or ""
-    return level, "percent" if "percent" in said or "pct" in said else "price" if said else ""
+def level_of(folded: str) -> LevelName:
+    """What a name of the slot LEVEL says."""
+    found = level_name(folded)
+    assert found  # noqa: S101 - asked for names of the slot LEVEL only
+    return found
 
 
 def is_informative(name: str) -> bool:

@@ -60,12 +60,15 @@ ORDER_TYPES = _table(
         "LIMIT": "limit lmt limitorder",
         "STOP": "stop stp stopmarket slm",
         "STOP_LIMIT": "stoplimit stoplmt stplmt sl",
+        "TRAILING_STOP": "trailingstop trailingstopmarket trailingstoporder trailing trailingmarket trailstop",
     }
 )
+# A limit order that must not take, as a type or a time in force.
+POST_ONLY_WORDS = frozenset(("postonly", "limitmaker", "gtx"))
 # Order types that wait for a price, beside a side and a price. Source: Kraken's and Binance's order types. "" for what
 # nothing here can hold.
 WAITING_ORDERS = _table({"STOP": "stoploss stoplossmarket", "STOP_LIMIT": "stoplosslimit"}) | dict.fromkeys(
-    ("takeprofit", "takeprofitmarket", "takeprofitlimit", "trailingstop", "trailingstopmarket", "trailingstoplimit"), ""
+    ("takeprofit", "takeprofitmarket", "takeprofitlimit", "trailingstoplimit"), ""
 )
 TIMES_IN_FORCE = _table(
     {
@@ -73,6 +76,7 @@ TIMES_IN_FORCE = _table(
         "IOC": "ioc immediateorcancel",
         "FOK": "fok fillorkill",
         "DAY": "day",
+        "GTD": "gtd goodtilldate goodtildate goodtilltime",
     }
 )
 LEVEL_KINDS = _table(

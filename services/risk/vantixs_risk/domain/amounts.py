@@ -1,8 +1,9 @@
 """Checks of how large an order is, and of what the account would then have; pure."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
-from vantixs_risk.domain.check import Case, Finding, at_least, at_most, sum_at_most
+from vantixs_risk.domain.check import NO_INPUTS, Case, Finding, at_least, at_most, sum_at_most
 from vantixs_risk.domain.exact import ZERO, divide_down, show
 from vantixs_risk.domain.permissions import closes_something
 
@@ -32,19 +33,19 @@ def quantity_most(c: Case) -> Finding | None:
 def notional_least(c: Case) -> Finding:
     """At least the instrument's and the account's least notional."""
     least = max(c.inputs.rules.limits.min_order_notional or ZERO, c.inputs.asking.minimum_notional)
-    return at_least("notional", c.notional, least)
+    return at_least("notional", c.notional, least, _prices(c))
 
 
 def notional_most(c: Case) -> Finding | None:
     """At most the account's highest notional."""
-    return at_most("notional", c.notional, c.inputs.rules.limits.max_order_notional)
+    return at_most("notional", c.notional, c.inputs.rules.limits.max_order_notional, _prices(c))
 
 
 def position_notional_most(c: Case) -> Finding | None:
-    """The position, its open entries and this order together."""
-    held = abs(c.figures.own.position.quantity) * c.figures.price
+    """The position, at the quote, its open entries and this order together."""
+    held = abs(c.figures.own.position.quantity) * c.figures.quote_price
     parts = {"position_notional": held, "open_entries": c.figures.own_entries_notional, "order_notional": c.notional}
-    return sum_at_most("position", parts, c.inputs.rules.limits.max_position_notional)
+    return sum_at_most("position", parts, c.inputs.rules.limits.max_position_notional, _prices(c))
 
 
 def exposure_most(c: Case) -> Finding | None:
@@ -54,7 +55,7 @@ def exposure_most(c: Case) -> Finding | None:
         "open_entries": c.figures.entries_notional,
         "order_notional": c.notional,
     }
-    return sum_at_most("gross exposure", parts, c.inputs.rules.limits.max_gross_exposure)
+    return sum_at_most("gross exposure", parts, c.inputs.rules.limits.max_gross_exposure, _prices(c))
 
 
 def open_positions_most(c: Case) -> Finding | None:
@@ -77,7 +78,7 @@ def leverage_most(c: Case) -> Finding | None:
     after = c.figures.valuation.gross_exposure + c.figures.entries_notional + c.notional
     within = equity > 0 and after <= limit * equity
     shown = show(divide_down(after, equity)) if equity > 0 else "unbounded"
-    inputs = {"exposure_after": show(after), "equity": show(equity), "leverage": shown}
+    inputs = {"exposure_after": show(after), "equity": show(equity), "leverage": shown, **_prices(c)}
     detail = "" if within else f"leverage would be {shown}, the most is {show(limit)}"
     return Finding(within, detail, inputs, show(limit))
 
@@ -90,7 +91,15 @@ def funds_enough(c: Case) -> Finding:
         "cash": show(c.inputs.books.cash),
         "margin": show(figures.valuation.margin),
         "open_entries_hold": show(figures.holds),
+        **_prices(c),
     }
     enough, limit = c.hold <= free, show(free)
     detail = "" if enough else f"needs {show(c.hold)} with fee and buffer, free are {limit}"
     return Finding(enough, detail, inputs, limit)
+
+
+def _prices(c: Case) -> Mapping[str, str]:
+    """The price that amounts of an order are reckoned at, and the quote's, where the order has a price of its own."""
+    if c.inputs.asking.order_type == "MARKET":
+        return NO_INPUTS
+    return {"price": show(c.figures.price), "quote_price": show(c.figures.quote_price)}

@@ -79,27 +79,29 @@ def run(rules: tuple[Rule, ...], case: Case) -> list[Check]:
     return checks
 
 
-def at_least(name: str, amount: Decimal, limit: Decimal) -> Finding:
-    """An amount that has to reach a limit."""
+def at_least(name: str, amount: Decimal, limit: Decimal, more: Mapping[str, str] = NO_INPUTS) -> Finding:
+    """An amount that has to reach a limit; `more` is shown beside it."""
     shown, least = show(amount), show(limit)
     passed = amount >= limit
-    return Finding(passed, "" if passed else f"{name} is {shown}, the least is {least}", {name: shown}, least)
+    return Finding(passed, "" if passed else f"{name} is {shown}, the least is {least}", {name: shown, **more}, least)
 
 
-def at_most(name: str, amount: Decimal, limit: Decimal | None) -> Finding | None:
-    """An amount that may not be above a limit, where there is one."""
+def at_most(name: str, amount: Decimal, limit: Decimal | None, more: Mapping[str, str] = NO_INPUTS) -> Finding | None:
+    """An amount that may not be above a limit, where there is one; `more` is shown beside it."""
     if limit is None:
         return None
     shown, most = show(amount), show(limit)
     passed = amount <= limit
-    return Finding(passed, "" if passed else f"{name} is {shown}, the most is {most}", {name: shown}, most)
+    return Finding(passed, "" if passed else f"{name} is {shown}, the most is {most}", {name: shown, **more}, most)
 
 
-def sum_at_most(name: str, parts: Mapping[str, Decimal], limit: Decimal | None) -> Finding | None:
-    """Amounts that together may not be above a limit, where there is one."""
+def sum_at_most(
+    name: str, parts: Mapping[str, Decimal], limit: Decimal | None, more: Mapping[str, str] = NO_INPUTS
+) -> Finding | None:
+    """Amounts that together may not be above a limit, where there is one; `more` is shown beside them."""
     if limit is None:
         return None
     after, most = sum(parts.values(), ZERO), show(limit)
     passed = after <= limit
     detail = "" if passed else f"{name} would be {show(after)}, the most is {most}"
-    return Finding(passed, detail, {part: show(amount) for part, amount in parts.items()}, most)
+    return Finding(passed, detail, {part: show(amount) for part, amount in parts.items()} | dict(more), most)

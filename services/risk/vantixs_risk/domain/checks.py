@@ -1,7 +1,8 @@
-"""The checks of a decision: two tables, and they are the whole of it.
+"""The checks of a decision: three tables, and they are the whole of it.
 
 An entry is held against everything; an exit only against what would make the exit itself wrong, so that no limit meant
-for entries keeps anybody in (ADR 0010).
+for entries keeps anybody in (ADR 0010). A leg of a bracket protects what is held, whatever is halted: it is held only
+against what makes it impossible to send.
 """
 
 from vantixs_risk.domain.amounts import (
@@ -33,6 +34,7 @@ from vantixs_risk.domain.permissions import (
     short_allowed,
     something_to_close,
     strategy_allowed,
+    terms_complete,
 )
 from vantixs_risk.domain.prices import marks_fresh, paper_price_there, price_fresh, price_near
 from vantixs_risk.domain.sizing import FAILURES
@@ -47,6 +49,7 @@ ENTRY: tuple[Rule, ...] = (
     Rule("SYMBOL_NOT_ALLOWED", instrument_allowed),
     Rule("CURRENCY_MISMATCH", currency_matches),
     Rule("ORDER_TYPE_UNSUPPORTED", order_type_known),
+    Rule("ORDER_TERMS_INVALID", terms_complete),
     Rule("SHORT_NOT_ALLOWED", short_allowed),
     Rule("OUTSIDE_TRADING_WINDOW", in_trading_window),
     Rule("PRICE_STALE", price_fresh),
@@ -73,7 +76,16 @@ EXIT: tuple[Rule, ...] = (
     Rule("LIVE_NOT_READY", same_mode),
     Rule("CREDENTIAL_MISSING", credential_there),
     Rule("ORDER_TYPE_UNSUPPORTED", order_type_known),
+    Rule("ORDER_TERMS_INVALID", terms_complete),
     Rule("PRICE_STALE", paper_price_there),
+    Rule("NOTHING_TO_CLOSE", something_to_close),
+    Rule("ORDER_QUANTITY_BELOW_MINIMUM", quantity_one_lot),
+)
+LEG: tuple[Rule, ...] = (
+    Rule("LIVE_NOT_READY", same_mode),
+    Rule("CREDENTIAL_MISSING", credential_there),
+    Rule("ORDER_TYPE_UNSUPPORTED", order_type_known),
+    Rule("ORDER_TERMS_INVALID", terms_complete),
     Rule("NOTHING_TO_CLOSE", something_to_close),
     Rule("ORDER_QUANTITY_BELOW_MINIMUM", quantity_one_lot),
 )

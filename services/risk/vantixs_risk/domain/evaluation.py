@@ -4,7 +4,7 @@ from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from vantixs_risk.domain.check import Case, Check, run
-from vantixs_risk.domain.checks import ENTRY, EXIT
+from vantixs_risk.domain.checks import ENTRY, EXIT, LEG
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_up
 from vantixs_risk.domain.figures import Figures, figures_of
 from vantixs_risk.domain.inputs import Inputs
@@ -17,7 +17,7 @@ class Decision(NamedTuple):
 
     Attributes:
         quantity: base units, a multiple of the lot; 0 where it cannot be told.
-        notional: at the price the order would pay, quote units.
+        notional: at the most that a unit may cost or bring, quote units.
         hold: what an approved entry takes from free funds, quote units.
         checks: every check that applies, in the order of the table.
         steps: how the quantity came out.
@@ -41,14 +41,19 @@ def evaluate(inputs: Inputs) -> Decision:
         notional = quantity * figures.price
         hold = _hold(inputs, notional) if inputs.asking.entry else ZERO
         case = Case(inputs, figures, sized, quantity, notional, hold)
-        checks = tuple(run(ENTRY if inputs.asking.entry else EXIT, case))
+        table = LEG if inputs.asking.leg else ENTRY if inputs.asking.entry else EXIT
+        checks = tuple(run(table, case))
         approved = all(check.passed for check in checks)
         return Decision(approved, quantity, notional, hold, checks, sized.steps, figures)
 
 
 def _hold(inputs: Inputs, notional: Decimal) -> Decimal:
-    """Funds an entry takes: all of it for a spot buy, margin otherwise, with the highest fee and the price buffer."""
+    """Funds an entry takes: all of it for a spot buy, margin otherwise, with the highest fee and the price buffer.
+
+    A buy at a limit costs that or less: there the price cannot move. One that is triggered first may end as a market order.
+    """
     asking = inputs.asking
-    cost = divide_up(notional * (asking.fee_bps + inputs.price_buffer_bps), BPS)
+    buffer_bps = ZERO if asking.buy and asking.order_type == "LIMIT" else inputs.price_buffer_bps
+    cost = divide_up(notional * (asking.fee_bps + buffer_bps), BPS)
     paid = asking.buy and not asking.market.perpetual
     return cost + (notional if paid else divide_up(notional, inputs.rules.leverage))

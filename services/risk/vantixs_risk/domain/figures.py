@@ -9,6 +9,7 @@ from vantixs_risk.domain.equity import Holding, Mark, Valuation, value
 from vantixs_risk.domain.exact import ZERO
 from vantixs_risk.domain.inputs import Books, Inputs
 from vantixs_risk.domain.ledger import Market, Position
+from vantixs_risk.domain.terms import fill_prices
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -17,17 +18,23 @@ class Figures(NamedTuple):
     """The numbers that sizing and checks look at. Amounts are in quote units, quantities in base units.
 
     Attributes:
-        price: what the order would pay: the ask for a buy, the bid for a sell; 0 without a usable quote.
+        price: the most that a unit of the order may cost or bring: at the market the ask for a buy and the bid for a sell, of
+            an entry that rests its own price (see `terms`); 0 without a usable quote.
+        risk_price: the price of an entry that leaves the longest way to a stop loss: of a sell the least it may bring.
+        quote_price: the ask for a buy, the bid for a sell; 0 without a usable quote.
         exit_price: the best known price for turning amounts into units of an exit, whatever its age.
         own: position in the order's instrument, valued at the current quote where it is usable.
         valuation: of the whole account.
         entries_notional: of all open entries; `own_entries_notional` of those in the order's instrument.
-        own_exits_quantity: what open exits of the order's instrument will still take out.
+        own_exits_quantity: what open exits of the order's instrument will still take out. Legs of brackets are left out: stop
+            and targets are for the same quantity. A leg itself waits for no other exit, so there it is 0.
         holds: funds held by open entries.
         open_instruments: instruments held or on their way in.
     """
 
     price: Decimal
+    risk_price: Decimal
+    quote_price: Decimal
     exit_price: Decimal
     own: Holding
     valuation: Valuation
@@ -73,7 +80,11 @@ def figures_of(inputs: Inputs) -> Figures:
     quote = asking.quote if sane(asking.quote) else None
     books = remark(inputs.books, asking.market.instrument, quote) if quote else inputs.books
     own = books.holdings.get(asking.market.instrument) or _flat(asking.market)
-    price = (quote.ask if asking.buy else quote.bid) if quote else ZERO
+    at_quote = (quote.ask if asking.buy else quote.bid) if quote else ZERO
+    price = risk_price = at_quote
+    if asking.entry and asking.order_type != "MARKET":
+        highest, lowest = fill_prices(asking, at_quote)
+        price, risk_price = highest, (highest if asking.buy else lowest)
     valuation = value(books.cash, books.holdings.values(), rules.leverage)
     entries = own_entries = own_exits = holds = ZERO
     instruments = set(books.holdings)
@@ -86,12 +97,14 @@ def figures_of(inputs: Inputs) -> Figures:
             instruments.add(reservation.instrument)
             if same:
                 own_entries += notional
-        elif same:
+        elif same and not reservation.leg and not asking.leg:
             own_exits += reservation.leaves
     losses = valuation.margin + holds
     return Figures(
         price=price,
-        exit_price=price or own.price,
+        risk_price=risk_price,
+        quote_price=at_quote,
+        exit_price=at_quote or own.price,
         own=own,
         valuation=valuation,
         entries_notional=entries,

@@ -36,6 +36,10 @@ class Asking(NamedTuple):
         signal_price: the sender's view of the market.
         quote: the current quote of its instrument.
         fee_bps: highest fee of the venue.
+        limit_price, stop_price: of an order that rests, quote units.
+        trail_percent, trail_amount, activation_price: of a trailing stop, its distance from the best price (percent, or quote
+            units) and the price from which it follows.
+        leg: which leg of a bracket it is, for example STOP_LOSS; empty for any other order.
     """
 
     market: Market
@@ -55,6 +59,12 @@ class Asking(NamedTuple):
     quote: Mark | None = None
     fee_bps: Decimal = ZERO
     strategy_id: str = ""
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    trail_amount: Decimal | None = None
+    activation_price: Decimal | None = None
+    leg: str = ""
 
 
 class Books(NamedTuple):

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 from vantixs_risk.domain.check import Case, Finding
+from vantixs_risk.domain.exact import show
 from vantixs_risk.domain.sizing import UNAVAILABLE
-
-# What the paper venue executes today.
-ORDER_TYPES = ("MARKET",)
+from vantixs_risk.domain.terms import NEEDS, given_prices, lack_of_terms
 
 
 def not_halted(c: Case) -> Finding:
@@ -77,12 +76,20 @@ def currency_matches(c: Case) -> Finding:
 
 
 def order_type_known(c: Case) -> Finding:
-    """The venue takes the type of order."""
-    kind, limit = c.inputs.asking.order_type, ", ".join(ORDER_TYPES)
-    passed = kind in ORDER_TYPES
-    return Finding(
-        passed, "" if passed else f"order type is {kind}, the venue takes {limit}", {"order_type": kind}, limit
-    )
+    """What an order of the type may cost can be told; whether the venue takes it is for the router."""
+    kind, limit = c.inputs.asking.order_type, ", ".join(NEEDS)
+    passed = kind in NEEDS
+    return Finding(passed, "" if passed else f"order type is {kind}, known are {limit}", {"order_type": kind}, limit)
+
+
+def terms_complete(c: Case) -> Finding | None:
+    """An order that rests has the prices that its type needs."""
+    asking = c.inputs.asking
+    if not NEEDS.get(asking.order_type):
+        return None
+    lack = lack_of_terms(asking, c.figures.quote_price)
+    given = {name: show(price) for name, price in given_prices(asking).items()}
+    return Finding(not lack, lack, {"order_type": asking.order_type, **given})
 
 
 def short_allowed(c: Case) -> Finding | None:

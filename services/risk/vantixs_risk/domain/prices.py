@@ -47,8 +47,9 @@ def marks_fresh(c: Case) -> Finding | None:
 
 
 def price_near(c: Case) -> Finding | None:
-    """The signal's price is near the price the order would pay."""
-    limit, signal, price = c.inputs.rules.limits.max_price_deviation_bps, c.inputs.asking.signal_price, c.figures.price
+    """The signal's price is near the quote: the price of an order that rests may be far from it."""
+    limit, signal = c.inputs.rules.limits.max_price_deviation_bps, c.inputs.asking.signal_price
+    price = c.figures.quote_price
     if limit is None or signal is None or not price:
         return None
     apart = abs(signal - price) * BPS

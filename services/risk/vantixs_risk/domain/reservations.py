@@ -21,6 +21,8 @@ class Reservation:
         notional: of the whole, quote units.
         hold: taken from free funds by the whole, quote units.
         filled: base units, may exceed `quantity` where the venue filled more.
+        leg: whether it is a leg of a bracket: stop and targets are for the same quantity, of which only one fills, so it takes
+            nothing of the position away from other exits.
     """
 
     instrument: str
@@ -30,6 +32,7 @@ class Reservation:
     notional: Decimal
     hold: Decimal
     filled: Decimal = ZERO
+    leg: bool = False
 
     @property
     def leaves(self) -> Decimal:

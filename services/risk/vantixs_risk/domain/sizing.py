@@ -51,6 +51,7 @@ class _Work:
     figures: Figures
     sizing: Sizing
     price: Decimal
+    risk_price: Decimal
     steps: dict[str, str] = field(default_factory=dict)
 
     def step(self, name: str, amount: Decimal) -> Decimal:
@@ -73,7 +74,12 @@ def size(inputs: Inputs, figures: Figures) -> Sized:
     """The quantity of the order."""
     asking = inputs.asking
     sizing = asking.sizing or inputs.rules.sizing or Sizing("none")
-    work = _Work(inputs, figures, sizing, figures.price if asking.entry else figures.exit_price)
+    price, risk_price = figures.exit_price, figures.exit_price
+    if asking.entry:
+        price, risk_price = figures.price, figures.risk_price
+    work = _Work(inputs, figures, sizing, price, risk_price)
+    if asking.leg:
+        return _leg(work)
     try:
         quantity = _entry(work) if asking.entry else work.step("closable", figures.closable)
         if asking.order_quantity is not None and asking.order_quantity < quantity:
@@ -85,6 +91,21 @@ def size(inputs: Inputs, figures: Figures) -> Sized:
         return Sized(None, work.steps, unknown.reason, unknown.detail)
     work.step("lot_size", asking.lot_size)
     return Sized(work.step("quantity", multiple_down(quantity, asking.lot_size)), work.steps)
+
+
+def _leg(work: _Work) -> Sized:
+    """The quantity of a leg: as its bracket says, and no more than is held.
+
+    It is not denied for more than is held: the position would be without a stop until the bracket has heard of it.
+    """
+    asking, figures = work.inputs.asking, work.figures
+    quantity = work.step("order_quantity", asking.order_quantity or ZERO)
+    closes = (figures.own.position.quantity > 0) != asking.buy
+    if closes and quantity > figures.closable:
+        work.step("closable", figures.closable)
+        work.step("lot_size", asking.lot_size)
+        quantity = multiple_down(figures.closable, asking.lot_size)
+    return Sized(work.step("quantity", quantity), work.steps)
 
 
 def _narrowing(work: _Work) -> Decimal | None:
@@ -116,6 +137,8 @@ def _entry(work: _Work) -> Decimal:
     if not work.price:
         raise _Unknown(UNAVAILABLE, "there is no price to size at")
     work.step("price", work.price)
+    if work.inputs.asking.order_type != "MARKET":
+        work.steps["order_type"] = work.inputs.asking.order_type
     return work.step("sized", method(work))
 
 
@@ -221,6 +244,8 @@ def _stop_distance(work: _Work) -> Decimal:
     if stop.kind == "PERCENT":
         distance = price * stop.value * PERCENT
     elif stop.kind == "PRICE":
+        if work.risk_price != price:
+            price = work.step("risk_price", work.risk_price)
         distance = price - stop.value if long else stop.value - price
     side = "below" if long else "above"
     if distance <= 0 or stop.value <= 0:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 
 from vantixs.runtime.journal_reader import Delivery
 
@@ -64,9 +65,12 @@ class Lane:
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """A delivery in a key's queue. `holds`: it holds the cursor; one that was parked before does not."""
+    """A delivery in a key's queue. `holds`: it holds the cursor; one that was parked before does not.
 
-    delivery: Delivery
+    Without a delivery it is a look at what rests of the key.
+    """
+
+    delivery: Delivery | None
     lane: Lane
     holds: bool = True
 
@@ -101,11 +105,15 @@ class KeyQueues:
         """Whether anything of the key is in hand."""
         return bool(self._queues.get(key))
 
+    def has_look(self, key: str) -> bool:
+        """Whether a look at the key waits that has not begun."""
+        return any(work.delivery is None for work in islice(self._queues.get(key, ()), 1, None))
+
     def done(self, key: str) -> None:
         """Takes the head away: it is done."""
         work = self._queues[key].popleft()
         self._forget(work)
-        if work.holds:
+        if work.holds and work.delivery:
             work.holds = False
             work.lane.pass_over(work.delivery.stream_sequence)
 

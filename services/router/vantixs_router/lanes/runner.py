@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from prometheus_client import Gauge
 from vantixs.model.ids import LANES, accepted_subject
 from vantixs.runtime.database import Database
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_reader import Delivery, Reader
 from vantixs.runtime.logs import log
@@ -21,6 +22,7 @@ from vantixs_router.fence import LeaseLost
 from vantixs_router.lanes.leases import Fence, Leases, Turn
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.lanes.queues import KeyQueues, Lane, Work
+from vantixs_router.risk_client import RiskFailed
 
 IN_HAND = Gauge("vantixs_router_signals_in_hand", "accepted signals read from the journal and not done")
 MOST_IN_HAND = 20_000
@@ -32,12 +34,18 @@ _LANE_OF = {accepted_subject(lane): lane for lane in range(LANES)}
 
 
 Handle = Callable[[Delivery, FencePort], Awaitable[Outcome]]
+Look = Callable[[str, FencePort], Awaitable[None]]
+
+
+async def _nothing(*_: object) -> None:
+    """Where nothing rests."""
 
 
 class LaneRunner:
     """The lanes of one replica, from the leases to the handling of each signal.
 
-    `inherit` publishes what the owner before committed for a lane and did not live to publish.
+    `inherit` publishes what the owner before committed for a lane and did not live to publish. `load` and `lose` say that a
+    lane has come and gone; `look` is called for a key once nothing else of it is on its way, after `enqueue`.
     """
 
     def __init__(
@@ -49,6 +57,9 @@ class LaneRunner:
         handle: Handle,
         key_of: Callable[[Delivery], str],
         inherit: Callable[[int], Awaitable[None]],
+        load: Callable[[int], Awaitable[None]] = _nothing,
+        lose: Callable[[int], None] = lambda _: None,
+        look: Look = _nothing,
         retry_parked_s: float = RETRY_PARKED_S,
         stop_within_s: float = 2.0,
     ) -> None:
@@ -58,6 +69,9 @@ class LaneRunner:
         self._handle = handle
         self._key_of = key_of
         self._inherit = inherit
+        self._load_orders = load
+        self._lose_orders = lose
+        self._look = look
         self._retry_parked_s = retry_parked_s
         self._stop_within_s = stop_within_s
         self._lanes: dict[int, Lane] = {}
@@ -88,6 +102,19 @@ class LaneRunner:
                 for task in list(self._tasks.values()):
                     task.cancel()
                 await self._leases.leave(self.cursors())
+
+    def enqueue(self, number: int, key: str) -> bool:
+        """Has what rests of a key looked at, in the key's turn; whether the lane is ours."""
+        lane = self._lanes.get(number)
+        if lane is None or lane.lost or lane.handing_over:
+            return False
+        if not self._queues.has_look(key):
+            self._put(key, Work(None, lane, holds=False))
+        return True
+
+    def is_busy(self, key: str) -> bool:
+        """Whether anything of the key is on its way or waits."""
+        return self._queues.has(key)
 
     def owned(self) -> tuple[int, ...]:
         """The lanes that are ours."""
@@ -149,6 +176,7 @@ class LaneRunner:
         lane.lost = True
         if self._lanes.get(lane.number) is lane:
             del self._lanes[lane.number]
+            self._lose_orders(lane.number)
         self._queues.drop_waiting(lane)
         self._room.set()
         self._reader.restart()
@@ -165,6 +193,7 @@ class LaneRunner:
             try:
                 await self._inherit(lane.number)
                 rows = await self._database.read(lambda c: store.read_parked(c, [lane.number]))
+                await self._load_orders(lane.number)
             except Exception as error:
                 log.warning("lane.not_loaded", lane=lane.number, error=repr(error))
                 await self._pause(0.2)
@@ -197,7 +226,10 @@ class LaneRunner:
                     await asyncio.wait_for(self._room.wait(), ROOM_CHECK_S)
 
     def _add(self, work: Work) -> None:
-        key = self._key_of(work.delivery)
+        if work.delivery:
+            self._put(self._key_of(work.delivery), work)
+
+    def _put(self, key: str, work: Work) -> None:
         if self._queues.add(key, work):
             self._start(key, self._work_on(key))
 
@@ -227,13 +259,14 @@ class LaneRunner:
                         self._queues.skip(key)
                         self._room.set()
                         continue
-                    outcome = await self._handle(work.delivery, Fence(self._leases, lane.number, lane.epoch))
+                    outcome = await self._do(key, work, Fence(self._leases, lane.number, lane.epoch))
             except LeaseLost as lost:
                 log.info("lane.lost", lane=lane.number, detail=str(lost))
                 self._lose(lane)
                 continue
             except Exception as error:
-                log.error("lane.failed", lane=lane.number, sequence=work.delivery.stream_sequence, exc_info=error)
+                sequence = work.delivery.stream_sequence if work.delivery else 0
+                log.error("lane.failed", lane=lane.number, key=key, sequence=sequence, exc_info=error)
                 outcome = Outcome.RETRY
             if outcome is Outcome.RETRY:
                 attempt += 1
@@ -247,11 +280,22 @@ class LaneRunner:
             attempt = 0
             self._queues.done(key)
             self._room.set()
-            if outcome is Outcome.PARKED and work.delivery.stream_sequence not in lane.parked:
-                lane.parked.add(work.delivery.stream_sequence)
+            parked = work.delivery.stream_sequence if work.delivery and outcome is Outcome.PARKED else 0
+            if parked and parked not in lane.parked:
+                lane.parked.add(parked)
                 asyncio.get_running_loop().call_later(self._retry_parked_s, self._come_again, work)
             if not lane.in_hand:
                 self._give(lane)
+
+    async def _do(self, key: str, work: Work, fence: FencePort) -> Outcome:
+        if work.delivery:
+            return await self._handle(work.delivery, fence)
+        try:
+            await self._look(key, fence)
+        except (RiskFailed, ServiceError) as failure:
+            log.warning("working.waiting", key=key, detail=str(failure))
+            return Outcome.RETRY
+        return Outcome.DONE
 
     def _is_left(self, lane: Lane) -> bool:
         """Whether nothing more is begun of the lane."""
@@ -290,7 +334,8 @@ class LaneRunner:
 
     def _come_again(self, parked: Work) -> None:
         lane = parked.lane
-        lane.parked.discard(parked.delivery.stream_sequence)
+        if parked.delivery:
+            lane.parked.discard(parked.delivery.stream_sequence)
         if not (self._stopping.is_set() or lane.lost or lane.handing_over):
             self._add(Work(parked.delivery, lane, holds=False))
 

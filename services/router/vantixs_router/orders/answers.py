@@ -90,7 +90,7 @@ def _hear(status: OrderStatus, answer: Answer) -> OrderStatus:
             status = status.with_fills(tuple(_fill(fill) for fill in answer.fills))
             if answer.ended is None:
                 return status.after(Event.ACCEPT)
-            reason = PARTIALLY_FILLED if status.fills else NOT_FILLED
+            reason = answer.reason or (PARTIALLY_FILLED if status.fills else NOT_FILLED)
             return status.after(_ENDINGS[answer.ended], reason) if answer.ended in _ENDINGS else status
         case Rejected():
             return status.after(Event.REJECT, answer.reason)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from typing import Any
 
 from vantixs.api.common.v1 import common_pb2, order_pb2
@@ -42,11 +43,14 @@ class SubmitOrder:
         self._monotonic = monotonic
         self._lookups: dict[str, Lookup] = {}
 
-    async def submit(self, row: OrderRow, instrument: Instrument, fence: Fence, *, fresh: bool) -> Answer:
+    async def submit(
+        self, row: OrderRow, instrument: Instrument, fence: Fence, *, fresh: bool, exitable: Decimal | None = None
+    ) -> Answer:
         """Gets the venue's answer on an order that has not ended.
 
         It is sent where it was just made (`fresh`), or where the venue takes an order once however often it is sent. An order
-        that was found stored is only asked for: whoever stored it may have sent it, or be about to.
+        that was found stored is only asked for: whoever stored it may have sent it, or be about to. `exitable` is what an exit
+        is filled for at most, by a venue that is told.
 
         Raises:
             LeaseLost: another replica owns the lane, or may do so before the call is over.
@@ -54,7 +58,7 @@ class SubmitOrder:
         """
         idempotent = self._venue.capabilities.idempotent_submits
         if fresh or (idempotent and row.order.state in _MAYBE_THERE):
-            submission = Submission(row.order, instrument, row.decision.quote)
+            submission = Submission(row.order, instrument, row.decision.quote, exitable)
             answer = await self._call(row.order, fence, lambda: self._venue.submit(submission, fence))
             if isinstance(answer, NotFound):
                 return Unknown("the venue does not know what it was sent")  # Only a query can say that it is not there.
@@ -69,7 +73,7 @@ class SubmitOrder:
         Raises: as `submit`.
         """
         order, now = row.order, self._monotonic
-        answer = await self._call(order, fence, lambda: self._venue.query(order))
+        answer = await self._call(order, fence, lambda: self._venue.query(order, fence))
         if len(self._lookups) >= MOST_LOOKUPS:
             self._lookups.clear()  # Those of lanes that are another's by now. The others begin anew.
         lookup = self._lookups.get(order.order_id) or Lookup(self._venue.capabilities.lookup_horizon_s)
@@ -86,6 +90,15 @@ class SubmitOrder:
             del self._lookups[order.order_id]
             return answer
         return Unknown(f"the venue does not know the order so far, for {lookup.missed_s:.1f} s of {lookup.horizon_s:g}")
+
+    async def cancel(self, row: OrderRow, fence: Fence) -> Answer:
+        """Has the venue cancel what works of the order. What is not known then is asked for, as after any call.
+
+        Raises: as `submit`.
+        """
+        order = row.order
+        answer = await self._call(order, fence, lambda: self._venue.cancel(order, fence))
+        return Unknown("the venue does not know what it was to cancel") if isinstance(answer, NotFound) else answer
 
     async def _call(
         self, order: order_pb2.Order, fence: Fence, call: Callable[[], Coroutine[Any, Any, Answer]]

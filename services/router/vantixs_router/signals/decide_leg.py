@@ -2,12 +2,18 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.model.decimals import ZERO, parse_decimal
 from vantixs.runtime.database import Database
 
 from vantixs_router import store
+from vantixs_router.domain.brackets.levels import PlanError
+from vantixs_router.domain.brackets.plan import SettledPlan
+from vantixs_router.domain.brackets.step import open_bracket
+from vantixs_router.domain.brackets.words import describe_plan
 from vantixs_router.domain.intent import Leg
 from vantixs_router.fence import write_fenced
 from vantixs_router.messages import evaluation_request, make_order
@@ -18,6 +24,21 @@ from vantixs_router.signals.outcome import closed_by
 from vantixs_router.signals.run import SignalRun
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Capabilities
+from vantixs_router.working.plans import plan_of, wants_bracket
+from vantixs_router.working.rules import expected_price, problem_of
+from vantixs_router.working.store import BracketRow, save_bracket
+
+# Whether a plan can be carried out does not depend on its size, which is not known before risk has said it.
+_ANY_QUANTITY = 10**9
+
+
+class NotSent(Exception):
+    """The order cannot be sent: nothing was asked of risk. `reason` is one of ours, `detail` a sentence for people."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
 
 
 class DecideLeg:
@@ -47,6 +68,7 @@ class DecideLeg:
             intent: the intent in words.
 
         Raises:
+            NotSent: the venue does not take such an order, or its protection does not fit.
             NothingLeft: what the signal sent is used up by the legs before.
             RiskFailed: risk did not decide.
             ServiceError: the database did not answer.
@@ -54,7 +76,14 @@ class DecideLeg:
         """
         check_time_left(run.fence)
         signal, webhook = run.signal, run.webhook
-        order = make_order(signal, webhook, leg, len(run.orders) + 1, self._clock(), self._capabilities)
+        number, alone = len(run.orders) + 1, "," not in run.plan
+        order = make_order(signal, webhook, leg, number, self._clock(), self._capabilities, alone=alone)
+        quote = self._quotes.current(run.instrument)
+        self._check(run, order, leg)
+        price = expected_price(order, quote)
+        protected = leg.entry and price is not None and wants_bracket(signal)
+        if protected:
+            self._plan(run, order, run.instrument.lot_size * _ANY_QUANTITY, price)
         with asking_risk():
             held = await self._risk.held(webhook.account_id)
         request = evaluation_request(
@@ -64,7 +93,7 @@ class DecideLeg:
             run.instrument,
             leg,
             assumed=assumed,
-            quote=self._quotes.current(run.instrument),
+            quote=quote,
             marks=self._quotes.marks(held, run.instrument.name),
             capabilities=self._capabilities,
             closed=closed_by(run.orders),
@@ -78,6 +107,11 @@ class DecideLeg:
         if approved:
             check_time_left(run.fence)
             order.state = common_pb2.ORDER_STATE_SUBMITTED
+            bracket: BracketRow | None = None
+            if protected:
+                settled = self._plan(run, order, parse_decimal(order.quantity), price)
+                bracket = BracketRow(order.order_id, run.lane, run.key, open_bracket(settled.plan, self._clock()))
+                intent = "; ".join((intent, *describe_plan(settled)))
 
             def persist(connection: sa.Connection) -> bool:
                 # All of it is sent before any answer is waited for.
@@ -87,6 +121,8 @@ class DecideLeg:
                 for row in run.orders:
                     store.update_order(connection, row)
                 made = store.insert_order(connection, order, intent, decision, run.lane)
+                if bracket:
+                    save_bracket(connection, bracket)
                 if not claimed():
                     raise LookupError(f"signal {run.signal_id} is another delivery's")
                 return made()
@@ -94,5 +130,21 @@ class DecideLeg:
             # Where it is there already, whoever stored it may have sent it.
             run.fresh = await write_fenced(self._database, run.fence, persist, run.unclaimed)
             run.note_claimed()
+            run.protected |= bracket is not None
         run.orders.append(OrderRow(order, intent, decision, [], order_pb2.Position()))
         return decision
+
+    def _check(self, run: SignalRun, order: order_pb2.Order, leg: Leg) -> None:
+        reason, detail = problem_of(order, self._capabilities)
+        if not reason and leg.entry and order.reduce_only:
+            reason, detail = "REDUCE_ONLY_ENTRY", "the signal says reduce-only, and would open or add to a position"
+        if not reason and leg.entry and wants_bracket(run.signal) and not self._capabilities.brackets:
+            reason, detail = "PROTECTION_UNSUPPORTED", "the venue cannot hold a stop and targets for one position"
+        if reason:
+            raise NotSent(reason, detail)
+
+    def _plan(self, run: SignalRun, order: order_pb2.Order, quantity: Decimal, price: Decimal | None) -> SettledPlan:
+        try:
+            return plan_of(run.signal, run.webhook, order, quantity, price or ZERO, self._capabilities.fee_bps)
+        except PlanError as error:
+            raise NotSent("PROTECTION_INVALID", str(error)) from None

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.model.decimals import ZERO, parse_decimal
 from vantixs.model.reasons import REASONS
 
 from vantixs_router.orders.answers import PARTIALLY_FILLED
 from vantixs_router.store import OrderRow
+from vantixs_router.working.rules import describe_order
 
 REJECTED, FAILED = common_pb2.SIGNAL_STATUS_REJECTED, common_pb2.SIGNAL_STATUS_FAILED
 EXECUTED = common_pb2.SIGNAL_STATUS_EXECUTED
@@ -36,18 +37,31 @@ def repeat_of(first_signal_id: str) -> SignalOutcome:
     return SignalOutcome(REJECTED, "duplicate", "DUPLICATE_SUPPRESSED", detail, repeats=first_signal_id)
 
 
-def executed(signal: signal_pb2.Signal, orders: Sequence[OrderRow], reason: str, detail: str) -> SignalOutcome:
-    """The end of a signal that was filled. Says in plain words where its protection was not placed."""
-    entered = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_ENTRY for row in orders)
-    if entered and (missing := unplaced_levels(signal)):
-        detail = f"{detail}; {missing}"
-        reason = reason or "PROTECTION_NOT_PLACED"
+def executed(reason: str, detail: str) -> SignalOutcome:
+    """The end of a signal that was filled."""
     return SignalOutcome(EXECUTED, "venue", reason, detail)
 
 
-def stopped_at_venue(
-    signal: signal_pb2.Signal, orders: Sequence[OrderRow], legs: int, venue_says: str
-) -> SignalOutcome | None:
+def working(orders: Sequence[OrderRow]) -> SignalOutcome:
+    """The end of a signal whose order rests: what becomes of it is recorded under the signal."""
+    done = describe_fills(orders[:-1])
+    rests = f"{describe_order(orders[-1].order)} rests"
+    return SignalOutcome(EXECUTED, "venue", "ORDER_WORKING", f"{done}, then {rests}" if done else rests)
+
+
+def cancelled(orders: Sequence[OrderRow]) -> SignalOutcome:
+    """The end of a signal that asked for cancels."""
+    if not orders:
+        return SignalOutcome(REJECTED, "intent", "NOTHING_TO_CANCEL", "no order rests that fits")
+    said = "; ".join(f"{describe_order(row.order)}: {_ending(row.order)}" for row in orders)
+    return SignalOutcome(EXECUTED, "venue", "", said)
+
+
+def _ending(order: order_pb2.Order) -> str:
+    return common_pb2.OrderState.Name(order.state).removeprefix("ORDER_STATE_").lower().replace("_", " ")
+
+
+def stopped_at_venue(orders: Sequence[OrderRow], legs: int, venue_says: str) -> SignalOutcome | None:
     """The end of a signal whose last order was not filled as a whole; None where it was filled.
 
     The new leg of a reversal is not opened beside a position that was closed in part.
@@ -62,7 +76,7 @@ def stopped_at_venue(
     if not orders[-1].fills:
         return SignalOutcome(EXECUTED, "venue", order.reason, f"closed; not opened: {said}")
     open_left = "; not opened: the close was filled in part" if len(orders) < legs else ""
-    return executed(signal, orders, PARTIALLY_FILLED, f"{describe_fills(orders)}{open_left}")
+    return executed(PARTIALLY_FILLED, f"{describe_fills(orders)}{open_left}")
 
 
 def first_failure(decision: order_pb2.RiskDecision) -> tuple[str, str]:
@@ -75,14 +89,6 @@ def closed_by(orders: Sequence[OrderRow]) -> Decimal:
     """What the exits among the orders filled, base units."""
     exits = (row.order for row in orders if row.order.effect == order_pb2.ORDER_EFFECT_EXIT)
     return sum((parse_decimal(order.filled_quantity) for order in exits if order.filled_quantity), ZERO)
-
-
-def unplaced_levels(signal: signal_pb2.Signal) -> str:
-    """One sentence about the protective levels of an entry, none of which is placed as an order yet; "" where it has none."""
-    levels = [
-        text for text, level in (("stop loss", "stop_loss"), ("take profit", "take_profit")) if signal.HasField(level)
-    ]
-    return f"no {' and no '.join(levels)} was placed: nothing watches the position" if levels else ""
 
 
 def describe_fills(orders: Sequence[OrderRow]) -> str:

@@ -22,6 +22,7 @@ from vantixs_router.messages import (
     make_order,
     order_entries,
 )
+from vantixs_router.orders.answers import apply_answer
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
 from vantixs_router.signals.outcome import describe_fills, first_failure
@@ -116,14 +117,14 @@ class Preview:
         question.preview = not request.replay_id
         decision = await self._risk.evaluate(question)
         order.quantity = decision.quantity
-        fills: list[order_pb2.Fill] = []
-        position = order_pb2.Position()
+        row = OrderRow(order, intent, decision, [], order_pb2.Position())
         if decision.verdict == order_pb2.RISK_VERDICT_APPROVED and request.replay_id:
-            fills = [self._venue.simulate(Submission(order, instrument), quote, self._clock())]
-            order.state, order.filled_quantity = common_pb2.ORDER_STATE_FILLED, order.quantity
-            order.average_price = fills[0].price
-            position = await self._risk.settle(order, fills, final=True)
-        return OrderRow(order, intent, decision, fills, position)
+            order.state = common_pb2.ORDER_STATE_SUBMITTED
+            now = self._clock()
+            row = apply_answer(row, self._venue.simulate(Submission(order, instrument), quote, now), now)
+            # What rests is not waited for: the scratch account lasts as long as its replay.
+            row = row._replace(position=await self._risk.settle(row.order, row.fills, final=True))
+        return row
 
 
 def scratch_account(replay_id: str, account_id: str) -> str:

@@ -13,6 +13,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError
 from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
 from vantixs.model.instruments import CATALOGUE
@@ -27,6 +28,7 @@ from vantixs_router import store
 from vantixs_router.claims import Claim, Held, claim_of, is_conflict, is_repeat, set_key_aside
 from vantixs_router.domain.intent import Leg
 from vantixs_router.domain.plan import decode_plan, encode_plan
+from vantixs_router.domain.policies import Pace, is_older, pace_problem
 from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.messages import NothingLeft, intent_of
@@ -37,21 +39,25 @@ from vantixs_router.orders.submit_order import SubmitOrder
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient, RiskFailed, asking_risk
 from vantixs_router.settings import RouterSettings
-from vantixs_router.signals.decide_leg import DecideLeg
+from vantixs_router.signals.decide_leg import DecideLeg, NotSent
 from vantixs_router.signals.outcome import (
     EXECUTED,
     FAILED,
     REJECTED,
     SignalOutcome,
+    cancelled,
     describe_fills,
     executed,
     first_failure,
     repeat_of,
     stopped_at_venue,
+    working,
 )
 from vantixs_router.signals.record_outcome import RecordOutcome, completed_id
 from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
 from vantixs_router.venues.port import Rejected, Unknown, Venue
+from vantixs_router.working.keeper import WorkingOrders
+from vantixs_router.working.rules import exitable_of, is_kept, is_resting_exit, is_working
 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # A venue counts how often it is asked.
@@ -79,6 +85,9 @@ class ProcessSignal:
         clock: Callable[[], datetime],
         stopping: asyncio.Event,
         monotonic: Callable[[], float] = time.monotonic,
+        working: WorkingOrders,
+        submit: SubmitOrder,
+        record: RecordAnswer,
         lost_until_ms: Callable[[], int] = lambda: 0,
         journal_epoch: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -99,8 +108,9 @@ class ProcessSignal:
         self._lost_until_ms = lost_until_ms
         self._journal_epoch = journal_epoch
         self._decide = DecideLeg(database, risk, quotes, capabilities, clock)
-        self._submit = SubmitOrder(venue, monotonic)
-        self._record = RecordAnswer(database, outbox, clock, venue_keeps_answers=capabilities.idempotent_submits)
+        self._working = working
+        self._submit = submit
+        self._record = record
         self._outcomes = RecordOutcome(database, outbox, clock)
 
     async def handle(self, delivery: Delivery, fence: Fence) -> Outcome:
@@ -178,6 +188,7 @@ class ProcessSignal:
                 waits, backoff = {"reason": "VENUE_OUTCOME_UNKNOWN", "detail": str(unknown)}, VENUE_BACKOFF_S
             if outcome:
                 await self._outcomes.complete(run, outcome)
+                await self._look_after(run)
                 return Outcome.DONE
             # One that is parked is tried once each time it comes: an exit may wait behind it.
             waited_long = run.parked or self._monotonic() - waits_since >= self._settings.park_after_s
@@ -195,15 +206,20 @@ class ProcessSignal:
         claim = run.claim.claim if run.claim else b""
 
         def read(connection: sa.Connection) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow]]:
-            progress = store.read_progress(connection, signal_id, run.lane, account_id, run.key, run.delivery, claim)
+            progress = store.read_progress(
+                connection, signal_id, run.lane, account_id, run.key, run.delivery, claim, run.sender_name
+            )
             orders = store.read_orders(connection, signal_id) if progress.signal else []
             others = store.read_unsettled(connection, run.lane, account_id, instrument) if progress.unsettled else []
             return progress, orders, others
 
         progress, run.orders, others = await self._database.read_together(read)
         run.plan = progress.signal.plan if progress.signal else ""
-        run.unsettled = [other for other in others if other.order.signal_id != signal_id]
-        run.parked = progress.parked
+        run.orders = [row for row in run.orders if not row.order.entry_order_id]
+        run.unsettled = [
+            other for other in others if other.order.signal_id != signal_id and not _is_looked_after(other)
+        ]
+        run.parked, run.sender = progress.parked, progress.sender
         run.held = Held(*progress.held) if progress.held else None
         run.waits_behind, run.superseded = progress.parked_before, progress.superseded
         run.fresh = False
@@ -237,11 +253,13 @@ class ProcessSignal:
         legs = decode_plan(run.plan)
         while True:
             await self._submit_and_settle(run)
-            stopped = stopped_at_venue(run.signal, run.orders, len(legs), run.venue_says)
+            if is_working(run.orders[-1]):
+                return working(run.orders)
+            stopped = stopped_at_venue(run.orders, len(legs), run.venue_says)
             if stopped:
                 return stopped
             if len(run.orders) == len(legs):
-                return executed(run.signal, run.orders, "", describe_fills(run.orders))
+                return executed("", describe_fills(run.orders))
             outcome = await self._second_leg(run, legs[len(run.orders)])
             if outcome:
                 return outcome
@@ -254,9 +272,12 @@ class ProcessSignal:
         if run.webhook.routing_mode == common_pb2.ROUTING_MODE_STRATEGY:
             return SignalOutcome(FAILED, "strategy", "STRATEGY_UNAVAILABLE", "STRATEGY mode is not built yet")
         await self._ask_for_others(run)
+        if run.signal.action == common_pb2.ACTION_CANCEL:
+            return cancelled(await self._cancel(run, "CANCEL_REQUESTED", _fits_cancel(run)))
+        await self._replace_entries(run)
         account, name = run.webhook.account_id, run.signal.instrument
         position = self._risk.guess(account, name)
-        certain = False
+        certain = closing = False
         while True:
             intent = intent_of(run.signal, run.webhook, position)
             if not intent.legs:
@@ -264,15 +285,24 @@ class ProcessSignal:
                     return SignalOutcome(REJECTED, "intent", intent.reason, intent.text)
                 position, certain = await self._position(run), True
                 continue
-            if run.superseded and any(leg.entry for leg in intent.legs):
-                return SignalOutcome(REJECTED, "freshness", SUPERSEDED, SUPERSEDED_TEXT, run.next_order_id)
+            if ended := self._may_not_open(run, intent.legs, position):
+                return ended
             wait_for_earlier(run, intent.legs)
+            if not closing and self._working.has(run.key) and _closes_now(run, intent.legs[0]):
+                # Risk keeps for them what they would exit: nothing would be left to close.
+                await self._cancel_exits(run)
+                closing, certain = True, False
+                position = await self._position(run)
+                continue
             run.plan = encode_plan(intent.legs)
             try:
                 decision = await self._decide.decide(run, intent.legs[0], format_decimal(position), intent.text)
             except NothingLeft as nothing:
                 run.plan = ""
                 return SignalOutcome(REJECTED, "intent", "NOTHING_TO_OPEN", nothing.text)
+            except NotSent as refused:
+                run.plan = ""
+                return SignalOutcome(REJECTED, "intent", refused.reason, refused.detail)
             if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
                 run.plan = ""
                 position, certain = parse_decimal(decision.position_quantity), True
@@ -285,19 +315,84 @@ class ProcessSignal:
     async def _second_leg(self, run: SignalRun, leg: Leg) -> SignalOutcome | None:
         """Has the new leg of a reversal decided, from the position after the close; an outcome where it is not sent."""
         if run.superseded:
-            return executed(run.signal, run.orders, SUPERSEDED, f"closed; not opened: {SUPERSEDED_TEXT}")
+            return executed(SUPERSEDED, f"closed; not opened: {SUPERSEDED_TEXT}")
         intent = "second leg of a reversal"
         while True:
             position = await self._position(run)
             try:
                 decision = await self._decide.decide(run, leg, format_decimal(position), intent)
             except NothingLeft as nothing:
-                return executed(run.signal, run.orders, "NOTHING_TO_OPEN", f"closed; not opened: {nothing.text}")
+                return executed("NOTHING_TO_OPEN", f"closed; not opened: {nothing.text}")
+            except NotSent as refused:
+                return executed(refused.reason, f"closed; not opened: {refused.detail}")
             if decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
                 return None
             if decision.verdict == order_pb2.RISK_VERDICT_DENIED:
                 reason, detail = first_failure(decision)
                 return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}")
+
+    def _may_not_open(self, run: SignalRun, legs: tuple[Leg, ...], position: Decimal) -> SignalOutcome | None:
+        """The end of a signal with an entry that comes too late, or that the webhook's pace does not allow."""
+        entry = next((leg for leg in legs if leg.entry), None)
+        if entry is None:
+            return None
+        if run.superseded:
+            return SignalOutcome(REJECTED, "freshness", SUPERSEDED, SUPERSEDED_TEXT, run.next_order_id)
+        if is_older(run.emit_ms, run.sender.emit_ms):
+            age_s = (run.sender.emit_ms - run.emit_ms) / 1000
+            text = f"it was sent {age_s:g} s before a signal of the webhook that was handled already"
+            return SignalOutcome(REJECTED, "freshness", SUPERSEDED, text, run.next_order_id)
+        webhook, sender = run.webhook, run.sender
+        reason, text = pace_problem(
+            Pace(webhook.max_adds, webhook.add_spacing_s * 1000),
+            position=position,
+            buy=entry.buy,
+            adds=sender.adds,
+            entry_ms=sender.entry_ms,
+            now_ms=int(self._clock().timestamp() * 1000),
+        )
+        run.adds = len(legs) == 1 and bool(position)
+        return SignalOutcome(REJECTED, "intent", reason, text, run.next_order_id) if reason else None
+
+    async def _cancel(self, run: SignalRun, reason: str, of: Callable[[store.OrderRow], bool]) -> list[store.OrderRow]:
+        account_id, instrument = run.webhook.account_id, run.signal.instrument
+        return await self._working.cancel_entries(run.lane, account_id, instrument, run.fence, reason=reason, of=of)
+
+    async def _replace_entries(self, run: SignalRun) -> None:
+        """Cancels the entries that rest and that a new signal of the webhook replaces."""
+        policy, mine = run.webhook.on_new_signal, run.webhook.webhook_id
+        if policy != webhook_pb2.ON_NEW_SIGNAL_KEEP:
+            everyone = policy == webhook_pb2.ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES
+            await self._cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda row: everyone or row.order.webhook_id == mine)
+
+    async def _cancel_exits(self, run: SignalRun) -> None:
+        """Cancels the exits of signals that rest, of all webhooks."""
+        await self._working.cancel_entries(
+            run.lane,
+            run.webhook.account_id,
+            run.signal.instrument,
+            run.fence,
+            reason="REPLACED_BY_NEW_SIGNAL",
+            of=lambda _: True,
+            rests=is_resting_exit,
+        )
+
+    async def _look_after(self, run: SignalRun) -> None:
+        """What rests of the signal, what protects its position, and what protects one that it reduced, is looked at at once.
+
+        Raises:
+            LeaseLost: the next owner of the lane does it.
+        """
+        rests = any(is_working(row) for row in run.orders)
+        moved = any(row.fills for row in run.orders) and self._working.has(run.key)
+        if not (rests or run.protected or moved):
+            return
+        account_id, instrument = run.webhook.account_id, run.signal.instrument
+        try:
+            await self._working.adopt(run.lane, account_id, instrument, run.fence)
+        except (RiskFailed, ServiceError) as failure:
+            log.warning("working.waiting", key=run.key, detail=str(failure))
+            self._working.look_later(run.key)
 
     async def _position(self, run: SignalRun) -> Decimal:
         """The position in the signal's instrument, as risk has it now, in signed base units."""
@@ -316,7 +411,11 @@ class ProcessSignal:
             received_ms, lost_until_ms = run.accepted.request.receive_time.ToMilliseconds(), self._lost_until_ms()
             fresh = run.fresh and (not lost_until_ms or received_ms > lost_until_ms)
             run.fresh = False
-            answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh)
+            exitable: Decimal | None = None
+            if not fresh and row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
+                # What protects the position may have closed it since the exit was approved.
+                exitable = exitable_of(await self._position(run), row.order)
+            answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh, exitable=exitable)
             told_before = run.orders[:-1]
             after = await self._record.record(
                 row, answer, run.fence, run.lane, told_before=told_before, cause=run.cause
@@ -326,6 +425,8 @@ class ProcessSignal:
             if not has_ended(after.order):
                 if after.fills:
                     await settle_order(self._risk, after)
+                if is_working(after):
+                    return
                 said = answer.detail if isinstance(answer, Unknown) else "it works at the venue"
                 raise OutcomeUnknown(f"order {after.order.order_id}: {said}")
         if not run.orders[-1].settled:
@@ -351,6 +452,31 @@ class ProcessSignal:
             if not booked:
                 unknown.append(after)
         run.unsettled = unknown
+
+
+def _is_looked_after(row: store.OrderRow) -> bool:
+    """Whether the order rests, or protects a position: it holds up no signal, unless it is an exit that may have happened."""
+    return is_kept(row.order) and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT
+
+
+def _closes_now(run: SignalRun, leg: Leg) -> bool:
+    """Whether the leg closes all that is held at the market."""
+    order_type, turns = run.signal.order_type, run.signal.action == common_pb2.ACTION_REVERSE
+    at_market = order_type in (common_pb2.ORDER_TYPE_UNSPECIFIED, common_pb2.ORDER_TYPE_MARKET)
+    return not leg.entry and (turns or (at_market and not run.signal.quantity))
+
+
+def _fits_cancel(run: SignalRun) -> Callable[[store.OrderRow], bool]:
+    """Which entries a CANCEL is about: the order it names, those of its tag, or all that rest of its account and instrument."""
+    signal = run.signal
+
+    def fits(row: store.OrderRow) -> bool:
+        if signal.order_id:
+            return row.order.order_id == signal.order_id
+        of_webhook = not run.webhook.webhook_id or row.order.webhook_id == run.webhook.webhook_id
+        return of_webhook and (not signal.tag or row.order.tag == signal.tag)
+
+    return fits
 
 
 def _is_final(error: ServiceError) -> bool:

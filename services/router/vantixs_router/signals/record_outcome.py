@@ -31,6 +31,17 @@ def leaves_nothing_to_open(run: SignalRun, outcome: SignalOutcome) -> bool:
     return closed or outcome.reason == "NOTHING_TO_CLOSE"
 
 
+def sender_after(run: SignalRun, now: datetime) -> store.SenderState:
+    """What the webhook's signals for the account and instrument have done once this one has ended."""
+    state = run.sender._replace(emit_ms=max(run.sender.emit_ms, run.emit_ms))
+    limited = run.webhook.max_adds or run.webhook.add_spacing_s
+    entered = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_ENTRY for row in run.orders)
+    if not (limited and entered):
+        return state
+    adds = state.adds + 1 if run.adds else 0
+    return state._replace(adds=adds, entry_ms=int(now.timestamp() * 1000))
+
+
 def repeat_entries(run: SignalRun, first: str) -> list[journal_pb2.JournalEntry]:
     """What the journal says of a repeat that was accepted as a signal of its own, and the mark on the first one."""
     own, event_id, time = run.signal_id, f"{run.signal_id}:duplicate", run.delivery.time
@@ -70,6 +81,8 @@ class RecordOutcome:
         entries.append(make_entry(done, signal_id, self._clock(), cause, signal_completed=completed))
         message = Message(event_subject("signal"), journal_pb2.JournalBatch(entries=entries).SerializeToString(), done)
 
+        sender = sender_after(run, self._clock())
+
         def commit(connection: sa.Connection) -> None:
             sequence = run.delivery.stream_sequence
             finished = store.finish_signal(connection, signal_id, sequence, run.plan, run.journal_epoch)
@@ -81,6 +94,8 @@ class RecordOutcome:
             # Signals of a key are parked one after another, as they are handled: what waits was there at the recall.
             if run.waits_behind and leaves_nothing_to_open(run, outcome):
                 store.supersede(connection, run.lane, run.key, run.delivery)
+            if sender != run.sender:
+                store.save_sender(connection, run.sender_name, sender)
             self._outbox.put(connection, message, lane=run.lane)
             finished()
             if outcome.gave_up:

@@ -10,7 +10,7 @@ from vantixs.runtime.journal_reader import Delivery
 
 from vantixs_router.claims import Claim, Held
 from vantixs_router.fence import Fence
-from vantixs_router.store import OrderRow
+from vantixs_router.store import OrderRow, SenderState
 
 
 class OutcomeUnknown(Exception):
@@ -39,8 +39,11 @@ class SignalRun:
         superseded: whether it waited while a later exit of its account and instrument was carried out.
         fresh: whether the last order was made in this try, and was not sent yet.
         venue_says: the venue's words about the last order.
+        sender: what its webhook's signals for the account and instrument have done so far.
+        adds: whether an entry of it adds to a position.
         claim: what makes another signal a repeat of it; None where nothing does.
         held: who claimed the same before, as far as is known.
+        protected: whether a bracket was made for one of its entries in this try.
         apart: whether its key is another signal's, so that it goes by an id of its own.
     """
 
@@ -57,8 +60,11 @@ class SignalRun:
     superseded: bool = False
     fresh: bool = False
     venue_says: str = ""
+    sender: SenderState = field(default_factory=SenderState)
+    adds: bool = False
     claim: Claim | None = None
     held: Held | None = None
+    protected: bool = False
     apart: bool = False
 
     @property
@@ -85,6 +91,16 @@ class SignalRun:
     def key(self) -> str:
         """What keeps signals in order: account and instrument."""
         return f"{self.accepted.webhook.account_id}|{self.accepted.signal.instrument}"
+
+    @property
+    def sender_name(self) -> str:
+        """What the sender's state is kept by: webhook, account and instrument."""
+        return f"{self.accepted.webhook.webhook_id}|{self.key}"
+
+    @property
+    def emit_ms(self) -> int:
+        """When the sender says it sent it, ms since 1970; 0 where they do not say."""
+        return self.signal.emit_time.ToMilliseconds() if self.signal.HasField("emit_time") else 0
 
     @property
     def owns_orders(self) -> bool:

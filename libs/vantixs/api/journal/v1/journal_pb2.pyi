@@ -32,7 +32,7 @@ class JournalBatch(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[JournalEntry, _Mapping]]] = ...) -> None: ...
 
 class JournalEntry(_message.Message):
-    __slots__ = ("event_id", "event_time", "signal_id", "cause_event_id", "actor", "trace_parent", "signal_accepted", "signal_rejected", "duplicate_suppressed", "strategy_evaluated", "order_evaluated", "order_submitted", "order_updated", "fill_recorded", "signal_completed", "replay_requested", "replay_finished", "configuration_changed", "trading_state_changed", "credential_verified", "dead_lettered", "adjustment_recorded", "fill_flagged", "journal_gap_accepted")
+    __slots__ = ("event_id", "event_time", "signal_id", "cause_event_id", "actor", "trace_parent", "signal_accepted", "signal_rejected", "duplicate_suppressed", "strategy_evaluated", "order_evaluated", "order_submitted", "order_updated", "fill_recorded", "signal_completed", "replay_requested", "replay_finished", "configuration_changed", "trading_state_changed", "credential_verified", "dead_lettered", "adjustment_recorded", "fill_flagged", "journal_gap_accepted", "bracket_changed")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,7 @@ class JournalEntry(_message.Message):
     ADJUSTMENT_RECORDED_FIELD_NUMBER: _ClassVar[int]
     FILL_FLAGGED_FIELD_NUMBER: _ClassVar[int]
     JOURNAL_GAP_ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    BRACKET_CHANGED_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     event_time: _timestamp_pb2.Timestamp
     signal_id: str
@@ -81,7 +82,8 @@ class JournalEntry(_message.Message):
     adjustment_recorded: AdjustmentRecorded
     fill_flagged: FillFlagged
     journal_gap_accepted: JournalGapAccepted
-    def __init__(self, event_id: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal_id: _Optional[str] = ..., cause_event_id: _Optional[str] = ..., actor: _Optional[str] = ..., trace_parent: _Optional[str] = ..., signal_accepted: _Optional[_Union[SignalAccepted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., duplicate_suppressed: _Optional[_Union[DuplicateSuppressed, _Mapping]] = ..., strategy_evaluated: _Optional[_Union[StrategyEvaluated, _Mapping]] = ..., order_evaluated: _Optional[_Union[OrderEvaluated, _Mapping]] = ..., order_submitted: _Optional[_Union[OrderSubmitted, _Mapping]] = ..., order_updated: _Optional[_Union[OrderUpdated, _Mapping]] = ..., fill_recorded: _Optional[_Union[FillRecorded, _Mapping]] = ..., signal_completed: _Optional[_Union[SignalCompleted, _Mapping]] = ..., replay_requested: _Optional[_Union[ReplayRequested, _Mapping]] = ..., replay_finished: _Optional[_Union[ReplayFinished, _Mapping]] = ..., configuration_changed: _Optional[_Union[ConfigurationChanged, _Mapping]] = ..., trading_state_changed: _Optional[_Union[TradingStateChanged, _Mapping]] = ..., credential_verified: _Optional[_Union[CredentialVerified, _Mapping]] = ..., dead_lettered: _Optional[_Union[DeadLettered, _Mapping]] = ..., adjustment_recorded: _Optional[_Union[AdjustmentRecorded, _Mapping]] = ..., fill_flagged: _Optional[_Union[FillFlagged, _Mapping]] = ..., journal_gap_accepted: _Optional[_Union[JournalGapAccepted, _Mapping]] = ...) -> None: ...
+    bracket_changed: BracketChanged
+    def __init__(self, event_id: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal_id: _Optional[str] = ..., cause_event_id: _Optional[str] = ..., actor: _Optional[str] = ..., trace_parent: _Optional[str] = ..., signal_accepted: _Optional[_Union[SignalAccepted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., duplicate_suppressed: _Optional[_Union[DuplicateSuppressed, _Mapping]] = ..., strategy_evaluated: _Optional[_Union[StrategyEvaluated, _Mapping]] = ..., order_evaluated: _Optional[_Union[OrderEvaluated, _Mapping]] = ..., order_submitted: _Optional[_Union[OrderSubmitted, _Mapping]] = ..., order_updated: _Optional[_Union[OrderUpdated, _Mapping]] = ..., fill_recorded: _Optional[_Union[FillRecorded, _Mapping]] = ..., signal_completed: _Optional[_Union[SignalCompleted, _Mapping]] = ..., replay_requested: _Optional[_Union[ReplayRequested, _Mapping]] = ..., replay_finished: _Optional[_Union[ReplayFinished, _Mapping]] = ..., configuration_changed: _Optional[_Union[ConfigurationChanged, _Mapping]] = ..., trading_state_changed: _Optional[_Union[TradingStateChanged, _Mapping]] = ..., credential_verified: _Optional[_Union[CredentialVerified, _Mapping]] = ..., dead_lettered: _Optional[_Union[DeadLettered, _Mapping]] = ..., adjustment_recorded: _Optional[_Union[AdjustmentRecorded, _Mapping]] = ..., fill_flagged: _Optional[_Union[FillFlagged, _Mapping]] = ..., journal_gap_accepted: _Optional[_Union[JournalGapAccepted, _Mapping]] = ..., bracket_changed: _Optional[_Union[BracketChanged, _Mapping]] = ...) -> None: ...
 
 class SignalAccepted(_message.Message):
     __slots__ = ("signal", "request", "webhook", "warnings", "fingerprint", "reduces")
@@ -184,6 +186,18 @@ class FillRecorded(_message.Message):
     fill: _order_pb2.Fill
     position: _order_pb2.Position
     def __init__(self, fill: _Optional[_Union[_order_pb2.Fill, _Mapping]] = ..., position: _Optional[_Union[_order_pb2.Position, _Mapping]] = ...) -> None: ...
+
+class BracketChanged(_message.Message):
+    __slots__ = ("entry_order_id", "reason", "detail", "legs")
+    ENTRY_ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    LEGS_FIELD_NUMBER: _ClassVar[int]
+    entry_order_id: str
+    reason: str
+    detail: str
+    legs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, entry_order_id: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., legs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SignalCompleted(_message.Message):
     __slots__ = ("status", "reason", "stage", "detail", "webhook_id")

@@ -56,10 +56,15 @@ def describe_plan(settled: SettledPlan) -> tuple[str, ...]:
 
 def describe_leg(leg: Leg) -> str:
     """One leg in a sentence."""
+    filled = f", {_text(leg.filled)} filled" if leg.filled and leg.state is not LegState.FILLED else ""
+    return f"leg {leg.number}: {name_leg(leg)} {_STATES[leg.state]}{filled}"
+
+
+def name_leg(leg: Leg) -> str:
+    """What a leg is: "stop at 90 for 0.5"."""
     what = {LegKind.STOP: "stop", LegKind.TARGET: f"target {leg.target}", LegKind.CLOSE: "close at market"}[leg.kind]
     price = f" at {_text(leg.price)}" if leg.price is not None else ""
-    filled = f", {_text(leg.filled)} filled" if leg.filled and leg.state is not LegState.FILLED else ""
-    return f"leg {leg.number}: {what}{price} for {_text(leg.quantity)} {_STATES[leg.state]}{filled}"
+    return f"{what}{price} for {_text(leg.quantity)}"
 
 
 def describe_bracket(bracket: Bracket) -> tuple[str, ...]:

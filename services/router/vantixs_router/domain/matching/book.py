@@ -52,6 +52,11 @@ class Book:
         """What was taken of the current snapshot; to be written with the orders that changed."""
         return self._eaten
 
+    @property
+    def next_sequence(self) -> int:
+        """The place of the order that comes next."""
+        return self._sequence + 1
+
     def next_time(self) -> datetime | None:
         """When `advance` has something to do next; None for never."""
         times = [time for time in (self._open.expiries.first(), self._open.timeouts.first()) if time is not None]
@@ -86,6 +91,19 @@ class Book:
             )
         )
         return None
+
+    def take_in(self, order: OpenOrder) -> None:
+        """Takes an order that another book has let in: it goes on as it stands, behind those that are here.
+
+        Raises:
+            ValueError: an order with its id is open.
+        """
+        if order.terms.order_id in self._open.by_id:
+            raise ValueError(f"expected the id of no open order, was {order.terms.order_id!r}")
+        self._sequence += 1
+        order.sequence = self._sequence
+        self._open.put(order)
+        self._open.changed.pop(order.terms.order_id)
 
     def cancel(self, order_id: str, now: datetime) -> Canceled | None:
         """Cancels what works of an order, at once; None where it is not open."""

@@ -1,25 +1,41 @@
-"""The paper venue: market orders filled at the current quote, with slippage and fee, once a client_order_id and for ever."""
+"""The paper venue: a market that is simulated on quotes, with the orders of the lanes that this replica owns in memory."""
 
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
+from typing import cast
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
-from vantixs.model.decimals import format_decimal, parse_decimal
+from vantixs.model.instruments import CATALOGUE, Instrument
 from vantixs.runtime.database import Database
 from vantixs.runtime.logs import log
 
-from vantixs_router import store
-from vantixs_router.domain.paper import execute_market
-from vantixs_router.fence import Fence, write_fenced
+from vantixs_router.domain.matching.fees import Fees
+from vantixs_router.domain.matching.taking import Assumptions
+from vantixs_router.fence import Fence, LeaseLost, write_fenced
 from vantixs_router.quotes import Quotes
 from vantixs_router.settings import RouterSettings
-from vantixs_router.venues.port import Answer, Capabilities, Executed, NotFound, Submission
+from vantixs_router.venues.paper import book_store
+from vantixs_router.venues.paper.book import PaperBook, let_in, new_order
+from vantixs_router.venues.paper.book_store import PaperOrder, key_of
+from vantixs_router.venues.paper.terms import terms_of
+from vantixs_router.venues.port import Accepted, Answer, Capabilities, Executed, NotFound, Rejected, Submission, Unknown
+
+_AT_ONCE = (common_pb2.TIME_IN_FORCE_IOC, common_pb2.TIME_IN_FORCE_FOK)
+_RESTING = (common_pb2.TIME_IN_FORCE_GTC, common_pb2.TIME_IN_FORCE_GTD)
+ORDER_TYPES = {
+    common_pb2.ORDER_TYPE_MARKET: _AT_ONCE,
+    common_pb2.ORDER_TYPE_LIMIT: (*_RESTING, *_AT_ONCE),
+    common_pb2.ORDER_TYPE_STOP: _RESTING,
+    common_pb2.ORDER_TYPE_STOP_LIMIT: _RESTING,
+    common_pb2.ORDER_TYPE_TRAILING_STOP: _RESTING,
+}
 
 
 class PaperVenue:
-    """Keeps its book in the router's database, and that the lane's fence holds in the transaction that fills an order."""
+    """Keeps its orders in the router's database, and that the lane's fence holds in every transaction that changes one."""
 
     def __init__(
         self, database: Database, quotes: Quotes, settings: RouterSettings, clock: Callable[[], datetime]
@@ -28,73 +44,147 @@ class PaperVenue:
         self._quotes = quotes
         self._settings = settings
         self._clock = clock
+        self._books: dict[str, PaperBook] = {}
         self._capabilities = Capabilities(
-            time_in_force={common_pb2.ORDER_TYPE_MARKET: common_pb2.TIME_IN_FORCE_IOC},
-            fee_bps=settings.paper_fee_bps,
+            order_types=ORDER_TYPES,
+            fee_bps=max(settings.paper_fee_bps, settings.paper_maker_fee_bps),
+            brackets=True,
+            post_only=True,
+            reduce_only=True,
             idempotent_submits=True,
         )
+        fees = Fees(settings.paper_maker_fee_bps, settings.paper_fee_bps)
+        self._assumptions = Assumptions(
+            participation_ratio=settings.paper_participation_ratio, slippage_bps=settings.paper_slippage_bps, fees=fees
+        )
+        latency = settings.paper_latency_ms
+        self._assumed = (f"latency {latency} ms",) if latency else ()
         if slow := settings.paper_fault_instrument:
-            log.warning("paper.made_slow", instrument=slow, delay_s=settings.paper_fault_delay_s)
+            kind, delay_s = settings.paper_fault_kind, settings.paper_fault_delay_s
+            log.warning("paper.made_faulty", instrument=slow, kind=kind, delay_s=delay_s)
 
     @property
     def capabilities(self) -> Capabilities:
-        """Market orders, immediate or cancel; no order rests, so none protects a position."""
+        """Every type of order, and brackets."""
         return self._capabilities
 
     async def submit(self, submission: Submission, fence: Fence) -> Answer:
-        """Fills it. Where the current quote is gone or old the one risk decided on is used: the order is approved."""
+        """Lets it in. Where the current quote is gone or old the one risk decided on is used: the order is approved."""
         order, decided_on = submission.order, submission.decided_on
+        if self._settings.paper_latency_ms:
+            await asyncio.sleep(self._settings.paper_latency_ms / 1000)
         quote, now = self._quotes.current(submission.instrument), self._clock()
         usable = quote if quote.bid and quote.quote_time.seconds >= decided_on.quote_time.seconds else decided_on
-        content = self.simulate(submission, usable, now).SerializeToString()
+        faulty = self._settings.paper_fault_kind if order.instrument == self._settings.paper_fault_instrument else ""
+        if faulty == "rejected":
+            return Rejected("VENUE_REJECTED", "paper_fault_kind is `rejected`")
+        made = self._let_in(submission, usable, now)
+        # The book is read before the order is in it, and gives it its place there, which is written with it.
+        book = await self._book(made.key, submission.instrument) if made.open else None
+        if book and made.open:
+            made.open.sequence = book.next_sequence
 
-        def place(connection: sa.Connection) -> bytes:
-            return store.place_paper_order(connection, order.client_order_id, content, now)()
+        def place(connection: sa.Connection) -> PaperOrder:
+            return book_store.place(connection, made, now)()
 
         placed = await write_fenced(self._database, fence, place)
-        if order.instrument == self._settings.paper_fault_instrument and placed == content:
+        if placed is made and book:
+            book.take_in(made)
+        if faulty == "lost" and placed is made:
+            return Unknown("paper_fault_kind is `lost`: the answer did not come")
+        if faulty == "late" and placed is made:
             # As of a venue that is slow: the order is there, whether or not somebody still waits for the answer.
             await asyncio.sleep(self._settings.paper_fault_delay_s)
-        return _filled(order, placed)
+        return _answer(order, placed)
 
-    async def query(self, order: order_pb2.Order) -> Answer:
-        """The fill, where the order was placed."""
-        fill = await self._database.read(lambda c: store.read_paper_order(c, order.client_order_id))
-        return _filled(order, fill) if fill is not None else NotFound()
+    async def query(self, order: order_pb2.Order, fence: Fence) -> Answer:
+        """How the order stands, once that is written."""
+        key = key_of(order.account_id, order.instrument)
+        await self._write(key, fence)
+        book = self._books.get(key)
+        placed = book.orders.get(order.client_order_id) if book else None
+        if placed is None:
+            placed = await self._database.read(lambda c: book_store.read(c, order.client_order_id))
+        return _answer(order, placed) if placed else NotFound()
 
-    async def cancel(self, order: order_pb2.Order) -> Answer:
-        """What became of it: nothing works here, so there is nothing to cancel."""
-        return await self.query(order)
+    async def cancel(self, order: order_pb2.Order, fence: Fence) -> Answer:
+        """Cancels what rests of it."""
+        book = await self._book(key_of(order.account_id, order.instrument), CATALOGUE[order.instrument])
+        book.cancel(order.client_order_id, self._clock())
+        return await self.query(order, fence)
 
     async def open_orders(self, account_id: str, instrument: str) -> list[str]:
-        """None: an order is filled at once."""
-        return []
+        """What rests there."""
+        book = await self._book(key_of(account_id, instrument), CATALOGUE[instrument])
+        return [client_order_id for client_order_id, order in book.orders.items() if not order.ended]
 
-    def simulate(self, submission: Submission, quote: common_pb2.Quote, now: datetime) -> order_pb2.Fill:
-        """The fill that the order would get at the quote; nothing is placed."""
-        order, instrument, quantity = submission.order, submission.instrument, parse_decimal(submission.order.quantity)
-        execution = execute_market(
-            buy=order.side == common_pb2.SIDE_BUY,
-            quantity=quantity,
-            bid=parse_decimal(quote.bid),
-            ask=parse_decimal(quote.ask),
-            tick=instrument.tick_size,
-            slippage_bps=self._settings.paper_slippage_bps,
-            fee_bps=self._settings.paper_fee_bps,
-        )
-        fill = order_pb2.Fill(
-            execution_id=f"{order.client_order_id}-1",
-            order_id=order.order_id,
-            side=order.side,
-            quantity=format_decimal(quantity),
-            price=format_decimal(execution.price),
-            fee=format_decimal(execution.fee),
-            fee_asset=instrument.quote_asset,
-            quote=quote,
-        )
-        fill.execute_time.FromDatetime(now)
-        return fill
+    async def follow(self, account_id: str, instrument: str) -> None:
+        """Reads what rests there, so that it meets quotes."""
+        await self._book(key_of(account_id, instrument), CATALOGUE[instrument])
+
+    def leave(self, account_id: str, instrument: str) -> None:
+        """Forgets what rests there; what was not written has not happened."""
+        self._books.pop(key_of(account_id, instrument), None)
+
+    def see(self, account_id: str, instrument: str, quote: common_pb2.Quote, position: Decimal | None) -> bool:
+        """What rests there meets a quote; whether anything happened that has to be written and told.
+
+        Exits are filled for no more than the position, where it is known.
+        Nothing of the key may be on its way meanwhile. An unset quote says that time has passed.
+        """
+        book = self._books.get(key_of(account_id, instrument))
+        if book is None:
+            return False
+        now = self._clock()
+        expired = book.pass_time(now)
+        return (book.see(quote, now, position) if quote.bid else False) or expired
+
+    def simulate(self, submission: Submission, quote: common_pb2.Quote, now: datetime) -> Answer:
+        """What would become of the order at the quote; nothing is placed."""
+        return _answer(submission.order, self._let_in(submission, quote, now))
+
+    def _let_in(self, submission: Submission, quote: common_pb2.Quote, now: datetime) -> PaperOrder:
+        order, assumptions = submission.order, self._assumptions
+        made = new_order(order, terms_of(order, now))
+        return let_in(made, submission.instrument, assumptions, quote, self._assumed, submission.exitable)
+
+    async def _book(self, key: str, instrument: Instrument) -> PaperBook:
+        book = self._books.get(key)
+        if book is None:
+            orders = await self._database.read(lambda c: book_store.read_open(c, key))
+            book = self._books.setdefault(key, PaperBook(instrument, self._assumptions, orders))
+        return book
+
+    async def _write(self, key: str, fence: Fence) -> None:
+        """Writes what changed there.
+
+        Raises:
+            LeaseLost: the lane is another's; what was not written is forgotten.
+        """
+        book = self._books.get(key)
+        if book is None or not book.changed:
+            return
+        orders = book.to_write()
+        try:
+            await write_fenced(self._database, fence, lambda c: book_store.save(c, orders))
+        except LeaseLost:
+            self._books.pop(key, None)
+            raise
+        book.written(orders)
 
 
-def _filled(order: order_pb2.Order, fill: bytes) -> Executed:
-    return Executed(f"paper-{order.client_order_id}", (order_pb2.Fill.FromString(fill),), common_pb2.ORDER_STATE_FILLED)
+def _answer(order: order_pb2.Order, placed: PaperOrder) -> Answer:
+    venue_order_id = f"paper-{order.client_order_id}"
+    if placed.ended == common_pb2.OrderState.Name(common_pb2.ORDER_STATE_REJECTED):
+        reason, _, detail = placed.reason.partition(": ")
+        return Rejected(reason, detail)
+    fills = []
+    for stored in placed.fills:
+        fill = order_pb2.Fill()
+        fill.CopyFrom(stored)
+        fill.order_id = order.order_id
+        fills.append(fill)
+    ended = cast("common_pb2.OrderState", common_pb2.OrderState.Value(placed.ended)) if placed.ended else None
+    if ended is None and not fills:
+        return Accepted(venue_order_id)
+    return Executed(venue_order_id, tuple(fills), ended, placed.reason)

@@ -1,0 +1,162 @@
+"""Positions: what is held, what protects it, and closing it."""
+
+import asyncio
+import json
+import sys
+import time
+import uuid
+from typing import Annotated, Any, NamedTuple
+
+import grpc
+import typer
+from google.protobuf import json_format
+from vantixs.api.audit.v1 import audit_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.risk.v1 import risk_pb2
+from vantixs.api.router.v1 import router_pb2
+
+from vantixs_console.clients import Clients, read_pages
+from vantixs_console.order_words import prices_of, state_of
+from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out, show
+from vantixs_console.timeline import short_name
+
+app = typer.Typer(no_args_is_help=True)
+position = typer.Typer(no_args_is_help=True, help="Positions: what is held, what protects it, and closing it")
+app.add_typer(position, name="position")
+WAIT_S = 30.0
+LOOK_EVERY_S = 0.1
+_NOT_KNOWN = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+
+
+class Held(NamedTuple):
+    """A position that is open, and the orders of its brackets that have not ended."""
+
+    position: order_pb2.Position
+    legs: list[order_pb2.Order]
+
+
+@position.command(name="list")
+def position_list(
+    account_id: Annotated[str, typer.Option("--account", help="only of this account")] = "",
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Lists open positions, what each is worth now, and the stop and targets that work for it."""
+
+    async def read(clients: Clients) -> list[Held]:
+        accounts = [account_id] if account_id else await _account_ids(clients)
+        return [held for account in accounts for held in await _read_held(clients, account)]
+
+    found = ask(home, read)
+    if as_json:
+        print(json.dumps({"positions": [_content(held) for held in found]}))
+        return 0
+    table = make_table(
+        "account", "instrument", "quantity", "average price", "mark", "unrealised", "stop", "targets"
+    )  # fmt: skip
+    for held, legs in found:
+        table.add_row(
+            held.account_id,
+            held.instrument,
+            held.quantity,
+            held.average_price,
+            held.mark_price or "unknown",
+            held.unrealized_profit,
+            _protection(legs, order_pb2.BRACKET_LEG_STOP_LOSS, order_pb2.BRACKET_LEG_CLOSE),
+            _protection(legs, order_pb2.BRACKET_LEG_TAKE_PROFIT),
+        )
+    out.print(table)
+    return 0
+
+
+@position.command(name="close")
+def position_close(
+    account_id: Annotated[str, typer.Option("--account", help="account")],
+    instrument: Annotated[str, typer.Option(help="for example BTC/USDT")],
+    reason: Annotated[str, typer.Option(help="why, for the record")],
+    request_id: Annotated[str, typer.Option(help="the same id is the same close; empty makes a new one")] = "",
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Cancels what rests of an account's instrument, closes its position at the market, and waits for the end. Asks nothing."""
+    request = router_pb2.ClosePositionRequest(
+        request_id=request_id or str(uuid.uuid4()), account_id=account_id, instrument=instrument, reason=reason
+    )
+
+    async def close(clients: Clients) -> tuple[str, audit_pb2.GetSignalResponse | None]:
+        try:
+            response = await clients.router.ClosePosition(request, timeout=TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _NOT_KNOWN:
+                print(f"vantixs: it may be closing: ask again with --request-id {request.request_id}", file=sys.stderr)
+            raise
+        if not as_json:
+            out.print(f"{response.signal_id} closes {instrument} of {account_id}", markup=False)
+        return response.signal_id, await _ended(clients, response.signal_id)
+
+    signal_id, found = ask(home, close)
+    if found is None:
+        detail = f"it has not ended within {WAIT_S:g} s; see `vantixs signals show {signal_id}`"
+        print(f"vantixs: {detail}", file=sys.stderr)
+        return 1
+    ended = found.signal
+
+    def text() -> None:
+        filled = f"{ended.filled_quantity} at {ended.average_price}" if ended.average_price else ""
+        words = (short_name(common_pb2.SignalStatus.Name(ended.status)), filled, ended.reason, ended.detail)
+        out.print(" ".join(filter(None, words)), markup=False)
+
+    show(found, as_json=as_json, text=text)
+    return 0 if ended.status == common_pb2.SIGNAL_STATUS_EXECUTED else 1
+
+
+async def _ended(clients: Clients, signal_id: str) -> audit_pb2.GetSignalResponse | None:
+    """The signal once history has its end; nothing where that takes too long, or audit does not answer for so long."""
+    look, until = audit_pb2.GetSignalRequest(signal_id=signal_id), time.monotonic() + WAIT_S
+    while time.monotonic() < until:
+        try:
+            found = await clients.audit.GetSignal(look, timeout=TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in (grpc.StatusCode.NOT_FOUND, *_NOT_KNOWN):
+                raise
+        else:
+            if found.signal.status != common_pb2.SIGNAL_STATUS_ACCEPTED:
+                return found
+        await asyncio.sleep(LOOK_EVERY_S)
+    return None
+
+
+async def _account_ids(clients: Clients) -> list[str]:
+    accounts = await read_pages(clients.risk.ListAccounts, risk_pb2.ListAccountsRequest(), "accounts", TIMEOUT_S)
+    return [account.account_id for account in accounts]
+
+
+async def _read_held(clients: Clients, account_id: str) -> list[Held]:
+    listing = risk_pb2.ListPositionsRequest(account_id=account_id)
+    positions = await read_pages(clients.risk.ListPositions, listing, "positions", TIMEOUT_S)
+    held = [item for item in positions if item.quantity not in ("", "0")]
+    if not held:
+        return []
+    working = router_pb2.ListOrdersRequest(account_id=account_id, open_only=True)
+    orders = await read_pages(clients.router.ListOrders, working, "orders", TIMEOUT_S)
+    legs = sorted((order for order in orders if order.leg), key=lambda order: (order.entry_order_id, order.target))
+    return [Held(item, [leg for leg in legs if leg.instrument == item.instrument]) for item in held]
+
+
+def _protection(legs: list[order_pb2.Order], *kinds: "order_pb2.BracketLeg") -> str:
+    """Orders of these kinds in a cell: "58000 for 0.5"; a state that is not simply working stands beside it."""
+    return ", ".join(_leg_text(leg) for leg in legs if leg.leg in kinds) or "none"
+
+
+def _leg_text(leg: order_pb2.Order) -> str:
+    price = leg.stop_price or leg.limit_price or prices_of(leg)
+    filled = f"{leg.filled_quantity} filled" if leg.filled_quantity else ""
+    plain = (common_pb2.ORDER_STATE_ACCEPTED, common_pb2.ORDER_STATE_PARTIALLY_FILLED)
+    notes = ", ".join(filter(None, (filled, "" if leg.state in plain else state_of(leg))))
+    return f"{price} for {leg.quantity}" + (f" ({notes})" if notes else "")
+
+
+def _content(held: Held) -> dict[str, Any]:
+    content = json_format.MessageToDict(held.position, preserving_proto_field_name=True)
+    orders = [json_format.MessageToDict(leg, preserving_proto_field_name=True) for leg in held.legs]
+    return content | {"orders": orders}

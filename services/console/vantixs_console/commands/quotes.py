@@ -1,0 +1,114 @@
+"""Instruments, and the quotes that are given for them."""
+
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from vantixs.api.common.v1 import common_pb2
+from vantixs.api.router.v1 import router_pb2
+
+from vantixs_console.standing import Quoted, read_quotes
+from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out, show
+
+app = typer.Typer(no_args_is_help=True)
+quote = typer.Typer(no_args_is_help=True, help="Quotes: your own in place of simulated ones")
+app.add_typer(quote, name="quote")
+instruments = typer.Typer(no_args_is_help=True, help="Instruments: what can be traded, in which steps")
+app.add_typer(instruments, name="instrument")
+
+
+@quote.command(name="list")
+def quote_list(home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Lists every instrument with the source of its quotes, and the age of each that was given."""
+    quotes = ask(home, read_quotes)
+    if as_json:
+        print(json.dumps({"quotes": [asdict(item) for item in quotes]}))
+    else:
+        _print_quotes(quotes)
+    return 0
+
+
+@quote.command(name="get")
+def quote_get(instrument: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Shows where an instrument's quotes come from, and the one that was given with its age."""
+    found = [item for item in ask(home, read_quotes) if item.instrument == instrument]
+    if not found:
+        print(f"vantixs: INSTRUMENT_NOT_FOUND: instrument {instrument!r} does not exist", file=sys.stderr)
+        return 1
+    if as_json:
+        print(json.dumps(asdict(found[0])))
+    else:
+        _print_quotes(found)
+    return 0
+
+
+def _print_quotes(quotes: Iterable[Quoted]) -> None:
+    table = make_table("instrument", "source", "bid", "ask", "age", "")
+    for item in quotes:
+        age = "" if item.age_ms is None else f"{item.age_ms / 1000:.1f} s"
+        stale = "stale: orders are refused as PRICE_STALE" if item.stale else ""
+        table.add_row(item.instrument, item.source, item.bid, item.ask, age, stale)
+    out.print(table)
+
+
+# Its name before there were commands that list and show quotes; scripts use it.
+@quote.command(name="publish", hidden=True)
+@quote.command(name="set")
+def quote_set(
+    instrument: str,
+    bid: str,
+    ask_: Annotated[str, typer.Argument(metavar="ASK")],
+    bid_size: Annotated[str, typer.Option(help="base units offered at the bid; empty where not known")] = "",
+    ask_size: Annotated[str, typer.Option(help="base units offered at the ask; empty where not known")] = "",
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Gives an instrument's quote; it has no simulated ones from then on, and old ones are refused, until it is cleared."""
+    given = common_pb2.Quote(instrument=instrument, bid=bid, ask=ask_, bid_size=bid_size, ask_size=ask_size)
+    request = router_pb2.PublishQuoteRequest(quote=given)
+    response = ask(home, lambda c: c.router.PublishQuote(request, timeout=TIMEOUT_S))
+    show(response, as_json=as_json, text=lambda: out.print(f"{instrument} bid {bid} ask {ask_}"))
+    return 0
+
+
+@quote.command(name="clear")
+def quote_clear(instrument: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Takes an instrument's given quote away, so that it has simulated ones again; does nothing where there is none."""
+    request = router_pb2.ClearQuoteRequest(instrument=instrument)
+    response = ask(home, lambda c: c.router.ClearQuote(request, timeout=TIMEOUT_S))
+    found = response.HasField("cleared")
+    text = f"{instrument} is simulated again" if found else f"{instrument} had no given quote"
+    show(response, as_json=as_json, text=lambda: out.print(text, markup=False))
+    return 0
+
+
+@instruments.command(name="list")
+def instrument_list(
+    home: HomeOption = "", page_size: int = 50, page_token: str = "", as_json: JsonOption = False
+) -> int:
+    """Lists the instruments of the catalogue: price and quantity steps, and the least notional of an order."""
+    request = router_pb2.ListInstrumentsRequest(page_size=page_size, page_token=page_token)
+    response = ask(home, lambda c: c.router.ListInstruments(request, timeout=TIMEOUT_S))
+
+    def text() -> None:
+        table = make_table("instrument", "kind", "base", "quote", "price step", "quantity step", "least notional")
+        for item in response.instruments:
+            kind = common_pb2.InstrumentKind.Name(item.kind).removeprefix("INSTRUMENT_KIND_").lower()
+            table.add_row(
+                item.instrument,
+                kind.replace("_", " "),
+                item.base_asset,
+                item.quote_asset,
+                item.tick_size,
+                item.lot_size,
+                item.minimum_notional,
+            )
+        out.print(table)
+        if response.next_page_token:
+            out.print(f"more: --page-token {response.next_page_token}")
+
+    show(response, as_json=as_json, text=text)
+    return 0

@@ -1,0 +1,1 @@
+"""Quotes from outside: those that are given by calls, and those of a file."""

@@ -1,0 +1,306 @@
+"""Quotes that are given by calls, kept in the KV bucket and carried to every replica.
+
+A quote of `PublishQuote` is stored before it is answered, and reaches the replicas by their watch of the bucket. Those of a
+stream go over core NATS, and of each instrument the last one is stored once a second. By either way the later
+time holds, so neither order of arrival nor being told twice matters. That an instrument was cleared is stored as a quote without
+prices at the time of the call: what is older, wherever it still is on its way, changes nothing any more.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import grpc
+from nats.errors import Error as NatsError
+from vantixs.api.common.v1 import common_pb2
+from vantixs.api.router.v1 import router_pb2
+from vantixs.model.ids import QUOTE_SUBJECTS, quote_subject
+from vantixs.model.instruments import CATALOGUE
+from vantixs.runtime.errors import ServiceError, invalid, not_found, unavailable
+from vantixs.runtime.journal import Journal
+from vantixs.runtime.kv import KvTable
+from vantixs.runtime.logs import log
+
+from vantixs_router.domain.quotes import check_prices, follows, time_of
+
+KEEP_EVERY_S = 1.0
+MOST_IN_REQUEST = 1000
+PART = 100  # Quotes of a stream that are taken in one turn of the event loop.
+# So many quotes may be on their way to the broker, and wait here that came from it.
+MOST_SENT = 1000
+MOST_WAITING = 65_536
+KNOWN_WITHIN_S = 2.0
+STORED_WITHIN_S = 2.0
+PUSHES = 5
+FLUSHED_WITHIN_S = 2
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_LOST = (grpc.StatusCode.ABORTED, grpc.StatusCode.ALREADY_EXISTS)
+
+
+class PushedQuotes:
+    """The last pushed quote of every instrument, or since when it has none."""
+
+    def __init__(self, table: KvTable[common_pb2.Quote], journal: Journal, clock: Callable[[], datetime]) -> None:
+        self._table = table
+        self._journal = journal
+        self._clock = clock
+        self._held: dict[str, common_pb2.Quote] = {}  # Without a bid: cleared then.
+        self._unkept: dict[str, None] = {}  # Instruments of which a quote came here by a stream and is not stored.
+        self._listeners: list[Callable[[common_pb2.Quote], None]] = []
+
+    def listen(self, listener: Callable[[common_pb2.Quote], None]) -> None:
+        """Has every quote told that is taken, here or at another replica."""
+        self._listeners.append(listener)
+
+    def get(self, instrument: str) -> common_pb2.Quote | None:
+        """The quote that is held, or None. It is not to be changed."""
+        held = self._held.get(instrument)
+        return held if held is not None and held.bid else None
+
+    def items(self) -> list[common_pb2.Quote]:
+        """All that are held, by instrument."""
+        return [held for _, held in sorted(self._held.items()) if held.bid]
+
+    async def push(self, quote: common_pb2.Quote) -> common_pb2.Quote:
+        """Stores a quote and returns it as taken; every replica sees it within milliseconds.
+
+        Raises:
+            ServiceError: NOT_FOUND; INVALID_ARGUMENT for prices, sizes or a time that cannot be; UNAVAILABLE.
+        """
+        await self._known()
+        for _ in range(PUSHES):
+            taken = self._checked(quote)
+            if await self._store(taken):
+                return taken
+            # Another replica stored a later one meanwhile: the next look says so, or takes a later time.
+        raise unavailable(
+            "JOURNAL_UNAVAILABLE", f"the quote of {quote.instrument} could not be stored: others came first"
+        )
+
+    async def clear(self, instrument: str) -> common_pb2.Quote | None:
+        """Takes the quote away that is held, and returns it; None where there is none, as after the same call before.
+
+        Raises:
+            ServiceError: NOT_FOUND; UNAVAILABLE.
+        """
+        if instrument not in CATALOGUE:
+            raise not_found("instrument", instrument)
+        await self._known()
+        cleared, held = self.get(instrument), self._held.get(instrument)
+        held_ns = held.quote_time.ToNanoseconds() if held is not None else 0
+        nothing = common_pb2.Quote(instrument=instrument, source="cleared")
+        nothing.quote_time.FromNanoseconds(time_of(None, held_ns, self._now_ns(), cleared=True))
+        # In any case: another replica may hold a quote that is not known here yet.
+        await self._store(nothing)
+        return cleared
+
+    async def publish(self, requests: AsyncIterator[router_pb2.PublishQuotesRequest]) -> Any:
+        """Takes quotes as they come, until the sender ends the stream; a bad one is counted and the stream goes on.
+
+        A request is read once the one before was taken, and at most 1,000 quotes are on their way to the broker: a
+        sender that is faster is held up by gRPC's flow control.
+
+        Raises:
+            ServiceError: INVALID_ARGUMENT for a request of more than 1,000 quotes; UNAVAILABLE while NATS is away. Either
+                says what was taken before.
+        """
+        done = router_pb2.PublishQuotesResponse()
+        try:
+            await self._known()
+            sent = 0
+            async for request in requests:
+                if len(request.quotes) > MOST_IN_REQUEST:
+                    raise invalid("quotes", f"expected at most {MOST_IN_REQUEST}, was {len(request.quotes)}")
+                for first in range(0, len(request.quotes), PART):
+                    sent += await self._send(request.quotes[first : first + PART], done)
+                    if sent >= MOST_SENT:
+                        sent = 0
+                        await self._journal.client.flush(FLUSHED_WITHIN_S)
+            await self._journal.client.flush(FLUSHED_WITHIN_S)
+        except (NatsError, OSError) as error:
+            raise _with_counts(unavailable("JOURNAL_UNAVAILABLE", "NATS does not take quotes"), done) from error
+        except ServiceError as error:
+            raise _with_counts(error, done) from None
+        return done
+
+    def stored(self, key: str, quote: common_pb2.Quote | None) -> None:
+        """What the bucket holds of a key has changed; None where it was deleted, as versions before did to clear."""
+        if quote is not None:
+            if quote.instrument in CATALOGUE:
+                self._take(quote)
+            return
+        for name, held in list(self._held.items()):
+            if held.bid and quote_key(name) == key:
+                nothing = common_pb2.Quote(instrument=name, source="cleared")
+                nothing.quote_time.FromNanoseconds(max(self._now_ns(), held.quote_time.ToNanoseconds() + 1))
+                self._take(nothing)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Hears the other replicas, and stores once a second what came by streams, until stopped."""
+        await self._journal.connected()
+        # nats-py subscribes again at every connection. Beyond the limit it drops what comes; the bucket tells the last one.
+        await self._journal.client.subscribe(
+            QUOTE_SUBJECTS, cb=self._hear, pending_msgs_limit=MOST_WAITING, pending_bytes_limit=MOST_WAITING * 256
+        )
+        while not stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), KEEP_EVERY_S)
+            await self.keep()
+
+    async def keep(self) -> None:
+        """Stores the last quote of each instrument that had one by a stream here; what fails is left for the next time."""
+        for name in list(self._unkept) if self._journal.client.is_connected else ():
+            held = self._held[name]
+            try:
+                await self._store(held)
+            except ServiceError as error:
+                log.warning("quotes.not_kept", instrument=name, detail=error.detail)
+                return
+            if self._held[name] is held:
+                self._unkept.pop(name, None)
+
+    async def _send(self, quotes: Any, done: router_pb2.PublishQuotesResponse) -> int:
+        """Takes quotes of a stream here and sends them to the others; returns how many were sent."""
+        if not self._journal.client.is_connected:
+            raise unavailable("JOURNAL_UNAVAILABLE", "NATS cannot be reached")
+        frames = []
+        for quote in quotes:
+            try:
+                taken = self._checked(quote)
+            except ServiceError as error:
+                done.refused += 1
+                done.detail = done.detail or f"{quote.instrument[:40]}: {error.detail}"
+                continue
+            done.taken += 1
+            if self._take(taken):
+                self._unkept[taken.instrument] = None
+                content = taken.SerializeToString()
+                subject = quote_subject(quote_key(taken.instrument))
+                frames.append(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(content), content))
+        if frames:
+            # Nothing was waited for since the look at the connection: it does not fail here.
+            await self._journal.client.publish_frames(b"".join(frames))
+        await asyncio.sleep(0)
+        return len(frames)
+
+    async def _hear(self, message: Any) -> None:
+        """A quote of a stream, from another replica or as our own echo."""
+        try:
+            quote = common_pb2.Quote.FromString(message.data)
+        except Exception:
+            log.warning("quotes.unreadable", subject=message.subject)
+            return
+        if quote.instrument in CATALOGUE and quote.bid:
+            self._take(quote)
+
+    def _checked(self, quote: common_pb2.Quote) -> common_pb2.Quote:
+        """The quote as it is taken, or the one that is held where it is the same."""
+        if quote.instrument not in CATALOGUE:
+            raise not_found("instrument", quote.instrument[:40])
+        try:
+            check_prices(quote.bid, quote.ask, quote.bid_size, quote.ask_size)
+        except ValueError as error:
+            raise invalid("quote", str(error)) from None
+        held = self._held.get(quote.instrument)
+        held_ns = held.quote_time.ToNanoseconds() if held is not None else 0
+        given = quote.quote_time if quote.HasField("quote_time") else None
+        given_ns = given.seconds * 1_000_000_000 + given.nanos if given is not None else None
+        if held is not None and given_ns is not None and given_ns // 1000 == held_ns // 1000 and _is_same(quote, held):
+            return held
+        taken = common_pb2.Quote()
+        taken.CopyFrom(quote)
+        taken.source = "pushed"
+        try:
+            time_ns = time_of(given_ns, held_ns, self._now_ns(), cleared=held is not None and not held.bid)
+        except ValueError as error:
+            raise invalid("quote_time", str(error)) from None
+        taken.quote_time.FromNanoseconds(time_ns)
+        return taken
+
+    def _take(self, quote: common_pb2.Quote) -> bool:
+        held = self._held.get(quote.instrument)
+        if held is not None and not follows(
+            quote.quote_time.ToNanoseconds(), held.quote_time.ToNanoseconds(), self._now_ns()
+        ):
+            return False
+        self._held[quote.instrument] = quote
+        if quote.bid:
+            tell(self._listeners, quote)
+        return True
+
+    async def _store(self, quote: common_pb2.Quote) -> bool:
+        """Stores it unless the bucket holds a later one; whether it holds this one now.
+
+        Each write replaces the revision that was read, so of replicas that store at the same time the later quote stays.
+        """
+        key = quote_key(quote.instrument)
+        for number in self._tries():
+            if number:
+                await asyncio.sleep(0.02)  # The watch tells what was stored instead.
+            found = self._table.get(key)
+            try:
+                if found is None:
+                    await self._table.create(key, quote)
+                elif found.value != quote:
+                    if not self._replaces(quote, found.value):
+                        return False
+                    await self._table.update(key, quote, found.revision)
+            except ServiceError as error:
+                if error.code not in _LOST:
+                    raise
+            else:
+                return True
+        raise unavailable("JOURNAL_UNAVAILABLE", f"the quote of {quote.instrument} could not be stored")
+
+    def _replaces(self, quote: common_pb2.Quote, found: common_pb2.Quote) -> bool:
+        return follows(quote.quote_time.ToNanoseconds(), found.quote_time.ToNanoseconds(), self._now_ns())
+
+    def _tries(self) -> Iterator[int]:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + STORED_WITHIN_S
+        number = 0
+        while loop.time() < ends:
+            yield number
+            number += 1
+
+    async def _known(self) -> None:
+        """Waits until it is known what the bucket holds: an older quote could be taken otherwise."""
+        try:
+            await asyncio.wait_for(self._table.loaded.wait(), KNOWN_WITHIN_S)
+        except TimeoutError:
+            raise unavailable("JOURNAL_UNAVAILABLE", "what was pushed before is not known yet") from None
+
+    def _now_ns(self) -> int:
+        return (self._clock() - _EPOCH) // _MICROSECOND * 1000
+
+
+def quote_key(instrument: str) -> str:
+    """The KV key of an instrument, for example "btc-usdt" and "btc-usdt-usdt"."""
+    return instrument.replace("/", "-").replace(":", "-").lower()
+
+
+def tell(listeners: list[Callable[[common_pb2.Quote], None]], quote: common_pb2.Quote) -> None:
+    """Has all of them told. One that fails must not end the way a quote came by: others need it."""
+    for listener in listeners:
+        try:
+            listener(quote)
+        except Exception as error:
+            log.error("quotes.listener_failed", instrument=quote.instrument, exc_info=error)
+
+
+def _is_same(quote: common_pb2.Quote, held: common_pb2.Quote) -> bool:
+    return (quote.bid, quote.ask, quote.bid_size, quote.ask_size) == (
+        held.bid,
+        held.ask,
+        held.bid_size,
+        held.ask_size,
+    )
+
+
+def _with_counts(error: ServiceError, done: router_pb2.PublishQuotesResponse) -> ServiceError:
+    counts = {"taken": str(done.taken), "refused": str(done.refused)}
+    detail = f"{error.detail}; taken before: {done.taken}, refused: {done.refused}"
+    return ServiceError(error.code, error.reason, detail, metadata=counts, violations=error.violations)
