@@ -12,6 +12,7 @@ import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.runtime.errors import not_found
 from vantixs.testing.venue import NoFence
 from vantixs_router.lanes.outcome import Outcome
 
@@ -470,3 +471,15 @@ async def test_part_that_is_filled_at_once_is_told_with_the_position(rig: Rig) -
     rig.quotes.ask_size = ""
     await rig.price("98")
     await rig.check()
+
+
+async def test_fill_that_risk_will_never_book_holds_up_its_key_alone_and_nothing_is_sold_twice(rig: Rig) -> None:
+    await rig.send("BUY", stop="90")
+    rig.router.steps.settle_errors = [not_found("order", "s1.1-1")]
+    await rig.price("89")
+    assert rig.working.refused(KEY).startswith(f"risk does not book what an order of {KEY} filled")
+    assert await rig.signals.handle(rig.signal("CLOSE"), NoFence()) is Outcome.PARKED
+    await rig.working.look(KEY, NoFence())
+    assert not rig.working.refused(KEY)
+    assert await rig.position() == 0
+    assert (await rig.orders())[-1] == "sell stop 0.5 @ 90 FILLED"

@@ -26,7 +26,7 @@ class Market:
 
     def pushed(self, quote: common_pb2.Quote) -> None:
         """A quote came from outside."""
-        self._show(quote, [key.name for key in self._working.keys if key.instrument == quote.instrument])
+        self._show(quote, tuple(self._working.by_instrument.get(quote.instrument, ())))
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Works until stopped."""
@@ -40,9 +40,7 @@ class Market:
 
     def look(self) -> None:
         """Shows the quotes that changed since the last look; to the others, that time has passed."""
-        names: dict[str, list[str]] = {}
-        for key in self._working.keys:
-            names.setdefault(key.instrument, []).append(key.name)
+        names = {instrument: tuple(keys) for instrument, keys in self._working.by_instrument.items()}
         for instrument, keys in names.items():
             quote = self._quotes.current(CATALOGUE[instrument])
             content = quote.SerializeToString(deterministic=True)

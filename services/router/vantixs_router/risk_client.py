@@ -27,6 +27,8 @@ BOUNDS = Bounds(items=128, size=200_000, waiting=10_000)
 # What one order of a batch may be the reason of.
 _OF_ONE = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 MOST_GUESSES = 10_000
+FINAL_REASONS = ("STORE_NOT_ACCEPTED",)
+FINAL_CODES = ("NOT_FOUND", "INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED", "UNIMPLEMENTED")
 # Other replicas trade the account's other instruments, so what is held is asked for again now and then.
 LIST_EVERY_S = 30.0
 # All accounts with positions are valued in one call, a few at a time.
@@ -43,6 +45,11 @@ class RiskFailed(Exception):
     def __init__(self, error: ServiceError) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+def is_final(error: ServiceError) -> bool:
+    """Whether risk would say the same again: its books are not those it had, or the call itself is refused."""
+    return error.code.name in FINAL_CODES or error.reason in FINAL_REASONS
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.settle_order import settle_order
 from vantixs_router.orders.submit_order import SubmitOrder
 from vantixs_router.quotes import Quotes
-from vantixs_router.risk_client import RiskClient, RiskFailed, asking_risk
+from vantixs_router.risk_client import RiskClient, RiskFailed, asking_risk, is_final
 from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.decide_leg import DecideLeg, NotSent
 from vantixs_router.signals.outcome import (
@@ -62,9 +62,6 @@ from vantixs_router.working.rules import exitable_of, is_kept, is_resting_exit, 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # A venue counts how often it is asked.
 VENUE_BACKOFF_S = (0.1, 0.3, 1.0, 2.0, 3.0)
-# What another try cannot change: risk's books are not those it had, or the call itself is refused.
-FINAL_REASONS = ("STORE_NOT_ACCEPTED",)
-FINAL_CODES = ("NOT_FOUND", "INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED", "UNIMPLEMENTED")
 DAY_MS = 86_400_000
 SUPERSEDED = "SIGNAL_SUPERSEDED"
 SUPERSEDED_TEXT = "it waited, and a later exit of the account in the instrument was carried out meanwhile"
@@ -229,7 +226,7 @@ class ProcessSignal:
         """An order that was stored is never given up; before that, what is final or expired is."""
         if run.orders and not run.orders[-1].settled:
             return None
-        if _is_final(error):
+        if is_final(error):
             reason, detail = error.reason, error.detail
         elif self._expired(run):
             reason = "RISK_UNAVAILABLE"
@@ -275,6 +272,11 @@ class ProcessSignal:
         if run.signal.action == common_pb2.ACTION_CANCEL:
             return cancelled(await self._cancel(run, "CANCEL_REQUESTED", _fits_cancel(run)))
         await self._replace_entries(run)
+        if text := self._working.refused(run.key):
+            raise WaitsForEarlier(text)
+        return await self._first_leg(run)
+
+    async def _first_leg(self, run: SignalRun) -> SignalOutcome | None:
         account, name = run.webhook.account_id, run.signal.instrument
         position = self._risk.guess(account, name)
         certain = closing = False
@@ -447,7 +449,7 @@ class ProcessSignal:
                     booked = has_ended(after.order)
                 except RiskFailed as failure:
                     # Risk will never book it: that is no reason to keep an exit from closing what is held for certain.
-                    if not _is_final(failure.error):
+                    if not is_final(failure.error):
                         raise
             if not booked:
                 unknown.append(after)
@@ -477,11 +479,6 @@ def _fits_cancel(run: SignalRun) -> Callable[[store.OrderRow], bool]:
         return of_webhook and (not signal.tag or row.order.tag == signal.tag)
 
     return fits
-
-
-def _is_final(error: ServiceError) -> bool:
-    """Whether risk would say the same again."""
-    return error.code.name in FINAL_CODES or error.reason in FINAL_REASONS
 
 
 def wait_for_earlier(run: SignalRun, legs: tuple[Leg, ...]) -> None:

@@ -7,7 +7,7 @@ So a crash between any two steps is the same as a second look.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -35,7 +35,7 @@ from vantixs_router.orders.answers import has_ended
 from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.submit_order import SubmitOrder, check_time_left
 from vantixs_router.quotes import Quotes
-from vantixs_router.risk_client import RiskClient, asking_risk
+from vantixs_router.risk_client import RiskClient, RiskFailed, asking_risk, is_final
 from vantixs_router.signals.outcome import first_failure
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Answer, Executed, Venue
@@ -46,7 +46,7 @@ from vantixs_router.working.store import BracketRow, Kept
 
 # A look that finds something to do looks again. Each round ends an order or places one, so that this many say of a fault.
 MOST_ROUNDS = 50
-ASK_AGAIN_S = 1.0
+ASK_AGAIN_S, REFUSED_AGAIN_S = 1.0, 30.0
 # What this replica books it knows. An operator's adjustment is noticed after this.
 ASK_POSITION_S = 5.0
 MOST_QUOTES = 1000  # More than a minute of them: of more the oldest are lost.
@@ -65,6 +65,7 @@ class Key:
         behind: the venue may have filled what risk has not booked: it sees no quote before that is over.
         unbooked: nothing is known of what risk has booked: it is told all once.
         asked_s: when risk was asked for the position last, seconds of a clock that is never set.
+        refused: why nothing may be sent; "" where something may.
         cancel: entries that are to be cancelled, by order id, and why.
     """
 
@@ -79,6 +80,7 @@ class Key:
     asked_s: float = -ASK_POSITION_S
     cancel: dict[str, str] = field(default_factory=dict)
     waking: asyncio.TimerHandle | None = None
+    refused: str = ""
 
     @property
     def name(self) -> str:
@@ -115,11 +117,12 @@ class WorkingOrders:
         self._enqueue = enqueue
         self._monotonic = monotonic
         self._keys: dict[str, Key] = {}
+        self._by_instrument: dict[str, dict[str, None]] = {}
 
     @property
-    def keys(self) -> Sequence[Key]:
-        """What is looked after now."""
-        return tuple(self._keys.values())
+    def by_instrument(self) -> Mapping[str, Collection[str]]:
+        """What is looked after now: names of keys by their instrument."""
+        return self._by_instrument
 
     async def load(self, lane: int) -> None:
         """A lane is ours: what rests there is looked after from now on.
@@ -148,6 +151,11 @@ class WorkingOrders:
         """
         await self._venue.follow(account_id, instrument)
         await self.look(self._key(lane, account_id, instrument).name, fence)
+
+    def refused(self, name: str) -> str:
+        """Why signals of the key have to wait, in a sentence; "" where they do not."""
+        key = self._keys.get(name)
+        return key.refused if key else ""
 
     def look_later(self, name: str) -> None:
         """A look failed: there will be another."""
@@ -194,9 +202,22 @@ class WorkingOrders:
         key = self._keys.get(name)
         if key is None:
             return
+        try:
+            await self._look(key, fence)
+        except RiskFailed as failure:
+            if not is_final(failure.error):
+                raise
+            # It is not known what is held: nothing of the key is sent until risk books it, and others are not held up.
+            key.refused = f"risk does not book what an order of {name} filled: {failure.error.detail}"
+            log.error("working.refused", key=name, reason=failure.error.reason, detail=failure.error.detail)
+            self._wake_in(key, REFUSED_AGAIN_S)
+        else:
+            key.refused = ""
+
+    async def _look(self, key: Key, fence: Fence) -> None:
         if key.behind or not key.quotes:
             await self._settle(key, fence)
-        while key.quotes and not key.behind and name in self._keys:
+        while key.quotes and not key.behind and key.name in self._keys:
             # What one fills is booked before the next is seen: two exits may be for the same position.
             if self._venue_sees(key, key.quotes.pop(0)) or not key.quotes:
                 await self._settle(key, fence)
@@ -456,12 +477,21 @@ class WorkingOrders:
         key.waking = loop.call_later(seconds, self._enqueue, key.lane, key.name)
 
     def _key(self, lane: int, account_id: str, instrument: str) -> Key:
-        return self._keys.setdefault(f"{account_id}|{instrument}", Key(lane, account_id, instrument))
+        name = f"{account_id}|{instrument}"
+        key = self._keys.get(name)
+        if key is None:
+            key = self._keys[name] = Key(lane, account_id, instrument)
+            self._by_instrument.setdefault(instrument, {})[name] = None
+        return key
 
     def _forget(self, key: Key) -> None:
         if key.waking:
             key.waking.cancel()
         self._keys.pop(key.name, None)
+        names = self._by_instrument.get(key.instrument, {})
+        names.pop(key.name, None)
+        if not names:
+            self._by_instrument.pop(key.instrument, None)
         self._venue.leave(key.account_id, key.instrument)
 
 
