@@ -483,3 +483,13 @@ async def test_fill_that_risk_will_never_book_holds_up_its_key_alone_and_nothing
     assert not rig.working.refused(KEY)
     assert await rig.position() == 0
     assert (await rig.orders())[-1] == "sell stop 0.5 @ 90 FILLED"
+
+
+async def test_size_by_risk_is_reckoned_from_a_trailing_stop(rig: Rig) -> None:
+    delivery = rig.signal("BUY", trail="5")
+    batch = journal_pb2.JournalBatch.FromString(delivery.data)
+    sizing = batch.entries[0].signal_accepted.webhook.sizing
+    sizing.method, sizing.value = common_pb2.SIZING_METHOD_RISK_PERCENT, "0.001"
+    assert await rig.signals.handle(replace(delivery, data=batch.SerializeToString()), NoFence()) is Outcome.DONE
+    # 1 USDT of 100,000 over a distance of 5.
+    assert await rig.position() == D("0.2")

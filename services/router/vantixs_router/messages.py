@@ -135,7 +135,7 @@ def evaluation_request(
         assumed_position_quantity=assumed,
         sizing=webhook.sizing,
         signal_price=signal.price,
-        stop_loss=signal.stop_loss,
+        stop_loss=signal.stop_loss if signal.HasField("stop_loss") else signal.trailing_stop,
         quote=quote,
         marks=marks,
         instrument=instrument_message(instrument),
