@@ -23,7 +23,14 @@ from working_rig import KEY, PERPETUAL, Rig
 
 
 @pytest.fixture
-async def rig(database_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with router_on(f"sqlite:///{tmp_path / 'router.db'}", tmp_path) as made:
+        yield Rig(made)
+
+
+@pytest.fixture
+async def rig_on_each(database_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
+    """On both databases, for what the statements are many of: a whole ladder, a restart, a crash after each step."""
     async with router_on(database_url, tmp_path) as made:
         yield Rig(made)
 
@@ -50,7 +57,8 @@ async def test_limit_rests_until_it_is_traded_through_and_is_filled_at_its_price
     await rig.check()
 
 
-async def test_what_rests_is_there_after_a_restart_and_holds_up_nothing(rig: Rig) -> None:
+async def test_what_rests_is_there_after_a_restart_and_holds_up_nothing(rig_on_each: Rig) -> None:
+    rig = rig_on_each
     await rig.send("BUY", **LIMIT, webhook_on_new_signal=webhook_pb2.ON_NEW_SIGNAL_KEEP)
     assert (await rig.send("BUY", size="0.1", webhook_on_new_signal=webhook_pb2.ON_NEW_SIGNAL_KEEP)).status == EXECUTED
     rig.restart()
@@ -80,7 +88,8 @@ async def test_new_signal_of_another_webhook_leaves_them_unless_it_is_to_cancel_
     await rig.check()
 
 
-async def test_cancel_names_a_tag_an_order_or_nothing(rig: Rig) -> None:
+async def test_cancel_names_a_tag_an_order_or_nothing(rig_on_each: Rig) -> None:
+    rig = rig_on_each
     keep = webhook_pb2.ON_NEW_SIGNAL_KEEP
     for tag in ("x", "y", "z"):
         await rig.send("BUY", **LIMIT, tag=tag, webhook_on_new_signal=keep)
@@ -177,7 +186,8 @@ async def test_ladder_runs_to_its_end_and_the_stop_follows_what_is_left(rig: Rig
     await rig.check()
 
 
-async def test_shares_are_as_said_and_a_runner_is_left_to_the_stop(rig: Rig) -> None:
+async def test_shares_are_as_said_and_a_runner_is_left_to_the_stop(rig_on_each: Rig) -> None:
+    rig = rig_on_each
     await rig.send("BUY", size="1", stop="90", targets=["110 50", "120 30"])
     assert await rig.working_ones() == ["sell limit 0.3 @ 120", "sell limit 0.5 @ 110", "sell stop 1 @ 90"]
     await rig.price("121")
@@ -272,8 +282,9 @@ async def test_two_entries_have_a_bracket_each(rig: Rig) -> None:
     await rig.check()
 
 
-async def test_protection_is_there_after_a_crash_at_any_step(rig: Rig) -> None:
+async def test_protection_is_there_after_a_crash_at_any_step(rig_on_each: Rig) -> None:
     """The process is killed after each commit and each word of risk, of an entry with stop and targets and its first target."""
+    rig = rig_on_each
     router = rig.router
     for number in range(1, 60):
         delivery = rig.signal("BUY", size="0.6", stop="90", targets=["110 50", "120 50"])
@@ -321,7 +332,8 @@ async def test_signal_that_was_sent_before_one_that_was_handled_does_not_open(ri
     assert (await send("CLOSE", 1)).status == EXECUTED  # An exit is let out.
 
 
-async def test_adds_are_limited_by_number_and_time(rig: Rig) -> None:
+async def test_adds_are_limited_by_number_and_time(rig_on_each: Rig) -> None:
+    rig = rig_on_each
     pace: dict[str, Any] = {"webhook_max_adds": 2}
     for expected in ("", "", "", "MAX_ADDS_REACHED"):
         assert (await rig.send("BUY", size="0.1", **pace)).reason == expected
