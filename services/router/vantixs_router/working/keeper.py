@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.model.decimals import ZERO, parse_decimal
+from vantixs.model.decimals import EXACT, ZERO, parse_decimal
 from vantixs.model.ids import event_subject
 from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.database import Database
@@ -366,7 +366,7 @@ class WorkingOrders:
     async def _hear(self, key: Key, kept: Kept, position: Decimal, fence: Fence) -> list[bool]:
         """Every bracket hears what is known, the oldest first: for what the position lacks it is the first to shrink."""
         stepped = []
-        seen, key.seen = key.seen, []
+        seen = list(key.seen)
         prices = [(parse_decimal(quote.bid), parse_decimal(quote.ask)) for quote in seen]
         for row in kept.brackets:
             bracket, reports = row.bracket, list[Report]()
@@ -378,8 +378,9 @@ class WorkingOrders:
                 reports += [command for command in commands if isinstance(command, Report)]
             stepped.append((row, bracket, reports))
         results = []
-        held = {long: sum((b.held for _, b, _ in stepped if b.plan.long is long), ZERO) for long in (True, False)}
-        lacks = {long: held[long] - max(position if long else -position, ZERO) for long in (True, False)}
+        with localcontext(EXACT):
+            held = {long: sum((b.held for _, b, _ in stepped if b.plan.long is long), ZERO) for long in (True, False)}
+            lacks = {long: held[long] - max(position if long else -position, ZERO) for long in (True, False)}
         for row, heard_all, reports in stepped:
             after, long = heard_all, heard_all.plan.long
             if lacks[long] > 0 and after.held:
@@ -389,6 +390,7 @@ class WorkingOrders:
                 after, commands = step(after, outside)
                 reports += [command for command in commands if isinstance(command, Report)]
             results.append(await self._store(key, kept, row, after, reports, fence))
+        del key.seen[: len(seen)]  # Where risk or the database did not answer they are heard again.
         return results
 
     async def _store(
