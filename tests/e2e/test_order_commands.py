@@ -59,6 +59,19 @@ def test_limit_order_is_seen_and_canceled(quoted: RunningStack) -> None:
     assert (after["status"], after["reason"]) == ("SIGNAL_STATUS_EXECUTED", "ORDER_WORKING")
 
 
+def test_halt_cancels_an_entry_that_rests(quoted: RunningStack) -> None:
+    ended = send(quoted, order_type="limit", limit_price="60000")
+    (resting,) = open_orders(quoted)
+    halted = quoted.run("halt", "--scope", "account:paper", "--comment", "test")
+    try:
+        assert (halted.returncode, "entries that rest are cancelled" in halted.stdout) == (0, True), halted.stderr
+        wait_for(lambda: not open_orders(quoted), "the entry to be cancelled")
+    finally:
+        assert quoted.run("resume", "--scope", "account:paper", "--yes").returncode == 0
+    after = quoted.json("order", "show", resting["order_id"])["order"]
+    assert (after["state"], after["reason"]) == ("ORDER_STATE_CANCELED", "TRADING_HALTED"), ended
+
+
 def test_position_stands_beside_its_stop_and_is_closed(quoted: RunningStack) -> None:
     ended = send(quoted, **PROTECTED)
     assert ended["status"] == "SIGNAL_STATUS_EXECUTED", ended

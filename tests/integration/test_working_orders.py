@@ -12,9 +12,10 @@ import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.runtime.errors import not_found
+from vantixs.runtime.errors import not_found, unavailable
 from vantixs.testing.venue import NoFence
 from vantixs_router.lanes.outcome import Outcome
+from vantixs_router.working.restrictions import WatchRestrictions
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -505,3 +506,67 @@ async def test_size_by_risk_is_reckoned_from_a_trailing_stop(rig: Rig) -> None:
     assert await rig.signals.handle(replace(delivery, data=batch.SerializeToString()), NoFence()) is Outcome.DONE
     # 1 USDT of 100,000 over a distance of 5.
     assert await rig.position() == D("0.2")
+
+
+HALTED, REDUCING = common_pb2.TRADING_STATE_HALTED, common_pb2.TRADING_STATE_REDUCING
+
+
+@pytest.mark.parametrize(
+    ("scope", "state"),
+    [("global", HALTED), ("account:a", REDUCING), ("webhook:w", HALTED), (f"instrument:{PERPETUAL}", REDUCING)],
+)
+async def test_restricted_trading_cancels_entries_that_rest_and_leaves_what_protects(
+    rig: Rig, scope: str, state: Any
+) -> None:
+    keep = webhook_pb2.ON_NEW_SIGNAL_KEEP
+    await rig.send("BUY", stop="90", targets=["120"], webhook_webhook_id="other", webhook_on_new_signal=keep)
+    await rig.send("BUY", **LIMIT, webhook_webhook_id="w", webhook_on_new_signal=keep)
+    await rig.restrict(scope, state)
+    (entry,) = await rig.router.orders("s2")
+    reason = f"TRADING_{common_pb2.TradingState.Name(state).removeprefix('TRADING_STATE_')}"
+    assert (entry.order.state, entry.order.reason) == (common_pb2.ORDER_STATE_CANCELED, reason)
+    told = [e.order_updated.order for e in await rig.router.journal("s2") if e.HasField("order_updated")]
+    assert told[-1].reason == reason
+    assert await rig.working_ones() == ["sell limit 0.5 @ 120", "sell stop 0.5 @ 90"]
+    await rig.price("94")  # The entry's limit: nothing is bought any more.
+    assert await rig.position() == D("0.5")
+    await rig.price("89")
+    await rig.check()
+
+
+async def test_entry_of_another_scope_goes_on_resting_where_trading_is_restricted(rig: Rig) -> None:
+    await rig.send("BUY", **LIMIT)
+    for scope in ("account:b", "instrument:ETH/USDT", "webhook:unknown"):
+        rig.working.restrict({scope: "HALTED"})
+        await rig.working.look(KEY, NoFence())
+    assert await rig.working_ones() == ["buy limit 0.5 @ 95"]
+
+
+async def test_entry_that_comes_to_rest_after_the_halt_is_cancelled_too(rig: Rig) -> None:
+    """It was approved before the halt, and answered by the venue after it."""
+    rig.working.restrict({"global": "HALTED"})
+    await rig.send("BUY", **LIMIT)
+    assert await rig.orders() == ["buy limit 0.5 @ 95 CANCELED"]
+    await rig.check()
+
+
+async def test_what_is_restricted_stays_known_while_risk_does_not_answer(rig: Rig) -> None:
+    told: list[Any] = []
+
+    class Away:
+        def __init__(self) -> None:
+            self.answers: Any = {"global": "HALTED"}
+
+        async def restricted(self) -> Any:
+            if self.answers is None:
+                raise unavailable("RISK_UNAVAILABLE", "away")
+            return self.answers
+
+    risk: Any = Away()
+    watch = WatchRestrictions(risk, told.append)
+    await watch.look()
+    risk.answers = None
+    await watch.look()
+    risk.answers = {}
+    await watch.look()
+    assert told == [{"global": "HALTED"}, {}]

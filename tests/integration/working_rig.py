@@ -7,11 +7,13 @@ from typing import Any
 from router_rig import SETTINGS, Router, SteppedDatabase, now
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.model.ids import lane_of
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.testing.venue import NoFence
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.venues.paper.venue import PaperVenue
+from vantixs_router.working.restrictions import WatchRestrictions
 
 PERPETUAL = "BTC/USDT:USDT"
 KEY = f"a|{PERPETUAL}"
@@ -92,6 +94,14 @@ class Rig:
         self.quotes.bid, self.quotes.ask = bid, ask or bid
         instrument = type("Named", (), {"name": self.instrument})
         self.working.sees(self.key, self.quotes.current(instrument), busy=False)
+        await self.working.look(self.key, NoFence())
+
+    async def restrict(self, scope: str, state: Any) -> None:
+        """An operator sets a trading state, and the router hears of it."""
+        stub = risk_pb2_grpc.RiskServiceStub(self.router.channel)
+        request = risk_pb2.SetTradingStateRequest(scope=scope, state=state, comment="test")
+        await stub.SetTradingState(request, timeout=10)
+        await WatchRestrictions(self.router.risk_client, self.working.restrict).look()
         await self.working.look(self.key, NoFence())
 
     async def orders(self, signal_id: str = "s1") -> list[str]:

@@ -38,6 +38,7 @@ from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.preview import Preview
 from vantixs_router.signals.process_signal import key_of
 from vantixs_router.venues.paper.venue import PaperVenue
+from vantixs_router.working.restrictions import WatchRestrictions
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -108,6 +109,7 @@ def main(overrides: dict[str, str]) -> int:
         )
         market = Market(quotes, working, lanes.is_busy)
         quotes.listen(market.pushed)
+        restrictions = WatchRestrictions(risk, working.restrict)
         marks = RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s)
 
         async def run_lanes(stopping: asyncio.Event) -> None:
@@ -121,6 +123,7 @@ def main(overrides: dict[str, str]) -> int:
             life.spawn(guard.when_usable(run_lanes, life.stopping), name="lanes"),
             life.spawn(outbox.run(life.stopping), name="outbox"),
             life.spawn(releases.run(life.stopping), name="release"),
+            life.spawn(restrictions.run(life.stopping), name="restrictions"),
             life.spawn(marks.run(life.stopping), name="marks"),
             life.spawn(market.run(life.stopping), name="market"),
             *sources.start(life),

@@ -20,7 +20,14 @@ from vantixs.runtime.errors import ServiceError, from_rpc_error, from_status, un
 from vantixs.runtime.grpc_replicas import PAUSES_S, Replica, Replicas
 
 SERVICE = "vantixs.api.risk.v1.RiskService"
-METHODS = ("EvaluateOrder", "BatchEvaluateOrders", "BatchSettleOrders", "ListPositions", "RefreshMarks")
+METHODS = (
+    "EvaluateOrder",
+    "BatchEvaluateOrders",
+    "BatchSettleOrders",
+    "ListPositions",
+    "RefreshMarks",
+    "GetTradingState",
+)
 IDEMPOTENT = tuple(f"/{SERVICE}/{m}" for m in METHODS)
 # A server takes requests of 256 KiB and 256 orders a batch; a decision is answered with about 5 KiB.
 BOUNDS = Bounds(items=128, size=200_000, waiting=10_000)
@@ -206,6 +213,19 @@ class RiskClient:
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
         return list(response.instruments)
+
+    async def restricted(self) -> dict[str, str]:
+        """HALTED or REDUCING, by each scope that is not ACTIVE.
+
+        Raises:
+            ServiceError: risk did not answer.
+        """
+        try:
+            response = await self._stub.GetTradingState(risk_pb2.GetTradingStateRequest(), timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        name = common_pb2.TradingState.Name
+        return {held.scope: name(held.state).removeprefix("TRADING_STATE_") for held in response.restricted}
 
     async def copy_account(self, source: str, target: str) -> None:
         """Makes a scratch copy of an account, unless it is there."""

@@ -79,7 +79,7 @@ def _set_state(home: str, scope: str, state: Any, comment: str, *, as_json: bool
             return
         out.print(f"{response.open_orders} orders were on their way; what is at a venue already may still fill:")
         print_open_orders(response.orders)
-        out.print("`vantixs order cancel --all` takes back the entries that rest; stops and targets stay")
+        out.print("entries that rest are cancelled within seconds; stops and targets stay")
 
     show(response, as_json=as_json, text=text)
     return 0

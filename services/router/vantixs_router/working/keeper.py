@@ -41,6 +41,7 @@ from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Answer, Executed, Venue
 from vantixs_router.working import store
 from vantixs_router.working.plans import events_of, leg_number, leg_order
+from vantixs_router.working.restrictions import may_concern, restriction_of
 from vantixs_router.working.rules import exitable_of, is_kept, is_resting_entry
 from vantixs_router.working.store import BracketRow, Kept
 
@@ -118,6 +119,7 @@ class WorkingOrders:
         self._monotonic = monotonic
         self._keys: dict[str, Key] = {}
         self._by_instrument: dict[str, dict[str, None]] = {}
+        self._restricted: Mapping[str, str] = {}
 
     @property
     def by_instrument(self) -> Mapping[str, Collection[str]]:
@@ -156,6 +158,14 @@ class WorkingOrders:
         """Why signals of the key have to wait, in a sentence; "" where they do not."""
         key = self._keys.get(name)
         return key.refused if key else ""
+
+    def restrict(self, states: Mapping[str, str]) -> None:
+        """HALTED or REDUCING, by scope: entries that rest there are cancelled, and those that come to rest there as well."""
+        new = [scope for scope, state in states.items() if self._restricted.get(scope) != state]
+        self._restricted = dict(states)
+        for key in self._keys.values():
+            if any(may_concern(scope, key.account_id, key.instrument) for scope in new):
+                self._enqueue(key.lane, key.name)
 
     def look_later(self, name: str) -> None:
         """A look failed: there will be another."""
@@ -281,7 +291,7 @@ class WorkingOrders:
     async def _look_once(self, key: Key, kept: Kept, fence: Fence) -> bool:
         """One round; whether there may be more to do."""
         more = False
-        cancel = key.cancel | self._unwanted(kept)
+        cancel = self._not_allowed(kept) | key.cancel | self._unwanted(kept)
         for row in kept.orders:
             after = await self._look_at_order(key, row, fence, cancel)
             more |= after is not row
@@ -306,6 +316,12 @@ class WorkingOrders:
             if after.fills:
                 with asking_risk():
                     await self._risk.settle(after.order, after.fills, final=has_ended(after.order))
+
+    def _not_allowed(self, kept: Kept) -> dict[str, str]:
+        """Entries that rest where trading is restricted."""
+        entries = [row.order for row in kept.orders if is_resting_entry(row)]
+        reasons = {order.order_id: restriction_of(order, self._restricted) for order in entries}
+        return {order_id: reason for order_id, reason in reasons.items() if reason}
 
     def _unwanted(self, kept: Kept) -> dict[str, str]:
         """Orders that brackets want cancelled."""
