@@ -15,7 +15,9 @@ from vantixs_router.risk_client import RiskClient
 from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.process_signal import ProcessSignal
 from vantixs_router.venues.port import Venue
-from vantixs_router.working.keeper import Enqueue, WorkingOrders
+from vantixs_router.working.follow_orders import FollowOrders
+from vantixs_router.working.step_brackets import StepBrackets
+from vantixs_router.working.working_orders import Enqueue, WorkingOrders
 
 
 def assemble(
@@ -38,12 +40,10 @@ def assemble(
     record = RecordAnswer(database, outbox, clock, venue_keeps_answers=venue.capabilities.idempotent_submits)
     working = WorkingOrders(
         database=database,
-        outbox=outbox,
         risk=risk,
         venue=venue,
-        quotes=quotes,
-        submit=submit,
-        record=record,
+        orders=FollowOrders(database=database, outbox=outbox, risk=risk, submit=submit, record=record, clock=clock),
+        brackets=StepBrackets(database=database, outbox=outbox, risk=risk, venue=venue, quotes=quotes, clock=clock),
         clock=clock,
         enqueue=enqueue,
         monotonic=monotonic,

@@ -9,7 +9,7 @@ from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.logs import log
 
 from vantixs_router.quotes import Quotes
-from vantixs_router.working.keeper import WorkingOrders
+from vantixs_router.working.working_orders import WorkingOrders
 
 EVERY_S = 0.1  # As often as simulated prices change.
 _NO_QUOTE = common_pb2.Quote()

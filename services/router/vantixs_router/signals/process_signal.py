@@ -56,8 +56,8 @@ from vantixs_router.signals.outcome import (
 from vantixs_router.signals.record_outcome import RecordOutcome, completed_id
 from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
 from vantixs_router.venues.port import Rejected, Unknown, Venue
-from vantixs_router.working.keeper import WorkingOrders
 from vantixs_router.working.rules import exitable_of, is_kept, is_resting_exit, is_working
+from vantixs_router.working.working_orders import WorkingOrders
 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 # A venue counts how often it is asked.

@@ -1,0 +1,165 @@
+"""What brackets want: each hears all that is known of its orders, and its new legs are stored before they are sent."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal, localcontext
+
+import sqlalchemy as sa
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.decimals import EXACT, ZERO, parse_decimal
+from vantixs.model.instruments import CATALOGUE
+from vantixs.runtime.database import Database
+from vantixs.runtime.logs import log
+from vantixs.runtime.outbox import Outbox
+
+from vantixs_router import store as router_store
+from vantixs_router.domain.brackets import events
+from vantixs_router.domain.brackets.commands import Report
+from vantixs_router.domain.brackets.state import Bracket, Leg, LegState
+from vantixs_router.domain.brackets.step import step
+from vantixs_router.domain.brackets.words import describe_leg, name_leg
+from vantixs_router.fence import Fence, write_fenced
+from vantixs_router.messages import leg_request, make_entry, order_entries
+from vantixs_router.orders.submit_order import check_time_left
+from vantixs_router.quotes import Quotes
+from vantixs_router.risk_client import RiskClient, asking_risk
+from vantixs_router.signals.outcome import first_failure
+from vantixs_router.store import OrderRow
+from vantixs_router.venues.port import Venue
+from vantixs_router.working import store
+from vantixs_router.working.changes import message_of
+from vantixs_router.working.key import ASK_POSITION_S, Key
+from vantixs_router.working.plans import events_of, leg_number, leg_order
+from vantixs_router.working.store import BracketRow, Kept
+
+
+class StepBrackets:
+    """Has the brackets of a key hear what is known, and stores what they want."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        outbox: Outbox,
+        risk: RiskClient,
+        venue: Venue,
+        quotes: Quotes,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._risk = risk
+        self._venue = venue
+        self._quotes = quotes
+        self._clock = clock
+
+    async def hear(self, key: Key, kept: Kept, position: Decimal, fence: Fence) -> list[bool]:
+        """Every bracket hears what is known, the oldest first: for what the position lacks it is the first to shrink."""
+        stepped = []
+        seen = list(key.seen)
+        prices = [(parse_decimal(quote.bid), parse_decimal(quote.ask)) for quote in seen]
+        for row in kept.brackets:
+            bracket, reports = row.bracket, list[Report]()
+            now = self._clock()
+            heard = [*events_of(bracket, kept.of_brackets[row.entry_order_id], now)]
+            heard += [events.PriceSeen(now, bid if bracket.plan.long else ask) for bid, ask in prices]
+            for event in (*heard, events.Tick(now)):
+                bracket, commands = step(bracket, event)
+                reports += [command for command in commands if isinstance(command, Report)]
+            stepped.append((row, bracket, reports))
+        results = []
+        with localcontext(EXACT):
+            held = {long: sum((b.held for _, b, _ in stepped if b.plan.long is long), ZERO) for long in (True, False)}
+            lacks = {long: held[long] - max(position if long else -position, ZERO) for long in (True, False)}
+        for row, heard_all, reports in stepped:
+            after, long = heard_all, heard_all.plan.long
+            if lacks[long] > 0 and after.held:
+                taken = min(lacks[long], after.held)
+                lacks[long] -= taken
+                outside = events.OutsideFill(self._clock(), f"outside-{after.revision}", taken)
+                after, commands = step(after, outside)
+                reports += [command for command in commands if isinstance(command, Report)]
+            results.append(await self._store(key, kept, row, after, reports, fence))
+        del key.seen[: len(seen)]  # Where risk or the database did not answer they are heard again.
+        return results
+
+    async def _store(
+        self, key: Key, kept: Kept, row: BracketRow, bracket: Bracket, reports: list[Report], fence: Fence
+    ) -> bool:
+        """Stores a bracket with the orders of its new legs, which are sent in the next round; whether anything is to be done."""
+        orders = kept.of_brackets[row.entry_order_id]
+        entry = next(r.order for r in orders if not r.order.entry_order_id)
+        known = {leg_number(r.order) for r in orders if r.order.entry_order_id}
+        made = [await self._decide(entry, leg, fence) for leg in bracket.legs if leg.number not in known]
+        if any(
+            parse_decimal(order.order.quantity) > parse_decimal(order.decision.quantity or "0")
+            for order in made
+            if _approved(order)
+        ):
+            key.asked_s = -ASK_POSITION_S  # Less is held than was known here: the legs are for what risk has.
+            return True
+        done = bracket.is_finished and not made
+        changed = _differs(row.bracket, bracket)
+        if not (made or reports or changed or done):
+            return False
+        after = row._replace(bracket=bracket, reports=row.reports + len(reports), done=done)
+        legs = [describe_leg(leg) for leg in bracket.legs]
+        entries = [
+            make_entry(
+                f"{row.entry_order_id}:bracket:{number}",
+                entry.signal_id,
+                self._clock(),
+                f"{row.entry_order_id}:submitted",
+                bracket_changed=journal_pb2.BracketChanged(
+                    entry_order_id=row.entry_order_id, reason=report.reason.value, detail=report.text, legs=legs
+                ),
+            )
+            for number, report in enumerate(reports, row.reports + 1)
+        ]
+        entries += [entry for order in made for entry in order_entries(order, f"{row.entry_order_id}:submitted")[:2]]
+        message = (
+            message_of(f"{row.entry_order_id}:bracket:{after.reports}:{len(bracket.legs)}", entries)
+            if entries
+            else None
+        )
+
+        def write(connection: sa.Connection) -> None:
+            store.save_bracket(connection, after)
+            for order in made:
+                router_store.insert_order(connection, order.order, order.intent, order.decision, key.lane)
+            if message:
+                self._outbox.put(connection, message, lane=key.lane)
+
+        await write_fenced(self._database, fence, write)
+        for report in reports:
+            log.info(
+                "bracket.changed", entry_order_id=row.entry_order_id, reason=report.reason.value, detail=report.text
+            )
+        if message:
+            await self._outbox.send(message)
+        waits = any(leg.state is LegState.CANCELLING for leg in bracket.legs) or bool(bracket.entry_cancel)
+        return bool(made) or done or (changed and waits)
+
+    async def _decide(self, entry: order_pb2.Order, leg: Leg, fence: Fence) -> OrderRow:
+        """The order of a new leg, as risk recorded it. One that risk does not take is rejected, and the bracket hears that."""
+        check_time_left(fence)
+        order = leg_order(entry, leg, self._clock())
+        quote = self._quotes.current(CATALOGUE[order.instrument])
+        with asking_risk():
+            decision = await self._risk.evaluate(leg_request(order, quote, self._venue.capabilities))
+        row = OrderRow(order, name_leg(leg), decision, [], order_pb2.Position())
+        order.state = common_pb2.ORDER_STATE_SUBMITTED if _approved(row) else common_pb2.ORDER_STATE_REJECTED
+        if not _approved(row):
+            order.reason = first_failure(decision)[0]
+        return row
+
+
+def _approved(row: OrderRow) -> bool:
+    return row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED
+
+
+def _differs(stored: Bracket, bracket: Bracket) -> bool:
+    """Whether anything is to be written. A better price that moved no stop is seen again by the one that does."""
+    return replace(bracket, now=stored.now, best_price=stored.best_price) != stored
