@@ -486,6 +486,18 @@ async def test_part_that_is_filled_at_once_is_told_with_the_position(rig: Rig) -
     await rig.check()
 
 
+async def test_part_of_an_exit_that_is_filled_at_once_beside_what_rests_is_told(rig: Rig) -> None:
+    await rig.send("BUY", targets=["120"])
+    rig.quotes.bid_size = "0.001"
+    await rig.send("REDUCE", quantity="0.1", order_type=common_pb2.ORDER_TYPE_STOP, stop_price="100")
+    assert await rig.orders("s2") == ["sell stop 0.1 @ 100 PARTIALLY_FILLED"]
+    (told,) = [e.fill_recorded for e in await rig.router.journal("s2") if e.HasField("fill_recorded")]
+    assert (told.fill.quantity, told.position.quantity) == ("0.001", "0.499")
+    rig.quotes.bid_size = ""
+    await rig.price("99")
+    assert await rig.position() == D("0.4")
+
+
 async def test_fill_that_risk_will_never_book_holds_up_its_key_alone_and_nothing_is_sold_twice(rig: Rig) -> None:
     await rig.send("BUY", stop="90")
     rig.router.steps.settle_errors = [not_found("order", "s1.1-1")]

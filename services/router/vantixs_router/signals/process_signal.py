@@ -390,8 +390,9 @@ class ProcessSignal:
         if not (rests or run.protected or moved):
             return
         account_id, instrument = run.webhook.account_id, run.signal.instrument
+        untold = any(is_working(row) and row.fills for row in run.orders)
         try:
-            await self._working.adopt(run.lane, account_id, instrument, run.fence)
+            await self._working.adopt(run.lane, account_id, instrument, run.fence, untold=untold)
         except (RiskFailed, ServiceError) as failure:
             log.warning("working.waiting", key=run.key, detail=str(failure))
             self._working.look_later(run.key)

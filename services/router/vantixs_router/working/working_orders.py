@@ -91,13 +91,22 @@ class WorkingOrders:
         """Whether anything of the key is looked after."""
         return name in self._keys
 
-    async def adopt(self, lane: int, account_id: str, instrument: str, fence: Fence) -> None:
+    async def adopt(self, lane: int, account_id: str, instrument: str, fence: Fence, *, untold: bool = False) -> None:
         """A signal has left something that rests or protects, or changed the position: looks at once.
+
+        Args:
+            lane: of the account and instrument.
+            account_id: the account.
+            instrument: the instrument.
+            fence: the lane's.
+            untold: whether fills of what rests are stored and not told yet.
 
         Raises: as `look`.
         """
         await self._venue.follow(account_id, instrument)
-        await self.look(self._key(lane, account_id, instrument).name, fence)
+        key = self._key(lane, account_id, instrument)
+        key.unbooked |= untold
+        await self.look(key.name, fence)
 
     def refused(self, name: str) -> str:
         """Why signals of the key have to wait, in a sentence; "" where they do not."""
