@@ -582,3 +582,39 @@ async def test_what_is_restricted_stays_known_while_risk_does_not_answer(rig: Ri
     risk.answers = {}
     await watch.look()
     assert told == [{"global": "HALTED"}, {}]
+
+
+STOP_EXIT: dict[str, Any] = {"order_type": common_pb2.ORDER_TYPE_STOP, "stop_price": "90"}
+UNITS, PERCENT = common_pb2.QUANTITY_TYPE_UNITS, common_pb2.QUANTITY_TYPE_POSITION_PERCENT
+UNSAID = common_pb2.QUANTITY_TYPE_UNSPECIFIED
+
+
+@pytest.mark.parametrize(
+    ("resting", "asked", "kind", "left", "stays"),
+    [
+        ("0.3", "0.2", UNITS, "0.3", True),
+        ("0.3", "0.3", UNSAID, "0.2", False),
+        ("0.3", "0.3", UNITS, "0.2", False),
+        ("0.5", "20", PERCENT, "0.4", False),
+        ("0.3", "40", PERCENT, "0.3", True),
+    ],
+)
+async def test_exit_at_the_market_cancels_exits_that_rest_only_where_they_leave_it_no_room(
+    rig: Rig, resting: str, asked: str, kind: Any, left: str, stays: bool
+) -> None:
+    await rig.send("BUY")
+    await rig.send("REDUCE", quantity=resting, quantity_type=UNITS, **STOP_EXIT)
+    end = await rig.send("REDUCE", quantity=asked, quantity_type=kind)
+    assert end.status == EXECUTED, end
+    assert await rig.position() == D(left)
+    assert await rig.working_ones("s2") == ([f"sell stop {resting} @ 90"] if stays else [])
+
+
+async def test_cancel_that_names_an_exit_takes_it_back_and_one_that_names_nothing_does_not(rig: Rig) -> None:
+    await rig.send("BUY")
+    await rig.send("REDUCE", quantity="0.3", tag="x", **STOP_EXIT)
+    assert (await rig.send("CANCEL")).reason == "NOTHING_TO_CANCEL"
+    assert (await rig.send("CANCEL", tag="x")).status == EXECUTED
+    await rig.send("REDUCE", quantity="0.3", **STOP_EXIT)
+    assert (await rig.send("CANCEL", order_id="s5.1")).status == EXECUTED
+    assert await rig.working_ones("s2") == await rig.working_ones("s5") == []

@@ -8,14 +8,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError
-from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.model.decimals import format_decimal, parse_decimal
+from vantixs.model.decimals import EXACT, format_decimal, parse_decimal
 from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime import trace
 from vantixs.runtime.database import Database
@@ -56,7 +56,14 @@ from vantixs_router.signals.outcome import (
 from vantixs_router.signals.record_outcome import RecordOutcome, completed_id
 from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
 from vantixs_router.venues.port import Rejected, Unknown, Venue
-from vantixs_router.working.rules import exitable_of, is_kept, is_resting_exit, is_working
+from vantixs_router.working.rules import (
+    exitable_of,
+    is_kept,
+    is_resting_entry,
+    is_resting_exit,
+    is_resting_order,
+    is_working,
+)
 from vantixs_router.working.working_orders import WorkingOrders
 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -270,7 +277,9 @@ class ProcessSignal:
             return SignalOutcome(FAILED, "strategy", "STRATEGY_UNAVAILABLE", "STRATEGY mode is not built yet")
         await self._ask_for_others(run)
         if run.signal.action == common_pb2.ACTION_CANCEL:
-            return cancelled(await self._cancel(run, "CANCEL_REQUESTED", _fits_cancel(run)))
+            # One that is named may be an exit as well; a CANCEL that names none leaves the exits.
+            rests = is_resting_order if run.signal.order_id or run.signal.tag else is_resting_entry
+            return cancelled(await self._cancel(run, "CANCEL_REQUESTED", _fits_cancel(run), rests))
         await self._replace_entries(run)
         if text := self._working.refused(run.key):
             raise WaitsForEarlier(text)
@@ -290,8 +299,8 @@ class ProcessSignal:
             if ended := self._may_not_open(run, intent.legs, position):
                 return ended
             wait_for_earlier(run, intent.legs)
-            if not closing and self._working.has(run.key) and _closes_now(run, intent.legs[0]):
-                # Risk keeps for them what they would exit: nothing would be left to close.
+            if not closing and self._working.has(run.key) and await self._lacks_room(run, intent.legs[0], position):
+                # Risk keeps for them what they would exit: nothing would be left for this one.
                 await self._cancel_exits(run)
                 closing, certain = True, False
                 position = await self._position(run)
@@ -356,9 +365,17 @@ class ProcessSignal:
         run.adds = len(legs) == 1 and bool(position)
         return SignalOutcome(REJECTED, "intent", reason, text, run.next_order_id) if reason else None
 
-    async def _cancel(self, run: SignalRun, reason: str, of: Callable[[store.OrderRow], bool]) -> list[store.OrderRow]:
+    async def _cancel(
+        self,
+        run: SignalRun,
+        reason: str,
+        of: Callable[[store.OrderRow], bool],
+        rests: Callable[[store.OrderRow], bool] = is_resting_entry,
+    ) -> list[store.OrderRow]:
         account_id, instrument = run.webhook.account_id, run.signal.instrument
-        return await self._working.cancel_entries(run.lane, account_id, instrument, run.fence, reason=reason, of=of)
+        return await self._working.cancel_resting(
+            run.lane, account_id, instrument, run.fence, reason=reason, of=of, rests=rests
+        )
 
     async def _replace_entries(self, run: SignalRun) -> None:
         """Cancels the entries that rest and that a new signal of the webhook replaces."""
@@ -367,17 +384,16 @@ class ProcessSignal:
             everyone = policy == webhook_pb2.ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES
             await self._cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda row: everyone or row.order.webhook_id == mine)
 
+    async def _lacks_room(self, run: SignalRun, leg: Leg, position: Decimal) -> bool:
+        """Whether exits that rest leave less of the position than an exit at the market asks for."""
+        if leg.entry or not is_at_market(run.signal):
+            return False
+        resting = await self._working.resting_exits(run.webhook.account_id, run.signal.instrument)
+        return resting > 0 and asked_of(run.signal, leg, abs(position)) > abs(position) - resting
+
     async def _cancel_exits(self, run: SignalRun) -> None:
         """Cancels the exits of signals that rest, of all webhooks."""
-        await self._working.cancel_entries(
-            run.lane,
-            run.webhook.account_id,
-            run.signal.instrument,
-            run.fence,
-            reason="REPLACED_BY_NEW_SIGNAL",
-            of=lambda _: True,
-            rests=is_resting_exit,
-        )
+        await self._cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda _: True, is_resting_exit)
 
     async def _look_after(self, run: SignalRun) -> None:
         """What rests of the signal, what protects its position, and what protects one that it reduced, is looked at at once.
@@ -462,15 +478,27 @@ def _is_looked_after(row: store.OrderRow) -> bool:
     return is_kept(row.order) and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT
 
 
-def _closes_now(run: SignalRun, leg: Leg) -> bool:
-    """Whether the leg closes all that is held at the market."""
-    order_type, turns = run.signal.order_type, run.signal.action == common_pb2.ACTION_REVERSE
-    at_market = order_type in (common_pb2.ORDER_TYPE_UNSPECIFIED, common_pb2.ORDER_TYPE_MARKET)
-    return not leg.entry and (turns or (at_market and not run.signal.quantity))
+def is_at_market(signal: signal_pb2.Signal) -> bool:
+    """Whether the signal's exits are sent to be filled at once; those of a reversal always are."""
+    at_market = signal.order_type in (common_pb2.ORDER_TYPE_UNSPECIFIED, common_pb2.ORDER_TYPE_MARKET)
+    return at_market or signal.action == common_pb2.ACTION_REVERSE
+
+
+def asked_of(signal: signal_pb2.Signal, leg: Leg, held: Decimal) -> Decimal:
+    """How much of `held` base units an exit asks for: all of it where its size does not say so in units or percent."""
+    if leg.whole or not signal.quantity:
+        return held
+    quantity = parse_decimal(signal.quantity)
+    if signal.quantity_type in (common_pb2.QUANTITY_TYPE_UNSPECIFIED, common_pb2.QUANTITY_TYPE_UNITS):
+        return min(quantity, held)
+    if signal.quantity_type == common_pb2.QUANTITY_TYPE_POSITION_PERCENT:
+        with localcontext(EXACT):
+            return min(held * quantity / 100, held)
+    return held
 
 
 def _fits_cancel(run: SignalRun) -> Callable[[store.OrderRow], bool]:
-    """Which entries a CANCEL is about: the order it names, those of its tag, or all that rest of its account and instrument."""
+    """Which orders a CANCEL is about: the one it names, those of its tag, or all of its webhook in the account and instrument."""
     signal = run.signal
 
     def fits(row: store.OrderRow) -> bool:

@@ -48,6 +48,17 @@ def is_resting_exit(row: OrderRow) -> bool:
     return is_working(row) and row.order.effect == order_pb2.ORDER_EFFECT_EXIT and not row.order.entry_order_id
 
 
+def is_resting_order(row: OrderRow) -> bool:
+    """Whether it is an order of a signal that rests, entry or exit."""
+    return is_resting_entry(row) or is_resting_exit(row)
+
+
+def remaining_of(order: order_pb2.Order) -> Decimal:
+    """What of the order is not filled, in base units."""
+    with localcontext(EXACT):
+        return parse_decimal(order.quantity) - parse_decimal(order.filled_quantity or "0")
+
+
 def round_prices(order: order_pb2.Order, instrument: Instrument) -> None:
     """Puts the order's prices on the tick: a limit never worse than was asked for, a trigger never earlier."""
     buy, tick = order.side == common_pb2.SIDE_BUY, instrument.tick_size

@@ -9,10 +9,11 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2
+from vantixs.model.decimals import EXACT, ZERO
 from vantixs.runtime.database import Database
 from vantixs.runtime.logs import log
 
@@ -26,7 +27,7 @@ from vantixs_router.working import store
 from vantixs_router.working.follow_orders import FollowOrders, not_allowed, unwanted
 from vantixs_router.working.key import ASK_POSITION_S, Key
 from vantixs_router.working.restrictions import may_concern
-from vantixs_router.working.rules import is_resting_entry
+from vantixs_router.working.rules import is_resting_exit, remaining_of
 from vantixs_router.working.step_brackets import StepBrackets
 from vantixs_router.working.store import BracketRow, Kept
 
@@ -126,7 +127,7 @@ class WorkingOrders:
         if key := self._keys.get(name):
             self._wake_in(key, ASK_AGAIN_S)
 
-    async def cancel_entries(
+    async def cancel_resting(
         self,
         lane: int,
         account_id: str,
@@ -135,9 +136,9 @@ class WorkingOrders:
         *,
         reason: str,
         of: Callable[[OrderRow], bool],
-        rests: Callable[[OrderRow], bool] = is_resting_entry,
+        rests: Callable[[OrderRow], bool],
     ) -> list[OrderRow]:
-        """Cancels the entries, or what else `rests` names, that rest there and fit; returns them as they are after it.
+        """Cancels what rests there (`rests`) and fits (`of`); returns it as it is after that.
 
         Raises: as `look`.
         """
@@ -155,6 +156,17 @@ class WorkingOrders:
             return [router_store.read_order(connection, order_id) for order_id in named]
 
         return [row for row in await self._database.read(read) if row]
+
+    async def resting_exits(self, account_id: str, instrument: str) -> Decimal:
+        """What exits of signals that rest there would still take of the position, in base units.
+
+        Raises:
+            ServiceError: the database did not answer.
+        """
+        key = self._keys.get(f"{account_id}|{instrument}")
+        orders = (await self._read(key)).orders if key else []
+        with localcontext(EXACT):
+            return sum((remaining_of(row.order) for row in orders if is_resting_exit(row)), ZERO)
 
     async def look(self, name: str, fence: Fence) -> None:
         """Brings everything of a key to where it should be, as far as venue and risk answer.
