@@ -1,7 +1,7 @@
 """What brackets want: each hears all that is known of its orders, and its new legs are stored before they are sent."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
 
@@ -35,6 +35,19 @@ from vantixs_router.working.plans import events_of, leg_number, leg_order
 from vantixs_router.working.store import BracketRow, Kept
 
 
+@dataclass(slots=True)
+class _Heard:
+    """A bracket as it is stored, as it is now, and what it has to tell."""
+
+    row: BracketRow
+    bracket: Bracket
+    reports: list[Report] = field(default_factory=list)
+
+    def hear(self, event: events.Event, *, place: bool = False) -> None:
+        self.bracket, commands = step(self.bracket, event, place=place)
+        self.reports += [command for command in commands if isinstance(command, Report)]
+
+
 class StepBrackets:
     """Has the brackets of a key hear what is known, and stores what they want."""
 
@@ -56,32 +69,34 @@ class StepBrackets:
         self._clock = clock
 
     async def hear(self, key: Key, kept: Kept, position: Decimal, fence: Fence) -> list[bool]:
-        """Every bracket hears what is known, the oldest first: for what the position lacks it is the first to shrink."""
-        stepped = []
+        """Every bracket hears what is known, the oldest first: for what the position lacks it is the first to shrink.
+
+        Legs are placed when all is heard: what another order took is not protected, and risk would not let it be.
+        """
+        heard, now = list[_Heard](), self._clock()
         seen = list(key.seen)
         prices = [(parse_decimal(quote.bid), parse_decimal(quote.ask)) for quote in seen]
         for row in kept.brackets:
-            bracket, reports = row.bracket, list[Report]()
-            now = self._clock()
-            heard = [*events_of(bracket, kept.of_brackets[row.entry_order_id], now)]
-            heard += [events.PriceSeen(now, bid if bracket.plan.long else ask) for bid, ask in prices]
-            for event in (*heard, events.Tick(now)):
-                bracket, commands = step(bracket, event)
-                reports += [command for command in commands if isinstance(command, Report)]
-            stepped.append((row, bracket, reports))
-        results = []
+            one = _Heard(row, row.bracket)
+            for event in events_of(row.bracket, kept.of_brackets[row.entry_order_id], now):
+                one.hear(event)
+            for bid, ask in prices:
+                one.hear(events.PriceSeen(now, bid if one.bracket.plan.long else ask))
+            heard.append(one)
         with localcontext(EXACT):
-            held = {long: sum((b.held for _, b, _ in stepped if b.plan.long is long), ZERO) for long in (True, False)}
-            lacks = {long: held[long] - max(position if long else -position, ZERO) for long in (True, False)}
-        for row, heard_all, reports in stepped:
-            after, long = heard_all, heard_all.plan.long
-            if lacks[long] > 0 and after.held:
-                taken = min(lacks[long], after.held)
-                lacks[long] -= taken
-                outside = events.OutsideFill(self._clock(), f"outside-{after.revision}", taken)
-                after, commands = step(after, outside)
-                reports += [command for command in commands if isinstance(command, Report)]
-            results.append(await self._store(key, kept, row, after, reports, fence))
+            for long in (True, False):
+                of_side = [one for one in heard if one.bracket.plan.long is long]
+                held = sum((one.bracket.held for one in of_side), ZERO)
+                lacks = held - max(position if long else -position, ZERO)
+                for one in of_side:
+                    taken = min(lacks, one.bracket.held)
+                    if taken > 0:
+                        lacks -= taken
+                        one.hear(events.OutsideFill(now, f"outside-{one.bracket.revision}", taken))
+        results = []
+        for one in heard:
+            one.hear(events.Tick(now), place=True)
+            results.append(await self._store(key, kept, one.row, one.bracket, one.reports, fence))
         del key.seen[: len(seen)]  # Where risk or the database did not answer they are heard again.
         return results
 

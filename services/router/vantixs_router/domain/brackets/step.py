@@ -23,11 +23,16 @@ def open_bracket(plan: Plan, now: datetime) -> Bracket:
     return Bracket(plan, now)
 
 
-def step(bracket: Bracket, event: events.Event) -> tuple[Bracket, tuple[Command, ...]]:
+def step(bracket: Bracket, event: events.Event, *, place: bool = True) -> tuple[Bracket, tuple[Command, ...]]:
     """The bracket once the event is heard, and the commands that follow, in the order in which they are to be sent.
 
     Events may come in any order and more than once: one that is known changes nothing and commands nothing. The same
     bracket and event give the same commands with the same leg numbers.
+
+    Args:
+        bracket: as it is stored.
+        event: what happened.
+        place: whether legs are placed and cancelled. Without, a later step does so by what is known then.
     """
     with localcontext(EXACT):
         bracket = replace(bracket, now=max(bracket.now, event.time))
@@ -40,7 +45,7 @@ def step(bracket: Bracket, event: events.Event) -> tuple[Bracket, tuple[Command,
             commands.append(Report(Why.STOP_MOVED, text))
         bracket = _judge(bracket, commands)
         bracket = _judge_entry(bracket, event, commands)
-        bracket, more = reconcile(bracket)
+        bracket, more = reconcile(bracket) if place else (bracket, [])
         return _run_clock(bracket), (*commands, *more)
 
 
