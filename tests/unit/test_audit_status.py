@@ -12,6 +12,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.continuity import Mark
 from vantixs.runtime.journal_reader import Delivery
 from vantixs_audit import store
+from vantixs_audit.views import summary
 
 ORDER = order_pb2.Order(
     order_id="s1.1", signal_id="s1", side=common_pb2.SIDE_BUY, quantity="0.5", state=common_pb2.ORDER_STATE_ACCEPTED
@@ -57,7 +58,7 @@ def record(connection: sa.Connection, *events: Any) -> Any:
         data = journal_pb2.JournalBatch(entries=[entry]).SerializeToString()
         delivery = Delivery("vantixs.journal.v1.event.order", data, number, datetime.now(UTC))
         store.record(connection, [delivery], Mark(0, "stream", number))
-    return store.summary(connection.execute(sa.select(store.SIGNALS)).one())
+    return summary(connection.execute(sa.select(store.SIGNALS)).one())
 
 
 def ended(connection: sa.Connection) -> Any:

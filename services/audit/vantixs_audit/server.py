@@ -15,6 +15,7 @@ from vantixs_audit import store
 from vantixs_audit.journal_gap import JournalGaps
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replay import Replays
+from vantixs_audit.views import summary
 
 NAME = "vantixs.api.audit.v1.AuditService"
 _VIEWER = (
@@ -48,7 +49,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
             timeline = [
                 store.recorded(e) for e in connection.execute(entries.order_by(store.ENTRIES.c.sequence).limit(1000))
             ]
-            return audit_pb2.GetSignalResponse(signal=store.summary(row), timeline=timeline)
+            return audit_pb2.GetSignalResponse(signal=summary(row), timeline=timeline)
 
         return await self._database.read(read)
 
@@ -58,9 +59,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         def read(connection: sa.Connection) -> audit_pb2.ListSignalsResponse:
             query = store.select_signals(request.filter)
             rows, following = page_of(connection, query, store.SIGNALS.c.number, request, descending=True)
-            return audit_pb2.ListSignalsResponse(
-                signals=[store.summary(row) for row in rows], next_page_token=following
-            )
+            return audit_pb2.ListSignalsResponse(signals=[summary(row) for row in rows], next_page_token=following)
 
         return await self._database.read(read)
 

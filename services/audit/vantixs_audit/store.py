@@ -2,23 +2,27 @@
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, NamedTuple
 
+import grpc
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError
 from vantixs.api.audit.v1 import audit_pb2
-from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.proof.tree import Tree, leaf_hash
 from vantixs.runtime.columns import Instant
 from vantixs.runtime.continuity import NOTHING_SEEN, Mark
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import outbox_table
 from vantixs.runtime.sql_elements import Among
 from vantixs.runtime.statements import Statement, insert_ignore, insert_or_replace, insert_row, upsert
 
-from vantixs_audit.domain.status import GENESIS, Seen, View, chain, fold
+from vantixs_audit.domain.status import GENESIS, View, chain, fold
+from vantixs_audit.views import row_of, seen_of, summary, view_of
 
 METADATA = sa.MetaData()
 ENTRIES = sa.Table(
@@ -32,6 +36,7 @@ ENTRIES = sa.Table(
     sa.Column("event_time", Instant, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Column("leaf_hash", sa.LargeBinary, nullable=True),
 )
 SIGNALS = sa.Table(
     "signals",
@@ -56,7 +61,8 @@ for _column in ("status", "webhook_id", "account_id", "instrument", "reason"):
     sa.Index(f"signals_{_column}", SIGNALS.c[_column], SIGNALS.c.number)
 sa.Index("signals_receive_time", SIGNALS.c.receive_time)
 # One row: how far the journal is recorded, and the head of the chain. `message_hash` is the SHA-256 of the last message
-# recorded, empty where none is known; up to `missing_until` an operator accepted what the journal does not have.
+# recorded, empty where none is known; up to `missing_until` an operator accepted what the journal does not have. `tree_edge`
+# is the right edge of the tree over the entries (ADR 40).
 HEAD = sa.Table(
     "head",
     METADATA,
@@ -69,6 +75,32 @@ HEAD = sa.Table(
     sa.Column("stream_id", sa.Text, nullable=False, server_default=""),
     sa.Column("message_hash", sa.LargeBinary, nullable=True),
     sa.Column("missing_until", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("tree_edge", sa.LargeBinary, nullable=True),
+)
+# Nodes of the tree at every eighth level, once they are complete; the leaves are in the entries.
+TREE_NODES = sa.Table(
+    "tree_nodes",
+    METADATA,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+# One row: what the chain was when the tree was begun over it. Entries up to `sequence` have no leaf hash of their own.
+TREE_START = sa.Table(
+    "tree_start",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Column("first_bad_sequence", sa.BigInteger, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+)
+CHECKPOINTS = sa.Table(
+    "checkpoints",
+    METADATA,
+    sa.Column("size", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("create_time", Instant, nullable=False),
 )
 REPLAYS = sa.Table(
     "replays",
@@ -94,6 +126,7 @@ OUTBOX = outbox_table(METADATA)
 _KNOWN_EVENTS = Statement(lambda _: sa.select(ENTRIES.c.event_id).where(Among(ENTRIES.c.event_id, "ids")))
 _SIGNALS_OF = Statement(lambda _: sa.select(SIGNALS).where(Among(SIGNALS.c.signal_id, "ids")))
 _PUT_ENTRY = insert_row(ENTRIES)
+_PUT_NODE = insert_row(TREE_NODES)
 _PUT_SIGNAL = insert_or_replace(SIGNALS)
 
 
@@ -106,6 +139,19 @@ class Head(NamedTuple):
     hash: bytes = GENESIS
     message_hash: bytes = b""
     missing_until: int = 0
+    tree_edge: bytes = b""
+
+    @property
+    def tree(self) -> Tree:
+        """The tree over all entries.
+
+        Raises:
+            ServiceError: FAILED_PRECONDITION HISTORY_ALTERED where what is kept of it is not what was written.
+        """
+        try:
+            return Tree(self.sequence, self.tree_edge)
+        except ValueError as error:
+            raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "HISTORY_ALTERED", f"tree: {error}") from None
 
 
 def read_head(connection: sa.Connection) -> Head:
@@ -114,7 +160,9 @@ def read_head(connection: sa.Connection) -> Head:
     if row is None:
         return Head()
     mark = Mark(row.epoch, row.stream_id, row.stream_sequence)
-    return Head(mark, row.sequence, row.signals, row.hash, row.message_hash or b"", row.missing_until)
+    return Head(
+        mark, row.sequence, row.signals, row.hash, row.message_hash or b"", row.missing_until, row.tree_edge or b""
+    )
 
 
 def write_head(connection: sa.Connection, head: Head) -> None:
@@ -129,6 +177,7 @@ def write_head(connection: sa.Connection, head: Head) -> None:
         "stream_id": head.mark.stream,
         "message_hash": head.message_hash,
         "missing_until": head.missing_until,
+        "tree_edge": head.tree_edge,
     }
     upsert(HEAD, connection, values)
 
@@ -141,7 +190,7 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
     head = read_head(connection)
     if head.mark.stream and mark.epoch != head.mark.epoch:
         return head, []
-    sequence, chained = head.sequence, head.hash
+    sequence, chained, tree = head.sequence, head.hash, head.tree
     fresh = [d for d in deliveries if d.stream_sequence > head.mark.sequence]
     unpacked = [(d.stream_sequence, entry) for d in fresh for entry in _entries(d)]
     ids = [entry.event_id for _, entry in unpacked]
@@ -154,7 +203,8 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
         known.add(entry.event_id)
         sequence += 1
         data = entry.SerializeToString()
-        chained = chain(chained, data)
+        chained, leaf = chain(chained, data), leaf_hash(data)
+        tree.append(leaf)
         rows.append(
             {
                 "sequence": sequence,
@@ -165,11 +215,13 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
                 "event_time": entry.event_time.ToDatetime(tzinfo=UTC),
                 "data": data,
                 "hash": chained,
+                "leaf_hash": leaf,
             }
         )
         if entry.signal_id:
             changed.setdefault(entry.signal_id, []).append((sequence, entry))
     _PUT_ENTRY.run_all(connection, rows)
+    _PUT_NODE.run_all(connection, [node._asdict() for node in tree.made])
     signals = _update_views(connection, changed, head.signals)
     if fresh:
         head = Head(
@@ -179,6 +231,7 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
             hash=chained,
             message_hash=hashlib.sha256(fresh[-1].data).digest(),
             missing_until=head.missing_until,
+            tree_edge=tree.edge_bytes,
         )
         write_head(connection, head)
     return head, list(changed)
@@ -217,7 +270,7 @@ def _update_views(
     connection: sa.Connection, changed: dict[str, list[tuple[int, journal_pb2.JournalEntry]]], signals: int
 ) -> int:
     found = _SIGNALS_OF.rows(connection, ids=list(changed)) if changed else []
-    views: dict[str, tuple[int, View]] = {row.signal_id: (row.number, _view_of(row)) for row in found}
+    views: dict[str, tuple[int, View]] = {row.signal_id: (row.number, view_of(row)) for row in found}
     rows = []
     for signal_id, entries in changed.items():
         number, view = views.get(signal_id, (0, View()))
@@ -226,138 +279,9 @@ def _update_views(
             number = signals
         for _, entry in entries:
             view = fold(view, seen_of(entry))
-        rows.append(_row_of(signal_id, number, entries[-1][0], view))
+        rows.append(row_of(signal_id, number, entries[-1][0], view))
     _PUT_SIGNAL.run_all(connection, rows)
     return signals
-
-
-def _view_of(row: Any) -> View:
-    return View(
-        row.status,
-        row.original_status,
-        row.stage,
-        row.reason,
-        row.detail,
-        row.receive_time,
-        row.update_time,
-        row.duplicates,
-        tuple(json.loads(row.facts).items()),
-    )
-
-
-def _row_of(signal_id: str, number: int, sequence: int, view: View) -> dict[str, Any]:
-    facts = dict(view.facts)
-    return {
-        "signal_id": signal_id,
-        "number": number,
-        "sequence": sequence,
-        "status": view.status or "ACCEPTED",
-        "original_status": view.original_status,
-        "stage": view.stage,
-        "reason": view.reason,
-        "detail": view.detail.replace("\x00", ""),
-        "webhook_id": facts.get("webhook_id", ""),
-        "account_id": facts.get("account_id", ""),
-        "instrument": facts.get("instrument", ""),
-        "receive_time": view.receive_time,
-        "update_time": view.update_time,
-        "duplicates": view.duplicates,
-        "facts": json.dumps(facts),
-    }
-
-
-def seen_of(entry: journal_pb2.JournalEntry) -> Seen:
-    """What an entry says about its signal."""
-    kind = entry.WhichOneof("event") or ""
-    time = entry.event_time.ToDatetime(tzinfo=UTC)
-    match kind:
-        case "signal_accepted":
-            event = entry.signal_accepted
-            facts = {
-                "webhook_id": event.webhook.webhook_id,
-                "account_id": event.webhook.account_id,
-                "mode": common_pb2.Mode.Name(event.webhook.mode),
-                "symbol": event.signal.symbol,
-                "instrument": event.signal.instrument,
-                "action": common_pb2.Action.Name(event.signal.action),
-            }
-            return Seen(kind, time, facts=tuple(facts.items()))
-        case "signal_rejected":
-            rejected = entry.signal_rejected
-            facts = {
-                "webhook_id": rejected.webhook.webhook_id,
-                "account_id": rejected.webhook.account_id,
-                "mode": common_pb2.Mode.Name(rejected.webhook.mode),
-            }
-            return Seen(kind, time, reason=rejected.reason, detail=rejected.detail, facts=tuple(facts.items()))
-        case "duplicate_suppressed":
-            return _seen_duplicate(entry, time)
-        case "signal_completed":
-            done = entry.signal_completed
-            status = common_pb2.SignalStatus.Name(done.status).removeprefix("SIGNAL_STATUS_")
-            return Seen(kind, time, status, done.stage, done.reason, done.detail)
-        case "order_updated":
-            return Seen(kind, time, facts=_filled_facts(entry.order_updated.order))
-    return Seen(kind, time)
-
-
-def _seen_duplicate(entry: journal_pb2.JournalEntry, time: datetime) -> Seen:
-    """A repeat's own entry makes it a signal; the other is a mark on the first signal."""
-    event = entry.duplicate_suppressed
-    if entry.signal_id == event.first_signal_id:
-        return Seen("duplicate_suppressed", time, repeat=int(event.repeat))
-    facts = {
-        "webhook_id": event.webhook.webhook_id,
-        "account_id": event.webhook.account_id,
-        "mode": common_pb2.Mode.Name(event.webhook.mode),
-        "symbol": event.signal.symbol,
-        "instrument": event.signal.instrument,
-        "action": common_pb2.Action.Name(event.signal.action),
-        "first_signal_id": event.first_signal_id,
-    }
-    reason = "DUPLICATE_SUPPRESSED" if event.rule == "same_bytes" else "DUPLICATE_SIGNAL"
-    detail = f"repeats {event.first_signal_id} ({event.rule})"
-    first = event.first_signal_id
-    return Seen("duplicate_suppressed", time, "REJECTED", "duplicate", reason, detail, tuple(facts.items()), 0, first)
-
-
-def _filled_facts(order: order_pb2.Order) -> tuple[tuple[str, str], ...]:
-    """What is filled of an order so far, all of its fills together; it is told after each.
-
-    What stop and targets fill later is not what the signal asked for, and an order without fills says nothing.
-    """
-    if order.entry_order_id or not order.average_price:
-        return ()
-    sign = "" if order.side == common_pb2.SIDE_BUY else "-"
-    return (("filled_quantity", sign + order.filled_quantity), ("average_price", order.average_price))
-
-
-def summary(row: Any) -> audit_pb2.SignalSummary:
-    """A signal's row as a message."""
-    facts = json.loads(row.facts)
-    message = audit_pb2.SignalSummary(
-        signal_id=row.signal_id,
-        webhook_id=row.webhook_id,
-        account_id=row.account_id,
-        symbol=facts.get("symbol", ""),
-        instrument=row.instrument,
-        action=facts.get("action", "ACTION_UNSPECIFIED"),
-        mode=facts.get("mode", "MODE_UNSPECIFIED"),
-        status=f"SIGNAL_STATUS_{row.status}",
-        original_status=f"SIGNAL_STATUS_{row.original_status or 'UNSPECIFIED'}",
-        stage=row.stage,
-        reason=row.reason,
-        detail=row.detail,
-        duplicate_count=row.duplicates,
-        filled_quantity=facts.get("filled_quantity", ""),
-        average_price=facts.get("average_price", ""),
-        sequence=row.sequence,
-        first_signal_id=facts.get("first_signal_id", ""),
-    )
-    if row.receive_time:
-        message.receive_time.FromDatetime(row.receive_time)
-    message.update_time.FromDatetime(row.update_time)
-    return message
 
 
 def select_signals(filter_: audit_pb2.SignalFilter) -> "sa.Select[Any]":

@@ -59,11 +59,10 @@ def fold(view: View, seen: Seen) -> View:
                 return view
             status = "ACCEPTED" if seen.kind == "signal_accepted" else "REJECTED"
             view = replace(view, receive_time=seen.time, facts=view.facts + seen.facts)
-            return (
-                view
-                if view.status
-                else replace(view, status=status, stage="ingress", reason=seen.reason, detail=seen.detail)
-            )
+            # A row without a status is stored as ACCEPTED: what follows must not depend on how entries were batched.
+            if view.status not in ("", "ACCEPTED"):
+                return view
+            return replace(view, status=status, stage=view.stage or "ingress", reason=seen.reason, detail=seen.detail)
         case "duplicate_suppressed" if seen.repeat_of:
             if view.receive_time is not None:
                 # It was accepted, by another ingress than the first one; its end tells the rest.

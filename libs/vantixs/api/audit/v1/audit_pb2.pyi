@@ -18,10 +18,35 @@ class ReplayState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REPLAY_STATE_RUNNING: _ClassVar[ReplayState]
     REPLAY_STATE_FINISHED: _ClassVar[ReplayState]
     REPLAY_STATE_CANCELED: _ClassVar[ReplayState]
+
+class HistoryFaultKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    HISTORY_FAULT_KIND_UNSPECIFIED: _ClassVar[HistoryFaultKind]
+    HISTORY_FAULT_KIND_ALTERED: _ClassVar[HistoryFaultKind]
+    HISTORY_FAULT_KIND_MISSING: _ClassVar[HistoryFaultKind]
+    HISTORY_FAULT_KIND_INSERTED: _ClassVar[HistoryFaultKind]
+    HISTORY_FAULT_KIND_REORDERED: _ClassVar[HistoryFaultKind]
+    HISTORY_FAULT_KIND_TRUNCATED: _ClassVar[HistoryFaultKind]
+    HISTORY_FAULT_KIND_ROLLED_BACK: _ClassVar[HistoryFaultKind]
+    HISTORY_FAULT_KIND_COLUMN: _ClassVar[HistoryFaultKind]
+    HISTORY_FAULT_KIND_VIEW: _ClassVar[HistoryFaultKind]
+    HISTORY_FAULT_KIND_CHECKPOINT: _ClassVar[HistoryFaultKind]
+    HISTORY_FAULT_KIND_TREE: _ClassVar[HistoryFaultKind]
 REPLAY_STATE_UNSPECIFIED: ReplayState
 REPLAY_STATE_RUNNING: ReplayState
 REPLAY_STATE_FINISHED: ReplayState
 REPLAY_STATE_CANCELED: ReplayState
+HISTORY_FAULT_KIND_UNSPECIFIED: HistoryFaultKind
+HISTORY_FAULT_KIND_ALTERED: HistoryFaultKind
+HISTORY_FAULT_KIND_MISSING: HistoryFaultKind
+HISTORY_FAULT_KIND_INSERTED: HistoryFaultKind
+HISTORY_FAULT_KIND_REORDERED: HistoryFaultKind
+HISTORY_FAULT_KIND_TRUNCATED: HistoryFaultKind
+HISTORY_FAULT_KIND_ROLLED_BACK: HistoryFaultKind
+HISTORY_FAULT_KIND_COLUMN: HistoryFaultKind
+HISTORY_FAULT_KIND_VIEW: HistoryFaultKind
+HISTORY_FAULT_KIND_CHECKPOINT: HistoryFaultKind
+HISTORY_FAULT_KIND_TREE: HistoryFaultKind
 
 class SignalSummary(_message.Message):
     __slots__ = ("signal_id", "webhook_id", "account_id", "symbol", "instrument", "action", "mode", "status", "original_status", "stage", "reason", "detail", "receive_time", "update_time", "duplicate_count", "filled_quantity", "average_price", "sequence", "first_signal_id")
@@ -352,3 +377,75 @@ class AcceptJournalGapResponse(_message.Message):
     gap: JournalGap
     epoch: int
     def __init__(self, gap: _Optional[_Union[JournalGap, _Mapping]] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class HistoryFault(_message.Message):
+    __slots__ = ("kind", "first_sequence", "last_sequence", "signal_id", "detail")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    kind: HistoryFaultKind
+    first_sequence: int
+    last_sequence: int
+    signal_id: str
+    detail: str
+    def __init__(self, kind: _Optional[_Union[HistoryFaultKind, str]] = ..., first_sequence: _Optional[int] = ..., last_sequence: _Optional[int] = ..., signal_id: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class CheckHistoryRequest(_message.Message):
+    __slots__ = ("checkpoint", "leaves")
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: str
+    leaves: bool
+    def __init__(self, checkpoint: _Optional[str] = ..., leaves: _Optional[bool] = ...) -> None: ...
+
+class CheckHistoryResponse(_message.Message):
+    __slots__ = ("checked", "total", "finished", "fault", "leaf_hashes")
+    CHECKED_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    LEAF_HASHES_FIELD_NUMBER: _ClassVar[int]
+    checked: int
+    total: int
+    finished: bool
+    fault: HistoryFault
+    leaf_hashes: bytes
+    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., finished: _Optional[bool] = ..., fault: _Optional[_Union[HistoryFault, _Mapping]] = ..., leaf_hashes: _Optional[bytes] = ...) -> None: ...
+
+class GetCheckpointRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetCheckpointResponse(_message.Message):
+    __slots__ = ("checkpoint", "key")
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: str
+    key: str
+    def __init__(self, checkpoint: _Optional[str] = ..., key: _Optional[str] = ...) -> None: ...
+
+class ProveSignalRequest(_message.Message):
+    __slots__ = ("signal_id",)
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    def __init__(self, signal_id: _Optional[str] = ...) -> None: ...
+
+class ProvenEntry(_message.Message):
+    __slots__ = ("sequence", "data", "hashes")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    HASHES_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    data: bytes
+    hashes: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, sequence: _Optional[int] = ..., data: _Optional[bytes] = ..., hashes: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class ProveSignalResponse(_message.Message):
+    __slots__ = ("checkpoint", "entries")
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    checkpoint: str
+    entries: _containers.RepeatedCompositeFieldContainer[ProvenEntry]
+    def __init__(self, checkpoint: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[ProvenEntry, _Mapping]]] = ...) -> None: ...

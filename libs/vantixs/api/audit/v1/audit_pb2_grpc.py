@@ -95,6 +95,21 @@ class AuditServiceStub:
                 request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapResponse.FromString,
                 _registered_method=True)
+        self.CheckHistory = channel.unary_stream(
+                '/vantixs.api.audit.v1.AuditService/CheckHistory',
+                request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CheckHistoryRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CheckHistoryResponse.FromString,
+                _registered_method=True)
+        self.GetCheckpoint = channel.unary_unary(
+                '/vantixs.api.audit.v1.AuditService/GetCheckpoint',
+                request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetCheckpointRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetCheckpointResponse.FromString,
+                _registered_method=True)
+        self.ProveSignal = channel.unary_unary(
+                '/vantixs.api.audit.v1.AuditService/ProveSignal',
+                request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ProveSignalRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ProveSignalResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -185,6 +200,27 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckHistory(self, request, context):
+        """Checks the whole history as VerifyHistory does, told as it goes on; the last response has `finished`. VIEWER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCheckpoint(self, request, context):
+        """The last signed checkpoint of history. NOT_FOUND before the first. VIEWER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProveSignal(self, request, context):
+        """What shows that a signal's entries are in history. FAILED_PRECONDITION until a checkpoint covers them. VIEWER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -247,6 +283,21 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.AcceptJournalGap,
                     request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapResponse.SerializeToString,
+            ),
+            'CheckHistory': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckHistory,
+                    request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CheckHistoryRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CheckHistoryResponse.SerializeToString,
+            ),
+            'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCheckpoint,
+                    request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetCheckpointRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetCheckpointResponse.SerializeToString,
+            ),
+            'ProveSignal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProveSignal,
+                    request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ProveSignalRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ProveSignalResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -574,6 +625,87 @@ class AuditService:
             '/vantixs.api.audit.v1.AuditService/AcceptJournalGap',
             vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapRequest.SerializeToString,
             vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.AcceptJournalGapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/vantixs.api.audit.v1.AuditService/CheckHistory',
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CheckHistoryRequest.SerializeToString,
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CheckHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.audit.v1.AuditService/GetCheckpoint',
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetCheckpointRequest.SerializeToString,
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProveSignal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.audit.v1.AuditService/ProveSignal',
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ProveSignalRequest.SerializeToString,
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ProveSignalResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,12 @@ class AuditServiceStub:
     """The journal, and what it lacks of what was seen of it. VIEWER."""
     AcceptJournalGap: _grpc.UnaryUnaryMultiCallable[_audit_pb2.AcceptJournalGapRequest, _audit_pb2.AcceptJournalGapResponse]
     """Accepts what the journal lacks, so that trading goes on. ABORTED where it is another gap than the one named. OPERATOR."""
+    CheckHistory: _grpc.UnaryStreamMultiCallable[_audit_pb2.CheckHistoryRequest, _audit_pb2.CheckHistoryResponse]
+    """Checks the whole history as VerifyHistory does, told as it goes on; the last response has `finished`. VIEWER."""
+    GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]
+    """The last signed checkpoint of history. NOT_FOUND before the first. VIEWER."""
+    ProveSignal: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ProveSignalRequest, _audit_pb2.ProveSignalResponse]
+    """What shows that a signal's entries are in history. FAILED_PRECONDITION until a checkpoint covers them. VIEWER."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -87,6 +93,12 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """The journal, and what it lacks of what was seen of it. VIEWER."""
     AcceptJournalGap: _aio.UnaryUnaryMultiCallable[_audit_pb2.AcceptJournalGapRequest, _audit_pb2.AcceptJournalGapResponse]  # type: ignore[assignment]
     """Accepts what the journal lacks, so that trading goes on. ABORTED where it is another gap than the one named. OPERATOR."""
+    CheckHistory: _aio.UnaryStreamMultiCallable[_audit_pb2.CheckHistoryRequest, _audit_pb2.CheckHistoryResponse]  # type: ignore[assignment]
+    """Checks the whole history as VerifyHistory does, told as it goes on; the last response has `finished`. VIEWER."""
+    GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]  # type: ignore[assignment]
+    """The last signed checkpoint of history. NOT_FOUND before the first. VIEWER."""
+    ProveSignal: _aio.UnaryUnaryMultiCallable[_audit_pb2.ProveSignalRequest, _audit_pb2.ProveSignalResponse]  # type: ignore[assignment]
+    """What shows that a signal's entries are in history. FAILED_PRECONDITION until a checkpoint covers them. VIEWER."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """Remembers everything, answers for it, replays it."""
@@ -186,5 +198,29 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.AcceptJournalGapResponse, _abc.Awaitable[_audit_pb2.AcceptJournalGapResponse]]:
         """Accepts what the journal lacks, so that trading goes on. ABORTED where it is another gap than the one named. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def CheckHistory(
+        self,
+        request: _audit_pb2.CheckHistoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_audit_pb2.CheckHistoryResponse], _abc.AsyncIterator[_audit_pb2.CheckHistoryResponse]]:
+        """Checks the whole history as VerifyHistory does, told as it goes on; the last response has `finished`. VIEWER."""
+
+    @_abc_1.abstractmethod
+    def GetCheckpoint(
+        self,
+        request: _audit_pb2.GetCheckpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.GetCheckpointResponse, _abc.Awaitable[_audit_pb2.GetCheckpointResponse]]:
+        """The last signed checkpoint of history. NOT_FOUND before the first. VIEWER."""
+
+    @_abc_1.abstractmethod
+    def ProveSignal(
+        self,
+        request: _audit_pb2.ProveSignalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ProveSignalResponse, _abc.Awaitable[_audit_pb2.ProveSignalResponse]]:
+        """What shows that a signal's entries are in history. FAILED_PRECONDITION until a checkpoint covers them. VIEWER."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
