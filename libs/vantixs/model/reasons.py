@@ -211,5 +211,12 @@ _ROWS = (
     ("CLOSE_FAILED", 0, "the close was not filled; it is tried again", "look at the venue"),
     ("CLOSE_REQUESTED", 0, "somebody asked for the close", "nothing"),
     ("UNKNOWN_LEG", 0, "an answer names an order that the bracket does not have", "report it"),
+    (
+        "HISTORY_ALTERED",
+        0,
+        "history is not as it was recorded",
+        "run `vantixs audit verify`, and look at the entry it names",
+    ),
+    ("PROOF_NOT_YET", 0, "no signed checkpoint covers the entries yet", "try again in some seconds"),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

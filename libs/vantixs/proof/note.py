@@ -84,6 +84,13 @@ class Signer:
         return f"{text}\n{_DASH}{self.key.name} {signature}\n"
 
 
+def history_signer(secret: str) -> Signer:
+    """The signer of a history whose secret that is; its name follows from its key, so that every history has its own."""
+    seed = hashlib.sha256(secret.encode()).digest()
+    public = Signer("history", seed).key.public
+    return Signer(f"vantixs-history-{hashlib.sha256(public).hexdigest()[:16]}", seed)
+
+
 def open_note(note: str, key: Key) -> str:
     """The text of a note that this key has signed.
 
@@ -138,15 +145,18 @@ def _checkpoint(text: str) -> Checkpoint:
 
 
 def decoded(text: str) -> bytes:
-    """The bytes that base64 stands for.
+    """The bytes that base64 stands for, which has one form only: unused bits are zero.
 
     Raises:
         NoteError: it is not base64.
     """
     try:
-        return base64.b64decode(text, validate=True)
+        found = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise NoteError(f"expected base64, was {text[:50]!r}") from None
+        found = b""
+    if base64.b64encode(found).decode() != text:
+        raise NoteError(f"expected base64, was {text[:50]!r}")
+    return found
 
 
 def _is_name(name: str) -> bool:

@@ -17,7 +17,8 @@ VERSION = "1"
 STORES = "stores.json"  # In `data`: identities of the home's stores. One that is missing was lost: a new home has it.
 SECRETS = ("nats-token", "viewer-token", "operator-token", "service-token", "console-token", "signing-key")
 # What machines that serve together share, in the file of `vantixs init --export`.
-SHARED = (*SECRETS, "postgres-password", "nats-route-password")
+SHARED = (*SECRETS, "postgres-password", "nats-route-password", "history-key")
+LATER = ("history-key",)  # What exports of an earlier version lack; it is made where it is missing.
 EXPORT, EXPORT_BYTES = "vantixs-secrets", 64 << 10
 ENCRYPTING = ("signing-key",)  # What is stored cannot be read with another one, so one that was lost is not made anew.
 
@@ -204,12 +205,14 @@ def read_export(text: str, source: str) -> dict[str, str]:
         raise StartupError(f"{source}: expected {EXPORT} 1 with secrets, was {str(content[EXPORT])[:20]!r}")
     for name in SHARED:
         value = given.get(name)
+        if value is None and name in LATER:
+            continue
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
             was = "missing" if value is None else "empty" if value == "" else "another thing"
             raise StartupError(f"{source}: secrets.{name}: expected text of one line, was {was}")
     if unknown := sorted(given.keys() - set(SHARED)):
         raise StartupError(f"{source}: secrets: expected {len(SHARED)} known names, was one more: {unknown[0][:40]!r}")
-    return {name: given[name].strip() for name in SHARED}
+    return {name: given[name].strip() for name in SHARED if name in given}
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o600) -> None:

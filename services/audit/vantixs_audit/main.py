@@ -6,6 +6,7 @@ from pathlib import Path
 from vantixs.api.audit.v1 import audit_pb2_grpc
 from vantixs.api.router.v1.router_pb2_grpc import RouterServiceStub
 from vantixs.api.stores.v1 import stores_pb2_grpc
+from vantixs.proof.note import history_signer
 from vantixs.runtime.database import Database
 from vantixs.runtime.grpc_replicas import Replicas
 from vantixs.runtime.grpc_server import Server
@@ -22,6 +23,9 @@ from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_audit import store
 from vantixs_audit.journal_gap import JournalGaps, compare_with_history
+from vantixs_audit.proof.checkpoints import Checkpoints
+from vantixs_audit.proof.service import HistoryProof
+from vantixs_audit.proof.witness import FILE, Witness
 from vantixs_audit.recorder import Follower, Recorder, Watchers
 from vantixs_audit.replay import Replays
 from vantixs_audit.retention import Retention
@@ -55,15 +59,21 @@ def main(overrides: dict[str, str]) -> int:
         life.spawn(routers.run(life.stopping), name="router-replicas")
         replays = Replays(database, outbox, RouterServiceStub(routers.channel), settings.replay_max)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
+        signer = history_signer(home.secret("history-key"))
+        witness = Witness(Path(settings.witness_file or home.path / "witness" / FILE), signer.key)
+        proof = HistoryProof(database, signer.key, witness)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
-        servicer = AuditServicer(database, watchers, replays, gaps)  # type: ignore[abstract]
+        servicer = AuditServicer(database, watchers, replays, gaps, proof)  # type: ignore[abstract]
         server.add(audit_pb2_grpc.add_AuditServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
+        checkpoints = Checkpoints(
+            database, signer, witness, entries=settings.checkpoint_entries, seconds=settings.checkpoint_s
+        )
         retention = Retention(database, journal, settings, RouterServiceStub(routers.channel))
         lease = WriterLease(database, name_of(home.run, "audit", settings.instance))
-        works = [recorder.run, retention.run, outbox.run, replays.run]
+        works = [recorder.run, checkpoints.run, retention.run, outbox.run, replays.run]
         writing = life.spawn(guard.when_usable(partial(lease.run, works), life.stopping), name="writer")
         following = life.spawn(guard.when_usable(follower.run, life.stopping), name="follower")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")

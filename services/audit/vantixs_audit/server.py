@@ -13,13 +13,15 @@ from vantixs.runtime.paging import page_of
 
 from vantixs_audit import store
 from vantixs_audit.journal_gap import JournalGaps
+from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replay import Replays
 from vantixs_audit.views import summary
 
 NAME = "vantixs.api.audit.v1.AuditService"
 _VIEWER = (
-    "GetSignal ListSignals WatchSignals ExportSignals GetReplay ListReplays VerifyHistory GetStatistics GetJournal"
+    "GetSignal ListSignals WatchSignals ExportSignals GetReplay ListReplays VerifyHistory GetStatistics GetJournal "
+    "CheckHistory GetCheckpoint ProveSignal"
 )
 ROLES = {
     f"/{NAME}/{method}": role
@@ -29,13 +31,16 @@ ROLES = {
 
 
 class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
-    """What audit answers. Export, statistics and verification are not built yet."""
+    """What audit answers. Export and statistics are not built yet."""
 
-    def __init__(self, database: Database, watchers: Watchers, replays: Replays, gaps: JournalGaps) -> None:
+    def __init__(
+        self, database: Database, watchers: Watchers, replays: Replays, gaps: JournalGaps, proof: HistoryProof
+    ) -> None:
         self._database = database
         self._watchers = watchers
         self._replays = replays
         self._gaps = gaps
+        self._proof = proof
 
     async def GetSignal(self, request: audit_pb2.GetSignalRequest, context: Any) -> Any:
         """A signal and its timeline."""
@@ -104,3 +109,22 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
     async def AcceptJournalGap(self, request: audit_pb2.AcceptJournalGapRequest, context: Any) -> Any:
         """Takes the journal as it is."""
         return await self._gaps.accept(request, caller().actor)
+
+    async def VerifyHistory(self, request: audit_pb2.VerifyHistoryRequest, context: Any) -> Any:
+        """Checks the whole history, and answers once."""
+        return await self._proof.verify(request)
+
+    async def CheckHistory(
+        self, request: audit_pb2.CheckHistoryRequest, context: Any
+    ) -> AsyncIterator[audit_pb2.CheckHistoryResponse]:
+        """Checks the whole history, told as it goes on."""
+        async for response in self._proof.check(request):
+            yield response
+
+    async def GetCheckpoint(self, request: audit_pb2.GetCheckpointRequest, context: Any) -> Any:
+        """The last signed checkpoint."""
+        return await self._proof.checkpoint()
+
+    async def ProveSignal(self, request: audit_pb2.ProveSignalRequest, context: Any) -> Any:
+        """What shows that a signal's entries are in history."""
+        return await self._proof.prove(request)

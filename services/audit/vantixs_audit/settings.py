@@ -20,3 +20,10 @@ class AuditSettings(ServiceSettings):
         unit="bytes",
         minimum=0,
     )
+    checkpoint_entries: int = setting(1000, doc="new entries after which history is signed", unit="entries", minimum=1)
+    checkpoint_s: float = setting(10.0, doc="time after which new entries are signed", unit="s", minimum=0.5)
+    witness_file: str = setting(
+        "",
+        doc="file that keeps the last signed checkpoint, best where who can change the database cannot write; "
+        "empty: `witness/audit.checkpoint` in the home",
+    )

@@ -12,6 +12,7 @@ from vantixs.runtime.errors import from_rpc_error
 
 from vantixs_console.commands import (
     accounts,
+    audit,
     backup,
     journal,
     lint,
@@ -39,6 +40,7 @@ for part in (
     positions,
     quotes,
     journal,
+    audit,
     stores,
     backup,
 ):

@@ -178,6 +178,7 @@ def init(
         out.print("secrets/signing-key is another one: rotate every signing secret (`vantixs webhook rotate-secret`)")
     for name in SECRETS:
         opened.secret(name)
+    opened.secret("history-key")
     password = opened.secret("postgres-password")
     # The forms in which the database's and the broker's own programs want them.
     write_atomically(opened.secrets / "pgpass", f"*:*:*:*:{password}\n", mode=0o600)

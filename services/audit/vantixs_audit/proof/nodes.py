@@ -1,0 +1,47 @@
+"""Hashes of the tree as the database has them, and checkpoints as they are stored."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from vantixs.proof.tree import Read, leaf_hash
+
+from vantixs_audit.store import CHECKPOINTS, ENTRIES, TREE_NODES
+
+
+class NodesMissing(LookupError):
+    """A hash of the tree is not there."""
+
+
+def reader(connection: sa.Connection) -> Read:
+    """Reads hashes for proofs. Entries that were there before the tree get their leaf from their bytes.
+
+    Raises (when called):
+        NodesMissing: not all of them are there.
+    """
+
+    def read(level: int, position: int, count: int) -> Sequence[bytes]:
+        if level:
+            query = sa.select(TREE_NODES.c.position, TREE_NODES.c.hash).where(TREE_NODES.c.level == level)
+            at, places = TREE_NODES.c.position, (position, position + count - 1)
+        else:
+            query = sa.select(ENTRIES.c.sequence, ENTRIES.c.leaf_hash, ENTRIES.c.data)
+            at, places = ENTRIES.c.sequence, (position + 1, position + count)
+        rows = connection.execute(query.where(at.between(*places)).order_by(at)).all()
+        if len(rows) != count:
+            raise NodesMissing(f"expected {count} hashes of level {level} from {position} on, found {len(rows)}")
+        return [row.hash if level else row.leaf_hash or leaf_hash(row.data) for row in rows]
+
+    return read
+
+
+def last_checkpoint(connection: sa.Connection) -> Any:
+    """The row of the largest checkpoint, or None."""
+    return connection.execute(sa.select(CHECKPOINTS).order_by(CHECKPOINTS.c.size.desc()).limit(1)).first()
+
+
+def insert_checkpoint(connection: sa.Connection, size: int, note: str, now: datetime) -> None:
+    """Stores a checkpoint, in place of another one of that size."""
+    connection.execute(sa.delete(CHECKPOINTS).where(CHECKPOINTS.c.size == size))
+    connection.execute(sa.insert(CHECKPOINTS).values(size=size, note=note, create_time=now))
