@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from vantixs.proof.tree import Read, leaf_hash
+from vantixs.proof.tree import HASH_BYTES, Read, leaf_hash
 
-from vantixs_audit.store import CHECKPOINTS, ENTRIES, TREE_NODES
+from vantixs_audit.store import CHECKPOINTS, ENTRIES, TREE_NODES, TREE_START
 
 
 class NodesMissing(LookupError):
@@ -29,11 +29,23 @@ def reader(connection: sa.Connection) -> Read:
             query = sa.select(ENTRIES.c.sequence, ENTRIES.c.leaf_hash, ENTRIES.c.data)
             at, places = ENTRIES.c.sequence, (position + 1, position + count)
         rows = connection.execute(query.where(at.between(*places)).order_by(at)).all()
+        if len(rows) != count and not level:
+            found = {row.sequence: row.leaf_hash or leaf_hash(row.data) for row in rows}
+            sequences = range(places[0], places[1] + 1)
+            lacked = _lacked_until(connection)
+            if all(sequence in found or sequence <= lacked for sequence in sequences):
+                return [found.get(sequence, bytes(HASH_BYTES)) for sequence in sequences]
         if len(rows) != count:
             raise NodesMissing(f"expected {count} hashes of level {level} from {position} on, found {len(rows)}")
         return [row.hash if level else row.leaf_hash or leaf_hash(row.data) for row in rows]
 
     return read
+
+
+def _lacked_until(connection: sa.Connection) -> int:
+    """Up to where entries may have been missing when the tree was begun, whose leaves are zeros; 0 where none was."""
+    start = connection.execute(sa.select(TREE_START)).first()
+    return start.sequence if start is not None and start.first_bad_sequence else 0
 
 
 def last_checkpoint(connection: sa.Connection) -> Any:

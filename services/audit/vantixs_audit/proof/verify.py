@@ -118,7 +118,9 @@ class Walk:
             entries.append(entry)
             for name, checkpoint in checkpoints.get(row.sequence, ()):
                 if fault := self._hold(name, checkpoint):
-                    return fault
+                    # The checkpoint says that something before it is wrong; the chain may say what.
+                    following = rows[number + 1 :]
+                    return (self._entry(connection, head, following, begun) if following else None) or fault
         if self._wrong_row is None:
             self._wrong_row = self._views(connection, first, page[: len(entries)])
         return self._nodes(connection)
@@ -231,7 +233,10 @@ class Walk:
         for name, outside in self._against.items():
             if outside.size > size:
                 detail = f"history ends at {size}, and the {name} is at {outside.size}: an older copy"
-                return Fault(ROLLED_BACK, size + 1, outside.size, detail)
+                if size > self._held:
+                    # An older copy that went on with other entries looks the same.
+                    detail += f", of which no checkpoint shows entries {self._held + 1} to {size}"
+                return Fault(ROLLED_BACK, self._held + 1, outside.size, detail)
         if head.hash != self._hashes[-1]:
             return at(TREE, size, "the hash at which history says that it ends is not that of its last entry")
         if head.tree_edge != self._tree.edge_bytes:
