@@ -241,5 +241,10 @@ async def test_check_tells_progress_and_the_checkpoint_that_was_given(history: H
     assert (last.fault.kind, last.fault.first_sequence) == (KINDS.HISTORY_FAULT_KIND_ROLLED_BACK, history.seen.size + 1)
     with pytest.raises(ServiceError, match="INVALID"):
         _ = [r async for r in proof.check(audit_pb2.CheckHistoryRequest(checkpoint="x"))]
+    running = proof.check(audit_pb2.CheckHistoryRequest())
+    await anext(running)
+    with pytest.raises(ServiceError, match="history is being checked already"):
+        await proof.verify(audit_pb2.VerifyHistoryRequest())
+    await running.aclose()  # type: ignore[attr-defined]
     result = await proof.verify(audit_pb2.VerifyHistoryRequest())
     assert (result.intact, result.checked, result.first_bad_sequence) == (True, history.seen.size, 0)

@@ -14,6 +14,7 @@ from vantixs_audit.proof.prove import prove_signal
 from vantixs_audit.proof.verify import Step, verify_history
 from vantixs_audit.proof.witness import NotContinued, Witness
 
+MOST_AT_ONCE = 1
 GIVEN, WITNESS = "checkpoint given", "witness's checkpoint"
 
 
@@ -24,12 +25,14 @@ class HistoryProof:
         self._database = database
         self._key = key
         self._witness = witness
+        self._running = 0
 
     async def check(self, request: audit_pb2.CheckHistoryRequest) -> AsyncIterator[audit_pb2.CheckHistoryResponse]:
         """Walks the whole history.
 
         Raises:
-            ServiceError: INVALID_ARGUMENT where the checkpoint given is none of this history; or as `Database.read`.
+            ServiceError: INVALID_ARGUMENT where the checkpoint given is none of this history; RESOURCE_EXHAUSTED where
+                another walk is on its way, for each takes a good part of what the database can read; or as `Database.read`.
         """
         against: dict[str, Checkpoint] = {}
         if request.checkpoint:
@@ -43,8 +46,14 @@ class HistoryProof:
                 against[WITNESS] = seen
         except (NotContinued, OSError) as error:
             unwitnessed = at(CHECKPOINT, 0, f"the witness: {error}")
-        async for step in verify_history(self._database, self._key, against):
-            yield _response(step, step.fault or (unwitnessed if step.done else None), leaves=request.leaves)
+        if self._running >= MOST_AT_ONCE:
+            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "history is being checked already")
+        self._running += 1
+        try:
+            async for step in verify_history(self._database, self._key, against):
+                yield _response(step, step.fault or (unwitnessed if step.done else None), leaves=request.leaves)
+        finally:
+            self._running -= 1
 
     async def verify(self, request: audit_pb2.VerifyHistoryRequest) -> audit_pb2.VerifyHistoryResponse:
         """Walks the whole history, and tells the result.
