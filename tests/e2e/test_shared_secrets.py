@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vantixs.runtime.home import SHARED, Home
+from vantixs.runtime.home import SHARED, Home, read_export
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.store_identity import make_identity
 from vantixs.runtime.store_records import HomeRecords
@@ -166,3 +166,8 @@ def test_import_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="nats-route-password"):
         home.import_secrets(given | {"signing-key": "x", "nats-route-password": "y"})
     assert home.secret("signing-key") == "x"
+
+
+def test_export_of_a_version_without_the_key_of_history_is_taken(tmp_path: Path) -> None:
+    given = {name: "x" for name in SHARED if name != "history-key"}
+    assert read_export(json.dumps({"vantixs-secrets": 1, "secrets": given}), "file") == given

@@ -1,7 +1,8 @@
 """History that was there before the tree, checkpoints and their witness, and proofs of signals."""
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +19,14 @@ from vantixs.runtime.errors import ServiceError
 from vantixs.testing.earlier import restore
 from vantixs_audit import store
 from vantixs_audit.main import MIGRATIONS
-from vantixs_audit.proof.checkpoints import Checkpoints
+from vantixs_audit.proof.checkpoints import REFUSED, SIGNED, Checkpoints
 from vantixs_audit.proof.nodes import last_checkpoint
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.proof.witness import NotContinued, Witness
 from vantixs_audit.settings import AuditSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
-from history_rig import SIGNER, History, deliveries, put_back
+from history_rig import SIGNER, History, copy_tables, deliveries, put_back
 
 DUMPS = sorted((Path(__file__).parent.parent / "data" / "schemas" / "audit").glob("*.sql"))
 KINDS = audit_pb2.HistoryFaultKind
@@ -248,3 +249,31 @@ async def test_check_tells_progress_and_the_checkpoint_that_was_given(history: H
     await running.aclose()  # type: ignore[attr-defined]
     result = await proof.verify(audit_pb2.VerifyHistoryRequest())
     assert (result.intact, result.checked, result.first_bad_sequence) == (True, history.seen.size, 0)
+
+
+async def test_writer_signs_what_is_new_says_once_what_it_refuses_and_goes_on_when_it_is_right_again(
+    history: History, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await history.record(deliveries(Random(14), 20), Random(14))
+    whole = history.seen
+    copy = await history.database.read(copy_tables)
+    checkpoints = Checkpoints(history.database, SIGNER, history.witness, entries=1, seconds=0.1)
+    stopping = asyncio.Event()
+    running = asyncio.create_task(checkpoints.run(stopping))
+    await until(lambda: SIGNED._value.get() == whole.size)
+    capsys.readouterr()
+    await history.database.write(lambda c: put_back(c, history.copies[0]))
+    await until(lambda: REFUSED._value.get() == 1)
+    await history.database.write(lambda c: put_back(c, copy))
+    more = [replace(m, stream_sequence=10_000 + m.stream_sequence) for m in deliveries(Random(15), 3, "more")]
+    await history.database.write(lambda c: store.record(c, more, store.read_head(c).mark))
+    await until(lambda: REFUSED._value.get() == 0 and history.seen.size > whole.size)
+    stopping.set()
+    await running
+    assert capsys.readouterr().out.count("history.refused") == 1
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)

@@ -33,6 +33,7 @@ class Checkpoints:
         self._size = 0
         self._time = 0.0
         self._refusal = ""
+        self._failure = ""
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Looks twice a second, and signs what is left at the end, until stopped."""
@@ -86,13 +87,16 @@ class Checkpoints:
             if size != self._size and due:
                 await self.sign()
                 self._note("")
+                self._failure = ""
         except NotContinued as error:
             self._note(str(error))
         except (ServiceError, OSError) as error:
             if isinstance(error, ServiceError) and error.reason == "HISTORY_ALTERED":
                 self._note(error.detail)
                 return
-            log.warning("history.not_signed", error=str(error))
+            if str(error) != self._failure:
+                log.warning("history.not_signed", error=str(error))
+            self._failure = str(error)
 
     async def _tell_of_start(self) -> None:
         """Says again at every start that the chain was altered before the tree was begun over it."""
