@@ -17,7 +17,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.decimals import EXACT, ZERO, parse_decimal
 from vantixs.model.ids import event_subject
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal import Message
 from vantixs.runtime.logs import log
@@ -358,7 +358,9 @@ class WorkingOrders:
         if row.order.state == common_pb2.ORDER_STATE_SUBMITTED:
             known = self._risk.known(key.account_id, key.instrument)
             exitable = exitable_of(known, row.order) if known is not None else None
-            return await self._submit.submit(row, CATALOGUE[key.instrument], fence, fresh=False, exitable=exitable)
+            return await self._submit.submit(
+                row, INSTRUMENTS.current[key.instrument], fence, fresh=False, exitable=exitable
+            )
         if row.order.order_id in cancel and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT:
             return await self._submit.cancel(row, fence)
         return await self._submit.query(row, fence)
@@ -452,7 +454,7 @@ class WorkingOrders:
         """The order of a new leg, as risk recorded it. One that risk does not take is rejected, and the bracket hears that."""
         check_time_left(fence)
         order = leg_order(entry, leg, self._clock())
-        quote = self._quotes.current(CATALOGUE[order.instrument])
+        quote = self._quotes.current(INSTRUMENTS.current[order.instrument])
         with asking_risk():
             decision = await self._risk.evaluate(leg_request(order, quote, self._venue.capabilities))
         row = OrderRow(order, name_leg(leg), decision, [], order_pb2.Position())
