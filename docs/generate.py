@@ -112,6 +112,9 @@ def subjects_page() -> str:
         "\n| KV bucket | written by | read by |\n| --- | --- | --- |\n| `vantixs-webhooks` | ingress | ingress |\n"
     )
     buckets += "| `vantixs-quotes` | router | router |\n"
+    buckets += (
+        "| `vantixs-instruments` | router; ingress, risk and router put back what it lost | ingress, risk, router |\n"
+    )
     buckets += "| `vantixs-stores` | each service, its own store | the same |\n"
     buckets += "\n| core NATS, not stored | from | to | what |\n| --- | --- | --- | --- |\n"
     buckets += f"| `{QUOTE_SUBJECTS}` | router | router | quotes of PublishQuotes, by instrument |\n"

@@ -1,5 +1,6 @@
 """An operator adds an instrument to the running system: alerts for it are executed at once, and after a restart."""
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,12 @@ from vantixs.testing.stack import RunningStack, wait_for
 TERMS = ("--tick-size", "0.001", "--lot-size", "0.01", "--minimum-notional", "5", "--reference-price", "3.2")
 
 
+def alert(symbol: str, action: str = "buy") -> dict[str, str]:
+    return {"action": action, "symbol": symbol, "idempotency_key": uuid.uuid4().hex}
+
+
 def alert_is_executed(stack: RunningStack, symbol: str, action: str = "buy") -> None:
-    answer = stack.send({"action": action, "symbol": symbol})
+    answer = stack.send(alert(symbol, action))
     assert answer.status_code == 202, answer.text
     signal_id = answer.json()["signal_id"]
     assert stack.ended([signal_id])[signal_id]["status"] == "SIGNAL_STATUS_EXECUTED"
@@ -20,13 +25,13 @@ def test_added_instrument_trades_on_every_replica_and_after_a_restart(
 ) -> None:
     stack = RunningStack(tmp_path / "home", router=2).start()
     request.addfinalizer(stack.stop)
-    assert stack.send({"action": "buy", "symbol": "TONUSDT"}).json()["reason"] == "SYMBOL_UNSUPPORTED"
+    assert stack.send(alert("TONUSDT")).json()["reason"] == "SYMBOL_UNSUPPORTED"
     for name in ("TON/USDT", "1INCH/USDT:USDT"):
         done = stack.run("instrument", "add", name, *TERMS)
         assert done.returncode == 0, done.stderr
         assert f"{name} is there" in done.stdout
-    wait_for(lambda: stack.send({"action": "buy", "symbol": "TONUSDT"}).status_code == 202, "ingress to hear of it", 5)
-    wait_for(lambda: stack.send({"action": "buy", "symbol": "1INCHUSDT.P"}).status_code == 202, "the perpetual", 5)
+    wait_for(lambda: stack.send(alert("TONUSDT")).status_code == 202, "ingress to hear of it", 5)
+    wait_for(lambda: stack.send(alert("1INCHUSDT.P")).status_code == 202, "the perpetual", 5)
     alert_is_executed(stack, "OKX:TON-USDT")
     alert_is_executed(stack, "1INCHUSDT.P")
     # The same again is no mistake; other terms are, and the field is named.
@@ -39,9 +44,9 @@ def test_added_instrument_trades_on_every_replica_and_after_a_restart(
     assert wrong.returncode == 1
     assert "instrument.instrument: expected BASE/QUOTE" in wrong.stderr
     # Risk knows it as well: it can be halted, and its quote can be given.
-    halted = stack.run("halt", "--scope", "instrument:TON/USDT", "--reason", "test")
+    halted = stack.run("halt", "--scope", "instrument:TON/USDT", "--comment", "test")
     assert halted.returncode == 0, halted.stderr
-    assert stack.run("resume", "--scope", "instrument:TON/USDT", "--reason", "test").returncode == 0
+    assert stack.run("resume", "--yes", "--scope", "instrument:TON/USDT").returncode == 0
     assert stack.run("quote", "set", "1INCH/USDT:USDT", "3.3", "3.31").returncode == 0
 
     assert stack.stop() == 0

@@ -151,8 +151,8 @@ async def test_other_terms_in_the_bucket_do_not_change_what_was_computed_with(na
         await one.instruments.add(terms())
         bucket = await one.journal.js.key_value(BUCKET)
         await bucket.put("ton-usdt", terms(lot_size="1").SerializeToString())
-        await until(lambda: not one.life.health.components["instruments"].ok)
-        assert "lot_size is 0.01 here" in one.life.health.components["instruments"].detail
+        await until(lambda: not one.life.health.snapshot()["instruments"][0])
+        assert "lot_size is 0.01 here" in one.life.health.snapshot()["instruments"][1]
         assert one.catalogue.current[TON].lot_size == Decimal("0.01")
 
 
