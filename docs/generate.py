@@ -103,7 +103,12 @@ def subjects_page() -> str:
             "accepted signals, by lane",
         ),
         (event_subject("signal"), "ingress, router", "audit", "rejections, duplicates, decisions, orders, outcomes"),
-        (event_subject("configuration"), "ingress, all", "audit", "changed webhooks, added instruments, accepted gaps and stores"),
+        (
+            event_subject("configuration"),
+            "ingress, all",
+            "audit",
+            "changed webhooks, added instruments, accepted gaps and stores",
+        ),
         (event_subject("risk"), "risk", "audit", "changed accounts and trading states, adjustments, flagged fills"),
         (event_subject("replay"), "audit", "audit", "replays and their results"),
     ]

@@ -62,7 +62,7 @@ class Instruments:
         self._health = health
         self._data = settings.home / "data"
         self._place = self._data / f"instruments-{service}-{settings.instance}.json"
-        self._stored = b""
+        self._changed = False
         self._added: dict[str, Instrument] = {}
         self._revisions: dict[str, int] = {}
         self._conflicts: dict[str, str] = {}
@@ -158,35 +158,37 @@ class Instruments:
         self._conflicts.pop(instrument.name, None)
         if before is None:
             self._added[instrument.name], self._revisions[instrument.name] = instrument, revision
+            self._changed = True
             return True
         if term := different_term(before, instrument):
             # It was computed with already: what is held, and what was sent, is in these steps.
             self._conflicts[instrument.name] = f"{instrument.name}: {term} is {getattr(before, term)} here"
             log.error("instrument.conflict", instrument=instrument.name, term=term)
             return False
-        moved = self._revisions[instrument.name] != revision
+        if self._revisions[instrument.name] == revision:
+            return False
         self._revisions[instrument.name] = revision
-        return moved
+        self._changed = True
+        return True
 
     def _build(self) -> None:
         if self._building:
             self._building.cancel()
             self._building = None
+        if not self._changed:
+            return
+        self._changed = False
         # In the order in which they were stored, so that all processes leave out the same.
         added = sorted(self._added.values(), key=lambda i: (self._revisions[i.name], i.name))
-        content = json.dumps([self._to_dict(instrument) for instrument in added]).encode()
-        if content == self._stored:
-            return
         merged = merge(added)
         for instrument in merged.left_out:
             log.error("instrument.left_out", instrument=instrument.name, detail="its symbols are another one's")
         self._catalogue.current = merged.catalogue
-        if added:
-            try:
-                write_atomically(self._place, content.decode() + "\n", mode=0o600)
-            except OSError as error:
-                log.warning("instruments.not_kept", path=str(self._place), error=repr(error))
-        self._stored = content
+        content = json.dumps([self._to_dict(instrument) for instrument in added])
+        try:
+            write_atomically(self._place, content + "\n", mode=0o600)
+        except OSError as error:
+            log.warning("instruments.not_kept", path=str(self._place), error=repr(error))
 
     def _to_dict(self, instrument: Instrument) -> Any:
         message = to_message(instrument)
