@@ -103,7 +103,12 @@ def subjects_page() -> str:
             "accepted signals, by lane",
         ),
         (event_subject("signal"), "ingress, router", "audit", "rejections, duplicates, decisions, orders, outcomes"),
-        (event_subject("configuration"), "ingress, all", "audit", "changed webhooks, accepted gaps and stores"),
+        (
+            event_subject("configuration"),
+            "ingress, all",
+            "audit",
+            "changed webhooks, added instruments, accepted gaps and stores",
+        ),
         (event_subject("risk"), "risk", "audit", "changed accounts and trading states, adjustments, flagged fills"),
         (event_subject("replay"), "audit", "audit", "replays and their results"),
     ]
@@ -112,6 +117,9 @@ def subjects_page() -> str:
         "\n| KV bucket | written by | read by |\n| --- | --- | --- |\n| `vantixs-webhooks` | ingress | ingress |\n"
     )
     buckets += "| `vantixs-quotes` | router | router |\n"
+    buckets += (
+        "| `vantixs-instruments` | router; ingress, risk and router put back what it lost | ingress, risk, router |\n"
+    )
     buckets += "| `vantixs-stores` | each service, its own store | the same |\n"
     buckets += "\n| core NATS, not stored | from | to | what |\n| --- | --- | --- | --- |\n"
     buckets += f"| `{QUOTE_SUBJECTS}` | router | router | quotes of PublishQuotes, by instrument |\n"

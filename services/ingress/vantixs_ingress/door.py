@@ -10,7 +10,7 @@ from typing import Any
 from prometheus_client import Counter, Gauge
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.ids import keyed_signal_id, new_signal_id
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime import trace
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.health import Health
@@ -270,7 +270,7 @@ class Door:
         """What the body says, with the key it goes by; refused where that is no signal."""
         if contradicts(body, sender):
             raise Refused("TOKEN_INVALID", "the body shows another token than the one that opened the webhook")
-        reading = read_signal(body, sender.rules, CATALOGUE, now, sender.token)
+        reading = read_signal(body, sender.rules, INSTRUMENTS.current, now, sender.token)
         key = signed_key or _header_key(request)
         if key:
             reading.values["idempotency_key"] = key

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from vantixs.api.ingress.v1 import ingress_pb2, webhook_pb2
-from vantixs.model.instruments import CATALOGUE, Instrument
+from vantixs.model.instruments import INSTRUMENTS, Instrument
 
 from vantixs_ingress.conversion import field_errors, rules_of, signal_message
 from vantixs_ingress.domain.advice import advice, suggested_message
@@ -36,8 +36,8 @@ def lint_payload(webhook: webhook_pb2.Webhook, payload: bytes, now: datetime) ->
     rules = rules_of(webhook)
     body = read_body(payload)
     tokens = _tokens_in(body.text, webhook)
-    reading = read_signal(body, rules, CATALOGUE, now, *tokens)
-    _fill(response, reading, advice(reading, rules, CATALOGUE))
+    reading = read_signal(body, rules, INSTRUMENTS.current, now, *tokens)
+    _fill(response, reading, advice(reading, rules, INSTRUMENTS.current))
     if tokens and not reading.secret:
         detail = (
             "the webhook's token is in the message, in a field that is stored and shown: take it out, and rotate it"
@@ -75,9 +75,9 @@ def _fill_template(
     for example in EXAMPLES:
         values = values_of(_allowed(rules), rules.default_exchange, now, example)
         rendered = render(body.text, values)
-        readings.append((rendered, read_signal(rendered.encode(), rules, CATALOGUE, now, *tokens)))
+        readings.append((rendered, read_signal(rendered.encode(), rules, INSTRUMENTS.current, now, *tokens)))
     rendered, reading = next(((t, r) for t, r in readings if r.errors), readings[0])
-    _fill(template, reading, advice(reading, rules, CATALOGUE))
+    _fill(template, reading, advice(reading, rules, INSTRUMENTS.current))
     template.rendered_payload = redact(rendered, reading.secret, *tokens)
     for found in placeholders_of(body.text, values_of(_allowed(rules), rules.default_exchange, now, "entry")):
         template.placeholders.add(
@@ -89,4 +89,4 @@ def _fill_template(
 def _allowed(rules: Rules) -> Instrument | None:
     """An instrument the webhook takes, for examples; None for the usual one."""
     names = sorted(rules.instruments or ())
-    return CATALOGUE.get(names[0]) if names else None
+    return INSTRUMENTS.current.get(names[0]) if names else None

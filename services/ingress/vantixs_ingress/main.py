@@ -7,6 +7,7 @@ from vantixs.runtime.home import Home
 from vantixs.runtime.http_protocol import Limits
 from vantixs.runtime.http_server import HttpServer
 from vantixs.runtime.instances import claim
+from vantixs.runtime.instruments import Instruments
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.kv import KvTable, Versioned
 from vantixs.runtime.lifecycle import Lifecycle, StartupError, run
@@ -47,6 +48,7 @@ def main(overrides: dict[str, str]) -> int:
         journal.start(life)
         guard = StoreGuard(f"ingress-{settings.instance}", spool, settings, journal, life.health)
         await guard.start(life)
+        instruments = Instruments(journal, settings, life.health, service="ingress")
         keeper = Keeper(spool, sealer, settings.records_per_minute, settings.entries_per_minute)
         table = KvTable(
             journal,
@@ -74,6 +76,7 @@ def main(overrides: dict[str, str]) -> int:
         address = await server.start()
         stop_metrics, metrics = serve_metrics(settings.metrics_listen)
         table.start(life)
+        instruments.start(life)
         relaying = life.spawn(relay.run(life.stopping), name="relay")
         life.spawn(relay.report(life.stopping), name="report")
         life.spawn(StatusReader(statuses, journal).run(life.stopping), name="statuses")

@@ -8,7 +8,7 @@ import grpc
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import parse_decimal
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.errors import ServiceError, Violation, invalid
 
 from vantixs_ingress.addresses import parse_networks
@@ -87,7 +87,7 @@ def check_scope(actions: Sequence[int], instruments: Sequence[str], prefix: str 
             raise invalid(f"{prefix}actions", f"expected {known}, was {action}")
     _check_list(f"{prefix}instruments", instruments)
     for instrument in instruments:
-        if instrument not in CATALOGUE:
+        if instrument not in INSTRUMENTS.current:
             raise invalid(f"{prefix}instruments", f"expected catalogued instruments, was {instrument[:40]!r}")
 
 

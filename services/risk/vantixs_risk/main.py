@@ -8,6 +8,7 @@ from vantixs.runtime.database import Database
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
 from vantixs.runtime.instances import claim
+from vantixs.runtime.instruments import Instruments
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
@@ -40,7 +41,9 @@ def main(overrides: dict[str, str]) -> int:
         life.health.tolerate("journal-gap")
         journal = Journal(settings, life.health)
         outbox = Outbox(store.OUTBOX, database, journal)
+        instruments = Instruments(journal, settings, life.health, service="risk")
         journal.start(life)
+        instruments.start(life)
         guard = StoreGuard("risk", database, settings, journal, life.health)
         await guard.start(life)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)

@@ -12,6 +12,7 @@ from vantixs.runtime.grpc_replicas import Replicas
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
 from vantixs.runtime.instances import claim, name_of
+from vantixs.runtime.instruments import Instruments
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
@@ -22,6 +23,7 @@ from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_router import store
+from vantixs_router.add_instrument import AddInstrument
 from vantixs_router.assemble import assemble
 from vantixs_router.claims import forget_claims
 from vantixs_router.lanes.consumers import make_lanes
@@ -35,6 +37,7 @@ from vantixs_router.refresh_marks import RefreshMarks
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
+from vantixs_router.signals.learn_instrument import LearnInstrument
 from vantixs_router.signals.preview import Preview
 from vantixs_router.signals.process_signal import key_of
 from vantixs_router.venues.paper.venue import PaperVenue
@@ -57,6 +60,7 @@ def main(overrides: dict[str, str]) -> int:
         database = await Database.open(settings, "router", MIGRATIONS, exclusive=False, life=life)
         mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
         journal = Journal(settings, life.health, service="router", mark=mark)
+        instruments = Instruments(journal, settings, life.health, service="router")
         sources = QuoteSources(journal, settings, now)
         quotes = sources.quotes
         outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
@@ -84,7 +88,9 @@ def main(overrides: dict[str, str]) -> int:
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         operator = OperatorSignals(database, journal, risk.mode_of, now)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
-        servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now), operator)  # type: ignore[abstract]
+        servicer = RouterServicer(  # type: ignore[abstract]
+            database, quotes, Preview(risk, quotes, venue, now), operator, AddInstrument(instruments, journal, now)
+        )
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
@@ -100,7 +106,7 @@ def main(overrides: dict[str, str]) -> int:
             journal,
             database,
             leases,
-            handle=signals.handle,
+            handle=LearnInstrument(signals.handle, instruments.find).handle,
             key_of=key_of,
             inherit=outbox.send_lane,
             load=working.load,
@@ -116,6 +122,7 @@ def main(overrides: dict[str, str]) -> int:
             await journal.connected()
             # An instrument that was pushed is not quoted by simulation, not even before its quote is known here.
             await sources.known()
+            await instruments.known()
             await make_lanes(journal, database, stopping)
             await lanes.run(stopping)
 
@@ -127,6 +134,7 @@ def main(overrides: dict[str, str]) -> int:
             life.spawn(marks.run(life.stopping), name="marks"),
             life.spawn(market.run(life.stopping), name="market"),
             *sources.start(life),
+            instruments.start(life),
         ]
         life.spawn(guard.when_usable(partial(forget_claims, database), life.stopping), name="claims")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")

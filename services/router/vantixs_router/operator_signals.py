@@ -13,7 +13,7 @@ from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.model.ids import accepted_subject, keyed_signal_id, lane_of
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime import trace
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError, invalid, not_found, unavailable
@@ -89,7 +89,7 @@ class OperatorSignals:
             raise invalid("request_id", f"expected a UUID, was {request.request_id[:60]!r}") from None
         if not 1 <= len(request.reason) <= 200:
             raise invalid("reason", f"expected 1 to 200 characters, was {len(request.reason)}")
-        if request.instrument not in CATALOGUE:
+        if request.instrument not in INSTRUMENTS.current:
             raise not_found("instrument", request.instrument)
         mode = await self._mode_of(request.account_id)
         accepted = _accepted(

@@ -5,15 +5,16 @@ from typing import Any
 import sqlalchemy as sa
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import not_found
 from vantixs.runtime.grpc_server import Role, caller
+from vantixs.runtime.instruments import to_message
 from vantixs.runtime.paging import decode_token, encode_token, page_of, page_size
 
 from vantixs_router import store
+from vantixs_router.add_instrument import AddInstrument
 from vantixs_router.lanes import table
-from vantixs_router.messages import instrument_message
 from vantixs_router.operator_signals import OperatorSignals
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.quotes import Quotes
@@ -38,11 +39,19 @@ ROLES = {
 class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     """What the router answers."""
 
-    def __init__(self, database: Database, quotes: Quotes, preview: Preview, operator: OperatorSignals) -> None:
+    def __init__(
+        self,
+        database: Database,
+        quotes: Quotes,
+        preview: Preview,
+        operator: OperatorSignals,
+        instruments: AddInstrument,
+    ) -> None:
         self._database = database
         self._operator = operator
         self._quotes = quotes
         self._preview = preview
+        self._instruments = instruments
 
     async def PreviewSignal(self, request: router_pb2.PreviewSignalRequest, context: Any) -> Any:
         """What the signal would do."""
@@ -97,11 +106,17 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     async def ListInstruments(self, request: router_pb2.ListInstrumentsRequest, context: Any) -> Any:
         """The catalogue."""
         after = decode_token(request.page_token) if request.page_token else ""
-        names = sorted(name for name in CATALOGUE if name > after)
+        catalogue = INSTRUMENTS.current
+        names = sorted(name for name in catalogue if name > after)
         size = page_size(request)
         following = encode_token(names[size - 1]) if len(names) > size else ""
-        instruments = [instrument_message(CATALOGUE[name]) for name in names[:size]]
+        instruments = [self._instruments.describe(name, to_message(catalogue[name])) for name in names[:size]]
         return router_pb2.ListInstrumentsResponse(instruments=instruments, next_page_token=following)
+
+    async def CreateInstrument(self, request: router_pb2.CreateInstrumentRequest, context: Any) -> Any:
+        """Adds an instrument. What it is makes a repeated call the same call; the request_id is not needed for it."""
+        added = await self._instruments.add(request.instrument, caller().actor)
+        return router_pb2.CreateInstrumentResponse(instrument=added)
 
     async def PublishQuote(self, request: router_pb2.PublishQuoteRequest, context: Any) -> Any:
         """Takes a quote from outside."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import uuid
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated
@@ -94,7 +95,7 @@ def instrument_list(
     response = ask(home, lambda c: c.router.ListInstruments(request, timeout=TIMEOUT_S))
 
     def text() -> None:
-        table = make_table("instrument", "kind", "base", "quote", "price step", "quantity step", "least notional")
+        table = make_table("instrument", "kind", "base", "quote", "price step", "quantity step", "least notional", "")
         for item in response.instruments:
             kind = common_pb2.InstrumentKind.Name(item.kind).removeprefix("INSTRUMENT_KIND_").lower()
             table.add_row(
@@ -105,10 +106,37 @@ def instrument_list(
                 item.tick_size,
                 item.lot_size,
                 item.minimum_notional,
+                "added" if item.revision else "",
             )
         out.print(table)
         if response.next_page_token:
             out.print(f"more: --page-token {response.next_page_token}")
 
     show(response, as_json=as_json, text=text)
+    return 0
+
+
+@instruments.command(name="add")
+def instrument_add(
+    instrument: Annotated[str, typer.Argument(help="BASE/QUOTE, or BASE/QUOTE:QUOTE for a linear perpetual")],
+    tick_size: Annotated[str, typer.Option(help="price step in the quote asset")],
+    lot_size: Annotated[str, typer.Option(help="quantity step in the base asset")],
+    minimum_notional: Annotated[str, typer.Option(help="least notional of an order in the quote asset; 0 for none")],
+    reference_price: Annotated[str, typer.Option(help="where its simulated quotes start, in the quote asset")],
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Adds an instrument to the running system, for good: its terms can never be changed, and it cannot be removed."""
+    given = common_pb2.Instrument(
+        instrument=instrument,
+        tick_size=tick_size,
+        lot_size=lot_size,
+        minimum_notional=minimum_notional,
+        reference_price=reference_price,
+    )
+    request = router_pb2.CreateInstrumentRequest(request_id=str(uuid.uuid4()), instrument=given)
+    response = ask(home, lambda c: c.router.CreateInstrument(request, timeout=TIMEOUT_S))
+    added = response.instrument
+    text = f"{added.instrument} is there: price step {added.tick_size}, quantity step {added.lot_size}"
+    show(response, as_json=as_json, text=lambda: out.print(text, markup=False))
     return 0

@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from vantixs.model.instruments import Catalogue, Instrument
+from vantixs.model.instruments import RENAMED, Catalogue, Instrument
 
 _PREFIXED = re.compile(r"([A-Z0-9_]{1,32}):(.+)")
 _PERPETUAL = re.compile(r"(?:\.P|[-_.]?PERP(?:ETUAL)?|[-_]SWAP)$")
@@ -13,8 +13,6 @@ _INVERSE_IN_USD = ("BITMEX", "DERIBIT", "BYBIT", "PHEMEX")
 _INVERSE_PERPETUAL = re.compile(r"[A-Z0-9]{2,10}-PERPETUAL")  # Deribit's own names; linear ones have the quote in them.
 # Altrady's and 3Commas' way to write a spot pair: the exchange's code before it. Others may be futures, which are not spot.
 _SPOT_CODE = re.compile(r"(?:BINA|BYBI|KUCN|OKEX|KRKN|HUOB|BTRX|GTIO)_(?=[A-Z0-9]+_[A-Z0-9]+$)")
-# Other names of the same asset. Source: ISO 4217 practice (X for no country), used by Kraken and BitMEX.
-RENAMED = {"BTC": ("XBT",), "DOGE": ("XDG",)}
 PERPETUAL = "LINEAR_PERPETUAL"
 _SEPARATORS = ("", "/", "-", "_")
 LONGEST = 64

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from vantixs.model.decimals import EXACT, format_decimal, parse_decimal
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 
 from vantixs_router.domain.quotes import check_prices
 from vantixs_router.domain.replay import Tick, ticks_of_bar
@@ -120,7 +120,7 @@ def _bars(rows: Any, options: Options) -> list[Tick]:
         if not 0 < low <= min(prices.values()) or max(prices.values()) > high:
             detail = ", ".join(f"{name} {row[name]}" for name in _BARS[2:])
             raise FileError(f"row {rows.line_num}: expected 0 < low <= open, close <= high, was {detail}")
-        around = partial(_around, CATALOGUE[row["instrument"]].tick_size, options.spread_bps)
+        around = partial(_around, INSTRUMENTS.current[row["instrument"]].tick_size, options.spread_bps)
         made = [_field(rows.line_num, name, around, prices[name]) for name in _PRICES]
         bars.setdefault(row["instrument"], []).append(_Bar(rows.line_num, at_us, made))
     return [tick for name, found in bars.items() for tick in _ticks_of(name, found, options.interval_us)]
@@ -154,7 +154,7 @@ def _rows(rows: Any, header: tuple[str, ...]) -> Iterator[dict[str, str]]:
 def _head(number: int, row: dict[str, str], last: dict[str, int]) -> tuple[int | None, int]:
     """The time of the instrument's row before this one, and of this one."""
     name = row["instrument"]
-    if name not in CATALOGUE:
+    if name not in INSTRUMENTS.current:
         raise FileError(f"row {number}: instrument: expected one of the catalogue, was {name[:40]!r}")
     at_us = _field(number, "time", time_us, row["time"])
     before = last.get(name)

@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.model.ids import QUOTE_SUBJECTS, quote_subject
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS, is_name, key_of_instrument
 from vantixs.runtime.errors import ServiceError, invalid, not_found, unavailable
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.kv import KvTable
@@ -86,7 +86,7 @@ class PushedQuotes:
         Raises:
             ServiceError: NOT_FOUND; UNAVAILABLE.
         """
-        if instrument not in CATALOGUE:
+        if instrument not in INSTRUMENTS.current:
             raise not_found("instrument", instrument)
         await self._known()
         cleared, held = self.get(instrument), self._held.get(instrument)
@@ -129,7 +129,8 @@ class PushedQuotes:
     def stored(self, key: str, quote: common_pb2.Quote | None) -> None:
         """What the bucket holds of a key has changed; None where it was deleted, as versions before did to clear."""
         if quote is not None:
-            if quote.instrument in CATALOGUE:
+            # Of an instrument that is not known here yet as well: it was when the quote was taken, and would be simulated.
+            if is_name(quote.instrument):
                 self._take(quote)
             return
         for name, held in list(self._held.items()):
@@ -193,12 +194,12 @@ class PushedQuotes:
         except Exception:
             log.warning("quotes.unreadable", subject=message.subject)
             return
-        if quote.instrument in CATALOGUE and quote.bid:
+        if is_name(quote.instrument) and quote.bid:
             self._take(quote)
 
     def _checked(self, quote: common_pb2.Quote) -> common_pb2.Quote:
         """The quote as it is taken, or the one that is held where it is the same."""
-        if quote.instrument not in CATALOGUE:
+        if quote.instrument not in INSTRUMENTS.current:
             raise not_found("instrument", quote.instrument[:40])
         try:
             check_prices(quote.bid, quote.ask, quote.bid_size, quote.ask_size)
@@ -279,7 +280,7 @@ class PushedQuotes:
 
 def quote_key(instrument: str) -> str:
     """The KV key of an instrument, for example "btc-usdt" and "btc-usdt-usdt"."""
-    return instrument.replace("/", "-").replace(":", "-").lower()
+    return key_of_instrument(instrument)
 
 
 def tell(listeners: list[Callable[[common_pb2.Quote], None]], quote: common_pb2.Quote) -> None:

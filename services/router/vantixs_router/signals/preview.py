@@ -10,7 +10,7 @@ from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.errors import invalid
 
 from vantixs_router.domain.intent import Leg
@@ -43,7 +43,7 @@ class Preview:
     async def run(self, request: router_pb2.PreviewSignalRequest) -> list[journal_pb2.JournalEntry]:
         """The entries that the journal would hold. Only a scratch account, where one is asked for, is changed."""
         signal = request.accepted.signal
-        if signal.instrument not in CATALOGUE:
+        if signal.instrument not in INSTRUMENTS.current:
             raise invalid(
                 "accepted.signal.instrument", f"expected a catalogued instrument, was {signal.instrument[:40]!r}"
             )
@@ -98,7 +98,7 @@ class Preview:
         closed: Decimal,
     ) -> OrderRow:
         signal = request.accepted.signal
-        instrument = CATALOGUE[signal.instrument]
+        instrument = INSTRUMENTS.current[signal.instrument]
         quote = self._quotes.current(instrument)
         prefix = f"{request.replay_id}:" if request.replay_id else "preview:"
         order = make_order(signal, webhook, leg, number, self._clock(), self._venue.capabilities, prefix=prefix)

@@ -16,7 +16,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.decimals import EXACT, format_decimal, parse_decimal
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime import trace
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
@@ -129,7 +129,7 @@ class ProcessSignal:
             ServiceError: the database did not answer. The delivery has to be handled again, as after a crash.
         """
         accepted, cause = _read(delivery)
-        if accepted is None:
+        if accepted is None or accepted.signal.instrument not in INSTRUMENTS.current:
             await self._outcomes.dead_letter(delivery, fence)
             return Outcome.DONE
         run = SignalRun(delivery, accepted, cause, fence, self._journal_epoch(), claim=self._claim_of(accepted))
@@ -538,13 +538,13 @@ def key_of(delivery: Delivery) -> str:
 
 
 def _read(delivery: Delivery) -> tuple[journal_pb2.SignalAccepted | None, str]:
-    """The accepted signal and its entry's id; None where the message is not one of a catalogued instrument."""
+    """The accepted signal and its entry's id; None where the message is not one."""
     try:
         entry = journal_pb2.JournalBatch.FromString(delivery.data).entries[0]
     except (DecodeError, IndexError):
         return None, ""
     accepted = entry.signal_accepted
-    if not accepted.signal.signal_id or accepted.signal.instrument not in CATALOGUE:
+    if not (accepted.signal.signal_id and accepted.signal.instrument):
         return None, ""
     trace.enter(entry.trace_parent)
     return accepted, entry.event_id

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.database import Database
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
@@ -85,7 +85,7 @@ class FollowOrders:
         if row.order.state == common_pb2.ORDER_STATE_SUBMITTED:
             known = self._risk.known(key.account_id, key.instrument)
             exitable = exitable_of(known, row.order) if known is not None else None
-            return await self._submit.submit(row, CATALOGUE[key.instrument], fence, fresh=False, exitable=exitable)
+            return await self._submit.submit(row, INSTRUMENTS.current[key.instrument], fence, fresh=False, exitable=exitable)
         if row.order.order_id in cancel and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT:
             return await self._submit.cancel(row, fence)
         return await self._submit.query(row, fence)

@@ -274,7 +274,7 @@ class RouterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateInstrument(self, request, context):
-        """Adds an instrument. OPERATOR.
+        """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

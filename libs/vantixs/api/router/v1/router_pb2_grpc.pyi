@@ -66,7 +66,7 @@ class RouterServiceStub:
     ListInstruments: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListInstrumentsRequest, _router_pb2.ListInstrumentsResponse]
     """The instrument catalogue. VIEWER."""
     CreateInstrument: _grpc.UnaryUnaryMultiCallable[_router_pb2.CreateInstrumentRequest, _router_pb2.CreateInstrumentResponse]
-    """Adds an instrument. OPERATOR."""
+    """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR."""
     PublishQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.PublishQuoteRequest, _router_pb2.PublishQuoteResponse]
     """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
     PublishQuotes: _grpc.StreamUnaryMultiCallable[_router_pb2.PublishQuotesRequest, _router_pb2.PublishQuotesResponse]
@@ -122,7 +122,7 @@ class RouterServiceAsyncStub(RouterServiceStub):
     ListInstruments: _aio.UnaryUnaryMultiCallable[_router_pb2.ListInstrumentsRequest, _router_pb2.ListInstrumentsResponse]  # type: ignore[assignment]
     """The instrument catalogue. VIEWER."""
     CreateInstrument: _aio.UnaryUnaryMultiCallable[_router_pb2.CreateInstrumentRequest, _router_pb2.CreateInstrumentResponse]  # type: ignore[assignment]
-    """Adds an instrument. OPERATOR."""
+    """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR."""
     PublishQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.PublishQuoteRequest, _router_pb2.PublishQuoteResponse]  # type: ignore[assignment]
     """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
     PublishQuotes: _aio.StreamUnaryMultiCallable[_router_pb2.PublishQuotesRequest, _router_pb2.PublishQuotesResponse]  # type: ignore[assignment]
@@ -277,7 +277,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.CreateInstrumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.CreateInstrumentResponse, _abc.Awaitable[_router_pb2.CreateInstrumentResponse]]:
-        """Adds an instrument. OPERATOR."""
+        """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR."""
 
     @_abc_1.abstractmethod
     def PublishQuote(
