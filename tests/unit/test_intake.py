@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 from vantixs.model.instruments import CATALOGUE, Catalogue
-from vantixs_ingress.domain.dialects import read_body, redact, redact_payload
-from vantixs_ingress.domain.intake import Reading, Rules, read_signal
-from vantixs_ingress.domain.symbols import Unresolved, resolve, resolver_of
-from vantixs_ingress.domain.vocabulary import ALIASES, FLAGS, SECRETS, STEERING
+from vantixs_ingress.domain.payload.decode import read_body
+from vantixs_ingress.domain.payload.field_aliases import ALIASES, FLAGS, SECRETS, STEERING
+from vantixs_ingress.domain.payload.reading import Reading
+from vantixs_ingress.domain.payload.redaction import redact, redact_payload
+from vantixs_ingress.domain.signal.read_signal import read_signal
+from vantixs_ingress.domain.signal.rules import Rules
+from vantixs_ingress.domain.signal.symbols import Unresolved, resolve, resolver_of
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(account_id="paper", entry_expires_after_s=300)

@@ -11,8 +11,10 @@ from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.instruments import CATALOGUE
 from vantixs.testing.alerts import fields_of
 from vantixs_ingress.conversion import signal_message
-from vantixs_ingress.domain.intake import Reading, Rules, read_signal
-from vantixs_ingress.domain.mapping import compile_mapping
+from vantixs_ingress.domain.payload.mapping import compile_mapping
+from vantixs_ingress.domain.payload.reading import Reading
+from vantixs_ingress.domain.signal.read_signal import read_signal
+from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.lint import lint_payload
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

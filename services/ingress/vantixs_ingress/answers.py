@@ -8,7 +8,7 @@ from vantixs.model.reasons import REASONS
 from vantixs.runtime import http_messages
 from vantixs.runtime.http_messages import Response
 
-from vantixs_ingress.domain.reading import FieldError
+from vantixs_ingress.domain.payload.reading import FieldError
 
 RETRY_AFTER_S = 2
 PROBLEM = "application/problem+json"

@@ -11,9 +11,10 @@ from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.runtime.http_messages import Request
 
 from vantixs_ingress.answers import Refused
-from vantixs_ingress.domain.dialects import Body, read_body
-from vantixs_ingress.domain.intake import Rules, secret_of
-from vantixs_ingress.domain.vocabulary import fold
+from vantixs_ingress.domain.payload.decode import Body, read_body
+from vantixs_ingress.domain.payload.vocabulary import fold
+from vantixs_ingress.domain.signal.read_signal import secret_of
+from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.gate import MOST_TOKENS, NOBODIES, TOKEN_PREFIX, Gate, Key, Pass, token_digest
 from vantixs_ingress.signatures import verify
 

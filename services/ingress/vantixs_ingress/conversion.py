@@ -7,11 +7,11 @@ from vantixs.api.common.v1 import common_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
 
-from vantixs_ingress.domain.ladders import levels_of
-from vantixs_ingress.domain.mapping import compile_mapping
-from vantixs_ingress.domain.reading import FieldError, Reading
-from vantixs_ingress.domain.redaction import redact_inside
-from vantixs_ingress.domain.rules import Rules
+from vantixs_ingress.domain.payload.mapping import compile_mapping
+from vantixs_ingress.domain.payload.reading import FieldError, Reading
+from vantixs_ingress.domain.payload.redaction import redact_inside
+from vantixs_ingress.domain.signal.ladders import levels_of
+from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.wire import timestamp
 
 _ENUMS: dict[str, tuple[Any, str]] = {

@@ -34,9 +34,11 @@ from vantixs_ingress.authentication import (
 )
 from vantixs_ingress.claims import Claim
 from vantixs_ingress.conversion import signal_message
-from vantixs_ingress.domain.dialects import Body, read_body, redact_payload
-from vantixs_ingress.domain.intake import FieldError, Reading, read_signal
-from vantixs_ingress.domain.repeats import content_fingerprint, set_key_aside, takes_part
+from vantixs_ingress.domain.payload.decode import Body, read_body
+from vantixs_ingress.domain.payload.reading import FieldError, Reading
+from vantixs_ingress.domain.payload.redaction import redact_payload
+from vantixs_ingress.domain.signal.content import content_fingerprint, set_key_aside, takes_part
+from vantixs_ingress.domain.signal.read_signal import read_signal
 from vantixs_ingress.entries import (
     Received,
     accepted_message,

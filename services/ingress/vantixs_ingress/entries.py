@@ -15,7 +15,7 @@ from vantixs.runtime.journal import Message
 
 from vantixs_ingress.answers import Refused
 from vantixs_ingress.conversion import field_errors
-from vantixs_ingress.domain.reading import FieldError
+from vantixs_ingress.domain.payload.reading import FieldError
 from vantixs_ingress.gate import Gate
 from vantixs_ingress.spool_file import Stored
 from vantixs_ingress.wire import field, timestamp

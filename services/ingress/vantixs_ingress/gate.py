@@ -11,7 +11,7 @@ from vantixs.api.ingress.v1 import webhook_pb2
 
 from vantixs_ingress.addresses import Network, parse_address, parse_networks, within
 from vantixs_ingress.conversion import rules_of
-from vantixs_ingress.domain.intake import Rules
+from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.limits import Allowance
 from vantixs_ingress.signatures import DEFAULT_TOLERANCE_S, SLOTS, Sealer
 from vantixs_ingress.wire import field

@@ -9,12 +9,13 @@ from vantixs.api.ingress.v1 import ingress_pb2, webhook_pb2
 from vantixs.model.instruments import CATALOGUE, Instrument
 
 from vantixs_ingress.conversion import field_errors, rules_of, signal_message
-from vantixs_ingress.domain.advice import advice, suggested_message
-from vantixs_ingress.domain.dialects import Body, read_body, redact
-from vantixs_ingress.domain.intake import read_signal
-from vantixs_ingress.domain.reading import FieldError, Reading
-from vantixs_ingress.domain.rules import Rules
-from vantixs_ingress.domain.template import EXAMPLES, has_placeholder, placeholders_of, render, values_of
+from vantixs_ingress.domain.payload.decode import Body, read_body
+from vantixs_ingress.domain.payload.reading import FieldError, Reading
+from vantixs_ingress.domain.payload.redaction import redact
+from vantixs_ingress.domain.payload.template import EXAMPLES, has_placeholder, placeholders_of, render, values_of
+from vantixs_ingress.domain.signal.lint_rules import advice, suggested_message
+from vantixs_ingress.domain.signal.read_signal import read_signal
+from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.gate import token_digest
 
 LONGEST = 65_536

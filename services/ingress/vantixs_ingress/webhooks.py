@@ -12,7 +12,7 @@ from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.errors import ServiceError, Violation, invalid
 
 from vantixs_ingress.addresses import parse_networks
-from vantixs_ingress.domain.mapping import check_mapping
+from vantixs_ingress.domain.payload.mapping import check_mapping
 
 MOST_LISTED = 100
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,39}$")

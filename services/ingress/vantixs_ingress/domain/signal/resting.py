@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from vantixs_ingress.domain import converters as to
-from vantixs_ingress.domain.reading import Draft, Refused
+from vantixs_ingress.domain.payload import converters as to
+from vantixs_ingress.domain.payload.reading import ConversionError, Draft
 
 _RESTING = ("LIMIT", "STOP", "STOP_LIMIT", "TRAILING_STOP")
 
@@ -36,7 +36,7 @@ def _take_expire(draft: Draft, values: dict[str, Any]) -> None:
     elif not to.says_no(value):
         try:
             draft.put("order_expire_time", name, to.as_time(value))
-        except Refused as error:
+        except ConversionError as error:
             draft.refuse(name, error.reason, error.expected, value, "order_expire_time")
 
 

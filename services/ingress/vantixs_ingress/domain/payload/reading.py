@@ -7,8 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from vantixs_ingress.domain.redaction import REDACTED, redact_inside
-from vantixs_ingress.domain.vocabulary import slot_of
+from vantixs_ingress.domain.payload.redaction import REDACTED, redact_inside
+from vantixs_ingress.domain.payload.vocabulary import slot_of
 
 # Reasons that say more about the whole than a missing field does come first.
 PRECEDENCE = (
@@ -80,7 +80,7 @@ class Problem:
     slot: str = ""
 
 
-class Refused(Exception):
+class ConversionError(Exception):
     """A value that is not what it should be."""
 
     def __init__(self, expected: str, reason: str = "FIELD_INVALID", *, complete: bool = False) -> None:

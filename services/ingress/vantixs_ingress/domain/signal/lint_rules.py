@@ -9,14 +9,14 @@ from typing import Any
 from vantixs.model.decimals import format_decimal
 from vantixs.model.instruments import Instrument
 
-from vantixs_ingress.domain.converters import is_placeholder
-from vantixs_ingress.domain.following import TRAILING
-from vantixs_ingress.domain.freshness import is_bar_time
-from vantixs_ingress.domain.ladders import levels_of
-from vantixs_ingress.domain.reading import FieldError, Reading
-from vantixs_ingress.domain.rules import Rules
-from vantixs_ingress.domain.settling import is_exit
-from vantixs_ingress.domain.vocabulary import is_informative
+from vantixs_ingress.domain.payload.converters import is_placeholder
+from vantixs_ingress.domain.payload.reading import FieldError, Reading
+from vantixs_ingress.domain.payload.vocabulary import is_informative
+from vantixs_ingress.domain.signal.exits import is_exit
+from vantixs_ingress.domain.signal.freshness import is_bar_time
+from vantixs_ingress.domain.signal.ladders import levels_of
+from vantixs_ingress.domain.signal.protection import TRAILING
+from vantixs_ingress.domain.signal.rules import Rules
 
 _SECOND = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d)?(\.0+)?[Zz]?|\b1[0-9]{9}(000)?\b")
 _HIGH_PERCENT = Decimal(10)

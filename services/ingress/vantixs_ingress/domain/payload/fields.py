@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vantixs_ingress.domain.handlers import place
-from vantixs_ingress.domain.kept_fields import as_json, keep
-from vantixs_ingress.domain.reading import Draft
-from vantixs_ingress.domain.vocabulary import DESCRIBING, NESTS, PARTLY, slot_of
+from vantixs_ingress.domain.payload.field_aliases import DESCRIBING, NESTS, PARTLY
+from vantixs_ingress.domain.payload.field_handlers import place
+from vantixs_ingress.domain.payload.kept_fields import as_json, keep
+from vantixs_ingress.domain.payload.reading import Draft
+from vantixs_ingress.domain.payload.vocabulary import slot_of
 
 
 def collect(fields: Mapping[str, Any], draft: Draft) -> None:

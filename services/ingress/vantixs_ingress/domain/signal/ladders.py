@@ -5,8 +5,8 @@ from decimal import ROUND_DOWN, Context, Decimal
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from vantixs_ingress.domain.reading import Draft
-from vantixs_ingress.domain.targets import MOST_TARGETS, SentShare, SentTarget
+from vantixs_ingress.domain.payload.reading import Draft
+from vantixs_ingress.domain.payload.targets import MOST_TARGETS, SentShare, SentTarget
 
 _HUNDRED = Decimal(100)
 _SHARE_STEP, _SHARE_CONTEXT = Decimal("1E-18"), Context(prec=80, rounding=ROUND_DOWN)

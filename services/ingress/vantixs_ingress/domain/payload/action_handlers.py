@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from vantixs_ingress.domain import converters as to
-from vantixs_ingress.domain.kept_fields import as_json, free_text, unused
-from vantixs_ingress.domain.reading import Draft, Refused
-from vantixs_ingress.domain.vocabulary import FLAGS, ORDER_TYPE_FLAGS, slot_of
-from vantixs_ingress.domain.words import (
+from vantixs_ingress.domain.payload import converters as to
+from vantixs_ingress.domain.payload.field_aliases import FLAGS, ORDER_TYPE_FLAGS
+from vantixs_ingress.domain.payload.kept_fields import as_json, free_text, unused
+from vantixs_ingress.domain.payload.reading import ConversionError, Draft
+from vantixs_ingress.domain.payload.value_aliases import (
     NEUTRAL,
     ORDER_TYPES,
     POSITIONS,
@@ -17,6 +17,7 @@ from vantixs_ingress.domain.words import (
     folded_word,
     is_refused,
 )
+from vantixs_ingress.domain.payload.vocabulary import slot_of
 
 Handler = Callable[[Draft, str, Any], None]
 
@@ -31,9 +32,9 @@ def action(kind: str) -> Handler:
             draft.values.setdefault("word", value)
         elif isinstance(value, str) and is_refused(value):
             expected = "expected buy, sell, close, long, short, ...: a signal may not start, stop or change what trades"
-            raise Refused(expected, "ACTION_UNSUPPORTED")
+            raise ConversionError(expected, "ACTION_UNSUPPORTED")
         else:
-            raise Refused("expected buy, sell, close, long, short, ...", "ACTION_UNSUPPORTED")
+            raise ConversionError("expected buy, sell, close, long, short, ...", "ACTION_UNSUPPORTED")
 
     return handle
 
@@ -115,7 +116,9 @@ def code(draft: Draft, name: str, value: Any) -> None:
     if not found and isinstance(value, str):
         found = _read_code(draft, name, value)
     if not found:
-        raise Refused("expected an action such as ENTER-LONG, was another text", "ACTION_UNSUPPORTED", complete=True)
+        raise ConversionError(
+            "expected an action such as ENTER-LONG, was another text", "ACTION_UNSUPPORTED", complete=True
+        )
     draft.actions.append((name, "verb", found))
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from vantixs_ingress.domain.vocabulary import fold
+from vantixs_ingress.domain.payload.vocabulary import fold
 
 
 def _table(rows: Mapping[str, str]) -> dict[str, str]:

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 import jmespath
 from jmespath.exceptions import JMESPathError
 
-from vantixs_ingress.domain.dialects import Number
-from vantixs_ingress.domain.handlers import place
-from vantixs_ingress.domain.kept_fields import as_json, refuse_inside
-from vantixs_ingress.domain.reading import Draft, FieldError
-from vantixs_ingress.domain.targets import MOST_TARGETS
-from vantixs_ingress.domain.vocabulary import EVEN, LEVEL, TARGET_SHARE, TRAIL, is_hidden
+from vantixs_ingress.domain.payload.decode import Number
+from vantixs_ingress.domain.payload.field_handlers import place
+from vantixs_ingress.domain.payload.kept_fields import as_json, refuse_inside
+from vantixs_ingress.domain.payload.reading import Draft, FieldError
+from vantixs_ingress.domain.payload.targets import MOST_TARGETS
+from vantixs_ingress.domain.payload.vocabulary import EVEN, LEVEL, TARGET_SHARE, TRAIL, is_hidden
 
 LONGEST_EXPRESSION = 200
 MOST_EXPRESSIONS, MOST_VALUES = 40, 500

@@ -8,10 +8,9 @@ from typing import Any
 
 from vantixs.model.decimals import PATTERN
 
-from vantixs_ingress.domain.dialects import Number
-from vantixs_ingress.domain.reading import Refused
-from vantixs_ingress.domain.vocabulary import fold
-from vantixs_ingress.domain.words import (
+from vantixs_ingress.domain.payload.decode import Number
+from vantixs_ingress.domain.payload.reading import ConversionError
+from vantixs_ingress.domain.payload.value_aliases import (
     INSTRUMENT_KINDS,
     LEVEL_KINDS,
     ORDER_TYPES,
@@ -20,6 +19,7 @@ from vantixs_ingress.domain.words import (
     TIMES_IN_FORCE,
     folded_word,
 )
+from vantixs_ingress.domain.payload.vocabulary import fold
 
 LONGEST_TEXT, LONGEST_KEY, LONGEST_SYMBOL = 1024, 255, 64
 _PLACEHOLDER = re.compile(r"\{\{|%[A-Za-z_][A-Za-z0-9_.]{1,60}+%|^\{[A-Za-z_][A-Za-z0-9_. ]{0,60}+\}$")
@@ -47,41 +47,41 @@ def is_placeholder(value: str) -> bool:
 def as_text(value: Any) -> str:
     """A text, or a number as it was written."""
     if not isinstance(value, str):
-        raise Refused("expected text")
+        raise ConversionError("expected text")
     if len(value) > LONGEST_TEXT:
-        raise Refused(f"expected at most {LONGEST_TEXT} characters, was {len(value)}", complete=True)
+        raise ConversionError(f"expected at most {LONGEST_TEXT} characters, was {len(value)}", complete=True)
     return str(value)
 
 
 def as_key(value: Any) -> str:
     """A key that makes resends the same signal."""
     if not isinstance(value, str) or len(value) > LONGEST_KEY:
-        raise Refused(f"expected a text of at most {LONGEST_KEY} characters")
+        raise ConversionError(f"expected a text of at most {LONGEST_KEY} characters")
     return str(value)
 
 
 def as_reference(value: Any) -> str:
     """A name of the sender's own, kept and never acted on: a text or a number, cut where it is long."""
     if not isinstance(value, str):
-        raise Refused("expected text")
+        raise ConversionError("expected text")
     return value[:LONGEST_KEY]
 
 
 def as_symbol(value: Any) -> str:
     """A symbol as sent; whether there is such an instrument is for the resolver."""
     if not isinstance(value, str):
-        raise Refused("expected one symbol")
+        raise ConversionError("expected one symbol")
     if "," in value:
-        raise Refused("expected one symbol, was a list: send one signal for each")
+        raise ConversionError("expected one symbol, was a list: send one signal for each")
     if len(value) > LONGEST_SYMBOL:
-        raise Refused(f"expected a symbol of at most {LONGEST_SYMBOL} characters")
+        raise ConversionError(f"expected a symbol of at most {LONGEST_SYMBOL} characters")
     return value.strip()
 
 
 def as_exchange(value: Any) -> str:
     """The name of an exchange, informative."""
     if not isinstance(value, str) or len(value) > LONGEST_SYMBOL:
-        raise Refused(f"expected an exchange's name of at most {LONGEST_SYMBOL} characters")
+        raise ConversionError(f"expected an exchange's name of at most {LONGEST_SYMBOL} characters")
     return str(value)
 
 
@@ -109,7 +109,7 @@ def as_number(value: Any) -> Decimal:
     number = as_signed(value)
     if number > 0:
         return number
-    raise Refused(_NUMBER)
+    raise ConversionError(_NUMBER)
 
 
 # What says how much of a position in a word, in percent of it.
@@ -120,7 +120,7 @@ def as_size(value: Any) -> Decimal:
     """A size of any sign, exactly as sent: it is rounded down where it is used."""
     number = _read_number(value)
     if number is None:
-        raise Refused(_NUMBER)
+        raise ConversionError(_NUMBER)
     return number
 
 
@@ -128,7 +128,7 @@ def as_signed(value: Any) -> Decimal:
     """A number of any sign, 0 included; at most 18 decimals, those behind are cut."""
     number = _read_number(value)
     if number is None:
-        raise Refused("expected a number such as -0.5, 0 or 0.5")
+        raise ConversionError("expected a number such as -0.5, 0 or 0.5")
     exponent = number.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -_DECIMALS_MOST:
         return _CUT.quantize(number, _LAST_DECIMAL)
@@ -138,10 +138,10 @@ def as_signed(value: Any) -> Decimal:
 def as_price(value: Any) -> Decimal | None:
     """A price above 0. None for 0: a price of nothing is how senders say "none"."""
     if isinstance(value, str) and "," in value:
-        raise Refused("expected one price with a decimal point, was several or with separators", complete=True)
+        raise ConversionError("expected one price with a decimal point, was several or with separators", complete=True)
     number = as_signed(value)
     if number < 0:
-        raise Refused(_NUMBER)
+        raise ConversionError(_NUMBER)
     return number or None
 
 
@@ -155,7 +155,7 @@ def as_leverage(value: Any) -> Decimal:
     if isinstance(value, str) and len(value) < LONGEST_TEXT:
         lowered = value.lower()
         return as_number(lowered.removeprefix("x") if lowered[:1] == "x" else lowered.removesuffix("x"))
-    raise Refused(_NUMBER)
+    raise ConversionError(_NUMBER)
 
 
 def as_bool(value: Any) -> bool:
@@ -164,7 +164,7 @@ def as_bool(value: Any) -> bool:
         return value
     if isinstance(value, str) and not isinstance(value, Number) and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    raise Refused("expected true or false")
+    raise ConversionError("expected true or false")
 
 
 def says_no(value: Any) -> bool:
@@ -200,14 +200,16 @@ def as_time(value: Any) -> datetime:
                 return time
         except (ValueError, OverflowError, KeyError):
             pass
-    raise Refused("expected RFC 3339 with a zone such as 2026-11-24T12:00:00Z, or epoch seconds, of 2000 to 2100")
+    raise ConversionError(
+        "expected RFC 3339 with a zone such as 2026-11-24T12:00:00Z, or epoch seconds, of 2000 to 2100"
+    )
 
 
 def as_seconds(value: Any) -> Decimal:
     """Seconds above 0."""
     seconds = as_number(value)
     if seconds > _LONGEST_S:
-        raise Refused(f"expected at most {_LONGEST_S} seconds")
+        raise ConversionError(f"expected at most {_LONGEST_S} seconds")
     return seconds
 
 
@@ -220,7 +222,7 @@ def choice(table: Mapping[str, str], expected: str) -> Convert:
     def convert(value: Any) -> str:
         found = table.get(folded_word(value)) if isinstance(value, str) and len(value) <= LONGEST_SYMBOL else None
         if found is None:
-            raise Refused(expected)
+            raise ConversionError(expected)
         return found
 
     return convert
@@ -255,7 +257,7 @@ def as_part(value: Any) -> Decimal:
     """A part of 1, above 0 and at most 1."""
     part = as_number(value)
     if part > 1:
-        raise Refused("expected a part of 1 such as 0.02")
+        raise ConversionError("expected a part of 1 such as 0.02")
     return part
 
 
@@ -307,14 +309,14 @@ def _level_of(
             continue
         if folded not in keys:
             expected = f"expected {kinds}, was {name[:40]}: nothing here can hold it"
-            raise Refused(expected, complete=True)
+            raise ConversionError(expected, complete=True)
         if keys[folded] == "ratio":
             given.append(("percent", as_part(inner) * 100))
         else:
             given.append((keys[folded], (as_percent if keys[folded] == "percent" else as_price)(inner)))
     if len(given) > 1:
         both = " and ".join(kind for kind, _ in given)
-        raise Refused(
+        raise ConversionError(
             f"expected one of {kinds}, was {both}: for the part that is taken at a target send share", complete=True
         )
     if not given or given[0][1] is None:

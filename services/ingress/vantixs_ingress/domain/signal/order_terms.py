@@ -4,13 +4,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from vantixs_ingress.domain.following import TRAILING, settle_following
-from vantixs_ingress.domain.handlers import place
-from vantixs_ingress.domain.ladders import settle_ladder
-from vantixs_ingress.domain.reading import Draft
-from vantixs_ingress.domain.resting import settle_resting
-from vantixs_ingress.domain.vocabulary import fold, slot_of
-from vantixs_ingress.domain.words import PERCENT
+from vantixs_ingress.domain.payload.field_handlers import place
+from vantixs_ingress.domain.payload.reading import Draft
+from vantixs_ingress.domain.payload.value_aliases import PERCENT
+from vantixs_ingress.domain.payload.vocabulary import fold, slot_of
+from vantixs_ingress.domain.signal.ladders import settle_ladder
+from vantixs_ingress.domain.signal.protection import TRAILING, settle_protection
+from vantixs_ingress.domain.signal.resting import settle_resting
 
 _PERCENT_MOST = Decimal(100)
 _HELD_BY = {"OPEN_LONG": "LONG", "OPEN_SHORT": "SHORT", "BUY": "LONG", "SELL": "SHORT"}
@@ -30,7 +30,7 @@ def settle_terms(draft: Draft, values: dict[str, Any], now: datetime, *, reduces
         _settle_stop_loss(draft, values)
     if draft.targets or draft.shares:
         settle_ladder(draft, values)
-    settle_following(draft, values, reduces=reduces)
+    settle_protection(draft, values, reduces=reduces)
 
 
 def _settle_order(draft: Draft, values: dict[str, Any], *, reduces: bool) -> None:

@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from vantixs_ingress.domain import converters as to
-from vantixs_ingress.domain.dialects import Number
-from vantixs_ingress.domain.reading import MOST_HELD, Draft, Refused
-from vantixs_ingress.domain.redaction import REDACTED
-from vantixs_ingress.domain.vocabulary import PROTECTS, hidden_members, is_hidden, protects
+from vantixs_ingress.domain.payload import converters as to
+from vantixs_ingress.domain.payload.decode import Number
+from vantixs_ingress.domain.payload.reading import MOST_HELD, ConversionError, Draft
+from vantixs_ingress.domain.payload.redaction import REDACTED
+from vantixs_ingress.domain.payload.vocabulary import PROTECTS, hidden_members, is_hidden, protects
 
 _UNREAD = "expected none: it looks like a stop, target, size, limit or trigger, and this field is not understood"
 
@@ -69,11 +69,11 @@ def refuse_unread(draft: Draft, name: str, value: Any) -> None:
     if is_hidden(name.rpartition(".")[2]):
         # `token_amount` is a size and `stop_token` a secret: the value tells, and is not shown for it.
         if not to.says_no(value) and to.is_number(value):
-            raise Refused(_UNREAD, complete=True)
+            raise ConversionError(_UNREAD, complete=True)
         return
     draft.keep(name, value if isinstance(value, str) else as_json(value))
     if not to.says_no(value):
-        raise Refused(_UNREAD)
+        raise ConversionError(_UNREAD)
 
 
 def unused(draft: Draft, name: str, value: Any) -> None:
@@ -95,3 +95,12 @@ def free_text(slot: str) -> Callable[[Draft, str, Any], None]:
             draft.values[slot], draft.names[slot] = text[:MOST_HELD], name
 
     return handle
+
+
+def says_none(draft: Draft, name: str, value: Any) -> bool:
+    """Whether a price or level is left unsaid: nothing, false, or 0, which is told."""
+    if not to.says_no(value):
+        return False
+    if to.is_number(value):
+        draft.note(name, "FIELD_INVALID", "0 stands for none")
+    return True

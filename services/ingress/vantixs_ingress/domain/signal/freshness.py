@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from vantixs_ingress.domain.converters import as_time
-from vantixs_ingress.domain.handlers import place
-from vantixs_ingress.domain.reading import Draft, Refused
-from vantixs_ingress.domain.rules import Rules
-from vantixs_ingress.domain.settling import is_exit
+from vantixs_ingress.domain.payload.converters import as_time
+from vantixs_ingress.domain.payload.field_handlers import place
+from vantixs_ingress.domain.payload.reading import ConversionError, Draft
+from vantixs_ingress.domain.signal.exits import is_exit
+from vantixs_ingress.domain.signal.rules import Rules
 
 # A sender's clock may be ahead of ours by this much; more is a wrong zone or a wrong unit.
 AHEAD = timedelta(minutes=5)
@@ -80,5 +80,5 @@ def _read_bar_time(draft: Draft, values: dict[str, Any], rules: Rules) -> None:
         return
     try:
         values["bar_time"] = as_time(sent)
-    except Refused:
+    except ConversionError:
         draft.keep(name, str(sent))

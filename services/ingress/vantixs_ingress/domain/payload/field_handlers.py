@@ -3,27 +3,24 @@
 from collections.abc import Callable
 from typing import Any
 
-from vantixs_ingress.domain import action_handlers
-from vantixs_ingress.domain import converters as to
-from vantixs_ingress.domain.following import read_distance, read_even, read_start, read_trail, read_trail_object
-from vantixs_ingress.domain.kept_fields import free_text, keep, refuse_unread, unused
-from vantixs_ingress.domain.reading import Draft, Refused
-from vantixs_ingress.domain.targets import read_share, read_target, read_targets
-from vantixs_ingress.domain.vocabulary import (
+from vantixs_ingress.domain.payload import action_handlers, protection_handlers
+from vantixs_ingress.domain.payload import converters as to
+from vantixs_ingress.domain.payload.field_aliases import METRICS
+from vantixs_ingress.domain.payload.kept_fields import free_text, keep, refuse_unread, says_none, unused
+from vantixs_ingress.domain.payload.reading import ConversionError, Draft
+from vantixs_ingress.domain.payload.targets import read_share
+from vantixs_ingress.domain.payload.trailing import read_even, read_start, read_trail
+from vantixs_ingress.domain.payload.value_aliases import folded_word
+from vantixs_ingress.domain.payload.vocabulary import (
     EVEN,
     HIDDEN,
     LEVEL,
-    METRICS,
     PRICE_LIKE,
     PROTECTS,
     STEER_FLAG,
     TARGET_SHARE,
     TRAIL,
-    fold,
-    level_of,
-    slot_of,
 )
-from vantixs_ingress.domain.words import folded_word
 
 Handler = Callable[[Draft, str, Any], None]
 _STEERED = "a signal may not steer what it would be safe from: leave the field out"
@@ -44,7 +41,7 @@ def place(name: str, slot: str, value: Any, draft: Draft) -> None:
         return
     try:
         handler(draft, name, value)
-    except Refused as error:
+    except ConversionError as error:
         if error.complete:
             draft.refuse(name, error.reason, error.expected, slot=slot)
         else:
@@ -58,20 +55,11 @@ def _plain(slot: str, convert: Callable[[Any], Any]) -> Handler:
     return handle
 
 
-def _is_none(draft: Draft, name: str, value: Any) -> bool:
-    """Whether a price or level is left unsaid: nothing, false, or 0, which is told."""
-    if not to.says_no(value):
-        return False
-    if to.is_number(value):
-        draft.note(name, "FIELD_INVALID", "0 stands for none")
-    return True
-
-
 def _price(slot: str) -> Handler:
     """A price that the order goes by; 0 and false leave it unsaid."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
-        if not _is_none(draft, name, value):
+        if not says_none(draft, name, value):
             draft.put(slot, name, to.as_price(value))
 
     return handle
@@ -81,7 +69,7 @@ def _seen_price(slot: str) -> Handler:
     """A price that informs. Several may differ: the close of the bar, that of the fill, that of the entry."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
-        if not _is_none(draft, name, value):
+        if not says_none(draft, name, value):
             price = to.as_price(value)
             assert price is not None  # noqa: S101 - only of what stands for none
             draft.prices.append((name, slot, price))
@@ -99,7 +87,7 @@ def _switch(slot: str) -> Handler:
 
 def _symbol(draft: Draft, name: str, value: Any) -> None:
     if isinstance(value, dict | bool):
-        raise Refused("expected a symbol such as BTCUSDT")
+        raise ConversionError("expected a symbol such as BTCUSDT")
     draft.symbols.append((name, to.as_symbol(value)))
 
 
@@ -126,67 +114,6 @@ def _volume(draft: Draft, name: str, value: Any) -> None:
     draft.values["volume"], draft.names["volume"] = value, name
 
 
-def _stop_loss(kind: str = "", side: str = "") -> Handler:
-    """A stop loss. `kind` where the name says it, `side` where it is for longs or shorts only."""
-
-    def handle(draft: Draft, name: str, value: Any) -> None:
-        if _is_none(draft, name, value):
-            return
-        if kind:
-            number = (to.as_percent if kind == "percent" else to.as_price)(value)
-            found = (kind, number) if number else None
-        else:
-            found = to.as_level(_without_trail(draft, name, value), "stopprice")
-        if found:
-            draft.levels.append((name, f"{side}stop_loss", *found))
-
-    return handle
-
-
-def _without_trail(draft: Draft, name: str, value: Any) -> Any:
-    """A stop loss as an object may say that it trails (TradersPost, `trailPercent`): the rest of it is a level."""
-    if not isinstance(value, dict):
-        return value
-    trails = {key: inner for key, inner in value.items() if fold(key[: to.LONGEST_SYMBOL]).startswith("trail")}
-    if trails:
-        read_trail_object(draft, name, trails, of_stop=True)
-    return {key: inner for key, inner in value.items() if key not in trails}
-
-
-def _stop(draft: Draft, name: str, value: Any) -> None:
-    """A bare `stop`: which one it is depends on the order's type, which may come later."""
-    found = None if _is_none(draft, name, value) else to.as_level(value, "stopprice")
-    if found:
-        draft.values["stop"], draft.names["stop"] = found, name
-
-
-def _take_profit(kind: str = "", side: str = "") -> Handler:
-    def handle(draft: Draft, name: str, value: Any) -> None:
-        if not _is_none(draft, name, value):
-            read_target(draft, name, value, kind, side)
-
-    return handle
-
-
-def _targets(draft: Draft, name: str, value: Any) -> None:
-    if not _is_none(draft, name, value):
-        read_targets(draft, name, value)
-
-
-def _named_level(draft: Draft, name: str, value: Any) -> None:
-    """A level by the parts of its name, such as `stop_loss_exact_price` or `tp1`."""
-    level, side, kind, number = level_of(slot_of(name.rpartition(".")[2])[0])
-    if level == "stop_loss":
-        _stop_loss(kind, f"{side}_" if side else "")(draft, name, value)
-    elif not _is_none(draft, name, value):
-        read_target(draft, name, value, kind, side, number)
-
-
-def _callback_rate(draft: Draft, name: str, value: Any) -> None:
-    if not to.says_no(value):
-        read_distance(draft, name, value, "percent")
-
-
 def _expire(draft: Draft, name: str, value: Any) -> None:
     """The end of an order where it is good till a time, which another field says."""
     draft.values["expire"], draft.names["expire"] = value, name
@@ -200,7 +127,7 @@ def _order_expire_time(draft: Draft, name: str, value: Any) -> None:
 def _metrics(draft: Draft, name: str, value: Any) -> None:
     """tbot's list of name and value."""
     if not isinstance(value, list) or len(value) > _METRICS_MOST:
-        raise Refused(f"expected a list of at most {_METRICS_MOST} objects with name and value")
+        raise ConversionError(f"expected a list of at most {_METRICS_MOST} objects with name and value")
     for item in value:
         metric = item.get("name") if isinstance(item, dict) else None
         slot = METRICS.get(metric) if isinstance(metric, str) else None
@@ -221,21 +148,21 @@ def _milliseconds(draft: Draft, name: str, value: Any) -> None:
 
 def _unheld(draft: Draft, name: str, value: Any) -> None:
     if not to.says_no(value):
-        raise Refused(_UNHELD)
+        raise ConversionError(_UNHELD)
 
 
 def _option(draft: Draft, name: str, value: Any) -> None:
     if not to.says_no(value):
-        raise Refused("expected spot or perpetual: options are not traded here", "SYMBOL_UNSUPPORTED")
+        raise ConversionError("expected spot or perpetual: options are not traded here", "SYMBOL_UNSUPPORTED")
 
 
 def _steer(draft: Draft, name: str, value: Any) -> None:
-    raise Refused(_STEERED, "OVERRIDE_NOT_ALLOWED", complete=True)
+    raise ConversionError(_STEERED, "OVERRIDE_NOT_ALLOWED", complete=True)
 
 
 def _steer_flag(draft: Draft, name: str, value: Any) -> None:
     if not to.says_no(value):
-        raise Refused(_STEERED, "OVERRIDE_NOT_ALLOWED", complete=True)
+        raise ConversionError(_STEERED, "OVERRIDE_NOT_ALLOWED", complete=True)
 
 
 def _price_like(draft: Draft, name: str, value: Any) -> None:
@@ -249,7 +176,7 @@ def _other_time(draft: Draft, name: str, value: Any) -> None:
     try:
         draft.values.setdefault("other_time", to.as_time(value))
         draft.names.setdefault("other_time", name)
-    except Refused:
+    except ConversionError:
         keep(name, value, draft)
 
 
@@ -315,12 +242,12 @@ _HANDLERS: dict[str, Handler] = {
     "unused": unused,
     "limit_price": _price("limit_price"),
     "stop_price": _price("stop_price"),
-    "stop": _stop,
+    "stop": protection_handlers.stop,
     "time_in_force": action_handlers.time_in_force,
     "order_expire_time": _order_expire_time,
     "expire": _expire,
     "post_only": _switch("post_only"),
-    "trail_percent": _callback_rate,
+    "trail_percent": protection_handlers.callback_rate,
     "trail_start": read_start,
     TRAIL: read_trail,
     EVEN: read_even,
@@ -329,13 +256,13 @@ _HANDLERS: dict[str, Handler] = {
     "take_profit_kind": _plain("take_profit_kind", to.as_level_kind),
     **{
         f"{level}{f'_{kind}' if kind else ''}": made(kind)
-        for level, made in (("stop_loss", _stop_loss), ("take_profit", _take_profit))
+        for level, made in (("stop_loss", protection_handlers.stop_loss), ("take_profit", protection_handlers.take_profit))
         for kind in ("", "price", "percent", "amount")
     },
-    **{f"{side}_stop_loss": _stop_loss(side=f"{side}_") for side in ("long", "short")},
-    **{f"{side}_take_profit": _take_profit(side=side) for side in ("long", "short")},
-    "targets": _targets,
-    LEVEL: _named_level,
+    **{f"{side}_stop_loss": protection_handlers.stop_loss(side=f"{side}_") for side in ("long", "short")},
+    **{f"{side}_take_profit": protection_handlers.take_profit(side=side) for side in ("long", "short")},
+    "targets": protection_handlers.targets,
+    LEVEL: protection_handlers.named_level,
     TARGET_SHARE: read_share,
     "reduce_only": _switch("reduce_only"),
     "close_position": action_handlers.close_position,

@@ -5,19 +5,19 @@ from datetime import datetime
 
 from vantixs.model.instruments import Catalogue, Instrument
 
-from vantixs_ingress.domain.collecting import collect
-from vantixs_ingress.domain.converters import LONGEST_KEY, LONGEST_TEXT
-from vantixs_ingress.domain.dialects import Body, read_body
-from vantixs_ingress.domain.freshness import check_freshness
-from vantixs_ingress.domain.mapping import collect_mapped, mapped_secret
-from vantixs_ingress.domain.reading import MOST_PROBLEMS, Draft, FieldError, Reading, field_error, without
-from vantixs_ingress.domain.redaction import redact_inside, without_head
-from vantixs_ingress.domain.rules import Rules, check_rules
-from vantixs_ingress.domain.settling import is_exit, is_needed, settle
-from vantixs_ingress.domain.symbols import resolver_of
-from vantixs_ingress.domain.terms import settle_terms
+from vantixs_ingress.domain.payload.converters import LONGEST_KEY, LONGEST_TEXT
+from vantixs_ingress.domain.payload.decode import Body, read_body
+from vantixs_ingress.domain.payload.fields import collect
+from vantixs_ingress.domain.payload.mapping import collect_mapped, mapped_secret
+from vantixs_ingress.domain.payload.reading import MOST_PROBLEMS, Draft, FieldError, Reading, field_error, without
+from vantixs_ingress.domain.payload.redaction import redact_inside, without_head
+from vantixs_ingress.domain.signal.action import settle
+from vantixs_ingress.domain.signal.exits import is_exit, is_needed
+from vantixs_ingress.domain.signal.freshness import check_freshness
+from vantixs_ingress.domain.signal.order_terms import settle_terms
+from vantixs_ingress.domain.signal.rules import Rules, check_rules
+from vantixs_ingress.domain.signal.symbols import resolver_of
 
-__all__ = ["FieldError", "Reading", "Rules", "is_exit", "read_signal", "secret_of"]
 _REQUIRED = {
     "action": ("verb", "side", "flag", "verb_or_order_type", "code", "word", "waiting", "position", "close"),
     "symbol": ("symbol",),

@@ -1,16 +1,15 @@
 """What is to be done, with what: symbol, action and positions, from all the fields that say something about them."""
 
-from collections.abc import Mapping
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from vantixs.model.instruments import Instrument
 
-from vantixs_ingress.domain.reading import Draft
-from vantixs_ingress.domain.symbols import LONGEST, PERPETUAL, Resolver, Unresolved
-from vantixs_ingress.domain.vocabulary import fold
-from vantixs_ingress.domain.words import ABOUT, EXITS, NEUTRAL, OPEN, WAITING_ORDERS, action_of
+from vantixs_ingress.domain.payload.reading import Draft
+from vantixs_ingress.domain.payload.value_aliases import ABOUT, EXITS, NEUTRAL, OPEN, WAITING_ORDERS, action_of
+from vantixs_ingress.domain.payload.vocabulary import fold
+from vantixs_ingress.domain.signal.positions import HELD, settle_positions
+from vantixs_ingress.domain.signal.symbols import LONGEST, PERPETUAL, Resolver, Unresolved
 
 _SIDES = ("side", "flag")
 # A verb and what stands beside it as the side: together they are one action. Side words under the name of an action
@@ -35,55 +34,10 @@ _SAME: dict[frozenset[str], str] = {
     frozenset(("CLOSE", "CLOSE_LONG")): "CLOSE_LONG",
     frozenset(("CLOSE", "CLOSE_SHORT")): "CLOSE_SHORT",
 }
-_HELD = {"OPEN_LONG": "LONG", "OPEN_SHORT": "SHORT"}
-# What an action and the position after it make: another action, or "" where they cannot both be.
-_AFTER: dict[tuple[str, str], str] = {
-    ("OPEN_LONG", "SHORT"): "", ("OPEN_LONG", "FLAT"): "", ("OPEN_SHORT", "LONG"): "", ("OPEN_SHORT", "FLAT"): "",
-    # An exit after which the position still stands took a part of it.
-    ("CLOSE", "LONG"): "REDUCE", ("CLOSE", "SHORT"): "REDUCE",
-    ("CLOSE_LONG", "LONG"): "REDUCE", ("CLOSE_SHORT", "SHORT"): "REDUCE",
-    ("REDUCE", "FLAT"): "CLOSE", ("ADD", "FLAT"): "",
-    ("REVERSE", "LONG"): "OPEN_LONG", ("REVERSE", "SHORT"): "OPEN_SHORT", ("REVERSE", "FLAT"): "",
-}  # fmt: skip
-# No buying makes a position smaller than it was, and no selling larger.
-_RANK = {"SHORT": -1, "FLAT": 0, "LONG": 1}
-_ONLY_REDUCES = {"BUY": "SHORT", "SELL": "LONG"}
-# What has to be clear before anything is closed: which account, instrument, action and position, and whether now. All else
-# that is wrong is a warning where a signal can only reduce.
-EXIT_NEEDS = frozenset(
-    [
-        "action", "verb", "verb_or_order_type", "side", "flag", "code", "word", "close_position", "waiting", "symbol", "kind",
-        "option", "target_position", "position", "position_side", "reduce_only", "part", "mode", "test", "account", "rules",
-        "expiry",
-    ]
-)  # fmt: skip
-_WHOLE_EXITS = ("CLOSE", "CLOSE_LONG", "CLOSE_SHORT", "CANCEL")
-
-
 _AS_THEY_ARE = (
     "time_in_force", "post_only", "reduce_only", "leverage", "idempotency_key", "emit_time", "expires_after_s", "expire_time",
     "comment", "tag", "mode", "test", "account", "exchange",
 )  # fmt: skip
-
-
-def is_exit(values: Mapping[str, Any], *, sell_opens_short: bool = True) -> bool:
-    """Whether a signal can only make a position smaller, whatever the position is.
-
-    A bare SELL can, where the webhook does not let it open a short.
-    """
-    action, target = values.get("action"), values.get("target_position")
-    if action in EXITS or target == "FLAT":
-        return True
-    if action == "SELL":
-        return target == "LONG" or (target is None and not sell_opens_short)
-    return action == "BUY" and target == "SHORT"
-
-
-def is_needed(slot: str, values: Mapping[str, Any]) -> bool:
-    """Whether an exit cannot do without what is wrong. A close names no position after it, so a wrong one there is no loss."""
-    if slot in ("target_position", "position", "position_side") and values.get("action") in _WHOLE_EXITS:
-        return False
-    return slot in EXIT_NEEDS
 
 
 def settle(draft: Draft, resolver: Resolver, kind: str, exchange: str = "") -> dict[str, Any]:
@@ -94,7 +48,7 @@ def settle(draft: Draft, resolver: Resolver, kind: str, exchange: str = "") -> d
     values: dict[str, Any] = {}
     _settle_symbol(draft, values, resolver, kind, exchange)
     _settle_action(draft, values)
-    _settle_positions(draft, values)
+    settle_positions(draft, values)
     if "emit_time" not in draft.values and "other_time" in draft.values:
         draft.values["emit_time"], draft.names["emit_time"] = draft.values["other_time"], draft.names["other_time"]
     for slot in _AS_THEY_ARE:
@@ -214,7 +168,7 @@ def _settle_waiting(draft: Draft, said: list[tuple[str, str, str]]) -> list[tupl
 
 def _say_held(values: dict[str, Any], action: str, side: str) -> None:
     """Adding to or reducing "long" says which position there is; "sell" beside them may mean either."""
-    held = _HELD.get(side) or ({"BUY": "LONG", "SELL": "SHORT"}.get(side) if action == "ADD" else None)
+    held = HELD.get(side) or ({"BUY": "LONG", "SELL": "SHORT"}.get(side) if action == "ADD" else None)
     if held:
         values["previous_position"] = held
 
@@ -237,114 +191,3 @@ def _apply_close_position(draft: Draft, values: dict[str, Any], name: str) -> No
         draft.put("target_position", name, "FLAT")
     elif values["action"] not in EXITS:
         draft.refuse(name, "FIELD_CONFLICT", "expected an exit beside it", values["action"], "close_position")
-
-
-def _settle_positions(draft: Draft, values: dict[str, Any]) -> None:
-    slots = draft.values
-    action = values.get("action")
-    position = slots.get("position")
-    if isinstance(position, str):
-        if (action in EXITS or action == "ADD") and position != "FLAT":
-            # Beside a verb that needs a position, `position` names the one there is.
-            if action == "CLOSE":
-                values["action"] = action = f"CLOSE_{position}"
-            values.setdefault("previous_position", position)
-        else:
-            draft.put("target_position", draft.names["position"], position)
-    elif position is not None:
-        draft.put("signed_size", draft.names["position"], position)
-    after = _side_of(draft, "target_position", ("signed_size", "size_after"))
-    before = _side_of(draft, "previous_position", ("size_before",))
-    if before and values.setdefault("previous_position", before) != before:
-        both = (values["previous_position"], before)
-        name = draft.names.get("previous_position", "size_before")
-        draft.refuse(name, "FIELD_CONFLICT", "expected one position", both, "previous_position")
-    side = slots.get("position_side")
-    if side and action in ("BUY", "SELL") and after is None:
-        after = side
-    elif side and side != "FLAT" and action == "CLOSE":
-        values["action"] = action = f"CLOSE_{side}"
-    elif side and action in ("OPEN_LONG", "OPEN_SHORT") and _HELD[action] != side:
-        name = draft.names["position_side"]
-        draft.refuse(name, "FIELD_CONFLICT", f"expected the side of {action}", side, "position_side")
-    if slots.get("reduce_only") and action not in EXITS and after != "FLAT":
-        after = _reduce_only(draft, action, after)
-    if after:
-        values["target_position"] = after
-    if action and after:
-        _apply_target(draft, values, action, after)
-    _settle_sizes(draft, values)
-
-
-def _settle_sizes(draft: Draft, values: dict[str, Any]) -> None:
-    """How large the sender's position is after and before, whatever its side."""
-    after = draft.values.get("signed_size", draft.values.get("size_after"))
-    if after is not None:
-        values["target_quantity"] = abs(after)
-    elif values.get("target_position") == "FLAT":
-        values["target_quantity"] = Decimal(0)
-    before = draft.values.get("size_before")
-    if before is not None:
-        values["previous_quantity"] = abs(before)
-    elif values.get("previous_position") == "FLAT":
-        values["previous_quantity"] = Decimal(0)
-
-
-def _side_of(draft: Draft, word: str, sizes: tuple[str, ...]) -> str | None:
-    """The side a word says, or the sizes where no word is sent; a size of 0 is FLAT, and only a sign says which side."""
-    side: str | None = draft.values.get(word)
-    for slot in sizes:
-        size = draft.values.get(slot)
-        if size is None:
-            continue
-        signed = slot == "signed_size" or size < 0
-        by_size = "FLAT" if size == 0 else ("LONG" if size > 0 else "SHORT") if signed else None
-        if side is None:
-            side = by_size
-        elif by_size not in (None, side) or (by_size is None and side == "FLAT"):
-            expected = f"expected the size of a position that is {side}"
-            draft.refuse(draft.names[slot], "FIELD_CONFLICT", expected, str(size), word)
-    return side
-
-
-def _reduce_only(draft: Draft, action: str | None, after: str | None) -> str | None:
-    """Reduce-only buying leaves a short, reduce-only selling a long: such a signal can do nothing else."""
-    target = _ONLY_REDUCES.get(action or "")
-    if action and (target is None or after not in (None, target)):
-        both = (action, after or "no target")
-        draft.refuse(
-            draft.names["reduce_only"], "FIELD_CONFLICT", "expected an action that reduces", both, "reduce_only"
-        )
-    return after or target
-
-
-def _apply_target(draft: Draft, values: dict[str, Any], action: str, after: str) -> None:
-    made = _AFTER.get((action, after), action)
-    name = draft.names.get("target_position", "target_position")
-    if not made:
-        draft.refuse(name, "FIELD_CONFLICT", f"expected a position that {action} leads to", after, "target_position")
-        return
-    if made == "REDUCE" and action != "REDUCE":
-        values.setdefault("previous_position", after)
-    values["action"] = made
-    before = values.get("previous_position")
-    if made in ("BUY", "SELL") and before:
-        step = _RANK[after] - _RANK[before]
-        wrong = step < 0 if made == "BUY" else step > 0
-        # What was flat and stays flat was no order of the sender's; it still closes what there is here.
-        if wrong:
-            expected = f"expected positions that a {made} can lead from and to"
-            draft.refuse(name, "FIELD_CONFLICT", expected, (before, after), "target_position")
-        elif step == 0:
-            _check_growth(draft, name, made, after)
-
-
-def _check_growth(draft: Draft, name: str, action: str, side: str) -> None:
-    """A position on one side before and after: buying makes a long larger and a short smaller."""
-    before, after = draft.values.get("size_before"), draft.values.get("signed_size", draft.values.get("size_after"))
-    if before is None or after is None:
-        return
-    grown = abs(after) - abs(before)
-    if grown and (grown > 0) != ((action == "BUY") == (side == "LONG")):
-        expected = f"expected sizes that a {action} can lead from and to"
-        draft.refuse(name, "FIELD_CONFLICT", expected, (before, after), "target_position")

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from vantixs_ingress.domain.mapping import CompiledMapping
-from vantixs_ingress.domain.reading import Draft
-from vantixs_ingress.domain.settling import is_exit
+from vantixs_ingress.domain.payload.mapping import CompiledMapping
+from vantixs_ingress.domain.payload.reading import Draft
+from vantixs_ingress.domain.signal.exits import is_exit
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from vantixs_ingress.domain import converters as to
-from vantixs_ingress.domain.dialects import Number
-from vantixs_ingress.domain.protection_names import SHARES_NAME, TARGET_WORD, share_name
-from vantixs_ingress.domain.reading import Draft, Refused
-from vantixs_ingress.domain.vocabulary import fold, slot_of
+from vantixs_ingress.domain.payload import converters as to
+from vantixs_ingress.domain.payload.decode import Number
+from vantixs_ingress.domain.payload.protection_names import SHARES_NAME, TARGET_WORD, share_name
+from vantixs_ingress.domain.payload.reading import ConversionError, Draft
+from vantixs_ingress.domain.payload.vocabulary import fold, slot_of
 
 MOST_TARGETS = 10
 _MOST_ENTRIES = 50  # Of a list, zeros and nulls counted.
@@ -57,7 +57,7 @@ def read_target(draft: Draft, name: str, value: Any, kind: str = "", side: str =
     """One target, or the several of a list or an object that stands under its name."""
     if isinstance(value, dict) and not kind and (_holder_of(value) or _numbers_of(value)):
         if number or side:
-            raise Refused(f"expected one level for target {number or side}, was several", complete=True)
+            raise ConversionError(f"expected one level for target {number or side}, was several", complete=True)
         read_targets(draft, name, value)
     elif not kind and not number and not side and (isinstance(value, list) or _is_list(value)):
         read_targets(draft, name, value)
@@ -79,7 +79,7 @@ def read_targets(draft: Draft, name: str, value: Any) -> None:
         value = _from_json(value) if value[:1] in ("[", "{") else _listed(value)
     if isinstance(value, list):
         if len(value) > _MOST_ENTRIES:
-            raise Refused(f"expected at most {MOST_TARGETS} targets, was {len(value)}", complete=True)
+            raise ConversionError(f"expected at most {MOST_TARGETS} targets, was {len(value)}", complete=True)
         for number, entry in enumerate(value, 1):
             _read_entry(draft, f"{name}.{number}", entry, number)
     elif isinstance(value, dict):
@@ -92,7 +92,7 @@ def read_targets(draft: Draft, name: str, value: Any) -> None:
         else:
             _read_object(draft, name, value, "", 1, in_list=True)
     else:
-        raise Refused("expected a list of targets such as [66000, 67000]")
+        raise ConversionError("expected a list of targets such as [66000, 67000]")
 
 
 def read_share(draft: Draft, name: str, value: Any) -> None:
@@ -103,7 +103,7 @@ def read_share(draft: Draft, name: str, value: Any) -> None:
     if SHARES_NAME.match(folded):
         values = _listed(value) if isinstance(value, str) else value
         if not isinstance(values, list) or len(values) > _MOST_ENTRIES:
-            raise Refused(f"expected a list of at most {MOST_TARGETS} parts such as [50, 50]")
+            raise ConversionError(f"expected a list of at most {MOST_TARGETS} parts such as [50, 50]")
         for number, item in enumerate(values, 1):
             if not to.says_no(item):
                 _add_share(draft, f"{name}.{number}", number, "percent", item)
@@ -129,10 +129,10 @@ def _add_share(draft: Draft, name: str, number: int, unit: str, value: Any, side
         return
     percent = to.as_part(value) * 100 if unit == "ratio" else to.as_percent(value)
     if percent is None or percent > _MOST_PERCENT:
-        raise Refused("expected a percent above 0 and at most 100 of what was entered")
+        raise ConversionError("expected a percent above 0 and at most 100 of what was entered")
     if percent <= 1 and unit == "percent" and not str(value).endswith("%"):
         # 0.5 would leave nearly all of the position without a target where a half is meant.
-        raise Refused("expected a percent such as 50, or 0.5% with its sign: up to 1 it could be a part of 1")
+        raise ConversionError("expected a percent such as 50, or 0.5% with its sign: up to 1 it could be a part of 1")
     draft.shares.append(SentShare(name, number, "percent", percent, side))
 
 
@@ -141,7 +141,7 @@ def _from_json(text: str) -> Any:
     try:
         return json.loads(text, parse_float=Number, parse_int=Number)
     except (ValueError, RecursionError):
-        raise Refused("expected a list of targets such as [66000, 67000]") from None
+        raise ConversionError("expected a list of targets such as [66000, 67000]") from None
 
 
 def _is_list(value: Any) -> bool:
@@ -151,7 +151,7 @@ def _is_list(value: Any) -> bool:
 def _listed(text: str) -> list[Any]:
     """The values of a text; 66,000 could be one number or two, and is neither here."""
     if _GROUPED.fullmatch(text.strip()):
-        raise Refused(
+        raise ConversionError(
             "expected numbers with a decimal point and a space behind each comma: this could be one or several"
         )
     return [part for part in _SEPARATORS.split(text.strip()[: to.LONGEST_TEXT]) if part]
@@ -182,14 +182,14 @@ def _read_entry(draft: Draft, name: str, entry: Any, number: int) -> None:
         if to.says_no(entry):
             return
         if isinstance(entry, str) and to.is_placeholder(entry):
-            raise Refused("expected a value", "PLACEHOLDER_NOT_RENDERED")
+            raise ConversionError("expected a value", "PLACEHOLDER_NOT_RENDERED")
         if isinstance(entry, dict):
             _read_object(draft, name, entry, "", number, in_list=True)
         else:
             level = to.as_level(entry)
             if level:
                 draft.targets.append(SentTarget(name, number, "", *level))
-    except Refused as error:
+    except ConversionError as error:
         if error.complete:
             draft.refuse(name, error.reason, error.expected, slot="take_profits")
         else:
@@ -213,15 +213,15 @@ def _read_object(draft: Draft, name: str, value: Mapping[str, Any], side: str, n
     found = to.target_of(level, in_list=in_list)
     if found is None:
         if shares:
-            raise Refused("expected price, percent or amount beside the part that is taken", complete=True)
+            raise ConversionError("expected price, percent or amount beside the part that is taken", complete=True)
         return
     if len(shares) > 1:
-        raise Refused(f"expected one part, was {shares[0][0]} and {shares[1][0]}", complete=True)
+        raise ConversionError(f"expected one part, was {shares[0][0]} and {shares[1][0]}", complete=True)
     draft.targets.append(SentTarget(name, number, side, *found))
     for key, unit in shares:
         try:
             _add_share(draft, f"{name}.{key}", number, unit, value[key], side)
-        except Refused as error:
+        except ConversionError as error:
             draft.refuse(f"{name}.{key}", error.reason, error.expected, value[key], "take_profits")
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 
-from vantixs_ingress.domain.converters import as_time
-from vantixs_ingress.domain.reading import FieldError, Reading, Refused
+from vantixs_ingress.domain.payload.converters import as_time
+from vantixs_ingress.domain.payload.reading import ConversionError, FieldError, Reading
 
 _TIMES = ("emit_time", "bar_time", "expire_time", "expires_after_s", "idempotency_key")
 
@@ -35,6 +35,6 @@ def set_key_aside(reading: Reading) -> None:
 def _is_time(text: str) -> bool:
     try:
         as_time(text)
-    except Refused:
+    except ConversionError:
         return False
     return True

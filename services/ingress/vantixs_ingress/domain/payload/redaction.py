@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 from urllib.parse import unquote_plus
 
-from vantixs_ingress.domain.vocabulary import is_hidden
+from vantixs_ingress.domain.payload.decode import Body, Unreadable, decode
+from vantixs_ingress.domain.payload.vocabulary import hidden_members, is_hidden
 
 REDACTED = "[redacted]"
 # A known secret shorter than this may be an everyday word: it is replaced only as the value of a secret field.
@@ -268,3 +270,29 @@ def _without_unnamed(text: str) -> str:
         if found and _ONE_WORD.fullmatch(head.strip()):
             return f"{REDACTED}{separator}{rest}"
     return text
+
+
+def redact_payload(body: bytes, *known: str, read: Body | None = None) -> bytes:
+    """The body as it may be kept, in UTF-8: also of bytes that are no text, and without the NULs that hide a text in them.
+
+    `read` is the body where it has been read already: what is known to be JSON is not tried again.
+    """
+    if read is not None and read.is_json:
+        listed = listed_secrets(read.fields) if '"value"' in read.text or "Value" in read.text else ()
+        return redact(read.text, *known, *listed, is_json=True).encode("utf-8", "replace")
+    try:
+        text = decode(body)
+    except Unreadable:
+        text = body.decode("latin-1")
+    return redact(text.replace("\0", ""), *known).encode("utf-8", "replace")
+
+
+def listed_secrets(value: Any) -> set[str]:
+    """Secrets in lists of name and value, `{"name": "api_token", "value": "..."}`, at every depth."""
+    found: set[str] = set()
+    if isinstance(value, dict):
+        found = {str(value[name]) for name in hidden_members(value) if isinstance(value[name], str)}
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
+            found |= listed_secrets(inner)
+    return found

@@ -7,10 +7,9 @@ from urllib.parse import parse_qsl
 
 from mypy_extensions import mypyc_attr
 
-from vantixs_ingress.domain.redaction import redact
-from vantixs_ingress.domain.vocabulary import NESTS, hidden_members, is_secret, slot_of
+from vantixs_ingress.domain.payload.field_aliases import NESTS
+from vantixs_ingress.domain.payload.vocabulary import is_secret, slot_of
 
-__all__ = ["Body", "Number", "Unreadable", "decode", "read_body", "read_fields", "redact", "redact_payload"]
 MOST_FIELDS = 500
 MOST_DEPTH = 32
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,63}")
@@ -88,32 +87,6 @@ def decode(body: bytes) -> str:
         return (body[3:] if body[:3] == b"\xef\xbb\xbf" else body).decode()
     except UnicodeDecodeError:
         raise Unreadable("expected UTF-8 text, or UTF-16 with a byte order mark") from None
-
-
-def redact_payload(body: bytes, *known: str, read: Body | None = None) -> bytes:
-    """The body as it may be kept, in UTF-8: also of bytes that are no text, and without the NULs that hide a text in them.
-
-    `read` is the body where it has been read already: what is known to be JSON is not tried again.
-    """
-    if read is not None and read.is_json:
-        listed = listed_secrets(read.fields) if '"value"' in read.text or "Value" in read.text else ()
-        return redact(read.text, *known, *listed, is_json=True).encode("utf-8", "replace")
-    try:
-        text = decode(body)
-    except Unreadable:
-        text = body.decode("latin-1")
-    return redact(text.replace("\0", ""), *known).encode("utf-8", "replace")
-
-
-def listed_secrets(value: Any) -> set[str]:
-    """Secrets in lists of name and value, `{"name": "api_token", "value": "..."}`, at every depth."""
-    found: set[str] = set()
-    if isinstance(value, dict):
-        found = {str(value[name]) for name in hidden_members(value) if isinstance(value[name], str)}
-    for inner in value.values() if isinstance(value, dict) else value:
-        if isinstance(inner, dict | list):
-            found |= listed_secrets(inner)
-    return found
 
 
 def read_fields(text: str) -> dict[str, Any]:
