@@ -19,6 +19,7 @@ COMPILED: dict[str, tuple[str, ...]] = {
     "services/ingress/vantixs_ingress": (
         "keeper", "lint", "main", "openapi", "requests", "settings", "webhooks",
     ),
+    "services/ingress/vantixs_ingress/spool": (),
     "services/ingress/vantixs_ingress/domain/payload": (),
     "services/ingress/vantixs_ingress/domain/signal": (),
     "services/risk/vantixs_risk": ("accounts", "adjustment", "main", "settings", "trading"),

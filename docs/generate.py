@@ -127,8 +127,8 @@ def metrics_page() -> str:
     for module in (
         "vantixs.runtime.grpc_server",
         "vantixs_ingress.door",
-        "vantixs_ingress.relay",
-        "vantixs_ingress.spool",
+        "vantixs_ingress.spool.relay",
+        "vantixs_ingress.spool.spool",
         "vantixs_audit.recorder",
         "vantixs_audit.retention",
     ):

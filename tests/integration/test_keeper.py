@@ -15,7 +15,8 @@ from vantixs_ingress.credentials import Credentials
 from vantixs_ingress.keeper import Keeper
 from vantixs_ingress.server import WebhookServicer
 from vantixs_ingress.signatures import Sealer
-from vantixs_ingress.spool import Bounds, Spool
+from vantixs_ingress.spool.room import Bounds
+from vantixs_ingress.spool.spool import Spool
 from vantixs_ingress.statuses import KEPT, Statuses
 
 

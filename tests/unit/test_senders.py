@@ -14,7 +14,7 @@ from vantixs_ingress.addresses import Proxies, block_of, parse_address, parse_ne
 from vantixs_ingress.authentication import CertificateRule, check_token
 from vantixs_ingress.limits import MOST_ADDRESSES, Allowance, Strangers
 from vantixs_ingress.signatures import Sealer, read_secret, show_secret, verify
-from vantixs_ingress.wire import field
+from vantixs_ingress.spool.wire import field
 
 SECRET = b"s" * 24
 BODY = b'{"action": "buy"}'

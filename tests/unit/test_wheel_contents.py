@@ -30,7 +30,7 @@ def test_what_frameworks_inspect_is_not_compiled_and_the_hot_path_is() -> None:
     assert [path for path in compiled if unfit.search((ROOT / path).read_text())] == []
     assert {f"services/{name}/vantixs_{name}/server.py" for name in ("ingress", "risk")}.isdisjoint(compiled)
     hot = (
-        "ingress/vantixs_ingress/spool",
+        "ingress/vantixs_ingress/spool/spool",
         "ingress/vantixs_ingress/domain/signal/read_signal",
         "risk/vantixs_risk/evaluation",
     )

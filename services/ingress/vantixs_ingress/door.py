@@ -32,14 +32,18 @@ from vantixs_ingress.authentication import (
     contradicts,
     find_token,
 )
-from vantixs_ingress.claims import Claim
-from vantixs_ingress.conversion import signal_message
 from vantixs_ingress.domain.payload.decode import Body, read_body
 from vantixs_ingress.domain.payload.reading import FieldError, Reading
 from vantixs_ingress.domain.payload.redaction import redact_payload
 from vantixs_ingress.domain.signal.content import content_fingerprint, set_key_aside, takes_part
 from vantixs_ingress.domain.signal.read_signal import read_signal
-from vantixs_ingress.entries import (
+from vantixs_ingress.gate import Gate
+from vantixs_ingress.keeper import Keeper
+from vantixs_ingress.limits import Strangers
+from vantixs_ingress.openapi import DOCUMENT
+from vantixs_ingress.settings import IngressSettings
+from vantixs_ingress.spool.deduplication import DeduplicationKey
+from vantixs_ingress.spool.entries import (
     Received,
     accepted_message,
     duplicate_message,
@@ -47,14 +51,10 @@ from vantixs_ingress.entries import (
     rejected_message,
     sender_part,
 )
-from vantixs_ingress.gate import Gate
-from vantixs_ingress.keeper import Keeper
-from vantixs_ingress.limits import Strangers
-from vantixs_ingress.openapi import DOCUMENT
-from vantixs_ingress.relay import REFUSE_RATIO, Relay
-from vantixs_ingress.settings import IngressSettings
-from vantixs_ingress.spool import Spool
-from vantixs_ingress.spool_file import Stored
+from vantixs_ingress.spool.relay import REFUSE_RATIO, Relay
+from vantixs_ingress.spool.signal_message import signal_message
+from vantixs_ingress.spool.spool import Spool
+from vantixs_ingress.spool.store import Stored
 from vantixs_ingress.statuses import Statuses
 
 REQUESTS = Counter("vantixs_ingress_requests_total", "webhook requests answered", ["outcome", "reason"])
@@ -79,14 +79,14 @@ class Target:
 class _Entry:
     """An accepted signal on its way to the disk, and what is stored in its place where it turns out to be a repeat."""
 
-    __slots__ = ("claim", "duplicate", "message", "own_id", "reading", "signal_id")
+    __slots__ = ("dedupe", "duplicate", "message", "own_id", "reading", "signal_id")
 
     def __init__(
-        self, message: Message, claim: Claim | None, duplicate: Callable[[Stored], Message], signal_id: str, own_id: str,
-        reading: Reading,
+        self, message: Message, dedupe: DeduplicationKey | None, duplicate: Callable[[Stored], Message], signal_id: str,
+        own_id: str, reading: Reading,
     ) -> None:  # fmt: skip
         self.message = message
-        self.claim = claim
+        self.dedupe = dedupe
         self.duplicate = duplicate
         self.signal_id = signal_id
         self.own_id = own_id
@@ -248,7 +248,7 @@ class Door:
         if self._spool.refusal and not entry.reading.reduces:
             return await self._reject(gate, received, _OTHER_SPOOL)
         try:
-            stored = await self._spool.store(entry.message, entry.claim, entry.duplicate)
+            stored = await self._spool.store(entry.message, entry.dedupe, entry.duplicate)
         except ServiceError:
             return await self._reject(gate, received, _NOT_STORED)
         webhook_id = gate.webhook.webhook_id
@@ -298,30 +298,30 @@ class Door:
         entropy, receive_ms = self._entropy.take(10), int(now.timestamp() * 1000)
         signal_id = own_id = new_signal_id(receive_ms, entropy)
         key = reading.values.get("idempotency_key", "")
-        claim: Claim | None = None
+        dedupe: DeduplicationKey | None = None
         if key:
             signal_id = keyed_signal_id(webhook.webhook_id, key)
-            claim = Claim(signal_id.encode(), signal_id, fingerprint, receive_ms)
+            dedupe = DeduplicationKey(signal_id.encode(), signal_id, fingerprint, receive_ms)
         elif webhook.dedupe_window_s:
             if not takes_part(reading):
                 fingerprint = received.payload_sha256
             unique = hashlib.sha256(webhook.webhook_id.encode() + b"\0" + fingerprint).digest()[:16]
-            claim = Claim(unique, signal_id, fingerprint, receive_ms, webhook.dedupe_window_s * 1000)
+            dedupe = DeduplicationKey(unique, signal_id, fingerprint, receive_ms, webhook.dedupe_window_s * 1000)
         signal = signal_message(reading, signal_id)
         message = accepted_message(
-            gate,
+            gate.record,
             received,
             signal,
             entropy.hex()[:8] if key else "",
             reading.warnings,
-            fingerprint=claim.fingerprint if claim else b"",
+            fingerprint=dedupe.fingerprint if dedupe else b"",
             reduces=reading.reduces,
         )
 
         def duplicate(stored: Stored) -> Message:
-            return duplicate_message(gate, received, signal, own_id, stored)
+            return duplicate_message(gate.record, received, signal, own_id, stored)
 
-        return _Entry(message, claim, duplicate, signal_id, own_id, reading)
+        return _Entry(message, dedupe, duplicate, signal_id, own_id, reading)
 
     def _repeated(self, stored: Stored, received: Received, webhook_id: str, own_id: str) -> Response:
         reason = "DUPLICATE_SUPPRESSED" if stored.rule == "same_bytes" else "DUPLICATE_SIGNAL"
@@ -339,7 +339,7 @@ class Door:
             UNRECORDED.labels(refused.reason).inc()
             return answers.problem(refused)
         signal_id = new_signal_id(time.time_ns() // 1_000_000, self._entropy.take(10))
-        message = rejected_message(gate, received, signal_id, refused)
+        message = rejected_message(gate.record, received, signal_id, refused.reason, refused.detail, refused.errors)
         try:
             await self._spool.store(message)
         except ServiceError:

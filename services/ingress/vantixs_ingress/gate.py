@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.model.decimals import parse_decimal
 
 from vantixs_ingress.addresses import Network, parse_address, parse_networks, within
-from vantixs_ingress.conversion import rules_of
+from vantixs_ingress.domain.payload.mapping import compile_mapping
 from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.limits import Allowance
 from vantixs_ingress.signatures import DEFAULT_TOLERANCE_S, SLOTS, Sealer
-from vantixs_ingress.wire import field
+from vantixs_ingress.spool.entries import WebhookRecord
 
 TOKEN_PREFIX = "vxt_"  # noqa: S105 - how a token starts, so that one is known wherever it turns up
 
@@ -54,8 +55,7 @@ class Gate:
     """A webhook as the door needs it. What counts requests is carried over when its configuration changes."""
 
     webhook: webhook_pb2.Webhook
-    snapshot: webhook_pb2.Webhook  # As it goes into the journal: without hashes and sealed secrets.
-    snapshot_field: bytes  # The same as it stands in a SignalAccepted.
+    record: WebhookRecord
     rules: Rules
     passes: tuple[Pass, ...]
     digests: tuple[bytes, ...]  # Of the passes, then of nobody: as many for every webhook.
@@ -66,7 +66,6 @@ class Gate:
     rate: Allowance | None
     entering: Allowance | None  # Accepted signals other than exits, where the webhook has no limit of its own.
     recording: Allowance  # Rejections that go into the record.
-    actor: str
 
     def admits(self, address: str) -> bool:
         """Whether the webhook takes requests from the address."""
@@ -75,6 +74,26 @@ class Gate:
     def secrets(self, now: datetime) -> list[Key]:
         """Signing secrets that are valid, newest first."""
         return [k for k in self.keys if k.expire_time is None or k.expire_time > now][:SLOTS]
+
+
+def rules_of(webhook: webhook_pb2.Webhook) -> Rules:
+    """What the webhook allows, as values. Never raises on a webhook that was stored: a mapping that broke refuses."""
+    kind = common_pb2.InstrumentKind.Name(webhook.default_instrument_kind).removeprefix("INSTRUMENT_KIND_")
+    return Rules(
+        mode=common_pb2.Mode.Name(webhook.mode).removeprefix("MODE_"),
+        account_id=webhook.account_id,
+        instruments=frozenset(webhook.instruments) or None,
+        actions=frozenset(common_pb2.Action.Name(a).removeprefix("ACTION_") for a in webhook.actions) or None,
+        maximum_leverage=parse_decimal(webhook.maximum_leverage or "1"),
+        sell_opens_short=webhook.sell_opens_short,
+        entry_expires_after_s=webhook.entry_expires_after_s,
+        exit_expires_after_s=webhook.exit_expires_after_s,
+        time_is_emit_time=webhook.time_is_emit_time,
+        signal_id_is_key=webhook.signal_id_is_key,
+        default_exchange=webhook.default_exchange,
+        default_instrument_kind="" if kind == "UNSPECIFIED" else kind,
+        mapping=compile_mapping(webhook.mapping),
+    )
 
 
 def make_gate(
@@ -94,11 +113,9 @@ def make_gate(
     entering = before.entering if before else None
     if not entering and entries_per_minute:
         entering = Allowance(entries_per_minute, 60, now)
-    snapshot = shown(webhook)
     return Gate(
         webhook=webhook,
-        snapshot=snapshot,
-        snapshot_field=field(3, snapshot.SerializeToString()),
+        record=WebhookRecord(shown(webhook)),
         rules=rules,
         passes=tuple(_pass(token, rules) for token in webhook.tokens),
         digests=(*(token.sha256 for token in webhook.tokens), *NOBODIES[len(webhook.tokens) :]),
@@ -109,7 +126,6 @@ def make_gate(
         rate=rate or (Allowance(most, 60, now) if most else None),
         entering=None if most else entering,
         recording=before.recording if before else Allowance(records_per_minute, 60, now),
-        actor=f"webhook:{webhook.webhook_id}",
     )
 
 

@@ -18,8 +18,8 @@ from vantixs.runtime.logs import log
 
 from vantixs_ingress.gate import Gate, make_gate, shown
 from vantixs_ingress.signatures import Sealer
-from vantixs_ingress.spool import Spool
-from vantixs_ingress.spool_file import Stored
+from vantixs_ingress.spool.spool import Spool
+from vantixs_ingress.spool.store import Stored
 
 
 @dataclass(slots=True)

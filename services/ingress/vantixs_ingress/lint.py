@@ -8,7 +8,6 @@ from typing import Any
 from vantixs.api.ingress.v1 import ingress_pb2, webhook_pb2
 from vantixs.model.instruments import CATALOGUE, Instrument
 
-from vantixs_ingress.conversion import field_errors, rules_of, signal_message
 from vantixs_ingress.domain.payload.decode import Body, read_body
 from vantixs_ingress.domain.payload.reading import FieldError, Reading
 from vantixs_ingress.domain.payload.redaction import redact
@@ -16,7 +15,8 @@ from vantixs_ingress.domain.payload.template import EXAMPLES, has_placeholder, p
 from vantixs_ingress.domain.signal.lint_rules import advice, suggested_message
 from vantixs_ingress.domain.signal.read_signal import read_signal
 from vantixs_ingress.domain.signal.rules import Rules
-from vantixs_ingress.gate import token_digest
+from vantixs_ingress.gate import rules_of, token_digest
+from vantixs_ingress.spool.signal_message import field_errors, signal_message
 
 LONGEST = 65_536
 MOST_RUNS = 200

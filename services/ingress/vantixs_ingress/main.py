@@ -22,12 +22,13 @@ from vantixs_ingress.authentication import CertificateRule
 from vantixs_ingress.credentials import Credentials
 from vantixs_ingress.door import Door
 from vantixs_ingress.keeper import Keeper
-from vantixs_ingress.relay import Relay
 from vantixs_ingress.server import NAME, ROLES, WebhookServicer
 from vantixs_ingress.settings import IngressSettings
 from vantixs_ingress.signatures import Sealer
-from vantixs_ingress.spool import Bounds, Spool
-from vantixs_ingress.spool_lock import own_spool
+from vantixs_ingress.spool.lock import own_spool
+from vantixs_ingress.spool.relay import Relay
+from vantixs_ingress.spool.room import Bounds
+from vantixs_ingress.spool.spool import Spool
 from vantixs_ingress.statuses import Statuses, StatusReader
 
 

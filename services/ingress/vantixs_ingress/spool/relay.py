@@ -9,7 +9,7 @@ from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import TRANSIENT, Journal, Message
 
-from vantixs_ingress.spool import Spool
+from vantixs_ingress.spool.spool import Spool
 
 BATCH = 500
 # A batch costs the broker four fsyncs and 2 ms, whatever is in it. While many come, a moment's wait makes one of five: a

@@ -1,7 +1,7 @@
-"""What makes a signal unique: its key, for ever, or its bytes, for the webhook's window.
+"""What makes a signal unique: its explicit key, or its bytes within the webhook's window.
 
-Keys are looked up in a table. Windows are short and many, so they are looked up in memory and only appended on disk, to be
-read again after a restart; a table with an index would cost more than the signal itself.
+Explicit keys are looked up in a table. Windows are short and many, so they are looked up in memory and only appended on
+disk, to be read again after a restart: a table with an index would cost more than the signal itself.
 """
 
 import heapq
@@ -33,10 +33,10 @@ _PRUNE_CLAIMS = (
 )
 
 
-class Claim(NamedTuple):
+class DeduplicationKey(NamedTuple):
     """What makes a signal unique, for ever (`window_ms` 0) or for a while. The fingerprint is SHA-256 of the body."""
 
-    claim: bytes
+    value: bytes
     signal_id: str
     fingerprint: bytes
     receive_ms: int
@@ -48,7 +48,7 @@ class Claim(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A claim that is held: by which signal, since when, and how often it was repeated."""
+    """A key that is held: by which signal, since when, and how often it was repeated."""
 
     fingerprint: bytes
     signal_id: str
@@ -62,97 +62,97 @@ def placeholders(rows: int, columns: int) -> str:
     return ",".join([row] * rows)
 
 
-class Table:
-    """Claims on disk with an index: explicit keys, and windows that are long or too many for memory."""
+class DedupeTable:
+    """Keys on disk with an index: explicit keys, and windows that are long or too many for memory."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def read(self, claims: Iterable[Claim]) -> dict[bytes, Row]:
+    def read(self, keys: Iterable[DeduplicationKey]) -> dict[bytes, Row]:
         """Those that are held."""
-        wanted = list({c.claim for c in claims})
+        wanted = list({k.value for k in keys})
         if not wanted:
             return {}
         rows = self._connection.execute(_SELECT_CLAIMS + placeholders(1, len(wanted)), wanted)
         return {row[0]: Row(*row[1:]) for row in rows}
 
-    def write(self, fresh: Iterable[Claim], repeats: dict[bytes, int]) -> None:
+    def write(self, fresh: Iterable[DeduplicationKey], repeats: dict[bytes, int]) -> None:
         """Stores new ones, and how often known ones were repeated."""
-        rows = [v for c in fresh for v in (c.claim, c.fingerprint, c.signal_id, c.receive_ms, 0)]
+        rows = [v for c in fresh for v in (c.value, c.fingerprint, c.signal_id, c.receive_ms, 0)]
         if rows:
             self._connection.execute(_INSERT_CLAIMS + placeholders(len(rows) // 5, 5), rows)
-        for claim, repeat in repeats.items():
-            self._connection.execute("UPDATE claims SET repeats = ? WHERE claim = ?", (repeat, claim))
+        for value, repeat in repeats.items():
+            self._connection.execute("UPDATE claims SET repeats = ? WHERE claim = ?", (repeat, value))
 
     def prune(self, before_ms: int) -> None:
         """Removes some of the oldest."""
         self._connection.execute(_PRUNE_CLAIMS, (before_ms,))
 
 
-class Windows:
-    """Short windows, in memory, with a trail on disk that is read at start."""
+class DedupeWindows:
+    """Short windows, in memory, appended on disk as well and read from there at start."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._held: dict[bytes, tuple[Row, int]] = {}  # With its number on disk.
-        self._ends: list[tuple[int, int, bytes]] = []  # A heap: end_ms, number, claim.
+        self._ends: list[tuple[int, int, bytes]] = []  # A heap: end_ms, number, key.
         self._number = 0
         # What the process before left to the table, where it left anything.
         newest = connection.execute(_NEWEST_CLAIM).fetchone()[0]
         self._spilled_until_ms = 0 if newest is None else newest + LONGEST_IN_MEMORY_MS
         query = "SELECT number, claim, fingerprint, signal_id, receive_ms, window_ms FROM windows ORDER BY number"
-        for number, claim, fingerprint, signal_id, receive_ms, window_ms in connection.execute(query):
+        for number, value, fingerprint, signal_id, receive_ms, window_ms in connection.execute(query):
             self._number = number
-            self._held[claim] = (Row(fingerprint, signal_id, receive_ms, 0), number)
-            heapq.heappush(self._ends, (receive_ms + window_ms, number, claim))
+            self._held[value] = (Row(fingerprint, signal_id, receive_ms, 0), number)
+            heapq.heappush(self._ends, (receive_ms + window_ms, number, value))
 
-    def takes(self, claim: Claim) -> bool:
-        """Whether the claim is kept here, and not in the table."""
-        if not 0 < claim.window_ms <= LONGEST_IN_MEMORY_MS:
+    def takes(self, key: DeduplicationKey) -> bool:
+        """Whether the key is kept here, and not in the table."""
+        if not 0 < key.window_ms <= LONGEST_IN_MEMORY_MS:
             return False
         if len(self._ends) >= MOST_IN_MEMORY:
-            self._spilled_until_ms = claim.receive_ms + LONGEST_IN_MEMORY_MS
+            self._spilled_until_ms = key.receive_ms + LONGEST_IN_MEMORY_MS
             return False
         return True
 
-    def alone(self, claim: Claim) -> bool:
+    def alone(self, key: DeduplicationKey) -> bool:
         """Whether the table need not be asked for it."""
-        return 0 < claim.window_ms <= LONGEST_IN_MEMORY_MS and claim.receive_ms >= self._spilled_until_ms
+        return 0 < key.window_ms <= LONGEST_IN_MEMORY_MS and key.receive_ms >= self._spilled_until_ms
 
-    def get(self, claim: Claim) -> Row | None:
+    def get(self, key: DeduplicationKey) -> Row | None:
         """Who holds it, in a window that may be over."""
-        held = self._held.get(claim.claim)
+        held = self._held.get(key.value)
         return held[0] if held else None
 
-    def write(self, fresh: Sequence[Claim]) -> None:
-        """Appends new ones to the trail, within the caller's transaction."""
+    def write(self, fresh: Sequence[DeduplicationKey]) -> None:
+        """Appends new ones on disk, within the caller's transaction."""
         rows = [
             value
             for number, c in enumerate(fresh, self._number + 1)
-            for value in (number, c.claim, c.fingerprint, c.signal_id, c.receive_ms, c.window_ms)
+            for value in (number, c.value, c.fingerprint, c.signal_id, c.receive_ms, c.window_ms)
         ]
         if rows:
             self._connection.execute(_INSERT_WINDOWS + placeholders(len(fresh), 6), rows)
 
-    def hold(self, fresh: Iterable[Claim], repeats: dict[bytes, int]) -> None:
+    def hold(self, fresh: Iterable[DeduplicationKey], repeats: dict[bytes, int]) -> None:
         """Holds what was committed, and counts repeats: in memory only, for a count is worth no write."""
         for c in fresh:
             self._number += 1
-            self._held[c.claim] = (Row(c.fingerprint, c.signal_id, c.receive_ms, 0), self._number)
-            heapq.heappush(self._ends, (c.receive_ms + c.window_ms, self._number, c.claim))
-        for claim, repeat in repeats.items():
-            if claim in self._held:
-                row, number = self._held[claim]
-                self._held[claim] = (row._replace(repeats=repeat), number)
+            self._held[c.value] = (Row(c.fingerprint, c.signal_id, c.receive_ms, 0), self._number)
+            heapq.heappush(self._ends, (c.receive_ms + c.window_ms, self._number, c.value))
+        for value, repeat in repeats.items():
+            if value in self._held:
+                row, number = self._held[value]
+                self._held[value] = (row._replace(repeats=repeat), number)
 
     def prune(self, now_ms: int) -> None:
-        """Lets go of some whose window is over, within the caller's transaction."""
+        """Forgets some whose window is over, within the caller's transaction."""
         over: list[int] = []
         while self._ends and self._ends[0][0] <= now_ms and len(over) < MOST_PRUNED:
-            _, number, claim = heapq.heappop(self._ends)
+            _, number, value = heapq.heappop(self._ends)
             over.append(number)
-            held = self._held.get(claim)
+            held = self._held.get(value)
             if held and held[1] == number:  # Else it was made anew, and has another end.
-                del self._held[claim]
+                del self._held[value]
         if over:
             self._connection.execute(_DELETE_WINDOWS + placeholders(1, len(over)), over)

@@ -1,18 +1,16 @@
-"""Between messages and the values of the domain."""
+"""The canonical signal of a payload, and what is wrong with it, as messages."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from vantixs.api.common.v1 import common_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
-from vantixs.model.decimals import format_decimal, parse_decimal
+from vantixs.model.decimals import format_decimal
 
-from vantixs_ingress.domain.payload.mapping import compile_mapping
 from vantixs_ingress.domain.payload.reading import FieldError, Reading
 from vantixs_ingress.domain.payload.redaction import redact_inside
 from vantixs_ingress.domain.signal.ladders import levels_of
-from vantixs_ingress.domain.signal.rules import Rules
-from vantixs_ingress.wire import timestamp
+from vantixs_ingress.spool.wire import timestamp
 
 _ENUMS: dict[str, tuple[Any, str]] = {
     "action": (common_pb2.Action, "ACTION_"),
@@ -47,26 +45,6 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("post_only", "reduce_only"), bool),
     "break_even_after_target": int,
 }
-
-
-def rules_of(webhook: webhook_pb2.Webhook) -> Rules:
-    """What the webhook allows, as values. Never raises on a webhook that was stored: a mapping that broke refuses."""
-    kind = common_pb2.InstrumentKind.Name(webhook.default_instrument_kind).removeprefix("INSTRUMENT_KIND_")
-    return Rules(
-        mode=common_pb2.Mode.Name(webhook.mode).removeprefix("MODE_"),
-        account_id=webhook.account_id,
-        instruments=frozenset(webhook.instruments) or None,
-        actions=frozenset(common_pb2.Action.Name(a).removeprefix("ACTION_") for a in webhook.actions) or None,
-        maximum_leverage=parse_decimal(webhook.maximum_leverage or "1"),
-        sell_opens_short=webhook.sell_opens_short,
-        entry_expires_after_s=webhook.entry_expires_after_s,
-        exit_expires_after_s=webhook.exit_expires_after_s,
-        time_is_emit_time=webhook.time_is_emit_time,
-        signal_id_is_key=webhook.signal_id_is_key,
-        default_exchange=webhook.default_exchange,
-        default_instrument_kind="" if kind == "UNSPECIFIED" else kind,
-        mapping=compile_mapping(webhook.mapping),
-    )
 
 
 def signal_message(reading: Reading, signal_id: str) -> signal_pb2.Signal:

@@ -16,7 +16,15 @@ from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
 from vantixs.runtime.store_identity import CREATE, DELETE, SELECT, Found, Identity, make_identity
 
-from vantixs_ingress.claims import LONGEST_IN_MEMORY_MS, SCHEMA, Claim, Row, Table, Windows, placeholders
+from vantixs_ingress.spool.deduplication import (
+    LONGEST_IN_MEMORY_MS,
+    SCHEMA,
+    DedupeTable,
+    DedupeWindows,
+    DeduplicationKey,
+    Row,
+    placeholders,
+)
 
 VERSION = 3
 _SCHEMA = """
@@ -67,13 +75,16 @@ class Stored(NamedTuple):
 class Item:
     """One message to store, with what makes it unique and what to store in its place where it is a repeat."""
 
-    __slots__ = ("claim", "duplicate", "message")
+    __slots__ = ("duplicate", "key", "message")
 
     def __init__(
-        self, message: Message, claim: Claim | None = None, duplicate: Callable[[Stored], Message] | None = None
+        self,
+        message: Message,
+        key: DeduplicationKey | None = None,
+        duplicate: Callable[[Stored], Message] | None = None,
     ) -> None:
         self.message = message
-        self.claim = claim
+        self.key = key
         self.duplicate = duplicate
 
 
@@ -96,8 +107,8 @@ class SpoolFile:
         self.found = _identify(self.connection, fresh=fresh)
         found = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'spool'").fetchone()
         self.sequence = int(found[0]) if found else 0
-        self._table = Table(self.connection)
-        self._windows = Windows(self.connection)
+        self._table = DedupeTable(self.connection)
+        self._windows = DedupeWindows(self.connection)
 
     def pending(self) -> tuple[int, int]:
         """Number and bytes of the messages in it."""
@@ -159,7 +170,7 @@ class SpoolFile:
         return identity
 
     def prune(self, now_ms: int, keep_ms: int) -> None:
-        """Removes some of the oldest claims that no longer count, within a batch's transaction.
+        """Removes some of the oldest keys and windows that no longer count, within a batch's transaction.
 
         Explicit keys count for `keep_ms` here, and for ever in the router.
         """
@@ -172,25 +183,25 @@ class SpoolFile:
         self._reader.close()
 
     def _decide(self, items: Sequence[Item]) -> "_Verdict":
-        """Says of each item whether it is new, in the order they came, and stores the claims of those that are."""
+        """Says of each item whether it is new, in the order they came, and stores the keys of those that are."""
         verdict = _Verdict()
-        known = self._table.read(i.claim for i in items if i.claim and not self._windows.alone(i.claim))
+        known = self._table.read(i.key for i in items if i.key and not self._windows.alone(i.key))
         for item in items:
-            claim = item.claim
-            if claim is None:
+            key = item.key
+            if key is None:
                 verdict.add(Stored(self._next(verdict)), item.message)
                 continue
-            row = known.get(claim.claim) or self._windows.get(claim)
-            if row is None or not claim.repeats(row):
-                known[claim.claim] = Row(claim.fingerprint, claim.signal_id, claim.receive_ms, 0)
-                (verdict.windows if self._windows.takes(claim) else verdict.keys)[claim.claim] = claim
-                verdict.repeats.pop(claim.claim, None)
-                verdict.add(Stored(self._next(verdict), claim.signal_id), item.message)
+            row = known.get(key.value) or self._windows.get(key)
+            if row is None or not key.repeats(row):
+                known[key.value] = Row(key.fingerprint, key.signal_id, key.receive_ms, 0)
+                (verdict.windows if self._windows.takes(key) else verdict.keys)[key.value] = key
+                verdict.repeats.pop(key.value, None)
+                verdict.add(Stored(self._next(verdict), key.signal_id), item.message)
                 continue
-            known[claim.claim] = row = row._replace(repeats=row.repeats + 1)
-            verdict.repeats[claim.claim] = row.repeats
-            rule = "same_bytes" if claim.window_ms else "idempotency_key"
-            conflict = row.fingerprint != claim.fingerprint
+            known[key.value] = row = row._replace(repeats=row.repeats + 1)
+            verdict.repeats[key.value] = row.repeats
+            rule = "same_bytes" if key.window_ms else "idempotency_key"
+            conflict = row.fingerprint != key.fingerprint
             stored = Stored(self._next(verdict), row.signal_id, rule, conflict, row.repeats)
             recorded = item.duplicate is not None and not conflict and stored.recorded
             verdict.add(stored, item.duplicate(stored) if recorded and item.duplicate else None)
@@ -208,8 +219,8 @@ class _Verdict:
     def __init__(self) -> None:
         self.stored: list[Stored] = []
         self.messages: list[tuple[int, Message]] = []
-        self.keys: dict[bytes, Claim] = {}
-        self.windows: dict[bytes, Claim] = {}
+        self.keys: dict[bytes, DeduplicationKey] = {}
+        self.windows: dict[bytes, DeduplicationKey] = {}
         self.repeats: dict[bytes, int] = {}
 
     def add(self, stored: Stored, message: Message | None) -> None:

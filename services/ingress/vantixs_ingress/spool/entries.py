@@ -1,6 +1,6 @@
-"""What the door puts into the journal: accepted signals, rejections, repeats."""
+"""What ingress puts into the journal about a request: an accepted signal, a rejection, a repeat."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -13,16 +13,26 @@ from vantixs.model.ids import accepted_subject, event_subject, lane_of
 from vantixs.runtime import trace
 from vantixs.runtime.journal import Message
 
-from vantixs_ingress.answers import Refused
-from vantixs_ingress.conversion import field_errors
 from vantixs_ingress.domain.payload.reading import FieldError
-from vantixs_ingress.gate import Gate
-from vantixs_ingress.spool_file import Stored
-from vantixs_ingress.wire import field, timestamp
+from vantixs_ingress.spool.signal_message import field_errors
+from vantixs_ingress.spool.store import Stored
+from vantixs_ingress.spool.wire import field, timestamp
 
 LONGEST_REFUSED = 4096  # Bytes of a refused body that are kept.
 MOST_ERRORS = 20
 _REDUCES = bytes((6 << 3, 1))  # Field 6 of a SignalAccepted: true.
+
+
+class WebhookRecord:
+    """A webhook as journal entries hold it: without hashes of tokens and sealed secrets; serialized once per configuration."""
+
+    __slots__ = ("account_id", "actor", "message", "serialized")
+
+    def __init__(self, message: webhook_pb2.Webhook) -> None:
+        self.message = message
+        self.serialized = field(3, message.SerializeToString())  # As it stands in a SignalAccepted.
+        self.account_id = message.account_id
+        self.actor = f"webhook:{message.webhook_id}"
 
 
 class Received:
@@ -77,7 +87,7 @@ def make_received(now: datetime, payload: bytes, payload_sha256: bytes, sender: 
 
 
 def accepted_message(
-    gate: Gate,
+    webhook: WebhookRecord,
     received: Received,
     signal: signal_pb2.Signal,
     distinct: str,
@@ -92,36 +102,43 @@ def accepted_message(
     silently. The router, which has the last word, then records it as a repeat: by the fingerprint, which is empty where no
     repeat is recognised.
     """
-    subject = accepted_subject(lane_of(gate.webhook.account_id, signal.instrument))
+    subject = accepted_subject(lane_of(webhook.account_id, signal.instrument))
     event_id = f"{signal.signal_id}:accepted:{distinct}" if distinct else f"{signal.signal_id}:accepted"
     # Of the serialized parts, the webhook's is made once per configuration.
-    event = field(1, signal.SerializeToString()) + field(2, received.serialized) + gate.snapshot_field
+    event = field(1, signal.SerializeToString()) + field(2, received.serialized) + webhook.serialized
     for warning in field_errors(warnings):
         event += field(4, warning.SerializeToString())
     if fingerprint:
         event += field(5, fingerprint)
     if reduces:
         event += _REDUCES
-    entry = _entry(event_id, signal.signal_id, gate, received).SerializeToString() + field(10, event)
+    entry = _entry(event_id, signal.signal_id, webhook, received).SerializeToString() + field(10, event)
     return Message(subject, field(1, entry), event_id)
 
 
-def rejected_message(gate: Gate, received: Received, signal_id: str, refused: Refused) -> Message:
+def rejected_message(
+    webhook: WebhookRecord,
+    received: Received,
+    signal_id: str,
+    reason: str,
+    detail: str,
+    errors: Sequence[Mapping[str, str]] = (),
+) -> Message:
     """The entry of a signal that was turned away."""
     event = journal_pb2.SignalRejected(
-        reason=refused.reason,
-        detail=refused.detail,
-        errors=[webhook_pb2.FieldError(**error) for error in refused.errors[:MOST_ERRORS]],
+        reason=reason,
+        detail=detail,
+        errors=[webhook_pb2.FieldError(**error) for error in errors[:MOST_ERRORS]],
         request=_cut(received.message()),
-        webhook=gate.snapshot,
+        webhook=webhook.message,
     )
     event_id = f"{signal_id}:rejected"
-    entry = _entry(event_id, signal_id, gate, received, signal_rejected=event)
+    entry = _entry(event_id, signal_id, webhook, received, signal_rejected=event)
     return _message(event_subject("signal"), event_id, entry)
 
 
 def duplicate_message(
-    gate: Gate, received: Received, signal: signal_pb2.Signal, own_id: str, stored: Stored
+    webhook: WebhookRecord, received: Received, signal: signal_pb2.Signal, own_id: str, stored: Stored
 ) -> Message:
     """The two entries of a repeat: its own, with all that a replay needs, and the mark on the first signal's timeline."""
     own = signal_pb2.Signal()
@@ -134,11 +151,11 @@ def duplicate_message(
     mark.CopyFrom(whole)
     whole.signal.CopyFrom(own)
     whole.request.MergeFromString(received.serialized)
-    whole.webhook.CopyFrom(gate.snapshot)
+    whole.webhook.CopyFrom(webhook.message)
     event_id = f"{own_id}:duplicate"
     entries = (
-        _entry(event_id, own_id, gate, received, duplicate_suppressed=whole),
-        _entry(f"{event_id}-of", stored.signal_id, gate, received, duplicate_suppressed=mark),
+        _entry(event_id, own_id, webhook, received, duplicate_suppressed=whole),
+        _entry(f"{event_id}-of", stored.signal_id, webhook, received, duplicate_suppressed=mark),
     )
     return _message(event_subject("signal"), event_id, *entries)
 
@@ -155,12 +172,14 @@ def _cut(request: signal_pb2.ReceivedRequest) -> signal_pb2.ReceivedRequest:
     return request
 
 
-def _entry(event_id: str, signal_id: str, gate: Gate, received: Received, **event: Any) -> journal_pb2.JournalEntry:
+def _entry(
+    event_id: str, signal_id: str, webhook: WebhookRecord, received: Received, **event: Any
+) -> journal_pb2.JournalEntry:
     return journal_pb2.JournalEntry(
         event_id=event_id,
         event_time=received.receive_time,
         signal_id=signal_id,
-        actor=gate.actor,
+        actor=webhook.actor,
         trace_parent=received.trace_parent,
         **event,
     )

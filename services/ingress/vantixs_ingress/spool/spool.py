@@ -5,14 +5,10 @@ One transaction decides whether a signal is new, and stores it: duplicates canno
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,29 +24,19 @@ from vantixs.runtime.logs import log
 from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.store_identity import Identity
 
-from vantixs_ingress.claims import Claim
-from vantixs_ingress.spool_file import ROW_BYTES, Action, Item, SpoolFile, Stored
-from vantixs_ingress.spool_lock import SpoolLock
+from vantixs_ingress.spool.deduplication import DeduplicationKey
+from vantixs_ingress.spool.lock import SpoolLock
+from vantixs_ingress.spool.recent import Recent
+from vantixs_ingress.spool.room import Bounds, Room
+from vantixs_ingress.spool.store import ROW_BYTES, Action, Item, SpoolFile, Stored
 
 QUEUE = 4096
 BATCH = batching.Bounds(items=256, size=8 << 20, waiting=QUEUE)
-RECENT = 4096  # Messages kept in memory for the relay, which reads them from disk only where it is behind.
-RECENT_BYTES = 8 << 20
 PRUNE_EVERY_S = 1.0
-SPACE_EVERY_S = 0.25
 RETRY = Pauses(0.1, 0.1)  # Between commits that no request waits for, while they fail.
 IDENTITY_S = 5.0
 QUIET_S = 10.0  # A disk that is full is not told of more often.
 USED = Gauge("vantixs_ingress_spool_bytes", "bytes of messages in the spool that are not in the journal")
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much the spool may hold, what has to stay free on its disk, and how long an explicit key is remembered."""
-
-    max_bytes: int
-    reserve_bytes: int = 0
-    keep_claims_s: int = 90 * 86_400
 
 
 class _Change:
@@ -87,16 +73,13 @@ class Spool:
             StartupError: another process has the spool, or the file cannot be used.
         """
         self._lock = lock or SpoolLock(path, "0")
-        self._path = path
         self._bounds = bounds
         self._loop = asyncio.get_running_loop()
         self._batches: Batcher[_Work, Stored] = Batcher(self._commit, BATCH, size_of=_size_of, singly_after=_of_one)
         # Not `_thread`: compiled, that is a keyword of the C compiler.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._recent: deque[tuple[int, Message]] = deque()
-        self._recent_bytes = 0
-        self._pruned = self._measured = time.monotonic()
-        self._roomy = True
+        self._recent = Recent()
+        self._pruned = time.monotonic()
         self._quiet_until = 0.0
         self._failure = ""
         self._unmade: list[_Change] = []  # In the order they came; they go first in the next commit.
@@ -105,7 +88,7 @@ class Spool:
         self.added = asyncio.Event()
         try:
             self._file = SpoolFile(path)
-            count, self._bytes = self._file.pending()
+            count, used = self._file.pending()
         except sqlite3.Error as error:
             self._lock.release()
             raise StartupError(
@@ -120,35 +103,35 @@ class Spool:
         self.damage = ""
         self._changing: asyncio.Future[None] | None = None
         self._backlog = count
+        self._room = Room(path.parent, bounds, used)
         self.last_sequence = self._file.sequence
-        USED.set_function(lambda: self._bytes)
+        USED.set_function(lambda: self._room.used)
 
     def store(
-        self, message: Message, claim: Claim | None = None, duplicate: Callable[[Stored], Message] | None = None
+        self,
+        message: Message,
+        key: DeduplicationKey | None = None,
+        duplicate: Callable[[Stored], Message] | None = None,
     ) -> "asyncio.Future[Stored]":
         """Stores a message, fsynced when this is done; or recognises a repeat and stores what `duplicate` makes of it.
 
         Raises:
             ServiceError: STORAGE_UNAVAILABLE; then nothing of it is stored.
         """
-        return self._put(Item(message, claim, duplicate))
+        return self._put(Item(message, key, duplicate))
 
     def put(
-        self, message: Message, claim: Claim | None = None, duplicate: Callable[[Stored], Message] | None = None
+        self,
+        message: Message,
+        key: DeduplicationKey | None = None,
+        duplicate: Callable[[Stored], Message] | None = None,
     ) -> "asyncio.Future[Stored]":
         """The same for few and important messages: in line at once, however long the line is."""
-        return self._put(Item(message, claim, duplicate), urgent=True)
+        return self._put(Item(message, key, duplicate), urgent=True)
 
     def pending_after(self, sequence: int, limit: int) -> list[tuple[int, Message]] | None:
         """Messages behind a sequence, oldest first, from memory; None where they have to be read from disk."""
-        recent = self._recent
-        while recent and recent[0][0] <= sequence:
-            self._recent_bytes -= len(recent.popleft()[1].payload)
-        if sequence >= self.last_sequence:
-            return []
-        if not recent or recent[0][0] != sequence + 1:
-            return None
-        return list(islice(recent, limit))
+        return self._recent.after(sequence, limit, self.last_sequence)
 
     async def read_after(self, sequence: int, limit: int) -> list[tuple[int, Message]]:
         """The same, from disk."""
@@ -224,20 +207,12 @@ class Spool:
     @property
     def pending_bytes(self) -> int:
         """Bytes of messages not yet in the journal."""
-        return self._bytes
+        return self._room.used
 
     @property
     def problem(self) -> str:
         """Why nothing can be stored now, empty where it can."""
-        return self._no_room or (f"the last commit failed: {self._failure}" if self._failure else "")
-
-    @property
-    def _no_room(self) -> str:
-        if self._bytes > self._bounds.max_bytes:
-            return f"the spool is at its limit of {self._bounds.max_bytes} bytes"
-        if not self._roomy:
-            return f"less than {self._bounds.reserve_bytes} bytes are free on the spool's disk"
-        return ""
+        return self._room.lack or (f"the last commit failed: {self._failure}" if self._failure else "")
 
     async def close(self) -> None:
         """Commits what is queued and closes."""
@@ -299,41 +274,32 @@ class Spool:
 
     def _write(self, items: list[Item], actions: list[Action]) -> _Written:
         """Does a batch on disk, in the spool's thread; items only where there is room."""
-        self._measure()
-        problem = self._no_room
+        self._room.measure()
+        problem = self._room.lack
         if problem:
             items = []
         elif items and time.monotonic() - self._pruned >= PRUNE_EVERY_S:
-            # Claims that no longer count are removed a few at a time.
+            # Keys and windows that no longer count are removed a few at a time.
             self._pruned = time.monotonic()
-            keep = self._bounds.keep_claims_s * 1000
+            keep = self._bounds.keep_keys_s * 1000
             actions.append(lambda _: self._file.prune(time.time_ns() // 1_000_000, keep))
         if not items and not actions:
             return _Written(problem, [], [])
         return _Written(problem, *self._file.write(items, actions))
 
-    def _measure(self) -> None:
-        now = time.monotonic()
-        if self._bounds.reserve_bytes and now - self._measured >= SPACE_EVERY_S:
-            self._measured = now
-            found = os.statvfs(self._path.parent)
-            self._roomy = found.f_bavail * found.f_frsize >= self._bounds.reserve_bytes
-
     def _succeeded(self, changes: list[_Change], written: _Written) -> None:
         self._unmade = []
         for change in changes:
-            self._bytes -= change.freed
+            self._room.used -= change.freed
             if not change.made.done():
                 change.made.set_result(None)
         messages = written.messages
         if messages:
             size = sum([len(m.payload) for _, m in messages])
-            self._bytes += size + len(messages) * ROW_BYTES
+            self._room.used += size + len(messages) * ROW_BYTES
             self._backlog += len(messages)
             self.last_sequence = messages[-1][0]
-            if len(self._recent) < RECENT and self._recent_bytes < RECENT_BYTES:
-                self._recent.extend(messages)
-                self._recent_bytes += size
+            self._recent.add(messages, size)
             self.added.set()
 
     def _refusal(self, detail: str, requests: int) -> ServiceError:
