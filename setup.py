@@ -17,8 +17,10 @@ ROOT = Path(__file__).resolve().parent
 COMPILED: dict[str, tuple[str, ...]] = {
     "libs/vantixs/model": ("instruments", "reasons"),
     "services/ingress/vantixs_ingress": (
-        "keeper", "lint", "main", "openapi", "requests", "settings", "webhooks",
+        "main", "openapi", "settings",
     ),
+    "services/ingress/vantixs_ingress/http": (),
+    "services/ingress/vantixs_ingress/webhooks": ("idempotency", "lint", "registry", "validation"),
     "services/ingress/vantixs_ingress/spool": (),
     "services/ingress/vantixs_ingress/domain/payload": (),
     "services/ingress/vantixs_ingress/domain/signal": (),

@@ -14,8 +14,8 @@ from vantixs_ingress.domain.payload.mapping import compile_mapping
 from vantixs_ingress.domain.payload.reading import Reading
 from vantixs_ingress.domain.signal.read_signal import read_signal
 from vantixs_ingress.domain.signal.rules import Rules
-from vantixs_ingress.lint import lint_payload
 from vantixs_ingress.spool.signal_message import signal_message
+from vantixs_ingress.webhooks.lint import lint_payload
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(account_id="paper", entry_expires_after_s=300, exit_expires_after_s=86_400, sell_opens_short=True)

@@ -11,7 +11,7 @@ from vantixs_ingress.domain.payload.decode import read_body
 from vantixs_ingress.domain.payload.mapping import check_mapping
 from vantixs_ingress.domain.payload.reading import Reading
 from vantixs_ingress.domain.signal.read_signal import read_signal, secret_of
-from vantixs_ingress.gate import rules_of
+from vantixs_ingress.webhooks.snapshot import rules_of
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 BASE = {"action": "sig.side", "symbol": "sig.pair"}

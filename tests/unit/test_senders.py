@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.api.ingress.v1 import webhook_pb2
-from vantixs_ingress import authentication, gate, signatures
-from vantixs_ingress.addresses import Proxies, block_of, parse_address, parse_networks
+from vantixs_ingress import authentication
 from vantixs_ingress.authentication import CertificateRule, check_token
-from vantixs_ingress.limits import MOST_ADDRESSES, Allowance, Strangers
-from vantixs_ingress.signatures import Sealer, read_secret, show_secret, verify
+from vantixs_ingress.http.client_address import Proxies, block_of
+from vantixs_ingress.http.failed_attempts import MOST_ADDRESSES, FailedAttemptLimiter
 from vantixs_ingress.spool.wire import field
+from vantixs_ingress.webhooks import signatures, snapshot
+from vantixs_ingress.webhooks.networks import parse_address, parse_networks
+from vantixs_ingress.webhooks.signatures import SecretCipher, read_secret, show_secret, verify
+from vantixs_ingress.webhooks.token_bucket import TokenBucket
 
 SECRET = b"s" * 24
 BODY = b'{"action": "buy"}'
@@ -47,7 +50,7 @@ def test_what_is_signed_cannot_be_changed(message_id: str, timestamp: str, body:
 
 
 def test_signature_under_the_secret_of_nobody_opens_nothing() -> None:
-    assert verify([], "m", "1", sign(signatures._NOBODY, "m", "1", BODY), BODY) == -1
+    assert verify([], "m", "1", sign(signatures._UNUSED_SECRET, "m", "1", BODY), BODY) == -1
 
 
 @pytest.mark.parametrize("count", range(signatures.SLOTS + 1))
@@ -59,18 +62,18 @@ def test_every_webhook_costs_the_same_hmacs(count: int, monkeypatch: pytest.Monk
     assert len(made) == signatures.SLOTS
 
 
-@pytest.mark.parametrize("count", [None, 1, 3, gate.MOST_TOKENS])
+@pytest.mark.parametrize("count", [None, 1, 3, snapshot.MOST_TOKENS])
 def test_every_webhook_costs_the_same_comparisons(count: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
     real = hmac.compare_digest
     monkeypatch.setattr(authentication.hmac, "compare_digest", lambda *args: made.append(args) or real(*args))
-    opened = None if count is None else gate.make_gate(make_webhook(count), Sealer(bytes(32)))
+    opened = None if count is None else snapshot.compile_webhook(make_webhook(count), SecretCipher(bytes(32)))
     assert check_token(opened, "wrong") is None
-    assert len(made) == gate.MOST_TOKENS
+    assert len(made) == snapshot.MOST_TOKENS
 
 
 def test_token_of_nobody_and_empty_token_open_nothing() -> None:
-    opened = gate.make_gate(make_webhook(1), Sealer(bytes(32)))
+    opened = snapshot.compile_webhook(make_webhook(1), SecretCipher(bytes(32)))
     assert check_token(opened, "no webhook has this token") is None
     assert check_token(opened, "") is None
     assert check_token(opened, "token-0") is not None
@@ -79,7 +82,7 @@ def test_token_of_nobody_and_empty_token_open_nothing() -> None:
 def make_webhook(tokens: int) -> webhook_pb2.Webhook:
     webhook = webhook_pb2.Webhook(webhook_id="demo", account_id="paper", enabled=True)
     for number in range(tokens):
-        webhook.tokens.add(token_id=f"t{number}", sha256=gate.token_digest(f"token-{number}"))
+        webhook.tokens.add(token_id=f"t{number}", sha256=snapshot.token_digest(f"token-{number}"))
     return webhook
 
 
@@ -93,14 +96,14 @@ def test_secret_that_is_none_is_refused_and_not_shown(text: str) -> None:
 @given(st.binary(min_size=24, max_size=64))
 def test_secret_survives_showing_and_sealing(secret: bytes) -> None:
     assert read_secret(show_secret(secret)) == secret
-    sealer = Sealer(bytes(32))
-    sealed = sealer.seal("demo", secret)
+    cipher = SecretCipher(bytes(32))
+    sealed = cipher.seal("demo", secret)
     assert secret not in sealed
-    assert sealer.open("demo", sealed) == secret
-    assert sealer.open("other", sealed) is None
-    assert Sealer(b"\1" * 32).open("demo", sealed) is None
-    assert sealer.open("demo", sealed[:-1]) is None
-    assert sealer.open("demo", b"") is None
+    assert cipher.open("demo", sealed) == secret
+    assert cipher.open("other", sealed) is None
+    assert SecretCipher(b"\1" * 32).open("demo", sealed) is None
+    assert cipher.open("demo", sealed[:-1]) is None
+    assert cipher.open("demo", b"") is None
 
 
 PROXIES = Proxies(parse_networks(["10.0.0.0/8", "fd00::/8"]))
@@ -171,7 +174,7 @@ def test_certificate_is_tradingviews_where_a_part_of_its_subject_is(
 
 
 def test_allowance_refills_evenly() -> None:
-    allowance = Allowance(2, 60, 0)
+    allowance = TokenBucket(2, 60, 0)
     assert [allowance.take(0), allowance.take(0)] == [0, 0]
     assert allowance.take(0) == 30
     assert allowance.take(29) == pytest.approx(1)
@@ -181,7 +184,7 @@ def test_allowance_refills_evenly() -> None:
 
 
 def test_strangers_are_remembered_up_to_a_bound() -> None:
-    strangers = Strangers(2)
+    strangers = FailedAttemptLimiter(2)
     for number in range(MOST_ADDRESSES + 500):
         strangers.failed(f"a{number}", 0)
     assert len(strangers) == MOST_ADDRESSES
@@ -190,7 +193,7 @@ def test_strangers_are_remembered_up_to_a_bound() -> None:
     assert strangers.wait("b", 0) > 0
     assert strangers.wait("b", 60) == 0
     assert strangers.wait("never seen", 0) == 0
-    assert Strangers(0).wait("b", 0) == 0
+    assert FailedAttemptLimiter(0).wait("b", 0) == 0
 
 
 @given(st.integers(1, 15), st.binary(max_size=70_000))
@@ -205,7 +208,7 @@ def test_a_token_ends_and_is_revoked() -> None:
     webhook = make_webhook(3)
     webhook.tokens[1].expire_time.FromDatetime(datetime(2026, 1, 1, tzinfo=UTC))
     webhook.tokens[2].revoke_time.FromDatetime(datetime(2026, 1, 1, tzinfo=UTC))
-    opened = gate.make_gate(webhook, Sealer(bytes(32)))
-    reasons = [p.reason(datetime(2026, 1, 1, tzinfo=UTC)) for p in opened.passes]
+    opened = snapshot.compile_webhook(webhook, SecretCipher(bytes(32)))
+    reasons = [p.reason(datetime(2026, 1, 1, tzinfo=UTC)) for p in opened.grants]
     assert reasons == ["", "TOKEN_EXPIRED", "TOKEN_REVOKED"]
-    assert opened.passes[1].reason(datetime(2025, 12, 31, tzinfo=UTC)) == ""
+    assert opened.grants[1].reason(datetime(2025, 12, 31, tzinfo=UTC)) == ""

@@ -7,7 +7,7 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.runtime.errors import ServiceError
 from vantixs_console.listing import webhook_rows
-from vantixs_ingress.webhooks import check_webhook, fill_defaults
+from vantixs_ingress.webhooks.validation import check_webhook, fill_defaults
 
 POLICIES = {
     "on_new_signal": webhook_pb2.ON_NEW_SIGNAL_KEEP,

@@ -15,8 +15,16 @@ from vantixs_ingress.domain.payload.decode import Body, read_body
 from vantixs_ingress.domain.payload.vocabulary import fold
 from vantixs_ingress.domain.signal.read_signal import secret_of
 from vantixs_ingress.domain.signal.rules import Rules
-from vantixs_ingress.gate import MOST_TOKENS, NOBODIES, TOKEN_PREFIX, Gate, Key, Pass, token_digest
-from vantixs_ingress.signatures import verify
+from vantixs_ingress.webhooks.signatures import verify
+from vantixs_ingress.webhooks.snapshot import (
+    MOST_TOKENS,
+    TOKEN_PREFIX,
+    UNUSED_DIGESTS,
+    SigningKey,
+    TokenGrant,
+    WebhookSnapshot,
+    token_digest,
+)
 
 LIMITED_BODY_BYTES = 4096  # TradingView's messages are not longer.
 NO_TOKEN = "unknown webhook, or wrong or missing token"  # noqa: S105 - what is said about one
@@ -42,13 +50,13 @@ class Shown:
 class Sender:
     """Who sent a request, once it is known. `lapsed` says why the token opens nothing any more."""
 
-    __slots__ = ("body", "credential_id", "fingerprint", "gate", "lapsed", "proof", "rules", "signed_key", "token")
+    __slots__ = ("body", "credential_id", "fingerprint", "lapsed", "proof", "rules", "signed_key", "snapshot", "token")
 
     def __init__(
-        self, gate: Gate, rules: Rules, proof: str, credential_id: str, token: str = "", signed_key: str = "",
+        self, snapshot: WebhookSnapshot, rules: Rules, proof: str, credential_id: str, token: str = "", signed_key: str = "",
         lapsed: str = "", fingerprint: str = "", body: Body | None = None,
     ) -> None:  # fmt: skip
-        self.gate = gate
+        self.snapshot = snapshot
         self.rules = rules
         self.proof = proof
         self.credential_id = credential_id
@@ -85,7 +93,7 @@ def _names(told: str) -> set[str]:
     return {part.strip().replace("\\,", ",").removeprefix("email:") for part in parts}
 
 
-def find_token(request: Request, path_token: str, gate: Gate | None, *, limited: bool) -> Shown:
+def find_token(request: Request, path_token: str, snapshot: WebhookSnapshot | None, *, limited: bool) -> Shown:
     """The token a request shows; two that disagree are none.
 
     Of an address without attempts left, only a body that an alert could have is looked into.
@@ -99,24 +107,24 @@ def find_token(request: Request, path_token: str, gate: Gate | None, *, limited:
     if "webhook-signature" in headers or (limited and len(request.body) > LIMITED_BODY_BYTES):
         return Shown("", "")
     body = read_body(request.body)
-    return Shown(secret_of(body, gate.rules if gate else _NO_RULES), "body", body)
+    return Shown(secret_of(body, snapshot.rules if snapshot else _NO_RULES), "body", body)
 
 
-def check_token(gate: Gate | None, token: str) -> Pass | None:
+def check_token(snapshot: WebhookSnapshot | None, token: str) -> TokenGrant | None:
     """The pass that the token is, or None.
 
     An unknown webhook costs the same comparisons as a wrong token, and so gets the same answer at the same time.
     """
     given = token_digest(token)
-    passes, digests = (gate.passes, gate.digests) if gate else ((), NOBODIES)
+    grants, digests = (snapshot.grants, snapshot.digests) if snapshot else ((), UNUSED_DIGESTS)
     found = MOST_TOKENS
     for number, digest in enumerate(digests):
         if hmac.compare_digest(digest, given):
             found = number
-    return passes[found] if found < len(passes) and token else None
+    return grants[found] if found < len(grants) and token else None
 
 
-def check_signature(gate: Gate | None, request: Request, now: datetime) -> Key:
+def check_signature(snapshot: WebhookSnapshot | None, request: Request, now: datetime) -> SigningKey:
     """The key that signed the request.
 
     Raises:
@@ -129,14 +137,14 @@ def check_signature(gate: Gate | None, request: Request, now: datetime) -> Key:
         detail = f"expected the headers {', '.join(_SIGNED_WITH)}, was no {', no '.join(missing)}"
         raise Refused("SIGNATURE_INVALID", detail)
     message_id, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
-    keys = gate.secrets(now) if gate else []
+    keys = snapshot.secrets(now) if snapshot else []
     signature = headers["webhook-signature"]
     found = verify([key.secret for key in keys], message_id, timestamp, signature, request.body)
-    if gate is None or found < 0 or "." in message_id:
+    if snapshot is None or found < 0 or "." in message_id:
         raise Refused("SIGNATURE_INVALID", "the signature does not fit id, time, body and secret")
     seconds = int(timestamp) if timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12 else None
-    if seconds is None or abs(now.timestamp() - seconds) > gate.tolerance_s:
-        raise Refused("TIMESTAMP_OUT_OF_TOLERANCE", f"expected a time within {gate.tolerance_s} s of now")
+    if seconds is None or abs(now.timestamp() - seconds) > snapshot.tolerance_s:
+        raise Refused("TIMESTAMP_OUT_OF_TOLERANCE", f"expected a time within {snapshot.tolerance_s} s of now")
     return keys[found]
 
 
@@ -146,22 +154,24 @@ def check_sender(sender: Sender, request: Request, address: str, certificate: st
     Raises:
         Refused: WEBHOOK_DISABLED, SOURCE_ADDRESS_NOT_ALLOWED, RATE_LIMITED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
     """
-    gate = sender.gate
-    least = gate.webhook.minimum_proof
-    if not gate.webhook.enabled:
+    snapshot = sender.snapshot
+    least = snapshot.webhook.minimum_proof
+    if not snapshot.webhook.enabled:
         raise Refused("WEBHOOK_DISABLED", "the webhook is disabled")
-    if not gate.admits(address):
+    if not snapshot.admits(address):
         raise Refused("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not in the webhook's networks")
     if least == webhook_pb2.PROOF_LEVEL_CERTIFICATE and certificate != "verified":
         detail = f"expected TradingView's client certificate, was {certificate or 'none'}"
         raise Refused("SOURCE_ADDRESS_NOT_ALLOWED", detail)
-    if gate.rate and (wait := gate.rate.take(time.monotonic())):
+    if snapshot.rate and (wait := snapshot.rate.take(time.monotonic())):
         raise Refused("RATE_LIMITED", "the webhook had its requests of this minute", retry_after_s=wait)
     if sender.proof == "signature":
         return sender.signed_key
     signed = "webhook-signature" in request.headers
-    if least == webhook_pb2.PROOF_LEVEL_SIGNATURE or (signed and (gate.keys or gate.unreadable_keys)):
-        check_signature(gate, request, now)
+    if least == webhook_pb2.PROOF_LEVEL_SIGNATURE or (
+        signed and (snapshot.signing_keys or snapshot.unreadable_signing_keys)
+    ):
+        check_signature(snapshot, request, now)
         return request.headers.get("webhook-id", "")
     return ""
 
@@ -172,11 +182,11 @@ def check_asker(sender: Sender, request: Request, address: str, now: datetime) -
     Raises:
         Refused: SOURCE_ADDRESS_NOT_ALLOWED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
     """
-    if not sender.gate.admits(address):
+    if not sender.snapshot.admits(address):
         raise Refused("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not in the webhook's networks")
-    signed_only = sender.gate.webhook.minimum_proof == webhook_pb2.PROOF_LEVEL_SIGNATURE
+    signed_only = sender.snapshot.webhook.minimum_proof == webhook_pb2.PROOF_LEVEL_SIGNATURE
     if signed_only and sender.proof != "signature":
-        check_signature(sender.gate, request, now)
+        check_signature(sender.snapshot, request, now)
 
 
 def contradicts(body: Body, sender: Sender) -> bool:

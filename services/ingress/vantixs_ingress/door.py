@@ -19,7 +19,6 @@ from vantixs.runtime.journal import Message
 from vantixs.runtime.kv import KvTable
 
 from vantixs_ingress import answers
-from vantixs_ingress.addresses import Proxies, block_of
 from vantixs_ingress.answers import RETRY_AFTER_S, Refused
 from vantixs_ingress.authentication import (
     NO_TOKEN,
@@ -37,9 +36,8 @@ from vantixs_ingress.domain.payload.reading import FieldError, Reading
 from vantixs_ingress.domain.payload.redaction import redact_payload
 from vantixs_ingress.domain.signal.content import content_fingerprint, set_key_aside, takes_part
 from vantixs_ingress.domain.signal.read_signal import read_signal
-from vantixs_ingress.gate import Gate
-from vantixs_ingress.keeper import Keeper
-from vantixs_ingress.limits import Strangers
+from vantixs_ingress.http.client_address import Proxies, block_of
+from vantixs_ingress.http.failed_attempts import FailedAttemptLimiter
 from vantixs_ingress.openapi import DOCUMENT
 from vantixs_ingress.settings import IngressSettings
 from vantixs_ingress.spool.deduplication import DeduplicationKey
@@ -56,6 +54,8 @@ from vantixs_ingress.spool.signal_message import signal_message
 from vantixs_ingress.spool.spool import Spool
 from vantixs_ingress.spool.store import Stored
 from vantixs_ingress.statuses import Statuses
+from vantixs_ingress.webhooks.registry import WebhookRegistry
+from vantixs_ingress.webhooks.snapshot import WebhookSnapshot
 
 REQUESTS = Counter("vantixs_ingress_requests_total", "webhook requests answered", ["outcome", "reason"])
 _ACCEPTED = REQUESTS.labels("accepted", "")
@@ -109,13 +109,13 @@ class Entropy:
 
 
 class Door:
-    """Takes signals. `gates` holds every webhook by id and is kept up to date by `WebhookServicer`."""
+    """Takes signals. `snapshots` holds every webhook by id and is kept up to date by `WebhookServicer`."""
 
     def __init__(
-        self, gates: Mapping[str, Gate], spool: Spool, relay: Relay, statuses: Statuses, health: Health,
+        self, snapshots: Mapping[str, WebhookSnapshot], spool: Spool, relay: Relay, statuses: Statuses, health: Health,
         settings: IngressSettings, proxies: Proxies, certificate: CertificateRule,
     ) -> None:  # fmt: skip
-        self._gates = gates
+        self._snapshots = snapshots
         self._spool = spool
         self._relay = relay
         self._statuses = statuses
@@ -124,16 +124,16 @@ class Door:
         self._proxies = proxies
         self._certificate = certificate
         self._entropy = Entropy()
-        self._strangers = Strangers(settings.address_failures_per_minute)
-        self._knows_webhooks = bool(gates)
+        self._strangers = FailedAttemptLimiter(settings.address_failures_per_minute)
+        self._knows_webhooks = bool(snapshots)
         self._unknown = answers.problem(Refused("TOKEN_INVALID", NO_TOKEN))
-        health.set("webhooks", self._knows_webhooks, "" if gates else "not loaded yet")
+        health.set("webhooks", self._knows_webhooks, "" if snapshots else "not loaded yet")
         ADDRESSES.set_function(lambda: len(self._strangers))
 
-    async def learn(self, table: KvTable[webhook_pb2.Webhook], keeper: Keeper) -> None:
+    async def learn(self, table: KvTable[webhook_pb2.Webhook], registry: WebhookRegistry) -> None:
         """Until webhooks are known, from disk or from the broker, nobody can be told from a stranger: 503."""
         await table.loaded.wait()
-        keeper.loaded()
+        registry.loaded()
         self._knows_webhooks = True
         self._health.set("webhooks", True)
 
@@ -181,8 +181,8 @@ class Door:
             signed_key = check_sender(sender, request, address, certificate, now)
             reading = self._read(request, body, sender, signed_key, now)
         except Refused as refused:
-            return self._reject(sender.gate, received, refused)
-        return self._take(sender.gate, received, self._entry(sender.gate, received, reading, now))
+            return self._reject(sender.snapshot, received, refused)
+        return self._take(sender.snapshot, received, self._entry(sender.snapshot, received, reading, now))
 
     def tell(self, request: Request, target: Target) -> Response:
         """What became of a signal, for its sender."""
@@ -215,17 +215,19 @@ class Door:
             raise
 
     def _identify(self, request: Request, target: Target, now: datetime, *, limited: bool) -> Sender:
-        gate = self._gates.get(target.webhook_id)
-        shown = find_token(request, target.token, gate, limited=limited)
+        snapshot = self._snapshots.get(target.webhook_id)
+        shown = find_token(request, target.token, snapshot, limited=limited)
         if not shown.proof and "webhook-signature" in request.headers:
-            key = check_signature(gate, request, now)
-            assert gate  # noqa: S101 - an unknown webhook has no keys
-            return Sender(gate, gate.rules, "signature", key.secret_id, signed_key=request.headers["webhook-id"])
-        found = check_token(gate, shown.token)
-        if gate is None or found is None:
+            key = check_signature(snapshot, request, now)
+            assert snapshot  # noqa: S101 - an unknown webhook has no keys
+            return Sender(
+                snapshot, snapshot.rules, "signature", key.secret_id, signed_key=request.headers["webhook-id"]
+            )
+        found = check_token(snapshot, shown.token)
+        if snapshot is None or found is None:
             raise Refused("TOKEN_INVALID", NO_TOKEN)
         return Sender(
-            gate,
+            snapshot,
             found.rules,
             shown.proof,
             found.token_id,
@@ -243,22 +245,24 @@ class Door:
         self._strangers.failed(block, clock)
         return Refused(sender.lapsed, f"the token is {sender.lapsed.removeprefix('TOKEN_').lower()}")
 
-    async def _take(self, gate: Gate, received: Received, entry: "_Entry") -> Response:
+    async def _take(self, snapshot: WebhookSnapshot, received: Received, entry: "_Entry") -> Response:
         """Has an accepted signal stored, and answers what that makes of it."""
         if self._spool.refusal and not entry.reading.reduces:
-            return await self._reject(gate, received, _OTHER_SPOOL)
+            return await self._reject(snapshot, received, _OTHER_SPOOL)
         try:
             stored = await self._spool.store(entry.message, entry.dedupe, entry.duplicate)
         except ServiceError:
-            return await self._reject(gate, received, _NOT_STORED)
-        webhook_id = gate.webhook.webhook_id
+            return await self._reject(snapshot, received, _NOT_STORED)
+        webhook_id = snapshot.webhook.webhook_id
         if stored.conflict and entry.reading.reduces and "idempotency_key" in entry.reading.values:
             # A key that is used again keeps nobody in a position: the exit is taken as a signal of its own.
             set_key_aside(entry.reading)
-            return await self._take(gate, received, self._entry(gate, received, entry.reading, datetime.now(UTC)))
+            return await self._take(
+                snapshot, received, self._entry(snapshot, received, entry.reading, datetime.now(UTC))
+            )
         if stored.conflict:
             conflict = Refused("IDEMPOTENCY_CONFLICT", "the key was used before with other content")
-            return await self._reject(gate, received, conflict)
+            return await self._reject(snapshot, received, conflict)
         if stored.rule:
             return self._repeated(stored, received, webhook_id, entry.own_id)
         self._statuses.accepted(webhook_id, entry.signal_id)
@@ -280,20 +284,20 @@ class Door:
         if reading.errors:
             raise _refusal(reading)
         if not reading.reduces:
-            self._check_room(sender.gate)
+            self._check_room(sender.snapshot)
         return reading
 
-    def _check_room(self, gate: Gate) -> None:
+    def _check_room(self, snapshot: WebhookSnapshot) -> None:
         """Refuses an entry where the journal keeps what is left for exits, or where the webhook sends too many."""
         if self._relay.used_ratio >= REFUSE_RATIO:
             raise Refused("STORAGE_UNAVAILABLE", _JOURNAL_NEARLY_FULL, retry_after_s=JOURNAL_RETRY_S)
-        if gate.entering and (wait := gate.entering.take(time.monotonic())):
+        if snapshot.entry_rate and (wait := snapshot.entry_rate.take(time.monotonic())):
             limit = self._settings.entries_per_minute
             raise Refused("RATE_LIMITED", f"more than {limit} entries a minute; exits are taken", retry_after_s=wait)
 
-    def _entry(self, gate: Gate, received: Received, reading: Reading, now: datetime) -> "_Entry":
+    def _entry(self, snapshot: WebhookSnapshot, received: Received, reading: Reading, now: datetime) -> "_Entry":
         """The signal as it goes on disk, named by its key or anew."""
-        webhook = gate.webhook
+        webhook = snapshot.webhook
         fingerprint = content_fingerprint(reading) if reading.reduces else received.payload_sha256
         entropy, receive_ms = self._entropy.take(10), int(now.timestamp() * 1000)
         signal_id = own_id = new_signal_id(receive_ms, entropy)
@@ -309,7 +313,7 @@ class Door:
             dedupe = DeduplicationKey(unique, signal_id, fingerprint, receive_ms, webhook.dedupe_window_s * 1000)
         signal = signal_message(reading, signal_id)
         message = accepted_message(
-            gate.record,
+            snapshot.record,
             received,
             signal,
             entropy.hex()[:8] if key else "",
@@ -319,7 +323,7 @@ class Door:
         )
 
         def duplicate(stored: Stored) -> Message:
-            return duplicate_message(gate.record, received, signal, own_id, stored)
+            return duplicate_message(snapshot.record, received, signal, own_id, stored)
 
         return _Entry(message, dedupe, duplicate, signal_id, own_id, reading)
 
@@ -332,19 +336,19 @@ class Door:
             UNRECORDED.labels(reason).inc()
         return answers.duplicate(stored.signal_id, received.time_text, reason)
 
-    async def _reject(self, gate: Gate, received: Received, refused: Refused) -> Response:
+    async def _reject(self, snapshot: WebhookSnapshot, received: Received, refused: Refused) -> Response:
         """Puts the rejection of a known sender into the record, as far as the record has room for it, and answers."""
         REQUESTS.labels("rejected", refused.reason).inc()
-        if refused.reason in _NOT_RECORDED or gate.recording.take(time.monotonic()):
+        if refused.reason in _NOT_RECORDED or snapshot.record_rate.take(time.monotonic()):
             UNRECORDED.labels(refused.reason).inc()
             return answers.problem(refused)
         signal_id = new_signal_id(time.time_ns() // 1_000_000, self._entropy.take(10))
-        message = rejected_message(gate.record, received, signal_id, refused.reason, refused.detail, refused.errors)
+        message = rejected_message(snapshot.record, received, signal_id, refused.reason, refused.detail, refused.errors)
         try:
             await self._spool.store(message)
         except ServiceError:
             return answers.problem(_NOT_STORED)
-        self._statuses.ended(gate.webhook.webhook_id, signal_id, "rejected", refused.reason)
+        self._statuses.ended(snapshot.webhook.webhook_id, signal_id, "rejected", refused.reason)
         return answers.problem(refused, signal_id)
 
     def _received(

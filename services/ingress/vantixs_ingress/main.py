@@ -16,20 +16,21 @@ from vantixs.runtime.store_guard import NAME as STORES
 from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
-from vantixs_ingress.addresses import Network, Proxies, parse_networks
 from vantixs_ingress.app import make_app
 from vantixs_ingress.authentication import CertificateRule
-from vantixs_ingress.credentials import Credentials
 from vantixs_ingress.door import Door
-from vantixs_ingress.keeper import Keeper
-from vantixs_ingress.server import NAME, ROLES, WebhookServicer
+from vantixs_ingress.http.client_address import Proxies
 from vantixs_ingress.settings import IngressSettings
-from vantixs_ingress.signatures import Sealer
 from vantixs_ingress.spool.lock import own_spool
 from vantixs_ingress.spool.relay import Relay
 from vantixs_ingress.spool.room import Bounds
 from vantixs_ingress.spool.spool import Spool
 from vantixs_ingress.statuses import Statuses, StatusReader
+from vantixs_ingress.webhooks.credentials import Credentials
+from vantixs_ingress.webhooks.networks import Network, parse_networks
+from vantixs_ingress.webhooks.registry import WebhookRegistry
+from vantixs_ingress.webhooks.service import NAME, ROLES, WebhookServicer
+from vantixs_ingress.webhooks.signatures import SecretCipher
 
 
 def main(overrides: dict[str, str]) -> int:
@@ -39,7 +40,7 @@ def main(overrides: dict[str, str]) -> int:
     async def serve(life: Lifecycle) -> None:
         home = Home.open(settings.home)
         signing_key = settings.signing_key or home.secret("signing-key")
-        sealer, proxies = Sealer.of(signing_key), Proxies(_networks(settings.trusted_proxies))
+        cipher, proxies = SecretCipher.of(signing_key), Proxies(_networks(settings.trusted_proxies))
         certificate = certificate_rule(settings)
         place = home.data / f"ingress-{settings.instance}.spool"
         spool = Spool(place, bounds(settings), await own_spool(place, settings.instance, 2 * settings.stop_grace_s))
@@ -48,25 +49,25 @@ def main(overrides: dict[str, str]) -> int:
         journal.start(life)
         guard = StoreGuard(f"ingress-{settings.instance}", spool, settings, journal, life.health)
         await guard.start(life)
-        keeper = Keeper(spool, sealer, settings.records_per_minute, settings.entries_per_minute)
+        registry = WebhookRegistry(spool, cipher, settings.records_per_minute, settings.entries_per_minute)
         table = KvTable(
             journal,
             "vantixs-webhooks",
             "webhook",
             webhook_pb2.Webhook,
             replicas=settings.journal_replicas,
-            on_change=keeper.changed,
+            on_change=registry.changed,
             known=[(name, Versioned(webhook_pb2.Webhook.FromString(data), n)) for name, n, data in spool.webhooks()],
         )
         relay, statuses = Relay(spool, journal, life.health), Statuses()
-        door = Door(keeper.gates, spool, relay, statuses, life.health, settings, proxies, certificate)
+        door = Door(registry.snapshots, spool, relay, statuses, life.health, settings, proxies, certificate)
         app = make_app(door, settings.body_max_bytes)
         http = HttpServer(app, settings.http_listen, limits(settings), door.refuse)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         servicer = WebhookServicer(
             table,
-            keeper,
-            Credentials(signing_key, sealer),
+            registry,
+            Credentials(signing_key, cipher),
             lambda: settings.public_url or http.url,
             certificates=bool(certificate.subject_header and settings.trusted_proxies),
         )
@@ -79,7 +80,7 @@ def main(overrides: dict[str, str]) -> int:
         life.spawn(relay.report(life.stopping), name="report")
         life.spawn(StatusReader(statuses, journal).run(life.stopping), name="statuses")
         life.spawn(servicer.reconcile(life.health, life.stopping), name="reconcile")
-        life.spawn(door.learn(table, keeper), name="webhooks-loaded")
+        life.spawn(door.learn(table, registry), name="webhooks-loaded")
         serving = http.start(life)
         life.ready(grpc=address, http=http.url, metrics=metrics)
         await life.stopped()

@@ -19,7 +19,7 @@ DEFAULT_TOLERANCE_S = 300
 SLOTS = 4  # Secrets of a webhook that may be valid at once; as many are tried whatever the webhook has.
 MOST_SIGNATURES = 8
 _NONCE_BYTES, _KEY_BYTES = 12, 32
-_NOBODY = b"no webhook signs with this secret"
+_UNUSED_SECRET = b"no webhook signs with this secret"
 
 
 def new_secret() -> bytes:
@@ -58,7 +58,7 @@ def verify(secrets: list[bytes], message_id: str, timestamp: str, signatures: st
     found = -1
     for slot in range(SLOTS):
         known = slot < len(secrets)
-        digest = hmac.digest(secrets[slot] if known else _NOBODY, content, hashlib.sha256)
+        digest = hmac.digest(secrets[slot] if known else _UNUSED_SECRET, content, hashlib.sha256)
         expected = base64.b64encode(digest)
         for signature in given:
             if hmac.compare_digest(expected, signature) and known:
@@ -66,15 +66,15 @@ def verify(secrets: list[bytes], message_id: str, timestamp: str, signatures: st
     return found
 
 
-class Sealer:
+class SecretCipher:
     """Encrypts signing secrets under a master key that is kept outside of the bucket they are stored in."""
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
 
     @classmethod
-    def of(cls, text: str) -> "Sealer":
-        """The sealer with a key in URL-safe base64, as `vantixs up` makes it.
+    def of(cls, text: str) -> "SecretCipher":
+        """The cipher with a key in URL-safe base64, as `vantixs up` makes it.
 
         Raises:
             StartupError: the text is something else; it is not shown.

@@ -1,4 +1,4 @@
-"""Webhooks in step: the door's gates, the copy on disk, the record."""
+"""Webhooks in step: the door's snapshots, the copy on disk, the record."""
 
 import asyncio
 import time
@@ -11,13 +11,13 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.kv import KvTable, Versioned
 from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
-from vantixs_ingress.credentials import Credentials
-from vantixs_ingress.keeper import Keeper
-from vantixs_ingress.server import WebhookServicer
-from vantixs_ingress.signatures import Sealer
 from vantixs_ingress.spool.room import Bounds
 from vantixs_ingress.spool.spool import Spool
 from vantixs_ingress.statuses import KEPT, Statuses
+from vantixs_ingress.webhooks.credentials import Credentials
+from vantixs_ingress.webhooks.registry import WebhookRegistry
+from vantixs_ingress.webhooks.service import WebhookServicer
+from vantixs_ingress.webhooks.signatures import SecretCipher
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ async def told(spool: Spool) -> list[journal_pb2.JournalEntry]:
 
 async def keep(spool: Spool, revision: int) -> None:
     """The state a process leaves that knew a revision when it was killed."""
-    keeper = Keeper(spool, Sealer(bytes(32)), 100)
-    keeper.changed("demo", version(revision))
+    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), 100)
+    registry.changed("demo", version(revision))
     await settle(spool)
 
 
@@ -59,7 +59,7 @@ async def settle(spool: Spool) -> None:
 
 async def test_change_that_a_crash_kept_from_the_record_is_told_at_the_next_start(spool: Spool) -> None:
     await keep(spool, 4)
-    after_the_crash = Keeper(spool, Sealer(bytes(32)), 100)
+    after_the_crash = WebhookRegistry(spool, SecretCipher(bytes(32)), 100)
     after_the_crash.changed("demo", version(5, "Renamed"))
     await settle(spool)
     (entry,) = await told(spool)
@@ -70,26 +70,26 @@ async def test_change_that_a_crash_kept_from_the_record_is_told_at_the_next_star
 
 async def test_changes_of_other_replicas_are_theirs_to_tell(spool: Spool) -> None:
     await keep(spool, 4)
-    keeper = Keeper(spool, Sealer(bytes(32)), 100)
-    keeper.changed("demo", version(4))
-    keeper.loaded()
-    keeper.changed("demo", version(5))
-    keeper.changed("demo", None)
+    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), 100)
+    registry.changed("demo", version(4))
+    registry.loaded()
+    registry.changed("demo", version(5))
+    registry.changed("demo", None)
     await settle(spool)
     assert await told(spool) == []
-    assert keeper.gates == {}
+    assert registry.snapshots == {}
     assert spool.webhooks() == []
 
 
 async def test_what_a_webhook_used_up_outlives_a_change_of_its_configuration(spool: Spool) -> None:
-    keeper = Keeper(spool, Sealer(bytes(32)), 100)
-    keeper.changed("demo", version(1))
+    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), 100)
+    registry.changed("demo", version(1))
     for _ in range(2):
-        assert keeper.gates["demo"].rate.take(time.monotonic()) == 0  # type: ignore[union-attr]
-    keeper.changed("demo", version(2, "Renamed"))
-    assert keeper.gates["demo"].rate.take(time.monotonic()) > 0  # type: ignore[union-attr]
-    keeper.changed("demo", version(3, rate=5))
-    assert keeper.gates["demo"].rate.take(time.monotonic()) == 0  # type: ignore[union-attr]
+        assert registry.snapshots["demo"].rate.take(time.monotonic()) == 0  # type: ignore[union-attr]
+    registry.changed("demo", version(2, "Renamed"))
+    assert registry.snapshots["demo"].rate.take(time.monotonic()) > 0  # type: ignore[union-attr]
+    registry.changed("demo", version(3, rate=5))
+    assert registry.snapshots["demo"].rate.take(time.monotonic()) == 0  # type: ignore[union-attr]
 
 
 def test_statuses_are_bounded_and_an_end_is_not_undone() -> None:
@@ -118,19 +118,21 @@ async def test_revocation_that_never_left_this_process_reaches_the_bucket_after_
         spool.remember_webhook("demo", webhook.revision, revoked.SerializeToString())
         await settle(spool)
 
-        keeper = Keeper(spool, Sealer(bytes(32)), 100)
+        registry = WebhookRegistry(spool, SecretCipher(bytes(32)), 100)
         table: KvTable[webhook_pb2.Webhook] = KvTable(
             journal,
             "vantixs-webhooks",
             "webhook",
             webhook_pb2.Webhook,
-            on_change=keeper.changed,
+            on_change=registry.changed,
             known=[("demo", Versioned(revoked, webhook.revision))],
         )
         table.start(life)
         await asyncio.wait_for(table.loaded.wait(), 20)
-        assert keeper.gates["demo"].webhook.tokens[0].HasField("revoke_time")
-        servicer = WebhookServicer(table, keeper, Credentials("key", Sealer(bytes(32))), lambda: "", certificates=False)  # type: ignore[abstract]
+        assert registry.snapshots["demo"].webhook.tokens[0].HasField("revoke_time")
+        servicer = WebhookServicer(
+            table, registry, Credentials("key", SecretCipher(bytes(32))), lambda: "", certificates=False
+        )  # type: ignore[abstract]
         life.spawn(servicer.reconcile(life.health, life.stopping), name="reconcile")
         bucket = await journal.js.key_value("vantixs-webhooks")
         async with asyncio.timeout(20):

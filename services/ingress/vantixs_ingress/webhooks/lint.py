@@ -15,8 +15,8 @@ from vantixs_ingress.domain.payload.template import EXAMPLES, has_placeholder, p
 from vantixs_ingress.domain.signal.lint_rules import advice, suggested_message
 from vantixs_ingress.domain.signal.read_signal import read_signal
 from vantixs_ingress.domain.signal.rules import Rules
-from vantixs_ingress.gate import rules_of, token_digest
 from vantixs_ingress.spool.signal_message import field_errors, signal_message
+from vantixs_ingress.webhooks.snapshot import rules_of, token_digest
 
 LONGEST = 65_536
 MOST_RUNS = 200

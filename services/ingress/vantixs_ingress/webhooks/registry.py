@@ -1,4 +1,4 @@
-"""Keeps the door's gates, the copy on disk and the record in step with the bucket of webhooks."""
+"""Keeps snapshots of webhooks, their copies on disk and the record of changes in step with the KV bucket."""
 
 import asyncio
 import json
@@ -16,10 +16,10 @@ from vantixs.runtime.journal import Message
 from vantixs.runtime.kv import Versioned
 from vantixs.runtime.logs import log
 
-from vantixs_ingress.gate import Gate, make_gate, shown
-from vantixs_ingress.signatures import Sealer
 from vantixs_ingress.spool.spool import Spool
 from vantixs_ingress.spool.store import Stored
+from vantixs_ingress.webhooks.signatures import SecretCipher
+from vantixs_ingress.webhooks.snapshot import WebhookSnapshot, compile_webhook, without_secrets
 
 
 @dataclass(slots=True)
@@ -31,17 +31,19 @@ class Change:
     told: "asyncio.Future[Stored] | None" = None
 
 
-class Keeper:
-    """Hears of every webhook as it is now, from whatever replica changed it.
+class WebhookRegistry:
+    """Is told of every webhook as it is now, by whatever replica it was changed.
 
     The entry of a change goes to disk before the copy of the webhook does. So a copy that is older than the bucket at start
     means that a crash came between a change and its entry, which is then made up for.
     """
 
-    def __init__(self, spool: Spool, sealer: Sealer, records_per_minute: int, entries_per_minute: int = 0) -> None:
-        self.gates: dict[str, Gate] = {}
+    def __init__(
+        self, spool: Spool, cipher: SecretCipher, records_per_minute: int, entries_per_minute: int = 0
+    ) -> None:
+        self.snapshots: dict[str, WebhookSnapshot] = {}
         self._spool = spool
-        self._sealer = sealer
+        self._cipher = cipher
         self._records_per_minute = records_per_minute
         self._entries_per_minute = entries_per_minute
         self._changes: dict[str, Change] = {}
@@ -49,7 +51,7 @@ class Keeper:
         # Webhooks with a revocation that the bucket does not know yet.
         self.unpublished: set[str] = set()
         for webhook_id, _, data in spool.webhooks():
-            self.gates[webhook_id] = self._make(webhook_pb2.Webhook.FromString(data), None)
+            self.snapshots[webhook_id] = self._make(webhook_pb2.Webhook.FromString(data), None)
 
     def loaded(self) -> None:
         """The bucket has been read whole: changes of others are theirs to tell from now on."""
@@ -57,7 +59,9 @@ class Keeper:
 
     @contextmanager
     def changing(self, webhook_id: str, actor: str, before: webhook_pb2.Webhook | None = None) -> Iterator[Change]:
-        """While it lasts, a change of the webhook is ours to tell; `before` says what it was, where that is not the gate's."""
+        """While it lasts, a change of the webhook is recorded by this process. `before` is the webhook as it was, by default the
+        snapshot's.
+        """
         change = self._changes[webhook_id] = Change(actor, before)
         try:
             yield change
@@ -66,32 +70,32 @@ class Keeper:
 
     def changed(self, webhook_id: str, found: Versioned[webhook_pb2.Webhook] | None) -> None:
         """A webhook is as found now, or gone."""
-        gate = self.gates.get(webhook_id)
+        snapshot = self.snapshots.get(webhook_id)
         change = self._changes.get(webhook_id)
-        before = (change and change.before) or (gate.webhook if gate else None)
+        before = (change and change.before) or (snapshot.webhook if snapshot else None)
         self.unpublished.discard(webhook_id)
         if found is None:
             if change and before:
                 change.told = self._tell(before, None, change.actor)
-            self.gates.pop(webhook_id, None)
+            self.snapshots.pop(webhook_id, None)
             self._spool.remember_webhook(webhook_id, 0, None)
             return
         after = webhook_pb2.Webhook()
         after.CopyFrom(found.value)
         after.revision = found.revision
-        if gate and keep_revoked(gate.webhook, after):
+        if snapshot and keep_revoked(snapshot.webhook, after):
             self.unpublished.add(webhook_id)
         if change:
             change.told = self._tell(before, after, change.actor)
         elif not self._loaded and before and before.revision < found.revision:
             self._tell(before, after, after.updated_by)
-        self.gates[webhook_id] = self._make(after, gate)
+        self.snapshots[webhook_id] = self._make(after, snapshot)
         self._spool.remember_webhook(webhook_id, found.revision, after.SerializeToString())
 
     def revoke(self, webhook: webhook_pb2.Webhook) -> None:
         """Has a revocation in force here, and on disk, before the bucket is asked: it may be away."""
-        gate = self.gates.get(webhook.webhook_id)
-        self.gates[webhook.webhook_id] = self._make(webhook, gate)
+        snapshot = self.snapshots.get(webhook.webhook_id)
+        self.snapshots[webhook.webhook_id] = self._make(webhook, snapshot)
         self._spool.remember_webhook(webhook.webhook_id, webhook.revision, webhook.SerializeToString())
         self.unpublished.add(webhook.webhook_id)
 
@@ -99,17 +103,17 @@ class Keeper:
         """Records a revocation that the bucket does not know yet; returns once it is on disk, and the copy before it."""
         await self._tell(before, after, after.updated_by, f"{after.revision}-revoked-{ended}")
 
-    def _make(self, webhook: webhook_pb2.Webhook, before: Gate | None) -> Gate:
-        gate = make_gate(
+    def _make(self, webhook: webhook_pb2.Webhook, before: WebhookSnapshot | None) -> WebhookSnapshot:
+        snapshot = compile_webhook(
             webhook,
-            self._sealer,
+            self._cipher,
             before=before,
             records_per_minute=self._records_per_minute,
             entries_per_minute=self._entries_per_minute,
         )
-        if gate.unreadable_keys:
+        if snapshot.unreadable_signing_keys:
             log.error("webhook.secret_unreadable", webhook_id=webhook.webhook_id, detail="sealed under another key")
-        return gate
+        return snapshot
 
     def _tell(
         self, before: webhook_pb2.Webhook | None, after: webhook_pb2.Webhook | None, actor: str, mark: str = ""
@@ -150,4 +154,6 @@ def keep_revoked(known: webhook_pb2.Webhook, found: webhook_pb2.Webhook) -> bool
 def _to_json(webhook: webhook_pb2.Webhook | None) -> str:
     if webhook is None:
         return ""
-    return json.dumps(json_format.MessageToDict(shown(webhook), preserving_proto_field_name=True), sort_keys=True)
+    return json.dumps(
+        json_format.MessageToDict(without_secrets(webhook), preserving_proto_field_name=True), sort_keys=True
+    )

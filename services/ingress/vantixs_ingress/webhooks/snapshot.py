@@ -1,4 +1,4 @@
-"""Webhooks made ready for checking, once per change of their configuration."""
+"""Webhooks compiled for checking requests, once per change of their configuration."""
 
 import hashlib
 import time
@@ -10,22 +10,22 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import parse_decimal
 
-from vantixs_ingress.addresses import Network, parse_address, parse_networks, within
 from vantixs_ingress.domain.payload.mapping import compile_mapping
 from vantixs_ingress.domain.signal.rules import Rules
-from vantixs_ingress.limits import Allowance
-from vantixs_ingress.signatures import DEFAULT_TOLERANCE_S, SLOTS, Sealer
 from vantixs_ingress.spool.entries import WebhookRecord
+from vantixs_ingress.webhooks.networks import Network, parse_address, parse_networks, within
+from vantixs_ingress.webhooks.signatures import DEFAULT_TOLERANCE_S, SLOTS, SecretCipher
+from vantixs_ingress.webhooks.token_bucket import TokenBucket
 
 TOKEN_PREFIX = "vxt_"  # noqa: S105 - how a token starts, so that one is known wherever it turns up
 
 MOST_TOKENS = 10
-NOBODIES = (hashlib.sha256(b"no webhook has this token").digest(),) * MOST_TOKENS
+UNUSED_DIGESTS = (hashlib.sha256(b"no webhook has this token").digest(),) * MOST_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """A token as the door needs it: its digest, and what the webhook's rules are for who holds it."""
+class TokenGrant:
+    """A token of a webhook: its digest, and the webhook's rules narrowed by its scope."""
 
     token_id: str
     digest: bytes
@@ -35,15 +35,15 @@ class Pass:
     revoked: bool
 
     def reason(self, now: datetime) -> str:
-        """Why it opens nothing any more, empty while it does."""
+        """Why the token is not valid any more; empty while it is."""
         if self.revoked:
             return "TOKEN_REVOKED"
         return "TOKEN_EXPIRED" if self.expire_time is not None and self.expire_time <= now else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """A signing secret, open. It ends by itself."""
+class SigningKey:
+    """A signing secret, decrypted, with the time at which it expires."""
 
     secret_id: str
     secret: bytes = dataclass_field(repr=False)
@@ -51,29 +51,29 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """A webhook as the door needs it. What counts requests is carried over when its configuration changes."""
+class WebhookSnapshot:
+    """A webhook as requests are checked against it. The token buckets are carried over when its configuration changes."""
 
     webhook: webhook_pb2.Webhook
     record: WebhookRecord
     rules: Rules
-    passes: tuple[Pass, ...]
-    digests: tuple[bytes, ...]  # Of the passes, then of nobody: as many for every webhook.
-    keys: tuple[Key, ...]
-    unreadable_keys: bool
+    grants: tuple[TokenGrant, ...]
+    digests: tuple[bytes, ...]  # Of the grants, then ones that no token has: as many for every webhook.
+    signing_keys: tuple[SigningKey, ...]
+    unreadable_signing_keys: bool
     networks: tuple[Network, ...]
     tolerance_s: int
-    rate: Allowance | None
-    entering: Allowance | None  # Accepted signals other than exits, where the webhook has no limit of its own.
-    recording: Allowance  # Rejections that go into the record.
+    rate: TokenBucket | None
+    entry_rate: TokenBucket | None  # Accepted signals other than exits, where the webhook has no limit of its own.
+    record_rate: TokenBucket  # Rejections that go into the record.
 
     def admits(self, address: str) -> bool:
         """Whether the webhook takes requests from the address."""
         return not self.networks or within(parse_address(address), self.networks)
 
-    def secrets(self, now: datetime) -> list[Key]:
+    def secrets(self, now: datetime) -> list[SigningKey]:
         """Signing secrets that are valid, newest first."""
-        return [k for k in self.keys if k.expire_time is None or k.expire_time > now][:SLOTS]
+        return [k for k in self.signing_keys if k.expire_time is None or k.expire_time > now][:SLOTS]
 
 
 def rules_of(webhook: webhook_pb2.Webhook) -> Rules:
@@ -96,40 +96,40 @@ def rules_of(webhook: webhook_pb2.Webhook) -> Rules:
     )
 
 
-def make_gate(
+def compile_webhook(
     webhook: webhook_pb2.Webhook,
-    sealer: Sealer,
+    cipher: SecretCipher,
     *,
-    before: Gate | None = None,
+    before: WebhookSnapshot | None = None,
     records_per_minute: int = 3000,
     entries_per_minute: int = 0,
-) -> Gate:
-    """Makes a webhook ready."""
+) -> WebhookSnapshot:
+    """Compiles a webhook's configuration; `before` is its snapshot until now, whose token buckets are kept."""
     rules = rules_of(webhook)
-    keys = [_open(webhook.webhook_id, kept, sealer) for kept in webhook.signing_secrets if not _revoked(kept)]
+    keys = [_open(webhook.webhook_id, kept, cipher) for kept in webhook.signing_secrets if not _revoked(kept)]
     now = time.monotonic()
     most = webhook.rate_limit_per_minute
     rate = before.rate if before and before.webhook.rate_limit_per_minute == most else None
-    entering = before.entering if before else None
+    entering = before.entry_rate if before else None
     if not entering and entries_per_minute:
-        entering = Allowance(entries_per_minute, 60, now)
-    return Gate(
+        entering = TokenBucket(entries_per_minute, 60, now)
+    return WebhookSnapshot(
         webhook=webhook,
-        record=WebhookRecord(shown(webhook)),
+        record=WebhookRecord(without_secrets(webhook)),
         rules=rules,
-        passes=tuple(_pass(token, rules) for token in webhook.tokens),
-        digests=(*(token.sha256 for token in webhook.tokens), *NOBODIES[len(webhook.tokens) :]),
-        keys=tuple(k for k in reversed(keys) if k is not None),
-        unreadable_keys=None in keys,
+        grants=tuple(_grant(token, rules) for token in webhook.tokens),
+        digests=(*(token.sha256 for token in webhook.tokens), *UNUSED_DIGESTS[len(webhook.tokens) :]),
+        signing_keys=tuple(k for k in reversed(keys) if k is not None),
+        unreadable_signing_keys=None in keys,
         networks=parse_networks(webhook.source_networks),
         tolerance_s=webhook.signature_tolerance_s or DEFAULT_TOLERANCE_S,
-        rate=rate or (Allowance(most, 60, now) if most else None),
-        entering=None if most else entering,
-        recording=before.recording if before else Allowance(records_per_minute, 60, now),
+        rate=rate or (TokenBucket(most, 60, now) if most else None),
+        entry_rate=None if most else entering,
+        record_rate=before.record_rate if before else TokenBucket(records_per_minute, 60, now),
     )
 
 
-def shown(webhook: webhook_pb2.Webhook) -> webhook_pb2.Webhook:
+def without_secrets(webhook: webhook_pb2.Webhook) -> webhook_pb2.Webhook:
     """The webhook without hashes of tokens and without sealed secrets."""
     copy = webhook_pb2.Webhook()
     copy.CopyFrom(webhook)
@@ -141,11 +141,11 @@ def shown(webhook: webhook_pb2.Webhook) -> webhook_pb2.Webhook:
 
 
 def token_digest(token: str) -> bytes:
-    """What is kept of a token."""
+    """SHA-256 of a token, which is all that is kept of it."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def _pass(token: webhook_pb2.WebhookToken, rules: Rules) -> Pass:
+def _grant(token: webhook_pb2.WebhookToken, rules: Rules) -> TokenGrant:
     actions = frozenset(common_pb2.Action.Name(a).removeprefix("ACTION_") for a in token.actions)
     narrowed = rules.narrowed(
         actions=actions or None,
@@ -155,13 +155,13 @@ def _pass(token: webhook_pb2.WebhookToken, rules: Rules) -> Pass:
     )
     expire = token.expire_time.ToDatetime(tzinfo=UTC) if token.HasField("expire_time") else None
     fingerprint = token.sha256.hex()[:8]
-    return Pass(token.token_id, token.sha256, fingerprint, narrowed, expire, token.HasField("revoke_time"))
+    return TokenGrant(token.token_id, token.sha256, fingerprint, narrowed, expire, token.HasField("revoke_time"))
 
 
-def _open(webhook_id: str, kept: webhook_pb2.SigningSecret, sealer: Sealer) -> Key | None:
-    secret = sealer.open(webhook_id, kept.sealed)
+def _open(webhook_id: str, kept: webhook_pb2.SigningSecret, cipher: SecretCipher) -> SigningKey | None:
+    secret = cipher.open(webhook_id, kept.sealed)
     expire = kept.expire_time.ToDatetime(tzinfo=UTC) if kept.HasField("expire_time") else None
-    return None if secret is None else Key(kept.secret_id, secret, expire)
+    return None if secret is None else SigningKey(kept.secret_id, secret, expire)
 
 
 def _revoked(kept: webhook_pb2.SigningSecret) -> bool:

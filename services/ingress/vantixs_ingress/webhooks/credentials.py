@@ -15,8 +15,8 @@ from google.protobuf.message import Message as ProtoMessage
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.runtime.errors import invalid
 
-from vantixs_ingress.gate import MOST_TOKENS, TOKEN_PREFIX, token_digest
-from vantixs_ingress.signatures import SLOTS, Sealer, new_secret, read_secret, show_secret
+from vantixs_ingress.webhooks.signatures import SLOTS, SecretCipher, new_secret, read_secret, show_secret
+from vantixs_ingress.webhooks.snapshot import MOST_TOKENS, TOKEN_PREFIX, token_digest
 
 REPEATED_WITHIN = timedelta(hours=24)
 DEFAULT_GRACE_S, LONGEST_GRACE_S = 600, 7 * 86_400
@@ -26,9 +26,9 @@ MOST_SECRETS = 10
 class Credentials:
     """Makes them for a home directory's key."""
 
-    def __init__(self, key: str, sealer: Sealer) -> None:
+    def __init__(self, key: str, cipher: SecretCipher) -> None:
         self._key = key.encode()
-        self._sealer = sealer
+        self._cipher = cipher
 
     def name_for(self, request_id: str) -> str:
         """The id of a webhook that is not named: the same for a repeated call."""
@@ -82,7 +82,7 @@ class Credentials:
         kept = webhook.signing_secrets.add(secret_id=f"s{_next(s.secret_id for s in webhook.signing_secrets)}")
         _set_times(kept, now, expire)
         secret = secret or self._secret(webhook.webhook_id, request, kept)
-        kept.sealed = self._sealer.seal(webhook.webhook_id, secret)
+        kept.sealed = self._cipher.seal(webhook.webhook_id, secret)
         valid = sum(1 for s in webhook.signing_secrets if lasts(s, now))
         if valid > SLOTS:
             raise invalid("signing_secrets", f"expected at most {SLOTS} valid at once, was {valid}: revoke one")
@@ -95,7 +95,7 @@ class Credentials:
         given = getattr(request, "secret", "")
         for kept in webhook.signing_secrets:
             if now - kept.create_time.ToDatetime(tzinfo=UTC) < REPEATED_WITHIN:
-                secret = self._sealer.open(webhook.webhook_id, kept.sealed)
+                secret = self._cipher.open(webhook.webhook_id, kept.sealed)
                 wanted = read_secret(given) if given else self._secret(webhook.webhook_id, request, kept)
                 if secret is not None and hmac.compare_digest(secret, wanted):
                     return show_secret(secret)

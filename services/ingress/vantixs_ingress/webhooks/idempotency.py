@@ -12,7 +12,7 @@ from vantixs.runtime.errors import ServiceError
 MOST = 1000
 
 
-class Repeats:
+class IdempotentCalls:
     """Answers of calls made a moment ago, and calls still under way. What survives a restart is derived, not kept."""
 
     def __init__(self) -> None:

@@ -11,8 +11,8 @@ from vantixs.model.decimals import parse_decimal
 from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.errors import ServiceError, Violation, invalid
 
-from vantixs_ingress.addresses import parse_networks
 from vantixs_ingress.domain.payload.mapping import check_mapping
+from vantixs_ingress.webhooks.networks import parse_networks
 
 MOST_LISTED = 100
 _NAME = re.compile(r"^[a-z][a-z0-9-]{0,39}$")

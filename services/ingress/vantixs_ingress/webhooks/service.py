@@ -14,12 +14,12 @@ from vantixs.runtime.kv import KvTable
 from vantixs.runtime.logs import log
 from vantixs.runtime.paging import decode_token, encode_token, page_size
 
-from vantixs_ingress.credentials import Credentials, end_after, grace_of, lasts
-from vantixs_ingress.gate import shown
-from vantixs_ingress.keeper import Keeper, keep_revoked
-from vantixs_ingress.lint import lint_payload
-from vantixs_ingress.requests import Repeats
-from vantixs_ingress.webhooks import check_scope, check_webhook, fill_defaults
+from vantixs_ingress.webhooks.credentials import Credentials, end_after, grace_of, lasts
+from vantixs_ingress.webhooks.idempotency import IdempotentCalls
+from vantixs_ingress.webhooks.lint import lint_payload
+from vantixs_ingress.webhooks.registry import WebhookRegistry, keep_revoked
+from vantixs_ingress.webhooks.snapshot import without_secrets
+from vantixs_ingress.webhooks.validation import check_scope, check_webhook, fill_defaults
 
 PUBLISH_TIMEOUT_S = 2.0
 IN_BROKER = "webhooks-in-broker"
@@ -41,18 +41,18 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
     def __init__(
         self,
         table: KvTable[webhook_pb2.Webhook],
-        keeper: Keeper,
+        registry: WebhookRegistry,
         credentials: Credentials,
         public_url: Callable[[], str],
         *,
         certificates: bool,
     ) -> None:
         self._table = table
-        self._keeper = keeper
+        self._registry = registry
         self._credentials = credentials
         self._public_url = public_url
         self._certificates = certificates
-        self._repeats = Repeats()
+        self._repeats = IdempotentCalls()
 
     async def CreateWebhook(self, request: ingress_pb2.CreateWebhookRequest, context: Any) -> Any:
         """A webhook and its first token."""
@@ -60,14 +60,14 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
 
     async def GetWebhook(self, request: ingress_pb2.GetWebhookRequest, context: Any) -> Any:
         """One webhook."""
-        return ingress_pb2.GetWebhookResponse(webhook=shown(self._find(request.webhook_id)))
+        return ingress_pb2.GetWebhookResponse(webhook=without_secrets(self._find(request.webhook_id)))
 
     async def ListWebhooks(self, request: ingress_pb2.ListWebhooksRequest, context: Any) -> Any:
         """Webhooks by id."""
         after = decode_token(request.page_token) if request.page_token else ""
-        names = sorted(name for name in self._keeper.gates if name > after)
+        names = sorted(name for name in self._registry.snapshots if name > after)
         size = page_size(request)
-        webhooks = [shown(self._find(name)) for name in names[:size]]
+        webhooks = [without_secrets(self._find(name)) for name in names[:size]]
         following = encode_token(names[size - 1]) if len(names) > size else ""
         return ingress_pb2.ListWebhooksResponse(webhooks=webhooks, next_page_token=following)
 
@@ -97,7 +97,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
             before = self._find(request.webhook_id)
             token.revoke_time.FromDatetime(datetime.now(UTC))
             after = await self._revoke(before, after, request.token_id)
-        return ingress_pb2.RevokeTokenResponse(webhook=shown(after))
+        return ingress_pb2.RevokeTokenResponse(webhook=without_secrets(after))
 
     async def RotateSigningSecret(self, request: ingress_pb2.RotateSigningSecretRequest, context: Any) -> Any:
         """A new signing secret; the others end after the grace."""
@@ -113,7 +113,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
             before = self._find(request.webhook_id)
             secret.revoke_time.FromDatetime(datetime.now(UTC))
             after = await self._revoke(before, after, request.secret_id)
-        return ingress_pb2.RevokeSigningSecretResponse(webhook=shown(after))
+        return ingress_pb2.RevokeSigningSecretResponse(webhook=without_secrets(after))
 
     async def LintPayload(self, request: ingress_pb2.LintPayloadRequest, context: Any) -> Any:
         """What the webhook would make of a payload."""
@@ -144,7 +144,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         webhook.create_time.FromDatetime(now)
         webhook.update_time.FromDatetime(now)
         webhook.updated_by = caller().actor
-        with self._keeper.changing(webhook.webhook_id, webhook.updated_by) as change:
+        with self._registry.changing(webhook.webhook_id, webhook.updated_by) as change:
             webhook.revision = await self._table.create(webhook.webhook_id, webhook)
         if change.told:
             await change.told
@@ -152,7 +152,9 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
 
     def _created(self, webhook: webhook_pb2.Webhook, token: str, secret: str) -> ingress_pb2.CreateWebhookResponse:
         url = self._url(webhook.webhook_id, token)
-        return ingress_pb2.CreateWebhookResponse(webhook=shown(webhook), token=token, url=url, signing_secret=secret)
+        return ingress_pb2.CreateWebhookResponse(
+            webhook=without_secrets(webhook), token=token, url=url, signing_secret=secret
+        )
 
     async def _update(self, request: ingress_pb2.UpdateWebhookRequest) -> ingress_pb2.UpdateWebhookResponse:
         before = self._find(request.webhook.webhook_id)
@@ -165,17 +167,17 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         fill_defaults(after)
         check_webhook(after, certificates=self._certificates)
         if _same_but_stamps(before, after):
-            return ingress_pb2.UpdateWebhookResponse(webhook=shown(before))
+            return ingress_pb2.UpdateWebhookResponse(webhook=without_secrets(before))
         stored = await self._change(after, request.webhook.revision)
-        return ingress_pb2.UpdateWebhookResponse(webhook=shown(stored))
+        return ingress_pb2.UpdateWebhookResponse(webhook=without_secrets(stored))
 
     async def _delete(self, request: ingress_pb2.DeleteWebhookRequest) -> ingress_pb2.DeleteWebhookResponse:
         before = self._find(request.webhook_id)
-        with self._keeper.changing(request.webhook_id, caller().actor) as change:
+        with self._registry.changing(request.webhook_id, caller().actor) as change:
             if self._in_bucket(request.webhook_id):
                 await self._table.delete(request.webhook_id, request.revision or before.revision)
             else:
-                self._keeper.changed(request.webhook_id, None)
+                self._registry.changed(request.webhook_id, None)
         if change.told:
             await change.told
         return ingress_pb2.DeleteWebhookResponse()
@@ -195,7 +197,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
             token = self._credentials.add_token(after, request, scope, expire, now)
             after = await self._change(after)
         url = self._url(request.webhook_id, token)
-        return ingress_pb2.RotateTokenResponse(webhook=shown(after), token=token, url=url)
+        return ingress_pb2.RotateTokenResponse(webhook=without_secrets(after), token=token, url=url)
 
     async def _create_token(self, request: ingress_pb2.CreateTokenRequest) -> ingress_pb2.CreateTokenResponse:
         now = datetime.now(UTC)
@@ -207,7 +209,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
             token = self._credentials.add_token(after, request, request.scope, expire, now)
             after = await self._change(after)
         url = self._url(request.webhook_id, token)
-        return ingress_pb2.CreateTokenResponse(webhook=shown(after), token=token, url=url)
+        return ingress_pb2.CreateTokenResponse(webhook=without_secrets(after), token=token, url=url)
 
     async def _rotate_secret(
         self, request: ingress_pb2.RotateSigningSecretRequest
@@ -221,29 +223,29 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
             expire = request.expire_time if request.HasField("expire_time") else None
             secret = self._credentials.add_secret(after, request, request.secret, expire, now)
             after = await self._change(after)
-        return ingress_pb2.RotateSigningSecretResponse(webhook=shown(after), secret=secret)
+        return ingress_pb2.RotateSigningSecretResponse(webhook=without_secrets(after), secret=secret)
 
     def _find(self, webhook_id: str) -> webhook_pb2.Webhook:
         """A copy of the webhook, with the revision it is at."""
-        gate = self._keeper.gates.get(webhook_id)
-        if gate is None:
+        snapshot = self._registry.snapshots.get(webhook_id)
+        if snapshot is None:
             raise not_found("webhook", webhook_id)
-        # What is served is what is shown, also while the bucket has not been read or has lost it.
+        # What is served is what is without_secrets, also while the bucket has not been read or has lost it.
         webhook = webhook_pb2.Webhook()
-        webhook.CopyFrom(gate.webhook)
+        webhook.CopyFrom(snapshot.webhook)
         return webhook
 
     async def _revoke(self, before: webhook_pb2.Webhook, after: webhook_pb2.Webhook, ended: str) -> webhook_pb2.Webhook:
         """Ends a credential here at once, and everywhere as soon as the broker is there."""
         after.updated_by = caller().actor
         after.update_time.FromDatetime(datetime.now(UTC))
-        self._keeper.revoke(after)
+        self._registry.revoke(after)
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_S):
                 return await self._change(after, before=before)
         except (ServiceError, TimeoutError) as error:
             log.warning("webhook.revoked_here_only", webhook_id=after.webhook_id, detail=str(error))
-        await self._keeper.tell_revoked(before, after, ended)
+        await self._registry.tell_revoked(before, after, ended)
         return after
 
     async def reconcile(self, health: Health, stopping: asyncio.Event) -> None:
@@ -251,23 +253,23 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         health.tolerate(IN_BROKER)
         while not stopping.is_set():
             if self._table.loaded.is_set():
-                lost = sorted(set(self._keeper.gates) - set(self._table.items()))
+                lost = sorted(set(self._registry.snapshots) - set(self._table.items()))
                 detail = f"served from this replica's copy alone: {', '.join(lost[:10])}; an update stores them again"
                 health.set(IN_BROKER, not lost, detail if lost else "")
-            for webhook_id in list(self._keeper.unpublished):
-                found, gate = self._table.get(webhook_id), self._keeper.gates.get(webhook_id)
-                if found is None or gate is None:
+            for webhook_id in list(self._registry.unpublished):
+                found, snapshot = self._table.get(webhook_id), self._registry.snapshots.get(webhook_id)
+                if found is None or snapshot is None:
                     continue
                 after = webhook_pb2.Webhook()
                 after.CopyFrom(found.value)
-                if not keep_revoked(gate.webhook, after):
-                    self._keeper.unpublished.discard(webhook_id)
+                if not keep_revoked(snapshot.webhook, after):
+                    self._registry.unpublished.discard(webhook_id)
                     continue
-                after.updated_by = gate.webhook.updated_by
-                after.update_time.CopyFrom(gate.webhook.update_time)
+                after.updated_by = snapshot.webhook.updated_by
+                after.update_time.CopyFrom(snapshot.webhook.update_time)
                 with contextlib.suppress(ServiceError, TimeoutError):
                     async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                        with self._keeper.changing(webhook_id, after.updated_by):
+                        with self._registry.changing(webhook_id, after.updated_by):
                             await self._table.update(webhook_id, after, found.revision)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), 1.0)
@@ -279,7 +281,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         read_at = after.revision if revision is None else revision
         after.update_time.FromDatetime(datetime.now(UTC))
         after.updated_by = caller().actor
-        with self._keeper.changing(after.webhook_id, after.updated_by, before) as change:
+        with self._registry.changing(after.webhook_id, after.updated_by, before) as change:
             if self._in_bucket(after.webhook_id):
                 after.revision = await self._table.update(after.webhook_id, after, read_at)
             else:
