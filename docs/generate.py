@@ -126,7 +126,7 @@ def metrics_page() -> str:
 
     for module in (
         "vantixs.runtime.grpc_server",
-        "vantixs_ingress.door",
+        "vantixs_ingress.http.receive_signal",
         "vantixs_ingress.spool.relay",
         "vantixs_ingress.spool.spool",
         "vantixs_audit.recorder",
@@ -150,7 +150,7 @@ def metrics_page() -> str:
 
 def openapi_document() -> str:
     """The public HTTP API, as ingress serves it."""
-    from vantixs_ingress.openapi import DOCUMENT
+    from vantixs_ingress.http.openapi import DOCUMENT
 
     return DOCUMENT.decode()
 

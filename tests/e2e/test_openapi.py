@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from schemathesis.checks import load_all_checks
 from schemathesis.core.failures import FailureGroup
 from vantixs.testing.stack import RunningStack
-from vantixs_ingress.openapi import DOCUMENT, build
+from vantixs_ingress.http.openapi import DOCUMENT, build
 
 OPERATIONS = [(path, method) for path, item in build()["paths"].items() for method in item]
 # What holds for every answer. The others suppose that what fits the schema is accepted, which is for the door's rules to say.

@@ -11,9 +11,9 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.kv import KvTable, Versioned
 from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
+from vantixs_ingress.http.signal_outcomes import KEPT, SignalOutcomes
 from vantixs_ingress.spool.room import Bounds
 from vantixs_ingress.spool.spool import Spool
-from vantixs_ingress.statuses import KEPT, Statuses
 from vantixs_ingress.webhooks.credentials import Credentials
 from vantixs_ingress.webhooks.registry import WebhookRegistry
 from vantixs_ingress.webhooks.service import WebhookServicer
@@ -93,7 +93,7 @@ async def test_what_a_webhook_used_up_outlives_a_change_of_its_configuration(spo
 
 
 def test_statuses_are_bounded_and_an_end_is_not_undone() -> None:
-    statuses = Statuses()
+    statuses = SignalOutcomes()
     statuses.ended("demo", "s1", "executed", "")
     statuses.accepted("demo", "s1")
     assert statuses.get("demo", "s1") == {"status": "executed"}

@@ -16,16 +16,16 @@ from vantixs.runtime.store_guard import NAME as STORES
 from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
-from vantixs_ingress.app import make_app
-from vantixs_ingress.authentication import CertificateRule
-from vantixs_ingress.door import Door
+from vantixs_ingress.http.authentication import CertificateRule
 from vantixs_ingress.http.client_address import Proxies
+from vantixs_ingress.http.receive_signal import SignalReceiver
+from vantixs_ingress.http.routes import make_app
+from vantixs_ingress.http.signal_outcomes import OutcomeReader, SignalOutcomes
 from vantixs_ingress.settings import IngressSettings
 from vantixs_ingress.spool.lock import own_spool
 from vantixs_ingress.spool.relay import Relay
 from vantixs_ingress.spool.room import Bounds
 from vantixs_ingress.spool.spool import Spool
-from vantixs_ingress.statuses import Statuses, StatusReader
 from vantixs_ingress.webhooks.credentials import Credentials
 from vantixs_ingress.webhooks.networks import Network, parse_networks
 from vantixs_ingress.webhooks.registry import WebhookRegistry
@@ -59,8 +59,8 @@ def main(overrides: dict[str, str]) -> int:
             on_change=registry.changed,
             known=[(name, Versioned(webhook_pb2.Webhook.FromString(data), n)) for name, n, data in spool.webhooks()],
         )
-        relay, statuses = Relay(spool, journal, life.health), Statuses()
-        door = Door(registry.snapshots, spool, relay, statuses, life.health, settings, proxies, certificate)
+        relay, statuses = Relay(spool, journal, life.health), SignalOutcomes()
+        door = SignalReceiver(registry.snapshots, spool, relay, statuses, life.health, settings, proxies, certificate)
         app = make_app(door, settings.body_max_bytes)
         http = HttpServer(app, settings.http_listen, limits(settings), door.refuse)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
@@ -78,7 +78,7 @@ def main(overrides: dict[str, str]) -> int:
         table.start(life)
         relaying = life.spawn(relay.run(life.stopping), name="relay")
         life.spawn(relay.report(life.stopping), name="report")
-        life.spawn(StatusReader(statuses, journal).run(life.stopping), name="statuses")
+        life.spawn(OutcomeReader(statuses, journal).run(life.stopping), name="statuses")
         life.spawn(servicer.reconcile(life.health, life.stopping), name="reconcile")
         life.spawn(door.learn(table, registry), name="webhooks-loaded")
         serving = http.start(life)

@@ -10,11 +10,11 @@ from datetime import datetime
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.runtime.http_messages import Request
 
-from vantixs_ingress.answers import Refused
 from vantixs_ingress.domain.payload.decode import Body, read_body
 from vantixs_ingress.domain.payload.vocabulary import fold
 from vantixs_ingress.domain.signal.read_signal import secret_of
 from vantixs_ingress.domain.signal.rules import Rules
+from vantixs_ingress.http.responses import Rejection
 from vantixs_ingress.webhooks.signatures import verify
 from vantixs_ingress.webhooks.snapshot import (
     MOST_TOKENS,
@@ -33,7 +33,7 @@ _SIGNED_WITH = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _OUR_FIELDS = ("token", "webhooktoken")  # Names that can only mean our token; others may be another product's secret.
 
 
-class Shown:
+class PresentedToken:
     """The token that a request shows, and where: "path", "header" or "body"; empty where it shows none.
 
     `body` is there where it had to be read for that.
@@ -93,7 +93,7 @@ def _names(told: str) -> set[str]:
     return {part.strip().replace("\\,", ",").removeprefix("email:") for part in parts}
 
 
-def find_token(request: Request, path_token: str, snapshot: WebhookSnapshot | None, *, limited: bool) -> Shown:
+def find_token(request: Request, path_token: str, snapshot: WebhookSnapshot | None, *, limited: bool) -> PresentedToken:
     """The token a request shows; two that disagree are none.
 
     Of an address without attempts left, only a body that an alert could have is looked into.
@@ -103,11 +103,11 @@ def find_token(request: Request, path_token: str, snapshot: WebhookSnapshot | No
     bearer = bearer.strip() if scheme.lower() == "bearer" else ""
     found = {t for t in (path_token, headers.get("x-webhook-token", ""), bearer) if t}
     if found:
-        return Shown(found.pop() if len(found) == 1 else "", "path" if path_token else "header")
+        return PresentedToken(found.pop() if len(found) == 1 else "", "path" if path_token else "header")
     if "webhook-signature" in headers or (limited and len(request.body) > LIMITED_BODY_BYTES):
-        return Shown("", "")
+        return PresentedToken("", "")
     body = read_body(request.body)
-    return Shown(secret_of(body, snapshot.rules if snapshot else _NO_RULES), "body", body)
+    return PresentedToken(secret_of(body, snapshot.rules if snapshot else _NO_RULES), "body", body)
 
 
 def check_token(snapshot: WebhookSnapshot | None, token: str) -> TokenGrant | None:
@@ -128,23 +128,23 @@ def check_signature(snapshot: WebhookSnapshot | None, request: Request, now: dat
     """The key that signed the request.
 
     Raises:
-        Refused: SIGNATURE_INVALID, at the same cost for an unknown webhook; TIMESTAMP_OUT_OF_TOLERANCE, to who signed right.
+        Rejection: SIGNATURE_INVALID, at the same cost for an unknown webhook; TIMESTAMP_OUT_OF_TOLERANCE, to who signed right.
     """
     headers = request.headers
     # What is missing depends on the request alone, so it may be told to who is not known yet.
     missing = [name for name in _SIGNED_WITH if not headers.get(name)]
     if missing:
         detail = f"expected the headers {', '.join(_SIGNED_WITH)}, was no {', no '.join(missing)}"
-        raise Refused("SIGNATURE_INVALID", detail)
+        raise Rejection("SIGNATURE_INVALID", detail)
     message_id, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
     keys = snapshot.secrets(now) if snapshot else []
     signature = headers["webhook-signature"]
     found = verify([key.secret for key in keys], message_id, timestamp, signature, request.body)
     if snapshot is None or found < 0 or "." in message_id:
-        raise Refused("SIGNATURE_INVALID", "the signature does not fit id, time, body and secret")
+        raise Rejection("SIGNATURE_INVALID", "the signature does not fit id, time, body and secret")
     seconds = int(timestamp) if timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12 else None
     if seconds is None or abs(now.timestamp() - seconds) > snapshot.tolerance_s:
-        raise Refused("TIMESTAMP_OUT_OF_TOLERANCE", f"expected a time within {snapshot.tolerance_s} s of now")
+        raise Rejection("TIMESTAMP_OUT_OF_TOLERANCE", f"expected a time within {snapshot.tolerance_s} s of now")
     return keys[found]
 
 
@@ -152,19 +152,19 @@ def check_sender(sender: Sender, request: Request, address: str, certificate: st
     """Holds a known sender against what its webhook asks beyond a token; returns the key that was signed, if any.
 
     Raises:
-        Refused: WEBHOOK_DISABLED, SOURCE_ADDRESS_NOT_ALLOWED, RATE_LIMITED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
+        Rejection: WEBHOOK_DISABLED, SOURCE_ADDRESS_NOT_ALLOWED, RATE_LIMITED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
     """
     snapshot = sender.snapshot
     least = snapshot.webhook.minimum_proof
     if not snapshot.webhook.enabled:
-        raise Refused("WEBHOOK_DISABLED", "the webhook is disabled")
+        raise Rejection("WEBHOOK_DISABLED", "the webhook is disabled")
     if not snapshot.admits(address):
-        raise Refused("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not in the webhook's networks")
+        raise Rejection("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not in the webhook's networks")
     if least == webhook_pb2.PROOF_LEVEL_CERTIFICATE and certificate != "verified":
         detail = f"expected TradingView's client certificate, was {certificate or 'none'}"
-        raise Refused("SOURCE_ADDRESS_NOT_ALLOWED", detail)
+        raise Rejection("SOURCE_ADDRESS_NOT_ALLOWED", detail)
     if snapshot.rate and (wait := snapshot.rate.take(time.monotonic())):
-        raise Refused("RATE_LIMITED", "the webhook had its requests of this minute", retry_after_s=wait)
+        raise Rejection("RATE_LIMITED", "the webhook had its requests of this minute", retry_after_s=wait)
     if sender.proof == "signature":
         return sender.signed_key
     signed = "webhook-signature" in request.headers
@@ -176,14 +176,14 @@ def check_sender(sender: Sender, request: Request, address: str, certificate: st
     return ""
 
 
-def check_asker(sender: Sender, request: Request, address: str, now: datetime) -> None:
+def authorize_status_query(sender: Sender, request: Request, address: str, now: datetime) -> None:
     """Holds who asks for a status against what the webhook asks of senders, but for what only TradingView's own requests have.
 
     Raises:
-        Refused: SOURCE_ADDRESS_NOT_ALLOWED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
+        Rejection: SOURCE_ADDRESS_NOT_ALLOWED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
     """
     if not sender.snapshot.admits(address):
-        raise Refused("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not in the webhook's networks")
+        raise Rejection("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not in the webhook's networks")
     signed_only = sender.snapshot.webhook.minimum_proof == webhook_pb2.PROOF_LEVEL_SIGNATURE
     if signed_only and sender.proof != "signature":
         check_signature(sender.snapshot, request, now)

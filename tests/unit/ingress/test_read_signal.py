@@ -317,7 +317,7 @@ def test_extras_are_json_with_numbers_as_written() -> None:
 
 
 def test_page_about_senders_names_every_alias() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "senders.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "senders.md").read_text()
     words = set(re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", page, flags=re.DOTALL)))
     missing = {alias for aliases in ALIASES.values() for alias in aliases} | FLAGS.keys() | SECRETS | STEERING
     assert missing - words == set()

@@ -322,7 +322,7 @@ def test_a_single_target_is_the_first_of_the_list() -> None:
 
 
 def test_ladders_of_the_page_about_senders_are_ladders_of_two() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "senders.md").read_text().partition("## Targets")[2]
+    page = (Path(__file__).parents[3] / "docs" / "senders.md").read_text().partition("## Targets")[2]
     bodies = page.partition("```json\n")[2].partition("```")[0].splitlines()
     assert len(bodies) == 5
     for body in bodies:

@@ -2,7 +2,7 @@
 
 import zlib
 
-from vantixs_ingress.answers import Refused
+from vantixs_ingress.http.responses import Rejection
 
 TAKEN = ("gzip", "deflate")
 # How zlib is told what to expect: a gzip header; a zlib header; none, as many write `deflate`.
@@ -13,7 +13,7 @@ def decode_body(body: bytes, coding: str, most: int) -> bytes:
     """The body without its coding; no more than `most` bytes are made of it, whatever it claims to hold.
 
     Raises:
-        Refused: CONTENT_ENCODING_UNSUPPORTED; BODY_TOO_LARGE after inflating; BODY_UNREADABLE where it is no complete stream,
+        Rejection: CONTENT_ENCODING_UNSUPPORTED; BODY_TOO_LARGE after inflating; BODY_UNREADABLE where it is no complete stream,
             or more than one.
     """
     name = coding.strip().lower()
@@ -22,7 +22,7 @@ def decode_body(body: bytes, coding: str, most: int) -> bytes:
     formats = _FORMATS.get(name)
     if formats is None:
         shown = name[:50] if name.isprintable() else "another"
-        raise Refused("CONTENT_ENCODING_UNSUPPORTED", f"expected {', '.join(TAKEN)} or identity, was {shown}")
+        raise Rejection("CONTENT_ENCODING_UNSUPPORTED", f"expected {', '.join(TAKEN)} or identity, was {shown}")
     for bits in formats:
         stream = zlib.decompressobj(bits)
         try:
@@ -30,7 +30,7 @@ def decode_body(body: bytes, coding: str, most: int) -> bytes:
         except zlib.error:
             continue
         if len(inflated) > most:
-            raise Refused("BODY_TOO_LARGE", f"expected at most {most} bytes after inflating")
+            raise Rejection("BODY_TOO_LARGE", f"expected at most {most} bytes after inflating")
         if stream.eof and not stream.unused_data:
             return inflated
-    raise Refused("BODY_UNREADABLE", f"expected one complete stream of {name}")
+    raise Rejection("BODY_UNREADABLE", f"expected one complete stream of {name}")

@@ -8,15 +8,15 @@ from starlette.routing import Route, Router
 from vantixs.runtime.http_messages import FAILED, Receive, Request, Response, Scope, Send, read_request, send_response
 from vantixs.runtime.logs import log
 
-from vantixs_ingress import answers
-from vantixs_ingress.answers import Refused
-from vantixs_ingress.door import Door, Target
-from vantixs_ingress.encodings import decode_body
+from vantixs_ingress.http import responses
+from vantixs_ingress.http.content_encoding import decode_body
+from vantixs_ingress.http.receive_signal import SignalReceiver, Target
+from vantixs_ingress.http.responses import Rejection
 
 Answer = Callable[[Request, Mapping[str, str]], Response | Coroutine[Any, Any, Response]]
 
 
-def make_app(door: Door, body_bytes: int) -> Router:
+def make_app(door: SignalReceiver, body_bytes: int) -> Router:
     """The ASGI application; `body_bytes` is what a body may hold after inflating."""
 
     def receive(request: Request, names: Mapping[str, str]) -> Response | Coroutine[Any, Any, Response]:
@@ -24,7 +24,7 @@ def make_app(door: Door, body_bytes: int) -> Router:
         if coding:
             try:
                 request.body = decode_body(request.body, coding, body_bytes)
-            except Refused as refused:
+            except Rejection as refused:
                 return door.refuse_as(refused)
         return door.receive(request, Target(names["webhook_id"], names.get("token", "")))
 
@@ -56,7 +56,7 @@ class Endpoint:
     Starlette's own Request and JSONResponse do the same, and take half again as long for a signal (ADR 17).
     """
 
-    def __init__(self, door: Door, methods: tuple[str, ...], answer: Answer) -> None:
+    def __init__(self, door: SignalReceiver, methods: tuple[str, ...], answer: Answer) -> None:
         self._door = door
         self._methods = methods
         self._answer = answer
@@ -67,7 +67,7 @@ class Endpoint:
         if request is None:
             return
         if self._methods and request.method not in self._methods:
-            await send_response(answers.wrong_method(", ".join(self._methods)), send)
+            await send_response(responses.wrong_method(", ".join(self._methods)), send)
             return
         try:
             response = self._answer(request, scope.get("path_params", {}))
@@ -94,4 +94,4 @@ class PlainSlashes:
 
 
 def _nothing(request: Request, names: Mapping[str, str]) -> Response:
-    return answers.problem(Refused("NOT_FOUND", "nothing is here"))
+    return responses.problem(Rejection("NOT_FOUND", "nothing is here"))

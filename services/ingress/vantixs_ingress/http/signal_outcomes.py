@@ -37,7 +37,7 @@ def _accepted(webhook_id: str) -> Outcome:
     return Outcome(webhook_id, "accepted")
 
 
-class Statuses:
+class SignalOutcomes:
     """The newest signals' status; what is older is for audit to tell."""
 
     def __init__(self) -> None:
@@ -91,10 +91,10 @@ class Statuses:
                     self.ended(webhook_id, entry.signal_id, status, done.reason, done.detail)
 
 
-class StatusReader:
-    """Feeds `Statuses` from the journal: the tail of it at start, then outcomes as they come."""
+class OutcomeReader:
+    """Feeds `SignalOutcomes` from the journal: the tail of it at start, then outcomes as they come."""
 
-    def __init__(self, statuses: Statuses, journal: Journal) -> None:
+    def __init__(self, statuses: SignalOutcomes, journal: Journal) -> None:
         self._statuses = statuses
         self._journal = journal
         self._after = -1  # Not known yet.

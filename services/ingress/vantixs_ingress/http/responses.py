@@ -15,7 +15,7 @@ PROBLEM = "application/problem+json"
 MOST_WARNINGS = 20
 
 
-class Refused(Exception):
+class Rejection(Exception):
     """A request that is answered with a problem document."""
 
     def __init__(
@@ -51,7 +51,7 @@ def document(status: int, content: dict[str, Any]) -> Response:
     return Response(status, json.dumps(content).encode())
 
 
-def problem(refused: Refused, signal_id: str = "", *, allow: str = "") -> Response:
+def problem(refused: Rejection, signal_id: str = "", *, allow: str = "") -> Response:
     """The problem document of a refusal; `signal_id` where it is in the record."""
     reason = REASONS[refused.reason]
     content = {
@@ -78,16 +78,16 @@ def problem(refused: Refused, signal_id: str = "", *, allow: str = "") -> Respon
 
 def wrong_method(allow: str) -> Response:
     """405."""
-    return problem(Refused("METHOD_NOT_ALLOWED", f"expected {allow}, was another method"), allow=allow)
+    return problem(Rejection("METHOD_NOT_ALLOWED", f"expected {allow}, was another method"), allow=allow)
 
 
-def incomplete(what: str, body_bytes: int) -> Refused:
+def incomplete(what: str, body_bytes: int) -> Rejection:
     """What the server found in place of a request."""
     known = {
-        http_messages.TOO_SLOW: Refused("REQUEST_TIMEOUT", "the request did not arrive in time"),
-        http_messages.TOO_LARGE: Refused("BODY_TOO_LARGE", f"expected at most {body_bytes} bytes"),
-        http_messages.HEAD_TOO_LARGE: Refused("HEADERS_TOO_LARGE", "expected at most 16,384 bytes and 100 headers"),
-        http_messages.MALFORMED: Refused("REQUEST_MALFORMED", "expected HTTP/1.1"),
-        http_messages.OVERLOADED: Refused("OVERLOADED", "every connection is in use", retry_after_s=RETRY_AFTER_S),
+        http_messages.TOO_SLOW: Rejection("REQUEST_TIMEOUT", "the request did not arrive in time"),
+        http_messages.TOO_LARGE: Rejection("BODY_TOO_LARGE", f"expected at most {body_bytes} bytes"),
+        http_messages.HEAD_TOO_LARGE: Rejection("HEADERS_TOO_LARGE", "expected at most 16,384 bytes and 100 headers"),
+        http_messages.MALFORMED: Rejection("REQUEST_MALFORMED", "expected HTTP/1.1"),
+        http_messages.OVERLOADED: Rejection("OVERLOADED", "every connection is in use", retry_after_s=RETRY_AFTER_S),
     }
-    return known.get(what) or Refused("INTERNAL", "internal error")
+    return known.get(what) or Rejection("INTERNAL", "internal error")

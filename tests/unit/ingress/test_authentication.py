@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.api.ingress.v1 import webhook_pb2
-from vantixs_ingress import authentication
-from vantixs_ingress.authentication import CertificateRule, check_token
+from vantixs_ingress.http import authentication
+from vantixs_ingress.http.authentication import CertificateRule, check_token
 from vantixs_ingress.http.client_address import Proxies, block_of
 from vantixs_ingress.http.failed_attempts import MOST_ADDRESSES, FailedAttemptLimiter
 from vantixs_ingress.spool.wire import field

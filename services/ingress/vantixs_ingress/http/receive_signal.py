@@ -18,27 +18,28 @@ from vantixs.runtime.http_messages import Request, Response
 from vantixs.runtime.journal import Message
 from vantixs.runtime.kv import KvTable
 
-from vantixs_ingress import answers
-from vantixs_ingress.answers import RETRY_AFTER_S, Refused
-from vantixs_ingress.authentication import (
+from vantixs_ingress.domain.payload.decode import Body, read_body
+from vantixs_ingress.domain.payload.reading import FieldError, Reading
+from vantixs_ingress.domain.payload.redaction import redact_payload
+from vantixs_ingress.domain.signal.content import content_fingerprint, set_key_aside, takes_part
+from vantixs_ingress.domain.signal.read_signal import read_signal
+from vantixs_ingress.http import responses
+from vantixs_ingress.http.authentication import (
     NO_TOKEN,
     CertificateRule,
     Sender,
-    check_asker,
+    authorize_status_query,
     check_sender,
     check_signature,
     check_token,
     contradicts,
     find_token,
 )
-from vantixs_ingress.domain.payload.decode import Body, read_body
-from vantixs_ingress.domain.payload.reading import FieldError, Reading
-from vantixs_ingress.domain.payload.redaction import redact_payload
-from vantixs_ingress.domain.signal.content import content_fingerprint, set_key_aside, takes_part
-from vantixs_ingress.domain.signal.read_signal import read_signal
 from vantixs_ingress.http.client_address import Proxies, block_of
 from vantixs_ingress.http.failed_attempts import FailedAttemptLimiter
-from vantixs_ingress.openapi import DOCUMENT
+from vantixs_ingress.http.openapi import DOCUMENT
+from vantixs_ingress.http.responses import RETRY_AFTER_S, Rejection
+from vantixs_ingress.http.signal_outcomes import SignalOutcomes
 from vantixs_ingress.settings import IngressSettings
 from vantixs_ingress.spool.deduplication import DeduplicationKey
 from vantixs_ingress.spool.entries import (
@@ -53,7 +54,6 @@ from vantixs_ingress.spool.relay import REFUSE_RATIO, Relay
 from vantixs_ingress.spool.signal_message import signal_message
 from vantixs_ingress.spool.spool import Spool
 from vantixs_ingress.spool.store import Stored
-from vantixs_ingress.statuses import Statuses
 from vantixs_ingress.webhooks.registry import WebhookRegistry
 from vantixs_ingress.webhooks.snapshot import WebhookSnapshot
 
@@ -108,11 +108,11 @@ class Entropy:
         return self._page[start:end]
 
 
-class Door:
+class SignalReceiver:
     """Takes signals. `snapshots` holds every webhook by id and is kept up to date by `WebhookServicer`."""
 
     def __init__(
-        self, snapshots: Mapping[str, WebhookSnapshot], spool: Spool, relay: Relay, statuses: Statuses, health: Health,
+        self, snapshots: Mapping[str, WebhookSnapshot], spool: Spool, relay: Relay, statuses: SignalOutcomes, health: Health,
         settings: IngressSettings, proxies: Proxies, certificate: CertificateRule,
     ) -> None:  # fmt: skip
         self._snapshots = snapshots
@@ -126,7 +126,7 @@ class Door:
         self._entropy = Entropy()
         self._strangers = FailedAttemptLimiter(settings.address_failures_per_minute)
         self._knows_webhooks = bool(snapshots)
-        self._unknown = answers.problem(Refused("TOKEN_INVALID", NO_TOKEN))
+        self._unknown = responses.problem(Rejection("TOKEN_INVALID", NO_TOKEN))
         health.set("webhooks", self._knows_webhooks, "" if snapshots else "not loaded yet")
         ADDRESSES.set_function(lambda: len(self._strangers))
 
@@ -139,23 +139,23 @@ class Door:
 
     def refuse(self, what: str) -> Response:
         """The answer to what is no complete request."""
-        return self.refuse_as(answers.incomplete(what, self._settings.body_max_bytes))
+        return self.refuse_as(responses.incomplete(what, self._settings.body_max_bytes))
 
-    def refuse_as(self, refused: Refused) -> Response:
+    def refuse_as(self, refused: Rejection) -> Response:
         """The answer to a request that is not looked into."""
         REQUESTS.labels("refused", refused.reason).inc()
-        return answers.problem(refused)
+        return responses.problem(refused)
 
     def alive(self) -> Response:
         """200 as long as the process answers."""
-        return answers.document(200, {"status": "ok"})
+        return responses.document(200, {"status": "ok"})
 
     def ready(self) -> Response:
         """200 where signals can be taken: the broker's state is shown and does not count."""
         states = {name: {"ok": ok, "detail": detail} for name, (ok, detail) in self._health.snapshot().items()}
         ready = self._health.ready
         content = {"status": "ready" if ready else "not ready", "dependencies": states}
-        return answers.document(200 if ready else 503, content)
+        return responses.document(200 if ready else 503, content)
 
     def describe(self) -> Response:
         """The OpenAPI document."""
@@ -167,9 +167,9 @@ class Door:
         trace.enter(request.headers.get("traceparent"))
         try:
             sender, address = self._authenticate(request, target, now)
-        except Refused as refused:
+        except Rejection as refused:
             REQUESTS.labels("refused", refused.reason).inc()
-            return self._unknown if refused.reason == "TOKEN_INVALID" else answers.problem(refused)
+            return self._unknown if refused.reason == "TOKEN_INVALID" else responses.problem(refused)
         certificate = self._certificate.result(request.headers) if self._proxies.trusts(request.client) else ""
         body = sender.body or read_body(request.body)
         received = self._received(request, body, now, address, sender, certificate)
@@ -177,10 +177,10 @@ class Door:
             if sender.lapsed:
                 raise self._lapsed(sender, address)
             if self._relay.gap:
-                raise Refused("STORAGE_UNAVAILABLE", _JOURNAL_GAP, retry_after_s=JOURNAL_RETRY_S)
+                raise Rejection("STORAGE_UNAVAILABLE", _JOURNAL_GAP, retry_after_s=JOURNAL_RETRY_S)
             signed_key = check_sender(sender, request, address, certificate, now)
             reading = self._read(request, body, sender, signed_key, now)
-        except Refused as refused:
+        except Rejection as refused:
             return self._reject(sender.snapshot, received, refused)
         return self._take(sender.snapshot, received, self._entry(sender.snapshot, received, reading, now))
 
@@ -191,27 +191,27 @@ class Door:
             sender, address = self._authenticate(request, target, now)
             if sender.lapsed:
                 raise self._lapsed(sender, address)
-            check_asker(sender, request, address, now)
-        except Refused as refused:
-            return self._unknown if refused.reason == "TOKEN_INVALID" else answers.problem(refused)
+            authorize_status_query(sender, request, address, now)
+        except Rejection as refused:
+            return self._unknown if refused.reason == "TOKEN_INVALID" else responses.problem(refused)
         found = self._statuses.get(target.webhook_id, target.signal_id)
         if found is None:
-            return answers.problem(Refused("NOT_FOUND", "this webhook has no such signal, or it is long ago"))
-        return answers.document(200, {"signal_id": target.signal_id, **found})
+            return responses.problem(Rejection("NOT_FOUND", "this webhook has no such signal, or it is long ago"))
+        return responses.document(200, {"signal_id": target.signal_id, **found})
 
     def _authenticate(self, request: Request, target: Target, now: datetime) -> tuple[Sender, str]:
         """Who sends. Whoever shows the right thing gets in, however many strangers failed from its address before."""
         if not self._knows_webhooks:
-            raise Refused("STORAGE_UNAVAILABLE", "webhooks are not loaded yet", retry_after_s=RETRY_AFTER_S)
+            raise Rejection("STORAGE_UNAVAILABLE", "webhooks are not loaded yet", retry_after_s=RETRY_AFTER_S)
         address = self._proxies.source(request.client, request.headers)
         block, clock = block_of(address), time.monotonic()
         wait = self._strangers.wait(block, clock)
         try:
             return self._identify(request, target, now, limited=wait > 0), address
-        except Refused:
+        except Rejection:
             self._strangers.failed(block, clock)
             if wait:
-                raise Refused("RATE_LIMITED", "too many failed attempts", retry_after_s=wait) from None
+                raise Rejection("RATE_LIMITED", "too many failed attempts", retry_after_s=wait) from None
             raise
 
     def _identify(self, request: Request, target: Target, now: datetime, *, limited: bool) -> Sender:
@@ -225,7 +225,7 @@ class Door:
             )
         found = check_token(snapshot, shown.token)
         if snapshot is None or found is None:
-            raise Refused("TOKEN_INVALID", NO_TOKEN)
+            raise Rejection("TOKEN_INVALID", NO_TOKEN)
         return Sender(
             snapshot,
             found.rules,
@@ -237,13 +237,13 @@ class Door:
             body=shown.body,
         )
 
-    def _lapsed(self, sender: Sender, address: str) -> Refused:
+    def _lapsed(self, sender: Sender, address: str) -> Rejection:
         """A token that was right once: told why, but a leaked one fills no record."""
         block, clock = block_of(address), time.monotonic()
         if wait := self._strangers.wait(block, clock):
-            return Refused("RATE_LIMITED", "too many failed attempts", retry_after_s=wait)
+            return Rejection("RATE_LIMITED", "too many failed attempts", retry_after_s=wait)
         self._strangers.failed(block, clock)
-        return Refused(sender.lapsed, f"the token is {sender.lapsed.removeprefix('TOKEN_').lower()}")
+        return Rejection(sender.lapsed, f"the token is {sender.lapsed.removeprefix('TOKEN_').lower()}")
 
     async def _take(self, snapshot: WebhookSnapshot, received: Received, entry: "_Entry") -> Response:
         """Has an accepted signal stored, and answers what that makes of it."""
@@ -261,7 +261,7 @@ class Door:
                 snapshot, received, self._entry(snapshot, received, entry.reading, datetime.now(UTC))
             )
         if stored.conflict:
-            conflict = Refused("IDEMPOTENCY_CONFLICT", "the key was used before with other content")
+            conflict = Rejection("IDEMPOTENCY_CONFLICT", "the key was used before with other content")
             return await self._reject(snapshot, received, conflict)
         if stored.rule:
             return self._repeated(stored, received, webhook_id, entry.own_id)
@@ -270,12 +270,12 @@ class Door:
             # Where the broker does not answer in time, the spool's word is as good: it is on disk.
             await self._relay.published(stored.sequence, JOURNAL_WAIT_S)
         _ACCEPTED.inc()
-        return answers.accepted(entry.signal_id, received.time_text, entry.reading.warnings)
+        return responses.accepted(entry.signal_id, received.time_text, entry.reading.warnings)
 
     def _read(self, request: Request, body: Body, sender: Sender, signed_key: str, now: datetime) -> Reading:
         """What the body says, with the key it goes by; refused where that is no signal."""
         if contradicts(body, sender):
-            raise Refused("TOKEN_INVALID", "the body shows another token than the one that opened the webhook")
+            raise Rejection("TOKEN_INVALID", "the body shows another token than the one that opened the webhook")
         reading = read_signal(body, sender.rules, CATALOGUE, now, sender.token)
         key = signed_key or _header_key(request)
         if key:
@@ -290,10 +290,10 @@ class Door:
     def _check_room(self, snapshot: WebhookSnapshot) -> None:
         """Refuses an entry where the journal keeps what is left for exits, or where the webhook sends too many."""
         if self._relay.used_ratio >= REFUSE_RATIO:
-            raise Refused("STORAGE_UNAVAILABLE", _JOURNAL_NEARLY_FULL, retry_after_s=JOURNAL_RETRY_S)
+            raise Rejection("STORAGE_UNAVAILABLE", _JOURNAL_NEARLY_FULL, retry_after_s=JOURNAL_RETRY_S)
         if snapshot.entry_rate and (wait := snapshot.entry_rate.take(time.monotonic())):
             limit = self._settings.entries_per_minute
-            raise Refused("RATE_LIMITED", f"more than {limit} entries a minute; exits are taken", retry_after_s=wait)
+            raise Rejection("RATE_LIMITED", f"more than {limit} entries a minute; exits are taken", retry_after_s=wait)
 
     def _entry(self, snapshot: WebhookSnapshot, received: Received, reading: Reading, now: datetime) -> "_Entry":
         """The signal as it goes on disk, named by its key or anew."""
@@ -334,22 +334,22 @@ class Door:
             self._statuses.ended(webhook_id, own_id, "rejected", reason)
         else:
             UNRECORDED.labels(reason).inc()
-        return answers.duplicate(stored.signal_id, received.time_text, reason)
+        return responses.duplicate(stored.signal_id, received.time_text, reason)
 
-    async def _reject(self, snapshot: WebhookSnapshot, received: Received, refused: Refused) -> Response:
+    async def _reject(self, snapshot: WebhookSnapshot, received: Received, refused: Rejection) -> Response:
         """Puts the rejection of a known sender into the record, as far as the record has room for it, and answers."""
         REQUESTS.labels("rejected", refused.reason).inc()
         if refused.reason in _NOT_RECORDED or snapshot.record_rate.take(time.monotonic()):
             UNRECORDED.labels(refused.reason).inc()
-            return answers.problem(refused)
+            return responses.problem(refused)
         signal_id = new_signal_id(time.time_ns() // 1_000_000, self._entropy.take(10))
         message = rejected_message(snapshot.record, received, signal_id, refused.reason, refused.detail, refused.errors)
         try:
             await self._spool.store(message)
         except ServiceError:
-            return answers.problem(_NOT_STORED)
+            return responses.problem(_NOT_STORED)
         self._statuses.ended(snapshot.webhook.webhook_id, signal_id, "rejected", refused.reason)
-        return answers.problem(refused, signal_id)
+        return responses.problem(refused, signal_id)
 
     def _received(
         self, request: Request, body: Body, now: datetime, address: str, sender: Sender, certificate: str
@@ -375,13 +375,15 @@ _JOURNAL_GAP = (
 )
 _JOURNAL_NEARLY_FULL = "the journal is nearly full, so exits are taken and entries are not"
 JOURNAL_RETRY_S = 30
-_OTHER_SPOOL = Refused(
+_OTHER_SPOOL = Rejection(
     "STORAGE_UNAVAILABLE",
     "what was accepted before may be lost, so exits are taken and entries are not until an operator accepts that "
     "(vantixs store list)",
     retry_after_s=30,
 )
-_NOT_STORED = Refused("STORAGE_UNAVAILABLE", "the signal could not be stored, and was not", retry_after_s=RETRY_AFTER_S)
+_NOT_STORED = Rejection(
+    "STORAGE_UNAVAILABLE", "the signal could not be stored, and was not", retry_after_s=RETRY_AFTER_S
+)
 
 
 def _header_key(request: Request) -> str:
@@ -400,6 +402,6 @@ def _check_key(reading: Reading) -> None:
             reading.errors.append(problem)
 
 
-def _refusal(reading: Reading) -> Refused:
+def _refusal(reading: Reading) -> Rejection:
     shown = [{"field": e.field[:200], "reason": e.reason, "detail": e.detail} for e in reading.errors]
-    return Refused(reading.reason, reading.detail, errors=shown)
+    return Rejection(reading.reason, reading.detail, errors=shown)

@@ -7,8 +7,8 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from vantixs_ingress.answers import Refused
-from vantixs_ingress.encodings import decode_body
+from vantixs_ingress.http.content_encoding import decode_body
+from vantixs_ingress.http.responses import Rejection
 
 MOST = 65_536
 BODY = b'{"action": "buy", "symbol": "BTCUSDT"}'
@@ -38,7 +38,7 @@ def test_coding_is_taken(coding: str, sent: bytes) -> None:
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "compress", "\x00", "x" * 9000])
 def test_other_coding_is_refused_by_its_name(coding: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejection) as refused:
         decode_body(BODY, coding, MOST)
     assert refused.value.reason == "CONTENT_ENCODING_UNSUPPORTED"
     assert "gzip, deflate" in refused.value.detail
@@ -48,7 +48,7 @@ def test_other_coding_is_refused_by_its_name(coding: str) -> None:
 
 def test_body_of_the_largest_size_is_taken_and_one_byte_more_is_not() -> None:
     assert decode_body(gzip.compress(b"x" * MOST), "gzip", MOST) == b"x" * MOST
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejection) as refused:
         decode_body(gzip.compress(b"x" * (MOST + 1)), "gzip", MOST)
     assert refused.value.reason == "BODY_TOO_LARGE"
 
@@ -59,7 +59,7 @@ def test_bomb_takes_no_more_memory_than_a_body(coding: str) -> None:
     assert len(bomb) <= MOST
     tracemalloc.start()
     try:
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(Rejection) as refused:
             decode_body(bomb, coding, MOST)
         assert tracemalloc.get_traced_memory()[1] < 4 * MOST
     finally:
@@ -73,7 +73,7 @@ def test_bomb_takes_no_more_memory_than_a_body(coding: str) -> None:
     ids=["nothing", "text", "cut off", "something behind", "two"],
 )
 def test_what_is_no_single_stream_is_refused(sent: bytes) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejection) as refused:
         decode_body(sent, "gzip", MOST)
     assert refused.value.reason == "BODY_UNREADABLE"
 
@@ -82,5 +82,5 @@ def test_what_is_no_single_stream_is_refused(sent: bytes) -> None:
 def test_any_bytes_are_read_or_refused(sent: bytes, coding: str) -> None:
     try:
         assert len(decode_body(sent, coding, 1000)) <= 1000
-    except Refused as refused:
+    except Rejection as refused:
         assert refused.reason in ("BODY_UNREADABLE", "BODY_TOO_LARGE")
