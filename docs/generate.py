@@ -126,7 +126,8 @@ def metrics_page() -> str:
 
     for module in (
         "vantixs.runtime.grpc_server",
-        "vantixs_ingress.http.receive_signal",
+        "vantixs_ingress.http.failed_attempts",
+        "vantixs_ingress.http.request_metrics",
         "vantixs_ingress.spool.relay",
         "vantixs_ingress.spool.spool",
         "vantixs_audit.recorder",

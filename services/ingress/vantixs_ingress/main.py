@@ -1,4 +1,6 @@
-"""Wires ingress: settings, spool, journal, webhooks, door, gRPC."""
+"""Wires ingress: settings, spool, journal, webhooks, HTTP, gRPC."""
+
+from functools import partial
 
 from vantixs.api.ingress.v1 import ingress_pb2_grpc, webhook_pb2
 from vantixs.api.stores.v1 import stores_pb2_grpc
@@ -16,11 +18,15 @@ from vantixs.runtime.store_guard import NAME as STORES
 from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
-from vantixs_ingress.http.authentication import CertificateRule
+from vantixs_ingress.http.authentication import Authenticator
 from vantixs_ingress.http.client_address import Proxies
+from vantixs_ingress.http.client_certificate import CertificateRule
+from vantixs_ingress.http.failed_attempts import FailedAttemptLimiter
 from vantixs_ingress.http.receive_signal import SignalReceiver
+from vantixs_ingress.http.request_metrics import refuse_incomplete
 from vantixs_ingress.http.routes import make_app
 from vantixs_ingress.http.signal_outcomes import OutcomeReader, SignalOutcomes
+from vantixs_ingress.http.signal_status import SignalStatus
 from vantixs_ingress.settings import IngressSettings
 from vantixs_ingress.spool.lock import own_spool
 from vantixs_ingress.spool.relay import Relay
@@ -59,10 +65,14 @@ def main(overrides: dict[str, str]) -> int:
             on_change=registry.changed,
             known=[(name, Versioned(webhook_pb2.Webhook.FromString(data), n)) for name, n, data in spool.webhooks()],
         )
-        relay, statuses = Relay(spool, journal, life.health), SignalOutcomes()
-        door = SignalReceiver(registry.snapshots, spool, relay, statuses, life.health, settings, proxies, certificate)
-        app = make_app(door, settings.body_max_bytes)
-        http = HttpServer(app, settings.http_listen, limits(settings), door.refuse)
+        relay, outcomes = Relay(spool, journal, life.health), SignalOutcomes()
+        limiter = FailedAttemptLimiter(settings.address_failures_per_minute)
+        most = settings.body_max_bytes
+        authenticator = Authenticator(registry.snapshots, proxies, certificate, limiter, most, life.health)
+        receiver = SignalReceiver(authenticator, spool, relay, outcomes, settings)
+        refuse = partial(refuse_incomplete, body_max_bytes=most)
+        app = make_app(receiver, SignalStatus(authenticator, outcomes, most), life.health, refuse)
+        http = HttpServer(app, settings.http_listen, limits(settings), refuse)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         servicer = WebhookServicer(
             table,
@@ -78,9 +88,9 @@ def main(overrides: dict[str, str]) -> int:
         table.start(life)
         relaying = life.spawn(relay.run(life.stopping), name="relay")
         life.spawn(relay.report(life.stopping), name="report")
-        life.spawn(OutcomeReader(statuses, journal).run(life.stopping), name="statuses")
+        life.spawn(OutcomeReader(outcomes, journal).run(life.stopping), name="statuses")
         life.spawn(servicer.reconcile(life.health, life.stopping), name="reconcile")
-        life.spawn(door.learn(table, registry), name="webhooks-loaded")
+        life.spawn(authenticator.wait_until_loaded(table, registry), name="webhooks-loaded")
         serving = http.start(life)
         life.ready(grpc=address, http=http.url, metrics=metrics)
         await life.stopped()

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs_ingress.http import authentication
-from vantixs_ingress.http.authentication import CertificateRule, check_token
+from vantixs_ingress.http.authentication import check_token
 from vantixs_ingress.http.client_address import Proxies, block_of
+from vantixs_ingress.http.client_certificate import CertificateRule
 from vantixs_ingress.http.failed_attempts import MOST_ADDRESSES, FailedAttemptLimiter
 from vantixs_ingress.spool.wire import field
 from vantixs_ingress.webhooks import signatures, snapshot

@@ -6,7 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.api.common.v1 import signal_pb2
-from vantixs_ingress.http.receive_signal import Entropy
+from vantixs_ingress.http.build_entry import Entropy
 from vantixs_ingress.spool.entries import make_received, sender_part
 from vantixs_ingress.spool.wire import field, timestamp
 

@@ -1,26 +1,28 @@
-"""Who sends: the token or signature that opens a webhook, and the other proofs it may ask for."""
+"""The first step: identifies the sender of a request by a token or a signature."""
 
 import hmac
-import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.runtime.health import Health
 from vantixs.runtime.http_messages import Request
+from vantixs.runtime.kv import KvTable
 
 from vantixs_ingress.domain.payload.decode import Body, read_body
-from vantixs_ingress.domain.payload.vocabulary import fold
 from vantixs_ingress.domain.signal.read_signal import secret_of
 from vantixs_ingress.domain.signal.rules import Rules
-from vantixs_ingress.http.responses import Rejection
-from vantixs_ingress.webhooks.signatures import verify
+from vantixs_ingress.http.client_address import Proxies, block_of
+from vantixs_ingress.http.client_certificate import CertificateRule
+from vantixs_ingress.http.content_encoding import read_content
+from vantixs_ingress.http.failed_attempts import FailedAttemptLimiter
+from vantixs_ingress.http.responses import RETRY_AFTER_S, Rejection
+from vantixs_ingress.http.signed_request import check_signature
+from vantixs_ingress.webhooks.registry import WebhookRegistry
 from vantixs_ingress.webhooks.snapshot import (
     MOST_TOKENS,
-    TOKEN_PREFIX,
     UNUSED_DIGESTS,
-    SigningKey,
     TokenGrant,
     WebhookSnapshot,
     token_digest,
@@ -28,75 +30,166 @@ from vantixs_ingress.webhooks.snapshot import (
 
 LIMITED_BODY_BYTES = 4096  # TradingView's messages are not longer.
 NO_TOKEN = "unknown webhook, or wrong or missing token"  # noqa: S105 - what is said about one
+_TOO_MANY = "too many failed attempts"
 _NO_RULES = Rules()
-_SIGNED_WITH = ("webhook-id", "webhook-timestamp", "webhook-signature")
-_OUR_FIELDS = ("token", "webhooktoken")  # Names that can only mean our token; others may be another product's secret.
+
+
+class Target:
+    """What the path of a request names."""
+
+    __slots__ = ("signal_id", "token", "webhook_id")
+
+    def __init__(self, webhook_id: str, token: str = "", signal_id: str = "") -> None:
+        self.webhook_id = webhook_id
+        self.token = token
+        self.signal_id = signal_id
 
 
 class PresentedToken:
-    """The token that a request shows, and where: "path", "header" or "body"; empty where it shows none.
+    """The token that a request presents, and where: "path", "header" or "body"; empty where it presents none.
 
-    `body` is there where it had to be read for that.
+    `content` and `body` are set where the body had to be read to find the token.
     """
 
-    __slots__ = ("body", "proof", "token")
+    __slots__ = ("body", "content", "proof", "token")
 
-    def __init__(self, token: str, proof: str, body: Body | None = None) -> None:
+    def __init__(self, token: str, proof: str, content: bytes | None = None, body: Body | None = None) -> None:
         self.token = token
         self.proof = proof
+        self.content = content
         self.body = body
 
 
 class Sender:
-    """Who sent a request, once it is known. `lapsed` says why the token opens nothing any more."""
+    """Who sent a request, from where, and by which credential.
 
-    __slots__ = ("body", "credential_id", "fingerprint", "lapsed", "proof", "rules", "signed_key", "snapshot", "token")
+    `expired` is the rejection of a token that is expired or revoked. `signed_key` is the message id of a request that is
+    identified by its signature. `content` (the body without its content coding) and `body` (the same, decoded) are set once
+    a step has read them, so that no step reads them again.
+    """
+
+    __slots__ = (
+        "address", "body", "certificate", "content", "credential_id", "expired", "fingerprint", "proof", "rules", "signed_key",
+        "snapshot", "token",
+    )  # fmt: skip
 
     def __init__(
-        self, snapshot: WebhookSnapshot, rules: Rules, proof: str, credential_id: str, token: str = "", signed_key: str = "",
-        lapsed: str = "", fingerprint: str = "", body: Body | None = None,
+        self, snapshot: WebhookSnapshot, rules: Rules, proof: str, credential_id: str, address: str, certificate: str,
+        content: bytes | None, *, body: Body | None = None, token: str = "", fingerprint: str = "", signed_key: str = "",
+        expired: Rejection | None = None,
     ) -> None:  # fmt: skip
         self.snapshot = snapshot
         self.rules = rules
         self.proof = proof
         self.credential_id = credential_id
-        self.token = token
-        self.signed_key = signed_key
-        self.lapsed = lapsed
-        self.fingerprint = fingerprint
+        self.address = address
+        self.certificate = certificate
+        self.content = content
         self.body = body
+        self.token = token
+        self.fingerprint = fingerprint
+        self.signed_key = signed_key
+        self.expired = expired
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateRule:
-    """Where a trusted proxy tells of the client's certificate, and what it must say."""
+class Authenticator:
+    """Identifies senders. `snapshots` holds every webhook by its id and is kept up to date by `WebhookRegistry`."""
 
-    subject_header: str = ""
-    verify_header: str = ""
-    subject: str = ""
+    def __init__(
+        self, snapshots: Mapping[str, WebhookSnapshot], proxies: Proxies, certificate: CertificateRule,
+        limiter: FailedAttemptLimiter, body_max_bytes: int, health: Health,
+    ) -> None:  # fmt: skip
+        self._snapshots = snapshots
+        self._proxies = proxies
+        self._certificate = certificate
+        self._limiter = limiter
+        self._body_max_bytes = body_max_bytes
+        self._health = health
+        self._loaded = bool(snapshots)
+        health.set("webhooks", self._loaded, "" if snapshots else "not loaded yet")
 
-    def result(self, headers: Mapping[str, str]) -> str:
-        """ "verified", "other" or "none"; empty where no header is configured."""
-        if not self.subject_header:
-            return ""
-        told = headers.get(self.subject_header, "").strip()
-        if not told:
-            return "none"
-        if self.verify_header and headers.get(self.verify_header, "") != "SUCCESS":
-            return "other"
-        return "verified" if self.subject in _names(told) else "other"
+    async def wait_until_loaded(self, table: KvTable[webhook_pb2.Webhook], registry: WebhookRegistry) -> None:
+        """Answers 503 until webhooks are known, from disk or from the broker: before that every webhook is unknown."""
+        await table.loaded.wait()
+        registry.loaded()
+        self._loaded = True
+        self._health.set("webhooks", True)
+
+    def identify(self, request: Request, target: Target, now: datetime) -> Sender:
+        """The sender of a request. A valid credential is accepted however many attempts failed from the same address.
+
+        Raises:
+            Rejection: TOKEN_INVALID, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE; RATE_LIMITED in their place, once the
+                address has too many failed attempts; STORAGE_UNAVAILABLE until webhooks are loaded.
+        """
+        if not self._loaded:
+            raise Rejection("STORAGE_UNAVAILABLE", "webhooks are not loaded yet", retry_after_s=RETRY_AFTER_S)
+        address = self._proxies.source(request.client, request.headers)
+        certificate = self._certificate.result(request.headers) if self._proxies.trusts(request.client) else ""
+        block, clock = block_of(address), time.monotonic()
+        wait = self._limiter.wait(block, clock)
+        snapshot = self._snapshots.get(target.webhook_id)
+        try:
+            sender = self._authenticated(request, target, snapshot, now, address, certificate, limited=wait > 0)
+        except Rejection:
+            self._limiter.failed(block, clock)
+            if wait:
+                raise Rejection("RATE_LIMITED", _TOO_MANY, retry_after_s=wait) from None
+            raise
+        if sender.expired:
+            # Counted as a failed attempt, so that a leaked token that was revoked cannot fill the record.
+            if wait:
+                sender.expired = Rejection("RATE_LIMITED", _TOO_MANY, retry_after_s=wait)
+            else:
+                self._limiter.failed(block, clock)
+        return sender
+
+    def _authenticated(
+        self, request: Request, target: Target, snapshot: WebhookSnapshot | None, now: datetime, address: str,
+        certificate: str, *, limited: bool,
+    ) -> Sender:  # fmt: skip
+        presented = find_token(request, target.token, snapshot, self._body_max_bytes, limited=limited)
+        if not presented.proof and "webhook-signature" in request.headers:
+            content = read_content(request, self._body_max_bytes)
+            key = check_signature(snapshot, request, content, now)
+            assert snapshot  # noqa: S101 - an unknown webhook has no keys
+            signed_key = request.headers["webhook-id"]
+            return Sender(
+                snapshot,
+                snapshot.rules,
+                "signature",
+                key.secret_id,
+                address,
+                certificate,
+                content,
+                signed_key=signed_key,
+            )
+        grant = check_token(snapshot, presented.token)
+        if snapshot is None or grant is None:
+            raise Rejection("TOKEN_INVALID", NO_TOKEN)
+        reason = grant.reason(now)
+        return Sender(
+            snapshot,
+            grant.rules,
+            presented.proof,
+            grant.token_id,
+            address,
+            certificate,
+            presented.content,
+            body=presented.body,
+            token=presented.token,
+            fingerprint=grant.fingerprint,
+            expired=Rejection(reason, f"the token is {reason.removeprefix('TOKEN_').lower()}") if reason else None,
+        )
 
 
-def _names(told: str) -> set[str]:
-    """The parts of a subject, as nginx ("CN=a,O=b\\, c"), older ones ("/O=b/CN=a") or a SAN ("email:a@b") write it."""
-    parts = told.split("/") if told.startswith("/") else re.split(r"(?<!\\),", told)
-    return {part.strip().replace("\\,", ",").removeprefix("email:") for part in parts}
+def find_token(
+    request: Request, path_token: str, snapshot: WebhookSnapshot | None, body_max_bytes: int, *, limited: bool
+) -> PresentedToken:
+    """The token a request presents; two that differ are none.
 
-
-def find_token(request: Request, path_token: str, snapshot: WebhookSnapshot | None, *, limited: bool) -> PresentedToken:
-    """The token a request shows; two that disagree are none.
-
-    Of an address without attempts left, only a body that an alert could have is looked into.
+    The body is read only where neither path nor headers hold a token; of an address without attempts left, only a body that
+    an alert could have.
     """
     headers = request.headers
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
@@ -106,14 +199,15 @@ def find_token(request: Request, path_token: str, snapshot: WebhookSnapshot | No
         return PresentedToken(found.pop() if len(found) == 1 else "", "path" if path_token else "header")
     if "webhook-signature" in headers or (limited and len(request.body) > LIMITED_BODY_BYTES):
         return PresentedToken("", "")
-    body = read_body(request.body)
-    return PresentedToken(secret_of(body, snapshot.rules if snapshot else _NO_RULES), "body", body)
+    content = read_content(request, LIMITED_BODY_BYTES if limited else body_max_bytes)
+    body = read_body(content)
+    return PresentedToken(secret_of(body, snapshot.rules if snapshot else _NO_RULES), "body", content, body)
 
 
 def check_token(snapshot: WebhookSnapshot | None, token: str) -> TokenGrant | None:
-    """The pass that the token is, or None.
+    """The grant of a token, or None.
 
-    An unknown webhook costs the same comparisons as a wrong token, and so gets the same answer at the same time.
+    An unknown webhook costs the same comparisons as a wrong token, so that neither the answer nor its time tells them apart.
     """
     given = token_digest(token)
     grants, digests = (snapshot.grants, snapshot.digests) if snapshot else ((), UNUSED_DIGESTS)
@@ -122,82 +216,3 @@ def check_token(snapshot: WebhookSnapshot | None, token: str) -> TokenGrant | No
         if hmac.compare_digest(digest, given):
             found = number
     return grants[found] if found < len(grants) and token else None
-
-
-def check_signature(snapshot: WebhookSnapshot | None, request: Request, now: datetime) -> SigningKey:
-    """The key that signed the request.
-
-    Raises:
-        Rejection: SIGNATURE_INVALID, at the same cost for an unknown webhook; TIMESTAMP_OUT_OF_TOLERANCE, to who signed right.
-    """
-    headers = request.headers
-    # What is missing depends on the request alone, so it may be told to who is not known yet.
-    missing = [name for name in _SIGNED_WITH if not headers.get(name)]
-    if missing:
-        detail = f"expected the headers {', '.join(_SIGNED_WITH)}, was no {', no '.join(missing)}"
-        raise Rejection("SIGNATURE_INVALID", detail)
-    message_id, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
-    keys = snapshot.secrets(now) if snapshot else []
-    signature = headers["webhook-signature"]
-    found = verify([key.secret for key in keys], message_id, timestamp, signature, request.body)
-    if snapshot is None or found < 0 or "." in message_id:
-        raise Rejection("SIGNATURE_INVALID", "the signature does not fit id, time, body and secret")
-    seconds = int(timestamp) if timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12 else None
-    if seconds is None or abs(now.timestamp() - seconds) > snapshot.tolerance_s:
-        raise Rejection("TIMESTAMP_OUT_OF_TOLERANCE", f"expected a time within {snapshot.tolerance_s} s of now")
-    return keys[found]
-
-
-def check_sender(sender: Sender, request: Request, address: str, certificate: str, now: datetime) -> str:
-    """Holds a known sender against what its webhook asks beyond a token; returns the key that was signed, if any.
-
-    Raises:
-        Rejection: WEBHOOK_DISABLED, SOURCE_ADDRESS_NOT_ALLOWED, RATE_LIMITED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
-    """
-    snapshot = sender.snapshot
-    least = snapshot.webhook.minimum_proof
-    if not snapshot.webhook.enabled:
-        raise Rejection("WEBHOOK_DISABLED", "the webhook is disabled")
-    if not snapshot.admits(address):
-        raise Rejection("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not in the webhook's networks")
-    if least == webhook_pb2.PROOF_LEVEL_CERTIFICATE and certificate != "verified":
-        detail = f"expected TradingView's client certificate, was {certificate or 'none'}"
-        raise Rejection("SOURCE_ADDRESS_NOT_ALLOWED", detail)
-    if snapshot.rate and (wait := snapshot.rate.take(time.monotonic())):
-        raise Rejection("RATE_LIMITED", "the webhook had its requests of this minute", retry_after_s=wait)
-    if sender.proof == "signature":
-        return sender.signed_key
-    signed = "webhook-signature" in request.headers
-    if least == webhook_pb2.PROOF_LEVEL_SIGNATURE or (
-        signed and (snapshot.signing_keys or snapshot.unreadable_signing_keys)
-    ):
-        check_signature(snapshot, request, now)
-        return request.headers.get("webhook-id", "")
-    return ""
-
-
-def authorize_status_query(sender: Sender, request: Request, address: str, now: datetime) -> None:
-    """Holds who asks for a status against what the webhook asks of senders, but for what only TradingView's own requests have.
-
-    Raises:
-        Rejection: SOURCE_ADDRESS_NOT_ALLOWED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
-    """
-    if not sender.snapshot.admits(address):
-        raise Rejection("SOURCE_ADDRESS_NOT_ALLOWED", "the address is not in the webhook's networks")
-    signed_only = sender.snapshot.webhook.minimum_proof == webhook_pb2.PROOF_LEVEL_SIGNATURE
-    if signed_only and sender.proof != "signature":
-        check_signature(sender.snapshot, request, now)
-
-
-def contradicts(body: Body, sender: Sender) -> bool:
-    """Whether the body shows another token of ours than the one that opened the webhook.
-
-    Secrets of other products are left in templates by habit, so only what claims to be our token counts: by its field's name,
-    or by how it starts.
-    """
-    secret = body.secret
-    if not secret or secret == sender.token or sender.proof == "body":
-        return False
-    if secret.startswith(TOKEN_PREFIX):
-        return True
-    return any(value not in ("", sender.token) for name, value in body.fields.items() if fold(name) in _OUR_FIELDS)

@@ -2,6 +2,8 @@
 
 import zlib
 
+from vantixs.runtime.http_messages import Request
+
 from vantixs_ingress.http.responses import Rejection
 
 TAKEN = ("gzip", "deflate")
@@ -9,12 +11,26 @@ TAKEN = ("gzip", "deflate")
 _FORMATS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 
 
+class UnreadableContent(Rejection):
+    """A body whose content coding cannot be undone. It is answered and not recorded: nothing is known of what it holds."""
+
+
+def read_content(request: Request, most: int) -> bytes:
+    """The body of a request without its content coding; no more than `most` bytes of it.
+
+    Raises:
+        UnreadableContent: as in `decode_body`.
+    """
+    coding = request.headers.get("content-encoding")
+    return decode_body(request.body, coding, most) if coding else request.body
+
+
 def decode_body(body: bytes, coding: str, most: int) -> bytes:
     """The body without its coding; no more than `most` bytes are made of it, whatever it claims to hold.
 
     Raises:
-        Rejection: CONTENT_ENCODING_UNSUPPORTED; BODY_TOO_LARGE after inflating; BODY_UNREADABLE where it is no complete stream,
-            or more than one.
+        UnreadableContent: CONTENT_ENCODING_UNSUPPORTED; BODY_TOO_LARGE after inflating; BODY_UNREADABLE where it is not one
+            complete stream.
     """
     name = coding.strip().lower()
     if name in ("", "identity"):
@@ -22,7 +38,7 @@ def decode_body(body: bytes, coding: str, most: int) -> bytes:
     formats = _FORMATS.get(name)
     if formats is None:
         shown = name[:50] if name.isprintable() else "another"
-        raise Rejection("CONTENT_ENCODING_UNSUPPORTED", f"expected {', '.join(TAKEN)} or identity, was {shown}")
+        raise UnreadableContent("CONTENT_ENCODING_UNSUPPORTED", f"expected {', '.join(TAKEN)} or identity, was {shown}")
     for bits in formats:
         stream = zlib.decompressobj(bits)
         try:
@@ -30,7 +46,7 @@ def decode_body(body: bytes, coding: str, most: int) -> bytes:
         except zlib.error:
             continue
         if len(inflated) > most:
-            raise Rejection("BODY_TOO_LARGE", f"expected at most {most} bytes after inflating")
+            raise UnreadableContent("BODY_TOO_LARGE", f"expected at most {most} bytes after inflating")
         if stream.eof and not stream.unused_data:
             return inflated
-    raise Rejection("BODY_UNREADABLE", f"expected one complete stream of {name}")
+    raise UnreadableContent("BODY_UNREADABLE", f"expected one complete stream of {name}")

@@ -2,9 +2,12 @@
 
 from collections import OrderedDict
 
+from prometheus_client import Gauge
+
 from vantixs_ingress.webhooks.token_bucket import TokenBucket
 
 MOST_ADDRESSES = 10_000
+ADDRESSES = Gauge("vantixs_ingress_limited_addresses", "addresses whose failed attempts are counted")
 
 
 class FailedAttemptLimiter:
@@ -16,6 +19,7 @@ class FailedAttemptLimiter:
     def __init__(self, most_per_minute: int) -> None:
         self._most = most_per_minute
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        ADDRESSES.set_function(lambda: len(self._buckets))
 
     def wait(self, block: str, now_s: float) -> float:
         """Seconds for which the address has no attempt left, 0 where it has one."""

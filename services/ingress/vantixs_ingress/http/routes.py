@@ -1,51 +1,54 @@
-"""The routes of the webhook server, and how a request gets from ASGI to the door and back."""
+"""The routes of the webhook server, and the way of a request from ASGI to its handler and back."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from starlette.middleware import Middleware
 from starlette.routing import Route, Router
+from vantixs.runtime.health import Health
 from vantixs.runtime.http_messages import FAILED, Receive, Request, Response, Scope, Send, read_request, send_response
 from vantixs.runtime.logs import log
 
 from vantixs_ingress.http import responses
-from vantixs_ingress.http.content_encoding import decode_body
-from vantixs_ingress.http.receive_signal import SignalReceiver, Target
+from vantixs_ingress.http.authentication import Target
+from vantixs_ingress.http.health_pages import alive, ready
+from vantixs_ingress.http.openapi import DOCUMENT
+from vantixs_ingress.http.receive_signal import SignalReceiver
 from vantixs_ingress.http.responses import Rejection
+from vantixs_ingress.http.signal_status import SignalStatus
 
 Answer = Callable[[Request, Mapping[str, str]], Response | Coroutine[Any, Any, Response]]
 
 
-def make_app(door: SignalReceiver, body_bytes: int) -> Router:
-    """The ASGI application; `body_bytes` is what a body may hold after inflating."""
+def make_app(
+    receiver: SignalReceiver, status: SignalStatus, health: Health, refuse: Callable[[str], Response]
+) -> Router:
+    """The ASGI application; `refuse` answers a request that failed, as the server's own failures are answered."""
 
     def receive(request: Request, names: Mapping[str, str]) -> Response | Coroutine[Any, Any, Response]:
-        coding = request.headers.get("content-encoding")
-        if coding:
-            try:
-                request.body = decode_body(request.body, coding, body_bytes)
-            except Rejection as refused:
-                return door.refuse_as(refused)
-        return door.receive(request, Target(names["webhook_id"], names.get("token", "")))
+        return receiver.receive(request, Target(names["webhook_id"], names.get("token", "")))
 
-    def tell(request: Request, names: Mapping[str, str]) -> Response:
-        return door.tell(request, Target(names["webhook_id"], signal_id=names["signal_id"]))
+    def get_status(request: Request, names: Mapping[str, str]) -> Response:
+        return status.get_status(request, Target(names["webhook_id"], signal_id=names["signal_id"]))
+
+    def endpoint(methods: tuple[str, ...], answer: Answer) -> Endpoint:
+        return Endpoint(methods, answer, refuse)
 
     def page(make: Callable[[], Response]) -> Endpoint:
-        return Endpoint(door, ("GET", "HEAD"), lambda request, names: make())
+        return endpoint(("GET", "HEAD"), lambda request, names: make())
 
-    sending = Endpoint(door, ("POST",), receive)
+    sending = endpoint(("POST",), receive)
     return Router(
         [
             Route("/hooks/{webhook_id}/{token}", sending),
             Route("/hooks/{webhook_id}", sending),
-            Route("/hooks/{webhook_id}/signals/{signal_id}", Endpoint(door, ("GET", "HEAD"), tell)),
-            Route("/healthz", page(door.alive)),
-            Route("/readyz", page(door.ready)),
-            Route("/openapi.json", page(door.describe)),
+            Route("/hooks/{webhook_id}/signals/{signal_id}", endpoint(("GET", "HEAD"), get_status)),
+            Route("/healthz", page(alive)),
+            Route("/readyz", page(lambda: ready(health))),
+            Route("/openapi.json", page(lambda: Response(200, DOCUMENT))),
         ],
         redirect_slashes=False,
-        default=Endpoint(door, (), _nothing),
+        default=endpoint((), _nothing),
         middleware=[Middleware(PlainSlashes)],
     )
 
@@ -56,8 +59,8 @@ class Endpoint:
     Starlette's own Request and JSONResponse do the same, and take half again as long for a signal (ADR 17).
     """
 
-    def __init__(self, door: SignalReceiver, methods: tuple[str, ...], answer: Answer) -> None:
-        self._door = door
+    def __init__(self, methods: tuple[str, ...], answer: Answer, refuse: Callable[[str], Response]) -> None:
+        self._refuse = refuse
         self._methods = methods
         self._answer = answer
 
@@ -75,7 +78,7 @@ class Endpoint:
                 response = await response
         except Exception as error:
             log.error("request.failed", exc_info=error)
-            response = self._door.refuse(FAILED)
+            response = self._refuse(FAILED)
         await send_response(response, send)
 
 

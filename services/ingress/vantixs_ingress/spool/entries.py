@@ -13,8 +13,6 @@ from vantixs.model.ids import accepted_subject, event_subject, lane_of
 from vantixs.runtime import trace
 from vantixs.runtime.journal import Message
 
-from vantixs_ingress.domain.payload.reading import FieldError
-from vantixs_ingress.spool.signal_message import field_errors
 from vantixs_ingress.spool.store import Stored
 from vantixs_ingress.spool.wire import field, timestamp
 
@@ -91,7 +89,7 @@ def accepted_message(
     received: Received,
     signal: signal_pb2.Signal,
     distinct: str,
-    warnings: Sequence[FieldError] = (),
+    warnings: Sequence[webhook_pb2.FieldError] = (),
     *,
     fingerprint: bytes = b"",
     reduces: bool = False,
@@ -106,7 +104,7 @@ def accepted_message(
     event_id = f"{signal.signal_id}:accepted:{distinct}" if distinct else f"{signal.signal_id}:accepted"
     # Of the serialized parts, the webhook's is made once per configuration.
     event = field(1, signal.SerializeToString()) + field(2, received.serialized) + webhook.serialized
-    for warning in field_errors(warnings):
+    for warning in warnings:
         event += field(4, warning.SerializeToString())
     if fingerprint:
         event += field(5, fingerprint)

@@ -13,7 +13,7 @@ from vantixs.model.decimals import parse_decimal
 from vantixs_ingress.domain.payload.mapping import compile_mapping
 from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.spool.entries import WebhookRecord
-from vantixs_ingress.webhooks.networks import Network, parse_address, parse_networks, within
+from vantixs_ingress.webhooks.networks import Network, parse_networks
 from vantixs_ingress.webhooks.signatures import DEFAULT_TOLERANCE_S, SLOTS, SecretCipher
 from vantixs_ingress.webhooks.token_bucket import TokenBucket
 
@@ -66,10 +66,6 @@ class WebhookSnapshot:
     rate: TokenBucket | None
     entry_rate: TokenBucket | None  # Accepted signals other than exits, where the webhook has no limit of its own.
     record_rate: TokenBucket  # Rejections that go into the record.
-
-    def admits(self, address: str) -> bool:
-        """Whether the webhook takes requests from the address."""
-        return not self.networks or within(parse_address(address), self.networks)
 
     def secrets(self, now: datetime) -> list[SigningKey]:
         """Signing secrets that are valid, newest first."""
