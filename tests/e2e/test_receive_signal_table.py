@@ -133,7 +133,7 @@ def rows(stack: RunningStack) -> Iterator[tuple[str, Callable[[], tuple[Answer, 
 
 
 def raw(base: str, data: bytes) -> httpx.Response:
-    """What the door answers to bytes that are no request."""
+    """What ingress answers to bytes that are no request."""
     host, _, port = base.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(data)
@@ -158,7 +158,7 @@ def fill(stack: RunningStack) -> httpx.Response:
         raise AssertionError("2,000 signals fitted into a spool of 400,000 bytes")
     finally:
         os.kill(pid, signal.SIGCONT)
-        wait_for(lambda: post(stack.url, SIGNAL | {"nonce": "drained"}).is_success, "the door to take signals again")
+        wait_for(lambda: post(stack.url, SIGNAL | {"nonce": "drained"}).is_success, "ingress to take signals again")
 
 
 def test_unauthenticated_answers_are_the_same_byte_for_byte(stack: RunningStack) -> None:
@@ -190,8 +190,8 @@ def test_missing_signature_is_not_told_as_one_that_does_not_fit(stack: RunningSt
                 assert f"no {name.replace('_', '-')}" in refused.json()["detail"], refused.text
             assert "does not fit" not in refused.json()["detail"]
     nobody = f"{stack.endpoints['http']}/hooks/nobody"
-    strangers = [post(url, body, webhook_signature="v1,x") for url in (nobody, made["url"].rpartition("/")[0])]
-    assert strangers[0].content == strangers[1].content
+    unknown = [post(url, body, webhook_signature="v1,x") for url in (nobody, made["url"].rpartition("/")[0])]
+    assert unknown[0].content == unknown[1].content
 
 
 def test_rejections_of_known_senders_are_in_history_with_their_payload(stack: RunningStack) -> None:
@@ -211,7 +211,7 @@ def test_rejections_of_known_senders_are_in_history_with_their_payload(stack: Ru
     assert "vxt_other" not in json.dumps(timeline)
 
 
-def test_strangers_leave_nothing_in_history(stack: RunningStack) -> None:
+def test_unauthenticated_requests_leave_nothing_in_history(stack: RunningStack) -> None:
     before = len(stack.signals())
     for _ in range(5):
         post(f"{stack.endpoints['http']}/hooks/demo/wrong", SIGNAL)

@@ -1,4 +1,4 @@
-"""Webhooks in step: the door's snapshots, the copy on disk, the record."""
+"""Webhooks: the snapshots, the copy on disk and the record of changes agree."""
 
 import asyncio
 import time

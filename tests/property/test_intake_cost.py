@@ -1,4 +1,4 @@
-"""What the worst bodies cost: 64 KiB each, made to meet every loop, pattern and recursion that a stranger can reach."""
+"""What the worst bodies cost: 64 KiB each, made to meet every loop, pattern and recursion that anybody can reach."""
 
 import json
 import time
