@@ -145,7 +145,9 @@ def test_sender_is_told_what_became_of_its_signals_and_of_no_others(stack: Runni
     wait_for(lambda: status(signal_id)["status"] == "executed", "the signal to be executed")
     assert status(rejected) == {"signal_id": rejected, "status": "rejected", "reason": "SYMBOL_UNSUPPORTED"}
     assert httpx.get(f"{url}/{signal_id}", headers={"x-webhook-token": other.token}).status_code == 401
-    foreign = httpx.get(f"{stack.ingress_url(0)}/hooks/nosy/signals/{signal_id}", headers={"x-webhook-token": other.token})
+    foreign = httpx.get(
+        f"{stack.ingress_url(0)}/hooks/nosy/signals/{signal_id}", headers={"x-webhook-token": other.token}
+    )
     assert (foreign.status_code, foreign.json()["reason"]) == (404, "NOT_FOUND")
     assert httpx.get(f"{url}/{signal_id}").status_code == 401
     secret = stack.json("webhook", "rotate-secret", "asking")["secret"]

@@ -102,7 +102,7 @@ def test_statuses_are_bounded_and_an_end_is_not_undone() -> None:
         statuses.accepted("demo", f"n{number}")
     assert statuses.get("demo", "s1") is None
     assert statuses.get("demo", "n0") == {"status": "accepted"}
-    statuses.learn(b"no batch")
+    statuses.read_batch(b"no batch")
 
 
 async def test_revocation_that_never_left_this_process_reaches_the_bucket_after_a_restart(

@@ -106,7 +106,7 @@ def main(overrides: dict[str, str]) -> int:
 
 
 def limits(settings: IngressSettings) -> Limits:
-    """What a connection may cost."""
+    """The limits of a connection."""
     return Limits(
         connections=settings.connections_max,
         body_bytes=settings.body_max_bytes,
@@ -116,13 +116,13 @@ def limits(settings: IngressSettings) -> Limits:
 
 
 def bounds(settings: IngressSettings) -> Bounds:
-    """What the spool may take."""
+    """The limits of the spool."""
     keep_s = settings.key_retention_days * 86_400
     return Bounds(settings.spool_max_bytes, settings.spool_reserve_bytes, keep_s)
 
 
 def certificate_rule(settings: IngressSettings) -> CertificateRule:
-    """Where a proxy tells of client certificates."""
+    """In which headers a proxy reports client certificates."""
     subject, verify = settings.certificate_subject_header.lower(), settings.certificate_verify_header.lower()
     return CertificateRule(subject, verify, settings.certificate_subject)
 

@@ -7,7 +7,7 @@ from vantixs.runtime.settings import ServiceSettings, setting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressSettings(ServiceSettings):
-    """What ingress adds."""
+    """Settings of ingress beside those of every service."""
 
     http_listen: str = setting(
         "127.0.0.1:0",

@@ -95,16 +95,16 @@ def test_secret_that_is_none_is_refused_and_not_shown(text: str) -> None:
 
 
 @given(st.binary(min_size=24, max_size=64))
-def test_secret_survives_showing_and_sealing(secret: bytes) -> None:
+def test_secret_survives_showing_and_encryption(secret: bytes) -> None:
     assert read_secret(show_secret(secret)) == secret
     cipher = SecretCipher(bytes(32))
-    sealed = cipher.seal("demo", secret)
+    sealed = cipher.encrypt("demo", secret)
     assert secret not in sealed
-    assert cipher.open("demo", sealed) == secret
-    assert cipher.open("other", sealed) is None
-    assert SecretCipher(b"\1" * 32).open("demo", sealed) is None
-    assert cipher.open("demo", sealed[:-1]) is None
-    assert cipher.open("demo", b"") is None
+    assert cipher.decrypt("demo", sealed) == secret
+    assert cipher.decrypt("other", sealed) is None
+    assert SecretCipher(b"\1" * 32).decrypt("demo", sealed) is None
+    assert cipher.decrypt("demo", sealed[:-1]) is None
+    assert cipher.decrypt("demo", b"") is None
 
 
 PROXIES = Proxies(parse_networks(["10.0.0.0/8", "fd00::/8"]))

@@ -11,7 +11,7 @@ MOST_HOPS = 32
 
 
 class Proxies:
-    """The proxies whose word is taken. Nobody else's is: a header from a stranger is a stranger's claim."""
+    """The trusted proxies. Forwarding headers of any other peer are ignored, as anybody can send them."""
 
     def __init__(self, networks: Sequence[Network]) -> None:
         self._networks = tuple(networks)
@@ -32,7 +32,7 @@ class Proxies:
         """The sender's address: the right-most hop that is no trusted proxy.
 
         `Forwarded` (RFC 7239) is read where there is no `X-Forwarded-For`. A hop that is no address ends the search at the
-        proxy that reported it: what stands left of it was written by a stranger.
+        proxy that reported it: what stands left of it may have been written by anybody.
         """
         if not self.trusts(peer):
             return peer
@@ -52,7 +52,7 @@ class Proxies:
 
 
 def block_of(address: str) -> str:
-    """What is limited together: an IPv4 address, or the /64 of an IPv6 one, of which a household has all."""
+    """The block that is limited together: an IPv4 address, or the /64 of an IPv6 one, as one customer is given a whole /64."""
     if ":" not in address:
         return address
     return ":".join(ipaddress.ip_address(address.partition("%")[0]).exploded.split(":")[:4])

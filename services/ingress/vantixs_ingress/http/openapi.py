@@ -1,4 +1,4 @@
-"""The OpenAPI document of the public HTTP API, made from the reasons and limits that the door uses."""
+"""The OpenAPI document of the public HTTP API, made from the table of reasons."""
 
 import json
 from typing import Any

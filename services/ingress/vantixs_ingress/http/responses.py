@@ -1,4 +1,4 @@
-"""What the door answers: JSON, and problem documents (RFC 9457)."""
+"""Responses: JSON, and problem documents (RFC 9457)."""
 
 import json
 from collections.abc import Sequence
@@ -47,26 +47,26 @@ def duplicate(signal_id: str, receive_time: str, reason: str) -> Response:
 
 
 def document(status: int, content: dict[str, Any]) -> Response:
-    """JSON."""
+    """A JSON response."""
     return Response(status, json.dumps(content).encode())
 
 
-def problem(refused: Rejection, signal_id: str = "", *, allow: str = "") -> Response:
-    """The problem document of a refusal; `signal_id` where it is in the record."""
-    reason = REASONS[refused.reason]
+def problem(rejection: Rejection, signal_id: str = "", *, allow: str = "") -> Response:
+    """The problem document of a rejection; `signal_id` where it is recorded."""
+    reason = REASONS[rejection.reason]
     content = {
         "type": "about:blank",
         "title": reason.meaning,
         "status": reason.http,
         "reason": reason.name,
-        "detail": refused.detail,
-        "errors": list(refused.errors),
+        "detail": rejection.detail,
+        "errors": list(rejection.errors),
     }
     if signal_id:
         content["signal_id"] = signal_id
     headers: tuple[tuple[str, str], ...] = ()
-    if refused.retry_after_s:
-        headers += (("retry-after", str(int(refused.retry_after_s) + 1)),)
+    if rejection.retry_after_s:
+        headers += (("retry-after", str(int(rejection.retry_after_s) + 1)),)
     if allow:
         headers += (("allow", allow),)
     if reason.http == 415:
@@ -82,7 +82,7 @@ def wrong_method(allow: str) -> Response:
 
 
 def incomplete(what: str, body_bytes: int) -> Rejection:
-    """What the server found in place of a request."""
+    """The rejection for what the server received in place of a complete request."""
     known = {
         http_messages.TOO_SLOW: Rejection("REQUEST_TIMEOUT", "the request did not arrive in time"),
         http_messages.TOO_LARGE: Rejection("BODY_TOO_LARGE", f"expected at most {body_bytes} bytes"),

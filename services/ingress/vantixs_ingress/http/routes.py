@@ -65,7 +65,7 @@ class Endpoint:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request. One whose sender hangs up meanwhile is answered all the same, to nobody."""
+        """Answers a request; it is handled to its end also where the sender disconnects."""
         request = await read_request(scope, receive)
         if request is None:
             return
@@ -83,13 +83,13 @@ class Endpoint:
 
 
 class PlainSlashes:
-    """Middleware that takes `//hooks/x/` for `/hooks/x`: URLs are pasted by hand, and a sender follows no redirect."""
+    """Middleware that takes `//hooks/x/` for `/hooks/x`: URLs are pasted by hand, and senders follow no redirect."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on."""
+        """Passes the request on with the path normalised."""
         path = scope["path"]
         if path.endswith("/") or "//" in path:
             scope["path"] = "/" + "/".join(part for part in path.split("/") if part)

@@ -1,6 +1,6 @@
-"""What became of this webhook's signals, for senders: a bounded memory, fed by the journal.
+"""The outcomes of the newest signals, for their senders: bounded, in memory, read from the journal.
 
-Ingress asks nobody while it serves. It knows what it accepted itself, and reads outcomes from the journal like anyone else.
+No other service is called while a request is answered: ingress knows what it accepted, and reads outcomes from the journal.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ class Outcome(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _accepted(webhook_id: str) -> Outcome:
-    """The outcome that all signals of a webhook begin with."""
+    """The outcome with which the signals of a webhook begin; cached per webhook."""
     return Outcome(webhook_id, "accepted")
 
 
 class SignalOutcomes:
-    """The newest signals' status; what is older is for audit to tell."""
+    """The status of the newest signals; audit knows the older ones."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Outcome] = OrderedDict()
@@ -52,12 +52,12 @@ class SignalOutcomes:
         return {name: text for name, text in shown.items() if text}
 
     def accepted(self, webhook_id: str, signal_id: str) -> None:
-        """A signal is on its way, unless its end is known."""
+        """Notes an accepted signal, unless its end is known already."""
         if signal_id not in self._known:
             self._keep(signal_id, _accepted(webhook_id))
 
     def ended(self, webhook_id: str, signal_id: str, status: str, reason: str, detail: str = "") -> None:
-        """A signal came to its end."""
+        """Notes how a signal ended."""
         self._keep(signal_id, Outcome(webhook_id, status, reason, detail[:LONGEST_DETAIL]))
 
     def _keep(self, signal_id: str, outcome: Outcome) -> None:
@@ -66,8 +66,8 @@ class SignalOutcomes:
         if len(self._known) > KEPT:
             self._known.popitem(last=False)
 
-    def learn(self, data: bytes) -> None:
-        """Takes what a batch of the journal says about outcomes."""
+    def read_batch(self, data: bytes) -> None:
+        """Reads the outcomes in a batch of the journal."""
         try:
             entries = journal_pb2.JournalBatch.FromString(data).entries
         except DecodeError:
@@ -92,13 +92,13 @@ class SignalOutcomes:
 
 
 class OutcomeReader:
-    """Feeds `SignalOutcomes` from the journal: the tail of it at start, then outcomes as they come."""
+    """Reads outcomes from the journal: its newest messages at start, then outcomes as they come."""
 
-    def __init__(self, statuses: SignalOutcomes, journal: Journal) -> None:
-        self._statuses = statuses
+    def __init__(self, outcomes: SignalOutcomes, journal: Journal) -> None:
+        self._outcomes = outcomes
         self._journal = journal
         self._after = -1  # Not known yet.
-        self._back_until = 0  # Up to there what was accepted is read again, too.
+        self._back_until = 0  # Up to this sequence accepted signals are read again as well.
         self._looking_back = False
         self._reader = Reader(journal, start_after=lambda: self._after, subjects=self._subjects)
 
@@ -106,14 +106,14 @@ class OutcomeReader:
         """Reads until stopped."""
         async for deliveries in self._reader.batches(stopping):
             for delivery in deliveries:
-                self._statuses.learn(delivery.data)
+                self._outcomes.read_batch(delivery.data)
             self._after = max(self._after, self._reader.passed)
             if self._looking_back and self._after >= self._back_until:
                 self._reader.restart()
 
     def _subjects(self) -> tuple[str, ...]:
         last = self._journal.facts.last if self._journal.facts else 0
-        if not 0 <= self._after <= last:  # The first time, or the stream is another one.
+        if not 0 <= self._after <= last:  # This is the first time, or another stream.
             self._after, self._back_until = max(0, last - LOOK_BACK), last
         self._looking_back = self._after < self._back_until
         return (OUTCOMES, *ACCEPTED) if self._looking_back else (OUTCOMES,)

@@ -24,9 +24,9 @@ _SELECT_CLAIMS = "SELECT claim, fingerprint, signal_id, receive_ms, repeats FROM
 _INSERT_CLAIMS = "INSERT OR REPLACE INTO claims (claim, fingerprint, signal_id, receive_ms, repeats) VALUES "
 _INSERT_WINDOWS = "INSERT INTO windows (number, claim, fingerprint, signal_id, receive_ms, window_ms) VALUES "
 _DELETE_WINDOWS = "DELETE FROM windows WHERE number IN "
-# By number, which is by time; a few, for a clock may have been set back between them.
+# Of the newest rows by number, not only the last one: the clock may have been set back between them.
 _NEWEST_CLAIM = "SELECT max(receive_ms) FROM (SELECT receive_ms FROM claims ORDER BY number DESC LIMIT 1000)"
-# The oldest few only, by number, which is by time.
+# The oldest rows by number, which follows time.
 _PRUNE_CLAIMS = (
     f"DELETE FROM claims WHERE number IN (SELECT number FROM claims ORDER BY number LIMIT {MOST_PRUNED}) "  # noqa: S608
     "AND receive_ms < ?"
@@ -43,7 +43,7 @@ class DeduplicationKey(NamedTuple):
     window_ms: int = 0
 
     def repeats(self, row: "Row") -> bool:
-        """Whether what is held makes this a repeat. The window is the webhook's of now, not the one of then."""
+        """Whether the row that is held makes this a repeat. The window is the one the webhook has now."""
         return not self.window_ms or abs(self.receive_ms - row.receive_ms) < self.window_ms
 
 
@@ -57,7 +57,7 @@ class Row(NamedTuple):
 
 
 def placeholders(rows: int, columns: int) -> str:
-    """What stands for the values of that many rows, for example "(?,?),(?,?)"."""
+    """SQL placeholders for the values of that many rows, for example "(?,?),(?,?)"."""
     row = f"({','.join('?' * columns)})"
     return ",".join([row] * rows)
 
@@ -69,7 +69,7 @@ class DedupeTable:
         self._connection = connection
 
     def read(self, keys: Iterable[DeduplicationKey]) -> dict[bytes, Row]:
-        """Those that are held."""
+        """The rows of those keys that are held."""
         wanted = list({k.value for k in keys})
         if not wanted:
             return {}
@@ -85,7 +85,7 @@ class DedupeTable:
             self._connection.execute("UPDATE claims SET repeats = ? WHERE claim = ?", (repeat, value))
 
     def prune(self, before_ms: int) -> None:
-        """Removes some of the oldest."""
+        """Removes some of the oldest rows received before a time."""
         self._connection.execute(_PRUNE_CLAIMS, (before_ms,))
 
 
@@ -97,7 +97,7 @@ class DedupeWindows:
         self._held: dict[bytes, tuple[Row, int]] = {}  # With its number on disk.
         self._ends: list[tuple[int, int, bytes]] = []  # A heap: end_ms, number, key.
         self._number = 0
-        # What the process before left to the table, where it left anything.
+        # The process before may have stored windows in the table.
         newest = connection.execute(_NEWEST_CLAIM).fetchone()[0]
         self._spilled_until_ms = 0 if newest is None else newest + LONGEST_IN_MEMORY_MS
         query = "SELECT number, claim, fingerprint, signal_id, receive_ms, window_ms FROM windows ORDER BY number"
@@ -116,11 +116,11 @@ class DedupeWindows:
         return True
 
     def alone(self, key: DeduplicationKey) -> bool:
-        """Whether the table need not be asked for it."""
+        """Whether the table cannot hold the key, so that it need not be queried."""
         return 0 < key.window_ms <= LONGEST_IN_MEMORY_MS and key.receive_ms >= self._spilled_until_ms
 
     def get(self, key: DeduplicationKey) -> Row | None:
-        """Who holds it, in a window that may be over."""
+        """The row that holds the key; its window may be over."""
         held = self._held.get(key.value)
         return held[0] if held else None
 
@@ -135,7 +135,7 @@ class DedupeWindows:
             self._connection.execute(_INSERT_WINDOWS + placeholders(len(fresh), 6), rows)
 
     def hold(self, fresh: Iterable[DeduplicationKey], repeats: dict[bytes, int]) -> None:
-        """Holds what was committed, and counts repeats: in memory only, for a count is worth no write."""
+        """Holds what was committed, and counts repeats in memory only: a lost count does no harm."""
         for c in fresh:
             self._number += 1
             self._held[c.value] = (Row(c.fingerprint, c.signal_id, c.receive_ms, 0), self._number)
@@ -152,7 +152,7 @@ class DedupeWindows:
             _, number, value = heapq.heappop(self._ends)
             over.append(number)
             held = self._held.get(value)
-            if held and held[1] == number:  # Else it was made anew, and has another end.
+            if held and held[1] == number:  # Otherwise the key was held again later, with another end.
                 del self._held[value]
         if over:
             self._connection.execute(_DELETE_WINDOWS + placeholders(1, len(over)), over)

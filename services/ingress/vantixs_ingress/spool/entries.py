@@ -16,7 +16,7 @@ from vantixs.runtime.journal import Message
 from vantixs_ingress.spool.store import Stored
 from vantixs_ingress.spool.wire import field, timestamp
 
-LONGEST_REFUSED = 4096  # Bytes of a refused body that are kept.
+LONGEST_REJECTED = 4096  # Bytes of a rejected body that are kept.
 MOST_ERRORS = 20
 _REDUCES = bytes((6 << 3, 1))  # Field 6 of a SignalAccepted: true.
 
@@ -34,7 +34,7 @@ class WebhookRecord:
 
 
 class Received:
-    """A request as it goes into the record: serialized once, as all that is accepted holds it.
+    """A request as it goes into the record: serialized once, as every accepted signal holds it.
 
     `time_text` is its time as the answer shows it. The trace is kept as repeats are put together by the spool's thread,
     which has none of its own.
@@ -52,7 +52,7 @@ class Received:
         self.trace_parent = trace_parent
 
     def message(self) -> signal_pb2.ReceivedRequest:
-        """The same as an object, for the few that need one."""
+        """The same as a message."""
         return signal_pb2.ReceivedRequest.FromString(self.serialized)
 
 
@@ -74,7 +74,7 @@ def sender_part(
 
 
 def make_received(now: datetime, payload: bytes, payload_sha256: bytes, sender: bytes) -> Received:
-    """The request received at `now` (UTC), from a sender that `sender_part` has described.
+    """The request received at `now` (UTC); `sender` is what `sender_part` made.
 
     Put together from serialized parts: concatenated fields are a message
     (https://protobuf.dev/programming-guides/encoding/), and building it from objects copies each of them twice.
@@ -96,13 +96,13 @@ def accepted_message(
 ) -> Message:
     """The entry that drives the router.
 
-    `distinct` keeps apart what two instances accept under one key: were the ids the same, the broker would swallow the second
+    `distinct` keeps apart what two instances accept under one key: were the ids the same, the broker would drop the second
     silently. The router, which has the last word, then records it as a repeat: by the fingerprint, which is empty where no
     repeat is recognised.
     """
     subject = accepted_subject(lane_of(webhook.account_id, signal.instrument))
     event_id = f"{signal.signal_id}:accepted:{distinct}" if distinct else f"{signal.signal_id}:accepted"
-    # Of the serialized parts, the webhook's is made once per configuration.
+    # The serialized webhook is made once per configuration.
     event = field(1, signal.SerializeToString()) + field(2, received.serialized) + webhook.serialized
     for warning in warnings:
         event += field(4, warning.SerializeToString())
@@ -122,7 +122,7 @@ def rejected_message(
     detail: str,
     errors: Sequence[Mapping[str, str]] = (),
 ) -> Message:
-    """The entry of a signal that was turned away."""
+    """The entry of a rejected signal."""
     event = journal_pb2.SignalRejected(
         reason=reason,
         detail=detail,
@@ -138,7 +138,7 @@ def rejected_message(
 def duplicate_message(
     webhook: WebhookRecord, received: Received, signal: signal_pb2.Signal, own_id: str, stored: Stored
 ) -> Message:
-    """The two entries of a repeat: its own, with all that a replay needs, and the mark on the first signal's timeline."""
+    """The two entries of a repeat: one of its own, with all that a replay needs, and one on the first signal's timeline."""
     own = signal_pb2.Signal()
     own.CopyFrom(signal)
     own.signal_id = own_id
@@ -159,13 +159,13 @@ def duplicate_message(
 
 
 def _cut(request: signal_pb2.ReceivedRequest) -> signal_pb2.ReceivedRequest:
-    """The request with a long body cut and marked: who is refused again and again does not fill the journal.
+    """The request with a long body cut and marked, so that repeated rejections do not fill the journal.
 
     The SHA-256 stays that of the whole body as it was sent.
     """
     size = len(request.payload)
-    if size > LONGEST_REFUSED:
-        kept = request.payload[:LONGEST_REFUSED].decode(errors="ignore")
+    if size > LONGEST_REJECTED:
+        kept = request.payload[:LONGEST_REJECTED].decode(errors="ignore")
         request.payload = f"{kept}... [cut: {size} bytes]".encode()
     return request
 

@@ -19,7 +19,8 @@ class SpoolInUse(StartupError):
 
 
 class SpoolLock:
-    """The lock on `<spool>.lock`, taken at once or not at all; the file is left there, for a removed one locks nobody out.
+    """The lock on `<spool>.lock`, taken at once or not at all; the file stays there, as removing it would let two
+    processes lock two files of one name.
 
     Raises:
         SpoolInUse: another process has it.
@@ -41,7 +42,7 @@ class SpoolLock:
         os.pwrite(self._file, f"pid {os.getpid()} (ingress instance {instance})\n".encode(), 0)
 
     def release(self) -> None:
-        """Lets another process have the spool."""
+        """Releases the lock."""
         os.close(self._file)
 
 

@@ -1,4 +1,4 @@
-"""From the spool to the journal, in order. What was left by a crash goes first: it has the lowest sequences."""
+"""Publishes the spool to the journal, in order. What was left by a crash goes first: it has the lowest sequences."""
 
 import asyncio
 import contextlib
@@ -15,14 +15,15 @@ BATCH = 500
 # A batch costs the broker four fsyncs and 2 ms, whatever is in it. While many come, a moment's wait makes one of five: a
 # message in a batch of 64 costs it 44 us, in one of 200 18 us, in one of 500 13 us.
 BUSY, GATHER_S = 32, 0.025
-# From how full a journal on readiness warns, and entries are refused so that exits have room. What waits here counts too.
+# Shares of the journal's limit at which readiness warns, and at which entries are refused so that exits have room. Messages
+# that wait in the spool count as well.
 WARN_RATIO, REFUSE_RATIO = 0.8, 0.9
-# From how full a journal on signals wait in the spool: the rest is for what the other services tell of those before. Without
-# that no lane could finish a signal, and nothing could be purged any more.
+# Share of the journal's limit at which signals stay in the spool: the rest is kept for the entries of other services about
+# earlier signals. Without it no lane could finish a signal, and nothing could be purged any more.
 HOLD_RATIO = 0.95
 HOLD_S = 0.2
 MESSAGE_OVERHEAD = 250  # Bytes the broker needs for a message beside its payload: subject, id and its own record.
-BEHIND = 10_000  # Messages behind which readiness tells of the backlog; signals are taken all the same.
+BEHIND = 10_000  # Backlog at which readiness reports it; signals are still accepted.
 REPORT_EVERY_S = 0.5
 BACKLOG = Gauge("vantixs_ingress_backlog", "messages in the spool that are not in the journal")
 
@@ -49,14 +50,14 @@ class Relay:
 
     @property
     def used_ratio(self) -> float:
-        """How full the journal is once what waits here is in it, as last seen."""
+        """Share of the journal's limit that is used once what waits in the spool is published, as last seen."""
         facts = self._known_facts()
         if facts is None or facts.limit_bytes <= 0:
             return 0.0
         return (facts.size_bytes + self._added_bytes + self._spool.pending_bytes) / facts.limit_bytes
 
     async def published(self, sequence: int, timeout_s: float) -> bool:
-        """Whether the message is in the journal, waiting for it as long as it may."""
+        """Whether the message is in the journal; waits for it up to `timeout_s`."""
         if self._published >= sequence:
             return True
         done = self._waiting[sequence] = asyncio.get_running_loop().create_future()
@@ -95,7 +96,7 @@ class Relay:
                 return
 
     def _known_facts(self) -> StreamFacts | None:
-        """What the journal last said of itself; what was published before that is not counted beside it."""
+        """What is last known of the journal; what was published before that is counted in it."""
         if self._facts is not self._journal.facts:
             self._facts, self._added_bytes = self._journal.facts, 0
         return self._facts
@@ -116,13 +117,13 @@ class Relay:
         return rows
 
     async def _publish(self, rows: list[tuple[int, Message]], stopping: asyncio.Event) -> bool:
-        """Whether the rows are in the journal; not, where the service stops while the broker does not answer."""
+        """Publishes the rows; False where the service stops while the broker does not answer."""
         work = asyncio.create_task(self._journal.publish_batch([message for _, message in rows]))  # noqa: RUF006 - it is awaited below
         stop = asyncio.create_task(stopping.wait())
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()  # It only ended the wait.
+        stop.cancel()  # It is needed for the wait only.
         if not work.done():
-            # Without the broker this could wait for ever; the spool keeps it.
+            # Without the broker this could wait for ever, and the spool keeps the messages.
             await asyncio.wait((work,), timeout=1)
             if not work.done():
                 work.cancel()
@@ -139,13 +140,13 @@ class Relay:
         return True
 
     async def report(self, stopping: asyncio.Event) -> None:
-        """Tells health of the backlog, and of a spool that cannot take more."""
+        """Reports the backlog, and a spool that cannot store more, to health until stopped."""
         while not stopping.is_set():
-            self._tell()
+            self._report_once()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), REPORT_EVERY_S)
 
-    def _tell(self) -> None:
+    def _report_once(self) -> None:
         backlog, problem = self._spool.backlog, self._spool.problem
         self._health.set("backlog", backlog < BEHIND, "" if backlog < BEHIND else f"more than {BEHIND} messages wait")
         self._health.set("spool", not problem, problem)

@@ -29,7 +29,7 @@ class Room:
 
     @property
     def lack(self) -> str:
-        """Why nothing may be stored, empty where something may."""
+        """Why nothing may be stored now; empty where there is room."""
         if self.used > self._bounds.max_bytes:
             return f"the spool is at its limit of {self._bounds.max_bytes} bytes"
         if not self._enough_free:
@@ -37,7 +37,7 @@ class Room:
         return ""
 
     def measure(self) -> None:
-        """Asks the file system for its free space, where that was not done a moment ago."""
+        """Measures the free space of the file system, at most every `SPACE_EVERY_S`."""
         now = time.monotonic()
         if self._bounds.reserve_bytes and now - self._measured >= SPACE_EVERY_S:
             self._measured = now

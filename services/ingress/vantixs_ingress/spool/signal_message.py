@@ -31,14 +31,14 @@ _LEVELS = tuple(
     for level in ("stop_loss", "trailing_stop", "trailing_activation", "break_even_at")
     for kind in ("price", "percent", "amount")
 )
-# How each field of a signal is made of its value: looked up for every signal.
+# The conversion of each value of a signal to its field.
 _FIELDS: dict[str, Callable[[Any], Any]] = {
     **{
         name: {key.removeprefix(prefix): number for key, number in enum.items()}.__getitem__
         for name, (enum, prefix) in _ENUMS.items()
     },
     **dict.fromkeys(_TEXTS, str),
-    # A resend is known by the key as sent; what is recorded and shown of it is without a secret that stands in it.
+    # Deduplication uses the key as sent; what is recorded and shown of it is redacted.
     **dict.fromkeys(("idempotency_key", "sender_reference"), redact_inside),
     **dict.fromkeys(_NUMBERS, format_decimal),
     **dict.fromkeys(_TIMES, timestamp),
@@ -48,7 +48,7 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
 
 
 def signal_message(reading: Reading, signal_id: str) -> signal_pb2.Signal:
-    """The canonical signal."""
+    """The canonical signal as a message."""
     values = reading.values
     fields = {name: _FIELDS[name](value) for name, value in values.items() if name in _FIELDS}
     if reading.expire_time:

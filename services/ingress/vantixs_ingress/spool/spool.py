@@ -1,4 +1,5 @@
-"""The spool: what makes a 2xx true. One SQLite file an instance; concurrent requests share one fsynced commit.
+"""The spool: a signal is answered 2xx once it is stored here. One SQLite file an instance; concurrent requests share one
+fsynced commit.
 
 One transaction decides whether a signal is new, and stores it: duplicates cannot slip through between the two.
 """
@@ -35,12 +36,12 @@ BATCH = batching.Bounds(items=256, size=8 << 20, waiting=QUEUE)
 PRUNE_EVERY_S = 1.0
 RETRY = Pauses(0.1, 0.1)  # Between commits that no request waits for, while they fail.
 IDENTITY_S = 5.0
-QUIET_S = 10.0  # A disk that is full is not told of more often.
+QUIET_S = 10.0  # Refusals are not logged more often.
 USED = Gauge("vantixs_ingress_spool_bytes", "bytes of messages in the spool that are not in the journal")
 
 
 class _Change:
-    """What no request waits for. It is made with the next commit that works, and frees so many bytes."""
+    """A change of the file that no request waits for: made with the next commit that works; `freed` bytes become free."""
 
     __slots__ = ("action", "freed", "made")
 
@@ -58,7 +59,7 @@ class _Written(NamedTuple):
     messages: list[tuple[int, Message]]
 
 
-# None asks for a row to be written and removed, to see whether that works again.
+# None stands for a probe: a row is written and removed, to see whether storing works again.
 _Work = Item | _Change | None
 _NOTHING_STORED = Stored(0)
 
@@ -126,7 +127,7 @@ class Spool:
         key: DeduplicationKey | None = None,
         duplicate: Callable[[Stored], Message] | None = None,
     ) -> "asyncio.Future[Stored]":
-        """The same for few and important messages: in line at once, however long the line is."""
+        """The same for few and important messages: they are queued however long the queue is."""
         return self._put(Item(message, key, duplicate), urgent=True)
 
     def pending_after(self, sequence: int, limit: int) -> list[tuple[int, Message]] | None:
@@ -163,7 +164,7 @@ class Spool:
         self._change(change)
 
     def mark(self) -> Mark:
-        """What was seen of the journal, as last kept."""
+        """What was last seen of the journal, as stored."""
         return self._file.mark()
 
     def webhooks(self) -> list[tuple[str, int, bytes]]:
@@ -171,7 +172,7 @@ class Spool:
         return self._file.webhooks()
 
     async def read_identity(self) -> Identity | None:
-        """Which spool is there now.
+        """The identity of the spool in the file.
 
         Raises:
             ServiceError: STORAGE_UNAVAILABLE.
@@ -183,7 +184,7 @@ class Spool:
             raise unavailable("STORAGE_UNAVAILABLE", str(error)) from error
 
     async def write_identity(self, change: Callable[[Identity], Identity], message: Message | None = None) -> Identity:
-        """Changes which spool it is, with a message for the journal; returns what it is after the commit.
+        """Changes the spool's identity, with a message for the journal; returns the identity after the commit.
 
         Raises:
             ServiceError: STORAGE_UNAVAILABLE.
@@ -191,7 +192,7 @@ class Spool:
         if message is not None:
             await self.put(message)
         if self._changing is None or self._changing.done():
-            # It is tried again and again until it is done, as everything that no request waits for.
+            # Like every change that no request waits for, it is retried until it is made.
             self._changing = self._change(lambda connection: self._file.change_identity(connection, change))
         done, _ = await asyncio.wait((self._changing,), timeout=IDENTITY_S)
         now = await self.read_identity() if done else None
@@ -233,9 +234,11 @@ class Spool:
             raise unavailable("STORAGE_UNAVAILABLE", "the service is stopping") from None
 
     def _change(self, action: Action, freed: int = 0) -> "asyncio.Future[None]":
-        """Has a change made, in the order in which they are asked for; the result is done once it is on disk."""
+        """Queues a change; changes are made in their order. The result is done once it is on disk."""
         made: asyncio.Future[None] = self._loop.create_future()
-        with contextlib.suppress(ServiceError):  # The service is stopping; what it learns now, it learns again.
+        with contextlib.suppress(
+            ServiceError
+        ):  # The service is stopping; after the next start the change is made again.
             self._put(_Change(action, freed, made), urgent=True)
         return made
 
@@ -258,12 +261,12 @@ class Spool:
             if not isinstance(error, sqlite3.Error | OSError):
                 refusal.__cause__ = error  # A compiled `raise` leaves out its `from`.
                 raise refusal from error
-            # What the relay acknowledged stays on disk and would go out again: it is removed with a later commit.
+            # What the relay has published is still on disk and would be published again: it is removed with a later commit.
             self._unmade = changes
             self._failed(error)
             return [_NOTHING_STORED if isinstance(w, _Change) else refusal for w in works]
         self._succeeded(changes, written)
-        # Removing what the relay published works on many a disk that is too full to store anything.
+        # Removing published messages often works on a disk that is too full to store new ones, so it proves nothing.
         if written.stored or None in works:
             self._failure = ""
         if written.problem and items:
@@ -309,7 +312,7 @@ class Spool:
         return unavailable("STORAGE_UNAVAILABLE", detail)
 
     def _failed(self, error: Exception) -> None:
-        """Has readiness tell of it, and a row written and removed again and again until that works.
+        """Reports the failure to readiness, and probes until storing works again.
 
         A service that is not ready is sent nothing: without this it would not notice that it can store again.
         """
@@ -319,7 +322,7 @@ class Spool:
             self._probing = self._loop.create_task(self._probe())
 
     async def _probe(self) -> None:
-        with contextlib.suppress(ServiceError):  # It is given up at the end only.
+        with contextlib.suppress(ServiceError):  # The retry ends only when the service stops.
             await retry(lambda: self._put(None, urgent=True), lambda _: True, RETRY, stopping=self._stopping)
 
     def _note_damage(self, error: Exception) -> None:
@@ -332,5 +335,5 @@ def _size_of(work: _Work) -> int:
 
 
 def _of_one(error: Exception) -> bool:
-    """Whether a batch failed because of one of its items, which is to fail alone."""
+    """Whether a batch failed because of one of its items; its items are then committed one by one."""
     return error.__cause__ is not None

@@ -41,7 +41,7 @@ INSERT OR IGNORE INTO claims (claim, fingerprint, signal_id, receive_ms, repeats
 DROP TABLE keys;
 DROP TABLE bodies;
 """
-# Version 1 is two formats: at first, short windows were claims among the others. They go before what is in `windows`.
+# There are two formats of version 1: the first kept short windows in `claims`. They are numbered before those in `windows`.
 _SET_ASIDE = "ALTER TABLE claims RENAME TO old_claims;"
 _FROM_WINDOWED = f"""
 INSERT INTO claims (number, claim, fingerprint, signal_id, receive_ms, repeats)
@@ -58,7 +58,7 @@ ROW_BYTES = 200  # What a row costs beside its payload, roughly.
 
 
 class Stored(NamedTuple):
-    """What the spool made of it. `rule` is empty for a new signal, else which rule recognised the repeat."""
+    """What the spool made of an item. `rule` is empty for a new signal, else the rule that recognised the repeat."""
 
     sequence: int
     signal_id: str = ""
@@ -68,7 +68,8 @@ class Stored(NamedTuple):
 
     @property
     def recorded(self) -> bool:
-        """Whether this repeat goes into the record: the first 20, then ever fewer, so that a stuck sender fills nothing."""
+        """Whether this repeat goes into the record: the first 20, then those whose number is a power
+        of two, so that a sender in a loop does not fill the record."""
         return self.repeat <= RECORDED_REPEATS or self.repeat & (self.repeat - 1) == 0
 
 
@@ -125,7 +126,7 @@ class SpoolFile:
         return self._reader.execute("SELECT webhook_id, revision, data FROM webhooks").fetchall()
 
     def mark(self) -> Mark:
-        """What was seen of the journal when a message was last removed."""
+        """What was seen of the journal when messages were last removed."""
         row = self._reader.execute("SELECT epoch, stream_id, stream_sequence FROM journal_mark").fetchone()
         return Mark(*row) if row else NOTHING_SEEN
 
@@ -157,12 +158,12 @@ class SpoolFile:
         connection.execute("DELETE FROM spool WHERE sequence = ?", (number,))
 
     def identity(self) -> Identity | None:
-        """Which spool is there now."""
+        """The identity of the spool in the file."""
         row = self._reader.execute(SELECT).fetchone()
         return Identity(*row) if row else None
 
     def change_identity(self, connection: sqlite3.Connection, change: Callable[[Identity], Identity]) -> Identity:
-        """Changes which spool it is, within a batch's transaction."""
+        """Changes the spool's identity, within a batch's transaction."""
         row = connection.execute(SELECT).fetchone()
         identity = change(Identity(*row) if row else self.found.identity)
         connection.execute(DELETE)
@@ -214,7 +215,7 @@ class SpoolFile:
 
 
 class _Verdict:
-    """What a batch comes to."""
+    """The result of a batch."""
 
     def __init__(self) -> None:
         self.stored: list[Stored] = []
@@ -224,14 +225,14 @@ class _Verdict:
         self.repeats: dict[bytes, int] = {}
 
     def add(self, stored: Stored, message: Message | None) -> None:
-        """One more item's outcome, and what is stored for it."""
+        """Adds an item's outcome, and the message that is stored for it."""
         self.stored.append(stored)
         if message is not None:
             self.messages.append((stored.sequence, message))
 
 
 def _identify(connection: sqlite3.Connection, *, fresh: bool) -> Found:
-    """Which spool it is; one without an identity is given one."""
+    """The spool's identity; a spool without one is given one."""
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(CREATE)
     row = connection.execute(SELECT).fetchone()
@@ -266,7 +267,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=512)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    # The log beside the file stays small, so that the reserve on the disk covers it.
+    # The write-ahead log stays small, so that the reserve on the disk covers it.
     connection.execute("PRAGMA wal_autocheckpoint=1000")
     connection.execute("PRAGMA journal_size_limit=8388608")
     return connection

@@ -24,7 +24,7 @@ MOST_SECRETS = 10
 
 
 class Credentials:
-    """Makes them for a home directory's key."""
+    """Makes tokens and signing secrets, derived from the home directory's signing key where a call may be repeated."""
 
     def __init__(self, key: str, cipher: SecretCipher) -> None:
         self._key = key.encode()
@@ -44,7 +44,7 @@ class Credentials:
         expire: Any,
         now: datetime,
     ) -> str:
-        """Adds a token and returns it. Of more than ten, those that opened nothing any more make room.
+        """Adds a token and returns it. Where there are ten, one that expired or was revoked is removed.
 
         Raises:
             ServiceError: ten are in use.
@@ -60,7 +60,7 @@ class Credentials:
         return token
 
     def repeated_token(self, webhook: webhook_pb2.Webhook, request: ProtoMessage, now: datetime) -> str:
-        """The token that this very call made before, empty where it made none."""
+        """The token that the same call made before, empty where it made none."""
         if not getattr(request, "request_id", ""):
             return ""
         for kept in webhook.tokens:
@@ -82,20 +82,20 @@ class Credentials:
         kept = webhook.signing_secrets.add(secret_id=f"s{_next(s.secret_id for s in webhook.signing_secrets)}")
         _set_times(kept, now, expire)
         secret = secret or self._secret(webhook.webhook_id, request, kept)
-        kept.sealed = self._cipher.seal(webhook.webhook_id, secret)
+        kept.sealed = self._cipher.encrypt(webhook.webhook_id, secret)
         valid = sum(1 for s in webhook.signing_secrets if lasts(s, now))
         if valid > SLOTS:
             raise invalid("signing_secrets", f"expected at most {SLOTS} valid at once, was {valid}: revoke one")
         return show_secret(secret)
 
     def repeated_secret(self, webhook: webhook_pb2.Webhook, request: Any, now: datetime) -> str:
-        """The secret that this very call made before, empty where it made none."""
+        """The secret that the same call made before, empty where it made none."""
         if not request.request_id:
             return ""
         given = getattr(request, "secret", "")
         for kept in webhook.signing_secrets:
             if now - kept.create_time.ToDatetime(tzinfo=UTC) < REPEATED_WITHIN:
-                secret = self._cipher.open(webhook.webhook_id, kept.sealed)
+                secret = self._cipher.decrypt(webhook.webhook_id, kept.sealed)
                 wanted = read_secret(given) if given else self._secret(webhook.webhook_id, request, kept)
                 if secret is not None and hmac.compare_digest(secret, wanted):
                     return show_secret(secret)
@@ -120,14 +120,14 @@ class Credentials:
 
 
 def end_after(kept: Any, seconds: float, now: datetime) -> None:
-    """Has a token or secret end after the grace, unless it ends earlier."""
+    """Sets the expiry of a token or secret to `seconds` from now, unless it expires earlier."""
     end = now + timedelta(seconds=seconds)
     if not kept.HasField("expire_time") or kept.expire_time.ToDatetime(tzinfo=UTC) > end:
         kept.expire_time.FromDatetime(end)
 
 
 def grace_of(request: Any) -> float:
-    """Seconds of grace a request asks for.
+    """Seconds for which replaced credentials stay valid, as a request asks for.
 
     Raises:
         ServiceError: INVALID_ARGUMENT.
@@ -147,7 +147,7 @@ def _set_times(kept: Any, now: datetime, expire: Any) -> None:
 
 
 def lasts(kept: Any, now: datetime) -> bool:
-    """Whether a token or secret is neither over nor revoked."""
+    """Whether a token or secret is neither expired nor revoked."""
     ended = kept.HasField("expire_time") and kept.expire_time.ToDatetime(tzinfo=UTC) <= now
     return not ended and not kept.HasField("revoke_time")
 

@@ -1,4 +1,4 @@
-"""Calls that are repeated: the same `request_id` is the same call, and another content under it is refused."""
+"""Repeated calls: the same `request_id` is the same call; other content under the same id is refused."""
 
 import asyncio
 import hashlib
@@ -13,13 +13,13 @@ MOST = 1000
 
 
 class IdempotentCalls:
-    """Answers of calls made a moment ago, and calls still under way. What survives a restart is derived, not kept."""
+    """Answers of recent calls, and calls still under way, in memory: after a restart credentials are derived again instead."""
 
     def __init__(self) -> None:
         self._calls: OrderedDict[str, tuple[bytes, asyncio.Future[Any]]] = OrderedDict()
 
     async def once(self, request: Any, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Runs the call, or gives what it answered before; a call that failed may be made again.
+        """Runs the call, or returns what it answered before; a call that failed may be made again.
 
         Raises:
             ServiceError: INVALID_ARGUMENT, REQUEST_ID_REUSED.
@@ -30,7 +30,7 @@ class IdempotentCalls:
         digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
         known = self._calls.get(name)
         if known is None:
-            # A caller that goes away must not undo what others wait for.
+            # A caller that disconnects must not cancel what repeated calls wait for.
             future: asyncio.Future[Any] = asyncio.ensure_future(work())
             self._calls[name] = (digest, future)
             if len(self._calls) > MOST:

@@ -1,4 +1,4 @@
-"""What a webhook would make of a payload, by the code that takes signals, with no effect."""
+"""What a webhook would make of a payload, by the code that reads signals; nothing is stored."""
 
 import re
 from datetime import datetime
@@ -71,7 +71,7 @@ def _fill(response: Any, reading: Reading, warnings: list[FieldError]) -> None:
 def _fill_template(
     template: ingress_pb2.LintedTemplate, body: Body, rules: Rules, now: datetime, tokens: list[str]
 ) -> Reading:
-    """Reads the message as a fill that opens, and as one that closes: it has to be right for both."""
+    """Reads the message once with example values of an entry and once with those of an exit: both have to be accepted."""
     readings = []
     for example in EXAMPLES:
         values = values_of(_allowed(rules), rules.default_exchange, now, example)
@@ -88,6 +88,6 @@ def _fill_template(
 
 
 def _allowed(rules: Rules) -> Instrument | None:
-    """An instrument the webhook takes, for examples; None for the usual one."""
+    """An instrument that the webhook allows, for examples; None where it allows all."""
     names = sorted(rules.instruments or ())
     return CATALOGUE.get(names[0]) if names else None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-# Source: TradingView's help page on webhooks; a hint about the sender, not a proof.
+# Source: TradingView's help page on webhooks. All its users share these addresses, so one proves nothing about the sender.
 TRADINGVIEW = ("52.89.214.238/32", "34.212.75.30/32", "54.218.53.128/32", "52.32.178.7/32")
 PRESETS = {"tradingview": TRADINGVIEW}
 

@@ -24,18 +24,18 @@ from vantixs_ingress.webhooks.snapshot import WebhookSnapshot, compile_webhook, 
 
 @dataclass(slots=True)
 class Change:
-    """A change that is being made here: by whom, and its entry on the way to disk."""
+    """A change that this process is making: by whom, and the journal entry about it, which is being stored."""
 
     actor: str
     before: webhook_pb2.Webhook | None = None
-    told: "asyncio.Future[Stored] | None" = None
+    recorded: "asyncio.Future[Stored] | None" = None
 
 
 class WebhookRegistry:
     """Is told of every webhook as it is now, by whatever replica it was changed.
 
     The entry of a change goes to disk before the copy of the webhook does. So a copy that is older than the bucket at start
-    means that a crash came between a change and its entry, which is then made up for.
+    means that a crash came between a change and its entry, which is then stored.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class WebhookRegistry:
             self.snapshots[webhook_id] = self._make(webhook_pb2.Webhook.FromString(data), None)
 
     def loaded(self) -> None:
-        """The bucket has been read whole: changes of others are theirs to tell from now on."""
+        """Called once the bucket has been read whole: from now on a change by another replica is recorded by that replica."""
         self._loaded = True
 
     @contextmanager
@@ -69,14 +69,14 @@ class WebhookRegistry:
             self._changes.pop(webhook_id, None)
 
     def changed(self, webhook_id: str, found: Versioned[webhook_pb2.Webhook] | None) -> None:
-        """A webhook is as found now, or gone."""
+        """Called when a webhook was changed, or deleted (None)."""
         snapshot = self.snapshots.get(webhook_id)
         change = self._changes.get(webhook_id)
         before = (change and change.before) or (snapshot.webhook if snapshot else None)
         self.unpublished.discard(webhook_id)
         if found is None:
             if change and before:
-                change.told = self._tell(before, None, change.actor)
+                change.recorded = self._record(before, None, change.actor)
             self.snapshots.pop(webhook_id, None)
             self._spool.remember_webhook(webhook_id, 0, None)
             return
@@ -86,22 +86,22 @@ class WebhookRegistry:
         if snapshot and keep_revoked(snapshot.webhook, after):
             self.unpublished.add(webhook_id)
         if change:
-            change.told = self._tell(before, after, change.actor)
+            change.recorded = self._record(before, after, change.actor)
         elif not self._loaded and before and before.revision < found.revision:
-            self._tell(before, after, after.updated_by)
+            self._record(before, after, after.updated_by)
         self.snapshots[webhook_id] = self._make(after, snapshot)
         self._spool.remember_webhook(webhook_id, found.revision, after.SerializeToString())
 
     def revoke(self, webhook: webhook_pb2.Webhook) -> None:
-        """Has a revocation in force here, and on disk, before the bucket is asked: it may be away."""
+        """Puts a revocation in force in this process and on disk at once: the broker may be unreachable."""
         snapshot = self.snapshots.get(webhook.webhook_id)
         self.snapshots[webhook.webhook_id] = self._make(webhook, snapshot)
         self._spool.remember_webhook(webhook.webhook_id, webhook.revision, webhook.SerializeToString())
         self.unpublished.add(webhook.webhook_id)
 
-    async def tell_revoked(self, before: webhook_pb2.Webhook, after: webhook_pb2.Webhook, ended: str) -> None:
-        """Records a revocation that the bucket does not know yet; returns once it is on disk, and the copy before it."""
-        await self._tell(before, after, after.updated_by, f"{after.revision}-revoked-{ended}")
+    async def record_revocation(self, before: webhook_pb2.Webhook, after: webhook_pb2.Webhook, ended: str) -> None:
+        """Records a revocation that the bucket does not know yet; returns once the entry is on disk."""
+        await self._record(before, after, after.updated_by, f"{after.revision}-revoked-{ended}")
 
     def _make(self, webhook: webhook_pb2.Webhook, before: WebhookSnapshot | None) -> WebhookSnapshot:
         snapshot = compile_webhook(
@@ -115,7 +115,7 @@ class WebhookRegistry:
             log.error("webhook.secret_unreadable", webhook_id=webhook.webhook_id, detail="sealed under another key")
         return snapshot
 
-    def _tell(
+    def _record(
         self, before: webhook_pb2.Webhook | None, after: webhook_pb2.Webhook | None, actor: str, mark: str = ""
     ) -> "asyncio.Future[Stored]":
         webhook = after or before

@@ -36,7 +36,7 @@ ROLES = {
 
 
 class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
-    """Creates and changes webhooks. A token or secret leaves here once, to the call that made it."""
+    """Creates and changes webhooks. A token or secret is returned once, to the call that made it."""
 
     def __init__(
         self,
@@ -76,19 +76,19 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         return await self._repeats.once(request, lambda: self._update(request))
 
     async def DeleteWebhook(self, request: ingress_pb2.DeleteWebhookRequest, context: Any) -> Any:
-        """Removes a webhook: its URL answers as one that never was."""
+        """Removes a webhook: its URL then answers like that of an unknown webhook."""
         return await self._repeats.once(request, lambda: self._delete(request))
 
     async def RotateToken(self, request: ingress_pb2.RotateTokenRequest, context: Any) -> Any:
-        """A new token with the scope of those it replaces; they end after the grace."""
+        """A new token with the scope of those it replaces; these expire after the grace."""
         return await self._repeats.once(request, lambda: self._rotate_token(request))
 
     async def CreateToken(self, request: ingress_pb2.CreateTokenRequest, context: Any) -> Any:
-        """One more token."""
+        """Adds a token."""
         return await self._repeats.once(request, lambda: self._create_token(request))
 
     async def RevokeToken(self, request: ingress_pb2.RevokeTokenRequest, context: Any) -> Any:
-        """Ends a token now."""
+        """Revokes a token."""
         after = self._find(request.webhook_id)
         token = next((t for t in after.tokens if t.token_id == request.token_id), None)
         if token is None:
@@ -100,11 +100,11 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         return ingress_pb2.RevokeTokenResponse(webhook=without_secrets(after))
 
     async def RotateSigningSecret(self, request: ingress_pb2.RotateSigningSecretRequest, context: Any) -> Any:
-        """A new signing secret; the others end after the grace."""
+        """A new signing secret; the others expire after the grace."""
         return await self._repeats.once(request, lambda: self._rotate_secret(request))
 
     async def RevokeSigningSecret(self, request: ingress_pb2.RevokeSigningSecretRequest, context: Any) -> Any:
-        """Ends a signing secret now."""
+        """Revokes a signing secret."""
         after = self._find(request.webhook_id)
         secret = next((s for s in after.signing_secrets if s.secret_id == request.secret_id), None)
         if secret is None:
@@ -146,8 +146,8 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         webhook.updated_by = caller().actor
         with self._registry.changing(webhook.webhook_id, webhook.updated_by) as change:
             webhook.revision = await self._table.create(webhook.webhook_id, webhook)
-        if change.told:
-            await change.told
+        if change.recorded:
+            await change.recorded
         return self._created(webhook, token, secret)
 
     def _created(self, webhook: webhook_pb2.Webhook, token: str, secret: str) -> ingress_pb2.CreateWebhookResponse:
@@ -178,8 +178,8 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
                 await self._table.delete(request.webhook_id, request.revision or before.revision)
             else:
                 self._registry.changed(request.webhook_id, None)
-        if change.told:
-            await change.told
+        if change.recorded:
+            await change.recorded
         return ingress_pb2.DeleteWebhookResponse()
 
     async def _rotate_token(self, request: ingress_pb2.RotateTokenRequest) -> ingress_pb2.RotateTokenResponse:
@@ -230,13 +230,13 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         snapshot = self._registry.snapshots.get(webhook_id)
         if snapshot is None:
             raise not_found("webhook", webhook_id)
-        # What is served is what is without_secrets, also while the bucket has not been read or has lost it.
+        # The snapshot is what requests are checked against, also while the bucket has not been read or has lost the webhook.
         webhook = webhook_pb2.Webhook()
         webhook.CopyFrom(snapshot.webhook)
         return webhook
 
     async def _revoke(self, before: webhook_pb2.Webhook, after: webhook_pb2.Webhook, ended: str) -> webhook_pb2.Webhook:
-        """Ends a credential here at once, and everywhere as soon as the broker is there."""
+        """Revokes a credential in this process at once, and in every replica as soon as the broker is reachable."""
         after.updated_by = caller().actor
         after.update_time.FromDatetime(datetime.now(UTC))
         self._registry.revoke(after)
@@ -245,11 +245,11 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
                 return await self._change(after, before=before)
         except (ServiceError, TimeoutError) as error:
             log.warning("webhook.revoked_here_only", webhook_id=after.webhook_id, detail=str(error))
-        await self._registry.tell_revoked(before, after, ended)
+        await self._registry.record_revocation(before, after, ended)
         return after
 
     async def reconcile(self, health: Health, stopping: asyncio.Event) -> None:
-        """Brings to the bucket what was revoked while it was away, and tells of webhooks it has lost, until stopped."""
+        """Stores in the bucket what was revoked while it was unreachable, and reports webhooks it has lost, until stopped."""
         health.tolerate(IN_BROKER)
         while not stopping.is_set():
             if self._table.loaded.is_set():
@@ -277,7 +277,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
     async def _change(
         self, after: webhook_pb2.Webhook, revision: int | None = None, before: webhook_pb2.Webhook | None = None
     ) -> webhook_pb2.Webhook:
-        """Stores a changed webhook over the revision it was read at, and has the change told."""
+        """Stores a changed webhook over the revision it was read at; returns once the change is recorded."""
         read_at = after.revision if revision is None else revision
         after.update_time.FromDatetime(datetime.now(UTC))
         after.updated_by = caller().actor
@@ -286,12 +286,12 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
                 after.revision = await self._table.update(after.webhook_id, after, read_at)
             else:
                 after.revision = await self._table.create(after.webhook_id, after)
-        if change.told:
-            await change.told
+        if change.recorded:
+            await change.recorded
         return after
 
     def _in_bucket(self, webhook_id: str) -> bool:
-        """Whether the bucket has the webhook, which may have been lost and made anew; UNAVAILABLE until it was read."""
+        """Whether the bucket has the webhook, which may have been lost and created again; UNAVAILABLE until it was read."""
         known = self._table.get(webhook_id) is not None
         if not known and not self._table.loaded.is_set():
             raise unavailable(
@@ -303,7 +303,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
         return f"{self._public_url()}/hooks/{webhook_id}/{token}"
 
 
-# What UpdateWebhook leaves as it is.
+# The fields that UpdateWebhook does not change.
 _KEPT = ("tokens", "signing_secrets", "create_time", "revision")
 
 
@@ -317,7 +317,7 @@ def _same_but_stamps(before: webhook_pb2.Webhook, after: webhook_pb2.Webhook) ->
 
 
 def _common_scope(tokens: list[webhook_pb2.WebhookToken]) -> webhook_pb2.TokenScope:
-    """The scope of tokens that are replaced together; a rotation may not widen what any of them could."""
+    """The scope of tokens that are replaced together; a rotation may not allow more than each of them did."""
     scopes = [
         webhook_pb2.TokenScope(
             exits_only=t.exits_only, paper_only=t.paper_only, actions=t.actions, instruments=t.instruments

@@ -90,13 +90,13 @@ class SecretCipher:
             ) from None
         return cls(key)
 
-    def seal(self, webhook_id: str, secret: bytes) -> bytes:
-        """The secret encrypted, bound to its webhook: it opens in no other."""
+    def encrypt(self, webhook_id: str, secret: bytes) -> bytes:
+        """The secret encrypted, with the webhook's id as associated data: for another webhook it cannot be decrypted."""
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, secret, webhook_id.encode())
 
-    def open(self, webhook_id: str, sealed: bytes) -> bytes | None:
-        """The secret, or None where it was sealed with another key, for another webhook, or altered."""
+    def decrypt(self, webhook_id: str, sealed: bytes) -> bytes | None:
+        """The secret, or None where it was encrypted with another key, for another webhook, or altered."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], webhook_id.encode())
         except (InvalidTag, ValueError):

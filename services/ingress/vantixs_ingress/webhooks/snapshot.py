@@ -58,7 +58,7 @@ class WebhookSnapshot:
     record: WebhookRecord
     rules: Rules
     grants: tuple[TokenGrant, ...]
-    digests: tuple[bytes, ...]  # Of the grants, then ones that no token has: as many for every webhook.
+    digests: tuple[bytes, ...]  # Of the grants, filled up to the same number for every webhook.
     signing_keys: tuple[SigningKey, ...]
     unreadable_signing_keys: bool
     networks: tuple[Network, ...]
@@ -73,7 +73,7 @@ class WebhookSnapshot:
 
 
 def rules_of(webhook: webhook_pb2.Webhook) -> Rules:
-    """What the webhook allows, as values. Never raises on a webhook that was stored: a mapping that broke refuses."""
+    """What the webhook allows, as values. Never raises for a webhook that was stored: a broken mapping refuses every signal."""
     kind = common_pb2.InstrumentKind.Name(webhook.default_instrument_kind).removeprefix("INSTRUMENT_KIND_")
     return Rules(
         mode=common_pb2.Mode.Name(webhook.mode).removeprefix("MODE_"),
@@ -102,7 +102,7 @@ def compile_webhook(
 ) -> WebhookSnapshot:
     """Compiles a webhook's configuration; `before` is its snapshot until now, whose token buckets are kept."""
     rules = rules_of(webhook)
-    keys = [_open(webhook.webhook_id, kept, cipher) for kept in webhook.signing_secrets if not _revoked(kept)]
+    keys = [_decrypted(webhook.webhook_id, kept, cipher) for kept in webhook.signing_secrets if not _revoked(kept)]
     now = time.monotonic()
     most = webhook.rate_limit_per_minute
     rate = before.rate if before and before.webhook.rate_limit_per_minute == most else None
@@ -154,8 +154,8 @@ def _grant(token: webhook_pb2.WebhookToken, rules: Rules) -> TokenGrant:
     return TokenGrant(token.token_id, token.sha256, fingerprint, narrowed, expire, token.HasField("revoke_time"))
 
 
-def _open(webhook_id: str, kept: webhook_pb2.SigningSecret, cipher: SecretCipher) -> SigningKey | None:
-    secret = cipher.open(webhook_id, kept.sealed)
+def _decrypted(webhook_id: str, kept: webhook_pb2.SigningSecret, cipher: SecretCipher) -> SigningKey | None:
+    secret = cipher.decrypt(webhook_id, kept.sealed)
     expire = kept.expire_time.ToDatetime(tzinfo=UTC) if kept.HasField("expire_time") else None
     return None if secret is None else SigningKey(kept.secret_id, secret, expire)
 

@@ -1,6 +1,6 @@
-"""A limit on how many of something are taken in a time."""
+"""A limit on how many of something are taken in a period."""
 
-_ONE = 1 - 1e-9  # What is refilled in steps adds up to a little less.
+_ONE = 1 - 1e-9  # Refilling in steps loses a little by rounding.
 
 
 class TokenBucket:
@@ -28,7 +28,7 @@ class TokenBucket:
 
     @property
     def full(self) -> bool:
-        """Whether nothing is taken."""
+        """Whether nothing is taken at the moment."""
         return self._left >= self._most
 
     def _refill(self, now_s: float) -> None:

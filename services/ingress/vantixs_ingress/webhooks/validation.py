@@ -43,7 +43,7 @@ _MOVES_BY_PERCENT = (webhook_pb2.STOP_MOVE_PERCENT_BELOW_TRIGGER, webhook_pb2.ST
 
 
 def fill_defaults(webhook: webhook_pb2.Webhook) -> None:
-    """Sets what an unset field means, so that what is stored says it."""
+    """Sets the defaults of unset fields, so that they are stored explicitly."""
     webhook.mode = webhook.mode or common_pb2.MODE_PAPER
     webhook.routing_mode = webhook.routing_mode or common_pb2.ROUTING_MODE_DIRECT
     webhook.maximum_leverage = webhook.maximum_leverage or "1"
@@ -51,7 +51,7 @@ def fill_defaults(webhook: webhook_pb2.Webhook) -> None:
 
 
 def check_webhook(webhook: webhook_pb2.Webhook, *, certificates: bool = False) -> None:
-    """Checks all that an operator may set; `certificates` says whether a proxy tells of client certificates here.
+    """Checks all that an operator may set; `certificates` says whether a proxy reports client certificates.
 
     Raises:
         ServiceError: INVALID_ARGUMENT about the first field that cannot be.
@@ -139,7 +139,7 @@ def _check_sizing(webhook: webhook_pb2.Webhook) -> None:
 
 
 def _check_stop_move(webhook: webhook_pb2.Webhook) -> None:
-    """The percent belongs to the two kinds that name one: beside another kind it would be thought to count."""
+    """Only two kinds use the percent: beside another kind it would have no effect, so it is refused."""
     text, kind = webhook.stop_move_percent, webhook_pb2.StopMove.Name(webhook.stop_move).removeprefix("STOP_MOVE_")
     if webhook.stop_move not in _MOVES_BY_PERCENT:
         if text:
@@ -156,7 +156,7 @@ def _check_stop_move(webhook: webhook_pb2.Webhook) -> None:
 
 
 def _check_proof(webhook: webhook_pb2.Webhook, *, certificates: bool) -> None:
-    """A proof that nobody could give would shut everybody out without a word."""
+    """Refuses a minimum proof that no sender could give, as it would reject every signal."""
     least = webhook.minimum_proof
     if least == webhook_pb2.PROOF_LEVEL_ADDRESS and not webhook.source_networks:
         raise invalid("minimum_proof", "expected source_networks for ADDRESS, was none")
