@@ -11,7 +11,7 @@ UNRECORDED = Counter("vantixs_ingress_unrecorded_total", "rejections and repeats
 
 
 def refuse(rejection: Rejection) -> Response:
-    """The answer to a request of nobody known, or to none at all: it is counted and not recorded."""
+    """The answer to a request whose sender is not identified, or that is no request: it is counted and not recorded."""
     REQUESTS.labels("refused", rejection.reason).inc()
     return problem(rejection)
 

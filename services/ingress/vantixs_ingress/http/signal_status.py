@@ -12,7 +12,7 @@ from vantixs_ingress.http.signal_outcomes import SignalOutcomes
 
 
 class SignalStatus:
-    """Answers what became of a signal to whoever may send to its webhook."""
+    """Answers with the status of a signal; asking needs the same credential as sending to its webhook."""
 
     def __init__(self, authenticator: Authenticator, outcomes: SignalOutcomes, body_max_bytes: int) -> None:
         self._authenticator = authenticator

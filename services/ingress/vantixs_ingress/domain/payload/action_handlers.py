@@ -44,7 +44,7 @@ _COMMENT = free_text("comment")
 
 
 def label(draft: Draft, name: str, value: Any) -> None:
-    """An action where it is the word for one; else a label, which counts for nothing beside an action."""
+    """An action where the value is the word for one; else a label, which has no effect beside an action."""
     if isinstance(value, str) and (action_of(value) or is_refused(value)):
         _VERB(draft, name, value)
     else:
@@ -65,7 +65,8 @@ def verb_or_order_type(draft: Draft, name: str, value: Any) -> None:
 
 
 def _waiting(draft: Draft, name: str, folded: str) -> None:
-    """A type that waits for a price, such as `stop-loss`: an order's where a side stands beside it, else what has happened."""
+    """A type that waits for a price, such as `stop-loss`: the type of an order where a side stands beside it, else an exit
+    that has already happened at the sender."""
     draft.values["waiting"], draft.names["waiting"] = folded, name
     if action_of(folded):
         draft.actions.append((name, "waiting", action_of(folded)))
@@ -86,7 +87,7 @@ def order_type(draft: Draft, name: str, value: Any) -> None:
 
 
 def time_in_force(draft: Draft, name: str, value: Any) -> None:
-    """How long the order rests; or that it must not take (Binance's GTX)."""
+    """The time in force; or post-only under its name (Binance's GTX)."""
     if isinstance(value, str) and len(value) <= to.LONGEST_SYMBOL and folded_word(value) in POST_ONLY_WORDS:
         draft.put("post_only", name, value=True)
     else:
@@ -94,7 +95,7 @@ def time_in_force(draft: Draft, name: str, value: Any) -> None:
 
 
 def order_mode(draft: Draft, name: str, value: Any) -> None:
-    """Market or limit in some dialects, which levels to place in CryptoGnome's."""
+    """An order type in some dialects; in CryptoGnome's it says which levels to place."""
     if value in ("market", "limit", "MARKET", "LIMIT", "Market", "Limit"):
         draft.put("order_type", name, to.as_order_type(value))
     else:
@@ -102,7 +103,7 @@ def order_mode(draft: Draft, name: str, value: Any) -> None:
 
 
 def word(draft: Draft, name: str, value: Any) -> None:
-    """A message: an action where it is just that word and nothing else says one, else a comment."""
+    """A message: an action where it is one such word and no other field has an action, else a comment."""
     found = action_of(value) if isinstance(value, str) and len(value) <= 64 else ""
     if found and found != NEUTRAL:
         draft.actions.append((name, "word", found))
@@ -111,7 +112,7 @@ def word(draft: Draft, name: str, value: Any) -> None:
 
 
 def code(draft: Draft, name: str, value: Any) -> None:
-    """WunderTrading's code: a bare action word, or one with a token behind it that must not be shown or kept."""
+    """WunderTrading's code: a bare action word, or one followed by a token, which is neither shown nor kept."""
     found = action_of(value) if isinstance(value, str) and len(value) <= 64 else ""
     if not found and isinstance(value, str):
         found = _read_code(draft, name, value)
@@ -123,7 +124,7 @@ def code(draft: Draft, name: str, value: Any) -> None:
 
 
 def _read_code(draft: Draft, name: str, value: str) -> str:
-    """The action of a whole code, ACTION_EXCHANGE_PAIR_BOT_..., whose pair is the symbol where nothing else says it."""
+    """The action of a whole code, ACTION_EXCHANGE_PAIR_BOT_..., whose pair is the symbol where no other field has one."""
     parts = value.strip().split("_")
     found = action_of(parts[0]) if len(parts) > 1 and len(value) <= to.LONGEST_KEY else ""
     if found and len(parts) > 2 and len(parts[2]) <= to.LONGEST_SYMBOL:

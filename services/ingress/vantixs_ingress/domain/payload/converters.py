@@ -1,4 +1,4 @@
-"""From one value as sent to one canonical value, or a refusal that says what was expected."""
+"""Converts a value as sent to a canonical value, or raises a `ConversionError` that says what was expected."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ _NUMBER = "expected a number above 0 such as 0.5"
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether a value holds a template's placeholder that nobody filled in: `{{x}}`, `%x%`, `{x}` alone."""
+    """Whether a value holds a placeholder that was not filled in: `{{x}}`, `%x%`, `{x}` alone."""
     return ("{" in value or "%" in value) and _PLACEHOLDER.search(value) is not None
 
 
@@ -54,21 +54,21 @@ def as_text(value: Any) -> str:
 
 
 def as_key(value: Any) -> str:
-    """A key that makes resends the same signal."""
+    """An idempotency key."""
     if not isinstance(value, str) or len(value) > LONGEST_KEY:
         raise ConversionError(f"expected a text of at most {LONGEST_KEY} characters")
     return str(value)
 
 
 def as_reference(value: Any) -> str:
-    """A name of the sender's own, kept and never acted on: a text or a number, cut where it is long."""
+    """The sender's own reference, recorded without effect: a text or a number, cut to the longest that is kept."""
     if not isinstance(value, str):
         raise ConversionError("expected text")
     return value[:LONGEST_KEY]
 
 
 def as_symbol(value: Any) -> str:
-    """A symbol as sent; whether there is such an instrument is for the resolver."""
+    """A symbol as sent; the resolver finds out whether it names an instrument."""
     if not isinstance(value, str):
         raise ConversionError("expected one symbol")
     if "," in value:
@@ -79,14 +79,14 @@ def as_symbol(value: Any) -> str:
 
 
 def as_exchange(value: Any) -> str:
-    """The name of an exchange, informative."""
+    """The name of an exchange."""
     if not isinstance(value, str) or len(value) > LONGEST_SYMBOL:
         raise ConversionError(f"expected an exchange's name of at most {LONGEST_SYMBOL} characters")
     return str(value)
 
 
 def _read_number(value: Any) -> Decimal | None:
-    """The exact number a text or a JSON number is, without an exponent; None for anything else, or one out of range."""
+    """The exact number of a text or a JSON number, without exponent; None for anything else, and out of range."""
     if not isinstance(value, str):
         return None
     if PATTERN.match(value):
@@ -105,14 +105,14 @@ def is_number(value: Any) -> bool:
 
 
 def as_number(value: Any) -> Decimal:
-    """A number above 0, with or without an exponent, as a JSON number or a string; decimals behind the 18th are cut."""
+    """A number above 0, with or without an exponent, as a JSON number or a string; decimals after the 18th are cut."""
     number = as_signed(value)
     if number > 0:
         return number
     raise ConversionError(_NUMBER)
 
 
-# What says how much of a position in a word, in percent of it.
+# Words for a part of a position, in percent of it.
 SIZE_WORDS = {"half": Decimal(50), "quarter": Decimal(25)}
 
 
@@ -125,7 +125,7 @@ def as_size(value: Any) -> Decimal:
 
 
 def as_signed(value: Any) -> Decimal:
-    """A number of any sign, 0 included; at most 18 decimals, those behind are cut."""
+    """A number of any sign, 0 included; decimals after the 18th are cut."""
     number = _read_number(value)
     if number is None:
         raise ConversionError("expected a number such as -0.5, 0 or 0.5")
@@ -136,7 +136,7 @@ def as_signed(value: Any) -> Decimal:
 
 
 def as_price(value: Any) -> Decimal | None:
-    """A price above 0. None for 0: a price of nothing is how senders say "none"."""
+    """A price above 0. None for 0, by which senders mean that there is none."""
     if isinstance(value, str) and "," in value:
         raise ConversionError("expected one price with a decimal point, was several or with separators", complete=True)
     number = as_signed(value)
@@ -159,7 +159,7 @@ def as_leverage(value: Any) -> Decimal:
 
 
 def as_bool(value: Any) -> bool:
-    """True or false, as such or spelt out; nothing else counts as either."""
+    """True or false, as a JSON value or as text."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and not isinstance(value, Number) and value.lower() in ("true", "false"):
@@ -168,9 +168,9 @@ def as_bool(value: Any) -> bool:
 
 
 def says_no(value: Any) -> bool:
-    """Whether a switch is left off, or a feature unused: nothing, false, none, no, off, 0, or an object or list of such.
+    """Whether a value means that a feature is not used: empty, false, none, no, off, 0, or an object or list of such.
 
-    An object with `enabled: false` says no, whatever else it holds.
+    An object with `enabled: false` means no, whatever else it holds.
     """
     if isinstance(value, str):
         text = value.strip().lower()
@@ -240,10 +240,10 @@ _LEVEL_KEYS = {
     **dict.fromkeys(("price", "level"), "price"),
     **dict.fromkeys(("percent", "percentage", "pct", "pricepercentage"), "percent"),
     **dict.fromkeys(("amount", "distance"), "amount"),
-    # WunderTrading's, of 1.
+    # WunderTrading's name, as a ratio.
     "pricedeviation": "ratio",
 }
-# Names and numbers of a target, which say nothing of where it is.
+# Names and numbers of a target, which have no effect on its level.
 _LABELS = ("idx", "id", "label", "name", "source", "reason", "note", "comment")
 # In a list, `amount` is the share of the position in some dialects and the distance in others.
 _LEVEL_LIST_KEYS = {key: kind for key, kind in _LEVEL_KEYS.items() if kind != "amount"} | {"limitprice": "price"}

@@ -1,4 +1,4 @@
-"""From bytes to named fields: strict JSON, else KEY=VALUE pairs. Nothing raises but `Unreadable`, and every cost is bounded."""
+"""Decodes bytes to named fields: strict JSON, a form, or KEY=VALUE pairs. Only `Unreadable` is raised; every cost is bounded."""
 
 import json
 import re
@@ -17,13 +17,13 @@ _LINES = re.compile(r"[\r\n;]")
 _FORM = re.compile(r"[A-Za-z%][^\s=&;,{}]{0,200}=[^\s=&;{}]*+(?:&[A-Za-z%][^\s=&;,{}]{0,200}=[^\s=&;{}]*+)+")
 # Source: WunderTrading's codes, ACTION_EXCHANGE_PAIR_BOT_TIMEFRAME_TOKEN, sent as the whole message.
 _CODE = re.compile(r"(?:ENTER|EXIT)-(?:LONG|SHORT|ALL)(?:_[A-Za-z0-9./:-]{1,64}){2,8}")
-# The end of the text closes a string too: a pattern that could fail there would try again from every quote.
+# The end of the text closes a string too: a pattern that could fail there would be tried again from every quote.
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Unreadable(Exception):
-    """The body is not in a dialect we read; the text says why."""
+    """The body is in no format that is read; the text says why."""
 
 
 @mypyc_attr(native_class=False)
@@ -34,7 +34,7 @@ class Number(str):
 
 
 class Body:
-    """A body, read as far as it can be. `problem` is empty where there are fields."""
+    """A decoded body. `problem` says why there are no fields; it is empty where there are."""
 
     __slots__ = ("fields", "problem", "text")
 
@@ -50,7 +50,7 @@ class Body:
 
     @property
     def items(self) -> int:
-        """How many values it has at most, at all depths."""
+        """An upper bound of the number of values, at all depths."""
         return self.text.count(",") + self.text.count("{") + self.text.count("[") + 1
 
     @property
@@ -68,7 +68,7 @@ class Body:
 
 
 def read_body(body: bytes) -> Body:
-    """Text and fields of a body. Never raises."""
+    """Decodes a body. Never raises."""
     read = Body()
     try:
         read.text = decode(body)
@@ -160,7 +160,7 @@ def _read_pairs(text: str) -> dict[str, Any]:
 
 
 def _read_form(text: str) -> dict[str, Any]:
-    """Form encoding (application/x-www-form-urlencoded), by its look: the content type is not to be relied on."""
+    """Form encoding (application/x-www-form-urlencoded), recognised by its form: content types of senders are unreliable."""
     fields: dict[str, Any] = {}
     try:
         pairs = parse_qsl(

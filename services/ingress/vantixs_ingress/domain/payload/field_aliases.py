@@ -41,9 +41,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "positionpct", "suggestedpositionsizepercent", "positionsizepercent", "percentofequity", "equitypercent",
         "balancepercent",
     ),
-    # freqtrade's cost of the whole, which counts where no quantity stands beside it.
+    # freqtrade's cost of the whole order, used where no quantity stands beside it.
     "stake": ("stakeamount",),
-    # Of equity for what may open, of the position for what can only reduce.
+    # In percent of equity for an entry, of the position for an exit.
     "quantity_percent": ("unitspercent", "quantitypercent", "sizepercent"),
     "quantity_risk_percent": ("risk", "riskpercent", "riskpct"),
     "quantity_position_percent": ("percentofposition", "positionpercent", "closepercent", "reducepercent"),
@@ -51,7 +51,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "quantitytype", "investmenttype", "currencytype", "unitstype", "amountpertradetype", "sizetype", "qtytype",
     ),
     "price": ("price", "signalprice", "marketprice", "orderprice", "triggerprices"),
-    # Of an exit it is what the position was opened at.
+    # For an exit it is the price at which the position was opened.
     "entry_price": ("entryprice", "entrypriceestimate", "entry"),
     "trigger_price": ("triggerprice",),
     "close": ("close",),
@@ -66,7 +66,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "orderexpiretime", "orderexpiresat", "orderexpiry", "orderexpiration", "goodtilldate", "goodtildate", "goodtilltime",
         "gooduntil", "gtddate", "gtdtime",
     ),
-    # The order's end beside GTD, and nothing that is acted on without it.
+    # The order's expiry beside GTD, without effect otherwise.
     "expire": ("expire",),
     "post_only": ("postonly", "makeronly"),
     # Binance's names for a trailing order.
@@ -95,7 +95,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     # Often names a position, or the order of a script: shared by an entry and its exit.
     "reference": ("signalid",),
     "emit_time": ("timestamp", "timenow", "sourcetimestamp", "alerttimestamp", "triggeredat", "emittime"),
-    # Read where they are a whole time and nothing above is there: some senders put a day or a number there.
+    # Used as emit time only where they hold a full time and no name above is there: some senders put a day or a number there.
     "other_time": ("date", "ts", "sentat", "firedat", "alerttime", "triggertime", "createdat", "datetime"),
     "bar_time": ("time", "bartime"),
     "expires_after_s": ("expiresafters", "maxlag"),
@@ -106,14 +106,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "mode": ("mode",),
     "test": ("test",),
     "account": ("account", "subaccount", "accountid"),
-    # Nothing here can hold these: an entry that asks for one is refused, and told so.
+    # Not supported: an entry that asks for one of these is rejected.
     "unheld": (
         "dcaorders", "dca", "orderpriceoffset", "offset", "delay", "delayseconds", "sizebyleverage", "riskdollaramount",
         "stoplosslimitprice", "slticks", "tpticks", "stoplossticks", "takeprofitticks",
         "stoplosspips", "takeprofitpips", "slpips", "tppips", "dollarsl", "dollartp", "sloffset", "tpoffset",
         "tpcount", "disclosedquantity", "callbackratio", "callbackspread",
     ),
-    # Known, and nothing here does it: told where it asks for something.
+    # Known and without effect: a warning says so where the field asks for something.
     "unused": (
         "cancelorders", "cancelpolicy", "cancelordertype", "cancel", "margintype", "marginmode", "extendedhours",
         "useextendedhours", "product",
@@ -130,7 +130,7 @@ FLAGS = {
 ORDER_TYPE_FLAGS = {"ismarket": "MARKET", "islimit": "LIMIT", "isstop": "STOP"}
 
 # Objects whose content is read as if it stood at the top. What a name means inside, where that is another thing than
-# outside; "" keeps it and reads nothing into it.
+# outside; "" keeps it without effect.
 NESTS: dict[str, dict[str, str]] = {
     "order": {"id": "", "position": "", "name": ""},
     "strategy": {"name": "", "id": ""},
@@ -172,7 +172,7 @@ SECRETS = frozenset(
         "licence", "licenseid", "licenceid", "licensekey", "privatekey", "secretkey",
     ]
 )  # fmt: skip
-# Refused whatever they say: each would start or steer what the webhook's configuration decides.
+# Rejected whatever their value: each would change what the webhook's configuration decides.
 STEERING = frozenset(
     [
         "killswitch", "maxpositions", "dilution", "flag", "outofsync", "startbot", "stopbot", "eaon", "eaoff",

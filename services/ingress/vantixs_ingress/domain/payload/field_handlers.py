@@ -1,4 +1,4 @@
-"""What becomes of one value: each name's slot has a handler, which converts the value once and puts it where it belongs."""
+"""One value: the handler of its name's slot converts it once and puts it into the draft."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ _METRICS_MOST = 50
 
 
 def place(name: str, slot: str, value: Any, draft: Draft) -> None:
-    """Puts one value into its slot, or keeps it."""
+    """Converts one value and puts it into its slot, or keeps it without effect."""
     if slot in ("secret", HIDDEN) or value is None or value == "":
         return
     handler = _HANDLERS.get(slot)
@@ -56,7 +56,7 @@ def _plain(slot: str, convert: Callable[[Any], Any]) -> Handler:
 
 
 def _price(slot: str) -> Handler:
-    """A price that the order goes by; 0 and false leave it unsaid."""
+    """A price of the order; 0 and false stand for none."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         if not says_none(draft, name, value):
@@ -66,7 +66,7 @@ def _price(slot: str) -> Handler:
 
 
 def _seen_price(slot: str) -> Handler:
-    """A price that informs. Several may differ: the close of the bar, that of the fill, that of the entry."""
+    """A price that is no term of the order; several may differ: the close of the bar, the fill, the entry."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         if not says_none(draft, name, value):
@@ -115,7 +115,7 @@ def _volume(draft: Draft, name: str, value: Any) -> None:
 
 
 def _expire(draft: Draft, name: str, value: Any) -> None:
-    """The end of an order where it is good till a time, which another field says."""
+    """The expiry of an order, used where another field says that it is good till a time."""
     draft.values["expire"], draft.names["expire"] = value, name
 
 
@@ -172,7 +172,7 @@ def _price_like(draft: Draft, name: str, value: Any) -> None:
 
 
 def _other_time(draft: Draft, name: str, value: Any) -> None:
-    """An emit time where it is one: under these names some senders put a day, or a number of their own."""
+    """An emit time where the value is a full time: under these names some senders put a day, or a number of their own."""
     try:
         draft.values.setdefault("other_time", to.as_time(value))
         draft.names.setdefault("other_time", name)
@@ -287,5 +287,5 @@ _HANDLERS: dict[str, Handler] = {
     PROTECTS: refuse_unread,
     PRICE_LIKE: _price_like,
 }  # fmt: skip
-# Kept and never acted on, or not ours: a placeholder in there does no harm.
+# These have no effect, so a placeholder in them does no harm.
 _UNTESTED = frozenset(("comment", "tag", "bar_time", "word", "steer", "label", PRICE_LIKE, "platform", "reference"))

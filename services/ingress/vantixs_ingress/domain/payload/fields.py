@@ -1,4 +1,4 @@
-"""From the fields of a body to slots: at the top, in the known nests, and by names that spell a nest out."""
+"""Puts the fields of a body into slots: at the top, in known objects, and by names that spell such an object out."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from vantixs_ingress.domain.payload.vocabulary import slot_of
 
 
 def collect(fields: Mapping[str, Any], draft: Draft) -> None:
-    """Puts every field where it belongs."""
+    """Puts every field of a body into the draft."""
     for name, value in fields.items():
         if isinstance(value, dict):
             folded = slot_of(name)[0]
@@ -60,7 +60,7 @@ def _collect_partly(name: str, folded: str, fields: Mapping[str, Any], draft: Dr
 
 
 def _place_dotted(name: str, value: Any, draft: Draft) -> bool:
-    """A name that spells its nest out, such as `strategy.order.action`."""
+    """Places a name that spells its object out, such as `strategy.order.action`."""
     nest, _, inner = name.rpartition(".")
     names = NESTS.get(slot_of(nest)[0])
     if names is None:

@@ -1,4 +1,4 @@
-"""What is kept and not acted on, and what an entry may not send that way."""
+"""Fields that are recorded without effect, and those with which an entry is rejected because they are not understood."""
 
 import json
 from collections.abc import Callable
@@ -14,13 +14,13 @@ _UNREAD = "expected none: it looks like a stop, target, size, limit or trigger, 
 
 
 def keep(name: str, value: Any, draft: Draft) -> None:
-    """Keeps what is not acted on; an entry is refused for a stop, target, size, limit or trigger inside it."""
+    """Keeps a field without effect; an entry is rejected for a stop, target, size, limit or trigger inside it."""
     draft.keep(name, value if isinstance(value, str) else as_json(value))
     refuse_inside(name, value, draft)
 
 
 def refuse_inside(name: str, value: Any, draft: Draft, known: frozenset[str] = frozenset()) -> None:
-    """Refuses an entry for what protects inside an object, a list, or a text that is one of them in JSON.
+    """Rejects an entry for a field that protects inside an object, a list, or a text that is one of them in JSON.
 
     `known` are names that something else reads.
     """
@@ -28,7 +28,7 @@ def refuse_inside(name: str, value: Any, draft: Draft, known: frozenset[str] = f
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            return  # A text, after all.
+            return  # It is a plain text.
     if isinstance(value, dict | list):
         path = _protecting(name, value, known)
         if path:
@@ -65,9 +65,9 @@ def as_json(value: Any) -> str:
 
 
 def refuse_unread(draft: Draft, name: str, value: Any) -> None:
-    """What nobody here understands and an entry must not lose: a stop, target, size, limit or trigger by its name."""
+    """Rejects an entry for a field that is by its name a stop, target, size, limit or trigger and is not understood."""
     if is_hidden(name.rpartition(".")[2]):
-        # `token_amount` is a size and `stop_token` a secret: the value tells, and is not shown for it.
+        # `token_amount` is a size and `stop_token` a secret: only the value tells them apart, and it is not shown.
         if not to.says_no(value) and to.is_number(value):
             raise ConversionError(_UNREAD, complete=True)
         return
@@ -77,14 +77,14 @@ def refuse_unread(draft: Draft, name: str, value: Any) -> None:
 
 
 def unused(draft: Draft, name: str, value: Any) -> None:
-    """A field that is known and that nothing here acts on: told where it asks for something."""
+    """Warns of a field that is known and has no effect, where it asks for something."""
     draft.keep(name, value if isinstance(value, str) else as_json(value))
     if not to.says_no(value):
         draft.note(name, "FIELD_INVALID", "is not used: nothing here does that")
 
 
 def free_text(slot: str) -> Callable[[Draft, str, Any], None]:
-    """Text that is kept and never acted on: the first counts, others are kept beside it."""
+    """Text without effect: the first is the value, others are kept as extras."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         text = value if isinstance(value, str) else as_json(value)
@@ -98,7 +98,7 @@ def free_text(slot: str) -> Callable[[Draft, str, Any], None]:
 
 
 def says_none(draft: Draft, name: str, value: Any) -> bool:
-    """Whether a price or level is left unsaid: nothing, false, or 0, which is told."""
+    """Whether a price or level stands for none: empty, false, or 0, of which a warning tells."""
     if not to.says_no(value):
         return False
     if to.is_number(value):

@@ -66,7 +66,7 @@ _ALLOWED = frozenset(
 
 
 class MappingFields(Protocol):
-    """What is read of a mapping, be it a message or a value."""
+    """The part of a mapping's message that is read here; the domain knows no messages."""
 
     @property
     def fields(self) -> Mapping[str, str]:
@@ -79,7 +79,7 @@ class MappingFields(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CompiledMapping:
-    """A mapping made ready, once per change of the configuration. `broken` says why it cannot be used."""
+    """A compiled mapping. `broken` says why it cannot be used."""
 
     expressions: tuple[tuple[str, str, Any], ...] = ()  # (canonical field, slot, parsed expression)
     replaced: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class CompiledMapping:
 
 
 def check_mapping(mapping: MappingFields) -> list[FieldError]:
-    """Everything that is wrong with a mapping, each with the field it is about; empty for a good or an empty one."""
+    """Everything that is wrong with a mapping, each with the field it is about."""
     if not mapping.fields and not mapping.values:
         return []
     errors = [
@@ -132,7 +132,7 @@ def _value_errors(mapping: MappingFields) -> Iterator[FieldError]:
 
 
 def compile_mapping(mapping: MappingFields) -> CompiledMapping | None:
-    """The mapping made ready; None for an empty one. Never raises: a broken one refuses every signal, and says why."""
+    """Compiles a mapping; None for an empty one. Never raises: with a broken one every signal is rejected with the reason."""
     errors = check_mapping(mapping)
     if errors:
         return CompiledMapping(broken=f"{errors[0].field}: {errors[0].detail}")
@@ -158,7 +158,7 @@ def _parse(text: str) -> tuple[Any, int] | str:
         return f"expected an expression of at most {LONGEST_EXPRESSION} characters, was {len(text)}"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # A literal that is no JSON means one thing today and nothing tomorrow.
+            warnings.simplefilter("error")  # A literal that is not JSON is deprecated in jmespath.
             compiled = jmespath.compile(text)
         steps = list(_steps(compiled.parsed))
     except JMESPathError as error:
@@ -180,7 +180,7 @@ def _steps(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def collect_mapped(fields: Mapping[str, Any], items: int, mapping: CompiledMapping, draft: Draft) -> None:
-    """Puts what the expressions find where it belongs, keeps the rest.
+    """Puts what the expressions find into the draft, and keeps the rest.
 
     Args:
         fields: the payload.
@@ -231,5 +231,5 @@ def _replaced(value: Any, words: Mapping[str, str]) -> Any:
 
 
 def _same(text: str) -> str:
-    """What a value is compared as: case does not count, and a sign does."""
+    """The form in which a value is compared: case is ignored, a sign is not."""
     return text.strip().lower()

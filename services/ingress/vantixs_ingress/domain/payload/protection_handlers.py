@@ -31,7 +31,7 @@ def stop_loss(kind: str = "", side: str = "") -> Handler:
 
 
 def _without_trail(draft: Draft, name: str, value: Any) -> Any:
-    """A stop loss as an object may say that it trails (TradersPost, `trailPercent`): the rest of it is a level."""
+    """Takes the trailing members out of a stop loss that is an object (TradersPost, `trailPercent`): the rest is a level."""
     if not isinstance(value, dict):
         return value
     trails = {key: inner for key, inner in value.items() if fold(key[: to.LONGEST_SYMBOL]).startswith("trail")}

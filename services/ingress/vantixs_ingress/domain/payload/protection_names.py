@@ -37,7 +37,7 @@ TARGET_WORD = re.compile(r"(?:takeprofit|target|tp)(\d{1,2})")
 
 
 class LevelName(NamedTuple):
-    """A name of a level: "stop_loss" or "take_profit", for "long", "short" or "" for both; `kind` is "" where the value tells.
+    """A name of a level: "stop_loss" or "take_profit", for "long", "short" or "" for both; `kind` is "" where the value has it.
 
     `number` is 0 where there is none.
     """
@@ -49,7 +49,7 @@ class LevelName(NamedTuple):
 
 
 def level_name(folded: str) -> LevelName | None:
-    """What a name says of the level it is for; None for another name."""
+    """The level that a name is for; None for another name."""
     match = LEVEL_NAME.match(folded)
     if match is None:
         return None
@@ -74,7 +74,7 @@ def share_name(folded: str) -> tuple[int, str] | None:
 
 
 def trail_name(folded: str) -> tuple[str, str] | None:
-    """What a name about trailing is for, and its kind; None for another name, and for one that nothing here can hold.
+    """What a name about trailing is for, and its kind; None for another name, and for one that is not supported.
 
     First "distance" or "start" (from where on it follows) with "price", "percent", "amount" or ""; or "kind" of a bare
     number, or "enabled".
@@ -108,6 +108,6 @@ def even_name(folded: str) -> tuple[str, str, int] | None:
     if match["when"] == "at" or (match["when"] == "trigger" and kind):
         return "level", kind, 0
     if kind:
-        # `breakEvenPrice` tells what a position's is, for some senders.
+        # Some senders report the break-even price of a position in `breakEvenPrice`.
         return ("level", kind, 0) if kind == "percent" else None
     return "", "", 0

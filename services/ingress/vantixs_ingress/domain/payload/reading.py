@@ -1,4 +1,4 @@
-"""What a body says, while it is read and when it has been."""
+"""The result of reading a payload (`Reading`), and its state while it is read (`Draft`)."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import Any
 from vantixs_ingress.domain.payload.redaction import REDACTED, redact_inside
 from vantixs_ingress.domain.payload.vocabulary import slot_of
 
-# Reasons that say more about the whole than a missing field does come first.
+# The reason of a rejection with several errors is the first of these.
 PRECEDENCE = (
     "BODY_UNREADABLE", "PLACEHOLDER_NOT_RENDERED", "FIELD_CONFLICT", "ACTION_UNSUPPORTED", "FIELD_MISSING",
     "SYMBOL_UNSUPPORTED", "SYMBOL_AMBIGUOUS", "FIELD_INVALID", "OVERRIDE_NOT_ALLOWED", "MODE_NOT_ALLOWED",
@@ -29,7 +29,7 @@ MOST_PROBLEMS = 100
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One field that is wrong, or probably not meant."""
+    """One field that is wrong, or a warning about one."""
 
     field: str
     reason: str
@@ -37,11 +37,11 @@ class FieldError:
 
 
 class Reading:
-    """What a body says. `values` are canonical fields; with errors it is no signal.
+    """What a payload says. `values` are canonical fields; with errors it is no signal.
 
-    `warnings` name what is allowed and probably not meant. `sources` says which field as sent gave each canonical one.
-    `reduces` tells an exit: it can only make a position smaller. `secret` is the first secret in the body, for those who
-    authenticate by it. `now` is when it was received.
+    `warnings` name what is allowed and probably not meant. `sources` names the field as sent of each value.
+    `reduces` is set for an exit, which can only make a position smaller. `secret` is the first secret in the body, which may
+    be the webhook's token. `now` is when it was received.
     """
 
     __slots__ = ("errors", "expire_time", "extras", "now", "reduces", "secret", "sources", "values", "warnings")
@@ -64,14 +64,14 @@ class Reading:
 
     @property
     def detail(self) -> str:
-        """One sentence about the error that counts."""
+        """One sentence about the error with that reason."""
         reason = self.reason
         return next((f"{e.field}: {e.detail}" for e in self.errors if e.reason == reason), "")
 
 
 @dataclass(slots=True)
 class Problem:
-    """A field that is wrong, its value not yet shown: it may hold a secret that is only found later."""
+    """A field that is wrong. Its value is shown only at the end, once all secrets of the payload are known."""
 
     field: str
     reason: str
@@ -81,17 +81,17 @@ class Problem:
 
 
 class ConversionError(Exception):
-    """A value that is not what it should be."""
+    """A value cannot be converted; the text says what was expected."""
 
     def __init__(self, expected: str, reason: str = "FIELD_INVALID", *, complete: bool = False) -> None:
         super().__init__(expected)
         self.expected = expected
         self.reason = reason
-        self.complete = complete  # Whether the text says what was found, too.
+        self.complete = complete  # Whether the text also says what was found.
 
 
 class Draft:
-    """A reading on its way: values by slot, and what was noticed."""
+    """The state while a payload is read: values by slot, problems and notes."""
 
     __slots__ = (
         "actions", "extras", "labels", "levels", "names", "notes", "prices", "problems", "quantities", "shares", "symbols",
@@ -104,7 +104,7 @@ class Draft:
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
         self.extras: dict[str, str] = {}
-        # Several fields make up one of these: (name, slot, value) as they came.
+        # Each of these is decided from several fields: (name, slot, value) in the order sent.
         self.actions: list[tuple[str, str, str]] = []
         self.labels: list[tuple[str, str]] = []  # Texts under a name that could have held an action.
         self.prices: list[tuple[str, str, Decimal]] = []
@@ -113,25 +113,25 @@ class Draft:
         self.quantities: list[tuple[str, str, Any]] = []
         self.targets: list[Any] = []  # Of `targets`: SentTarget.
         self.shares: list[Any] = []  # Of `targets`: SentShare.
-        # Distances at which something follows, with whether it is the stop loss whatever the order's type: of `following`.
+        # Trailing distances (name, kind, number), and whether it is certainly one of the stop loss, whatever the order's type.
         self.trails: list[tuple[str, str, Decimal, bool]] = []
 
     def refuse(self, name: str, reason: str, expected: str, value: Any = _NOTHING, slot: str = "") -> None:
-        """Adds what is wrong."""
+        """Adds a problem."""
         self.problems.append(Problem(name, reason, expected, value, slot))
 
     def note(self, name: str, reason: str, expected: str, value: Any = _NOTHING) -> None:
-        """Adds what is allowed and probably not meant."""
+        """Adds a note on what is allowed and probably not meant."""
         if len(self.notes) < MOST_PROBLEMS:
             self.notes.append(Problem(name, reason, expected, value))
 
     def keep(self, name: str, text: str) -> None:
-        """Keeps a field that is not acted on."""
+        """Keeps a field without effect among the extras."""
         if len(self.extras) < MOST_EXTRAS:
             self.extras[name[:MOST_HELD]] = text[:MOST_HELD]
 
     def put(self, slot: str, name: str, value: Any) -> None:
-        """Sets a slot, and holds it against what another alias said."""
+        """Sets a slot; a different value from another alias is a conflict."""
         before = self.values.setdefault(slot, value)
         if before is value:
             self.names.setdefault(slot, name)
@@ -140,7 +140,7 @@ class Draft:
 
 
 def shown(value: Any, secrets: Iterable[str] = ()) -> str:
-    """A value for people: a long one cut, never one that holds a secret, and little of what looks like a token."""
+    """A value for messages: a long one is cut, one with a secret is not shown, of what looks like a token only the start is."""
     if isinstance(value, tuple):
         return " and ".join(shown(item, secrets) for item in value)
     if isinstance(value, dict | list):
@@ -156,7 +156,7 @@ def shown(value: Any, secrets: Iterable[str] = ()) -> str:
 
 
 def field_error(problem: Problem, secrets: Iterable[str]) -> FieldError:
-    """The problem with its value shown as far as it may be."""
+    """The problem as an error, its value shown as far as secrets allow."""
     detail = problem.expected
     if problem.value is not _NOTHING:
         detail = f"{detail}, was {shown(problem.value, secrets)}"

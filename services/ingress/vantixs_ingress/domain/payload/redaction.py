@@ -1,4 +1,4 @@
-"""What is kept of a body: the text as sent, with every secret replaced by `[redacted]`."""
+"""Redaction: the text as sent, with every secret replaced by `[redacted]`."""
 
 import json
 import re
@@ -23,7 +23,7 @@ _NAMED = re.compile(
 # Source: WunderTrading's codes, an action with exchange, pair, bot and token behind it.
 _CODE = re.compile(r"\b((?:ENTER|EXIT)-(?:LONG|SHORT|ALL)_)[A-Za-z0-9_./:-]{6,200}+")
 _FORM = re.compile(r"[^\s=&;{}\"]{1,200}=[^\s=&;]*+(?:&[^\s=&;{}\"]{1,200}=[^\s=&;]*+)+")
-# What begins like a token of this or of another service is one, whatever stands before it. Sources: the services' own pages on
+# Tokens of this and of other services, recognised by their prefix or form. Sources: the services' own pages on
 # token formats (GitHub, GitLab, Slack, Stripe, AWS, Google, Telegram, Discord, OpenAI, SendGrid, npm, Hugging Face, Standard
 # Webhooks), RFC 6750, RFC 7519, RFC 7617, RFC 7468; 32 bytes in hex are the form of Ethereum's private keys.
 _SHAPES = re.compile(
@@ -34,7 +34,8 @@ _SHAPES = re.compile(
     r"|0x[0-9A-Fa-f]{64}(?![0-9A-Fa-f])|[Bb]earer\s{1,3}[A-Za-z0-9._~+/=-]{6,}+|[Bb]asic\s{1,3}[A-Za-z0-9+/=]{20,}+)"
     r"|(?<=/webhooks/)[0-9]{5,25}/[A-Za-z0-9_-]{10,}+"
 )
-# What `_SHAPES` finds holds one of these, or a digit, a colon and a long word: looking for them costs a tenth of trying it.
+# Every match of `_SHAPES` holds one of these, or a digit, a colon and a long word: looking for them costs a tenth of the
+# pattern.
 _SHAPE_MARKS = (
     "vxt_", "whsec_", "k_live_", "k_test_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "xox", "AKIA", "AIza",
     "eyJ", "glpat-", "sk-", "SG.", "npm_", "hf_", "0x", "earer", "asic", "/webhooks/",
@@ -46,7 +47,7 @@ _IN_URL = re.compile(
     r"(?<=hooks\.slack\.com/services/)[A-Za-z0-9/]{8,}+"
     r"|(?<=://)[^\s/@:\"'<>]{0,64}+:[^\s/@\"'<>]{1,200}+(?=@)"
 )
-# A secret named inside a text: `secret=...` in a comment, `password is ...` in prose. Only the word behind it is taken out.
+# A secret named inside a text: `secret=...` in a comment, `password is ...` in prose. Only the word after it is replaced.
 _INSIDE = re.compile(
     r"(?<![A-Za-z0-9])([A-Za-z0-9_.-]{0,40}?(?:token|secret|pass|pwd|key|credential|auth|session|signature|bearer|pin"
     r"|licen[cs]e|mnemonic|cookie|creds|jwt|hmac|(?:otp|pw|sig|[2m]fa(?: code)?)(?![a-z])|seed(?: phrase| words)?"
@@ -61,7 +62,8 @@ _PHRASE = re.compile(
     r"[a-z]{3,8}(?:[\s,]{1,2}[a-z]{3,8}){11,23}+(?![a-z])",
     re.IGNORECASE,
 )
-# In lower case: one of these is in what `_INSIDE` finds, in front of what `_NAMING` finds; one of those is in a `_PHRASE`.
+# In lower case: every match of `_INSIDE` holds one of `_NAMES` before a match of `_NAMING`, every `_PHRASE` one of
+# `_PHRASE_NAMES`.
 _NAMES = (
     "token", "secret", "pass", "pwd", "key", "credential", "auth", "session", "signature", "bearer", "pin", "licen", "mnemonic",
     "cookie", "creds", "jwt", "hmac", "otp", "pw", "sig", "2fa", "mfa", "seed", "recovery",
@@ -76,7 +78,7 @@ _CHECK = json.JSONDecoder(parse_int=str, parse_float=str)
 def redact(text: str, *known: str, is_json: bool = False) -> str:
     """The text with the values of secret fields, and the known secrets, replaced.
 
-    JSON keeps its layout: only the tokens that hold a secret are exchanged, whatever their escapes. Other text loses what
+    JSON keeps its layout: only the tokens that hold a secret are replaced, whatever their escapes. Other text loses what
     follows the name of a secret field, and the places where senders put a licence without a name: a first line that is
     one word, the first field of comma or pipe separated text. `is_json` says that the text is known to be strict JSON.
     """
@@ -111,14 +113,14 @@ def redact_inside(text: str, *known: str) -> str:
 
 
 def may_hold_shape(text: str) -> bool:
-    """Whether `_SHAPES` may find something; where this says no, it does not."""
+    """Whether `_SHAPES` can match; never False where it does."""
     return _holds_one(text, _SHAPE_MARKS) or _COLON_TOKEN.search(text) is not None
 
 
 def may_name_secret(text: str) -> bool:
-    """Whether `_INSIDE` may find something; where this says no, it does not.
+    """Whether `_INSIDE` can match; never False where it does.
 
-    Of other characters than ASCII's some count as letters where case does not.
+    Some characters outside ASCII match letters where case is ignored.
     """
     if not text.isascii():
         return True
@@ -126,7 +128,7 @@ def may_name_secret(text: str) -> bool:
 
 
 def may_hold_phrase(text: str) -> bool:
-    """Whether `_PHRASE` may find something; where this says no, it does not."""
+    """Whether `_PHRASE` can match; never False where it does."""
     return not text.isascii() or _holds_one(text.lower(), _PHRASE_NAMES)
 
 
@@ -166,7 +168,7 @@ def _without_form(part: str, known: list[str]) -> str:
 
 
 def _simple(text: str, known: list[str]) -> str | None:
-    """JSON without escapes: a quote ends what a quote began. None where a secret field holds a list or an object."""
+    """Redacts JSON without escapes, by patterns. None where a secret field holds a list or an object."""
     parts, end = [], 0
     for match in _KEY.finditer(text):
         if not is_hidden(match[1]):
@@ -184,7 +186,7 @@ def _simple(text: str, known: list[str]) -> str | None:
 
 
 def _is_json(text: str) -> bool:
-    """Whether it is JSON: else its quotes may be anywhere, and it is treated as other text too."""
+    """Whether the text is JSON: if not, it is redacted as plain text as well."""
     try:
         _CHECK.decode(text)
     except (ValueError, RecursionError):
@@ -193,7 +195,7 @@ def _is_json(text: str) -> bool:
 
 
 def _json_parts(text: str, known: Sequence[str]) -> Iterator[str]:
-    """The text in pieces, secrets exchanged. `depth` is that within a secret list or object, 0 outside."""
+    """The text in pieces, secrets replaced. `depth` counts levels within a secret list or object; it is 0 outside."""
     end, depth, secret_key, value_next = 0, 0, False, False
     for match in _TOKEN.finditer(text):
         part = match[0]
@@ -273,7 +275,7 @@ def _without_unnamed(text: str) -> str:
 
 
 def redact_payload(body: bytes, *known: str, read: Body | None = None) -> bytes:
-    """The body as it may be kept, in UTF-8: also of bytes that are no text, and without the NULs that hide a text in them.
+    """The body as it is recorded, in UTF-8. Bytes that are no text are redacted too, without NULs, which could hide a secret.
 
     `read` is the body where it has been read already: what is known to be JSON is not tried again.
     """

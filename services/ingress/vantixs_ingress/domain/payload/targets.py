@@ -21,9 +21,9 @@ _PERCENT_KEYS = frozenset(
     for what in ("quantity", "qty", "size", "amount", "position", "close", "exit", "share")
     for percent in ("percent", "percentage", "pct")
 ) | {"share", "percentofposition", "percentofquantity", "closeshare"}
-_RATIO_KEY = "portfolio"  # WunderTrading's part, of 1.
+_RATIO_KEY = "portfolio"  # WunderTrading's name of the part, as a ratio.
 _UNIT_KEYS = frozenset(("quantity", "qty", "size", "units", "contracts", "lots"))
-# What stands around a list of targets in an object.
+# Names under which an object holds the list of targets.
 _HOLDERS = frozenset(("targets", "levels", "steps", "takeprofits", "takeprofittargets", "takeprofitlevels"))
 _NUMBERED = re.compile(r"(?:takeprofit|target|tp|level|t)?(\d{1,2})")
 _SEPARATORS = re.compile(r"[\s,|/;]+")
@@ -114,7 +114,7 @@ def read_share(draft: Draft, name: str, value: Any) -> None:
 
 
 def _unit_of(folded: str) -> str:
-    """What the part under a member of a target is counted in; "" where it is none."""
+    """The unit of a target's member that is a part; "" where it is none."""
     if folded in _PERCENT_KEYS:
         return "percent"
     return "units" if folded in _UNIT_KEYS else "ratio" if folded == _RATIO_KEY else ""
@@ -149,7 +149,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _listed(text: str) -> list[Any]:
-    """The values of a text; 66,000 could be one number or two, and is neither here."""
+    """The values of a text; 66,000 could be one number or two, and is rejected."""
     if _GROUPED.fullmatch(text.strip()):
         raise ConversionError(
             "expected numbers with a decimal point and a space behind each comma: this could be one or several"
@@ -177,7 +177,7 @@ def _numbers_of(value: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _read_entry(draft: Draft, name: str, entry: Any, number: int) -> None:
-    """An entry of a list. Each is refused by its own name."""
+    """Reads an entry of a list; a problem is reported under the entry's own name."""
     try:
         if to.says_no(entry):
             return
@@ -197,7 +197,7 @@ def _read_entry(draft: Draft, name: str, entry: Any, number: int) -> None:
 
 
 def _read_object(draft: Draft, name: str, value: Mapping[str, Any], side: str, number: int, *, in_list: bool) -> None:
-    """A level and perhaps its share. In a list `amount` is a share for some senders and a distance for others: neither here."""
+    """A level and perhaps its share. In a list `amount` is rejected: some senders mean a share by it, others a distance."""
     level: dict[str, Any] = {}
     shares: list[tuple[str, str]] = []
     for key, inner in value.items():
@@ -207,7 +207,7 @@ def _read_object(draft: Draft, name: str, value: Mapping[str, Any], side: str, n
             if not to.says_no(inner):
                 shares.append((key, unit))
         elif folded == "level" and str(inner) == str(number) and len(value) > 1:
-            continue  # The number of the target, which its place says.
+            continue  # The number of the target, which is known from its place.
         else:
             level[key] = inner
     found = to.target_of(level, in_list=in_list)

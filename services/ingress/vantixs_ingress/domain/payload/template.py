@@ -1,4 +1,4 @@
-"""A sender's message before it is sent: which placeholders TradingView fills in, and with what, for example."""
+"""Alert messages as templates: which placeholders TradingView fills in, with example values."""
 
 import re
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def has_placeholder(text: str) -> bool:
 
 
 def values_of(instrument: Instrument | None, exchange: str, now: datetime, example: str) -> dict[str, str]:
-    """What TradingView would fill in for a fill of a strategy: the `entry` that opens a long, the `exit` that closes it."""
+    """Example values of TradingView for a fill of a strategy: an `entry` that opens a long, or the `exit` that closes it."""
     base, quote = (instrument.base_asset, instrument.quote_asset) if instrument else ("BTC", "USDT")
     fired = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     bar = (now - timedelta(minutes=now.minute, seconds=now.second)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -74,7 +74,7 @@ def placeholders_of(text: str, values: dict[str, str]) -> list[Placeholder]:
 
 
 def render(text: str, values: dict[str, str]) -> str:
-    """The text with what is understood filled in; the rest stays, as it would."""
+    """The text with the known placeholders filled in; unknown ones stay, as TradingView leaves them."""
 
     def fill(match: re.Match[str]) -> str:
         value = _value((match[1] or "").strip(), values)

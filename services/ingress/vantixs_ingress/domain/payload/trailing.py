@@ -38,7 +38,7 @@ def read_trail(draft: Draft, name: str, value: Any) -> None:
 
 
 def read_distance(draft: Draft, name: str, value: Any, kind: str, *, of_stop: bool = False) -> None:
-    """The distance; of a bare number `trail_kind` may say what it counts. True switches on what another field says."""
+    """A trailing distance; the kind of a bare number may be in `trail_kind`. True switches on a distance of another field."""
     if not kind and (value is True or (isinstance(value, str) and value.lower() == "true")):
         draft.put("trail_enabled", name, value=True)
         return
@@ -52,7 +52,7 @@ def read_distance(draft: Draft, name: str, value: Any, kind: str, *, of_stop: bo
 
 
 def read_trail_object(draft: Draft, name: str, value: dict[str, Any], *, of_stop: bool = False) -> None:
-    """`{"percent": 1.5, "activation_price": 66000}`: a distance, and perhaps from where on."""
+    """`{"percent": 1.5, "activation_price": 66000}`: a distance, and perhaps the level from which it trails."""
     distance: dict[str, Any] = {}
     for key, inner in value.items():
         folded = fold(key[: to.LONGEST_SYMBOL])
@@ -68,7 +68,7 @@ def read_trail_object(draft: Draft, name: str, value: dict[str, Any], *, of_stop
 
 
 def read_start(draft: Draft, name: str, value: Any) -> None:
-    """The price from which on an order follows."""
+    """The price from which a trailing order trails."""
     if not to.says_no(value):
         _put_start(draft, name, value, "price")
 

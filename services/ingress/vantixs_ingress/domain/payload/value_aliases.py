@@ -11,7 +11,7 @@ def _table(rows: Mapping[str, str]) -> dict[str, str]:
 
 
 OPEN, NEUTRAL, PERCENT = "OPEN", "NEUTRAL", "PERCENT"
-# OPEN wants a side beside it. NEUTRAL says that there is an order, and not which.
+# OPEN needs a side beside it. NEUTRAL says that there is an order, but not which.
 ACTIONS = _table(
     {
         "BUY": "buy",
@@ -32,9 +32,9 @@ ACTIONS = _table(
         NEUTRAL: "place placeorder neworder order trade alert signal",
     }
 )
-# Which position a word is about, where the action does not say it.
+# The side of the position that a word is about, where its action does not have it.
 ABOUT = {"reducelong": "LONG", "reduceshort": "SHORT"}
-# Refused by name: they start, stop or change what trades, or change what rests.
+# Rejected by name: they start, stop or change strategies, or change resting orders.
 _REFUSED = re.compile(
     r"^(start|stop(bot|trading|and)|resume|unpause|pause|enable|disable|activate|killswitch|eaon|eaoff|restart"
     r"|breakeven|be$|modify|move|change|update|cancelreplace|replace|newsltp|trail|deposit|withdraw|transfer)"
@@ -46,7 +46,7 @@ QUANTITY_TYPES = _table(
     {
         "UNITS": "fixed fixedquantity absolute base units contract contracts quantity",
         "NOTIONAL": "quote dollaramount notional margin usd usdt cash",
-        # Of equity for what may open, of the position for what can only reduce.
+        # In percent of equity for an entry, of the position for an exit.
         PERCENT: "percent percents percentage pct",
         "EQUITY_PERCENT": "percentagebalance percentageinvestment percentofequity"
         " equitypercent marginpercent percentbalance balancepercent",
@@ -63,10 +63,10 @@ ORDER_TYPES = _table(
         "TRAILING_STOP": "trailingstop trailingstopmarket trailingstoporder trailing trailingmarket trailstop",
     }
 )
-# A limit order that must not take, as a type or a time in force.
+# Post-only, as an order type or a time in force.
 POST_ONLY_WORDS = frozenset(("postonly", "limitmaker", "gtx"))
 # Order types that wait for a price, beside a side and a price. Source: Kraken's and Binance's order types. "" for what
-# nothing here can hold.
+# is not supported.
 WAITING_ORDERS = _table({"STOP": "stoploss stoplossmarket", "STOP_LIMIT": "stoplosslimit"}) | dict.fromkeys(
     ("takeprofit", "takeprofitmarket", "takeprofitlimit", "trailingstoplimit"), ""
 )
@@ -89,7 +89,7 @@ EXITS = frozenset(("CLOSE", "CLOSE_LONG", "CLOSE_SHORT", "REDUCE", "CANCEL"))
 
 
 def folded_word(word: str) -> str:
-    """The word as the tables have it; "" where it does not begin with a letter or digit: a sign before it is not passed over."""
+    """The word as the tables have it; "" where it does not begin with a letter or digit: a sign before it is not ignored."""
     stripped = word.strip()
     return fold(stripped) if stripped[:1].isalnum() else ""
 

@@ -23,12 +23,12 @@ from vantixs_ingress.domain.payload.protection_names import (
     trail_name,
 )
 
-# Refused unless they say no.
+# Rejected unless their value means no.
 _STEERING_FLAGS = re.compile(
     r"^(bypass|ignore(trading|risk|limit|window|max|check)|override|disable(risk|limit|check|stop)|skip(risk|check|limit)"
     r"|force(entry|order|trade)?$|unlimited|syncstrategy|flattenfirst|reverse$|overflow$|invert)"
 )
-# Kept from every record, whatever product it is for; only SECRETS are looked at as the webhook's token.
+# Redacted in every record, whatever product the secret is for; only SECRETS can be the webhook's token.
 _HIDDEN = re.compile(
     r"token|secret|pass|pwd|key|auth|session|credential|signature|bearer|licen[cs]e|mnemonic|otp$|pw\d?$|creds?$|cookie|jwt|hmac"
     r"|^(?:api|x|request|webhook)?sig$|pin(?:code|number)?\d?$|seed(?:phrase|words?)?$|recovery(?:phrase|words?|code)|[2m]fa(?:code)?$"
@@ -37,23 +37,23 @@ _NOT_HIDDEN = frozenset(
     ["idempotencykey", "keyword", "keywords", "tradingsession", "marketsession", "sessiontype", "passed"]
 )
 _TRAILING = re.compile(r"^(sl)?trail")
-# What an entry may not send in a field that is not understood: a stop, target, size, limit or trigger.
+# Names about a stop, target, size, limit or trigger: an entry with such a field that is not understood is rejected.
 _PROTECTS = re.compile(
     r"stop|target|tgt|limit|trigger|trail|profit|loss|protect|bracket|breakeven|(?:sl|tp)\d{0,2}$"
     r"|(?:sl|tp)(?:offset|dist|price|point|val|px|money|pip|tick|atr|level|lvl|perc|pct|buffer|usd|dollar|mult|ratio|delta|line)"
     r"|qty|quantity|size|amount|lots?\d{0,2}$|contracts|units|notional|^(?:initial|order|position|trade)?margin$"
     r"|(?:order|trade|position|entry|buy|sell)(?:volume|usd|value)|^(?:usd|percent|percentage|pct|stake|invest\w*)$"
 )
-# What describes the chart, the instrument or a result, and texts about such a thing.
+# Names that describe the chart, the instrument or a result, and texts about such.
 _DESCRIBES = re.compile(
     r"^(?:bar|candle|chart)|(?:tick|pip|brick|box|body|wick|gap|window|step|point|contract)size$"
     r"|^(?:net|open|gross|total|realized|unrealized|current|closed)?(?:profit|loss|profitloss)(?:pct|percent|factor)?$"
     r"|(?:order|trade|signal|deal|user|bot|strategy|position|client)ids?$|uuid$|^(?:https?|ftp|ssl)$"
     r"|target(?:exchange|broker|account|symbol)$|(?:name|comment|reason|note|text|label|message|msg|color|colour|url|ref)$"
 )
-# What an unknown name would have to be about for lint to tell that nobody reads it.
+# Names about prices or sizes: lint warns of an unknown field with such a name.
 _PRICE_LIKE = re.compile(r"price|leverage|margin|entry|exit|volume|percent|pct|usd|capital|balance|equity")
-# Bars, plots and settings of the sender that the patterns above would take for more.
+# Bars, plots and settings of the sender, which the patterns above would match wrongly.
 _FREE = frozenset(
     [
         "open", "high", "low", "ohlc", "interval", "timeframe", "strategy", "strategyname", "scanname", "alertname",
@@ -136,7 +136,7 @@ def is_secret(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether what a field of this name holds is kept from every record: secrets of this or of another product."""
+    """Whether the value of a field of this name is redacted: secrets of this or of another product."""
     return _is_hidden_short(name) if len(name) <= LONGEST_NAME else _is_hidden(name)
 
 
@@ -177,7 +177,7 @@ def level_of(folded: str) -> LevelName:
 
 
 def is_informative(name: str) -> bool:
-    """Whether a field that is not used is none that anybody would expect to be: a bar, an interval, a name of the sender's."""
+    """Whether nobody would expect a field of this name to have an effect: a bar, an interval, a name of the sender's."""
     folded = slot_of(name.rpartition(".")[2])[0]
     return (
         folded in _FREE

@@ -1,4 +1,4 @@
-"""What is to be done, with what: symbol, action and positions, from all the fields that say something about them."""
+"""Symbol and action of a signal, decided from all the fields that say something about them."""
 
 from functools import lru_cache
 from typing import Any
@@ -13,12 +13,12 @@ from vantixs_ingress.domain.signal.symbols import LONGEST, PERPETUAL, Resolver, 
 
 _SIDES = ("side", "flag")
 # A verb and what stands beside it as the side: together they are one action. Side words under the name of an action
-# are held against each other; only a name for sides may complete a verb.
+# must agree; only a field for sides may complete a verb.
 _TOGETHER: dict[tuple[str, str], str] = {
     (OPEN, "BUY"): "OPEN_LONG", (OPEN, "OPEN_LONG"): "OPEN_LONG",
     (OPEN, "SELL"): "OPEN_SHORT", (OPEN, "OPEN_SHORT"): "OPEN_SHORT",
     ("CLOSE", "OPEN_LONG"): "CLOSE_LONG", ("CLOSE", "OPEN_SHORT"): "CLOSE_SHORT",
-    # "Sell to close" and "close what was sold" both close: an exit is not refused for that.
+    # "Sell to close" and "close what was sold" both close: an exit is not rejected for that.
     ("CLOSE", "BUY"): "CLOSE", ("CLOSE", "SELL"): "CLOSE",
     ("CLOSE_LONG", "SELL"): "CLOSE_LONG", ("CLOSE_LONG", "OPEN_LONG"): "CLOSE_LONG",
     ("CLOSE_SHORT", "BUY"): "CLOSE_SHORT", ("CLOSE_SHORT", "OPEN_SHORT"): "CLOSE_SHORT",
@@ -27,7 +27,7 @@ _TOGETHER: dict[tuple[str, str], str] = {
     ("REDUCE", "OPEN_LONG"): "REDUCE", ("REDUCE", "OPEN_SHORT"): "REDUCE",
     **{("CANCEL", side): "CANCEL" for side in ("BUY", "SELL", "OPEN_LONG", "OPEN_SHORT")},
 }  # fmt: skip
-# The same said in two ways, whatever the names.
+# The same action said in two ways, whatever the names.
 _SAME: dict[frozenset[str], str] = {
     frozenset(("BUY", "OPEN_LONG")): "OPEN_LONG",
     frozenset(("SELL", "OPEN_SHORT")): "OPEN_SHORT",
@@ -91,7 +91,7 @@ def _settle_symbol(draft: Draft, values: dict[str, Any], resolver: Resolver, kin
 
 @lru_cache(maxsize=4096)
 def _known(resolver: Resolver, symbol: str, kind: str, exchange: str) -> Instrument:
-    """What was found before, for senders say the same few symbols again and again; refusals are not kept."""
+    """The instrument of a symbol, cached: senders use the same few symbols. Refusals are not cached."""
     return resolver.resolve(symbol, kind, exchange=exchange)
 
 
@@ -139,7 +139,7 @@ def _settle_action(draft: Draft, values: dict[str, Any]) -> None:
 
 
 def _settle_labels(draft: Draft, said: list[tuple[str, str, str]]) -> None:
-    """Texts where an action could have been: labels beside an action, else the action that nobody knows."""
+    """Texts where an action could have been: labels beside an action, else an unknown action, which is rejected."""
     for name, text in draft.labels:
         if said:
             draft.keep(name, text)

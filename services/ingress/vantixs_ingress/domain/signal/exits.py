@@ -5,8 +5,8 @@ from typing import Any
 
 from vantixs_ingress.domain.payload.value_aliases import EXITS
 
-# What has to be clear before anything is closed: which account, instrument, action and position, and whether now. All else
-# that is wrong is a warning where a signal can only reduce.
+# Slots with which an exit is rejected where they are wrong: account, instrument, action, position and time. Any other problem
+# of an exit is a warning: closing a position matters more.
 EXIT_NEEDS = frozenset(
     [
         "action", "verb", "verb_or_order_type", "side", "flag", "code", "word", "close_position", "waiting", "symbol", "kind",
@@ -31,7 +31,7 @@ def is_exit(values: Mapping[str, Any], *, sell_opens_short: bool = True) -> bool
 
 
 def is_needed(slot: str, values: Mapping[str, Any]) -> bool:
-    """Whether an exit cannot do without what is wrong. A close names no position after it, so a wrong one there is no loss."""
+    """Whether an exit cannot do without what is wrong. A close needs no position after it, so a wrong one there is ignored."""
     if slot in ("target_position", "position", "position_side") and values.get("action") in _WHOLE_EXITS:
         return False
     return slot in EXIT_NEEDS

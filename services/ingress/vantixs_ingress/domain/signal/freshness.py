@@ -1,4 +1,4 @@
-"""Whether a signal is still young enough, and until when it will be. Time is an argument."""
+"""The age limit of a signal, and whether it has expired. Time is an argument."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from vantixs_ingress.domain.payload.reading import ConversionError, Draft
 from vantixs_ingress.domain.signal.exits import is_exit
 from vantixs_ingress.domain.signal.rules import Rules
 
-# A sender's clock may be ahead of ours by this much; more is a wrong zone or a wrong unit.
+# A sender's clock may be ahead of ours by this much; more means a wrong time zone or unit.
 AHEAD = timedelta(minutes=5)
 
 
@@ -22,7 +22,7 @@ _INTERVAL_NAMES = ("interval", "timeframe", "tf")
 
 
 def is_bar_time(emitted: datetime, now: datetime, extras: Mapping[str, str]) -> bool:
-    """Whether a time is where a bar of the sender's interval begins, at least a bar ago. An interval is `5`, `60`, `1H`, `D`."""
+    """Whether a time is the start of a bar of the sender's interval (`5`, `60`, `1H`, `D`), at least one bar ago."""
     for name, text in extras.items():
         if name.rpartition(".")[2].lower() in _INTERVAL_NAMES:
             match = _INTERVAL.fullmatch(text.strip())
@@ -34,7 +34,7 @@ def is_bar_time(emitted: datetime, now: datetime, extras: Mapping[str, str]) -> 
 
 
 def check_freshness(draft: Draft, values: dict[str, Any], rules: Rules, now: datetime) -> datetime | None:
-    """When it is too late to act on the signal, None for never; an expired one goes to the problems.
+    """When the signal expires, None for never; an expired one gets a problem.
 
     Entries and exits have limits of their own at the webhook. The payload narrows them, by a number of seconds or by a
     time, and never widens them. A time ahead of ours counts as now: a fast clock does not make a signal live longer.
@@ -68,7 +68,7 @@ def _ends(emitted: datetime, now: datetime, seconds: float, expected: str) -> tu
 
 
 def _read_bar_time(draft: Draft, values: dict[str, Any], rules: Rules) -> None:
-    """`time` is the chart's bar time, kept, unless the webhook says that it is the emit time."""
+    """`time` is the chart's bar time, unless the webhook is configured to take it for the emit time."""
     sent: Any = draft.values.get("bar_time_sent")
     if sent is None:
         return

@@ -11,12 +11,12 @@ from vantixs_ingress.domain.payload.targets import MOST_TARGETS, SentShare, Sent
 _HUNDRED = Decimal(100)
 _SHARE_STEP, _SHARE_CONTEXT = Decimal("1E-18"), Context(prec=80, rounding=ROUND_DOWN)
 _HELD_BY = {"OPEN_LONG": "LONG", "OPEN_SHORT": "SHORT", "BUY": "LONG", "SELL": "SHORT"}
-# The number of a part and of the only target that is meant by it, besides the same ones.
+# Numbers of a part and of a target that belong together beside equal ones: a single target may have no number.
 _ALONE = ((0, 1), (1, 0))
 
 
 class Target(NamedTuple):
-    """A target as it is held. `kind` is "price", "percent" or "amount"; `share` is in percent of the entry, None where unsaid."""
+    """A target of a signal. `kind` is "price", "percent" or "amount"; `share` is in percent of the entry, None where unsaid."""
 
     kind: str
     value: Decimal
@@ -26,7 +26,7 @@ class Target(NamedTuple):
 def settle_ladder(draft: Draft, values: dict[str, Any]) -> None:
     """Adds `take_profits`, nearest first as the sender numbered them; the sender's numbers go to `target_numbers` of the draft.
 
-    A number that is left out closes up: target 1 and 3 are the first and the second.
+    Numbers may have gaps: targets 1 and 3 are the first and the second.
     """
     side = values.get("target_position") or _HELD_BY.get(values.get("action", ""), "")
     sent = _by_number(draft, side)
@@ -56,7 +56,7 @@ def settle_ladder(draft: Draft, values: dict[str, Any]) -> None:
 
 
 def _by_number(draft: Draft, side: str) -> list[SentTarget] | None:
-    """One for each number, their kinds said; None where something is refused."""
+    """One target for each number, with its kind; None after a problem."""
     said = draft.values.get("take_profit_kind", "")
     found: dict[int, SentTarget] = {}
     for target in draft.targets:
@@ -83,14 +83,14 @@ def _by_number(draft: Draft, side: str) -> list[SentTarget] | None:
             draft.names.setdefault("bare_take_profit", target.name)
     plain = found.get(0)
     if plain and any(t.number and (t.kind, t.value) == (plain.kind, plain.value) for t in found.values()):
-        del found[0]  # The one without a number says one of the others again.
+        del found[0]  # The one without a number repeats one of the others.
     return [found[number] for number in sorted(found)]
 
 
 def _shares_of(
     draft: Draft, values: Mapping[str, Any], sent: list[SentTarget]
 ) -> list[tuple[str, Decimal] | None] | None:
-    """The field and percent of each target's part, None where it is not said; None where something is refused."""
+    """The field and percent of each target's part, None where it is not given; None after a problem."""
     if any(share.unit == "weight" for share in draft.shares):
         return _weighed(draft, sent)
     places = {target.number: place for place, target in enumerate(sent)}
@@ -161,7 +161,7 @@ def _in_percent(
             return None
         percent = _SHARE_CONTEXT.quantize(_SHARE_CONTEXT.divide(share.value * 100, entered), _SHARE_STEP)
         if number == len(shares) and all_units and units == entered:
-            # Three thirds are the whole, whatever was cut of each.
+            # Three thirds are the whole, although each was cut.
             percent = _HUNDRED - sum((said[1] for said in percents if said), Decimal(0))
         if percent <= 0:
             draft.refuse(share.name, "FIELD_INVALID", "expected more of the entry", str(share.value), "take_profits")

@@ -1,4 +1,4 @@
-"""What is allowed and probably not meant, and the message that says the same without it. For lint, not for the webhook."""
+"""Warnings of lint about what is allowed and probably not meant, and the message that is suggested instead."""
 
 import json
 import re

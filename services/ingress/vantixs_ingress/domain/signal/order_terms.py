@@ -1,4 +1,4 @@
-"""At what terms: order type and prices, quantity, protective levels."""
+"""The terms of an order: type and prices, quantity, protective levels."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -42,7 +42,7 @@ def _settle_order(draft: Draft, values: dict[str, Any], *, reduces: bool) -> Non
         if slot in slots:
             values[slot] = slots[slot]
     if kind is None and "limit_price" in slots and "stop_price" not in slots:
-        # A market order instead of the limit asked for would be another order.
+        # The sender gives a limit, so the order must not become a market order.
         kind = "LIMIT"
     if kind:
         values["order_type"] = kind
@@ -79,12 +79,12 @@ def _settle_stop(draft: Draft, kind: str | None) -> None:
 def _settle_prices(
     draft: Draft, values: dict[str, Any], kind: str | None, *, reduces: bool
 ) -> list[tuple[str, Decimal]]:
-    """The first price that informs becomes `price`, others are kept; returned are all that differ from one another."""
+    """The first price becomes `price`, others are kept as extras; returns all that differ from one another."""
     slots, found = draft.values, list(draft.prices)
     if "trigger_price" in slots and kind in _WAITING:
         draft.put("stop_price", draft.names["trigger_price"], slots["trigger_price"])
     elif "trigger_price" in slots:
-        # A trigger is a condition where another price stands beside it, and nothing here holds one on a market order.
+        # Beside another price a trigger is a condition, and a market order cannot have one.
         name, trigger = draft.names["trigger_price"], slots["trigger_price"]
         if any(price != trigger for _, _, price in found):
             both = (next(price for _, _, price in found if price != trigger), trigger)
@@ -95,7 +95,7 @@ def _settle_prices(
     prices: list[tuple[str, Decimal]] = []
     for name, slot, price in found:
         if slot == "entry_price" and reduces:
-            draft.keep(name, str(price))  # What the position was opened at.
+            draft.keep(name, str(price))  # The price at which the position was opened.
         elif all(price != other for _, other in prices):
             prices.append((name, price))
             if len(prices) > 1:
@@ -106,7 +106,7 @@ def _settle_prices(
 
 
 def _default_limit(draft: Draft, values: dict[str, Any], prices: list[tuple[str, Decimal]]) -> None:
-    """A limit order without a limit takes the price, where there is one and no other."""
+    """The limit of a limit order without one is the price, where exactly one is there."""
     if len(prices) > 1:
         (_, first), (name, second) = prices[:2]
         draft.refuse(name, "FIELD_CONFLICT", "expected one price for a limit order", (first, second), "limit_price")
@@ -118,7 +118,7 @@ def _default_limit(draft: Draft, values: dict[str, Any], prices: list[tuple[str,
 
 
 def _is_wrong(draft: Draft, *slots: str) -> bool:
-    """Whether one of these was sent and refused: what is missing because of it is not told besides."""
+    """Whether one of these slots has a problem: then it is not reported as missing as well."""
     return any(p.slot in slots for p in draft.problems)
 
 
@@ -200,7 +200,7 @@ def _settle_volume(draft: Draft) -> None:
         or "bar_time_sent" in draft.values
     )
     if fold(str(draft.values.get("word", ""))).startswith("positiontype"):
-        bar = False  # MetaTrader's own words, and its volume is the size.
+        bar = False  # This is a message of MetaTrader, whose volume is the size.
     if bar or draft.quantities or any(p.slot.startswith("quantity") for p in draft.problems):
         draft.keep(name, str(value))
         return

@@ -1,4 +1,4 @@
-"""The position before and after a signal, and what it makes of the action."""
+"""The position before and after a signal, and the action that follows from them."""
 
 from decimal import Decimal
 from typing import Any
@@ -22,7 +22,7 @@ _ONLY_REDUCES = {"BUY": "SHORT", "SELL": "LONG"}
 
 
 def settle_positions(draft: Draft, values: dict[str, Any]) -> None:
-    """Adds the positions and their sizes; an action becomes what the position after it says it was."""
+    """Adds the positions and their sizes; the position after the signal may change its action, as a close to a reduce."""
     slots = draft.values
     action = values.get("action")
     position = slots.get("position")
@@ -91,7 +91,7 @@ def _side_of(draft: Draft, word: str, sizes: tuple[str, ...]) -> str | None:
 
 
 def _reduce_only(draft: Draft, action: str | None, after: str | None) -> str | None:
-    """Reduce-only buying leaves a short, reduce-only selling a long: such a signal can do nothing else."""
+    """The position after a reduce-only signal: buying can only leave a short, selling only a long."""
     target = _ONLY_REDUCES.get(action or "")
     if action and (target is None or after not in (None, target)):
         both = (action, after or "no target")
@@ -114,7 +114,7 @@ def _apply_target(draft: Draft, values: dict[str, Any], action: str, after: str)
     if made in ("BUY", "SELL") and before:
         step = _RANK[after] - _RANK[before]
         wrong = step < 0 if made == "BUY" else step > 0
-        # What was flat and stays flat was no order of the sender's; it still closes what there is here.
+        # Flat before and after is no order at the sender; it still closes a position that exists here.
         if wrong:
             expected = f"expected positions that a {made} can lead from and to"
             draft.refuse(name, "FIELD_CONFLICT", expected, (before, after), "target_position")

@@ -1,4 +1,4 @@
-"""What moves a stop: the distance of a trailing order or trailing stop, and break-even."""
+"""Trailing orders, trailing stops and break-even."""
 
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,7 @@ TRAILING = "TRAILING_STOP"
 _NO_DISTANCE = (
     "expected trail_percent or trail_amount, or a percent such as 1.5%: what a bare number counts is not said"
 )
-# Slots of targets: what break-even lacks because one of them was refused is not told besides.
+# Slots of targets: where one of them has a problem, a missing target of break-even is not reported as well.
 _OF_TARGETS = frozenset(
     (
         "take_profits",
@@ -25,7 +25,7 @@ _EVEN = ("even_target", "even_level", "even_wanted")
 
 
 def settle_protection(draft: Draft, values: dict[str, Any], *, reduces: bool) -> None:
-    """Adds the distance of a trailing order, or the stop that follows; and break-even. After the targets."""
+    """Adds the distance of a trailing order or trailing stop, and break-even; called after the targets are settled."""
     of_order = values.get("order_type") == TRAILING
     if draft.values.get("trail_enabled") is False and not of_order:
         for name, _, number, _ in draft.trails:
@@ -44,7 +44,7 @@ def settle_protection(draft: Draft, values: dict[str, Any], *, reduces: bool) ->
 
 
 def _is_unused(draft: Draft, names: list[str], slots: tuple[str, ...], *, reduces: bool) -> bool:
-    """Whether what would follow has nothing to protect: an exit says so and goes on."""
+    """Whether trailing and break-even are without effect, as on an exit, which gets a note."""
     if reduces:
         names += [draft.names[slot] for slot in (*slots, "trail_enabled") if slot in draft.names]
         draft.note(names[0], "FIELD_INVALID", "is not used: an exit opens nothing that a stop could follow")
@@ -85,7 +85,7 @@ def _settle_trail(
 
 
 def _settle_start(draft: Draft, values: dict[str, Any], starts: tuple[str, ...], *, of_order: bool) -> None:
-    """From where on it follows."""
+    """Adds the level from which the stop or order trails."""
     said = [(draft.names[slot], draft.values[slot]) for slot in starts if slot in draft.values]
     if not said:
         return
@@ -103,7 +103,7 @@ def _settle_start(draft: Draft, values: dict[str, Any], starts: tuple[str, ...],
 
 
 def _settle_even(draft: Draft, values: dict[str, Any]) -> None:
-    """Once a target is reached, or once a level is: a bare "true" is the first target."""
+    """Adds break-even after a target or at a level; a bare "true" means the first target."""
     slots, numbers = draft.values, draft.values.get("target_numbers", [])
     if "even_level" in slots:
         kind, number = slots["even_level"]

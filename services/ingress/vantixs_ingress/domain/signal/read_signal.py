@@ -1,4 +1,4 @@
-"""From bytes to one canonical signal, or to every reason why not. Pure, and raises on no input."""
+"""Reads a payload into one canonical signal, or into all its errors. Pure; raises for no input."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,7 +22,7 @@ _REQUIRED = {
     "action": ("verb", "side", "flag", "verb_or_order_type", "code", "word", "waiting", "position", "close"),
     "symbol": ("symbol",),
 }
-# What goes with a field that an exit leaves out: a limit order without its limit is a market order.
+# Values that are dropped with a slot that an exit does without: a limit order without its limit becomes a market order.
 _MADE_OF = {
     "limit_price": ("limit_price", "order_type"), "order_type": ("order_type",), "price": (), "quantity": (),
     "target_position": (), "position": (), "stop_price": ("stop_price",), "verb": (),
@@ -70,7 +70,7 @@ def read_signal(
 
 
 def secret_of(body: Body, rules: Rules) -> str:
-    """The secret a sender proves itself by in the body: what the mapping says it is, else the first of a known name."""
+    """The secret in the body that may be the webhook's token: the mapping's, else the first under a known name."""
     mapped = mapped_secret(body.fields, body.items, rules.mapping) if rules.mapping is not None else ""
     return mapped or body.secret
 
@@ -83,7 +83,7 @@ def _check_required(draft: Draft, values: Mapping[str, object]) -> None:
 
 
 def _finish(reading: Reading, draft: Draft, rules: Rules, secrets: tuple[str, ...]) -> None:
-    """Problems become errors; what an exit does not need does not keep it from passing, and is a warning there."""
+    """Turns problems into errors; those that an exit can do without become warnings."""
     problems, notes = draft.problems, draft.notes
     reading.reduces = is_exit(reading.values, sell_opens_short=rules.sell_opens_short)
     if problems and reading.reduces:
@@ -119,12 +119,12 @@ def _hide(reading: Reading, secrets: tuple[str, ...]) -> None:
 
 
 def _without_token(name: str) -> str:
-    """A field's name, which in text without fields may be a sentence with a token in it; the shortest token has 12 characters."""
+    """A field's name, redacted: it may be a sentence with a token in it. The shortest token has 12 characters."""
     return name if len(name) < 12 else redact_inside(name)
 
 
 def _cut(reading: Reading) -> None:
-    """To the lengths that are kept, after secrets were taken out: a secret is not to be cut in two."""
+    """Cuts texts to the lengths that are kept, after redaction: half a secret would not be recognised."""
     reading.extras = {
         _without_token(name)[:LONGEST_NAME]: redact_inside(without_head(text))[:LONGEST_EXTRA]
         for name, text in reading.extras.items()

@@ -1,4 +1,4 @@
-"""How an order rests: until when, and whether it may take."""
+"""Terms of a resting order: its expiry, time in force and post-only."""
 
 from datetime import datetime
 from typing import Any
@@ -25,7 +25,7 @@ def settle_resting(draft: Draft, values: dict[str, Any], now: datetime) -> None:
 
 
 def _take_expire(draft: Draft, values: dict[str, Any]) -> None:
-    """A bare `expire` is the order's end beside GTD, and kept without it."""
+    """A bare `expire` is the order's expiry beside GTD, and without effect otherwise."""
     if "expire" not in draft.values:
         return
     name, value = draft.names["expire"], draft.values["expire"]

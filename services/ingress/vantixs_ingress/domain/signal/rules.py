@@ -12,7 +12,7 @@ from vantixs_ingress.domain.signal.exits import is_exit
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a webhook allows, made once per change of its configuration. A set that is None allows all, an empty one none."""
+    """What a webhook allows, compiled once per change. A set that is None allows all, an empty one none."""
 
     mode: str = "PAPER"
     account_id: str = ""
@@ -37,7 +37,7 @@ class Rules:
         exits_only: bool = False,
         paper_only: bool = False,
     ) -> "Rules":
-        """What is left where a token allows less: the intersection, never more. None stands for all."""
+        """These rules narrowed by a token's scope: the intersection, never more. None stands for all."""
         return replace(
             self,
             actions=_both(self.actions, actions),
@@ -54,7 +54,7 @@ def _both(ours: frozenset[str] | None, theirs: frozenset[str] | None) -> frozens
 
 
 def check_rules(draft: Draft, values: Mapping[str, Any], rules: Rules) -> None:
-    """Holds a signal against what is allowed."""
+    """Adds a problem for everything that the rules do not allow."""
     action, instrument = values.get("action"), values.get("instrument")
     if rules.actions is not None and action and action not in rules.actions:
         draft.refuse("action", "ACTION_NOT_ALLOWED", f"expected one of {_listed(rules.actions)}", action, "rules")

@@ -1,4 +1,4 @@
-"""From a symbol as sent to one catalogued instrument, or a refusal. Never a guess."""
+"""Resolves a symbol as sent to one instrument of the catalogue; an ambiguous one is rejected, never guessed."""
 
 import re
 from functools import lru_cache
@@ -21,7 +21,7 @@ LONGEST = 64
 
 
 class Unresolved(Exception):
-    """No one instrument; `reason` is SYMBOL_UNSUPPORTED or SYMBOL_AMBIGUOUS."""
+    """A symbol names no instrument, or more than one; `reason` is SYMBOL_UNSUPPORTED or SYMBOL_AMBIGUOUS."""
 
     def __init__(self, reason: str, expected: str, *, show: bool = True) -> None:
         super().__init__(expected)
@@ -115,7 +115,7 @@ class Resolver:
         raise _ambiguous(candidates) if candidates else _unsupported()
 
     def _bare(self, text: str, kind: str, prefix: str) -> Instrument:
-        """A base asset alone. With an exchange before it, it may as well be a share of the same letters."""
+        """A base asset alone. With an exchange before it, it may be the ticker of a share."""
         candidates = self._by_base.get(text, [])
         if not candidates or prefix:
             raise _unsupported()
@@ -129,7 +129,7 @@ class Resolver:
 
 @lru_cache(maxsize=8)
 def resolver_of(catalogue: Catalogue) -> Resolver:
-    """The resolver of a catalogue, made once."""
+    """The resolver of a catalogue, cached."""
     return Resolver(catalogue)
 
 
