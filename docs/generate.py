@@ -134,9 +134,10 @@ def metrics_page() -> str:
 
     for module in (
         "vantixs.runtime.grpc_server",
-        "vantixs_ingress.door",
-        "vantixs_ingress.relay",
-        "vantixs_ingress.spool",
+        "vantixs_ingress.http.failed_attempts",
+        "vantixs_ingress.http.request_metrics",
+        "vantixs_ingress.spool.relay",
+        "vantixs_ingress.spool.spool",
         "vantixs_audit.recorder",
         "vantixs_audit.retention",
     ):
@@ -158,7 +159,7 @@ def metrics_page() -> str:
 
 def openapi_document() -> str:
     """The public HTTP API, as ingress serves it."""
-    from vantixs_ingress.openapi import DOCUMENT
+    from vantixs_ingress.http.openapi import DOCUMENT
 
     return DOCUMENT.decode()
 

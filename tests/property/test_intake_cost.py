@@ -1,4 +1,4 @@
-"""What the worst bodies cost: 64 KiB each, made to meet every loop, pattern and recursion that a stranger can reach."""
+"""What the worst bodies cost: 64 KiB each, made to meet every loop, pattern and recursion that anybody can reach."""
 
 import json
 import time
@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 from vantixs.model.instruments import CATALOGUE
-from vantixs_ingress.conversion import field_errors, signal_message
-from vantixs_ingress.domain.dialects import redact_payload
-from vantixs_ingress.domain.intake import Rules, read_signal
-from vantixs_ingress.domain.mapping import check_mapping, compile_mapping
+from vantixs_ingress.domain.payload.mapping import check_mapping, compile_mapping
+from vantixs_ingress.domain.payload.redaction import redact_payload
+from vantixs_ingress.domain.signal.read_signal import read_signal
+from vantixs_ingress.domain.signal.rules import Rules
+from vantixs_ingress.spool.signal_message import field_errors, signal_message
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 TOKEN = "Zx9-token_of_the_webhook_0123456"

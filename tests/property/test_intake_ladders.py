@@ -8,8 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.model.instruments import CATALOGUE
-from vantixs_ingress.conversion import signal_message
-from vantixs_ingress.domain.intake import Reading, Rules, read_signal
+from vantixs_ingress.domain.payload.reading import Reading
+from vantixs_ingress.domain.signal.read_signal import read_signal
+from vantixs_ingress.domain.signal.rules import Rules
+from vantixs_ingress.spool.signal_message import signal_message
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(account_id="paper")

@@ -10,13 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from vantixs.model.instruments import CATALOGUE
 from vantixs.model.reasons import REASONS
-from vantixs_ingress.conversion import field_errors, signal_message
-from vantixs_ingress.domain.dialects import redact, redact_payload
-from vantixs_ingress.domain.intake import Reading, Rules, is_exit, read_signal
-from vantixs_ingress.domain.mapping import MAPPABLE, check_mapping, compile_mapping
-from vantixs_ingress.domain.symbols import Unresolved, resolve
-from vantixs_ingress.domain.vocabulary import ALIASES, FLAGS, NESTS, PARTLY, SECRETS, STEERING
-from vantixs_ingress.domain.words import ACTIONS, ORDER_TYPES, POSITIONS, QUANTITY_TYPES
+from vantixs_ingress.domain.payload.field_aliases import ALIASES, FLAGS, NESTS, PARTLY, SECRETS, STEERING
+from vantixs_ingress.domain.payload.mapping import MAPPABLE, check_mapping, compile_mapping
+from vantixs_ingress.domain.payload.reading import Reading
+from vantixs_ingress.domain.payload.redaction import redact, redact_payload
+from vantixs_ingress.domain.payload.value_aliases import ACTIONS, ORDER_TYPES, POSITIONS, QUANTITY_TYPES
+from vantixs_ingress.domain.signal.exits import is_exit
+from vantixs_ingress.domain.signal.read_signal import read_signal
+from vantixs_ingress.domain.signal.rules import Rules
+from vantixs_ingress.domain.signal.symbols import Unresolved, resolve
+from vantixs_ingress.spool.signal_message import field_errors, signal_message
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(account_id="paper", entry_expires_after_s=300, exit_expires_after_s=86_400)

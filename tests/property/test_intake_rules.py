@@ -7,8 +7,10 @@ from typing import Any
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from vantixs.model.instruments import CATALOGUE
-from vantixs_ingress.domain.converters import says_no
-from vantixs_ingress.domain.intake import Reading, Rules, read_signal
+from vantixs_ingress.domain.payload.converters import says_no
+from vantixs_ingress.domain.payload.reading import Reading
+from vantixs_ingress.domain.signal.read_signal import read_signal
+from vantixs_ingress.domain.signal.rules import Rules
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(account_id="paper", entry_expires_after_s=300, exit_expires_after_s=86_400)

@@ -115,8 +115,6 @@ def main(overrides: dict[str, str]) -> int:
         )
         market = Market(quotes, working, lanes.is_busy)
         quotes.listen(market.pushed)
-        restrictions = WatchRestrictions(risk, working.restrict)
-        marks = RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s)
 
         async def run_lanes(stopping: asyncio.Event) -> None:
             await journal.connected()
@@ -130,8 +128,10 @@ def main(overrides: dict[str, str]) -> int:
             life.spawn(guard.when_usable(run_lanes, life.stopping), name="lanes"),
             life.spawn(outbox.run(life.stopping), name="outbox"),
             life.spawn(releases.run(life.stopping), name="release"),
-            life.spawn(restrictions.run(life.stopping), name="restrictions"),
-            life.spawn(marks.run(life.stopping), name="marks"),
+            life.spawn(WatchRestrictions(risk, working.restrict).run(life.stopping), name="restrictions"),
+            life.spawn(
+                RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s).run(life.stopping), name="marks"
+            ),
             life.spawn(market.run(life.stopping), name="market"),
             *sources.start(life),
             instruments.start(life),

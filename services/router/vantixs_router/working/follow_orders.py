@@ -85,7 +85,9 @@ class FollowOrders:
         if row.order.state == common_pb2.ORDER_STATE_SUBMITTED:
             known = self._risk.known(key.account_id, key.instrument)
             exitable = exitable_of(known, row.order) if known is not None else None
-            return await self._submit.submit(row, INSTRUMENTS.current[key.instrument], fence, fresh=False, exitable=exitable)
+            return await self._submit.submit(
+                row, INSTRUMENTS.current[key.instrument], fence, fresh=False, exitable=exitable
+            )
         if row.order.order_id in cancel and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT:
             return await self._submit.cancel(row, fence)
         return await self._submit.query(row, fence)
