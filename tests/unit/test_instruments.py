@@ -20,7 +20,7 @@ from vantixs.model.instruments import (
 )
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.instruments import checked, to_message
-from vantixs_ingress.domain.symbols import resolve
+from vantixs_ingress.domain.signal.symbols import resolve
 
 TERMS = {"tick_size": "0.01", "lot_size": "0.001", "minimum_notional": "5", "reference_price": "20"}
 
