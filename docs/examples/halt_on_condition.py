@@ -15,8 +15,8 @@ async def halt_after(home: str, account_id: str, most: int) -> None:
         in_a_row = 0
         print("watching", flush=True)
         async for signal in client.signals.watch(account_id=account_id):
-            if signal.status == common_pb2.SIGNAL_STATUS_ACCEPTED:
-                continue
+            if signal.status == common_pb2.SIGNAL_STATUS_ACCEPTED or signal.first_signal_id:
+                continue  # It has not ended, or repeats another one.
             in_a_row = in_a_row + 1 if signal.status in BAD else 0
             if in_a_row == most:
                 break

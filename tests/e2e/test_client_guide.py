@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 from vantixs.testing.stack import RunningStack, wait_for
@@ -51,7 +52,7 @@ def test_halt_on_a_condition(stack: RunningStack, tmp_path: Path) -> None:
         running = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, text=True)
     try:
         wait_for(lambda: "watching" in output.read_text(), "the program to watch")
-        wait_for(lambda: _refused(stack) and running.poll() is not None, "the program to halt the account", 60)
+        wait_for(lambda: _send_refused(stack) or running.poll() is not None, "the program to halt the account")
     finally:
         running.kill()
         running.wait()
@@ -63,10 +64,10 @@ def test_halt_on_a_condition(stack: RunningStack, tmp_path: Path) -> None:
     assert stack.run("resume", "--scope", "account:paper", "--yes").returncode == 0
 
 
-def _refused(stack: RunningStack) -> bool:
-    """Sends an entry that may only reduce a position, which is accepted and then rejected."""
-    answer = stack.send({"action": "buy", "symbol": "BTCUSDT", "reduce_only": True})
-    return answer.status_code == 202
+def _send_refused(stack: RunningStack) -> None:
+    """An entry that may only reduce a position: it is accepted, and then rejected."""
+    entry = {"action": "buy", "symbol": "BTCUSDT", "reduce_only": True, "idempotency_key": str(uuid.uuid4())}
+    assert stack.send(entry).status_code == 202
 
 
 def test_export(stack: RunningStack) -> None:
