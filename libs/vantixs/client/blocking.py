@@ -121,9 +121,10 @@ class BlockingTransport:
 
     async def call(self, rpc: Rpc, request: Any, timeout_s: float) -> Any:
         """One attempt at one replica; raises grpc.RpcError."""
+        deadline = self.now() + timeout_s
         replica = await self._next(rpc.service)
         try:
-            return getattr(replica.stub, rpc.method)(request, timeout=timeout_s)
+            return getattr(replica.stub, rpc.method)(request, timeout=max(0.001, deadline - self.now()))
         except grpc.RpcError as error:
             if error.code() in _FAILED:
                 replica.passed_over_until = self.now() + PASSED_OVER_S

@@ -39,9 +39,11 @@ class WaitingTransport:
 
     async def call(self, rpc: Rpc, request: Any, timeout_s: float) -> Any:
         """One attempt at one replica; raises AioRpcError."""
+        deadline = self.now() + timeout_s
         if rpc.service not in self._looked:
             await self.look(rpc.service)
-        return await getattr(self._stubs[rpc.service], rpc.method)(request, timeout=timeout_s)
+        left = max(0.001, deadline - self.now())
+        return await getattr(self._stubs[rpc.service], rpc.method)(request, timeout=left)
 
     async def stream(self, rpc: Rpc, request: Any, timeout_s: float) -> AsyncIterator[Any]:
         """The responses of one replica, after None once it has begun; raises AioRpcError."""
