@@ -17,7 +17,6 @@ import grpc
 from vantixs.runtime import instances
 from vantixs.runtime.addresses import SOCKET_PATH_BYTES, split_address
 from vantixs.runtime.grpc_client import open_channel
-from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.tls import grpc_tls
 
@@ -135,6 +134,8 @@ class Replicas:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Looks once a second, and at once where no replica is known to be there."""
+        from vantixs.runtime.logs import log  # noqa: PLC0415 - a client that only calls needs nothing to log with
+
         known: frozenset[str] = frozenset()
         while not stopping.is_set():
             self._look_soon.clear()
