@@ -23,6 +23,8 @@ from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_router import store
 from vantixs_router.assemble import assemble
+from vantixs_router.bars.build import BuildBars
+from vantixs_router.bars.kept import KeptBars, read_timeframes
 from vantixs_router.claims import forget_claims
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
@@ -58,6 +60,7 @@ def main(overrides: dict[str, str]) -> int:
         journal = Journal(settings, life.health, service="router", mark=mark)
         sources = QuoteSources(journal, settings, now)
         quotes = sources.quotes
+        bars = KeptBars(journal, read_timeframes(settings), settings.bars_kept, now)
         outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
         journal.start(life)
         guard = StoreGuard("router", database, settings, journal, life.health)
@@ -83,7 +86,7 @@ def main(overrides: dict[str, str]) -> int:
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         operator = OperatorSignals(database, journal, risk.mode_of, now)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
-        servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now), operator)  # type: ignore[abstract]
+        servicer = RouterServicer(database, quotes, Preview(risk, quotes, venue, now), operator, bars)  # type: ignore[abstract]
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
@@ -108,6 +111,7 @@ def main(overrides: dict[str, str]) -> int:
         )
         market = Market(quotes, working, lanes.is_busy)
         quotes.listen(market.pushed)
+        building = BuildBars(quotes, bars, journal, lanes.owned, now, grace_us=round(settings.bar_grace_s * 1e6))
         marks = RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s)
 
         async def run_lanes(stopping: asyncio.Event) -> None:
@@ -123,6 +127,8 @@ def main(overrides: dict[str, str]) -> int:
             life.spawn(releases.run(life.stopping), name="release"),
             life.spawn(marks.run(life.stopping), name="marks"),
             life.spawn(market.run(life.stopping), name="market"),
+            life.spawn(bars.run(life.stopping), name="bars"),
+            life.spawn(building.run(life.stopping), name="build-bars"),
             *sources.start(life),
         ]
         life.spawn(guard.when_usable(partial(forget_claims, database), life.stopping), name="claims")

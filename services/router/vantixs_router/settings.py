@@ -37,6 +37,16 @@ class RouterSettings(ServiceSettings):
     quote_file_spread_bps: Decimal = setting(
         Decimal(0), doc="spread of quotes that are made of bars", unit="bps", minimum=0, maximum=1000
     )
+    bar_timeframes: str = setting(
+        "1m,5m,15m,1h,4h,1d",
+        doc="timeframes of which closed bars are built of quotes, in UTC, the same at all replicas; empty for none",
+    )
+    bar_grace_s: float = setting(
+        2.0, doc="how long after its end a bar waits for late quotes", unit="s", minimum=0, maximum=60
+    )
+    bars_kept: int = setting(
+        300, doc="closed bars kept in memory of each instrument and timeframe", minimum=1, maximum=1000
+    )
     paper_slippage_bps: Decimal = setting(
         Decimal(1), doc="what a paper market order pays beyond the quote", unit="bps", minimum=0, maximum=1000
     )
