@@ -1,6 +1,9 @@
 """Instruments, and the quotes that are given for them."""
 
+import asyncio
 import json
+import sys
+import threading
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated
@@ -8,9 +11,14 @@ from typing import Annotated
 import typer
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2
+from vantixs.runtime.errors import ServiceError
 
+from vantixs_console.clients import Clients
+from vantixs_console.feed import PAUSE_S, Fed, QuoteFeed, read_lines
 from vantixs_console.standing import Quoted, read_quote, read_quotes
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out, show
+
+READ_AHEAD = 1000  # Lines that are read and not sent yet.
 
 app = typer.Typer(no_args_is_help=True)
 quote = typer.Typer(no_args_is_help=True, help="Quotes: your own in place of simulated ones")
@@ -97,6 +105,42 @@ def quote_set(
     response = ask(home, lambda c: c.router.PublishQuote(request, timeout=TIMEOUT_S))
     show(response, as_json=as_json, text=lambda: out.print(f"{instrument} bid {bid} ask {ask_}"))
     return 0
+
+
+@quote.command(name="feed")
+def quote_feed(home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Gives quotes for as long as they come on standard input, one a line as JSON; connects again where it has to.
+
+    A line: {"instrument": "BTC/USDT", "bid": "63990", "ask": "64010"}, with "bid_size", "ask_size" and "quote_time" where known.
+    """
+
+    async def feed(clients: Clients) -> Fed:
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Queue[list[common_pb2.Quote] | None] = asyncio.Queue(READ_AHEAD)
+
+        async def recover(error: ServiceError) -> None:
+            _warn(f"{error.reason}: {error.detail}; trying again")
+            await asyncio.sleep(PAUSE_S)
+            await clients.replicas["router"].look()
+
+        def put(quotes: list[common_pb2.Quote] | None) -> None:
+            asyncio.run_coroutine_threadsafe(waiting.put(quotes), loop).result()
+
+        # Reading cannot be cut short: a thread that nobody waits for ends with the process.
+        threading.Thread(target=read_lines, args=(sys.stdin, put, _warn), daemon=True).start()
+        return await QuoteFeed(clients.router.PublishQuotes, waiting, recover).run()
+
+    fed = ask(home, feed)
+    if as_json:
+        print(json.dumps(asdict(fed)))
+    else:
+        refused = f", {fed.refused} refused: {fed.detail or 'see above'}" if fed.refused else ""
+        out.print(f"{fed.taken} taken{refused}", markup=False)
+    return 1 if fed.refused else 0
+
+
+def _warn(text: str) -> None:
+    print(f"vantixs: {text}", file=sys.stderr, flush=True)
 
 
 @quote.command(name="clear")

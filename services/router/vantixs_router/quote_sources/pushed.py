@@ -124,8 +124,8 @@ class PushedQuotes:
                     sent += await self._send(request.quotes[first : first + PART], done)
                     if sent >= MOST_SENT:
                         sent = 0
-                        await self._journal.client.flush(FLUSHED_WITHIN_S)
-            await self._journal.client.flush(FLUSHED_WITHIN_S)
+                        await self._flush()
+            await self._flush()
         except (NatsError, OSError) as error:
             raise _with_counts(unavailable("JOURNAL_UNAVAILABLE", "NATS does not take quotes"), done) from error
         except ServiceError as error:
@@ -167,6 +167,10 @@ class PushedQuotes:
                 return
             if self._held[name] is held:
                 self._unkept.pop(name, None)
+
+    async def _flush(self) -> None:
+        """Waits for the broker; not cut short with a call that is cancelled, for nats-py would take the answer for an error."""
+        await asyncio.shield(self._journal.client.flush(FLUSHED_WITHIN_S))
 
     async def _send(self, quotes: Any, done: router_pb2.PublishQuotesResponse) -> int:
         """Takes quotes of a stream here and sends them to the others; returns how many were sent."""
