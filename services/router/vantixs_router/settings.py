@@ -17,7 +17,8 @@ class RouterSettings(ServiceSettings):
     simulated_spread_bps: Decimal = setting(Decimal(2), doc="spread of simulated quotes", unit="bps", minimum=0)
     quote_file: str = setting(
         "",
-        doc="CSV file of quotes or bars that is replayed in place of simulated prices of its instruments; empty for none",
+        doc="CSV file, or Parquet file (*.parquet, needs the extra `parquet`), of quotes or bars that is replayed in place of "
+        "simulated prices of its instruments; empty for none",
     )
     quote_file_speed: Decimal = setting(
         Decimal(1), doc="how many times as fast as it was quote_file is replayed", minimum=0.001, maximum=100_000
