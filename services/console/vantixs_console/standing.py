@@ -120,7 +120,7 @@ def _quoted(found: router_pb2.CurrentQuote, max_price_age_ms: int) -> Quoted:
         quote.bid_size,
         quote.ask_size,
         age_ms,
-        age_ms is None or age_ms > max_price_age_ms,
+        age_ms is not None and age_ms > max_price_age_ms,
     )
 
 

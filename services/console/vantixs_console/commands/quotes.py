@@ -54,6 +54,8 @@ def _print_quotes(quotes: Iterable[Quoted]) -> None:
     for item in quotes:
         age = "" if item.age_ms is None else f"{item.age_ms / 1000:.1f} s"
         stale = "stale: orders are refused as PRICE_STALE" if item.stale else ""
+        if not item.bid:
+            stale = "no price yet: orders are refused"
         table.add_row(item.instrument, item.source, item.bid, item.ask, item.bid_size, item.ask_size, age, stale)
     out.print(table)
 
