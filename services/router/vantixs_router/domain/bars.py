@@ -158,7 +158,10 @@ def sound(low: Decimal, others: Iterable[Decimal], high: Decimal) -> bool:
 
 
 def _add(bar: Bar, price: Decimal) -> None:
-    bar.high = max(bar.high, price)
-    bar.low = min(bar.low, price)
+    # Thousands of quotes a second come here, and `max` and `min` are calls.
+    if price > bar.high:
+        bar.high = price
+    elif price < bar.low:
+        bar.low = price
     bar.close = price
     bar.quote_count += 1
