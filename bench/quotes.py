@@ -91,7 +91,7 @@ async def main() -> None:
             server = Server(SETTINGS, Health(), roles=ROLES)
             none: Any = None
             made: Any = one
-            servicer = RouterServicer(none, made, none, none, none)  # type: ignore[abstract]
+            servicer = RouterServicer(none, made, none, none, none, none)  # type: ignore[abstract]
             server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
             channel = open_channel(await server.start(), token="o")
             stub = router_pb2_grpc.RouterServiceStub(channel)

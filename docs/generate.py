@@ -92,7 +92,7 @@ def reasons_page() -> str:
 
 def subjects_page() -> str:
     """The journal's subjects and consumers, and the KV buckets."""
-    from vantixs.model.ids import LANES, QUOTE_SUBJECTS, accepted_subject, event_subject
+    from vantixs.model.ids import BAR_SUBJECTS, BARS_ASKED, LANES, QUOTE_SUBJECTS, accepted_subject, event_subject
     from vantixs.runtime.journal import STREAM, SUBJECTS
 
     rows = [
@@ -123,6 +123,8 @@ def subjects_page() -> str:
     buckets += "| `vantixs-stores` | each service, its own store | the same |\n"
     buckets += "\n| core NATS, not stored | from | to | what |\n| --- | --- | --- | --- |\n"
     buckets += f"| `{QUOTE_SUBJECTS}` | router | router | quotes of PublishQuotes, by instrument |\n"
+    buckets += f"| `{BAR_SUBJECTS}` | router, one replica | router | closed bars, by instrument and timeframe |\n"
+    buckets += f"| `{BARS_ASKED}` | router | router | asks for the bars that others keep |\n"
     head = f"# Subjects\n\nStream `{STREAM}`, subjects `{SUBJECTS}`.\n\n"
     head += "| subject | from | to | what |\n| --- | --- | --- | --- |\n"
     return MARK + head + table + buckets

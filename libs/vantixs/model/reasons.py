@@ -211,5 +211,11 @@ _ROWS = (
     ("CLOSE_FAILED", 0, "the close was not filled; it is tried again", "look at the venue"),
     ("CLOSE_REQUESTED", 0, "somebody asked for the close", "nothing"),
     ("UNKNOWN_LEG", 0, "an answer names an order that the bracket does not have", "report it"),
+    (
+        "STREAM_ENDED",
+        0,
+        "a stream of quotes was open for as long as one may be",
+        "begin another with what was not taken",
+    ),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

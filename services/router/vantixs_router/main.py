@@ -1,9 +1,11 @@
 """Wires the router: settings, database, journal, risk, venue, lanes, gRPC."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from vantixs.api.router.v1 import router_pb2_grpc
 from vantixs.api.stores.v1 import stores_pb2_grpc
@@ -25,6 +27,8 @@ from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 from vantixs_router import store
 from vantixs_router.add_instrument import AddInstrument
 from vantixs_router.assemble import assemble
+from vantixs_router.bars.build import BuildBars
+from vantixs_router.bars.kept import KeptBars, read_timeframes
 from vantixs_router.claims import forget_claims
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
@@ -63,6 +67,7 @@ def main(overrides: dict[str, str]) -> int:
         instruments = Instruments(journal, settings, life.health, service="router")
         sources = QuoteSources(journal, settings, now)
         quotes = sources.quotes
+        bars = KeptBars(journal, read_timeframes(settings), settings.bars_kept, now)
         outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
         journal.start(life)
         guard = StoreGuard("router", database, settings, journal, life.health)
@@ -86,10 +91,14 @@ def main(overrides: dict[str, str]) -> int:
         )
         releases = ReleaseReservations(database, risk, OpenReservations(replicas.channel), now)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
-        operator = OperatorSignals(database, journal, risk.mode_of, now)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
         servicer = RouterServicer(  # type: ignore[abstract]
-            database, quotes, Preview(risk, quotes, venue, now), operator, AddInstrument(instruments, journal, now)
+            database,
+            quotes,
+            Preview(risk, quotes, venue, now),
+            OperatorSignals(database, journal, risk.mode_of, now),
+            AddInstrument(instruments, journal, now),
+            bars,
         )
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
@@ -124,15 +133,20 @@ def main(overrides: dict[str, str]) -> int:
             await make_lanes(journal, database, stopping)
             await lanes.run(stopping)
 
+        background: dict[str, Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = {
+            "lanes": partial(guard.when_usable, run_lanes),
+            "outbox": outbox.run,
+            "release": releases.run,
+            "restrictions": WatchRestrictions(risk, working.restrict).run,
+            "marks": RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s).run,
+            "market": market.run,
+            "bars": bars.run,
+            "build-bars": BuildBars(
+                quotes, bars, journal, lanes.owned, now, grace_us=round(settings.bar_grace_s * 1e6)
+            ).run,
+        }
         tasks = [
-            life.spawn(guard.when_usable(run_lanes, life.stopping), name="lanes"),
-            life.spawn(outbox.run(life.stopping), name="outbox"),
-            life.spawn(releases.run(life.stopping), name="release"),
-            life.spawn(WatchRestrictions(risk, working.restrict).run(life.stopping), name="restrictions"),
-            life.spawn(
-                RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s).run(life.stopping), name="marks"
-            ),
-            life.spawn(market.run(life.stopping), name="market"),
+            *(life.spawn(work(life.stopping), name=name) for name, work in background.items()),
             *sources.start(life),
             instruments.start(life),
         ]

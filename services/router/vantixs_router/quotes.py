@@ -84,6 +84,14 @@ class Quotes:
             for held in self._pushed.items()
         ]
 
+    def dated(self, instrument: Instrument) -> router_pb2.CurrentQuote:
+        """The quote to use now, with its age by our clock."""
+        quote = self.current(instrument)
+        found = router_pb2.CurrentQuote(quote=quote)
+        if quote.bid:
+            found.age_ms = (self._clock() - quote.quote_time.ToDatetime(UTC)) // timedelta(milliseconds=1)
+        return found
+
     def _simulated(self, instrument: Instrument) -> common_pb2.Quote:
         """The quote of this tenth of a second, made once: every order wants its own and that of each held position."""
         now = self._clock()

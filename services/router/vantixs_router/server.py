@@ -14,6 +14,7 @@ from vantixs.runtime.paging import decode_token, encode_token, page_of, page_siz
 
 from vantixs_router import store
 from vantixs_router.add_instrument import AddInstrument
+from vantixs_router.bars.kept import KeptBars
 from vantixs_router.lanes import table
 from vantixs_router.operator_signals import OperatorSignals
 from vantixs_router.orders.answers import has_ended
@@ -23,7 +24,7 @@ from vantixs_router.signals.preview import Preview
 NAME = "vantixs.api.router.v1.RouterService"
 _VIEWER = (
     "GetOrder ListOrders GetStrategy ListStrategies ListCredentials ListInstruments CheckLiveReadiness ListPushedQuotes "
-    "ListLanes"
+    "ListLanes GetQuote ListQuotes ListBars"
 )
 _OPERATOR = (
     "CancelOrder CancelOrders ClosePosition CreateStrategy UpdateStrategy DeleteStrategy CreateCredential "
@@ -46,10 +47,12 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         preview: Preview,
         operator: OperatorSignals,
         instruments: AddInstrument,
+        bars: KeptBars,
     ) -> None:
         self._database = database
         self._operator = operator
         self._quotes = quotes
+        self._bars = bars
         self._preview = preview
         self._instruments = instruments
 
@@ -137,6 +140,25 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         size = page_size(request)
         following = encode_token(quotes[size - 1].quote.instrument) if len(quotes) > size else ""
         return router_pb2.ListPushedQuotesResponse(quotes=quotes[:size], next_page_token=following)
+
+    async def GetQuote(self, request: router_pb2.GetQuoteRequest, context: Any) -> Any:
+        """The quote that orders would be decided with now."""
+        if request.instrument not in INSTRUMENTS.current:
+            raise not_found("instrument", request.instrument[:40])
+        return router_pb2.GetQuoteResponse(current=self._quotes.dated(INSTRUMENTS.current[request.instrument]))
+
+    async def ListQuotes(self, request: router_pb2.ListQuotesRequest, context: Any) -> Any:
+        """The same of every instrument."""
+        after = decode_token(request.page_token) if request.page_token else ""
+        names = sorted(name for name in INSTRUMENTS.current if name > after)
+        size = page_size(request)
+        following = encode_token(names[size - 1]) if len(names) > size else ""
+        quotes = [self._quotes.dated(INSTRUMENTS.current[name]) for name in names[:size]]
+        return router_pb2.ListQuotesResponse(quotes=quotes, next_page_token=following)
+
+    async def ListBars(self, request: router_pb2.ListBarsRequest, context: Any) -> Any:
+        """Closed bars of an instrument, newest first."""
+        return self._bars.page(request)
 
     async def ListLanes(self, request: router_pb2.ListLanesRequest, context: Any) -> Any:
         """Every lane: who runs it, and how far it is."""

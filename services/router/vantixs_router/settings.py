@@ -17,7 +17,8 @@ class RouterSettings(ServiceSettings):
     simulated_spread_bps: Decimal = setting(Decimal(2), doc="spread of simulated quotes", unit="bps", minimum=0)
     quote_file: str = setting(
         "",
-        doc="CSV file of quotes or bars that is replayed in place of simulated prices of its instruments; empty for none",
+        doc="CSV file, or Parquet file (*.parquet, needs the extra `parquet`), of quotes or bars that is replayed in place of "
+        "simulated prices of its instruments; empty for none",
     )
     quote_file_speed: Decimal = setting(
         Decimal(1), doc="how many times as fast as it was quote_file is replayed", minimum=0.001, maximum=100_000
@@ -36,6 +37,16 @@ class RouterSettings(ServiceSettings):
     )
     quote_file_spread_bps: Decimal = setting(
         Decimal(0), doc="spread of quotes that are made of bars", unit="bps", minimum=0, maximum=1000
+    )
+    bar_timeframes: str = setting(
+        "1m,5m,15m,1h,4h,1d",
+        doc="timeframes of which closed bars are built of quotes, in UTC, the same at all replicas; empty for none",
+    )
+    bar_grace_s: float = setting(
+        2.0, doc="how long after its end a bar waits for late quotes", unit="s", minimum=0, maximum=60
+    )
+    bars_kept: int = setting(
+        300, doc="closed bars kept in memory of each instrument and timeframe", minimum=1, maximum=1000
     )
     paper_slippage_bps: Decimal = setting(
         Decimal(1), doc="what a paper market order pays beyond the quote", unit="bps", minimum=0, maximum=1000
