@@ -23,6 +23,7 @@ from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_router import store
 from vantixs_router.assemble import assemble
+from vantixs_router.book_funding import BookFunding
 from vantixs_router.claims import forget_claims
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
@@ -95,6 +96,7 @@ def main(overrides: dict[str, str]) -> int:
             lease_s=settings.lease_s,
             connected=lambda: journal.client.is_connected,
         )
+        funding = BookFunding(risk, quotes, settings, now)
         lanes = LaneRunner(
             journal,
             database,
@@ -104,7 +106,7 @@ def main(overrides: dict[str, str]) -> int:
             inherit=outbox.send_lane,
             load=working.load,
             lose=working.lose,
-            look=working.look,
+            look=funding.after(working.look),
         )
         market = Market(quotes, working, lanes.is_busy)
         quotes.listen(market.pushed)
@@ -123,6 +125,7 @@ def main(overrides: dict[str, str]) -> int:
             life.spawn(releases.run(life.stopping), name="release"),
             life.spawn(marks.run(life.stopping), name="marks"),
             life.spawn(market.run(life.stopping), name="market"),
+            life.spawn(funding.run(lanes, life.stopping), name="funding"),
             *sources.start(life),
         ]
         life.spawn(guard.when_usable(partial(forget_claims, database), life.stopping), name="claims")

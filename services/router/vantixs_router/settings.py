@@ -56,6 +56,20 @@ class RouterSettings(ServiceSettings):
         minimum=0.001,
         maximum=1,
     )
+    paper_funding_rate_ratio: Decimal = setting(
+        Decimal("0.0001"),
+        doc="share of its worth that a paper position in a perpetual pays at each funding time, an assumption and no venue's "
+        "rate; below 0 shorts pay longs, 0 switches it off",
+        minimum=-0.01,
+        maximum=0.01,
+    )
+    paper_funding_interval_s: int = setting(
+        28_800,
+        doc="time between funding times of the paper venue, which are whole multiples since 1970 UTC: 0:00, 8:00, 16:00",
+        unit="s",
+        minimum=60,
+        maximum=604_800,
+    )
     paper_latency_ms: int = setting(
         0, doc="how long an order takes to the paper venue", unit="ms", minimum=0, maximum=5000
     )
