@@ -12,9 +12,11 @@ import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.runtime.errors import not_found
+from vantixs.runtime.errors import not_found, unavailable
 from vantixs.testing.venue import NoFence
+from vantixs_router import store as router_store
 from vantixs_router.lanes.outcome import Outcome
+from vantixs_router.risk_client import RiskFailed
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -342,6 +344,57 @@ async def test_adds_are_limited_by_number_and_time(rig_on_each: Rig) -> None:
     spaced = await rig.send("BUY", size="0.1", webhook_add_spacing_s=60)
     assert spaced.reason == "ADD_SPACING_ACTIVE"
     assert await rig.position() == D("0.1")
+
+
+async def test_entries_that_rested_count_when_they_are_filled(rig_on_each: Rig) -> None:
+    rig = rig_on_each
+    kept = {"webhook_on_new_signal": webhook_pb2.ON_NEW_SIGNAL_KEEP, "webhook_max_adds": 2}
+    for price in ("95", "90", "80"):  # None of them adds to anything when it is sent.
+        assert (await rig.send("BUY", size="0.1", **kept, **LIMIT | {"limit_price": price})).reason == "ORDER_WORKING"
+    await rig.price("94.9")
+    await rig.price("89.9")
+    rig.restart()
+    await rig.load()
+    assert (await rig.send("BUY", size="0.1", **kept, **LIMIT | {"limit_price": "70"})).reason == "ORDER_WORKING"
+    await rig.price("79.9")
+    refused = await rig.send("BUY", size="0.1", **kept)
+    assert refused.reason == "MAX_ADDS_REACHED", "the first opened, the second and the third added"
+    assert refused.detail == "the position was added to 2 times, the webhook allows 2"
+    spaced = await rig.send("BUY", size="0.1", webhook_add_spacing_s=60)
+    assert spaced.reason == "ADD_SPACING_ACTIVE"
+    await rig.send("CLOSE", **kept)
+    await rig.send("BUY", size="0.1", **kept, **LIMIT | {"limit_price": "70"})
+    await rig.price("69.9")
+    assert (await rig.send("BUY", size="0.1", **kept)).reason == "", "a new position counts anew"
+
+
+async def test_entry_that_is_filled_in_parts_counts_once(rig: Rig) -> None:
+    pace: dict[str, Any] = {"webhook_max_adds": 1, "webhook_on_new_signal": webhook_pb2.ON_NEW_SIGNAL_KEEP}
+    await rig.send("BUY", size="0.1", **pace)
+    await rig.send("BUY", size="0.3", **pace, **LIMIT)
+    rig.quotes.ask_size = rig.quotes.bid_size = "0.1"
+    await rig.price("94.8")
+    rig.router.steps.settle_errors = [unavailable("UNAVAILABLE", "risk is down")]
+    with pytest.raises(RiskFailed):
+        await rig.price("94.7")
+    await rig.working.look(KEY, NoFence())
+    assert await rig.position() == D("0.3")
+    await rig.price("94.6")
+    assert await rig.position() == D("0.4")
+    row = await rig.router.database.read(lambda c: router_store.read_sender(c, f"w|{KEY}"))
+    assert row.adds == 1
+
+
+async def test_fill_that_risk_could_not_book_at_first_is_booked_and_told_with_the_next_look(rig: Rig) -> None:
+    await rig.send("BUY", size="0.3", **LIMIT)
+    rig.quotes.ask_size = rig.quotes.bid_size = "0.1"
+    rig.router.steps.settle_errors = [unavailable("UNAVAILABLE", "risk is down")]
+    with pytest.raises(RiskFailed):
+        await rig.price("94.8")
+    assert await rig.position() == 0
+    await rig.working.look(KEY, NoFence())
+    assert await rig.position() == D("0.1")
+    assert len([e for e in await rig.router.journal("s1") if e.HasField("fill_recorded")]) == 1
 
 
 async def test_position_of_the_sender_is_compared_and_told(rig: Rig) -> None:

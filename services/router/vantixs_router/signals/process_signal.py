@@ -358,7 +358,10 @@ class ProcessSignal:
 
     async def _cancel(self, run: SignalRun, reason: str, of: Callable[[store.OrderRow], bool]) -> list[store.OrderRow]:
         account_id, instrument = run.webhook.account_id, run.signal.instrument
-        return await self._working.cancel_entries(run.lane, account_id, instrument, run.fence, reason=reason, of=of)
+        rows = await self._working.cancel_entries(run.lane, account_id, instrument, run.fence, reason=reason, of=of)
+        if rows:  # What was filled of them meanwhile is an entry of its webhook.
+            run.sender = await self._database.read(lambda c: store.read_sender(c, run.sender_name))
+        return rows
 
     async def _replace_entries(self, run: SignalRun) -> None:
         """Cancels the entries that rest and that a new signal of the webhook replaces."""

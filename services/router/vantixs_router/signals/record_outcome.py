@@ -35,7 +35,7 @@ def sender_after(run: SignalRun, now: datetime) -> store.SenderState:
     """What the webhook's signals for the account and instrument have done once this one has ended."""
     state = run.sender._replace(emit_ms=max(run.sender.emit_ms, run.emit_ms))
     limited = run.webhook.max_adds or run.webhook.add_spacing_s
-    entered = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_ENTRY for row in run.orders)
+    entered = any(row.enters for row in run.orders)
     if not (limited and entered):
         return state
     adds = state.adds + 1 if run.adds else 0
@@ -90,7 +90,8 @@ class RecordOutcome:
                 store.unpark(connection, signal_id)
             for row in run.orders:
                 if row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
-                    store.update_order(connection, row)
+                    counted = row.order.filled_quantity if row.enters else row.counted
+                    store.update_order(connection, row._replace(counted=counted))
             # Signals of a key are parked one after another, as they are handled: what waits was there at the recall.
             if run.waits_behind and leaves_nothing_to_open(run, outcome):
                 store.supersede(connection, run.lane, run.key, run.delivery)

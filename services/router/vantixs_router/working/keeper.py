@@ -19,6 +19,7 @@ from vantixs.model.decimals import EXACT, ZERO, parse_decimal
 from vantixs.model.ids import event_subject
 from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.database import Database
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Message
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
@@ -41,7 +42,7 @@ from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Answer, Executed, Venue
 from vantixs_router.working import store
 from vantixs_router.working.plans import events_of, leg_number, leg_order
-from vantixs_router.working.rules import exitable_of, is_kept, is_resting_entry
+from vantixs_router.working.rules import adds_to, exitable_of, is_kept, is_resting_entry
 from vantixs_router.working.store import BracketRow, Kept
 
 # A look that finds something to do looks again. Each round ends an order or places one, so that this many say of a fault.
@@ -204,8 +205,10 @@ class WorkingOrders:
             return
         try:
             await self._look(key, fence)
-        except RiskFailed as failure:
-            if not is_final(failure.error):
+        except (RiskFailed, ServiceError) as failure:
+            # What the venue filled may be stored and not booked, or booked and not told.
+            key.unbooked = True
+            if isinstance(failure, ServiceError) or not is_final(failure.error):
                 raise
             # It is not known what is held: nothing of the key is sent until risk books it, and others are not held up.
             key.refused = f"risk does not book what an order of {name} filled: {failure.error.detail}"
@@ -330,20 +333,28 @@ class WorkingOrders:
             reason = cancel.get(row.order.order_id)
             if reason and after.order.state == common_pb2.ORDER_STATE_CANCELED and after.order.reason != reason:
                 after = after._replace(order=_with_reason(after.order, reason))
-        ended, new = has_ended(after.order), after.fills[len(row.fills) :]
+        # The fills of an entry that is not counted may have been stored before risk could book them.
+        all_again, ended = after.enters or (key.unbooked and bool(after.fills)), has_ended(after.order)
+        new = after.fills if all_again else after.fills[len(row.fills) :]
         position = order_pb2.Position()
-        if ended or new or (key.unbooked and after.fills):
+        if ended or new:
             with asking_risk():
                 position = await self._risk.settle(after.order, after.fills, final=ended)
         if ended:
             after = after._replace(position=position)
-        if after is row and not (key.unbooked and after.fills):
+        if after is row and not all_again:
             return row
-        entries = update_entries(after, new if not key.unbooked else after.fills, position, self._clock())
+        entries = update_entries(after, new, position, self._clock())
         message = _message(f"{after.order.order_id}:{len(after.fills)}:{after.order.state}", entries)
+        if entered := after.enters:
+            after = after._replace(counted=after.order.filled_quantity)
 
         def write(connection: sa.Connection) -> None:
             router_store.update_order(connection, after)
+            if entered:
+                name, now_ms = f"{after.order.webhook_id}|{key.name}", int(self._clock().timestamp() * 1000)
+                adds = adds_to(parse_decimal(position.quantity), after)
+                router_store.count_entry(connection, name, adds=adds, now_ms=now_ms)
             self._outbox.put(connection, message, lane=key.lane)
 
         await write_fenced(self._database, fence, write)
