@@ -558,3 +558,38 @@ async def test_size_by_risk_is_reckoned_from_a_trailing_stop(rig: Rig) -> None:
     assert await rig.signals.handle(replace(delivery, data=batch.SerializeToString()), NoFence()) is Outcome.DONE
     # 1 USDT of 100,000 over a distance of 5.
     assert await rig.position() == D("0.2")
+
+
+async def test_close_that_leaves_less_than_a_lot_ends_the_position_as_dust(rig_on_each: Rig) -> None:
+    spot = "BTC/USDT"
+    fees = {"paper_fee_bps": D(10), "paper_buy_fee_asset": "base"}
+    rig = Rig(rig_on_each.router, instrument=spot, **fees)
+    pace: dict[str, Any] = {"webhook_max_adds": 1}
+    # 10 basis points of 0.50155 are 0.00050155, and a lot is 0.00001: 0.00000845 cannot be sold.
+    assert (await rig.send("BUY", size="0.50155", **pace)).reason == ""
+    assert await rig.position() == D("0.50104845")
+    end = await rig.send("CLOSE")
+    assert (end.status, end.reason) == (EXECUTED, "POSITION_DUST")
+    assert end.detail == ("sold 0.50104 at 100; 0.00000845 BTC stays in the books, it is less than the lot of 0.00001")
+    assert await rig.position() == D("0.00000845")
+    again = await rig.send("CLOSE")
+    assert (again.status, again.reason) == (REJECTED, "POSITION_DUST")
+    assert again.detail == (
+        "there is nothing to close: 0.00000845 BTC stays in the books, it is less than the lot of 0.00001"
+    )
+    for expected in ("", "", "MAX_ADDS_REACHED"):  # The first opens.
+        assert (await rig.send("BUY", size="0.1", **pace)).reason == expected
+    (evaluated,) = [e.order_evaluated for e in await rig.router.journal("s4") if e.HasField("order_evaluated")]
+    assert evaluated.intent == "open a long"
+    # What was left is closed with it: 0.2 less 0.0002 in fees, and 0.00000845.
+    end = await rig.send("CLOSE")
+    assert end.detail.startswith("sold 0.1998 at 100; 0.00000845 BTC stays")
+
+
+async def test_short_is_opened_from_a_long_that_is_dust(rig: Rig) -> None:
+    spot = Rig(rig.router, instrument="BTC/USDT", paper_fee_bps=D(10), paper_buy_fee_asset="base")
+    await spot.send("BUY", size="0.50155")
+    await spot.send("CLOSE")
+    end = await spot.send("SELL", size="0.5", webhook_sell_opens_short=True)
+    assert end.detail == "sold 0.5 at 100"
+    assert await spot.position() == D("-0.49999155")

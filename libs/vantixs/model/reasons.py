@@ -211,5 +211,6 @@ _ROWS = (
     ("CLOSE_FAILED", 0, "the close was not filled; it is tried again", "look at the venue"),
     ("CLOSE_REQUESTED", 0, "somebody asked for the close", "nothing"),
     ("UNKNOWN_LEG", 0, "an answer names an order that the bracket does not have", "report it"),
+    ("POSITION_DUST", 0, "what is left of the position is less than can be traded: it has ended", "nothing"),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

@@ -185,7 +185,7 @@ def _copy_books(connection: sa.Connection, source: Account, target: Account) -> 
             connection.execute(sa.insert(table).values(**{**row, "account_id": target.account_id}))
     target.balances, target.holdings = dict(source.balances), dict(source.holdings)
     target.standing, target.activity, target.adjusted = source.standing, source.activity, source.adjusted
-    target.clock = source.time(target.clock)
+    target.clock, target.lots = source.time(target.clock), dict(source.lots)
 
 
 def _json(message: Any) -> str:

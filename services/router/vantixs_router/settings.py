@@ -43,6 +43,12 @@ class RouterSettings(ServiceSettings):
     paper_fee_bps: Decimal = setting(
         Decimal(10), doc="fee of the paper venue for what takes", unit="bps", minimum=0, maximum=1000
     )
+    paper_buy_fee_asset: str = setting(
+        "quote",
+        doc="what a spot buy of the paper venue pays its fee in: `base` takes it of what is bought, as venues do, which can "
+        "leave less than a lot when the position is closed",
+        choices=("quote", "base"),
+    )
     paper_maker_fee_bps: Decimal = setting(
         Decimal(10),
         doc="its fee for what rested and was filled; below 0 it pays",

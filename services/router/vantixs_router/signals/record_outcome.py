@@ -16,7 +16,7 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_router import store
 from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.messages import make_entry, order_entries
-from vantixs_router.signals.outcome import REJECTED, SignalOutcome
+from vantixs_router.signals.outcome import DUST, NOTHING_TO_CLOSE, REJECTED, SignalOutcome
 from vantixs_router.signals.run import SignalRun, lane_number
 
 
@@ -28,7 +28,7 @@ def completed_id(signal_id: str) -> str:
 def leaves_nothing_to_open(run: SignalRun, outcome: SignalOutcome) -> bool:
     """Whether the signal was an exit: entries before it that still wait are not wanted any more."""
     closed = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_EXIT for row in run.orders)
-    return closed or outcome.reason == "NOTHING_TO_CLOSE"
+    return closed or outcome.reason in (NOTHING_TO_CLOSE, DUST)
 
 
 def sender_after(run: SignalRun, now: datetime) -> store.SenderState:
