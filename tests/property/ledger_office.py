@@ -23,6 +23,7 @@ from vantixs_risk.desk import Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import total
 from vantixs_risk.evaluation import evaluate_orders
+from vantixs_risk.funding import book_fundings, list_due
 from vantixs_risk.marks import read_held, refresh_marks
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import settle_orders
@@ -138,6 +139,29 @@ class Process:
         ids = list(self.office.read(read_held))
         return self.run(lambda c, d, now: refresh_marks(c, d, ids, marks, now), crash_after)
 
+    def fund(
+        self,
+        instrument: str,
+        price: str,
+        *,
+        rate: str = "0.0001",
+        account_id: str = "a",
+        crash_after: int | None = None,
+    ) -> Any:
+        """Books funding up to now, of 8 hours each, at the price."""
+        request = risk_pb2.BookFundingRequest(account_id=account_id, instrument=instrument, rate_ratio=rate)
+        request.interval_s, request.quote.bid, request.quote.ask = 28_800, price, price
+        request.until_time.FromDatetime(self.office.now)
+        request.quote.quote_time.FromDatetime(self.office.now)
+        return self.run(lambda c, d, now: _raised(book_fundings(c, d, [(request, now)]))[0], crash_after)
+
+    def funding_due(self) -> list[tuple[str, str]]:
+        """What waits for funding now."""
+        request = risk_pb2.ListFundingDueRequest(interval_s=28_800)
+        request.until_time.FromDatetime(self.office.now)
+        due = self.office.read(lambda c: list_due(c, request, self.office.now))
+        return [(key.account_id, key.instrument) for key in due.keys]
+
     def set_state(self, scope: str, state: Any) -> risk_pb2.SetTradingStateResponse:
         request = risk_pb2.SetTradingStateRequest(scope=scope, state=state, comment="test")
         return self.run(lambda c, d, now: set_trading_state(c, d, request, "operator:test", now))
@@ -247,7 +271,7 @@ def check_books(office: Office, account_id: str = "a") -> risk_pb2.GetAccountRes
     for asset in {asset for _, asset in stored}:
         assert total(amount for (_, of), amount in stored.items() if of == asset) == 0, asset
     shown = office.account(account_id)
-    parts = (shown.account.balance, shown.adjusted, shown.realized_profit, shown.unrealized_profit)
+    parts = (shown.account.balance, shown.adjusted, shown.realized_profit, shown.unrealized_profit, shown.funding)
     assert Decimal(shown.equity) == total((*map(Decimal, parts), -Decimal(shown.fees)))
     return shown
 

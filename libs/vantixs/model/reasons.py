@@ -217,5 +217,6 @@ _ROWS = (
         "a stream of quotes was open for as long as one may be",
         "begin another with what was not taken",
     ),
+    ("POSITION_DUST", 0, "what is left of the position is less than can be traded: it has ended", "nothing"),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

@@ -18,7 +18,7 @@ from vantixs_risk.conversion import position_message, rules_of, state_message
 from vantixs_risk.desk import Desk
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_down, total
 from vantixs_risk.domain.headroom import headroom
-from vantixs_risk.domain.ledger import CASH, FEES, HOLDING, open_books
+from vantixs_risk.domain.ledger import CASH, FEES, FUNDING, HOLDING, open_books
 from vantixs_risk.existence import check_currency, check_instruments
 from vantixs_risk.fields import ACCOUNT_ID, at_least_zero, identity, show, text
 from vantixs_risk.trading import MOST_SHOWN, open_order_message
@@ -109,6 +109,8 @@ def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_p
         equity=show(valuation.equity),
         unrealized_profit=show(valuation.unrealized_profit),
         adjusted=show(account.adjusted),
+        # The book has what the account paid, for it is the other side.
+        funding=show(-account.balances.get((FUNDING, currency), ZERO)),
         daily_profit=show(-standing.daily_loss(valuation.equity)),
         day=standing.day.isoformat(),
         peak_equity=show(standing.peak),
@@ -183,7 +185,7 @@ def _copy_books(connection: sa.Connection, source: Account, target: Account) -> 
             connection.execute(sa.insert(table).values(**{**row, "account_id": target.account_id}))
     target.balances, target.holdings = dict(source.balances), dict(source.holdings)
     target.standing, target.activity, target.adjusted = source.standing, source.activity, source.adjusted
-    target.clock = source.time(target.clock)
+    target.clock, target.lots = source.time(target.clock), dict(source.lots)
 
 
 def _json(message: Any) -> str:

@@ -47,6 +47,7 @@ class Account:
         minute: of the last equity sample, since 1970.
         holdings: every instrument ever traded; flat ones have no mark.
         orders: open orders, by id.
+        lots: of instruments that are held or asked for, the lot as the last order of it had it.
     """
 
     stamp: str
@@ -60,6 +61,7 @@ class Account:
     balances: dict[tuple[str, str], Decimal] = field(default_factory=dict)
     holdings: dict[str, Holding] = field(default_factory=dict)
     orders: dict[str, Reservation] = field(default_factory=dict)
+    lots: dict[str, Decimal] = field(default_factory=dict)
 
     @property
     def account_id(self) -> str:
@@ -74,7 +76,12 @@ class Account:
         """The books as a decision sees them."""
         held = {name: holding for name, holding in self.holdings.items() if holding.position.quantity}
         cash = self.balances.get((CASH, self.rules.currency), ZERO)
-        return Books(cash, self.standing, held, tuple(self.orders.values()), self.activity)
+        dust = frozenset(name for name, holding in held.items() if self.is_dust(name, holding.position.quantity))
+        return Books(cash, self.standing, held, tuple(self.orders.values()), self.activity, dust)
+
+    def is_dust(self, instrument: str, quantity: Decimal) -> bool:
+        """Whether that much of an instrument is something, and less than can be traded."""
+        return 0 < abs(quantity) < self.lots.get(instrument, ZERO)
 
     def valuation(self) -> Valuation:
         """What it is worth at the marks it has."""
@@ -300,6 +307,8 @@ def write_transfers(connection: sa.Connection, account: Account, cause: str, tra
 def encode(account: Account) -> str:
     """How the account stands, as JSON: amounts as text, times in microseconds since 1970."""
     activity = account.activity
+    needed = {name for name, held in account.holdings.items() if held.position.quantity}
+    needed.update(order.instrument for order in account.orders.values())
     return json.dumps(
         {
             "clock": _us(account.clock),
@@ -313,6 +322,7 @@ def encode(account: Account) -> str:
             "approved": [(e.what, _us(e.time)) for e in activity.approved],
             "failures": activity.failures,
             "last_loss": _us(activity.last_loss) if activity.last_loss else None,
+            "lots": {name: format_decimal(lot) for name, lot in account.lots.items() if name in needed},
             "marks": {
                 name: (format_decimal(held.mark.bid), format_decimal(held.mark.ask), _us(held.mark.time))
                 for name, held in account.holdings.items()
@@ -341,6 +351,8 @@ def _decode(stamp: str, message: risk_pb2.Account, state: dict[str, Any]) -> Acc
         activity,
         Decimal(state["adjusted"]),
         state["minute"],
+        # Not there in what was written before lots were kept.
+        lots={name: Decimal(lot) for name, lot in state.get("lots", {}).items()},
     )
 
 

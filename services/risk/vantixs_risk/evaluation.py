@@ -167,6 +167,7 @@ def _inputs(account: Account, ticket: Ticket, restricted: Mapping[str, str], set
     for instrument, mark in (*marks, (asking.market.instrument, asking.quote)):
         if mark is not None and fresh(mark, account.clock, age_ms):
             account.mark(instrument, mark)
+    account.lots[asking.market.instrument] = asking.lot_size
     account.standing = account.standing.seen(account.valuation().equity)
     states: dict[str, str] = {}
     if restricted:

@@ -30,6 +30,7 @@ from vantixs_risk.desk import AccountHeld, Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.evaluation import check_request, evaluate_orders, preview_order
 from vantixs_risk.fields import identity, show
+from vantixs_risk.funding import book_fundings, list_due
 from vantixs_risk.marks import ACCOUNTS_AT_ONCE, check_marks, read_held, refresh_marks
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import settle_orders
@@ -40,7 +41,10 @@ NAME = "vantixs.api.risk.v1.RiskService"
 ROLES = {
     f"/{NAME}/{method}": role
     for role, methods in {
-        Role.SERVICE: ("EvaluateOrder", "BatchEvaluateOrders", "SettleOrder", "BatchSettleOrders", "RefreshMarks"),
+        Role.SERVICE: (
+            *("EvaluateOrder", "BatchEvaluateOrders", "SettleOrder", "BatchSettleOrders", "RefreshMarks"),
+            *("ListFundingDue", "BookFunding"),
+        ),
         Role.OPERATOR: ("CreateAccount", "UpdateAccount", "SetTradingState", "RecordAdjustment"),
         Role.VIEWER: ("GetAccount", "ListAccounts", "ListPositions", "GetTradingState", "ListEquity"),
     }.items()
@@ -111,6 +115,25 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
             self._outbox.wake()
         instruments = sorted({name for names in held.values() for name in names})
         return risk_pb2.RefreshMarksResponse(instruments=instruments, accounts=count)
+
+    async def ListFundingDue(self, request: risk_pb2.ListFundingDueRequest, context: Any) -> Any:
+        """Positions in perpetuals of which a funding time was not booked."""
+        now = self._clock.now()
+        return await self._database.read(lambda c: list_due(c, request, now))
+
+    async def BookFunding(self, request: risk_pb2.BookFundingRequest, context: Any) -> Any:
+        """Books every funding time that has passed once."""
+        (answer,) = await self._ask(self._book_fundings, [(request, self._clock.now())])
+        if isinstance(answer, ServiceError):
+            raise answer
+        self._outbox.wake()
+        return answer
+
+    @runs_in_pipeline
+    def _book_fundings(
+        self, connection: sa.Connection, calls: Sequence[Sequence[tuple[risk_pb2.BookFundingRequest, datetime]]]
+    ) -> list[list[risk_pb2.BookFundingResponse | ServiceError]]:
+        return _shared(book_fundings, connection, self._desk, calls)
 
     @runs_in_pipeline
     def _refresh_marks(

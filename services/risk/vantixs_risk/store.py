@@ -99,6 +99,16 @@ FILLS = sa.Table(
     sa.Column("flag", sa.Text, nullable=False),
     sa.Column("execute_time", Instant, nullable=False),
 )
+# What was held at a funding time is what is held now without what was filled since.
+_IS_PERPETUAL = FILLS.c.instrument.like(sa.literal_column("'%:%'"))
+sa.Index(
+    "ix_fills_perpetual",
+    FILLS.c.account_id,
+    FILLS.c.instrument,
+    FILLS.c.execute_time,
+    sqlite_where=sa.text("instrument LIKE '%:%'"),
+    postgresql_where=sa.text("instrument LIKE '%:%'"),
+)
 TRANSFERS = sa.Table(
     "transfers",
     METADATA,
@@ -109,6 +119,14 @@ TRANSFERS = sa.Table(
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("asset", sa.Text, nullable=False),
     sa.Column("amount", Amount, nullable=False),
+)
+# Of perpetuals: up to which time funding was booked. Whoever books moves it in the same transaction, so each time is booked once.
+FUNDED = sa.Table(
+    "funded",
+    METADATA,
+    sa.Column("account_id", sa.Text, primary_key=True),
+    sa.Column("instrument", sa.Text, primary_key=True),
+    sa.Column("until_time", Instant, nullable=False),
 )
 ADJUSTMENTS = sa.Table(
     "adjustments",
@@ -262,6 +280,40 @@ UPDATE_ORDER = Statement(
 )
 INSERT_FILL = insert_ignoring(FILLS)
 READ_FILLS = Statement(lambda _: sa.select(FILLS).where(AmongRows(list(FILLS.primary_key), "keys")))
+READ_FUNDED = Statement(lambda _: sa.select(FUNDED).where(where(FUNDED, "account_id", "instrument")))
+WRITE_FUNDED = insert_or_replace(FUNDED)
+FIRST_FILL = Statement(
+    lambda _: (
+        sa.select(FILLS.c.execute_time)
+        .where(where(FILLS, "account_id", "instrument"), _IS_PERPETUAL)
+        .order_by(FILLS.c.execute_time)
+        .limit(1)
+    )
+)
+READ_FILLS_AFTER = Statement(
+    lambda _: sa.select(FILLS.c.buy, FILLS.c.quantity, FILLS.c.execute_time).where(
+        where(FILLS, "account_id", "instrument"),
+        _IS_PERPETUAL,
+        FILLS.c.execute_time > sa.bindparam("after", type_=Instant),
+    )
+)
+# Read once at each funding time: as large as the books. What is flat by now may have been held at that time.
+READ_FUNDING_DUE = Statement(
+    lambda _: (
+        sa.select(POSITIONS.c.account_id, POSITIONS.c.instrument, ACCOUNTS.c.data)
+        .join(ACCOUNTS, ACCOUNTS.c.account_id == POSITIONS.c.account_id)
+        .outerjoin(
+            FUNDED,
+            sa.and_(FUNDED.c.account_id == POSITIONS.c.account_id, FUNDED.c.instrument == POSITIONS.c.instrument),
+        )
+        .where(
+            POSITIONS.c.perpetual.is_(sa.true()),
+            ACCOUNTS.c.scratch_of == "",
+            sa.or_(FUNDED.c.until_time.is_(None), FUNDED.c.until_time < sa.bindparam("until", type_=Instant)),
+        )
+        .order_by(POSITIONS.c.account_id, POSITIONS.c.instrument)
+    )
+)
 INSERT_TRANSFER = insert_ignoring(TRANSFERS)
 INSERT_ADJUSTMENT = insert_ignoring(ADJUSTMENTS)
 READ_ADJUSTMENT = Statement(lambda _: sa.select(ADJUSTMENTS).where(where(ADJUSTMENTS, "request_id")))

@@ -29,6 +29,7 @@ from vantixs_router.add_instrument import AddInstrument
 from vantixs_router.assemble import assemble
 from vantixs_router.bars.build import BuildBars
 from vantixs_router.bars.kept import KeptBars, read_timeframes
+from vantixs_router.book_funding import BookFunding
 from vantixs_router.claims import forget_claims
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
@@ -89,7 +90,6 @@ def main(overrides: dict[str, str]) -> int:
             lost_until_ms=lambda: guard.restore_ms,
             journal_epoch=lambda: journal.mark.epoch,
         )
-        releases = ReleaseReservations(database, risk, OpenReservations(replicas.channel), now)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
         servicer = RouterServicer(  # type: ignore[abstract]
@@ -111,6 +111,7 @@ def main(overrides: dict[str, str]) -> int:
             lease_s=settings.lease_s,
             connected=lambda: journal.client.is_connected,
         )
+        funding = BookFunding(risk, quotes, settings, now)
         lanes = LaneRunner(
             journal,
             database,
@@ -120,7 +121,7 @@ def main(overrides: dict[str, str]) -> int:
             inherit=outbox.send_lane,
             load=working.load,
             lose=working.lose,
-            look=working.look,
+            look=funding.after(working.look),
         )
         market = Market(quotes, working, lanes.is_busy)
         quotes.listen(market.pushed)
@@ -136,10 +137,11 @@ def main(overrides: dict[str, str]) -> int:
         background: dict[str, Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = {
             "lanes": partial(guard.when_usable, run_lanes),
             "outbox": outbox.run,
-            "release": releases.run,
+            "release": ReleaseReservations(database, risk, OpenReservations(replicas.channel), now).run,
             "restrictions": WatchRestrictions(risk, working.restrict).run,
             "marks": RefreshMarks(risk, quotes, lanes.owned, settings.refresh_marks_s).run,
             "market": market.run,
+            "funding": partial(funding.run, lanes),
             "bars": bars.run,
             "build-bars": BuildBars(
                 quotes, bars, journal, lanes.owned, now, grace_us=round(settings.bar_grace_s * 1e6)

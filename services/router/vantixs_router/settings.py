@@ -54,6 +54,12 @@ class RouterSettings(ServiceSettings):
     paper_fee_bps: Decimal = setting(
         Decimal(10), doc="fee of the paper venue for what takes", unit="bps", minimum=0, maximum=1000
     )
+    paper_buy_fee_asset: str = setting(
+        "quote",
+        doc="what a spot buy of the paper venue pays its fee in: `base` takes it of what is bought, as venues do, which can "
+        "leave less than a lot when the position is closed",
+        choices=("quote", "base"),
+    )
     paper_maker_fee_bps: Decimal = setting(
         Decimal(10),
         doc="its fee for what rested and was filled; below 0 it pays",
@@ -66,6 +72,20 @@ class RouterSettings(ServiceSettings):
         doc="share of a size that a quote shows which an order can have",
         minimum=0.001,
         maximum=1,
+    )
+    paper_funding_rate_ratio: Decimal = setting(
+        Decimal("0.0001"),
+        doc="share of its worth that a paper position in a perpetual pays at each funding time, an assumption and no venue's "
+        "rate; below 0 shorts pay longs, 0 switches it off",
+        minimum=-0.01,
+        maximum=0.01,
+    )
+    paper_funding_interval_s: int = setting(
+        28_800,
+        doc="time between funding times of the paper venue, which are whole multiples since 1970 UTC: 0:00, 8:00, 16:00",
+        unit="s",
+        minimum=60,
+        maximum=604_800,
     )
     paper_latency_ms: int = setting(
         0, doc="how long an order takes to the paper venue", unit="ms", minimum=0, maximum=5000

@@ -36,6 +36,8 @@ ORDERS = sa.Table(
     sa.Column("decision", sa.LargeBinary, nullable=False),
     sa.Column("position", sa.LargeBinary, nullable=False),
     sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")),
+    # What was filled of an entry when it was counted in its webhook's sender state, base units; "" before that.
+    sa.Column("counted", sa.Text, nullable=False, server_default=""),
     sa.Index(
         "ix_orders_unsettled",
         "lane",
@@ -149,9 +151,10 @@ _MOVE_SIGNAL = Statement(
         .values(stream_sequence=sa.bindparam("sequence"), journal_epoch=sa.bindparam("epoch"))
     )
 )
+_READ_SENDER = Statement(lambda _: sa.select(SENDER_STATES).where(where(SENDER_STATES, "name")))
 _SAVE_SENDER = insert_or_replace(SENDER_STATES)
 _INSERT_ORDER = insert_ignoring(ORDERS)
-_UPDATE_ORDER = update_rows(ORDERS, "order_id", "state", "data", "position")
+_UPDATE_ORDER = update_rows(ORDERS, "order_id", "state", "data", "position", "counted")
 _INSERT_FILL = insert_ignoring(FILLS)
 _INSERT_RELEASE = insert_ignoring(RELEASES)
 _READ_ORDER = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "order_id")))
@@ -267,13 +270,22 @@ class Progress(NamedTuple):
 
 
 class OrderRow(NamedTuple):
-    """An order with what was decided and what came of it. `position` is the one after its fills, once they are booked."""
+    """An order with what was decided and what came of it. `position` is the one after its fills, once they are booked.
+
+    `counted` is what was filled of an entry when its webhook's sender state took note of it; "" before that.
+    """
 
     order: order_pb2.Order
     intent: str
     decision: order_pb2.RiskDecision
     fills: list[order_pb2.Fill]
     position: order_pb2.Position
+    counted: str = ""
+
+    @property
+    def enters(self) -> bool:
+        """Whether it is an entry that was filled, and is not counted yet."""
+        return bool(self.fills) and not self.counted and self.order.effect == order_pb2.ORDER_EFFECT_ENTRY
 
     @property
     def settled(self) -> bool:
@@ -394,6 +406,18 @@ def finish_signal(
     return answer
 
 
+def read_sender(connection: sa.Connection, name: str) -> SenderState:
+    """What a webhook's signals for an account and instrument have done so far."""
+    row = _READ_SENDER.first(connection, name=name)
+    return SenderState(row.emit_ms, row.adds, row.entry_ms) if row else SenderState()
+
+
+def count_entry(connection: sa.Connection, name: str, *, adds: bool, now_ms: int) -> None:
+    """An entry that rested was filled: it added to the position there was, or opened one."""
+    state = read_sender(connection, name)
+    save_sender(connection, name, state._replace(adds=state.adds + 1 if adds else 0, entry_ms=now_ms))
+
+
 def save_sender(connection: sa.Connection, name: str, state: SenderState) -> None:
     """Replaces what a webhook's signals for an account and instrument have done so far."""
     _SAVE_SENDER.send(connection, name=name, **state._asdict())
@@ -413,6 +437,7 @@ def to_order_row(connection: sa.Connection, row: Any) -> OrderRow:
         order_pb2.RiskDecision.FromString(row.decision),
         [order_pb2.Fill.FromString(fill.data) for fill in fills],
         order_pb2.Position.FromString(row.position),
+        row.counted,
     )
 
 
@@ -445,6 +470,7 @@ def insert_order(
         "decision": decision.SerializeToString(),
         "position": b"",
         "lane": lane,
+        "counted": "",
     }
     made = _INSERT_ORDER.count(connection, **values)
     return lambda: made() == 1
@@ -458,6 +484,7 @@ def update_order(connection: sa.Connection, row: OrderRow) -> None:
         state=common_pb2.OrderState.Name(row.order.state),
         data=row.order.SerializeToString(),
         position=row.position.SerializeToString(),
+        counted=row.counted,
     )
     for fill in row.fills:
         values = {"execution_id": fill.execution_id, "order_id": fill.order_id, "data": fill.SerializeToString()}

@@ -29,7 +29,7 @@ class Figures(NamedTuple):
         own_exits_quantity: what open exits of the order's instrument will still take out. Legs of brackets are left out: stop
             and targets are for the same quantity. A leg itself waits for no other exit, so there it is 0.
         holds: funds held by open entries.
-        open_instruments: instruments held or on their way in.
+        open_instruments: instruments held or on their way in; dust is no position.
     """
 
     price: Decimal
@@ -87,7 +87,7 @@ def figures_of(inputs: Inputs) -> Figures:
         price, risk_price = highest, (highest if asking.buy else lowest)
     valuation = value(books.cash, books.holdings.values(), rules.leverage)
     entries = own_entries = own_exits = holds = ZERO
-    instruments = set(books.holdings)
+    instruments = set(books.holdings) - books.dust
     for reservation in books.reservations:
         same = reservation.instrument == asking.market.instrument
         if reservation.entry:

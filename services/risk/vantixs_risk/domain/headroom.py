@@ -21,6 +21,11 @@ class Headroom(NamedTuple):
     reason: str
 
 
+def _no_positions(books: Books) -> frozenset[str]:
+    """What is held of these is less than a lot, and nothing of them is on its way in."""
+    return books.dust - {r.instrument for r in books.reservations if r.entry}
+
+
 def headroom(rules: Rules, books: Books, now: datetime) -> list[Headroom]:
     """Every limit that is set, and cash."""
     with localcontext(BOOKS):
@@ -46,7 +51,7 @@ def _sizes(rules: Rules, books: Books) -> Iterator[Headroom]:
             "max_gross_exposure", limits.max_gross_exposure, exposure, currency, "GROSS_EXPOSURE_ABOVE_MAXIMUM"
         )
     if limits.max_open_positions is not None:
-        most, count = Decimal(limits.max_open_positions), Decimal(len(instruments))
+        most, count = Decimal(limits.max_open_positions), Decimal(len(set(instruments) - _no_positions(books)))
         yield Headroom("max_open_positions", most, count, "positions", "OPEN_POSITIONS_ABOVE_MAXIMUM")
     if limits.max_leverage is not None:
         used = divide_down(exposure, valuation.equity) if valuation.equity > 0 else ZERO

@@ -74,6 +74,8 @@ class Books(NamedTuple):
         cash: in its base currency.
         holdings: positions that are not flat, by instrument, with their marks.
         reservations: open orders.
+        dust: of `holdings` those that are less than a lot, which nothing can be sent for: they are worth what they are worth, and
+            no open position.
     """
 
     cash: Decimal
@@ -81,6 +83,7 @@ class Books(NamedTuple):
     holdings: Mapping[str, Holding]
     reservations: tuple[Reservation, ...] = ()
     activity: Activity = _NOTHING_DONE
+    dust: frozenset[str] = frozenset()
 
 
 class Inputs(NamedTuple):

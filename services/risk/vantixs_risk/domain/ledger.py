@@ -5,7 +5,7 @@ Reducing a position takes a share of the cost; that share is the only number in 
 zero, 18 decimals), and what the rounding leaves stays in the cost until the position is flat. So this holds to the last
 digit, whatever was traded (ADR 0009):
 
-    equity = opening balance + adjusted + realised profit + unrealised profit - fees
+    equity = opening balance + adjusted + realised profit + unrealised profit - fees + funding
 """
 
 from dataclasses import dataclass, replace
@@ -24,6 +24,7 @@ TRADING = "trading"  # the other side of spot trades
 PROFIT = "profit"  # realised profit of perpetuals
 COUNTERPARTY = "counterparty"  # the other side of perpetual contracts
 FEES = "fees"
+FUNDING = "funding"  # the other side of what perpetuals pay and receive while they are held
 ADJUSTMENT = "adjustment"  # differences to the venue, booked by an operator
 
 
@@ -172,6 +173,11 @@ def adjust_position(position: Position, market: Market, change: Decimal, price: 
 def adjust_cash(asset: str, change: Decimal) -> tuple[Transfer, ...]:
     """Books a difference in cash, signed."""
     return transfer(ADJUSTMENT, CASH, asset, change)
+
+
+def pay_funding(market: Market, received: Decimal) -> tuple[Transfer, ...]:
+    """Books what a position received at a funding time, below 0 where it paid: cash alone, no profit of the position."""
+    return transfer(FUNDING, CASH, market.quote, received)
 
 
 def transfer(source: str, target: str, asset: str, amount: Decimal) -> tuple[Transfer, ...]:

@@ -13,6 +13,7 @@ from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.errors import invalid
 
+from vantixs_router.domain.dust import without_dust
 from vantixs_router.domain.intent import Leg
 from vantixs_router.messages import (
     NothingLeft,
@@ -25,7 +26,7 @@ from vantixs_router.messages import (
 from vantixs_router.orders.answers import apply_answer
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
-from vantixs_router.signals.outcome import describe_fills, first_failure
+from vantixs_router.signals.outcome import describe_fills, first_failure, nothing_to_do
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.paper.venue import PaperVenue
 from vantixs_router.venues.port import Submission
@@ -55,9 +56,11 @@ class Preview:
             await self._risk.copy_account(webhook.account_id, scratch)
             webhook.account_id = scratch
         position = await self._risk.position(webhook.account_id, signal.instrument)
-        intent = intent_of(signal, webhook, position)
+        instrument = INSTRUMENTS.current[signal.instrument]
+        intent = intent_of(signal, webhook, without_dust(position, instrument))
+        ended = nothing_to_do(intent, position, instrument)
         completed = journal_pb2.SignalCompleted(
-            status=common_pb2.SIGNAL_STATUS_REJECTED, stage="intent", reason=intent.reason, detail=intent.text
+            status=ended.status, stage=ended.stage, reason=ended.reason, detail=ended.detail
         )
         orders: list[OrderRow] = []
         closed = ZERO

@@ -26,6 +26,7 @@ from vantixs.runtime.outbox import Outbox
 
 from vantixs_router import store
 from vantixs_router.claims import Claim, Held, claim_of, is_conflict, is_repeat, set_key_aside
+from vantixs_router.domain.dust import without_dust
 from vantixs_router.domain.intent import Leg
 from vantixs_router.domain.plan import decode_plan, encode_plan
 from vantixs_router.domain.policies import Pace, is_older, pace_problem
@@ -46,9 +47,10 @@ from vantixs_router.signals.outcome import (
     REJECTED,
     SignalOutcome,
     cancelled,
-    describe_fills,
     executed,
+    filled,
     first_failure,
+    nothing_to_do,
     repeat_of,
     stopped_at_venue,
     working,
@@ -263,7 +265,7 @@ class ProcessSignal:
             if stopped:
                 return stopped
             if len(run.orders) == len(legs):
-                return executed("", describe_fills(run.orders))
+                return filled(run.orders, run.instrument)
             outcome = await self._second_leg(run, legs[len(run.orders)])
             if outcome:
                 return outcome
@@ -290,13 +292,14 @@ class ProcessSignal:
         position = self._risk.guess(account, name)
         certain = closing = False
         while True:
-            intent = intent_of(run.signal, run.webhook, position)
+            held = without_dust(position, run.instrument)
+            intent = intent_of(run.signal, run.webhook, held)
             if not intent.legs:
                 if certain:
-                    return SignalOutcome(REJECTED, "intent", intent.reason, intent.text)
+                    return nothing_to_do(intent, position, run.instrument)
                 position, certain = await self._position(run), True
                 continue
-            if ended := self._may_not_open(run, intent.legs, position):
+            if ended := self._may_not_open(run, intent.legs, held):
                 return ended
             wait_for_earlier(run, intent.legs)
             if not closing and self._working.has(run.key) and await self._lacks_room(run, intent.legs[0], position):
@@ -373,9 +376,12 @@ class ProcessSignal:
         rests: Callable[[store.OrderRow], bool] = is_resting_entry,
     ) -> list[store.OrderRow]:
         account_id, instrument = run.webhook.account_id, run.signal.instrument
-        return await self._working.cancel_resting(
+        rows = await self._working.cancel_resting(
             run.lane, account_id, instrument, run.fence, reason=reason, of=of, rests=rests
         )
+        if rows:  # What was filled of them meanwhile is an entry of its webhook.
+            run.sender = await self._database.read(lambda c: store.read_sender(c, run.sender_name))
+        return rows
 
     async def _replace_entries(self, run: SignalRun) -> None:
         """Cancels the entries that rest and that a new signal of the webhook replaces."""

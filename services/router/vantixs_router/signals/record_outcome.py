@@ -16,7 +16,7 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_router import store
 from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.messages import make_entry, order_entries
-from vantixs_router.signals.outcome import REJECTED, SignalOutcome
+from vantixs_router.signals.outcome import DUST, NOTHING_TO_CLOSE, REJECTED, SignalOutcome
 from vantixs_router.signals.run import SignalRun, lane_number
 
 
@@ -28,14 +28,14 @@ def completed_id(signal_id: str) -> str:
 def leaves_nothing_to_open(run: SignalRun, outcome: SignalOutcome) -> bool:
     """Whether the signal was an exit: entries before it that still wait are not wanted any more."""
     closed = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_EXIT for row in run.orders)
-    return closed or outcome.reason == "NOTHING_TO_CLOSE"
+    return closed or outcome.reason in (NOTHING_TO_CLOSE, DUST)
 
 
 def sender_after(run: SignalRun, now: datetime) -> store.SenderState:
     """What the webhook's signals for the account and instrument have done once this one has ended."""
     state = run.sender._replace(emit_ms=max(run.sender.emit_ms, run.emit_ms))
     limited = run.webhook.max_adds or run.webhook.add_spacing_s
-    entered = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_ENTRY for row in run.orders)
+    entered = any(row.enters for row in run.orders)
     if not (limited and entered):
         return state
     adds = state.adds + 1 if run.adds else 0
@@ -90,7 +90,8 @@ class RecordOutcome:
                 store.unpark(connection, signal_id)
             for row in run.orders:
                 if row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
-                    store.update_order(connection, row)
+                    counted = row.order.filled_quantity if row.enters else row.counted
+                    store.update_order(connection, row._replace(counted=counted))
             # Signals of a key are parked one after another, as they are handled: what waits was there at the recall.
             if run.waits_behind and leaves_nothing_to_open(run, outcome):
                 store.supersede(connection, run.lane, run.key, run.delivery)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2
 from vantixs.model.decimals import EXACT, ZERO
 from vantixs.runtime.database import Database
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.logs import log
 
 from vantixs_router import store as router_store
@@ -180,8 +181,10 @@ class WorkingOrders:
             return
         try:
             await self._look(key, fence)
-        except RiskFailed as failure:
-            if not is_final(failure.error):
+        except (RiskFailed, ServiceError) as failure:
+            # What the venue filled may be stored and not booked, or booked and not told.
+            key.unbooked = True
+            if isinstance(failure, ServiceError) or not is_final(failure.error):
                 raise
             # It is not known what is held: nothing of the key is sent until risk books it, and others are not held up.
             key.refused = f"risk does not book what an order of {name} filled: {failure.error.detail}"

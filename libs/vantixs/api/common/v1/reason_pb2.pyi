@@ -153,6 +153,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_CLOSE_REQUESTED: _ClassVar[Reason]
     REASON_UNKNOWN_LEG: _ClassVar[Reason]
     REASON_STREAM_ENDED: _ClassVar[Reason]
+    REASON_POSITION_DUST: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 REASON_DUPLICATE_SIGNAL: Reason
 REASON_DUPLICATE_SUPPRESSED: Reason
@@ -300,3 +301,4 @@ REASON_CLOSE_FAILED: Reason
 REASON_CLOSE_REQUESTED: Reason
 REASON_UNKNOWN_LEG: Reason
 REASON_STREAM_ENDED: Reason
+REASON_POSITION_DUST: Reason

@@ -53,7 +53,8 @@ class PaperVenue:
             reduce_only=True,
             idempotent_submits=True,
         )
-        fees = Fees(settings.paper_maker_fee_bps, settings.paper_fee_bps)
+        base = settings.paper_buy_fee_asset == "base"
+        fees = Fees(settings.paper_maker_fee_bps, settings.paper_fee_bps, buy_fee_in_base=base)
         self._assumptions = Assumptions(
             participation_ratio=settings.paper_participation_ratio, slippage_bps=settings.paper_slippage_bps, fees=fees
         )
