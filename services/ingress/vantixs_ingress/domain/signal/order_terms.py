@@ -157,7 +157,7 @@ def _settle_quantity(draft: Draft, values: dict[str, Any], *, reduces: bool) -> 
 
 
 def _settle_part(draft: Draft, values: dict[str, Any]) -> None:
-    """How much an exit takes whose own quantity is not there or cannot be read: the sizes before and after may tell.
+    """The part that an exit closes where its quantity is missing or cannot be read: the sizes before and after may tell it.
 
     Where the sender says that a part stays and nothing tells how much of it, closing the whole would be another order: an
     unreadable quantity then refuses the exit. Where two quantities differ, the first counts.
