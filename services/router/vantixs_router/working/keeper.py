@@ -151,7 +151,11 @@ class WorkingOrders:
         Raises: as `look`.
         """
         await self._venue.follow(account_id, instrument)
-        await self.look(self._key(lane, account_id, instrument).name, fence)
+        key = self._key(lane, account_id, instrument)
+        key.unbooked = (
+            True  # What the signal's order filled before it rested is told here, also where others rest already.
+        )
+        await self.look(key.name, fence)
 
     def refused(self, name: str) -> str:
         """Why signals of the key have to wait, in a sentence; "" where they do not."""
