@@ -386,6 +386,19 @@ async def test_entry_that_is_filled_in_parts_counts_once(rig: Rig) -> None:
     assert row.adds == 1
 
 
+async def test_what_an_order_filled_before_it_rested_is_told_also_beside_another_that_rests(rig: Rig) -> None:
+    await rig.send(
+        "BUY", size="0.1", webhook_on_new_signal=webhook_pb2.ON_NEW_SIGNAL_KEEP, **LIMIT | {"limit_price": "80"}
+    )
+    rig.quotes.ask_size = rig.quotes.bid_size = "0.1"
+    await rig.send(
+        "BUY", size="0.3", webhook_on_new_signal=webhook_pb2.ON_NEW_SIGNAL_KEEP, **LIMIT | {"limit_price": "100"}
+    )
+    assert await rig.position() == D("0.1")
+    told = [e.fill_recorded.fill.quantity for e in await rig.router.journal("s2") if e.HasField("fill_recorded")]
+    assert told == ["0.1"]
+
+
 async def test_fill_that_risk_could_not_book_at_first_is_booked_and_told_with_the_next_look(rig: Rig) -> None:
     await rig.send("BUY", size="0.3", **LIMIT)
     rig.quotes.ask_size = rig.quotes.bid_size = "0.1"
