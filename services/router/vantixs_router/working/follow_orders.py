@@ -93,8 +93,12 @@ class FollowOrders:
 
     async def _answer(self, key: Key, row: OrderRow, fence: Fence, cancel: dict[str, str]) -> Answer:
         if row.order.state == common_pb2.ORDER_STATE_SUBMITTED:
-            known = self._risk.known(key.account_id, key.instrument)
-            exitable = exitable_of(known, row.order) if known is not None else None
+            position = self._risk.known(key.account_id, key.instrument)
+            if position is None:
+                # After a restart: legs that were placed before may have closed it.
+                with asking_risk():
+                    position = await self._risk.position(key.account_id, key.instrument)
+            exitable = exitable_of(position, row.order)
             return await self._submit.submit(
                 row, INSTRUMENTS.current[key.instrument], fence, fresh=False, exitable=exitable
             )
