@@ -1,4 +1,4 @@
-"""Checks that have no tool of their own: the lock, contracts against main, names that may not be committed, heads of decisions."""
+"""Checks that have no tool of their own: the lock, contracts against main, names that may not be committed, decisions."""
 
 import re
 import subprocess

@@ -151,7 +151,8 @@ def metrics_page() -> str:
 
 def decisions_page() -> str:
     """The index of decisions: number, title, status and date of each, from the head of its file."""
-    head = "# Decisions\n\nWhat was decided, when, and why (architecture decision records). A decision that was replaced stays, and says by which.\n\n"
+    head = "# Decisions\n\nWhat was decided, when, and why (architecture decision records). "
+    head += "A decision that was replaced stays, and says by which.\n\n"
     rows = []
     for path in sorted((ROOT / "docs" / "adr").glob("[0-9]*.md")):
         text = path.read_text()
