@@ -1,4 +1,4 @@
-"""`make bench`: the ratios of DESIGN section 11, each beside what it is measured against, in one run.
+"""`make bench`: the ratios of docs/developer/architecture.md, "How fast", each beside what it is measured against, in one run.
 
 The wheel with compiled modules is what is measured; accepting and deciding are measured in plain Python as well, in a second
 column. Without a C compiler there is plain Python only.

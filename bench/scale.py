@@ -3,8 +3,8 @@
     python bench/scale.py DELAY_MS signals ROUTERS [SETTING=value ...]
     python bench/scale.py DELAY_MS decisions RISKS [SETTING=value ...]
 
-Without arguments it measures all of issue 13's figures and prints one table; that takes some minutes. The delay is each way, by
-a proxy in this process, whose CPU counts as the network's.
+Without arguments it measures all figures of replicas and slow links and prints one table; that takes some minutes.
+The delay is each way, by a proxy in this process, whose CPU counts as the network's.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """Generates what is derived: stubs, the enum of reasons, the reference tables. `--check` fails where one is stale."""
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -159,6 +160,22 @@ def metrics_page() -> str:
     )
 
 
+def decisions_page() -> str:
+    """The index of decisions: number, title, status and date of each, from the head of its file."""
+    head = "# Decisions\n\nWhat was decided, when, and why (architecture decision records). "
+    head += "A decision that was replaced stays, and says by which.\n\n"
+    rows = []
+    for path in sorted((ROOT / "docs" / "adr").glob("[0-9]*.md")):
+        text = path.read_text()
+        title = text.splitlines()[0].removeprefix("# ").partition(". ")[2]
+        status, date = (
+            found[1] if (found := re.search(rf"^{name}: (.+)$", text, re.MULTILINE)) else ""
+            for name in ("Status", "Date")
+        )
+        rows.append(f"| {int(path.name[:4])} | [{title}]({path.name}) | {status} | {date} |\n")
+    return MARK + head + "| number | decision | status | date |\n| --- | --- | --- | --- |\n" + "".join(rows)
+
+
 def openapi_document() -> str:
     """The public HTTP API, as ingress serves it."""
     from vantixs_ingress.http.openapi import DOCUMENT
@@ -178,6 +195,7 @@ def generated(only: str) -> dict[str, str]:
     if only != "protos":
         pages = {"settings": settings_page, "reasons": reasons_page, "subjects": subjects_page, "metrics": metrics_page}
         files.update({f"docs/reference/{name}.md": page() for name, page in pages.items()})
+        files["docs/adr/README.md"] = decisions_page()
         files["docs/openapi.json"] = openapi_document()
     return files
 

@@ -1,4 +1,4 @@
-"""The answers of the webhook URL, through a real ingress: DESIGN section 4."""
+"""The answers of the webhook URL, through a real ingress: docs/developer/architecture.md."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""DESIGN section 4, row by row: case, answer, reason, against a running ingress."""
+"""The table of docs/developer/architecture.md, row by row: case, answer, reason, against a running ingress."""
 
 import json
 import os

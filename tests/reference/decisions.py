@@ -1,7 +1,7 @@
 """What a decision has to be, worked out again from its inputs and the definitions, in fractions.
 
 Inputs are read by the names of their fields; no function and no property of the product is called. The definitions are
-those of DESIGN section 6 and of the comments in `protos/vantixs/api/risk/v1/risk.proto`; of the sizing methods:
+those of docs/glossary.md and of the comments in `protos/vantixs/api/risk/v1/risk.proto`; of the sizing methods:
 
 - RISK_PERCENT: what loses that percent of equity between the price and the stop = equity x percent / distance.
   Source: Van K. Tharp, "Trade Your Way to Financial Freedom", position sizing, percent risk model.
