@@ -733,13 +733,13 @@ async def test_order_is_neither_stored_nor_sent_where_the_lease_may_end_before_t
     for answers_late in (False, True):
         delivery, lease = router.signal("BUY"), Lease(remaining_s=60 if answers_late else 0.4)
         calls, process = len(router.venue.calls), router.process()
-        evaluate = process._risk.evaluate
+        evaluate = router.risk_client.evaluate
 
         async def late(request: Any, lease: Lease = lease, evaluate: Any = evaluate) -> Any:
             lease.left = 0.4
             return await evaluate(request)
 
-        process._risk.evaluate = late  # type: ignore[method-assign]
+        router.risk_client.evaluate = late  # type: ignore[method-assign]
         with pytest.raises(LeaseLost):
             await process.handle(delivery, lease)
         # It is not stored either: what is found stored is never sent.
@@ -752,7 +752,7 @@ async def test_order_is_neither_stored_nor_sent_where_the_lease_may_end_before_t
 
 async def test_order_that_is_stored_by_another_process_meanwhile_is_asked_for_and_not_sent(router: Router) -> None:
     delivery, process = router.signal("BUY"), router.process()
-    evaluate = process._risk.evaluate
+    evaluate = router.risk_client.evaluate
 
     def killed_once_it_arrived(call: str) -> None:
         if call == "arrived":
@@ -765,7 +765,7 @@ async def test_order_that_is_stored_by_another_process_meanwhile_is_asked_for_an
         router.venue.on_call = lambda call: None
         return await evaluate(request)
 
-    process._risk.evaluate = overtaken  # type: ignore[method-assign]
+    router.risk_client.evaluate = overtaken  # type: ignore[method-assign]
     assert await process.handle(delivery, NoFence()) is Outcome.DONE
     assert [call for call, _ in router.venue.calls] == ["submit", "query"]
     assert (await router.end("s1")).status == EXECUTED
@@ -782,7 +782,7 @@ async def test_owner_that_lost_its_lane_does_not_go_on_asking_risk(router: Route
         lease.left = 0.0
         raise unavailable("UNAVAILABLE", "risk is down")
 
-    process._risk.settle = unanswered  # type: ignore[method-assign]
+    router.risk_client.settle = unanswered  # type: ignore[method-assign]
     async with asyncio.timeout(10):
         with pytest.raises(LeaseLost, match="next owner"):
             await process.handle(router.signal("BUY"), lease)
