@@ -15,7 +15,7 @@ from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.runtime.outbox import Outbox
-from vantixs_router import store
+from vantixs_router import tables
 from vantixs_router.fence import Fence
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
@@ -86,7 +86,7 @@ def start_replica(
         lease_s=lease_s,
         connected=lambda: journal.client.is_connected,
     )
-    outbox = Outbox(store.OUTBOX, database, journal)
+    outbox = Outbox(tables.OUTBOX, database, journal)
     runner = LaneRunner(
         journal,
         database,

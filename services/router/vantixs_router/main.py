@@ -24,7 +24,7 @@ from vantixs.runtime.store_guard import NAME as STORES
 from vantixs.runtime.store_guard import ROLES as STORE_ROLES
 from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
-from vantixs_router import store
+from vantixs_router import tables
 from vantixs_router.add_instrument import AddInstrument
 from vantixs_router.assemble import assemble
 from vantixs_router.bars.build import BuildBars
@@ -63,13 +63,13 @@ def main(overrides: dict[str, str]) -> int:
     async def serve(life: Lifecycle) -> None:
         home = Home.open(settings.home)
         database = await Database.open(settings, "router", MIGRATIONS, exclusive=False, life=life)
-        mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
+        mark = await database.read(lambda c: read_mark(c, tables.JOURNAL_MARK))
         journal = Journal(settings, life.health, service="router", mark=mark)
         instruments = Instruments(journal, settings, life.health, service="router")
         sources = QuoteSources(journal, settings, now)
         quotes = sources.quotes
         bars = KeptBars(journal, read_timeframes(settings), settings.bars_kept, now)
-        outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
+        outbox = Outbox(tables.OUTBOX, database, journal, tables.JOURNAL_MARK, lambda: lanes.owned())  # noqa: PLW0108 - made below
         journal.start(life)
         guard = StoreGuard("router", database, settings, journal, life.health)
         await guard.start(life)

@@ -19,7 +19,7 @@ from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError, invalid, not_found, unavailable
 from vantixs.runtime.journal import Journal
 
-from vantixs_router import store
+from vantixs_router import store, tables
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.store import OrderRow
 from vantixs_router.working.rules import is_resting_entry
@@ -149,9 +149,9 @@ class OperatorSignals:
 
 
 def _read_resting(connection: sa.Connection, request: router_pb2.CancelOrdersRequest) -> list[OrderRow]:
-    query = sa.select(store.ORDERS).where(sa.func.length(store.ORDERS.c.position) == sa.literal_column("0"))
+    query = sa.select(tables.ORDERS).where(sa.func.length(tables.ORDERS.c.position) == sa.literal_column("0"))
     if request.account_id:
-        query = query.where(store.ORDERS.c.account_id == request.account_id)
+        query = query.where(tables.ORDERS.c.account_id == request.account_id)
     rows = [store.to_order_row(connection, row) for row in connection.execute(query)]
     wanted = {name: getattr(request, name) for name in ("instrument", "webhook_id", "tag") if getattr(request, name)}
     fits = [

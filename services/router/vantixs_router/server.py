@@ -12,7 +12,7 @@ from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.instruments import to_message
 from vantixs.runtime.paging import decode_token, encode_token, page_of, page_size
 
-from vantixs_router import store
+from vantixs_router import store, tables
 from vantixs_router.add_instrument import AddInstrument
 from vantixs_router.bars.kept import KeptBars
 from vantixs_router.lanes import table
@@ -64,7 +64,9 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """An order and its fills."""
 
         def read(connection: sa.Connection) -> store.OrderRow | None:
-            row = connection.execute(sa.select(store.ORDERS).where(store.ORDERS.c.order_id == request.order_id)).first()
+            row = connection.execute(
+                sa.select(tables.ORDERS).where(tables.ORDERS.c.order_id == request.order_id)
+            ).first()
             return store.to_order_row(connection, row) if row else None
 
         row = await self._database.read(read)
@@ -76,14 +78,14 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """Orders, newest first."""
 
         def read(connection: sa.Connection) -> router_pb2.ListOrdersResponse:
-            query = sa.select(store.ORDERS)
+            query = sa.select(tables.ORDERS)
             if request.signal_id:
-                query = query.where(store.ORDERS.c.signal_id == request.signal_id)
+                query = query.where(tables.ORDERS.c.signal_id == request.signal_id)
             if request.account_id:
-                query = query.where(store.ORDERS.c.account_id == request.account_id)
+                query = query.where(tables.ORDERS.c.account_id == request.account_id)
             if request.open_only:
-                query = query.where(sa.func.length(store.ORDERS.c.position) == sa.literal_column("0"))
-            rows, following = page_of(connection, query, store.ORDERS.c.number, request, descending=True)
+                query = query.where(sa.func.length(tables.ORDERS.c.position) == sa.literal_column("0"))
+            rows, following = page_of(connection, query, tables.ORDERS.c.number, request, descending=True)
             orders = [
                 order for row in rows if _is_asked_for(order := store.to_order_row(connection, row).order, request)
             ]
