@@ -30,7 +30,7 @@ from vantixs_risk.settings import RiskSettings
 from vantixs_router.risk_client import RiskClient
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from ledger_office import account_of, ask, fill
+from risk_fixture import account_of, ask, fill
 
 SETTINGS = replace(RiskSettings(), viewer_token="v", operator_token="o", service_token="s")
 

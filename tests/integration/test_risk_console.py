@@ -24,7 +24,7 @@ from vantixs_risk.conversion import rules_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from ledger_office import account_of, ask, fill
+from risk_fixture import account_of, ask, fill
 from risk_processes import Callers, RiskProcesses
 
 

@@ -35,7 +35,7 @@ from vantixs_router.settings import RouterSettings
 from vantixs_router.venues.paper.book_store import PaperOrder, place
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from ledger_office import account_of, ask, fill
+from risk_fixture import account_of, ask, fill
 
 ROUTER_MIGRATIONS = Path(vantixs_router.__file__).parent / "migrations"
 # It is three or four: BEGIN with the locks and the first questions; what these answers lead to; what is written, with COMMIT.

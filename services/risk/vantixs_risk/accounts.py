@@ -15,20 +15,20 @@ from vantixs.runtime.grpc_server import Role
 from vantixs_risk import store
 from vantixs_risk.books import Account, load, new_account, write_transfers
 from vantixs_risk.conversion import position_message, rules_of, state_message
-from vantixs_risk.desk import Desk
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_down, total
 from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.ledger import CASH, FEES, FUNDING, HOLDING, open_books
 from vantixs_risk.existence import check_currency, check_instruments
 from vantixs_risk.fields import ACCOUNT_ID, at_least_zero, identity, show, text
 from vantixs_risk.trading import MOST_SHOWN, open_order_message
+from vantixs_risk.unit_context import UnitContext
 
 _FIXED = ("mode", "currency", "balance", "scratch_of")
 _ID_FORM = "1 to 40 of a-z, 0-9 and '-', a letter first"
 
 
 def create_account(
-    connection: sa.Connection, desk: Desk, request: risk_pb2.CreateAccountRequest, actor: str, now: datetime
+    connection: sa.Connection, context: UnitContext, request: risk_pb2.CreateAccountRequest, actor: str, now: datetime
 ) -> risk_pb2.Account:
     """Makes an account with its opening balance, or a scratch copy of one. The same request_id makes it once."""
     store.own_books(connection)
@@ -49,19 +49,19 @@ def create_account(
         check_instruments("account.instruments", message.instruments)
     balance = at_least_zero("account.balance", message.balance)
     message.create_time.FromDatetime(now)
-    _store(connection, desk, None, message, request.request_id, actor, now)
+    _store(connection, context, None, message, request.request_id, actor, now)
     account = new_account(message, now, balance)
     if copied:
         _copy_books(connection, copied, account)
     else:
         write_transfers(connection, account, "opening", open_books(message.currency, balance))
-    desk.sample(connection, account, now, booked=True)
-    desk.shelf.save(connection, account)
+    context.sample(connection, account, now, booked=True)
+    context.shelf.save(connection, account)
     return message
 
 
 def update_account(
-    connection: sa.Connection, desk: Desk, message: risk_pb2.Account, role: Role, actor: str, now: datetime
+    connection: sa.Connection, context: UnitContext, message: risk_pb2.Account, role: Role, actor: str, now: datetime
 ) -> risk_pb2.Account:
     """Replaces an account's rules, at the revision they were read."""
     store.own_books(connection)
@@ -79,9 +79,9 @@ def update_account(
         after.live_enabled = before.live_enabled
     check_instruments("account.instruments", after.instruments, before.instruments)
     after.create_time.CopyFrom(before.create_time)
-    _store(connection, desk, before, after, row.request_id, actor, now)
+    _store(connection, context, before, after, row.request_id, actor, now)
     account = load(connection, after.account_id)
-    desk.shelf.save(connection, account)
+    context.shelf.save(connection, account)
     return after
 
 
@@ -147,7 +147,7 @@ def _balances(account: Account, holds: Decimal) -> list[risk_pb2.Balance]:
 
 def _store(
     connection: sa.Connection,
-    desk: Desk,
+    context: UnitContext,
     before: risk_pb2.Account | None,
     after: risk_pb2.Account,
     request_id: str,
@@ -174,7 +174,7 @@ def _store(
         after_json=_json(after),
     )
     event_id = f"account:{after.account_id}:{after.revision}"
-    desk.publish(connection, event_id, actor, now, configuration_changed=event)
+    context.publish(connection, event_id, actor, now, configuration_changed=event)
 
 
 def _copy_books(connection: sa.Connection, source: Account, target: Account) -> None:

@@ -11,16 +11,20 @@ from vantixs.runtime.errors import ServiceError, invalid
 from vantixs_risk import store
 from vantixs_risk.books import Account, write_booking, write_transfers
 from vantixs_risk.conversion import position_message
-from vantixs_risk.desk import Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.ledger import CASH, Market, adjust_cash, adjust_position
 from vantixs_risk.existence import check_asset, check_instruments
 from vantixs_risk.fields import ASSET, IDENTITY, INSTRUMENT, amount, comment, identity, optional, show, text
+from vantixs_risk.unit_context import UnitContext
 
 
 def record_adjustment(
-    connection: sa.Connection, desk: Desk, request: risk_pb2.RecordAdjustmentRequest, actor: str, now: datetime
+    connection: sa.Connection,
+    context: UnitContext,
+    request: risk_pb2.RecordAdjustmentRequest,
+    actor: str,
+    now: datetime,
 ) -> risk_pb2.RecordAdjustmentResponse:
     """Books the change once per request_id, and has the journal say so."""
     text("request_id", request.request_id, IDENTITY, "an id of the adjustment")
@@ -35,7 +39,7 @@ def record_adjustment(
             raise ServiceError(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", detail)
         return risk_pb2.RecordAdjustmentResponse.FromString(known.response)
     heads = store.read_heads(connection, [request.account_id])
-    account = desk.shelf.take(connection, request.account_id, heads)
+    account = context.shelf.take(connection, request.account_id, heads)
     account.begin(now)
     event = journal_pb2.AdjustmentRecorded(
         adjustment_id=request.request_id, account_id=request.account_id, comment=request.comment
@@ -57,10 +61,10 @@ def record_adjustment(
         record_time=account.clock,
     )
     account.standing = account.standing.seen(account.valuation().equity)
-    desk.publish(connection, f"adjustment:{request.request_id}", actor, account.clock, adjustment_recorded=event)
-    desk.trip_breakers(connection, account, account.clock)
-    desk.sample(connection, account, account.clock, booked=True)
-    desk.shelf.save(connection, account)
+    context.publish(connection, f"adjustment:{request.request_id}", actor, account.clock, adjustment_recorded=event)
+    context.trip_breakers(connection, account, account.clock)
+    context.sample(connection, account, account.clock, booked=True)
+    context.shelf.save(connection, account)
     return response
 
 

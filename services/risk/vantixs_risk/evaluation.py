@@ -15,7 +15,6 @@ from vantixs.runtime.errors import ServiceError, invalid
 from vantixs_risk import store
 from vantixs_risk.books import Account, Bookshelf
 from vantixs_risk.conversion import MOST_MARKS, asking_of, encode_decision, mark_of
-from vantixs_risk.desk import AccountHeld, Desk, scopes_of
 from vantixs_risk.domain.activity import Asked
 from vantixs_risk.domain.conduct import asked_for
 from vantixs_risk.domain.equity import Mark
@@ -26,6 +25,7 @@ from vantixs_risk.domain.inputs import Asking, Inputs
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.fields import amount, identity
 from vantixs_risk.settings import RiskSettings
+from vantixs_risk.unit_context import AccountHeld, UnitContext, scopes_of
 from vantixs_risk.wire import encode_response
 
 
@@ -62,7 +62,7 @@ def check_request(request: risk_pb2.EvaluateOrderRequest, now: datetime) -> Tick
 
 
 def evaluate_orders(
-    connection: sa.Connection, desk: Desk, asked: Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]
+    connection: sa.Connection, context: UnitContext, asked: Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]
 ) -> list[bytes | ServiceError]:
     """Decides, reserves and records what is asked, each as of its time; gives each EvaluateOrderResponse in bytes.
 
@@ -79,7 +79,7 @@ def evaluate_orders(
             answers.append(b"")
         except ServiceError as error:
             answers.append(error)
-    decisions = iter(_decide(connection, desk, tickets))
+    decisions = iter(_decide(connection, context, tickets))
     for place, answer in enumerate(answers):
         if isinstance(answer, bytes):
             decision = next(decisions)
@@ -87,7 +87,7 @@ def evaluate_orders(
     return answers
 
 
-def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) -> list[bytes | ServiceError]:
+def _decide(connection: sa.Connection, context: UnitContext, tickets: Sequence[Ticket]) -> list[bytes | ServiceError]:
     """Each RiskDecision in bytes, or NOT_FOUND for an order of an account that is not there.
 
     Each is decided on what those before it left. The tables are read once before all of them, and written once after.
@@ -97,10 +97,10 @@ def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) ->
     locking = store.lock_accounts(connection, [o.account_id for o in orders])
     heads = store.read_heads(connection, [o.account_id for o in orders], [o.order_id for o in orders])
     held = locking()
-    restricted = desk.shelf.trading_states(connection, heads.trading_stamp)
+    restricted = context.shelf.trading_states(connection, heads.trading_stamp)
     known, about = heads.recorded, heads.about
     new = [o.account_id for o in orders if o.order_id not in known and o.account_id in held]
-    desk.shelf.fetch(connection, new, heads)
+    context.shelf.fetch(connection, new, heads)
     decisions: list[bytes | ServiceError] = []
     accounts: dict[str, Account] = {}
     changed: dict[str, Account] = {}
@@ -118,7 +118,7 @@ def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) ->
             continue
         if account is None:
             try:
-                account = accounts[order.account_id] = desk.shelf.take(connection, order.account_id, heads)
+                account = accounts[order.account_id] = context.shelf.take(connection, order.account_id, heads)
             except ServiceError as error:
                 decisions.append(error)
                 continue
@@ -126,7 +126,7 @@ def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) ->
         if position != ticket.assumed and not ticket.asking.leg:
             decisions.append(_position_changed(order.order_id, position))
             continue
-        inputs = _inputs(account, ticket, restricted, desk.settings)
+        inputs = _inputs(account, ticket, restricted, context.settings)
         decision = evaluate(inputs)
         content = encode_decision(ticket.request, decision, position, account.message.revision, inputs.now)
         known[order.order_id], about[order.order_id] = content, f"{order.account_id} {order.instrument}"
@@ -135,15 +135,15 @@ def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) ->
         repeats = _remember(account, inputs, decision)
         if decision.approved:
             account.orders[order.order_id] = _reservation(inputs, decision)
-        if desk.trip_breakers(connection, account, inputs.now, repeats):
-            restricted = desk.shelf.changed_trading_states(connection)
-        desk.sample(connection, account, inputs.now, booked=False)
+        if context.trip_breakers(connection, account, inputs.now, repeats):
+            restricted = context.shelf.changed_trading_states(connection)
+        context.sample(connection, account, inputs.now, booked=False)
         changed[order.account_id] = account
     store.INSERT_ORDER.run_all(connection, rows)
-    desk.shelf.save(connection, *changed.values())
+    context.shelf.save(connection, *changed.values())
     for account_id, account in accounts.items():
         if account_id not in changed:
-            desk.shelf.put(account)
+            context.shelf.put(account)
     return decisions
 
 

@@ -14,12 +14,12 @@ from vantixs.runtime.errors import ServiceError, invalid
 from vantixs_risk import store
 from vantixs_risk.books import Account, write_transfers
 from vantixs_risk.conversion import instant, mark_of
-from vantixs_risk.desk import AccountHeld, Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.figures import fresh
 from vantixs_risk.domain.funding import Change, funding_amount, funding_times, middle, position_at
 from vantixs_risk.domain.ledger import Market, pay_funding
 from vantixs_risk.fields import INSTRUMENT, amount, between, show, text
+from vantixs_risk.unit_context import AccountHeld, UnitContext
 
 MOST_TIMES = 100
 LATE, _A_MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
@@ -42,7 +42,7 @@ def list_due(
 
 
 def book_fundings(
-    connection: sa.Connection, desk: Desk, asked: Sequence[tuple[risk_pb2.BookFundingRequest, datetime]]
+    connection: sa.Connection, context: UnitContext, asked: Sequence[tuple[risk_pb2.BookFundingRequest, datetime]]
 ) -> list[risk_pb2.BookFundingResponse | ServiceError]:
     """Books what each request asks for. In place of a response there is the error to answer; nothing is booked of that one."""
     store.share_books(connection)
@@ -56,7 +56,7 @@ def book_fundings(
             if request.account_id in heads.stamps and request.account_id not in held:
                 raise AccountHeld(request.account_id)
             answers.append(
-                _book(connection, desk, desk.shelf.take(connection, request.account_id, heads), request, now)
+                _book(connection, context, context.shelf.take(connection, request.account_id, heads), request, now)
             )
         except ServiceError as error:  # Raised before anything of it is booked.
             answers.append(error)
@@ -64,7 +64,11 @@ def book_fundings(
 
 
 def _book(
-    connection: sa.Connection, desk: Desk, account: Account, request: risk_pb2.BookFundingRequest, now: datetime
+    connection: sa.Connection,
+    context: UnitContext,
+    account: Account,
+    request: risk_pb2.BookFundingRequest,
+    now: datetime,
 ) -> risk_pb2.BookFundingResponse:
     key = {"account_id": account.account_id, "instrument": text("instrument", request.instrument, INSTRUMENT, "a name")}
     market, rate = Market.of(request.instrument), amount("rate_ratio", request.rate_ratio)
@@ -81,7 +85,7 @@ def _book(
     after = funded.until_time if funded else first.execute_time - _A_MOMENT if first else None
     times = _times(after, request, now)
     if not times:
-        desk.shelf.put(account)
+        context.shelf.put(account)
         if first:  # From now on it is known that nothing is due before.
             store.WRITE_FUNDED.run(connection, **key, until_time=after)
         return risk_pb2.BookFundingResponse()
@@ -94,25 +98,27 @@ def _book(
     positions = [(time, position_at(time, held, changes)) for time in booked] if rate else []
     response = risk_pb2.BookFundingResponse(more=more)
     if any(position for _, position in positions):
-        quote = _young(account, desk, request, now)
+        quote = _young(account, context, request, now)
         account.begin(now)
         for time, position in positions:
             if position:
-                response.fundings.append(_pay(connection, desk, account, market, request, time, position, rate, quote))
+                response.fundings.append(
+                    _pay(connection, context, account, market, request, time, position, rate, quote)
+                )
         equity = account.valuation().equity
         account.standing = account.standing.seen(equity)
-        desk.trip_breakers(connection, account, account.clock)
-        desk.sample(connection, account, account.clock, booked=True)
-        desk.shelf.save(connection, account)
+        context.trip_breakers(connection, account, account.clock)
+        context.sample(connection, account, account.clock, booked=True)
+        context.shelf.save(connection, account)
     else:
-        desk.shelf.put(account)
+        context.shelf.put(account)
     store.WRITE_FUNDED.run(connection, **key, until_time=booked[-1])
     return response
 
 
 def _pay(
     connection: sa.Connection,
-    desk: Desk,
+    context: UnitContext,
     account: Account,
     market: Market,
     request: risk_pb2.BookFundingRequest,
@@ -148,18 +154,18 @@ def _pay(
     cause = f"funding:{account.account_id}:{market.instrument}:{time:%Y-%m-%dT%H:%M:%SZ}"
     write_transfers(connection, account, cause, pay_funding(market, received))
     event = journal_pb2.FundingBooked(funding=funding)
-    desk.publish(connection, cause, "service:risk", account.clock, funding_booked=event)
+    context.publish(connection, cause, "service:risk", account.clock, funding_booked=event)
     return funding
 
 
-def _young(account: Account, desk: Desk, request: risk_pb2.BookFundingRequest, now: datetime) -> Mark:
+def _young(account: Account, context: UnitContext, request: risk_pb2.BookFundingRequest, now: datetime) -> Mark:
     """The request's quote.
 
     Raises:
         ServiceError: FAILED_PRECONDITION PRICE_STALE; the caller asks again when there is a price.
     """
     quote = mark_of(request.quote, "quote") if request.quote.bid or request.quote.ask else None
-    limit_ms = account.rules.limits.max_price_age_ms or desk.settings.max_price_age_ms
+    limit_ms = account.rules.limits.max_price_age_ms or context.settings.max_price_age_ms
     if quote is None or not fresh(quote, now, limit_ms):
         detail = f"expected a quote of {request.instrument} of at most {limit_ms} ms to value the position at"
         raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "PRICE_STALE", detail)

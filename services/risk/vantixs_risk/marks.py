@@ -10,9 +10,9 @@ from vantixs.runtime.errors import ServiceError, invalid
 from vantixs_risk import store
 from vantixs_risk.books import Account
 from vantixs_risk.conversion import MOST_MARKS, mark_of
-from vantixs_risk.desk import Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.figures import fresh
+from vantixs_risk.unit_context import UnitContext
 
 # Decisions wait for the units of work before them, so one of these is short: some 10 ms on SQLite.
 ACCOUNTS_AT_ONCE = 64
@@ -44,7 +44,11 @@ def read_held(connection: sa.Connection) -> dict[str, list[str]]:
 
 
 def refresh_marks(
-    connection: sa.Connection, desk: Desk, account_ids: Sequence[str], marks: Mapping[str, Mark], now: datetime
+    connection: sa.Connection,
+    context: UnitContext,
+    account_ids: Sequence[str],
+    marks: Mapping[str, Mark],
+    now: datetime,
 ) -> int:
     """Values the accounts at these marks, as of `now`, and returns how many took one.
 
@@ -53,7 +57,7 @@ def refresh_marks(
     """
     store.share_books(connection)
     locking = store.lock_accounts(connection, account_ids)
-    heads, shelf = store.read_heads(connection, account_ids), desk.shelf
+    heads, shelf = store.read_heads(connection, account_ids), context.shelf
     held = locking()
     changed = []
     for account_id in account_ids:
@@ -62,15 +66,15 @@ def refresh_marks(
             continue
         remembered = shelf.has(account_id)
         account = shelf.take(connection, account_id, heads)
-        taken = _usable(account, marks, account.time(now), desk)
+        taken = _usable(account, marks, account.time(now), context)
         if taken:
             account.begin(now)
             for instrument, mark in taken.items():
                 account.mark(instrument, mark)
-            if _known(account, desk):
+            if _known(account, context):
                 account.standing = account.standing.seen(account.valuation().equity)
-                desk.trip_breakers(connection, account, account.clock)
-                desk.sample(connection, account, account.clock, booked=False)
+                context.trip_breakers(connection, account, account.clock)
+                context.sample(connection, account, account.clock, booked=False)
             changed.append((account, remembered))
         elif remembered:
             shelf.put(account)
@@ -82,9 +86,9 @@ def refresh_marks(
     return len(changed)
 
 
-def _usable(account: Account, marks: Mapping[str, Mark], now: datetime, desk: Desk) -> dict[str, Mark]:
+def _usable(account: Account, marks: Mapping[str, Mark], now: datetime, context: UnitContext) -> dict[str, Mark]:
     """The marks that are newer than what a position is valued at, sane, and young enough to decide on."""
-    age_ms = account.rules.limits.max_price_age_ms or desk.settings.max_price_age_ms
+    age_ms = account.rules.limits.max_price_age_ms or context.settings.max_price_age_ms
     usable = {}
     for instrument, holding in account.holdings.items():
         mark = marks.get(instrument)
@@ -95,8 +99,8 @@ def _usable(account: Account, marks: Mapping[str, Mark], now: datetime, desk: De
     return usable
 
 
-def _known(account: Account, desk: Desk) -> bool:
+def _known(account: Account, context: UnitContext) -> bool:
     """Whether every position is valued at a price of which MARK_STALE would not complain."""
-    limit = timedelta(seconds=account.rules.limits.max_mark_age_s or desk.settings.max_mark_age_s)
+    limit = timedelta(seconds=account.rules.limits.max_mark_age_s or context.settings.max_mark_age_s)
     held: Iterable[Mark | None] = (h.mark for h in account.holdings.values() if h.position.quantity)
     return all(mark is not None and abs(account.clock - mark.time) <= limit for mark in held)

@@ -26,7 +26,6 @@ from vantixs_risk.adjustment import record_adjustment
 from vantixs_risk.books import holding_of, read_marks
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.conversion import position_message
-from vantixs_risk.desk import AccountHeld, Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.evaluation import check_request, evaluate_orders, preview_order
 from vantixs_risk.fields import identity, show
@@ -35,6 +34,7 @@ from vantixs_risk.marks import ACCOUNTS_AT_ONCE, check_marks, read_held, refresh
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import settle_orders
 from vantixs_risk.trading import checked_scope, get_trading_state, set_trading_state
+from vantixs_risk.unit_context import AccountHeld, UnitContext
 from vantixs_risk.wire import encode_response, encode_results
 
 NAME = "vantixs.api.risk.v1.RiskService"
@@ -67,7 +67,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         self._outbox = outbox
         self._settings = settings
         self._clock = clock
-        self._desk = Desk(settings, outbox)
+        self._context = UnitContext(settings, outbox)
 
     async def EvaluateOrder(self, request: risk_pb2.EvaluateOrderRequest, context: Any) -> Any:
         """One transaction: read, size, check, reserve, record."""
@@ -133,7 +133,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
     def _book_fundings(
         self, connection: sa.Connection, calls: Sequence[Sequence[tuple[risk_pb2.BookFundingRequest, datetime]]]
     ) -> list[list[risk_pb2.BookFundingResponse | ServiceError]]:
-        return _shared(book_fundings, connection, self._desk, calls)
+        return _shared(book_fundings, connection, self._context, calls)
 
     @runs_in_pipeline
     def _refresh_marks(
@@ -141,19 +141,19 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
     ) -> list[int]:
         # Not among the units that run one by one: those take the books for themselves, and two processes that share them
         # already would wait for one another.
-        return [refresh_marks(connection, self._desk, *call) for call in calls]
+        return [refresh_marks(connection, self._context, *call) for call in calls]
 
     @runs_in_pipeline
     def _evaluate_orders(
         self, connection: sa.Connection, calls: Sequence[Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]]
     ) -> list[list[bytes | ServiceError]]:
-        return _shared(evaluate_orders, connection, self._desk, calls)
+        return _shared(evaluate_orders, connection, self._context, calls)
 
     @runs_in_pipeline
     def _settle_orders(
         self, connection: sa.Connection, calls: Sequence[Sequence[tuple[risk_pb2.SettleOrderRequest, datetime]]]
     ) -> list[list[risk_pb2.SettleOrderResponse | ServiceError]]:
-        return _shared(settle_orders, connection, self._desk, calls)
+        return _shared(settle_orders, connection, self._context, calls)
 
     async def _ask(
         self,
@@ -198,7 +198,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
     async def CreateAccount(self, request: risk_pb2.CreateAccountRequest, context: Any) -> Any:
         """Creates an account, or a scratch copy of one."""
         now, actor = self._clock.now(), caller().actor
-        account = await self._database.write(lambda c: create_account(c, self._desk, request, actor, now))
+        account = await self._database.write(lambda c: create_account(c, self._context, request, actor, now))
         self._outbox.wake()
         return risk_pb2.CreateAccountResponse(account=account)
 
@@ -206,7 +206,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         """Replaces an account's rules at the revision they were read."""
         now, who = self._clock.now(), caller()
         account = await self._database.write(
-            lambda c: update_account(c, self._desk, request.account, who.role, who.actor, now)
+            lambda c: update_account(c, self._context, request.account, who.role, who.actor, now)
         )
         self._outbox.wake()
         return risk_pb2.UpdateAccountResponse(account=account)
@@ -270,7 +270,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
     async def RecordAdjustment(self, request: risk_pb2.RecordAdjustmentRequest, context: Any) -> Any:
         """Books a difference to the venue."""
         now, actor = self._clock.now(), caller().actor
-        response = await self._database.write(lambda c: record_adjustment(c, self._desk, request, actor, now))
+        response = await self._database.write(lambda c: record_adjustment(c, self._context, request, actor, now))
         self._outbox.wake()
         return response
 
@@ -285,7 +285,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         # A halt has to be possible while the disk is full; to trade again can wait until it is not.
         lifts = request.state == common_pb2.TRADING_STATE_ACTIVE
         write = self._database.write if lifts else self._database.write_at_any_cost
-        response = await write(lambda c: set_trading_state(c, self._desk, request, actor, now))
+        response = await write(lambda c: set_trading_state(c, self._context, request, actor, now))
         self._outbox.wake()
         return response
 
@@ -305,11 +305,11 @@ def _check_size(count: int) -> None:
 
 
 def _shared(
-    run: Callable[[sa.Connection, Desk, Sequence[Asked]], Sequence[Answer]],
+    run: Callable[[sa.Connection, UnitContext, Sequence[Asked]], Sequence[Answer]],
     connection: sa.Connection,
-    desk: Desk,
+    context: UnitContext,
     calls: Sequence[Sequence[Asked]],
 ) -> list[list[Answer]]:
     """Runs what several calls ask for as one batch, and gives each call its own answers."""
-    answers = iter(run(connection, desk, [one for call in calls for one in call]))
+    answers = iter(run(connection, context, [one for call in calls for one in call]))
     return [list(islice(answers, len(call))) for call in calls]

@@ -15,12 +15,12 @@ from vantixs.runtime.logs import log
 from vantixs_risk import store
 from vantixs_risk.books import Account, Postings, reservation_of
 from vantixs_risk.conversion import instant, position_message, trade_of
-from vantixs_risk.desk import AccountHeld, Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.ledger import Market, Trade, book_trade
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.fields import identity
+from vantixs_risk.unit_context import AccountHeld, UnitContext
 
 EXCEEDS, AFTER_END = "FILL_EXCEEDS_ORDER", "FILL_AFTER_END"
 NOT_APPROVED, CONTRADICTORY = "FILL_NOT_APPROVED", "FILL_CONTRADICTORY"
@@ -56,7 +56,7 @@ def check_request(request: risk_pb2.SettleOrderRequest, now: datetime) -> Settle
 
 
 def settle_orders(
-    connection: sa.Connection, desk: Desk, asked: Sequence[tuple[risk_pb2.SettleOrderRequest, datetime]]
+    connection: sa.Connection, context: UnitContext, asked: Sequence[tuple[risk_pb2.SettleOrderRequest, datetime]]
 ) -> list[risk_pb2.SettleOrderResponse | ServiceError]:
     """Books new fills and releases what is left of orders that have ended, each on what those before it left.
 
@@ -69,7 +69,7 @@ def settle_orders(
             checked.append(check_request(request, now))
         except ServiceError as error:
             checked.append(error)
-    books = _Books(connection, desk, [settlement for settlement in checked if isinstance(settlement, Settlement)])
+    books = _Books(connection, context, [settlement for settlement in checked if isinstance(settlement, Settlement)])
     answers: list[risk_pb2.SettleOrderResponse | ServiceError] = []
     for settlement in checked:
         if isinstance(settlement, ServiceError):
@@ -86,9 +86,9 @@ def settle_orders(
 class _Books:
     """What a batch of settlements reads once before all of them, and writes once after."""
 
-    def __init__(self, connection: sa.Connection, desk: Desk, asked: Sequence[Settlement]) -> None:
+    def __init__(self, connection: sa.Connection, context: UnitContext, asked: Sequence[Settlement]) -> None:
         self._connection = connection
-        self._desk = desk
+        self._context = context
         store.share_books(connection)
         owners = {r.order_id: (r.account_id, r.instrument) for r in (settlement.request for settlement in asked)}
         self._read(asked, owners)
@@ -97,7 +97,7 @@ class _Books:
             # Not named, or wrongly. Whose an order is does not change; how it stands may, until its account is held.
             self._read(asked, owners | found)
         accounts = {row.account_id for row in self._orders.values()}
-        desk.shelf.fetch(connection, [a for a in sorted(accounts) if a in self._held], self._heads)
+        context.shelf.fetch(connection, [a for a in sorted(accounts) if a in self._held], self._heads)
         self._accounts: dict[str, Account] = {}
         self._changed: dict[str, Account] = {}
         self._postings = Postings()
@@ -164,7 +164,7 @@ class _Books:
                     reservation = reservation.fill(trade.quantity)
                 still_open = still_open and bool(reservation.leaves)
             if flag:
-                _report(self._connection, self._desk, row, fill, flag, account.clock, response)
+                _report(self._connection, self._context, row, fill, flag, account.clock, response)
         ended = request.final and still_open
         still_open = still_open and not request.final
         if booked or still_open != row.open:
@@ -175,7 +175,7 @@ class _Books:
         return response
 
     def write(self) -> None:
-        """Writes what has changed, and gives those accounts back to the desk."""
+        """Writes what has changed, and gives those accounts back to the context."""
         connection = self._connection
         store.INSERT_ORDER.run_all(connection, list(self._given_up.values()))
         store.INSERT_FILL.run_all(connection, self._new_fills)
@@ -183,12 +183,12 @@ class _Books:
         store.UPDATE_ORDER.run_all(connection, list(self._updates.values()))
         store.WRITE_SAMPLE.run_all(connection, list(self._samples.values()))
         # The others came to now as well, which is stored nowhere: they are forgotten, and read again when they are needed.
-        self._desk.shelf.save(connection, *self._changed.values())
+        self._context.shelf.save(connection, *self._changed.values())
 
     def _take(self, account_id: str) -> Account:
         account = self._accounts.get(account_id)
         if account is None:
-            account = self._accounts[account_id] = self._desk.shelf.take(self._connection, account_id, self._heads)
+            account = self._accounts[account_id] = self._context.shelf.take(self._connection, account_id, self._heads)
         return account
 
     def _book(self, account: Account, market: Market, cause: str, trade: Trade) -> None:
@@ -210,9 +210,9 @@ class _Books:
             account.orders.pop(order_id, None)
         equity = account.valuation().equity
         account.standing = account.standing.seen(equity)
-        self._desk.trip_breakers(self._connection, account, account.clock)
+        self._context.trip_breakers(self._connection, account, account.clock)
         # The minute's sample is that of its last booking; the first of an hour and of a day stand, so they are written now.
-        self._desk.sample(self._connection, account, account.clock, booked=False)
+        self._context.sample(self._connection, account, account.clock, booked=False)
         if booked:
             self._samples[account_id] = store.minute_sample(account_id, equity, account.clock)
         self._changed[account_id] = account
@@ -254,7 +254,7 @@ def _fill_row(row: Any, fill: order_pb2.Fill, trade: Trade, time: datetime, flag
 
 def _report(
     connection: sa.Connection,
-    desk: Desk,
+    context: UnitContext,
     row: Any,
     fill: order_pb2.Fill,
     flag: str,
@@ -268,7 +268,7 @@ def _report(
     event = journal_pb2.FillFlagged(account_id=row.account_id, fill=fill, reason=flag, detail=detail)
     # One entry a fill and reason, however often it is repeated.
     event_id = f"{row.order_id}:{fill.execution_id}:flagged:{flag.lower()}"
-    desk.publish(connection, event_id, "service:risk", now, signal_id=row.signal_id, fill_flagged=event)
+    context.publish(connection, event_id, "service:risk", now, signal_id=row.signal_id, fill_flagged=event)
 
 
 def _given_up_row(order_id: str, now: datetime) -> dict[str, Any]:

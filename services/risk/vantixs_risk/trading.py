@@ -12,11 +12,11 @@ from vantixs.model.decimals import ZERO
 from vantixs_risk import store
 from vantixs_risk.books import Account, reservation_of
 from vantixs_risk.conversion import STATES, state_message
-from vantixs_risk.desk import Desk
 from vantixs_risk.domain import breakers
 from vantixs_risk.existence import check_scope_exists
 from vantixs_risk.fields import SCOPE, comment, named, show, text
 from vantixs_risk.settings import RiskSettings
+from vantixs_risk.unit_context import UnitContext
 
 MOST_SHOWN = 1000
 _SCOPE_FORM = "global, account:ID, webhook:ID, strategy:ID or instrument:NAME"
@@ -28,7 +28,7 @@ def checked_scope(scope: str) -> str:
 
 
 def set_trading_state(
-    connection: sa.Connection, desk: Desk, request: risk_pb2.SetTradingStateRequest, actor: str, now: datetime
+    connection: sa.Connection, context: UnitContext, request: risk_pb2.SetTradingStateRequest, actor: str, now: datetime
 ) -> risk_pb2.SetTradingStateResponse:
     """Latches a scope's state; in force for the next decision of every process on this database."""
     scope = checked_scope(request.scope)
@@ -38,9 +38,9 @@ def set_trading_state(
     if state != "ACTIVE" or held is None:
         # What is held can be let go, also where it does not exist any more.
         check_scope_exists(connection, scope)
-    before = desk.set_trading_state(connection, scope, state, comment("comment", request.comment), actor, now)
+    before = context.set_trading_state(connection, scope, state, comment("comment", request.comment), actor, now)
     if state == "ACTIVE":
-        _start_anew(connection, desk, scope, held.actor if held else "", now)
+        _start_anew(connection, context, scope, held.actor if held else "", now)
     row = store.READ_TRADING_STATE.first(connection, scope=scope)
     orders, count = store.open_orders(connection, _in_scope(scope), MOST_SHOWN)
     return risk_pb2.SetTradingStateResponse(
@@ -91,7 +91,7 @@ def _in_scope(scope: str) -> "sa.ColumnElement[bool]":
     return column == name
 
 
-def _start_anew(connection: sa.Connection, desk: Desk, scope: str, set_by: str, now: datetime) -> None:
+def _start_anew(connection: sa.Connection, context: UnitContext, scope: str, set_by: str, now: datetime) -> None:
     """An operator who lets trading go on takes today's time for right, and what had stopped it is counted anew.
 
     Without this an account whose drawdown breaker went off would trip again at once, for its peak is for ever; and one
@@ -109,11 +109,11 @@ def _start_anew(connection: sa.Connection, desk: Desk, scope: str, set_by: str, 
     for account_id in ids:
         if account_id not in heads.stamps:
             continue
-        account = desk.shelf.take(connection, account_id, heads)
+        account = context.shelf.take(connection, account_id, heads)
         if _changed(account, set_by if kind == "account" else "", now):
-            desk.shelf.save(connection, account)
+            context.shelf.save(connection, account)
         else:
-            desk.shelf.put(account)
+            context.shelf.put(account)
 
 
 def _changed(account: Account, set_by: str, now: datetime) -> bool:

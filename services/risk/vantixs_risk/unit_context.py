@@ -28,7 +28,7 @@ class AccountHeld(ServiceError):
 
 
 @dataclass(slots=True)
-class Desk:
+class UnitContext:
     """The means of the units of work. One a process, used by the writer's thread alone."""
 
     settings: RiskSettings
