@@ -12,7 +12,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError
 from vantixs_risk import store
-from vantixs_risk.books import load
+from vantixs_risk.account_state import load
 from vantixs_risk.settlement import settle_orders
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -129,7 +129,7 @@ def test_an_account_that_a_settlement_did_not_change_is_remembered_as_it_is_stor
     settled(process, [ended])
     later(risk, 86_400)
     settled(process, [ended])
-    remembered = process.context.shelf._accounts.get("a")
+    remembered = process.context.cache._accounts.get("a")
     assert remembered is None or remembered == risk.read(lambda c: load(c, "a"))
     risk.close()
 

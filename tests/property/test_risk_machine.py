@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs_risk import store
-from vantixs_risk.books import load
+from vantixs_risk.account_state import load
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, total
 
@@ -268,7 +268,7 @@ class RiskMachine(RuleBasedStateMachine):
     @invariant()
     def memory_is_what_is_stored(self) -> None:
         for process in self.processes:
-            for account_id, remembered in process.context.shelf._accounts.items():
+            for account_id, remembered in process.context.cache._accounts.items():
                 stored = self.risk.read(lambda c, i=account_id: load(c, i))
                 if remembered.stamp == stored.stamp:
                     assert remembered == stored

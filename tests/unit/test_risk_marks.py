@@ -192,11 +192,11 @@ def test_accounts_that_only_lie_there_push_none_out_of_memory(
     for name in ("idle", "busy", "busier"):
         trader.process.create(account_of(name))
         trader.trade("100", account_id=name)
-    shelf = trader.process.context.shelf
-    assert [shelf.has(name) for name in ("idle", "busy", "busier")] == [False, True, True]
+    cache = trader.process.context.cache
+    assert [cache.has(name) for name in ("idle", "busy", "busier")] == [False, True, True]
     later(risk, 5)
     assert refresh(trader, btc="110") == 3
-    assert [shelf.has(name) for name in ("idle", "busy", "busier")] == [False, True, True]
+    assert [cache.has(name) for name in ("idle", "busy", "busier")] == [False, True, True]
     assert {figures(trader, name)[0] for name in ("idle", "busy", "busier")} == {"10100"}
 
 

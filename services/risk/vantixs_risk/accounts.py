@@ -13,13 +13,14 @@ from vantixs.runtime.errors import already_exists, invalid, not_found, revision_
 from vantixs.runtime.grpc_server import Role
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, load, new_account, write_transfers
+from vantixs_risk.account_state import Account, load, new_account
 from vantixs_risk.conversion import position_message, rules_of, state_message
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_down, total
 from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.ledger import CASH, FEES, FUNDING, HOLDING, open_books
 from vantixs_risk.existence import check_currency, check_instruments
 from vantixs_risk.fields import ACCOUNT_ID, at_least_zero, identity, show, text
+from vantixs_risk.postings import write_transfers
 from vantixs_risk.trading import MOST_SHOWN, open_order_message
 from vantixs_risk.unit_context import UnitContext
 
@@ -56,7 +57,7 @@ def create_account(
     else:
         write_transfers(connection, account, "opening", open_books(message.currency, balance))
     context.sample(connection, account, now, booked=True)
-    context.shelf.save(connection, account)
+    context.cache.save(connection, account)
     return message
 
 
@@ -81,7 +82,7 @@ def update_account(
     after.create_time.CopyFrom(before.create_time)
     _store(connection, context, before, after, row.request_id, actor, now)
     account = load(connection, after.account_id)
-    context.shelf.save(connection, account)
+    context.cache.save(connection, account)
     return after
 
 

@@ -9,13 +9,14 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError, invalid
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, write_booking, write_transfers
+from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import position_message
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.ledger import CASH, Market, adjust_cash, adjust_position
 from vantixs_risk.existence import check_asset, check_instruments
 from vantixs_risk.fields import ASSET, IDENTITY, INSTRUMENT, amount, comment, identity, optional, show, text
+from vantixs_risk.postings import write_booking, write_transfers
 from vantixs_risk.unit_context import UnitContext
 
 
@@ -39,7 +40,7 @@ def record_adjustment(
             raise ServiceError(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", detail)
         return risk_pb2.RecordAdjustmentResponse.FromString(known.response)
     heads = store.read_heads(connection, [request.account_id])
-    account = context.shelf.take(connection, request.account_id, heads)
+    account = context.cache.take(connection, request.account_id, heads)
     account.begin(now)
     event = journal_pb2.AdjustmentRecorded(
         adjustment_id=request.request_id, account_id=request.account_id, comment=request.comment
@@ -64,7 +65,7 @@ def record_adjustment(
     context.publish(connection, f"adjustment:{request.request_id}", actor, account.clock, adjustment_recorded=event)
     context.trip_breakers(connection, account, account.clock)
     context.sample(connection, account, account.clock, booked=True)
-    context.shelf.save(connection, account)
+    context.cache.save(connection, account)
     return response
 
 

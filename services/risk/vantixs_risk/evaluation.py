@@ -13,7 +13,8 @@ from vantixs.model.decimals import format_decimal
 from vantixs.runtime.errors import ServiceError, invalid
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, Bookshelf
+from vantixs_risk.account_cache import AccountCache
+from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import MOST_MARKS, asking_of, encode_decision, mark_of
 from vantixs_risk.domain.activity import Asked
 from vantixs_risk.domain.conduct import asked_for
@@ -97,10 +98,10 @@ def _decide(connection: sa.Connection, context: UnitContext, tickets: Sequence[T
     locking = store.lock_accounts(connection, [o.account_id for o in orders])
     heads = store.read_heads(connection, [o.account_id for o in orders], [o.order_id for o in orders])
     held = locking()
-    restricted = context.shelf.trading_states(connection, heads.trading_stamp)
+    restricted = context.cache.trading_states(connection, heads.trading_stamp)
     known, about = heads.recorded, heads.about
     new = [o.account_id for o in orders if o.order_id not in known and o.account_id in held]
-    context.shelf.fetch(connection, new, heads)
+    context.cache.fetch(connection, new, heads)
     decisions: list[bytes | ServiceError] = []
     accounts: dict[str, Account] = {}
     changed: dict[str, Account] = {}
@@ -118,7 +119,7 @@ def _decide(connection: sa.Connection, context: UnitContext, tickets: Sequence[T
             continue
         if account is None:
             try:
-                account = accounts[order.account_id] = context.shelf.take(connection, order.account_id, heads)
+                account = accounts[order.account_id] = context.cache.take(connection, order.account_id, heads)
             except ServiceError as error:
                 decisions.append(error)
                 continue
@@ -136,26 +137,26 @@ def _decide(connection: sa.Connection, context: UnitContext, tickets: Sequence[T
         if decision.approved:
             account.orders[order.order_id] = _reservation(inputs, decision)
         if context.trip_breakers(connection, account, inputs.now, repeats):
-            restricted = context.shelf.changed_trading_states(connection)
+            restricted = context.cache.changed_trading_states(connection)
         context.sample(connection, account, inputs.now, booked=False)
         changed[order.account_id] = account
     store.INSERT_ORDER.run_all(connection, rows)
-    context.shelf.save(connection, *changed.values())
+    context.cache.save(connection, *changed.values())
     for account_id, account in accounts.items():
         if account_id not in changed:
-            context.shelf.put(account)
+            context.cache.put(account)
     return decisions
 
 
 def preview_order(connection: sa.Connection, ticket: Ticket, settings: RiskSettings) -> bytes:
     """The RiskDecision in bytes, without reserving, recording or waiting for those who do."""
-    shelf, order = Bookshelf(), ticket.request.order
+    cache, order = AccountCache(), ticket.request.order
     heads = store.read_heads(connection, [order.account_id])
-    account = shelf.take(connection, order.account_id, heads)
+    account = cache.take(connection, order.account_id, heads)
     position = account.position_now(order.instrument)
     if position != ticket.assumed and not ticket.asking.leg:
         return _position_changed(order.order_id, position)
-    inputs = _inputs(account, ticket, shelf.trading_states(connection, heads.trading_stamp), settings)
+    inputs = _inputs(account, ticket, cache.trading_states(connection, heads.trading_stamp), settings)
     return encode_decision(ticket.request, evaluate(inputs), position, account.message.revision, inputs.now)
 
 

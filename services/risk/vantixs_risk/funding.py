@@ -12,13 +12,14 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError, invalid
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, write_transfers
+from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import instant, mark_of
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.figures import fresh
 from vantixs_risk.domain.funding import Change, funding_amount, funding_times, middle, position_at
 from vantixs_risk.domain.ledger import Market, pay_funding
 from vantixs_risk.fields import INSTRUMENT, amount, between, show, text
+from vantixs_risk.postings import write_transfers
 from vantixs_risk.unit_context import AccountHeld, UnitContext
 
 MOST_TIMES = 100
@@ -56,7 +57,7 @@ def book_fundings(
             if request.account_id in heads.stamps and request.account_id not in held:
                 raise AccountHeld(request.account_id)
             answers.append(
-                _book(connection, context, context.shelf.take(connection, request.account_id, heads), request, now)
+                _book(connection, context, context.cache.take(connection, request.account_id, heads), request, now)
             )
         except ServiceError as error:  # Raised before anything of it is booked.
             answers.append(error)
@@ -85,7 +86,7 @@ def _book(
     after = funded.until_time if funded else first.execute_time - _A_MOMENT if first else None
     times = _times(after, request, now)
     if not times:
-        context.shelf.put(account)
+        context.cache.put(account)
         if first:  # From now on it is known that nothing is due before.
             store.WRITE_FUNDED.run(connection, **key, until_time=after)
         return risk_pb2.BookFundingResponse()
@@ -109,9 +110,9 @@ def _book(
         account.standing = account.standing.seen(equity)
         context.trip_breakers(connection, account, account.clock)
         context.sample(connection, account, account.clock, booked=True)
-        context.shelf.save(connection, account)
+        context.cache.save(connection, account)
     else:
-        context.shelf.put(account)
+        context.cache.put(account)
     store.WRITE_FUNDED.run(connection, **key, until_time=booked[-1])
     return response
 

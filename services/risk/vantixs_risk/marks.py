@@ -8,7 +8,7 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.runtime.errors import ServiceError, invalid
 
 from vantixs_risk import store
-from vantixs_risk.books import Account
+from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import MOST_MARKS, mark_of
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.figures import fresh
@@ -57,15 +57,15 @@ def refresh_marks(
     """
     store.share_books(connection)
     locking = store.lock_accounts(connection, account_ids)
-    heads, shelf = store.read_heads(connection, account_ids), context.shelf
+    heads, cache = store.read_heads(connection, account_ids), context.cache
     held = locking()
     changed = []
     for account_id in account_ids:
         # What another process works on at this moment gets its prices from there, or the next time.
         if account_id not in heads.stamps or account_id not in held:
             continue
-        remembered = shelf.has(account_id)
-        account = shelf.take(connection, account_id, heads)
+        remembered = cache.has(account_id)
+        account = cache.take(connection, account_id, heads)
         taken = _usable(account, marks, account.time(now), context)
         if taken:
             account.begin(now)
@@ -77,12 +77,12 @@ def refresh_marks(
                 context.sample(connection, account, account.clock, booked=False)
             changed.append((account, remembered))
         elif remembered:
-            shelf.put(account)
-    shelf.write(connection, [account for account, _ in changed])
+            cache.put(account)
+    cache.write(connection, [account for account, _ in changed])
     for account, remembered in changed:
         # Those that only lie there do not push accounts out of memory that trade.
         if remembered:
-            shelf.put(account)
+            cache.put(account)
     return len(changed)
 
 

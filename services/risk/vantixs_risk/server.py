@@ -21,9 +21,9 @@ from vantixs.runtime.paging import page_of
 from vantixs.runtime.units import runs_in_pipeline
 
 from vantixs_risk import store
+from vantixs_risk.account_state import holding_of, read_marks
 from vantixs_risk.accounts import create_account, get_account, update_account
 from vantixs_risk.adjustment import record_adjustment
-from vantixs_risk.books import holding_of, read_marks
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.conversion import position_message
 from vantixs_risk.domain.equity import Mark

@@ -13,13 +13,14 @@ from vantixs.runtime.errors import ServiceError, not_found
 from vantixs.runtime.logs import log
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, Postings, reservation_of
+from vantixs_risk.account_state import Account, reservation_of
 from vantixs_risk.conversion import instant, position_message, trade_of
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.ledger import Market, Trade, book_trade
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.fields import identity
+from vantixs_risk.postings import Postings
 from vantixs_risk.unit_context import AccountHeld, UnitContext
 
 EXCEEDS, AFTER_END = "FILL_EXCEEDS_ORDER", "FILL_AFTER_END"
@@ -97,7 +98,7 @@ class _Books:
             # Not named, or wrongly. Whose an order is does not change; how it stands may, until its account is held.
             self._read(asked, owners | found)
         accounts = {row.account_id for row in self._orders.values()}
-        context.shelf.fetch(connection, [a for a in sorted(accounts) if a in self._held], self._heads)
+        context.cache.fetch(connection, [a for a in sorted(accounts) if a in self._held], self._heads)
         self._accounts: dict[str, Account] = {}
         self._changed: dict[str, Account] = {}
         self._postings = Postings()
@@ -183,12 +184,12 @@ class _Books:
         store.UPDATE_ORDER.run_all(connection, list(self._updates.values()))
         store.WRITE_SAMPLE.run_all(connection, list(self._samples.values()))
         # The others came to now as well, which is stored nowhere: they are forgotten, and read again when they are needed.
-        self._context.shelf.save(connection, *self._changed.values())
+        self._context.cache.save(connection, *self._changed.values())
 
     def _take(self, account_id: str) -> Account:
         account = self._accounts.get(account_id)
         if account is None:
-            account = self._accounts[account_id] = self._context.shelf.take(self._connection, account_id, self._heads)
+            account = self._accounts[account_id] = self._context.cache.take(self._connection, account_id, self._heads)
         return account
 
     def _book(self, account: Account, market: Market, cause: str, trade: Trade) -> None:

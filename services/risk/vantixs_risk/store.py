@@ -26,7 +26,7 @@ ACCOUNTS = sa.Table(
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
 # How an account stands, in one small row. Whoever changes anything of an account gives it a stamp that was never used:
-# so a process may keep an account in memory for as long as the stamp is the one it knows (`books.py`).
+# so a process may keep an account in memory for as long as the stamp is the one it knows (`account_cache.py`).
 STATES = sa.Table(
     "account_states",
     METADATA,

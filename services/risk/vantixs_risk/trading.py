@@ -10,7 +10,7 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs.model.decimals import ZERO
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, reservation_of
+from vantixs_risk.account_state import Account, reservation_of
 from vantixs_risk.conversion import STATES, state_message
 from vantixs_risk.domain import breakers
 from vantixs_risk.existence import check_scope_exists
@@ -109,11 +109,11 @@ def _start_anew(connection: sa.Connection, context: UnitContext, scope: str, set
     for account_id in ids:
         if account_id not in heads.stamps:
             continue
-        account = context.shelf.take(connection, account_id, heads)
+        account = context.cache.take(connection, account_id, heads)
         if _changed(account, set_by if kind == "account" else "", now):
-            context.shelf.save(connection, account)
+            context.cache.save(connection, account)
         else:
-            context.shelf.put(account)
+            context.cache.put(account)
 
 
 def _changed(account: Account, set_by: str, now: datetime) -> bool:

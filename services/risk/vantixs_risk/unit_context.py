@@ -13,7 +13,8 @@ from vantixs.runtime.journal import Message
 from vantixs.runtime.outbox import Outbox
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, Bookshelf
+from vantixs_risk.account_cache import AccountCache
+from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import STATES
 from vantixs_risk.domain.breakers import raises, trips
 from vantixs_risk.settings import RiskSettings
@@ -33,7 +34,7 @@ class UnitContext:
 
     settings: RiskSettings
     outbox: Outbox
-    shelf: Bookshelf = field(default_factory=Bookshelf)
+    cache: AccountCache = field(default_factory=AccountCache)
 
     def publish(
         self, connection: sa.Connection, event_id: str, actor: str, now: datetime, *, signal_id: str = "", **event: Any
@@ -53,7 +54,7 @@ class UnitContext:
         store.WRITE_TRADING_STATE.run(
             connection, scope=scope, state=state, comment=comment, actor=actor, update_time=now
         )
-        stamp = self.shelf.new_stamp()
+        stamp = self.cache.new_stamp()
         store.WRITE_STAMP.run(connection, name=store.TRADING, stamp=stamp)
         event = journal_pb2.TradingStateChanged(
             scope=scope, before=STATES[before], after=STATES[state], comment=comment
