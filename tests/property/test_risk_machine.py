@@ -270,7 +270,7 @@ class RiskMachine(RuleBasedStateMachine):
         for process in self.processes:
             for account_id, remembered in process.context.cache._accounts.items():
                 stored = self.risk.read(lambda c, i=account_id: load(c, i))
-                if remembered.stamp == stored.stamp:
+                if remembered.version == stored.version:
                     assert remembered == stored
 
 

@@ -180,7 +180,7 @@ def test_another_process_decides_on_what_was_refreshed(risk: RiskFixture) -> Non
     later(risk, 5)
     refresh(trader, process=Process(risk), btc="120")
     later(risk, 5)
-    # This process remembers the account as it was before: the stamp says that it is not so any more.
+    # This process remembers the account as it was before: the version says that it has changed.
     assert trader.failed("105", position="50") == ["DRAWDOWN_LIMIT_REACHED"]
 
 

@@ -16,6 +16,7 @@ from vantixs.runtime.pipeline import interleaved
 
 from vantixs_risk import store
 from vantixs_risk.account_state import Account, encode, load
+from vantixs_risk.order_lookup import OrderLookup
 
 MOST_ACCOUNTS = 1000
 
@@ -26,16 +27,16 @@ class AccountCache:
     def __init__(self) -> None:
         self._nonce, self._count = os.urandom(9).hex(), 0
         self._accounts: OrderedDict[str, Account] = OrderedDict()
-        # The stamp of the trading states, and those that are not ACTIVE. There is no stamp before the first change.
+        # The version of the trading states, and those that are not ACTIVE. There is no version before the first change.
         self._trading: tuple[str | None, Mapping[str, str]] | None = None
 
-    def new_stamp(self) -> str:
-        """A stamp that was never used."""
+    def new_version(self) -> str:
+        """A version that was never used, by this process or any other."""
         self._count += 1
         return f"{self._nonce}-{self._count}"
 
-    def take(self, connection: sa.Connection, account_id: str, heads: store.Heads) -> Account:
-        """Takes the account out of the cache, as `heads` says that it is committed; reads it where it is not remembered so.
+    def take(self, connection: sa.Connection, account_id: str, lookup: OrderLookup) -> Account:
+        """Takes the account out of the cache, as `lookup` says that it is committed; reads it where it is not remembered so.
 
         It is out of the cache until it is put back, so that an account that fails half way is forgotten.
 
@@ -43,17 +44,17 @@ class AccountCache:
             ServiceError: NOT_FOUND.
         """
         found = self._accounts.pop(account_id, None)
-        if found is not None and found.stamp == heads.stamps.get(account_id):
+        if found is not None and found.version == lookup.versions.get(account_id):
             return found
         return load(connection, account_id)
 
-    def fetch(self, connection: sa.Connection, account_ids: Iterable[str], heads: store.Heads) -> None:
+    def fetch(self, connection: sa.Connection, account_ids: Iterable[str], lookup: OrderLookup) -> None:
         """Reads at once all of the accounts that are not remembered as committed. Accounts that do not exist are left out."""
         stale = [
             account_id
             for account_id in dict.fromkeys(account_ids)
-            if (stamp := heads.stamps.get(account_id)) is not None
-            and ((found := self._accounts.get(account_id)) is None or found.stamp != stamp)
+            if (version := lookup.versions.get(account_id)) is not None
+            and ((found := self._accounts.get(account_id)) is None or found.version != version)
         ]
         for account in interleaved([partial(load, connection, account_id) for account_id in stale], connection):
             self._accounts[account.account_id] = account
@@ -69,24 +70,24 @@ class AccountCache:
         return account_id in self._accounts
 
     def save(self, connection: sa.Connection, *accounts: Account) -> None:
-        """Writes the state of accounts, each under a new stamp, and puts them back."""
+        """Writes the state of accounts, each under a new version, and puts them back."""
         self.write(connection, accounts)
         for account in accounts:
             self.put(account)
 
     def write(self, connection: sa.Connection, accounts: Iterable[Account]) -> None:
-        """Writes the state of accounts, each under a new stamp, and leaves them out of the cache."""
+        """Writes the state of accounts, each under a new version, and leaves them out of the cache."""
         rows = []
         for account in accounts:
-            account.stamp = self.new_stamp()
-            rows.append({"account_id": account.account_id, "stamp": account.stamp, "data": encode(account)})
+            account.version = self.new_version()
+            rows.append({"account_id": account.account_id, "stamp": account.version, "data": encode(account)})
         store.WRITE_STATE.run_all(connection, rows)
 
-    def trading_states(self, connection: sa.Connection, stamp: str | None) -> Mapping[str, str]:
+    def trading_states(self, connection: sa.Connection, version: str | None) -> Mapping[str, str]:
         """Every scope that is not ACTIVE, with its state."""
-        if self._trading is None or stamp != self._trading[0]:
+        if self._trading is None or version != self._trading[0]:
             restricted = {row.scope: row.state for row in store.READ_RESTRICTED.rows(connection)}
-            self._trading = (stamp, restricted)
+            self._trading = (version, restricted)
         return self._trading[1]
 
     def changed_trading_states(self, connection: sa.Connection) -> Mapping[str, str]:

@@ -29,10 +29,10 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(slots=True)
 class Account:
-    """One account: its rules, and its books as of `stamp`.
+    """One account: its rules, and its books as of `version`.
 
     Attributes:
-        stamp: the value that the account's row had when this was read, or that it gets by the next write.
+        version: what the column `stamp` of the account's row had when the account was read or written.
         message: the account as it is stored, with its revision.
         clock: the account's time, the latest of every decision and booking; it never goes back.
         adjusted: the sum of what operators adjusted, in the account's currency.
@@ -43,7 +43,7 @@ class Account:
         lots: the lot size of each instrument that is held or was requested, as its last order had it.
     """
 
-    stamp: str
+    version: str
     message: risk_pb2.Account
     rules: Rules
     clock: datetime
@@ -202,7 +202,7 @@ def encode(account: Account) -> str:
     )
 
 
-def _decode(stamp: str, message: risk_pb2.Account, state: dict[str, Any]) -> Account:
+def _decode(version: str, message: risk_pb2.Account, state: dict[str, Any]) -> Account:
     activity = Activity(
         tuple((second, count) for second, count in state["seconds"]),
         tuple(Asked(what, _moment(us)) for what, us in state["asked"]),
@@ -213,7 +213,7 @@ def _decode(stamp: str, message: risk_pb2.Account, state: dict[str, Any]) -> Acc
     day = date.fromisoformat(state["day"])
     standing = Standing(day, Decimal(state["day_equity"]), Decimal(state["peak"]))
     return Account(
-        stamp,
+        version,
         message,
         rules_of(message),
         _moment(state["clock"]),

@@ -20,6 +20,7 @@ from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.ledger import CASH, FEES, FUNDING, HOLDING, open_books
 from vantixs_risk.existence import check_currency, check_instruments
 from vantixs_risk.fields import ACCOUNT_ID, at_least_zero, identity, show, text
+from vantixs_risk.locks import lock_books
 from vantixs_risk.postings import write_transfers
 from vantixs_risk.trading import MOST_SHOWN, open_order_message
 from vantixs_risk.unit_context import UnitContext
@@ -32,7 +33,7 @@ def create_account(
     connection: sa.Connection, context: UnitContext, request: risk_pb2.CreateAccountRequest, actor: str, now: datetime
 ) -> risk_pb2.Account:
     """Makes an account with its opening balance, or a scratch copy of one. The same request_id makes it once."""
-    store.own_books(connection)
+    lock_books(connection)
     message, source = risk_pb2.Account(), request.copy_from_account_id
     account_id = text("account.account_id", request.account.account_id, ACCOUNT_ID, _ID_FORM)
     there = store.READ_ACCOUNT.first(connection, account_id=account_id)
@@ -65,7 +66,7 @@ def update_account(
     connection: sa.Connection, context: UnitContext, message: risk_pb2.Account, role: Role, actor: str, now: datetime
 ) -> risk_pb2.Account:
     """Replaces an account's rules, at the revision they were read."""
-    store.own_books(connection)
+    lock_books(connection)
     row = store.READ_ACCOUNT.first(connection, account_id=message.account_id)
     if row is None:
         raise not_found("account", message.account_id[:60])

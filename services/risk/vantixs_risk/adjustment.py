@@ -16,6 +16,8 @@ from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.ledger import CASH, Market, adjust_cash, adjust_position
 from vantixs_risk.existence import check_asset, check_instruments
 from vantixs_risk.fields import ASSET, IDENTITY, INSTRUMENT, amount, comment, identity, optional, show, text
+from vantixs_risk.locks import lock_books
+from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.postings import write_booking, write_transfers
 from vantixs_risk.unit_context import UnitContext
 
@@ -31,7 +33,7 @@ def record_adjustment(
     text("request_id", request.request_id, IDENTITY, "an id of the adjustment")
     identity("account_id", request.account_id)
     comment("comment", request.comment)
-    store.own_books(connection)
+    lock_books(connection)
     known = store.READ_ADJUSTMENT.first(connection, request_id=request.request_id)
     content = request.SerializeToString(deterministic=True)
     if known is not None:
@@ -39,8 +41,8 @@ def record_adjustment(
             detail = f"request_id {request.request_id!r} was used for another adjustment"
             raise ServiceError(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", detail)
         return risk_pb2.RecordAdjustmentResponse.FromString(known.response)
-    heads = store.read_heads(connection, [request.account_id])
-    account = context.cache.take(connection, request.account_id, heads)
+    lookup = look_up_orders(connection, [request.account_id])
+    account = context.cache.take(connection, request.account_id, lookup)
     account.begin(now)
     event = journal_pb2.AdjustmentRecorded(
         adjustment_id=request.request_id, account_id=request.account_id, comment=request.comment

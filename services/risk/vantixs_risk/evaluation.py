@@ -25,6 +25,8 @@ from vantixs_risk.domain.figures import fresh
 from vantixs_risk.domain.inputs import Asking, Inputs
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.fields import amount, identity
+from vantixs_risk.locks import lock_accounts, lock_books_shared
+from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.unit_context import AccountHeld, UnitContext, scopes_of
 from vantixs_risk.wire import encode_response
@@ -94,14 +96,14 @@ def _decide(connection: sa.Connection, context: UnitContext, tickets: Sequence[T
     Each is decided on what those before it left. The tables are read once before all of them, and written once after.
     """
     orders = [ticket.request.order for ticket in tickets]
-    store.share_books(connection)
-    locking = store.lock_accounts(connection, [o.account_id for o in orders])
-    heads = store.read_heads(connection, [o.account_id for o in orders], [o.order_id for o in orders])
+    lock_books_shared(connection)
+    locking = lock_accounts(connection, [o.account_id for o in orders])
+    lookup = look_up_orders(connection, [o.account_id for o in orders], [o.order_id for o in orders])
     held = locking()
-    restricted = context.cache.trading_states(connection, heads.trading_stamp)
-    known, about = heads.recorded, heads.about
+    restricted = context.cache.trading_states(connection, lookup.trading_version)
+    known, about = lookup.recorded, lookup.about
     new = [o.account_id for o in orders if o.order_id not in known and o.account_id in held]
-    context.cache.fetch(connection, new, heads)
+    context.cache.fetch(connection, new, lookup)
     decisions: list[bytes | ServiceError] = []
     accounts: dict[str, Account] = {}
     changed: dict[str, Account] = {}
@@ -114,12 +116,12 @@ def _decide(connection: sa.Connection, context: UnitContext, tickets: Sequence[T
             decisions.append(_decided_for(order.order_id, about[order.order_id]) if other else content)
             continue
         account = accounts.get(order.account_id)
-        if account is None and order.account_id in heads.stamps and order.account_id not in held:
+        if account is None and order.account_id in lookup.versions and order.account_id not in held:
             decisions.append(AccountHeld(order.account_id))
             continue
         if account is None:
             try:
-                account = accounts[order.account_id] = context.cache.take(connection, order.account_id, heads)
+                account = accounts[order.account_id] = context.cache.take(connection, order.account_id, lookup)
             except ServiceError as error:
                 decisions.append(error)
                 continue
@@ -151,12 +153,12 @@ def _decide(connection: sa.Connection, context: UnitContext, tickets: Sequence[T
 def preview_order(connection: sa.Connection, ticket: Ticket, settings: RiskSettings) -> bytes:
     """The RiskDecision in bytes, without reserving, recording or waiting for those who do."""
     cache, order = AccountCache(), ticket.request.order
-    heads = store.read_heads(connection, [order.account_id])
-    account = cache.take(connection, order.account_id, heads)
+    lookup = look_up_orders(connection, [order.account_id])
+    account = cache.take(connection, order.account_id, lookup)
     position = account.position_now(order.instrument)
     if position != ticket.assumed and not ticket.asking.leg:
         return _position_changed(order.order_id, position)
-    inputs = _inputs(account, ticket, cache.trading_states(connection, heads.trading_stamp), settings)
+    inputs = _inputs(account, ticket, cache.trading_states(connection, lookup.trading_version), settings)
     return encode_decision(ticket.request, evaluate(inputs), position, account.message.revision, inputs.now)
 
 

@@ -19,6 +19,8 @@ from vantixs_risk.domain.figures import fresh
 from vantixs_risk.domain.funding import Change, funding_amount, funding_times, middle, position_at
 from vantixs_risk.domain.ledger import Market, pay_funding
 from vantixs_risk.fields import INSTRUMENT, amount, between, show, text
+from vantixs_risk.locks import lock_accounts, lock_books_shared
+from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.postings import write_transfers
 from vantixs_risk.unit_context import AccountHeld, UnitContext
 
@@ -46,18 +48,18 @@ def book_fundings(
     connection: sa.Connection, context: UnitContext, asked: Sequence[tuple[risk_pb2.BookFundingRequest, datetime]]
 ) -> list[risk_pb2.BookFundingResponse | ServiceError]:
     """Books what each request asks for. In place of a response there is the error to answer; nothing is booked of that one."""
-    store.share_books(connection)
+    lock_books_shared(connection)
     accounts = [request.account_id for request, _ in asked]
-    locking = store.lock_accounts(connection, accounts)
+    locking = lock_accounts(connection, accounts)
     held = locking()
     answers: list[risk_pb2.BookFundingResponse | ServiceError] = []
     for request, now in asked:
-        heads = store.read_heads(connection, [request.account_id])
+        lookup = look_up_orders(connection, [request.account_id])
         try:
-            if request.account_id in heads.stamps and request.account_id not in held:
+            if request.account_id in lookup.versions and request.account_id not in held:
                 raise AccountHeld(request.account_id)
             answers.append(
-                _book(connection, context, context.cache.take(connection, request.account_id, heads), request, now)
+                _book(connection, context, context.cache.take(connection, request.account_id, lookup), request, now)
             )
         except ServiceError as error:  # Raised before anything of it is booked.
             answers.append(error)

@@ -12,6 +12,8 @@ from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import MOST_MARKS, mark_of
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.figures import fresh
+from vantixs_risk.locks import lock_accounts, lock_books_shared
+from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.unit_context import UnitContext
 
 # Decisions wait for the units of work before them, so one of these is short: some 10 ms on SQLite.
@@ -55,17 +57,17 @@ def refresh_marks(
     Equity counts for the peak, the breakers and the samples only while every position has a mark that is young enough for
     an entry: what is valued at an old price, or at its cost, stops nobody.
     """
-    store.share_books(connection)
-    locking = store.lock_accounts(connection, account_ids)
-    heads, cache = store.read_heads(connection, account_ids), context.cache
+    lock_books_shared(connection)
+    locking = lock_accounts(connection, account_ids)
+    lookup, cache = look_up_orders(connection, account_ids), context.cache
     held = locking()
     changed = []
     for account_id in account_ids:
         # What another process works on at this moment gets its prices from there, or the next time.
-        if account_id not in heads.stamps or account_id not in held:
+        if account_id not in lookup.versions or account_id not in held:
             continue
         remembered = cache.has(account_id)
-        account = cache.take(connection, account_id, heads)
+        account = cache.take(connection, account_id, lookup)
         taken = _usable(account, marks, account.time(now), context)
         if taken:
             account.begin(now)

@@ -20,6 +20,8 @@ from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.ledger import Market, Trade, book_trade
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.fields import identity
+from vantixs_risk.locks import lock_accounts, lock_books_shared
+from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.postings import Postings
 from vantixs_risk.unit_context import AccountHeld, UnitContext
 
@@ -90,7 +92,7 @@ class _Books:
     def __init__(self, connection: sa.Connection, context: UnitContext, asked: Sequence[Settlement]) -> None:
         self._connection = connection
         self._context = context
-        store.share_books(connection)
+        lock_books_shared(connection)
         owners = {r.order_id: (r.account_id, r.instrument) for r in (settlement.request for settlement in asked)}
         self._read(asked, owners)
         found = {row.order_id: (row.account_id, row.instrument) for row in self._orders.values()}
@@ -98,7 +100,7 @@ class _Books:
             # Not named, or wrongly. Whose an order is does not change; how it stands may, until its account is held.
             self._read(asked, owners | found)
         accounts = {row.account_id for row in self._orders.values()}
-        context.cache.fetch(connection, [a for a in sorted(accounts) if a in self._held], self._heads)
+        context.cache.fetch(connection, [a for a in sorted(accounts) if a in self._held], self._lookup)
         self._accounts: dict[str, Account] = {}
         self._changed: dict[str, Account] = {}
         self._postings = Postings()
@@ -112,10 +114,10 @@ class _Books:
         connection = self._connection
         accounts = sorted({account_id for account_id, _ in owners.values() if account_id})
         keys = [(*owners[s.request.order_id], fill.execution_id) for s in asked for fill in s.request.fills]
-        locking = store.lock_accounts(connection, accounts)
+        locking = lock_accounts(connection, accounts)
         reading = store.READ_ORDERS.ask(connection, order_ids=list(owners))
         reading_fills = store.READ_FILLS.ask(connection, keys=keys) if keys else list
-        self._heads = store.read_heads(connection, accounts)
+        self._lookup = look_up_orders(connection, accounts)
         self._held = locking()
         self._orders = {row.order_id: row for row in reading()}
         # Those of the fills in the batch that were booked before.
@@ -140,7 +142,7 @@ class _Books:
             if row is None and request.final and request.order_id not in self._given_up:
                 self._given_up[request.order_id] = _given_up_row(request.order_id, now)
             return risk_pb2.SettleOrderResponse()
-        if row.account_id in self._heads.stamps and row.account_id not in self._held:
+        if row.account_id in self._lookup.versions and row.account_id not in self._held:
             raise AccountHeld(row.account_id)
         account = self._take(row.account_id)
         response = risk_pb2.SettleOrderResponse()
@@ -189,7 +191,7 @@ class _Books:
     def _take(self, account_id: str) -> Account:
         account = self._accounts.get(account_id)
         if account is None:
-            account = self._accounts[account_id] = self._context.cache.take(self._connection, account_id, self._heads)
+            account = self._accounts[account_id] = self._context.cache.take(self._connection, account_id, self._lookup)
         return account
 
     def _book(self, account: Account, market: Market, cause: str, trade: Trade) -> None:

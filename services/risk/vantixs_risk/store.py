@@ -4,15 +4,13 @@ What grows for ever (orders, fills, transfers) is only ever looked up by key; wh
 rows whose number does not depend on history. So a decision costs the same after a million fills.
 """
 
-from collections.abc import Callable, Container, Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from vantixs.runtime.columns import Amount, Instant
-from vantixs.runtime.database_setup import ADVISORY_LOCK, SHARED_LOCK, lock_number
 from vantixs.runtime.outbox import outbox_table
-from vantixs.runtime.sql_elements import Among, AmongRows, Lines
+from vantixs.runtime.sql_elements import Among, AmongRows
 from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, insert_row, where
 
 METADATA = sa.MetaData()
@@ -25,8 +23,8 @@ ACCOUNTS = sa.Table(
     sa.Column("request_id", sa.Text, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
-# How an account stands, in one small row. Whoever changes anything of an account gives it a stamp that was never used:
-# so a process may keep an account in memory for as long as the stamp is the one it knows (`account_cache.py`).
+# The state of an account in one small row. `stamp` is its version: every change of anything of an account writes one that was
+# never used. So a process may keep an account in memory for as long as the version is the one it knows (`account_cache.py`).
 STATES = sa.Table(
     "account_states",
     METADATA,
@@ -156,7 +154,7 @@ TRADING_STATES = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("update_time", Instant, nullable=False),
 )
-# One row, "trading_states": changes whenever that table does.
+# One row, "trading_states", with the version of that table.
 STAMPS = sa.Table(
     "stamps",
     METADATA,
@@ -167,94 +165,6 @@ OUTBOX = outbox_table(METADATA)
 
 TRADING = "trading_states"
 
-
-class Heads(NamedTuple):
-    """What decisions look up first: what was recorded of orders, the stamps of accounts, that of the trading states.
-
-    `about` has account and instrument of each order that is recorded, for example "paper BTC/USDT"; one that was given up before
-    it was asked for has none.
-    """
-
-    recorded: dict[str, bytes]
-    stamps: dict[str, str]
-    trading_stamp: str | None
-    about: dict[str, str]
-
-
-_ABOUT = ORDERS.c.account_id + " " + ORDERS.c.instrument
-
-
-def _heads(_: Any) -> sa.CompoundSelect[Any]:
-    stamps = Lines(STATES.c.account_id + " " + STATES.c.stamp)
-    no_data = sa.cast(sa.null(), sa.LargeBinary)
-    trading = sa.select(STAMPS.c.stamp).where(STAMPS.c.name == TRADING).scalar_subquery()
-    return sa.union_all(
-        sa.select(trading.label("name"), stamps.label("stamps"), no_data.label("data"))
-        .select_from(STATES)
-        .where(Among(STATES.c.account_id, "account_ids")),
-        sa.select(ORDERS.c.order_id, _ABOUT, ORDERS.c.data).where(Among(ORDERS.c.order_id, "order_ids")),
-    )
-
-
-_READ_HEADS = Statement(_heads)
-
-
-def read_heads(connection: sa.Connection, account_ids: Iterable[str], order_ids: Iterable[str] = ()) -> Heads:
-    """Reads them in one statement."""
-    # The first row is the first of the union: it is told by having no data.
-    head, *orders = sorted(
-        _READ_HEADS.rows(connection, account_ids=list(account_ids), order_ids=list(order_ids)),
-        key=lambda row: row.data is not None,
-    )
-    stamps = dict(line.split(" ") for line in head.stamps.split("\n")) if head.stamps else {}
-    about = {row.name: row.stamps for row in orders if row.stamps.strip()}
-    return Heads({row.name: bytes(row.data) for row in orders}, stamps, head.name, about)
-
-
-_BOOKS = lock_number("risk-books")
-_LOCK_ACCOUNTS = Statement(
-    lambda _: (
-        sa.select(STATES.c.account_id)
-        .where(Among(STATES.c.account_id, "account_ids"))
-        .order_by(STATES.c.account_id)
-        .with_for_update(skip_locked=True)
-    )
-)
-
-
-def share_books(connection: sa.Connection) -> None:
-    """Lets nobody change rules or trading states until the transaction ends; many may hold this at the same time."""
-    if connection.dialect.name == "postgresql":
-        SHARED_LOCK.send(connection, key=_BOOKS)
-
-
-def own_books(connection: sa.Connection) -> None:
-    """Waits until no other process decides or books, and keeps it so until the transaction ends.
-
-    So a halt returns only when nothing that was decided under the state before can still be committed.
-    """
-    if connection.dialect.name == "postgresql":
-        ADVISORY_LOCK.send(connection, key=_BOOKS)
-
-
-def lock_accounts(connection: sa.Connection, account_ids: Iterable[str]) -> Callable[[], Container[str]]:
-    """Holds accounts until the transaction ends, in their order, but for those that another one holds: nobody waits.
-
-    What it returns gives those that are held. What is read of an account has to be read after this, by another statement.
-    On SQLite no two transactions write at the same time, so all are.
-    """
-    if connection.dialect.name != "postgresql":
-        return lambda: _ALL
-    rows = _LOCK_ACCOUNTS.ask(connection, account_ids=sorted(set(account_ids)))
-    return lambda: {row.account_id for row in rows()}
-
-
-class _All:
-    def __contains__(self, _: object) -> bool:
-        return True
-
-
-_ALL = _All()
 READ_ACCOUNT = Statement(lambda _: sa.select(ACCOUNTS).where(where(ACCOUNTS, "account_id")))
 WRITE_ACCOUNT = insert_or_replace(ACCOUNTS)
 READ_STATE = Statement(lambda _: sa.select(STATES).where(where(STATES, "account_id")))

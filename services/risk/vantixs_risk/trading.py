@@ -15,6 +15,8 @@ from vantixs_risk.conversion import STATES, state_message
 from vantixs_risk.domain import breakers
 from vantixs_risk.existence import check_scope_exists
 from vantixs_risk.fields import SCOPE, comment, named, show, text
+from vantixs_risk.locks import lock_books
+from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.unit_context import UnitContext
 
@@ -33,7 +35,7 @@ def set_trading_state(
     """Latches a scope's state; in force for the next decision of every process on this database."""
     scope = checked_scope(request.scope)
     state = named("state", common_pb2.TradingState, "TRADING_STATE_", request.state)
-    store.own_books(connection)
+    lock_books(connection)
     held = store.READ_TRADING_STATE.first(connection, scope=scope)
     if state != "ACTIVE" or held is None:
         # What is held can be let go, also where it does not exist any more.
@@ -105,11 +107,11 @@ def _start_anew(connection: sa.Connection, context: UnitContext, scope: str, set
         ids = list(connection.execute(query).scalars())
     else:
         return
-    heads = store.read_heads(connection, ids)
+    lookup = look_up_orders(connection, ids)
     for account_id in ids:
-        if account_id not in heads.stamps:
+        if account_id not in lookup.versions:
             continue
-        account = context.cache.take(connection, account_id, heads)
+        account = context.cache.take(connection, account_id, lookup)
         if _changed(account, set_by if kind == "account" else "", now):
             context.cache.save(connection, account)
         else:

@@ -54,13 +54,13 @@ class UnitContext:
         store.WRITE_TRADING_STATE.run(
             connection, scope=scope, state=state, comment=comment, actor=actor, update_time=now
         )
-        stamp = self.cache.new_stamp()
-        store.WRITE_STAMP.run(connection, name=store.TRADING, stamp=stamp)
+        version = self.cache.new_version()
+        store.WRITE_STAMP.run(connection, name=store.TRADING, stamp=version)
         event = journal_pb2.TradingStateChanged(
             scope=scope, before=STATES[before], after=STATES[state], comment=comment
         )
-        # The stamp makes the event's id its own, whatever the clock says.
-        self.publish(connection, f"trading-state:{scope}:{stamp}", actor, now, trading_state_changed=event)
+        # The version makes the id of the event unique, also where the clock goes back.
+        self.publish(connection, f"trading-state:{scope}:{version}", actor, now, trading_state_changed=event)
         return before
 
     def trip_breakers(self, connection: sa.Connection, account: Account, now: datetime, repeats: int = 0) -> bool:
