@@ -203,7 +203,7 @@ async def test_accounts_of_an_earlier_commit_are_read_and_their_equity_adds_up(d
             expected = Decimal(account.message.balance) + sum(p.realized_profit - p.fees for p in positions)
             expected += account.valuation().unrealized_profit
             assert name not in ("paper", "second") or account.valuation().equity == expected
-            assert account.standing.peak >= account.valuation().equity
+            assert account.equity_history.peak >= account.valuation().equity
     paper = accounts["paper"]
     held = {name for name, holding in paper.holdings.items() if holding.position.quantity}
     assert held == {"BTC/USDT", "SOL/USDT:USDT"}

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from vantixs_risk.domain.activity import Activity, Asked
 from vantixs_risk.domain.checks import ENTRY, EXIT, LEG
-from vantixs_risk.domain.equity import Holding, Mark, Standing
+from vantixs_risk.domain.equity import EquityHistory, Holding, Mark
 from vantixs_risk.domain.evaluation import Decision, evaluate
 from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.inputs import Asking, Books, Inputs
@@ -139,8 +139,8 @@ def test_no_rule_meant_for_entries_changes_an_exit() -> None:
     for seed, inputs in cases(2000, entry=False):
         draw, before = Draw(seed), evaluate(inputs)
         other = replace(rules(draw), mode=inputs.rules.mode, credential_id=inputs.rules.credential_id)
-        far = Standing(NOW.date(), Decimal(10**9), Decimal(10**9))
-        books = inputs.books._replace(standing=far, activity=activity(draw, inputs.asking))
+        far = EquityHistory(NOW.date(), Decimal(10**9), Decimal(10**9))
+        books = inputs.books._replace(equity_history=far, activity=activity(draw, inputs.asking))
         changed = inputs._replace(rules=other, books=books)
         reducing = changed._replace(trading_states={**inputs.trading_states, "instrument:X": "REDUCING"})
         for again in (evaluate(changed), evaluate(reducing)):
@@ -255,7 +255,7 @@ ETH = Market.of("ETH/USDT")
 PLAIN = Inputs(
     Asking(Market.of("BTC/USDT"), Decimal(1), buy=True, entry=True, quote=Mark(Decimal(100), Decimal(100), NOW)),
     Rules("paper", "PAPER", "USDT", sizing=Sizing("FIXED_QUANTITY", Decimal(1))),
-    Books(Decimal(10_000), Standing(NOW.date(), Decimal(10_000), Decimal(10_000)), {}),
+    Books(Decimal(10_000), EquityHistory(NOW.date(), Decimal(10_000), Decimal(10_000)), {}),
     NOW,
     {},
     5000,

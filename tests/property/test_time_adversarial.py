@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from vantixs_risk.clock import SteadyClock
-from vantixs_risk.domain.equity import Standing
+from vantixs_risk.domain.equity import EquityHistory
 from vantixs_risk.domain.windows import TradingWindow, trading_day
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -107,15 +107,15 @@ def test_a_day_begins_once_whatever_the_clocks_do(zone: str, start_s: int) -> No
     """Around both switches in steps of 10 minutes: the day goes on, one at a time, also where a local hour comes again."""
     for month in (3, 10):
         begin = datetime(2026, month, 1, tzinfo=UTC)
-        standing = Standing(trading_day(begin, zone, start_s), Decimal(-1), Decimal(0))
+        history = EquityHistory(trading_day(begin, zone, start_s), Decimal(-1), Decimal(0))
         for step in range(45 * 144):
             now = begin + timedelta(minutes=10 * step)
-            after = standing.on(trading_day(now, zone, start_s), Decimal(step))
-            if after != standing:
-                assert after.day - standing.day == timedelta(days=1), now
+            after = history.on_day(trading_day(now, zone, start_s), Decimal(step))
+            if after != history:
+                assert after.day - history.day == timedelta(days=1), now
                 assert after.day_equity == step
-            standing = after
-        assert standing.day == trading_day(begin + timedelta(days=45, minutes=-10), zone, start_s)
+            history = after
+        assert history.day == trading_day(begin + timedelta(days=45, minutes=-10), zone, start_s)
 
 
 class FakeClocks:

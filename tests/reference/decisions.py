@@ -315,14 +315,14 @@ def used_of(inputs: Any) -> dict[str, Fraction]:
             held = worth(inputs._replace(books=alone)).exposure
             mine = sum((left(r, r.notional) for r in entries if r.instrument == name), ZERO)
             used[f"max_position_notional {name}"] = held + mine
-    peak, last = Fraction(books.standing.peak), books.activity.last_loss
+    peak, last = Fraction(books.equity_history.peak), books.activity.last_loss
     cooling = 0 if last is None else max((limits.loss_cooldown_s or 0) * 1_000_000 - micros(inputs.now - last), 0)
     figures = {
         "max_gross_exposure": exposure,
         "max_open_positions": Fraction(len(names)),
         # Without equity there is no leverage left.
         "max_leverage": cut(exposure / valued.equity) if valued.equity > 0 else Fraction(limits.max_leverage or 0),
-        "max_daily_loss": max(Fraction(books.standing.day_equity) - valued.equity, ZERO),
+        "max_daily_loss": max(Fraction(books.equity_history.day_equity) - valued.equity, ZERO),
         "max_drawdown_percent": cut(max(peak - valued.equity, ZERO) / peak * 100) if peak > 0 else ZERO,
         "max_orders_per_minute": Fraction(_orders_lately(inputs)),
         "loss_cooldown_s": Fraction(cooling // 1_000_000),
@@ -429,9 +429,9 @@ def _worth_matters(inputs: Any) -> bool:
 
 
 def _results(inputs: Any) -> set[str]:
-    limits, standing, activity, now = inputs.rules.limits, inputs.books.standing, inputs.books.activity, inputs.now
-    equity, peak = worth(inputs).equity, Fraction(standing.peak)
-    loss, last, lately = Fraction(standing.day_equity) - equity, activity.last_loss, _orders_lately(inputs)
+    limits, history, activity, now = inputs.rules.limits, inputs.books.equity_history, inputs.books.activity, inputs.now
+    equity, peak = worth(inputs).equity, Fraction(history.peak)
+    loss, last, lately = Fraction(history.day_equity) - equity, activity.last_loss, _orders_lately(inputs)
     cooling = limits.loss_cooldown_s is not None and last is not None
     fall = limits.max_drawdown_percent
     return _reasons(

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from vantixs_risk.domain.activity import MOST_APPROVED, Activity, Asked
-from vantixs_risk.domain.equity import Holding, Mark, Standing
+from vantixs_risk.domain.equity import EquityHistory, Holding, Mark
 from vantixs_risk.domain.inputs import Asking, Books, Inputs, Stop
 from vantixs_risk.domain.ledger import Market, Position
 from vantixs_risk.domain.reservations import Reservation
@@ -214,7 +214,7 @@ def question(seed: object, *, entry: bool | None = None, leg: bool = False) -> I
     names = draw.random.sample(NAMES, draw.random.randrange(4))
     books = Books(
         draw.of([*LARGE, Decimal(0), Decimal(-50)]),
-        Standing(date(2026, 11, 24), draw.of([*LARGE, Decimal(0), Decimal(-50)]), draw.of([*LARGE, Decimal(0)])),
+        EquityHistory(date(2026, 11, 24), draw.of([*LARGE, Decimal(0), Decimal(-50)]), draw.of([*LARGE, Decimal(0)])),
         {name: holding(draw, name) for name in names},
         tuple(open_order(draw) for _ in range(draw.random.randrange(4))),
         activity(draw, asking),
@@ -262,5 +262,5 @@ def wide_question(seed: object) -> Inputs:
     quantity = draw.wide()
     filled = draw.of([Decimal(0), min(quantity, draw.wide())])
     order = Reservation(market.instrument, draw.once_in(2), True, quantity, draw.wide(), draw.wide(), filled)
-    books = Books(draw.wide(), Standing(NOW.date(), draw.wide(), draw.wide()), held, (order,))
+    books = Books(draw.wide(), EquityHistory(NOW.date(), draw.wide(), draw.wide()), held, (order,))
     return Inputs(asking, account, books, NOW, {}, 5000, 300, Decimal(50))

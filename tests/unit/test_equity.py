@@ -9,7 +9,7 @@ import pytest
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.domain.activity import MOST_APPROVED, MOST_ASKED, Activity, Asked
 from vantixs_risk.domain.breakers import raises, trips
-from vantixs_risk.domain.equity import Holding, Mark, Standing, Valuation, value
+from vantixs_risk.domain.equity import EquityHistory, Holding, Mark, Valuation, value
 from vantixs_risk.domain.figures import age_ms, figures_of, fresh, remark, sane
 from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.ledger import Position
@@ -17,7 +17,7 @@ from vantixs_risk.domain.rules import Breakers, Limits
 from vantixs_risk.domain.windows import TradingWindow, trading_day
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cases import BTC, ENTRY, ETH, NOW, PERP, RULES, STANDING, D, change, entry_of, exit_of, held, seconds
+from cases import BTC, ENTRY, EQUITY, ETH, NOW, PERP, RULES, D, change, entry_of, exit_of, held, seconds
 
 QUOTED = Mark(D(90), D(110), NOW)
 
@@ -58,27 +58,27 @@ def test_margin_of_each_kind() -> None:
 
 
 def test_new_day_begins_with_the_equity_and_an_earlier_one_changes_nothing() -> None:
-    today = STANDING.day
-    assert STANDING.on(today + timedelta(days=1), D(5)) == Standing(today + timedelta(days=1), D(5), D(10_000))
-    assert STANDING.on(today, D(5)) is STANDING
-    assert STANDING.on(today - timedelta(days=1), D(5)) is STANDING
+    today = EQUITY.day
+    assert EQUITY.on_day(today + timedelta(days=1), D(5)) == EquityHistory(today + timedelta(days=1), D(5), D(10_000))
+    assert EQUITY.on_day(today, D(5)) is EQUITY
+    assert EQUITY.on_day(today - timedelta(days=1), D(5)) is EQUITY
 
 
 def test_peak_only_rises_and_adjustments_are_neither_profit_nor_loss() -> None:
-    assert STANDING.seen(D(10_001)).peak == 10_001
-    assert STANDING.seen(D(10_000)) is STANDING
-    assert STANDING.adjusted(D(-300)) == Standing(STANDING.day, D(9700), D(9700))
-    assert STANDING.adjusted(D(-30_000)).peak == 0
-    assert (STANDING.daily_loss(D(9000)), STANDING.daily_loss(D(11_000))) == (1000, -1000)
-    assert (STANDING.drawdown(D(9000)), STANDING.drawdown(D(11_000))) == (1000, 0)
+    assert EQUITY.with_equity(D(10_001)).peak == 10_001
+    assert EQUITY.with_equity(D(10_000)) is EQUITY
+    assert EQUITY.with_adjustment(D(-300)) == EquityHistory(EQUITY.day, D(9700), D(9700))
+    assert EQUITY.with_adjustment(D(-30_000)).peak == 0
+    assert (EQUITY.daily_loss(D(9000)), EQUITY.daily_loss(D(11_000))) == (1000, -1000)
+    assert (EQUITY.drawdown(D(9000)), EQUITY.drawdown(D(11_000))) == (1000, 0)
     # A percentage is rounded down, and never compared: 2/3 of the peak are exactly as far as they are.
-    third = replace(STANDING, peak=D(3))
+    third = replace(EQUITY, peak=D(3))
     assert third.drawdown_percent(D(1)) == D("66.666666666666666666")
-    assert not third.fallen(D(1), D("66.666666666666666667"))
-    assert third.fallen(D(1), D("66.666666666666666666"))
-    assert (third.fallen(D(0), D(100)), third.fallen(D(3), D("0.1"))) == (True, False)
-    broke = replace(STANDING, peak=D(0))
-    assert (broke.drawdown_percent(D(-5)), broke.fallen(D(-5), D(1))) == (0, False)
+    assert not third.has_fallen(D(1), D("66.666666666666666667"))
+    assert third.has_fallen(D(1), D("66.666666666666666666"))
+    assert (third.has_fallen(D(0), D(100)), third.has_fallen(D(3), D("0.1"))) == (True, False)
+    broke = replace(EQUITY, peak=D(0))
+    assert (broke.drawdown_percent(D(-5)), broke.has_fallen(D(-5), D(1))) == (0, False)
 
 
 WEEKDAYS = frozenset(range(5))
@@ -216,8 +216,10 @@ RULED = replace(
 )
 
 
-def gone_off(equity: str, failures: int = 0, repeats: int = 0, standing: Standing = STANDING) -> list[tuple[str, str]]:
-    found = trips(RULED, standing, D(equity), Activity(failures=failures), repeats)
+def gone_off(
+    equity: str, failures: int = 0, repeats: int = 0, history: EquityHistory = EQUITY
+) -> list[tuple[str, str]]:
+    found = trips(RULED, history, D(equity), Activity(failures=failures), repeats)
     return [(trip.breaker, trip.state) for trip in found]
 
 
@@ -230,10 +232,10 @@ def test_breakers_go_off_at_their_limits() -> None:
     assert gone_off("10000", failures=3) == [("failures", "HALTED")]
     assert gone_off("10000", repeats=3) == []
     assert gone_off("10000", repeats=4) == [("repeated_orders", "REDUCING")]
-    assert gone_off("0", standing=Standing(STANDING.day, D(0), D(0))) == []
-    texts = [trip.comment for trip in trips(RULED, STANDING, D(9000), Activity())]
+    assert gone_off("0", history=EquityHistory(EQUITY.day, D(0), D(0))) == []
+    texts = [trip.comment for trip in trips(RULED, EQUITY, D(9000), Activity())]
     assert texts == ["the day's loss is 1000, the limit 500", "equity is 10 % below its peak, the limit 10 %"]
-    assert trips(RULES, STANDING, D(0), Activity(failures=99), 99) == []
+    assert trips(RULES, EQUITY, D(0), Activity(failures=99), 99) == []
 
 
 def test_breaker_never_loosens() -> None:
@@ -325,12 +327,12 @@ def divided(one: int, other: int) -> object:
 
 def test_headroom_of_an_account_that_has_nothing() -> None:
     limits = Limits(max_leverage=D(2), max_daily_loss=D(5), max_drawdown_percent=D(5), loss_cooldown_s=60)
-    inputs = change(ENTRY, cash=D(-1), standing=Standing(STANDING.day, D(-5), D(0)))
+    inputs = change(ENTRY, cash=D(-1), equity_history=EquityHistory(EQUITY.day, D(-5), D(0)))
     rows = {r.name: r.used for r in headroom(replace(RULES, limits=limits), inputs.books, NOW)}
     assert rows == {"cash": 0, "max_leverage": 2, "max_daily_loss": 0, "max_drawdown_percent": 0, "loss_cooldown_s": 0}
     late = inputs.books._replace(activity=Activity(last_loss=NOW - seconds(61)))
     assert {r.name: r.used for r in headroom(replace(RULES, limits=limits), late, NOW)}["loss_cooldown_s"] == 0
-    broke = change(ENTRY, cash=D(0), standing=STANDING).books
+    broke = change(ENTRY, cash=D(0), equity_history=EQUITY).books
     assert {r.name: r.used for r in headroom(replace(RULES, limits=limits), broke, NOW)}["max_leverage"] == 2
     one = {r.name: r.used for r in headroom(replace(RULES, limits=limits), broke._replace(cash=D(1)), NOW)}
     assert one["max_leverage"] == 0

@@ -15,7 +15,7 @@ from vantixs.runtime.errors import not_found
 from vantixs_risk import store
 from vantixs_risk.conversion import rules_of
 from vantixs_risk.domain.activity import Activity, Asked
-from vantixs_risk.domain.equity import Holding, Mark, Standing, Valuation, value
+from vantixs_risk.domain.equity import EquityHistory, Holding, Mark, Valuation, value
 from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.inputs import Books
 from vantixs_risk.domain.ledger import CASH, Market, Position, Transfer
@@ -47,7 +47,7 @@ class Account:
     message: risk_pb2.Account
     rules: Rules
     clock: datetime
-    standing: Standing
+    equity_history: EquityHistory
     activity: Activity
     adjusted: Decimal
     minute: int
@@ -70,7 +70,7 @@ class Account:
         held = {name: holding for name, holding in self.holdings.items() if holding.position.quantity}
         cash = self.balances.get((CASH, self.rules.currency), ZERO)
         dust = frozenset(name for name, holding in held.items() if self.is_dust(name, holding.position.quantity))
-        return Books(cash, self.standing, held, tuple(self.orders.values()), self.activity, dust)
+        return Books(cash, self.equity_history, held, tuple(self.orders.values()), self.activity, dust)
 
     def is_dust(self, instrument: str, quantity: Decimal) -> bool:
         """Whether the quantity is less than a lot, so that it cannot be traded, and not 0."""
@@ -89,8 +89,8 @@ class Account:
         """Moves the account's time on. A new day begins with the equity at the prices that were known before."""
         self.clock = self.time(time)
         day = self.day_of(self.clock)
-        if day > self.standing.day:
-            self.standing = self.standing.on(day, self.valuation().equity)
+        if day > self.equity_history.day:
+            self.equity_history = self.equity_history.on_day(day, self.valuation().equity)
 
     def mark(self, instrument: str, mark: Mark) -> None:
         """Sets the price of a position, where there is a position and its price is not newer."""
@@ -164,7 +164,7 @@ def new_account(message: risk_pb2.Account, now: datetime, equity: Decimal) -> Ac
     """A new account, without positions. Its day begins now."""
     rules = rules_of(message)
     day = trading_day(now, rules.day_zone, rules.day_start_s)
-    return Account("", message, rules, now, Standing(day, equity, equity), Activity(), ZERO, 0)
+    return Account("", message, rules, now, EquityHistory(day, equity, equity), Activity(), ZERO, 0)
 
 
 def reservation_of(row: Any) -> Reservation:
@@ -182,9 +182,9 @@ def encode(account: Account) -> str:
     return json.dumps(
         {
             "clock": _us(account.clock),
-            "day": account.standing.day.isoformat(),
-            "day_equity": format_decimal(account.standing.day_equity),
-            "peak": format_decimal(account.standing.peak),
+            "day": account.equity_history.day.isoformat(),
+            "day_equity": format_decimal(account.equity_history.day_equity),
+            "peak": format_decimal(account.equity_history.peak),
             "adjusted": format_decimal(account.adjusted),
             "minute": account.minute,
             "seconds": activity.seconds,
@@ -211,13 +211,13 @@ def _decode(version: str, message: risk_pb2.Account, state: dict[str, Any]) -> A
         _moment(state["last_loss"]) if state["last_loss"] is not None else None,
     )
     day = date.fromisoformat(state["day"])
-    standing = Standing(day, Decimal(state["day_equity"]), Decimal(state["peak"]))
+    history = EquityHistory(day, Decimal(state["day_equity"]), Decimal(state["peak"]))
     return Account(
         version,
         message,
         rules_of(message),
         _moment(state["clock"]),
-        standing,
+        history,
         activity,
         Decimal(state["adjusted"]),
         state["minute"],

@@ -96,12 +96,12 @@ def get_account(connection: sa.Connection, account_id: str, now: datetime) -> ri
 def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_pb2.GetAccountResponse:
     account_id, time = account.account_id, account.time(now)
     account.begin(time)
-    valuation, standing, currency = account.valuation(), account.standing, account.rules.currency
+    valuation, history, currency = account.valuation(), account.equity_history, account.rules.currency
     orders, _ = store.open_orders(connection, store.ORDERS.c.account_id == account_id, MOST_SHOWN)
     holds = total(order.hold_left for order in account.orders.values() if order.entry)
     scopes = ("global", f"account:{account_id}")
     free = total((account.balances.get((CASH, currency), ZERO), -holds, -valuation.margin))
-    percent = divide_down(standing.drawdown(valuation.equity) * 100, standing.peak) if standing.peak > 0 else ZERO
+    percent = divide_down(history.drawdown(valuation.equity) * 100, history.peak) if history.peak > 0 else ZERO
     return risk_pb2.GetAccountResponse(
         account=account.message,
         balances=_balances(account, holds),
@@ -113,9 +113,9 @@ def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_p
         adjusted=show(account.adjusted),
         # The book has what the account paid, for it is the other side.
         funding=show(-account.balances.get((FUNDING, currency), ZERO)),
-        daily_profit=show(-standing.daily_loss(valuation.equity)),
-        day=standing.day.isoformat(),
-        peak_equity=show(standing.peak),
+        daily_profit=show(-history.daily_loss(valuation.equity)),
+        day=history.day.isoformat(),
+        peak_equity=show(history.peak),
         drawdown_percent=show(percent),
         free_funds=show(free),
         gross_exposure=show(valuation.gross_exposure),
@@ -186,7 +186,7 @@ def _copy_books(connection: sa.Connection, source: Account, target: Account) -> 
         for row in connection.execute(query).mappings().all():
             connection.execute(sa.insert(table).values(**{**row, "account_id": target.account_id}))
     target.balances, target.holdings = dict(source.balances), dict(source.holdings)
-    target.standing, target.activity, target.adjusted = source.standing, source.activity, source.adjusted
+    target.equity_history, target.activity, target.adjusted = source.equity_history, source.activity, source.adjusted
     target.clock, target.lots = source.time(target.clock), dict(source.lots)
 
 

@@ -63,7 +63,7 @@ def record_adjustment(
         actor=actor,
         record_time=account.clock,
     )
-    account.standing = account.standing.seen(account.valuation().equity)
+    account.equity_history = account.equity_history.with_equity(account.valuation().equity)
     context.publish(connection, f"adjustment:{request.request_id}", actor, account.clock, adjustment_recorded=event)
     context.trip_breakers(connection, account, account.clock)
     context.sample(connection, account, account.clock, booked=True)
@@ -85,7 +85,7 @@ def _cash(
     write_transfers(connection, account, f"adjustment:{request.request_id}", adjust_cash(asset, change))
     if asset == account.rules.currency:
         account.adjusted = BOOKS.add(account.adjusted, change)
-        account.standing = account.standing.adjusted(change)
+        account.equity_history = account.equity_history.with_adjustment(change)
     event.asset, event.amount = asset, show(change)
     total = show(account.balances.get((CASH, asset), ZERO))
     return risk_pb2.RecordAdjustmentResponse(balance=risk_pb2.Balance(asset=asset, total=total))
@@ -119,7 +119,7 @@ def _position(
         account.mark(name, Mark(price, price, account.clock))
     account.adjusted = BOOKS.add(account.adjusted, booking.adjusted)
     # Whatever this does to equity is neither profit nor loss of the day.
-    account.standing = account.standing.adjusted(BOOKS.subtract(account.valuation().equity, before))
+    account.equity_history = account.equity_history.with_adjustment(BOOKS.subtract(account.valuation().equity, before))
     position = position_message(account.account_id, account.holding(market))
     event.position.CopyFrom(position)
     event.quantity, event.price = show(change), show(price)

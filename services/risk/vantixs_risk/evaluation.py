@@ -171,7 +171,7 @@ def _inputs(account: Account, ticket: Ticket, restricted: Mapping[str, str], set
         if mark is not None and fresh(mark, account.clock, age_ms):
             account.mark(instrument, mark)
     account.lots[asking.market.instrument] = asking.lot_size
-    account.standing = account.standing.seen(account.valuation().equity)
+    account.equity_history = account.equity_history.with_equity(account.valuation().equity)
     states: dict[str, str] = {}
     if restricted:
         order = request.order

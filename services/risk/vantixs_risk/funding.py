@@ -109,7 +109,7 @@ def _book(
                     _pay(connection, context, account, market, request, time, position, rate, quote)
                 )
         equity = account.valuation().equity
-        account.standing = account.standing.seen(equity)
+        account.equity_history = account.equity_history.with_equity(equity)
         context.trip_breakers(connection, account, account.clock)
         context.sample(connection, account, account.clock, booked=True)
         context.cache.save(connection, account)

@@ -74,7 +74,7 @@ def refresh_marks(
             for instrument, mark in taken.items():
                 account.mark(instrument, mark)
             if _known(account, context):
-                account.standing = account.standing.seen(account.valuation().equity)
+                account.equity_history = account.equity_history.with_equity(account.valuation().equity)
                 context.trip_breakers(connection, account, account.clock)
                 context.sample(connection, account, account.clock, booked=False)
             changed.append((account, remembered))

@@ -212,7 +212,7 @@ class _Books:
         else:
             account.orders.pop(order_id, None)
         equity = account.valuation().equity
-        account.standing = account.standing.seen(equity)
+        account.equity_history = account.equity_history.with_equity(equity)
         self._context.trip_breakers(self._connection, account, account.clock)
         # The minute's sample is that of its last booking; the first of an hour and of a day stand, so they are written now.
         self._context.sample(self._connection, account, account.clock, booked=False)

@@ -120,13 +120,13 @@ def _start_anew(connection: sa.Connection, context: UnitContext, scope: str, set
 
 def _changed(account: Account, set_by: str, now: datetime) -> bool:
     """Whether anything had to be started anew."""
-    before = (account.clock, account.standing, account.activity)
+    before = (account.clock, account.equity_history, account.activity)
     # Only a time that is still to come is given up: otherwise nothing about an account's time opens a limit.
     if account.clock > now:
         account.clock = now
         today = account.day_of(now)
-        if account.standing.day > today:
-            account.standing = replace(account.standing, day=today)
+        if account.equity_history.day > today:
+            account.equity_history = replace(account.equity_history, day=today)
         account.activity = account.activity.not_after(now)
         for name, held in account.holdings.items():
             # A price of a time that was never is no price.
@@ -138,7 +138,7 @@ def _changed(account: Account, set_by: str, now: datetime) -> bool:
         case breakers.REPEATED:
             account.activity = replace(account.activity, asked=())
         case breakers.DRAWDOWN:
-            account.standing = replace(account.standing, peak=max(account.valuation().equity, ZERO))
+            account.equity_history = replace(account.equity_history, peak=max(account.valuation().equity, ZERO))
         case _:
             pass
-    return before != (account.clock, account.standing, account.activity)
+    return before != (account.clock, account.equity_history, account.activity)

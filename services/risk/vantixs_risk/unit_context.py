@@ -69,7 +69,7 @@ class UnitContext:
         It never loosens what holds.
         """
         equity, tripped = account.valuation().equity, False
-        for trip in trips(account.rules, account.standing, equity, account.activity, repeats):
+        for trip in trips(account.rules, account.equity_history, equity, account.activity, repeats):
             scope = f"account:{account.account_id}"
             row = store.READ_TRADING_STATE.first(connection, scope=scope)
             if raises(row.state if row else "ACTIVE", trip.state):

@@ -11,13 +11,13 @@ from vantixs_risk.domain.inputs import Inputs
 
 def daily_loss_below(c: Case) -> Finding | None:
     """The day's loss has not reached its limit."""
-    limit, standing = c.inputs.rules.limits.max_daily_loss, c.inputs.books.standing
+    limit, history = c.inputs.rules.limits.max_daily_loss, c.inputs.books.equity_history
     if limit is None:
         return None
     equity = c.figures.valuation.equity
-    loss = standing.daily_loss(equity)
+    loss = history.daily_loss(equity)
     lost, most = show(loss), show(limit)
-    inputs = {"day_equity": show(standing.day_equity), "equity": show(equity), "daily_loss": lost}
+    inputs = {"day_equity": show(history.day_equity), "equity": show(equity), "daily_loss": lost}
     below = loss < limit
     detail = "" if below else f"the day's loss is {lost}, the limit {most}"
     return Finding(below, detail, inputs, most)
@@ -25,14 +25,14 @@ def daily_loss_below(c: Case) -> Finding | None:
 
 def drawdown_below(c: Case) -> Finding | None:
     """The fall from the peak of equity has not reached its limit."""
-    limit, standing = c.inputs.rules.limits.max_drawdown_percent, c.inputs.books.standing
+    limit, history = c.inputs.rules.limits.max_drawdown_percent, c.inputs.books.equity_history
     if limit is None:
         return None
     equity = c.figures.valuation.equity
-    percent, most = show(standing.drawdown_percent(equity)), show(limit)
-    inputs = {"peak_equity": show(standing.peak), "equity": show(equity), "drawdown_percent": percent}
+    percent, most = show(history.drawdown_percent(equity)), show(limit)
+    inputs = {"peak_equity": show(history.peak), "equity": show(equity), "drawdown_percent": percent}
     # A peak of 0 has nothing to fall from: funds decide then.
-    below = not standing.fallen(equity, limit)
+    below = not history.has_fallen(equity, limit)
     detail = "" if below else f"equity is {percent} % below its peak, the limit {most} %"
     return Finding(below, detail, inputs, most)
 

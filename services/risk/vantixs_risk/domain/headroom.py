@@ -61,13 +61,13 @@ def _sizes(rules: Rules, books: Books) -> Iterator[Headroom]:
 
 
 def _results(rules: Rules, books: Books, now: datetime) -> Iterator[Headroom]:
-    limits, standing, activity = rules.limits, books.standing, books.activity
+    limits, history, activity = rules.limits, books.equity_history, books.activity
     equity = value(books.cash, books.holdings.values(), rules.leverage).equity
     if limits.max_daily_loss is not None:
-        used = max(standing.daily_loss(equity), ZERO)
+        used = max(history.daily_loss(equity), ZERO)
         yield Headroom("max_daily_loss", limits.max_daily_loss, used, rules.currency, "DAILY_LOSS_LIMIT_REACHED")
     if limits.max_drawdown_percent is not None:
-        used = divide_down(standing.drawdown(equity) * 100, standing.peak) if standing.peak > 0 else ZERO
+        used = divide_down(history.drawdown(equity) * 100, history.peak) if history.peak > 0 else ZERO
         yield Headroom("max_drawdown_percent", limits.max_drawdown_percent, used, "%", "DRAWDOWN_LIMIT_REACHED")
     if limits.max_orders_per_minute is not None:
         most, count = Decimal(limits.max_orders_per_minute), Decimal(activity.orders_last_minute(now))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from vantixs_risk.domain.activity import Activity
-from vantixs_risk.domain.equity import Holding, Mark, Standing
+from vantixs_risk.domain.equity import EquityHistory, Holding, Mark
 from vantixs_risk.domain.exact import ZERO
 from vantixs_risk.domain.ledger import Market
 from vantixs_risk.domain.reservations import Reservation
@@ -79,7 +79,7 @@ class Books(NamedTuple):
     """
 
     cash: Decimal
-    standing: Standing
+    equity_history: EquityHistory
     holdings: Mapping[str, Holding]
     reservations: tuple[Reservation, ...] = ()
     activity: Activity = _NOTHING_DONE
