@@ -20,7 +20,7 @@ from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.statements import insert_ignore, upsert
-from vantixs_risk import store
+from vantixs_risk import order_lookup, store
 from vantixs_risk.order_lookup import OrderLookup, look_up_orders
 
 SETTINGS = ServiceSettings()
@@ -186,12 +186,12 @@ async def test_heads_are_those_that_were_asked_for(database: Database) -> None:
     assert lookup == OrderLookup({}, {"a-1": "f00-1", "a-5": "f00-5"}, "f00-99", {})
 
 
-async def test_heads_are_looked_up_by_key(database: Database) -> None:
+async def test_versions_and_orders_are_looked_up_by_key(database: Database) -> None:
     """Also by a plan that was made while the tables were nearly empty: it is kept while they grow."""
     names = [f"name-{n}" for n in range(10)]
 
     def explain(connection: sa.Connection) -> list[str]:
-        compiled = store._READ_HEADS._compiled(connection)
+        compiled = order_lookup._LOOK_UP._compiled(connection)
         if connection.dialect.name == "postgresql":
             for table in ("orders", "account_states"):
                 connection.exec_driver_sql(f"ANALYZE {table}")

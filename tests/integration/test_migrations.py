@@ -242,8 +242,8 @@ async def test_entries_of_account_states_become_what_was_asked_and_approved(url_
     await migrate(url, "risk")
     with connected(url, "risk") as connection:
         activity = books.load(connection, "second").activity
-    assert [e.what for e in activity.asked] == [what for what, _, _ in entries]
-    assert [e.what for e in activity.approved] == [what for what, _, approved in entries if approved]
+    assert [e.key for e in activity.requested] == [what for what, _, _ in entries]
+    assert [e.key for e in activity.approved] == [what for what, _, approved in entries if approved]
 
 
 def test_there_is_a_dump_of_every_revision_but_the_last_on_both_databases() -> None:

@@ -159,7 +159,7 @@ async def test_an_order_that_breaks_the_batch_fails_alone(risk: Risk, monkeypatc
     decided = vantixs_risk.evaluation.evaluate
 
     def evaluate_or_break(inputs: Any) -> Any:
-        if inputs.asking.signal_quantity == Decimal(13):
+        if inputs.order.signal_quantity == Decimal(13):
             raise ArithmeticError("unforeseen")
         return decided(inputs)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vantixs_risk.domain.activity import Activity, Asked
+from vantixs_risk.domain.activity import Activity, EntryRecord
 from vantixs_risk.domain.equity import EquityHistory, Holding, Mark
 from vantixs_risk.domain.inputs import Stop
 from vantixs_risk.domain.ledger import Market, Position
@@ -43,7 +43,7 @@ def quote(bid: str | int, ask: str | int, age_ms: int = 0) -> Mark:
 
 
 def approved(age_s: float, what: str = BUY_10) -> Activity:
-    return Activity(approved=(Asked(what, NOW - seconds(age_s)),))
+    return Activity(approved=(EntryRecord(what, NOW - seconds(age_s)),))
 
 
 def sells(**more: Any) -> dict[str, Any]:
@@ -222,7 +222,7 @@ ENTRY_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [{"duplicate_order_window_s": 10, "activity": approved(9.999)}],
         [
             {"duplicate_order_window_s": 10, "activity": approved(10)},
-            {"duplicate_order_window_s": 10, "activity": Activity(asked=(Asked(BUY_10, NOW),))},
+            {"duplicate_order_window_s": 10, "activity": Activity(requested=(EntryRecord(BUY_10, NOW),))},
             {"duplicate_order_window_s": 10, "activity": approved(1, "sell 10 BTC/USDT")},
             {"duplicate_order_window_s": 10, "activity": approved(1, "buy 9 BTC/USDT")},
         ],

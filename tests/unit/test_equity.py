@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from vantixs_risk.clock import SteadyClock
-from vantixs_risk.domain.activity import MOST_APPROVED, MOST_ASKED, Activity, Asked
+from vantixs_risk.domain.activity import MOST_APPROVED, MOST_REQUESTED, Activity, EntryRecord
 from vantixs_risk.domain.breakers import raises, trips
 from vantixs_risk.domain.equity import EquityHistory, Holding, Mark, Valuation, value
 from vantixs_risk.domain.figures import age_ms, figures_of, fresh, remark, sane
@@ -154,31 +154,33 @@ def test_rate_counts_by_whole_seconds_and_never_less_than_a_minute() -> None:
 
 def test_entries_asked_for_are_remembered_for_the_window_and_not_without_bound() -> None:
     activity = Activity()
-    for offset in range(MOST_ASKED + 20):
-        activity = activity.with_asked(Asked("x", NOW + seconds(offset / 100)), 10)
-    assert len(activity.asked) == MOST_ASKED
-    later = activity.with_asked(Asked("x", NOW + seconds(11)), 10)
-    assert [e.time for e in later.asked[:-1]] == [e.time for e in activity.asked if e.time > NOW + seconds(1)]
-    assert activity.asked_since("x", NOW + seconds(2), 1) == sum(e.time > NOW + seconds(1) for e in activity.asked)
-    assert activity.asked_since("y", NOW, 10) == 0
+    for offset in range(MOST_REQUESTED + 20):
+        activity = activity.with_requested(EntryRecord("x", NOW + seconds(offset / 100)), 10)
+    assert len(activity.requested) == MOST_REQUESTED
+    later = activity.with_requested(EntryRecord("x", NOW + seconds(11)), 10)
+    assert [e.time for e in later.requested[:-1]] == [e.time for e in activity.requested if e.time > NOW + seconds(1)]
+    assert activity.requested_since("x", NOW + seconds(2), 1) == sum(
+        e.time > NOW + seconds(1) for e in activity.requested
+    )
+    assert activity.requested_since("y", NOW, 10) == 0
 
 
 def test_approved_entries_are_remembered_once_each_and_when_there_are_too_many_it_is_said() -> None:
     activity = Activity()
     for offset in (0, 1, 2):
-        activity = activity.with_approved(Asked("x", NOW + seconds(offset)), 10)
-        activity = activity.with_approved(Asked("y", NOW + seconds(offset)), 10)
-    assert [(e.what, e.time) for e in activity.approved] == [("x", NOW + seconds(2)), ("y", NOW + seconds(2))]
-    assert activity.approved_since("x", NOW + seconds(11.999), 10) == Asked("x", NOW + seconds(2))
+        activity = activity.with_approved(EntryRecord("x", NOW + seconds(offset)), 10)
+        activity = activity.with_approved(EntryRecord("y", NOW + seconds(offset)), 10)
+    assert [(e.key, e.time) for e in activity.approved] == [("x", NOW + seconds(2)), ("y", NOW + seconds(2))]
+    assert activity.approved_since("x", NOW + seconds(11.999), 10) == EntryRecord("x", NOW + seconds(2))
     assert activity.approved_since("x", NOW + seconds(12), 10) is None
-    assert [e.what for e in activity.with_approved(Asked("z", NOW + seconds(12)), 10).approved] == ["z"]
+    assert [e.key for e in activity.with_approved(EntryRecord("z", NOW + seconds(12)), 10).approved] == ["z"]
     for number in range(MOST_APPROVED - 2):
         assert not activity.full(NOW + seconds(3), 10)
-        activity = activity.with_approved(Asked(f"{number}", NOW + seconds(3)), 10)
+        activity = activity.with_approved(EntryRecord(f"{number}", NOW + seconds(3)), 10)
     assert activity.full(NOW + seconds(3), 10)
     assert activity.full(NOW + seconds(11.999), 10)
     assert not activity.full(NOW + seconds(12), 10), "the oldest no longer counts, so all that count are here"
-    assert len(activity.with_approved(Asked("z", NOW + seconds(3)), 10).approved) == MOST_APPROVED
+    assert len(activity.with_approved(EntryRecord("z", NOW + seconds(3)), 10).approved) == MOST_APPROVED
 
 
 def test_time_that_is_taken_back_leaves_nothing_in_the_future() -> None:
@@ -186,14 +188,14 @@ def test_time_that_is_taken_back_leaves_nothing_in_the_future() -> None:
     ahead, behind = NOW + seconds(99), NOW - seconds(1)
     activity = Activity(
         seconds=((second - 1, 1), (second, 2), (second + 5, 3), (second + 9, 4)),
-        asked=(Asked("a", behind), Asked("b", ahead)),
-        approved=(Asked("c", behind), Asked("d", ahead)),
+        requested=(EntryRecord("a", behind), EntryRecord("b", ahead)),
+        approved=(EntryRecord("c", behind), EntryRecord("d", ahead)),
         last_loss=ahead,
     )
     assert activity.not_after(NOW) == Activity(
         seconds=((second - 1, 1), (second, 2), (second, 7)),
-        asked=(Asked("a", behind), Asked("b", NOW)),
-        approved=(Asked("c", behind), Asked("d", NOW)),
+        requested=(EntryRecord("a", behind), EntryRecord("b", NOW)),
+        approved=(EntryRecord("c", behind), EntryRecord("d", NOW)),
         last_loss=NOW,
     )
     assert Activity(seconds=((second, 2),)).not_after(NOW) == Activity(seconds=((second, 2),))
@@ -266,7 +268,7 @@ def test_figures_count_what_is_open() -> None:
     assert (figures.own_exits_quantity, figures.closable) == (5, 5)
     assert figures.open_instruments == {"BTC/USDT", "ETH/USDT"}
     assert figures.free_funds == 10_000 - 80
-    assert figures.own.mark == inputs.asking.quote, "the position is valued at the quote that came along"
+    assert figures.own.mark == inputs.order.quote, "the position is valued at the quote that came along"
     assert figures.valuation.equity == 10_000 + 10 * 100
     other = change(inputs, market=ETH)
     assert (figures_of(other).own_entries_notional, figures_of(other).own_exits_quantity) == (300, 0)

@@ -189,8 +189,8 @@ def test_a_leg_is_never_answered_that_the_position_changed(risk: RiskFixture) ->
     assert (found.verdict, found.quantity, found.position_quantity) == (APPROVED, "10", "10")
     request = trader.last
     request.order.order_id = "preview"
-    ticket, settings = check_request(request, risk.now), trader.process.context.settings
-    content = risk.read(lambda c: preview_order(c, ticket, settings))
+    checked, settings = check_request(request, risk.now), trader.process.context.settings
+    content = risk.read(lambda c: preview_order(c, checked, settings))
     assert order_pb2.RiskDecision.FromString(content).quantity == "10"
 
 

@@ -56,8 +56,8 @@ def test_orders_decided_together_see_each_other(risk: RiskFixture) -> None:
 def test_preview_decides_without_recording(risk: RiskFixture) -> None:
     trader = open_trader(risk)
     request = ask("p", "BTC/USDT", buy=True, entry=True, position="0", price="100", now=risk.now)
-    ticket, settings = check_request(request, risk.now), trader.process.context.settings
-    content = risk.read(lambda c: preview_order(c, ticket, settings))
+    checked, settings = check_request(request, risk.now), trader.process.context.settings
+    content = risk.read(lambda c: preview_order(c, checked, settings))
     decision = order_pb2.RiskDecision.FromString(content)
     assert decision.verdict == APPROVED
     assert (risk.rows(store.ORDERS), len(risk.rows(store.ACCOUNTS))) == ([], 1)

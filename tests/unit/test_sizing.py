@@ -161,7 +161,7 @@ def test_quantity_no_message_can_name_is_refused() -> None:
 
 
 def test_webhook_sizing_goes_before_the_account_s() -> None:
-    inputs = ENTRY._replace(asking=ENTRY.asking._replace(sizing=Sizing("FIXED_QUANTITY", D(3))))
+    inputs = ENTRY._replace(order=ENTRY.order._replace(sizing=Sizing("FIXED_QUANTITY", D(3))))
     assert evaluate(inputs).quantity == 3
 
 

@@ -14,7 +14,7 @@ from vantixs.runtime.errors import not_found
 
 from vantixs_risk import store
 from vantixs_risk.conversion import rules_of
-from vantixs_risk.domain.activity import Activity, Asked
+from vantixs_risk.domain.activity import Activity, EntryRecord
 from vantixs_risk.domain.equity import EquityHistory, Holding, Mark, Valuation, value
 from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.inputs import Books
@@ -125,8 +125,8 @@ def load(connection: sa.Connection, account_id: str) -> Account:
         ServiceError: NOT_FOUND.
     """
     parts = (store.READ_ACCOUNT, store.READ_STATE, store.READ_BALANCES, store.READ_POSITIONS, store.READ_OPEN_ORDERS)
-    asked = [part.ask(connection, account_id=account_id) for part in parts]
-    rules_rows, state_rows, balances, positions, orders = [rows() for rows in asked]
+    answers = [part.ask(connection, account_id=account_id) for part in parts]
+    rules_rows, state_rows, balances, positions, orders = [rows() for rows in answers]
     if not rules_rows or not state_rows:
         raise not_found("account", account_id)
     message = risk_pb2.Account.FromString(rules_rows[0].data)
@@ -188,8 +188,8 @@ def encode(account: Account) -> str:
             "adjusted": format_decimal(account.adjusted),
             "minute": account.minute,
             "seconds": activity.seconds,
-            "asked": [(e.what, _us(e.time)) for e in activity.asked],
-            "approved": [(e.what, _us(e.time)) for e in activity.approved],
+            "asked": [(e.key, _us(e.time)) for e in activity.requested],
+            "approved": [(e.key, _us(e.time)) for e in activity.approved],
             "failures": activity.failures,
             "last_loss": _us(activity.last_loss) if activity.last_loss else None,
             "lots": {name: format_decimal(lot) for name, lot in account.lots.items() if name in needed},
@@ -205,8 +205,8 @@ def encode(account: Account) -> str:
 def _decode(version: str, message: risk_pb2.Account, state: dict[str, Any]) -> Account:
     activity = Activity(
         tuple((second, count) for second, count in state["seconds"]),
-        tuple(Asked(what, _moment(us)) for what, us in state["asked"]),
-        tuple(Asked(what, _moment(us)) for what, us in state["approved"]),
+        tuple(EntryRecord(key, _moment(us)) for key, us in state["asked"]),
+        tuple(EntryRecord(key, _moment(us)) for key, us in state["approved"]),
         state["failures"],
         _moment(state["last_loss"]) if state["last_loss"] is not None else None,
     )

@@ -97,19 +97,19 @@ def _position(
     request: risk_pb2.RecordAdjustmentRequest,
     event: journal_pb2.AdjustmentRecorded,
 ) -> risk_pb2.RecordAdjustmentResponse:
-    asked = request.position
-    name = text("position.instrument", asked.instrument, INSTRUMENT, "a name like BTC/USDT")
+    given = request.position
+    name = text("position.instrument", given.instrument, INSTRUMENT, "a name like BTC/USDT")
     check_instruments("position.instrument", [name], account.holdings)
     known = account.holdings.get(name)
     market = known.market if known else Market.of(name)
     if market.quote != account.rules.currency:
         expected = f"expected one paid in {account.rules.currency}, was {name}"
         raise invalid("position.instrument", expected, "CURRENCY_MISMATCH")
-    change = amount("position.quantity", asked.quantity)
+    change = amount("position.quantity", given.quantity)
     if not change:
         raise invalid("position.quantity", "expected a change, was 0")
     held = account.holding(market)
-    price = optional("position.price", asked.price) or held.position.average_price
+    price = optional("position.price", given.price) or held.position.average_price
     if not price:
         raise invalid("position.price", "expected a price, for there is no position with one", "FIELD_MISSING")
     before = account.valuation().equity

@@ -13,7 +13,7 @@ from vantixs.runtime.errors import invalid
 from vantixs_risk.domain.equity import Holding, Mark
 from vantixs_risk.domain.evaluation import Decision
 from vantixs_risk.domain.exact import ZERO
-from vantixs_risk.domain.inputs import Asking, Stop
+from vantixs_risk.domain.inputs import OrderRequest, Stop
 from vantixs_risk.domain.ledger import Market, Trade
 from vantixs_risk.domain.rules import Breakers, Limits, Rules, Sizing
 from vantixs_risk.domain.windows import TradingWindow
@@ -221,7 +221,7 @@ def _kind_name(instrument: common_pb2.Instrument) -> str:
     return f"{kind} of {instrument.base_asset[:20]} in {instrument.quote_asset[:20]}"
 
 
-def asking_of(request: risk_pb2.EvaluateOrderRequest) -> Asking:
+def order_request_of(request: risk_pb2.EvaluateOrderRequest) -> OrderRequest:
     """The order that is asked for."""
     order, instrument = request.order, request.instrument
     if order.instrument != instrument.instrument:
@@ -237,7 +237,7 @@ def asking_of(request: risk_pb2.EvaluateOrderRequest) -> Asking:
         raise invalid("quote.instrument", f"expected {order.instrument[:40]!r}, was {was!r}", "FIELD_CONFLICT")
     kind = request.stop_loss.WhichOneof("level")
     market, lot_size, minimum_notional = _known_instrument(instrument.SerializeToString())
-    return Asking(
+    return OrderRequest(
         market=market,
         lot_size=lot_size,
         buy=order.side == common_pb2.SIDE_BUY,

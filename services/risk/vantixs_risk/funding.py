@@ -45,15 +45,15 @@ def list_due(
 
 
 def book_fundings(
-    connection: sa.Connection, context: UnitContext, asked: Sequence[tuple[risk_pb2.BookFundingRequest, datetime]]
+    connection: sa.Connection, context: UnitContext, requests: Sequence[tuple[risk_pb2.BookFundingRequest, datetime]]
 ) -> list[risk_pb2.BookFundingResponse | ServiceError]:
     """Books what each request asks for. In place of a response there is the error to answer; nothing is booked of that one."""
     lock_books_shared(connection)
-    accounts = [request.account_id for request, _ in asked]
+    accounts = [request.account_id for request, _ in requests]
     locking = lock_accounts(connection, accounts)
     held = locking()
     answers: list[risk_pb2.BookFundingResponse | ServiceError] = []
-    for request, now in asked:
+    for request, now in requests:
         lookup = look_up_orders(connection, [request.account_id])
         try:
             if request.account_id in lookup.versions and request.account_id not in held:

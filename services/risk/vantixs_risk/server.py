@@ -55,7 +55,7 @@ ROLES = {
 MOST_ORDERS = 256
 # How long what is asked of an account waits for another process that works on it, and how often it looks.
 HELD_FOR_S, HELD_PAUSE_S = 0.5, 0.005
-Asked = TypeVar("Asked")
+Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 
@@ -73,8 +73,8 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         """One transaction: read, size, check, reserve, record."""
         now = self._clock.now()
         if request.preview:
-            ticket = check_request(request, now)
-            return encode_response(await self._database.read(lambda c: preview_order(c, ticket, self._settings)))
+            checked = check_request(request, now)
+            return encode_response(await self._database.read(lambda c: preview_order(c, checked, self._settings)))
         (answer,) = await self._ask(self._evaluate_orders, [(request, now)])
         if isinstance(answer, ServiceError):
             raise answer
@@ -157,34 +157,34 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
     async def _ask(
         self,
-        run: Callable[[sa.Connection, Sequence[Sequence[Asked]]], list[list[Answer | ServiceError]]],
-        asked: Sequence[Asked],
+        run: Callable[[sa.Connection, Sequence[Sequence[Request]]], list[list[Answer | ServiceError]]],
+        requests: Sequence[Request],
     ) -> list[Answer | ServiceError]:
         """The answers of a batch; where another process works on an account, what was asked of it is asked again."""
-        answers = await self._each(run, asked)
+        answers = await self._each(run, requests)
         give_up = time.monotonic() + HELD_FOR_S
         while held := [n for n, answer in enumerate(answers) if isinstance(answer, AccountHeld)]:
             if time.monotonic() > give_up:
                 break
             await asyncio.sleep(HELD_PAUSE_S)
-            for number, answer in zip(held, await self._each(run, [asked[n] for n in held]), strict=True):
+            for number, answer in zip(held, await self._each(run, [requests[n] for n in held]), strict=True):
                 answers[number] = answer
         return answers
 
     async def _each(
         self,
-        run: Callable[[sa.Connection, Sequence[Sequence[Asked]]], list[list[Answer | ServiceError]]],
-        asked: Sequence[Asked],
+        run: Callable[[sa.Connection, Sequence[Sequence[Request]]], list[list[Answer | ServiceError]]],
+        requests: Sequence[Request],
     ) -> list[Answer | ServiceError]:
         """The answers of a batch; where it fails for a reason nobody foresaw, each is done by itself and fails alone."""
         try:
-            return await self._database.write_with_others(run, asked)
+            return await self._database.write_with_others(run, requests)
         except ServiceError:
             raise
         except Exception as error:
-            log.error("risk.batch_failed", size=len(asked), exc_info=error)
+            log.error("risk.batch_failed", size=len(requests), exc_info=error)
         answers: list[Answer | ServiceError] = []
-        for one in asked:
+        for one in requests:
             try:
                 answers += await self._database.write_with_others(run, [one])
             except ServiceError as error:
@@ -305,10 +305,10 @@ def _check_size(count: int) -> None:
 
 
 def _shared(
-    run: Callable[[sa.Connection, UnitContext, Sequence[Asked]], Sequence[Answer]],
+    run: Callable[[sa.Connection, UnitContext, Sequence[Request]], Sequence[Answer]],
     connection: sa.Connection,
     context: UnitContext,
-    calls: Sequence[Sequence[Asked]],
+    calls: Sequence[Sequence[Request]],
 ) -> list[list[Answer]]:
     """Runs what several calls ask for as one batch, and gives each call its own answers."""
     answers = iter(run(connection, context, [one for call in calls for one in call]))

@@ -31,7 +31,7 @@ BEYOND_POSITION = "EXITS_EXCEED_POSITION"
 
 
 class Settlement(NamedTuple):
-    """What is to be settled, as values: each fill as a trade, and when it was executed; `now` is when it was asked."""
+    """What is to be settled, as values: each fill as a trade, and when it was executed; `now` is when it was received."""
 
     request: risk_pb2.SettleOrderRequest
     trades: list[Trade]
@@ -59,7 +59,7 @@ def check_request(request: risk_pb2.SettleOrderRequest, now: datetime) -> Settle
 
 
 def settle_orders(
-    connection: sa.Connection, context: UnitContext, asked: Sequence[tuple[risk_pb2.SettleOrderRequest, datetime]]
+    connection: sa.Connection, context: UnitContext, requests: Sequence[tuple[risk_pb2.SettleOrderRequest, datetime]]
 ) -> list[risk_pb2.SettleOrderResponse | ServiceError]:
     """Books new fills and releases what is left of orders that have ended, each on what those before it left.
 
@@ -67,38 +67,38 @@ def settle_orders(
     order or its account is not there.
     """
     checked: list[Settlement | ServiceError] = []
-    for request, now in asked:
+    for request, now in requests:
         try:
             checked.append(check_request(request, now))
         except ServiceError as error:
             checked.append(error)
-    books = _Books(connection, context, [settlement for settlement in checked if isinstance(settlement, Settlement)])
+    batch = _Batch(connection, context, [settlement for settlement in checked if isinstance(settlement, Settlement)])
     answers: list[risk_pb2.SettleOrderResponse | ServiceError] = []
     for settlement in checked:
         if isinstance(settlement, ServiceError):
             answers.append(settlement)
             continue
         try:
-            answers.append(books.settle(settlement))
+            answers.append(batch.settle(settlement))
         except ServiceError as error:  # Raised before anything of it is booked.
             answers.append(error)
-    books.write()
+    batch.write()
     return answers
 
 
-class _Books:
+class _Batch:
     """What a batch of settlements reads once before all of them, and writes once after."""
 
-    def __init__(self, connection: sa.Connection, context: UnitContext, asked: Sequence[Settlement]) -> None:
+    def __init__(self, connection: sa.Connection, context: UnitContext, settlements: Sequence[Settlement]) -> None:
         self._connection = connection
         self._context = context
         lock_books_shared(connection)
-        owners = {r.order_id: (r.account_id, r.instrument) for r in (settlement.request for settlement in asked)}
-        self._read(asked, owners)
+        owners = {r.order_id: (r.account_id, r.instrument) for r in (settlement.request for settlement in settlements)}
+        self._read(settlements, owners)
         found = {row.order_id: (row.account_id, row.instrument) for row in self._orders.values()}
         if any(owners[order_id] != owner for order_id, owner in found.items()):
             # Not named, or wrongly. Whose an order is does not change; how it stands may, until its account is held.
-            self._read(asked, owners | found)
+            self._read(settlements, owners | found)
         accounts = {row.account_id for row in self._orders.values()}
         context.cache.fetch(connection, [a for a in sorted(accounts) if a in self._held], self._lookup)
         self._accounts: dict[str, Account] = {}
@@ -109,11 +109,11 @@ class _Books:
         self._updates: dict[str, dict[str, Any]] = {}
         self._samples: dict[str, dict[str, Any]] = {}
 
-    def _read(self, asked: Sequence[Settlement], owners: Mapping[str, tuple[str, str]]) -> None:
+    def _read(self, settlements: Sequence[Settlement], owners: Mapping[str, tuple[str, str]]) -> None:
         """Holds the orders' accounts and reads how they stand. Orders given up before they were decided have no account."""
         connection = self._connection
         accounts = sorted({account_id for account_id, _ in owners.values() if account_id})
-        keys = [(*owners[s.request.order_id], fill.execution_id) for s in asked for fill in s.request.fills]
+        keys = [(*owners[s.request.order_id], fill.execution_id) for s in settlements for fill in s.request.fills]
         locking = lock_accounts(connection, accounts)
         reading = store.READ_ORDERS.ask(connection, order_ids=list(owners))
         reading_fills = store.READ_FILLS.ask(connection, keys=keys) if keys else list

@@ -136,7 +136,7 @@ def _changed(account: Account, set_by: str, now: datetime) -> bool:
         case breakers.FAILURES:
             account.activity = replace(account.activity, failures=0)
         case breakers.REPEATED:
-            account.activity = replace(account.activity, asked=())
+            account.activity = replace(account.activity, requested=())
         case breakers.DRAWDOWN:
             account.equity_history = replace(account.equity_history, peak=max(account.valuation().equity, ZERO))
         case _:

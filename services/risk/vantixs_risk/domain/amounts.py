@@ -13,13 +13,13 @@ MOST_QUANTITY = Decimal(10**20 - 1)
 
 def quantity_least(c: Case) -> Finding:
     """At least the lot and the account's least quantity."""
-    least = max(c.inputs.rules.limits.min_order_quantity or ZERO, c.inputs.asking.lot_size)
+    least = max(c.inputs.rules.limits.min_order_quantity or ZERO, c.inputs.order.lot_size)
     return at_least("quantity", c.quantity, least)
 
 
 def quantity_one_lot(c: Case) -> Finding | None:
     """At least one lot: only what cannot be sent at all stops an exit."""
-    return at_least("quantity", c.quantity, c.inputs.asking.lot_size) if closes_something(c) else None
+    return at_least("quantity", c.quantity, c.inputs.order.lot_size) if closes_something(c) else None
 
 
 def quantity_most(c: Case) -> Finding | None:
@@ -32,7 +32,7 @@ def quantity_most(c: Case) -> Finding | None:
 
 def notional_least(c: Case) -> Finding:
     """At least the instrument's and the account's least notional."""
-    least = max(c.inputs.rules.limits.min_order_notional or ZERO, c.inputs.asking.minimum_notional)
+    least = max(c.inputs.rules.limits.min_order_notional or ZERO, c.inputs.order.minimum_notional)
     return at_least("notional", c.notional, least, _prices(c))
 
 
@@ -60,7 +60,7 @@ def exposure_most(c: Case) -> Finding | None:
 
 def open_positions_most(c: Case) -> Finding | None:
     """Instruments held or on their way in, with this one; adding to one of them opens nothing."""
-    limit, instrument = c.inputs.rules.limits.max_open_positions, c.inputs.asking.market.instrument
+    limit, instrument = c.inputs.rules.limits.max_open_positions, c.inputs.order.market.instrument
     if limit is None:
         return None
     known = instrument in c.figures.open_instruments
@@ -100,6 +100,6 @@ def funds_enough(c: Case) -> Finding:
 
 def _prices(c: Case) -> Mapping[str, str]:
     """The price that amounts of an order are reckoned at, and the quote's, where the order has a price of its own."""
-    if c.inputs.asking.order_type == "MARKET":
+    if c.inputs.order.order_type == "MARKET":
         return NO_INPUTS
     return {"price": show(c.figures.price), "quote_price": show(c.figures.quote_price)}

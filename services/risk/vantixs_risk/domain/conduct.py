@@ -65,17 +65,17 @@ def not_repeated(c: Case) -> Finding | None:
     window = c.inputs.rules.limits.duplicate_order_window_s
     if window is None:
         return None
-    what = asked_for(c.inputs, c.quantity)
+    key = entry_key(c.inputs, c.quantity)
     activity = c.inputs.books.activity
-    if same := activity.approved_since(what, c.inputs.now, window):
-        detail = f"{what} was approved at {same.time.isoformat()}, within {window} s"
+    if same := activity.approved_since(key, c.inputs.now, window):
+        detail = f"{key} was approved at {same.time.isoformat()}, within {window} s"
     elif activity.full(c.inputs.now, window):
         detail = f"more entries were approved within {window} s than are remembered, so a repeat cannot be told"
     else:
-        return Finding(True, inputs={"order": what}, limit=f"{window} s")
-    return Finding(False, detail, {"order": what}, f"{window} s")
+        return Finding(True, inputs={"order": key}, limit=f"{window} s")
+    return Finding(False, detail, {"order": key}, f"{window} s")
 
 
-def asked_for(inputs: Inputs, quantity: Decimal) -> str:
+def entry_key(inputs: Inputs, quantity: Decimal) -> str:
     """What makes two entries the same, for example "buy 0.01 BTC/USDT"."""
-    return f"{'buy' if inputs.asking.buy else 'sell'} {show(quantity)} {inputs.asking.market.instrument}"
+    return f"{'buy' if inputs.order.buy else 'sell'} {show(quantity)} {inputs.order.market.instrument}"

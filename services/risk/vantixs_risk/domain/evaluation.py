@@ -39,9 +39,9 @@ def evaluate(inputs: Inputs) -> Decision:
         sized = size(inputs, figures)
         quantity = sized.quantity or ZERO
         notional = quantity * figures.price
-        hold = _hold(inputs, notional) if inputs.asking.entry else ZERO
+        hold = _hold(inputs, notional) if inputs.order.entry else ZERO
         case = Case(inputs, figures, sized, quantity, notional, hold)
-        table = LEG if inputs.asking.leg else ENTRY if inputs.asking.entry else EXIT
+        table = LEG if inputs.order.leg else ENTRY if inputs.order.entry else EXIT
         checks = tuple(run(table, case))
         approved = all(check.passed for check in checks)
         return Decision(approved, quantity, notional, hold, checks, sized.steps, figures)
@@ -52,8 +52,8 @@ def _hold(inputs: Inputs, notional: Decimal) -> Decimal:
 
     A buy at a limit costs that or less: there the price cannot move. One that is triggered first may end as a market order.
     """
-    asking = inputs.asking
-    buffer_bps = ZERO if asking.buy and asking.order_type == "LIMIT" else inputs.price_buffer_bps
-    cost = divide_up(notional * (asking.fee_bps + buffer_bps), BPS)
-    paid = asking.buy and not asking.market.perpetual
+    order = inputs.order
+    buffer_bps = ZERO if order.buy and order.order_type == "LIMIT" else inputs.price_buffer_bps
+    cost = divide_up(notional * (order.fee_bps + buffer_bps), BPS)
+    paid = order.buy and not order.market.perpetual
     return cost + (notional if paid else divide_up(notional, inputs.rules.leverage))

@@ -76,20 +76,20 @@ def remark(books: Books, instrument: str, quote: Mark) -> Books:
 
 def figures_of(inputs: Inputs) -> Figures:
     """Works them out."""
-    asking, rules = inputs.asking, inputs.rules
-    quote = asking.quote if sane(asking.quote) else None
-    books = remark(inputs.books, asking.market.instrument, quote) if quote else inputs.books
-    own = books.holdings.get(asking.market.instrument) or _flat(asking.market)
-    at_quote = (quote.ask if asking.buy else quote.bid) if quote else ZERO
+    order, rules = inputs.order, inputs.rules
+    quote = order.quote if sane(order.quote) else None
+    books = remark(inputs.books, order.market.instrument, quote) if quote else inputs.books
+    own = books.holdings.get(order.market.instrument) or _flat(order.market)
+    at_quote = (quote.ask if order.buy else quote.bid) if quote else ZERO
     price = risk_price = at_quote
-    if asking.entry and asking.order_type != "MARKET":
-        highest, lowest = fill_prices(asking, at_quote)
-        price, risk_price = highest, (highest if asking.buy else lowest)
+    if order.entry and order.order_type != "MARKET":
+        highest, lowest = fill_prices(order, at_quote)
+        price, risk_price = highest, (highest if order.buy else lowest)
     valuation = value(books.cash, books.holdings.values(), rules.leverage)
     entries = own_entries = own_exits = holds = ZERO
     instruments = set(books.holdings) - books.dust
     for reservation in books.reservations:
-        same = reservation.instrument == asking.market.instrument
+        same = reservation.instrument == order.market.instrument
         if reservation.entry:
             notional = reservation.notional_left
             entries += notional
@@ -97,7 +97,7 @@ def figures_of(inputs: Inputs) -> Figures:
             instruments.add(reservation.instrument)
             if same:
                 own_entries += notional
-        elif same and not reservation.leg and not asking.leg:
+        elif same and not reservation.leg and not order.leg:
             own_exits += reservation.leaves
     losses = valuation.margin + holds
     return Figures(

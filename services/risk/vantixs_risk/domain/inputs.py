@@ -24,8 +24,8 @@ class Stop:
     value: Decimal
 
 
-class Asking(NamedTuple):
-    """The order that is asked for.
+class OrderRequest(NamedTuple):
+    """The order that is to be sized and decided.
 
     Attributes:
         mode: PAPER or LIVE.
@@ -96,7 +96,7 @@ class Inputs(NamedTuple):
         price_buffer_bps: added to what an entry holds, for the price may move.
     """
 
-    asking: Asking
+    order: OrderRequest
     rules: Rules
     books: Books
     now: datetime

@@ -35,7 +35,7 @@ def live_ready(c: Case) -> Finding:
 
 def same_mode(c: Case) -> Finding:
     """Order and account have the same mode."""
-    mode, expected = c.inputs.asking.mode, c.inputs.rules.mode
+    mode, expected = c.inputs.order.mode, c.inputs.rules.mode
     detail = "" if mode == expected else f"order is {mode}, account is {expected}"
     return Finding(mode == expected, detail, {"order_mode": mode}, expected)
 
@@ -50,7 +50,7 @@ def credential_there(c: Case) -> Finding | None:
 
 def strategy_allowed(c: Case) -> Finding | None:
     """The account takes entries of the order's strategy."""
-    allowed, strategy = c.inputs.rules.strategies, c.inputs.asking.strategy_id
+    allowed, strategy = c.inputs.rules.strategies, c.inputs.order.strategy_id
     if not allowed:
         return None
     limit, passed = ", ".join(sorted(allowed)), strategy in allowed
@@ -60,7 +60,7 @@ def strategy_allowed(c: Case) -> Finding | None:
 
 def instrument_allowed(c: Case) -> Finding:
     """The instrument is on the account's list, where it has one."""
-    allowed, instrument = c.inputs.rules.instruments, c.inputs.asking.market.instrument
+    allowed, instrument = c.inputs.rules.instruments, c.inputs.order.market.instrument
     if not allowed:
         return Finding(True, inputs={"instrument": instrument})
     limit, passed = ", ".join(sorted(allowed)), instrument in allowed
@@ -70,34 +70,34 @@ def instrument_allowed(c: Case) -> Finding:
 
 def currency_matches(c: Case) -> Finding:
     """The instrument is paid in the account's currency: no rate is assumed for another."""
-    quote, currency = c.inputs.asking.market.quote, c.inputs.rules.currency
+    quote, currency = c.inputs.order.market.quote, c.inputs.rules.currency
     detail = "" if quote == currency else f"paid in {quote}, the account is kept in {currency}"
     return Finding(quote == currency, detail, {"quote_asset": quote}, currency)
 
 
 def order_type_known(c: Case) -> Finding:
     """What an order of the type may cost can be told; whether the venue takes it is for the router."""
-    kind, limit = c.inputs.asking.order_type, ", ".join(NEEDS)
+    kind, limit = c.inputs.order.order_type, ", ".join(NEEDS)
     passed = kind in NEEDS
     return Finding(passed, "" if passed else f"order type is {kind}, known are {limit}", {"order_type": kind}, limit)
 
 
 def terms_complete(c: Case) -> Finding | None:
     """An order that rests has the prices that its type needs."""
-    asking = c.inputs.asking
-    if not NEEDS.get(asking.order_type):
+    order = c.inputs.order
+    if not NEEDS.get(order.order_type):
         return None
-    lack = lack_of_terms(asking, c.figures.quote_price)
-    given = {name: show(price) for name, price in given_prices(asking).items()}
-    return Finding(not lack, lack, {"order_type": asking.order_type, **given})
+    lack = lack_of_terms(order, c.figures.quote_price)
+    given = {name: show(price) for name, price in given_prices(order).items()}
+    return Finding(not lack, lack, {"order_type": order.order_type, **given})
 
 
 def short_allowed(c: Case) -> Finding | None:
     """An entry by selling needs an account that may be short; spot of a live venue cannot be sold short."""
-    asking, rules = c.inputs.asking, c.inputs.rules
-    if asking.buy:
+    order, rules = c.inputs.order, c.inputs.rules
+    if order.buy:
         return None
-    if rules.mode == "LIVE" and not asking.market.perpetual:
+    if rules.mode == "LIVE" and not order.market.perpetual:
         return Finding(False, "spot cannot be sold short at a venue")
     return Finding(rules.may_short, "" if rules.may_short else "the account may not be short")
 
@@ -117,14 +117,14 @@ def something_to_close(c: Case) -> Finding:
     """There is a position on the side that the exit closes, and open exits leave some of it."""
     position, taken = c.figures.own.position.quantity, c.figures.own_exits_quantity
     passed = closes_something(c)
-    side = "short" if c.inputs.asking.buy else "long"
+    side = "short" if c.inputs.order.buy else "long"
     detail = "" if passed else f"to close is a {side}, the position is {position:f}, open exits take {taken:f} of it"
     return Finding(passed, detail, {"position": f"{position:f}", "open_exits": f"{taken:f}"})
 
 
 def closes_something(c: Case) -> bool:
     """Whether an exit has anything to take out."""
-    return c.figures.closable > 0 and (c.figures.own.position.quantity > 0) != c.inputs.asking.buy
+    return c.figures.closable > 0 and (c.figures.own.position.quantity > 0) != c.inputs.order.buy
 
 
 def known_by(reason: str) -> Callable[[Case], Finding | None]:

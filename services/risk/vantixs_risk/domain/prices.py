@@ -13,7 +13,7 @@ BPS = Decimal(10_000)
 
 def price_fresh(c: Case) -> Finding:
     """The quote is sane and young."""
-    quote, now = c.inputs.asking.quote, c.inputs.now
+    quote, now = c.inputs.order.quote, c.inputs.now
     most = c.inputs.rules.limits.max_price_age_ms or c.inputs.max_price_age_ms
     if quote is None:
         return Finding(False, "there is no quote", limit=f"{most} ms")
@@ -26,8 +26,8 @@ def price_fresh(c: Case) -> Finding:
 
 def paper_price_there(c: Case) -> Finding | None:
     """The paper venue fills at the quote, whatever its age, so there must be one; a real venue has its own price."""
-    quote = c.inputs.asking.quote
-    if c.inputs.asking.mode != "PAPER":
+    quote = c.inputs.order.quote
+    if c.inputs.order.mode != "PAPER":
         return None
     if quote is None:
         return Finding(False, "the paper venue fills at the quote, and there is none")
@@ -36,7 +36,7 @@ def paper_price_there(c: Case) -> Finding | None:
 
 def marks_fresh(c: Case) -> Finding | None:
     """Every other position has a price young enough, where something asks what the account is worth."""
-    others = [h for name, h in c.inputs.books.holdings.items() if name != c.inputs.asking.market.instrument]
+    others = [h for name, h in c.inputs.books.holdings.items() if name != c.inputs.order.market.instrument]
     if not others or not _needs_worth(c):
         return None
     most = c.inputs.rules.limits.max_mark_age_s or c.inputs.max_mark_age_s
@@ -48,7 +48,7 @@ def marks_fresh(c: Case) -> Finding | None:
 
 def price_near(c: Case) -> Finding | None:
     """The signal's price is near the quote: the price of an order that rests may be far from it."""
-    limit, signal = c.inputs.rules.limits.max_price_deviation_bps, c.inputs.asking.signal_price
+    limit, signal = c.inputs.rules.limits.max_price_deviation_bps, c.inputs.order.signal_price
     price = c.figures.quote_price
     if limit is None or signal is None or not price:
         return None
@@ -73,8 +73,8 @@ def _mark_age(c: Case, holding: Holding) -> str:
 
 def _needs_worth(c: Case) -> bool:
     """Whether anything that decides depends on what other positions are worth."""
-    limits, sizing = c.inputs.rules.limits, c.inputs.asking.sizing or c.inputs.rules.sizing
-    methods = {sizing.method if sizing else "", c.inputs.asking.signal_quantity_type}
+    limits, sizing = c.inputs.rules.limits, c.inputs.order.sizing or c.inputs.rules.sizing
+    methods = {sizing.method if sizing else "", c.inputs.order.signal_quantity_type}
     return (
         limits.max_gross_exposure is not None
         or limits.max_leverage is not None

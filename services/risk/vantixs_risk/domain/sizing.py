@@ -72,25 +72,25 @@ class _Work:
 
 def size(inputs: Inputs, figures: Figures) -> Sized:
     """The quantity of the order."""
-    asking = inputs.asking
-    sizing = asking.sizing or inputs.rules.sizing or Sizing("none")
+    order = inputs.order
+    sizing = order.sizing or inputs.rules.sizing or Sizing("none")
     price, risk_price = figures.exit_price, figures.exit_price
-    if asking.entry:
+    if order.entry:
         price, risk_price = figures.price, figures.risk_price
     work = _Work(inputs, figures, sizing, price, risk_price)
-    if asking.leg:
+    if order.leg:
         return _leg(work)
     try:
-        quantity = _entry(work) if asking.entry else work.step("closable", figures.closable)
-        if asking.order_quantity is not None and asking.order_quantity < quantity:
-            quantity = work.step("narrowed_by_order", asking.order_quantity)
-        asked = _narrowing(work)
-        if asked is not None and asked < quantity:
-            quantity = work.step("narrowed_by_signal", asked)
+        quantity = _entry(work) if order.entry else work.step("closable", figures.closable)
+        if order.order_quantity is not None and order.order_quantity < quantity:
+            quantity = work.step("narrowed_by_order", order.order_quantity)
+        wanted = _narrowing(work)
+        if wanted is not None and wanted < quantity:
+            quantity = work.step("narrowed_by_signal", wanted)
     except _Unknown as unknown:
         return Sized(None, work.steps, unknown.reason, unknown.detail)
-    work.step("lot_size", asking.lot_size)
-    return Sized(work.step("quantity", multiple_down(quantity, asking.lot_size)), work.steps)
+    work.step("lot_size", order.lot_size)
+    return Sized(work.step("quantity", multiple_down(quantity, order.lot_size)), work.steps)
 
 
 def _leg(work: _Work) -> Sized:
@@ -98,13 +98,13 @@ def _leg(work: _Work) -> Sized:
 
     It is not denied for more than is held: the position would be without a stop until the bracket has heard of it.
     """
-    asking, figures = work.inputs.asking, work.figures
-    quantity = work.step("order_quantity", asking.order_quantity or ZERO)
-    closes = (figures.own.position.quantity > 0) != asking.buy
+    order, figures = work.inputs.order, work.figures
+    quantity = work.step("order_quantity", order.order_quantity or ZERO)
+    closes = (figures.own.position.quantity > 0) != order.buy
     if closes and quantity > figures.closable:
         work.step("closable", figures.closable)
-        work.step("lot_size", asking.lot_size)
-        quantity = multiple_down(figures.closable, asking.lot_size)
+        work.step("lot_size", order.lot_size)
+        quantity = multiple_down(figures.closable, order.lot_size)
     return Sized(work.step("quantity", quantity), work.steps)
 
 
@@ -114,9 +114,9 @@ def _narrowing(work: _Work) -> Decimal | None:
     An exit is never held for it: where it cannot be told, or comes to nothing because the account has no equity left, the
     whole of what can be closed is closed, and the steps say so (ADR 0010).
     """
-    if work.inputs.asking.signal_quantity is None:
+    if work.inputs.order.signal_quantity is None:
         return None
-    if work.inputs.asking.entry:
+    if work.inputs.order.entry:
         return _signal_units(work)
     try:
         units = _signal_units(work)
@@ -137,8 +137,8 @@ def _entry(work: _Work) -> Decimal:
     if not work.price:
         raise _Unknown(UNAVAILABLE, "there is no price to size at")
     work.step("price", work.price)
-    if work.inputs.asking.order_type != "MARKET":
-        work.steps["order_type"] = work.inputs.asking.order_type
+    if work.inputs.order.order_type != "MARKET":
+        work.steps["order_type"] = work.inputs.order.order_type
     return work.step("sized", method(work))
 
 
@@ -182,30 +182,30 @@ def _kelly(work: _Work) -> Decimal:
 
 
 def _signal_quantity(work: _Work) -> Decimal:
-    if work.inputs.asking.signal_quantity is None:
+    if work.inputs.order.signal_quantity is None:
         raise _Unknown(QUANTITY_MISSING, "the sizing is the signal's own quantity, and the signal sent none")
-    asked = work.step("asked_by_signal", _signal_units(work))
-    return asked if work.sizing.value is None else min(asked, work.step("maximum", work.sizing.value))
+    wanted = work.step("asked_by_signal", _signal_units(work))
+    return wanted if work.sizing.value is None else min(wanted, work.step("maximum", work.sizing.value))
 
 
 def _signal_units(work: _Work) -> Decimal:
     """The signal's own quantity in base units."""
-    asking, price = work.inputs.asking, work.price
-    quantity = asking.signal_quantity or ZERO
-    match asking.signal_quantity_type:
+    order, price = work.inputs.order, work.price
+    quantity = order.signal_quantity or ZERO
+    match order.signal_quantity_type:
         case "UNITS" | "UNSPECIFIED":
-            return quantity if asking.entry else _share_of_position(work, quantity)
+            return quantity if order.entry else _share_of_position(work, quantity)
         case "POSITION_PERCENT":
             return divide_down(abs(work.figures.own.position.quantity) * quantity, HUNDRED)
         case _ if not price:
-            raise _Unknown(UNAVAILABLE, f"there is no price to turn {asking.signal_quantity_type} into units")
+            raise _Unknown(UNAVAILABLE, f"there is no price to turn {order.signal_quantity_type} into units")
         case "NOTIONAL":
             return divide_down(quantity, price)
         case "EQUITY_PERCENT":
             return _units_of_equity(work, quantity)
         case "RISK_PERCENT":
             return _units_at_risk(work, quantity)
-    raise _Unknown(UNAVAILABLE, f"the signal's quantity counts {asking.signal_quantity_type}, which is not known")
+    raise _Unknown(UNAVAILABLE, f"the signal's quantity counts {order.signal_quantity_type}, which is not known")
 
 
 def _share_of_position(work: _Work, quantity: Decimal) -> Decimal:
@@ -214,7 +214,7 @@ def _share_of_position(work: _Work, quantity: Decimal) -> Decimal:
     For example 1 of the sender's 3 is a third of ours. Where the size is the signal's own, without a maximum, it is the
     quantity as sent.
     """
-    before = work.inputs.asking.signal_previous_quantity
+    before = work.inputs.order.signal_previous_quantity
     same_size = work.sizing.method == "SIGNAL_QUANTITY" and work.sizing.value is None
     if same_size or before is None or before <= 0:
         return quantity
@@ -234,12 +234,12 @@ def _units_at_risk(work: _Work, percent: Decimal) -> Decimal:
 
 
 def _stop_distance(work: _Work) -> Decimal:
-    stop, price = work.inputs.asking.stop, work.price
+    stop, price = work.inputs.order.stop, work.price
     if stop is None:
         raise _Unknown(STOP_MISSING, "RISK_PERCENT needs a stop loss, and the signal sent none")
     work.step(f"stop_{stop.kind.lower()}", stop.value)
     # An exit buys to leave a short: its stop lies where that of the entry did.
-    long = work.inputs.asking.buy == work.inputs.asking.entry
+    long = work.inputs.order.buy == work.inputs.order.entry
     distance = stop.value
     if stop.kind == "PERCENT":
         distance = price * stop.value * PERCENT
