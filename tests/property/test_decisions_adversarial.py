@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from vantixs_risk.domain.activity import Activity, EntryRecord
-from vantixs_risk.domain.checks import ENTRY, EXIT, LEG
+from vantixs_risk.domain.check_tables import ENTRY, EXIT, LEG
 from vantixs_risk.domain.equity import EquityHistory, Holding, Mark
 from vantixs_risk.domain.evaluation import Decision, evaluate
 from vantixs_risk.domain.headroom import headroom

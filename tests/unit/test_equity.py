@@ -10,9 +10,9 @@ from vantixs_risk.clock import SteadyClock
 from vantixs_risk.domain.activity import MOST_APPROVED, MOST_REQUESTED, Activity, EntryRecord
 from vantixs_risk.domain.breakers import raises, trips
 from vantixs_risk.domain.equity import EquityHistory, Holding, Mark, Valuation, value
-from vantixs_risk.domain.figures import age_ms, figures_of, fresh, remark, sane
 from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.ledger import Position
+from vantixs_risk.domain.metrics import age_ms, fresh, metrics_of, remark, sane
 from vantixs_risk.domain.rules import Breakers, Limits
 from vantixs_risk.domain.windows import TradingWindow, trading_day
 
@@ -263,18 +263,18 @@ def test_quotes_are_sane_and_young() -> None:
 def test_figures_count_what_is_open() -> None:
     reservations = (entry_of(BTC, 500, hold=50), entry_of(ETH, 300, hold=30), exit_of("2"), exit_of("3"))
     inputs = change(ENTRY, reservations=reservations, holdings={"BTC/USDT": held(BTC, "10", "1", "50")})
-    figures = figures_of(inputs)
-    assert (figures.entries_notional, figures.own_entries_notional, figures.holds) == (800, 500, 80)
-    assert (figures.own_exits_quantity, figures.closable) == (5, 5)
-    assert figures.open_instruments == {"BTC/USDT", "ETH/USDT"}
-    assert figures.free_funds == 10_000 - 80
-    assert figures.own.mark == inputs.order.quote, "the position is valued at the quote that came along"
-    assert figures.valuation.equity == 10_000 + 10 * 100
+    metrics = metrics_of(inputs)
+    assert (metrics.entries_notional, metrics.own_entries_notional, metrics.holds) == (800, 500, 80)
+    assert (metrics.own_exits_quantity, metrics.closable) == (5, 5)
+    assert metrics.open_instruments == {"BTC/USDT", "ETH/USDT"}
+    assert metrics.free_funds == 10_000 - 80
+    assert metrics.own.mark == inputs.order.quote, "the position is valued at the quote that came along"
+    assert metrics.valuation.equity == 10_000 + 10 * 100
     other = change(inputs, market=ETH)
-    assert (figures_of(other).own_entries_notional, figures_of(other).own_exits_quantity) == (300, 0)
-    assert figures_of(change(inputs, quote=None)).valuation.equity == 10_000 + 10 * 50
-    assert figures_of(change(inputs, quote=None)).exit_price == 50
-    assert figures_of(change(ENTRY, quote=None)).price == 0
+    assert (metrics_of(other).own_entries_notional, metrics_of(other).own_exits_quantity) == (300, 0)
+    assert metrics_of(change(inputs, quote=None)).valuation.equity == 10_000 + 10 * 50
+    assert metrics_of(change(inputs, quote=None)).exit_price == 50
+    assert metrics_of(change(ENTRY, quote=None)).price == 0
 
 
 def test_only_what_is_held_is_marked() -> None:

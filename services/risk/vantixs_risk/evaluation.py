@@ -17,12 +17,12 @@ from vantixs_risk.account_cache import AccountCache
 from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import MOST_MARKS, encode_decision, mark_of, order_request_of
 from vantixs_risk.domain.activity import EntryRecord
-from vantixs_risk.domain.conduct import entry_key
+from vantixs_risk.domain.activity_checks import entry_key
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.evaluation import Decision, evaluate
 from vantixs_risk.domain.exact import ZERO
-from vantixs_risk.domain.figures import fresh
 from vantixs_risk.domain.inputs import Inputs, OrderRequest
+from vantixs_risk.domain.metrics import fresh
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.fields import amount, identity
 from vantixs_risk.locks import lock_accounts, lock_books_shared

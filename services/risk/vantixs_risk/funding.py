@@ -15,9 +15,9 @@ from vantixs_risk import store
 from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import instant, mark_of
 from vantixs_risk.domain.equity import Mark
-from vantixs_risk.domain.figures import fresh
 from vantixs_risk.domain.funding import Change, funding_amount, funding_times, middle, position_at
 from vantixs_risk.domain.ledger import Market, pay_funding
+from vantixs_risk.domain.metrics import fresh
 from vantixs_risk.fields import INSTRUMENT, amount, between, show, text
 from vantixs_risk.locks import lock_accounts, lock_books_shared
 from vantixs_risk.order_lookup import look_up_orders

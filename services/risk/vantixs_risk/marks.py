@@ -11,7 +11,7 @@ from vantixs_risk import store
 from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import MOST_MARKS, mark_of
 from vantixs_risk.domain.equity import Mark
-from vantixs_risk.domain.figures import fresh
+from vantixs_risk.domain.metrics import fresh
 from vantixs_risk.locks import lock_accounts, lock_books_shared
 from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.unit_context import UnitContext

@@ -3,12 +3,12 @@
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
-from vantixs_risk.domain.check import Case, Check, run
-from vantixs_risk.domain.checks import ENTRY, EXIT, LEG
+from vantixs_risk.domain.check import Check, CheckContext, run
+from vantixs_risk.domain.check_tables import ENTRY, EXIT, LEG
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_up
-from vantixs_risk.domain.figures import Figures, figures_of
 from vantixs_risk.domain.inputs import Inputs
-from vantixs_risk.domain.prices import BPS
+from vantixs_risk.domain.metrics import RiskMetrics, metrics_of
+from vantixs_risk.domain.price_checks import BPS
 from vantixs_risk.domain.sizing import size
 
 
@@ -29,22 +29,22 @@ class Decision(NamedTuple):
     hold: Decimal
     checks: tuple[Check, ...]
     steps: dict[str, str]
-    figures: Figures
+    metrics: RiskMetrics
 
 
 def evaluate(inputs: Inputs) -> Decision:
     """Sizes the order and holds it against every check."""
     with localcontext(BOOKS):
-        figures = figures_of(inputs)
-        sized = size(inputs, figures)
+        metrics = metrics_of(inputs)
+        sized = size(inputs, metrics)
         quantity = sized.quantity or ZERO
-        notional = quantity * figures.price
+        notional = quantity * metrics.price
         hold = _hold(inputs, notional) if inputs.order.entry else ZERO
-        case = Case(inputs, figures, sized, quantity, notional, hold)
+        context = CheckContext(inputs, metrics, sized, quantity, notional, hold)
         table = LEG if inputs.order.leg else ENTRY if inputs.order.entry else EXIT
-        checks = tuple(run(table, case))
+        checks = tuple(run(table, context))
         approved = all(check.passed for check in checks)
-        return Decision(approved, quantity, notional, hold, checks, sized.steps, figures)
+        return Decision(approved, quantity, notional, hold, checks, sized.steps, metrics)
 
 
 def _hold(inputs: Inputs, notional: Decimal) -> Decimal:

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from vantixs_risk.domain.exact import HUNDRED, ZERO, divide_down, multiple_down, show
-from vantixs_risk.domain.figures import Figures
 from vantixs_risk.domain.inputs import Inputs
+from vantixs_risk.domain.metrics import RiskMetrics
 from vantixs_risk.domain.rules import ONE, Sizing
 
 PERCENT = Decimal("0.01")
@@ -48,7 +48,7 @@ class _Work:
     """A sizing under way."""
 
     inputs: Inputs
-    figures: Figures
+    metrics: RiskMetrics
     sizing: Sizing
     price: Decimal
     risk_price: Decimal
@@ -67,21 +67,21 @@ class _Work:
 
     def equity(self) -> Decimal:
         """Equity that can be put to use: never below 0."""
-        return max(self.step("equity", self.figures.valuation.equity), ZERO)
+        return max(self.step("equity", self.metrics.valuation.equity), ZERO)
 
 
-def size(inputs: Inputs, figures: Figures) -> Sized:
+def size(inputs: Inputs, metrics: RiskMetrics) -> Sized:
     """The quantity of the order."""
     order = inputs.order
     sizing = order.sizing or inputs.rules.sizing or Sizing("none")
-    price, risk_price = figures.exit_price, figures.exit_price
+    price, risk_price = metrics.exit_price, metrics.exit_price
     if order.entry:
-        price, risk_price = figures.price, figures.risk_price
-    work = _Work(inputs, figures, sizing, price, risk_price)
+        price, risk_price = metrics.price, metrics.risk_price
+    work = _Work(inputs, metrics, sizing, price, risk_price)
     if order.leg:
         return _leg(work)
     try:
-        quantity = _entry(work) if order.entry else work.step("closable", figures.closable)
+        quantity = _entry(work) if order.entry else work.step("closable", metrics.closable)
         if order.order_quantity is not None and order.order_quantity < quantity:
             quantity = work.step("narrowed_by_order", order.order_quantity)
         wanted = _narrowing(work)
@@ -98,13 +98,13 @@ def _leg(work: _Work) -> Sized:
 
     It is not denied for more than is held: the position would be without a stop until the bracket has heard of it.
     """
-    order, figures = work.inputs.order, work.figures
+    order, metrics = work.inputs.order, work.metrics
     quantity = work.step("order_quantity", order.order_quantity or ZERO)
-    closes = (figures.own.position.quantity > 0) != order.buy
-    if closes and quantity > figures.closable:
-        work.step("closable", figures.closable)
+    closes = (metrics.own.position.quantity > 0) != order.buy
+    if closes and quantity > metrics.closable:
+        work.step("closable", metrics.closable)
         work.step("lot_size", order.lot_size)
-        quantity = multiple_down(figures.closable, order.lot_size)
+        quantity = multiple_down(metrics.closable, order.lot_size)
     return Sized(work.step("quantity", quantity), work.steps)
 
 
@@ -196,7 +196,7 @@ def _signal_units(work: _Work) -> Decimal:
         case "UNITS" | "UNSPECIFIED":
             return quantity if order.entry else _share_of_position(work, quantity)
         case "POSITION_PERCENT":
-            return divide_down(abs(work.figures.own.position.quantity) * quantity, HUNDRED)
+            return divide_down(abs(work.metrics.own.position.quantity) * quantity, HUNDRED)
         case _ if not price:
             raise _Unknown(UNAVAILABLE, f"there is no price to turn {order.signal_quantity_type} into units")
         case "NOTIONAL":
@@ -220,7 +220,7 @@ def _share_of_position(work: _Work, quantity: Decimal) -> Decimal:
         return quantity
     work.step("sender_closes", quantity)
     work.step("of_senders_position", before)
-    return divide_down(abs(work.figures.own.position.quantity) * min(quantity, before), before)
+    return divide_down(abs(work.metrics.own.position.quantity) * min(quantity, before), before)
 
 
 def _units_of_equity(work: _Work, percent: Decimal) -> Decimal:

@@ -3,26 +3,26 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from vantixs_risk.domain.check import NO_INPUTS, Case, Finding, at_least, at_most, sum_at_most
+from vantixs_risk.domain.check import NO_INPUTS, CheckContext, CheckResult, at_least, at_most, sum_at_most
+from vantixs_risk.domain.eligibility_checks import closes_something
 from vantixs_risk.domain.exact import ZERO, divide_down, show
-from vantixs_risk.domain.permissions import closes_something
 
 # Amounts of the contracts have at most 20 digits before the point.
 MOST_QUANTITY = Decimal(10**20 - 1)
 
 
-def quantity_least(c: Case) -> Finding:
+def quantity_least(c: CheckContext) -> CheckResult:
     """At least the lot and the account's least quantity."""
     least = max(c.inputs.rules.limits.min_order_quantity or ZERO, c.inputs.order.lot_size)
     return at_least("quantity", c.quantity, least)
 
 
-def quantity_one_lot(c: Case) -> Finding | None:
+def quantity_one_lot(c: CheckContext) -> CheckResult | None:
     """At least one lot: only what cannot be sent at all stops an exit."""
     return at_least("quantity", c.quantity, c.inputs.order.lot_size) if closes_something(c) else None
 
 
-def quantity_most(c: Case) -> Finding | None:
+def quantity_most(c: CheckContext) -> CheckResult | None:
     """At most the account's highest quantity, and what a message can name."""
     limit = c.inputs.rules.limits.max_order_quantity
     if limit is None and c.quantity <= MOST_QUANTITY:
@@ -30,76 +30,76 @@ def quantity_most(c: Case) -> Finding | None:
     return at_most("quantity", c.quantity, limit or MOST_QUANTITY)
 
 
-def notional_least(c: Case) -> Finding:
+def notional_least(c: CheckContext) -> CheckResult:
     """At least the instrument's and the account's least notional."""
     least = max(c.inputs.rules.limits.min_order_notional or ZERO, c.inputs.order.minimum_notional)
     return at_least("notional", c.notional, least, _prices(c))
 
 
-def notional_most(c: Case) -> Finding | None:
+def notional_most(c: CheckContext) -> CheckResult | None:
     """At most the account's highest notional."""
     return at_most("notional", c.notional, c.inputs.rules.limits.max_order_notional, _prices(c))
 
 
-def position_notional_most(c: Case) -> Finding | None:
+def position_notional_most(c: CheckContext) -> CheckResult | None:
     """The position, at the quote, its open entries and this order together."""
-    held = abs(c.figures.own.position.quantity) * c.figures.quote_price
-    parts = {"position_notional": held, "open_entries": c.figures.own_entries_notional, "order_notional": c.notional}
+    held = abs(c.metrics.own.position.quantity) * c.metrics.quote_price
+    parts = {"position_notional": held, "open_entries": c.metrics.own_entries_notional, "order_notional": c.notional}
     return sum_at_most("position", parts, c.inputs.rules.limits.max_position_notional, _prices(c))
 
 
-def exposure_most(c: Case) -> Finding | None:
+def exposure_most(c: CheckContext) -> CheckResult | None:
     """All positions, all open entries and this order together."""
     parts = {
-        "positions_notional": c.figures.valuation.gross_exposure,
-        "open_entries": c.figures.entries_notional,
+        "positions_notional": c.metrics.valuation.gross_exposure,
+        "open_entries": c.metrics.entries_notional,
         "order_notional": c.notional,
     }
     return sum_at_most("gross exposure", parts, c.inputs.rules.limits.max_gross_exposure, _prices(c))
 
 
-def open_positions_most(c: Case) -> Finding | None:
+def open_positions_most(c: CheckContext) -> CheckResult | None:
     """Instruments held or on their way in, with this one; adding to one of them opens nothing."""
     limit, instrument = c.inputs.rules.limits.max_open_positions, c.inputs.order.market.instrument
     if limit is None:
         return None
-    known = instrument in c.figures.open_instruments
-    count = len(c.figures.open_instruments) + (not known)
+    known = instrument in c.metrics.open_instruments
+    count = len(c.metrics.open_instruments) + (not known)
     passed = known or count <= limit
     detail = "" if passed else f"with this one {count} positions, the most is {limit}"
-    return Finding(passed, detail, {"open_positions": str(count)}, str(limit))
+    return CheckResult(passed, detail, {"open_positions": str(count)}, str(limit))
 
 
-def leverage_most(c: Case) -> Finding | None:
+def leverage_most(c: CheckContext) -> CheckResult | None:
     """Gross exposure, open entries and this order over equity."""
-    limit, equity = c.inputs.rules.limits.max_leverage, c.figures.valuation.equity
+    limit, equity = c.inputs.rules.limits.max_leverage, c.metrics.valuation.equity
     if limit is None:
         return None
-    after = c.figures.valuation.gross_exposure + c.figures.entries_notional + c.notional
+    after = c.metrics.valuation.gross_exposure + c.metrics.entries_notional + c.notional
     within = equity > 0 and after <= limit * equity
     shown = show(divide_down(after, equity)) if equity > 0 else "unbounded"
     inputs = {"exposure_after": show(after), "equity": show(equity), "leverage": shown, **_prices(c)}
     detail = "" if within else f"leverage would be {shown}, the most is {show(limit)}"
-    return Finding(within, detail, inputs, show(limit))
+    return CheckResult(within, detail, inputs, show(limit))
 
 
-def funds_enough(c: Case) -> Finding:
+def funds_enough(c: CheckContext) -> CheckResult:
     """What the order would hold is free."""
-    free, figures = c.figures.free_funds, c.figures
+    free, metrics = c.metrics.free_funds, c.metrics
     inputs = {
         "hold": show(c.hold),
         "cash": show(c.inputs.books.cash),
-        "margin": show(figures.valuation.margin),
-        "open_entries_hold": show(figures.holds),
+        "margin": show(metrics.valuation.margin),
+        "open_entries_hold": show(metrics.holds),
         **_prices(c),
     }
     enough, limit = c.hold <= free, show(free)
     detail = "" if enough else f"needs {show(c.hold)} with fee and buffer, free are {limit}"
-    return Finding(enough, detail, inputs, limit)
+    return CheckResult(enough, detail, inputs, limit)
 
 
-def _prices(c: Case) -> Mapping[str, str]:
+def _prices(c: CheckContext) -> Mapping[str, str]:
     """The price that amounts of an order are reckoned at, and the quote's, where the order has a price of its own."""
     if c.inputs.order.order_type == "MARKET":
         return NO_INPUTS
-    return {"price": show(c.figures.price), "quote_price": show(c.figures.quote_price)}
+    return {"price": show(c.metrics.price), "quote_price": show(c.metrics.quote_price)}

@@ -14,7 +14,7 @@ from vantixs_risk.domain.terms import fill_prices
 MILLISECOND = timedelta(milliseconds=1)
 
 
-class Figures(NamedTuple):
+class RiskMetrics(NamedTuple):
     """The numbers that sizing and checks look at. Amounts are in quote units, quantities in base units.
 
     Attributes:
@@ -74,7 +74,7 @@ def remark(books: Books, instrument: str, quote: Mark) -> Books:
     return books._replace(holdings={**books.holdings, instrument: replace(held, mark=quote)})
 
 
-def figures_of(inputs: Inputs) -> Figures:
+def metrics_of(inputs: Inputs) -> RiskMetrics:
     """Works them out."""
     order, rules = inputs.order, inputs.rules
     quote = order.quote if sane(order.quote) else None
@@ -100,7 +100,7 @@ def figures_of(inputs: Inputs) -> Figures:
         elif same and not reservation.leg and not order.leg:
             own_exits += reservation.leaves
     losses = valuation.margin + holds
-    return Figures(
+    return RiskMetrics(
         price=price,
         risk_price=risk_price,
         quote_price=at_quote,

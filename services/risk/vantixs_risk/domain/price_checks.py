@@ -3,38 +3,38 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from vantixs_risk.domain.check import Case, Finding
+from vantixs_risk.domain.check import CheckContext, CheckResult
 from vantixs_risk.domain.equity import Holding, Mark
 from vantixs_risk.domain.exact import divide_down, show
-from vantixs_risk.domain.figures import age_ms, fresh, sane
+from vantixs_risk.domain.metrics import age_ms, fresh, sane
 
 BPS = Decimal(10_000)
 
 
-def price_fresh(c: Case) -> Finding:
+def price_fresh(c: CheckContext) -> CheckResult:
     """The quote is sane and young."""
     quote, now = c.inputs.order.quote, c.inputs.now
     most = c.inputs.rules.limits.max_price_age_ms or c.inputs.max_price_age_ms
     if quote is None:
-        return Finding(False, "there is no quote", limit=f"{most} ms")
+        return CheckResult(False, "there is no quote", limit=f"{most} ms")
     passed = fresh(quote, now, most)
     detail = ""
     if not passed:
         detail = f"quote is {age_ms(now, quote.time)} ms old, the most is {most} ms" if sane(quote) else _mad(quote)
-    return Finding(passed, detail, _quote_inputs(c, quote), f"{most} ms")
+    return CheckResult(passed, detail, _quote_inputs(c, quote), f"{most} ms")
 
 
-def paper_price_there(c: Case) -> Finding | None:
+def paper_price_there(c: CheckContext) -> CheckResult | None:
     """The paper venue fills at the quote, whatever its age, so there must be one; a real venue has its own price."""
     quote = c.inputs.order.quote
     if c.inputs.order.mode != "PAPER":
         return None
     if quote is None:
-        return Finding(False, "the paper venue fills at the quote, and there is none")
-    return Finding(sane(quote), "" if sane(quote) else _mad(quote), _quote_inputs(c, quote))
+        return CheckResult(False, "the paper venue fills at the quote, and there is none")
+    return CheckResult(sane(quote), "" if sane(quote) else _mad(quote), _quote_inputs(c, quote))
 
 
-def marks_fresh(c: Case) -> Finding | None:
+def marks_fresh(c: CheckContext) -> CheckResult | None:
     """Every other position has a price young enough, where something asks what the account is worth."""
     others = [h for name, h in c.inputs.books.holdings.items() if name != c.inputs.order.market.instrument]
     if not others or not _needs_worth(c):
@@ -43,35 +43,35 @@ def marks_fresh(c: Case) -> Finding | None:
     limit = timedelta(seconds=most)
     old = sorted(h.market.instrument for h in others if h.mark is None or abs(c.inputs.now - h.mark.time) > limit)
     shown = {f"age_ms {h.market.instrument}": _mark_age(c, h) for h in others}
-    return Finding(not old, f"no price within {most} s for {', '.join(old)}" if old else "", shown, f"{most} s")
+    return CheckResult(not old, f"no price within {most} s for {', '.join(old)}" if old else "", shown, f"{most} s")
 
 
-def price_near(c: Case) -> Finding | None:
+def price_near(c: CheckContext) -> CheckResult | None:
     """The signal's price is near the quote: the price of an order that rests may be far from it."""
     limit, signal = c.inputs.rules.limits.max_price_deviation_bps, c.inputs.order.signal_price
-    price = c.figures.quote_price
+    price = c.metrics.quote_price
     if limit is None or signal is None or not price:
         return None
     apart = abs(signal - price) * BPS
     shown, passed = show(divide_down(apart, price)), apart <= limit * price
     inputs = {"signal_price": show(signal), "reference_price": show(price), "deviation_bps": shown}
     detail = "" if passed else f"prices are {shown} bps apart, the most is {limit}"
-    return Finding(passed, detail, inputs, f"{limit} bps")
+    return CheckResult(passed, detail, inputs, f"{limit} bps")
 
 
 def _mad(quote: Mark) -> str:
     return f"expected 0 < bid <= ask, was bid {show(quote.bid)}, ask {show(quote.ask)}"
 
 
-def _quote_inputs(c: Case, quote: Mark) -> dict[str, str]:
+def _quote_inputs(c: CheckContext, quote: Mark) -> dict[str, str]:
     return {"bid": show(quote.bid), "ask": show(quote.ask), "age_ms": str(age_ms(c.inputs.now, quote.time))}
 
 
-def _mark_age(c: Case, holding: Holding) -> str:
+def _mark_age(c: CheckContext, holding: Holding) -> str:
     return "unknown" if holding.mark is None else str(age_ms(c.inputs.now, holding.mark.time))
 
 
-def _needs_worth(c: Case) -> bool:
+def _needs_worth(c: CheckContext) -> bool:
     """Whether anything that decides depends on what other positions are worth."""
     limits, sizing = c.inputs.rules.limits, c.inputs.order.sizing or c.inputs.rules.sizing
     methods = {sizing.method if sizing else "", c.inputs.order.signal_quantity_type}
