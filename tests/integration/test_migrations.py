@@ -216,7 +216,7 @@ async def test_accounts_of_an_earlier_commit_are_read_and_their_equity_adds_up(d
     assert partly.entry
     assert partly.leaves == partly.quantity - Decimal("0.001")
     # 300 USDT of it was asked for, and a thousandth was filled: about 236 are still held, with fee and buffer.
-    assert Decimal(230) < partly.notional_left < partly.hold_left < Decimal(245)
+    assert Decimal(230) < partly.notional_left < partly.reserved_funds_left < Decimal(245)
 
 
 @pytest.mark.parametrize("damage", ["posting_id = 2", "posting_id in (2, 3)"])

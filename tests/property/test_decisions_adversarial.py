@@ -86,7 +86,7 @@ def test_an_entry_is_denied_for_exactly_the_reasons_there_are() -> None:
         assert Fraction(decision.quantity) == (quantity or 0), seed
         notional = Fraction(decision.quantity) * entry_price(inputs.order)
         assert Fraction(decision.notional) == notional, seed
-        assert Fraction(decision.hold) == hold_of(inputs, notional), seed
+        assert Fraction(decision.reserved_funds) == hold_of(inputs, notional), seed
         seen.update(expected or ["APPROVED", inputs.order.order_type])
     # Trading windows have tests of their own.
     assert {rule.reason for rule in ENTRY} - set(seen) == {"OUTSIDE_TRADING_WINDOW"}
@@ -104,7 +104,7 @@ def test_an_exit_takes_no_more_than_there_is_and_never_the_other_side() -> None:
         # More than the signal may have meant is said.
         assert ("signal_quantity_left_out" in decision.steps) == leaves_signal_out(inputs), seed
         seen["left out"] += decision.approved and leaves_signal_out(inputs)
-        assert decision.hold == 0
+        assert decision.reserved_funds == 0
         if decision.approved:
             assert decision.quantity >= inputs.order.lot_size, seed
             assert (own(inputs) < 0) == inputs.order.buy, seed
@@ -121,7 +121,7 @@ def test_a_leg_is_as_its_bracket_says_and_denied_only_where_it_cannot_be_sent() 
         decision, quantity = evaluate(inputs), quantity_of(inputs)
         assert failed(decision) == denials_of_leg(inputs, quantity), seed
         assert Fraction(decision.quantity) == quantity <= Fraction(inputs.order.order_quantity or 0), seed
-        assert decision.hold == 0
+        assert decision.reserved_funds == 0
         if decision.approved:
             assert quantity <= abs(own(inputs)), seed
         # Whatever is halted, whatever else is open, whoever asked for what, with or without a quote of a known age.
@@ -160,7 +160,11 @@ def test_the_same_inputs_give_the_same_decision_in_whatever_order_they_come() ->
         draw.random.shuffle(orders)
         held = {name: inputs.books.holdings[name] for name in names}
         again = evaluate(inputs._replace(books=inputs.books._replace(holdings=held, reservations=tuple(orders))))
-        assert (again.approved, again.quantity, again.hold) == (first.approved, first.quantity, first.hold), seed
+        assert (again.approved, again.quantity, again.reserved_funds) == (
+            first.approved,
+            first.quantity,
+            first.reserved_funds,
+        ), seed
         assert [c.reason for c in again.checks if not c.passed] == [c.reason for c in first.checks if not c.passed], (
             seed
         )

@@ -80,13 +80,13 @@ def test_a_window_follows_the_local_clock(
     moments += [utc(edge) - second for span in spans for edge in span]
     for moment in moments:
         expected = any(utc(begin) <= moment < utc(finish) for begin, finish in spans)
-        assert window.holds(moment) == expected, moment
+        assert window.contains(moment) == expected, moment
 
 
 def test_the_missing_hour_is_never_open() -> None:
     window = TradingWindow(SUNDAY, hour(2.25), hour(2.75), "Europe/Berlin")
     day = utc("2026-03-28T23:00:00")
-    assert not any(window.holds(day + timedelta(minutes=minute)) for minute in range(23 * 60))
+    assert not any(window.contains(day + timedelta(minutes=minute)) for minute in range(23 * 60))
 
 
 def test_windows_and_days_are_those_of_the_wall_clock_in_any_zone() -> None:
@@ -96,7 +96,7 @@ def test_windows_and_days_are_those_of_the_wall_clock_in_any_zone() -> None:
         days = frozenset(random.sample(range(7), random.randint(1, 7)))
         now = start + timedelta(seconds=random.randrange(16 * 366 * 86_400), microseconds=random.randrange(1_000_000))
         window = TradingWindow(days, first, last, zone)
-        assert window.holds(now) == in_window(now, zone, days, first, last), (now, window)
+        assert window.contains(now) == in_window(now, zone, days, first, last), (now, window)
         number = (trading_day(now, zone, first) - date(1970, 1, 1)).days
         assert number == day_number(now, zone, first), (now, zone, first)
 

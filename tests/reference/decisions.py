@@ -308,7 +308,7 @@ def used_of(inputs: Any) -> dict[str, Fraction]:
     entries = [r for r in books.reservations if r.entry]
     exposure = valued.exposure + sum((left(r, r.notional) for r in entries), ZERO)
     names = {*books.holdings, *(r.instrument for r in entries)}
-    used = {"cash": max(valued.margin + sum((left(r, r.hold) for r in entries), ZERO), ZERO)}
+    used = {"cash": max(valued.margin + sum((left(r, r.reserved_funds) for r in entries), ZERO), ZERO)}
     if limits.max_position_notional is not None:
         for name in names:
             alone = books._replace(holdings={n: h for n, h in books.holdings.items() if n == name})
@@ -470,7 +470,7 @@ def _amounts(inputs: Any, quantity: Fraction) -> set[str]:
     entries = [r for r in books.reservations if r.entry]
     open_all = sum((left(r, r.notional) for r in entries), ZERO)
     mine = sum((left(r, r.notional) for r in entries if r.instrument == order.market.instrument), ZERO)
-    held_back = sum((left(r, r.hold) for r in entries), ZERO)
+    held_back = sum((left(r, r.reserved_funds) for r in entries), ZERO)
     exposure = valued.exposure + open_all + notional
     leverage = limits.max_leverage
     return _reasons(

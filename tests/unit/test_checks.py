@@ -93,7 +93,7 @@ def test_leg_at_the_limit_passes(reason: str, changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("changes", LEG_PASSES.values(), ids=LEG_PASSES)
 def test_leg_passes_what_holds_entries_and_exits(changes: dict[str, Any]) -> None:
     decision = evaluate(change(LEG, **changes))
-    assert (decision.approved, decision.quantity, decision.hold) == (True, D(10), 0)
+    assert (decision.approved, decision.quantity, decision.reserved_funds) == (True, D(10), 0)
 
 
 def test_checks_are_the_same_where_every_value_is() -> None:

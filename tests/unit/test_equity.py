@@ -120,7 +120,7 @@ NEW_YORK = TradingWindow(WEEKDAYS, 9 * 3600 + 1800, 16 * 3600, "America/New_York
     ],
 )
 def test_window_holds_by_the_local_clock(window: TradingWindow, time: str, inside: bool) -> None:
-    assert window.holds(datetime.fromisoformat(time)) is inside
+    assert window.contains(datetime.fromisoformat(time)) is inside
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_figures_count_what_is_open() -> None:
     reservations = (entry_of(BTC, 500, hold=50), entry_of(ETH, 300, hold=30), exit_of("2"), exit_of("3"))
     inputs = change(ENTRY, reservations=reservations, holdings={"BTC/USDT": held(BTC, "10", "1", "50")})
     metrics = metrics_of(inputs)
-    assert (metrics.entries_notional, metrics.own_entries_notional, metrics.holds) == (800, 500, 80)
+    assert (metrics.entries_notional, metrics.own_entries_notional, metrics.reserved_funds) == (800, 500, 80)
     assert (metrics.own_exits_quantity, metrics.closable) == (5, 5)
     assert metrics.open_instruments == {"BTC/USDT", "ETH/USDT"}
     assert metrics.free_funds == 10_000 - 80

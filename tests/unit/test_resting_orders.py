@@ -105,7 +105,7 @@ def test_an_entry_that_rests_is_sized_and_reckoned_at_its_own_price(
 )
 def test_an_entry_that_rests_holds_what_it_may_cost(terms: dict[str, Any], hold: str) -> None:
     decision = decide(WIDE, fee_bps=D(10), price_buffer_bps=D(50), **terms)
-    assert (decision.approved, decision.notional, decision.hold) == (True, 1000, D(hold))
+    assert (decision.approved, decision.notional, decision.reserved_funds) == (True, 1000, D(hold))
 
 
 @pytest.mark.parametrize(
@@ -241,4 +241,4 @@ def test_what_an_exit_of_dust_is_answered(changes: dict[str, Any], reasons: list
 
 def test_an_exit_that_rests_is_reckoned_at_the_quote() -> None:
     decision = decide(EXIT, signal_quantity=D(500), signal_quantity_type="NOTIONAL", **limit("125"))
-    assert (decision.approved, decision.quantity, decision.notional, decision.hold) == (True, 5, 500, 0)
+    assert (decision.approved, decision.quantity, decision.notional, decision.reserved_funds) == (True, 5, 500, 0)

@@ -98,13 +98,13 @@ def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_p
     account.begin(time)
     valuation, history, currency = account.valuation(), account.equity_history, account.rules.currency
     orders, _ = store.open_orders(connection, store.ORDERS.c.account_id == account_id, MOST_SHOWN)
-    holds = total(order.hold_left for order in account.orders.values() if order.entry)
+    reserved = total(order.reserved_funds_left for order in account.orders.values() if order.entry)
     scopes = ("global", f"account:{account_id}")
-    free = total((account.balances.get((CASH, currency), ZERO), -holds, -valuation.margin))
+    free = total((account.balances.get((CASH, currency), ZERO), -reserved, -valuation.margin))
     percent = divide_down(history.drawdown(valuation.equity) * 100, history.peak) if history.peak > 0 else ZERO
     return risk_pb2.GetAccountResponse(
         account=account.message,
-        balances=_balances(account, holds),
+        balances=_balances(account, reserved),
         positions=[position_message(account_id, h) for _, h in sorted(account.holdings.items()) if h.position.quantity],
         realized_profit=show(total(h.position.realized_profit for h in account.holdings.values())),
         fees=show(total(h.position.fees for h in account.holdings.values())),
@@ -133,7 +133,7 @@ def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_p
     )
 
 
-def _balances(account: Account, holds: Decimal) -> list[risk_pb2.Balance]:
+def _balances(account: Account, reserved: Decimal) -> list[risk_pb2.Balance]:
     """Cash and what is held on spot, by asset; an asset that is both is one row."""
     amounts: dict[str, Decimal] = {}
     for (book, asset), amount in account.balances.items():
@@ -141,7 +141,7 @@ def _balances(account: Account, holds: Decimal) -> list[risk_pb2.Balance]:
             amounts[asset] = total((amounts.get(asset, ZERO), amount))
     return [
         risk_pb2.Balance(
-            asset=asset, total=show(amount), reserved=show(holds if asset == account.rules.currency else ZERO)
+            asset=asset, total=show(amount), reserved=show(reserved if asset == account.rules.currency else ZERO)
         )
         for asset, amount in sorted(amounts.items())
     ]

@@ -219,7 +219,7 @@ def _reservation(inputs: Inputs, decision: Decision) -> Reservation:
         order.buy,
         decision.quantity,
         decision.notional,
-        decision.hold,
+        decision.reserved_funds,
         leg=bool(order.leg),
     )
 
@@ -243,7 +243,7 @@ def _row(checked: ValidatedRequest, content: bytes, inputs: Inputs, decision: De
         "open": decision.approved,
         "quantity": decision.quantity,
         "notional": decision.notional,
-        "hold": decision.hold,
+        "hold": decision.reserved_funds,
         "filled": ZERO,
         "decide_time": inputs.now,
         "data": content,

@@ -77,7 +77,7 @@ def open_order_message(row: Any) -> risk_pb2.OpenOrder:
         effect=order_pb2.ORDER_EFFECT_ENTRY if row.entry else order_pb2.ORDER_EFFECT_EXIT,
         quantity=show(row.quantity),
         filled_quantity=show(row.filled),
-        hold=show(reservation_of(row).hold_left),
+        hold=show(reservation_of(row).reserved_funds_left),
         webhook_id=row.webhook_id,
         strategy_id=row.strategy_id,
     )

@@ -13,14 +13,14 @@ NO_INPUTS: Mapping[str, str] = {}
 
 
 class CheckContext(NamedTuple):
-    """What a check looks at. `quantity`, `notional` (at `metrics.price`) and `hold` are of the order as sized."""
+    """What a check looks at. `quantity`, `notional` (at `metrics.price`) and `reserved_funds` are of the order as sized."""
 
     inputs: Inputs
     metrics: RiskMetrics
     sized: Sized
     quantity: Decimal
     notional: Decimal
-    hold: Decimal
+    reserved_funds: Decimal
 
 
 # These two are made some fifty times a decision: as plain classes, compiled, each takes a fifth of what a tuple with names takes.

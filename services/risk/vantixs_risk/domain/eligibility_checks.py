@@ -109,7 +109,7 @@ def in_trading_window(c: CheckContext) -> CheckResult | None:
     windows, now = c.inputs.rules.windows, c.inputs.now
     if not windows:
         return None
-    inside = any(window.holds(now) for window in windows)
+    inside = any(window.contains(now) for window in windows)
     shown = now.isoformat(timespec="seconds")
     detail = "" if inside else f"{shown} is outside of {len(windows)} windows"
     return CheckResult(inside, detail, {"time": shown, "zones": ", ".join(sorted({w.zone for w in windows}))})

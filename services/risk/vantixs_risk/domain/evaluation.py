@@ -18,7 +18,7 @@ class Decision(NamedTuple):
     Attributes:
         quantity: base units, a multiple of the lot; 0 where it cannot be told.
         notional: at the most that a unit may cost or bring, quote units.
-        hold: what an approved entry takes from free funds, quote units.
+        reserved_funds: what an approved entry takes from free funds, quote units.
         checks: every check that applies, in the order of the table.
         steps: how the quantity came out.
     """
@@ -26,7 +26,7 @@ class Decision(NamedTuple):
     approved: bool
     quantity: Decimal
     notional: Decimal
-    hold: Decimal
+    reserved_funds: Decimal
     checks: tuple[Check, ...]
     steps: dict[str, str]
     metrics: RiskMetrics
@@ -39,15 +39,15 @@ def evaluate(inputs: Inputs) -> Decision:
         sized = size(inputs, metrics)
         quantity = sized.quantity or ZERO
         notional = quantity * metrics.price
-        hold = _hold(inputs, notional) if inputs.order.entry else ZERO
-        context = CheckContext(inputs, metrics, sized, quantity, notional, hold)
+        reserved_funds = _reserved_funds(inputs, notional) if inputs.order.entry else ZERO
+        context = CheckContext(inputs, metrics, sized, quantity, notional, reserved_funds)
         table = LEG if inputs.order.leg else ENTRY if inputs.order.entry else EXIT
         checks = tuple(run(table, context))
         approved = all(check.passed for check in checks)
-        return Decision(approved, quantity, notional, hold, checks, sized.steps, metrics)
+        return Decision(approved, quantity, notional, reserved_funds, checks, sized.steps, metrics)
 
 
-def _hold(inputs: Inputs, notional: Decimal) -> Decimal:
+def _reserved_funds(inputs: Inputs, notional: Decimal) -> Decimal:
     """Funds an entry takes: all of it for a spot buy, margin otherwise, with the highest fee and the price buffer.
 
     A buy at a limit costs that or less: there the price cannot move. One that is triggered first may end as a market order.

@@ -37,7 +37,7 @@ def _sizes(rules: Rules, books: Books) -> Iterator[Headroom]:
     valuation = value(books.cash, books.holdings.values(), rules.leverage)
     entries = [r for r in books.reservations if r.entry]
     exposure = valuation.gross_exposure + sum((r.notional_left for r in entries), ZERO)
-    taken = valuation.margin + sum((r.hold_left for r in entries), ZERO)
+    taken = valuation.margin + sum((r.reserved_funds_left for r in entries), ZERO)
     yield Headroom("cash", max(books.cash, ZERO), max(taken, ZERO), currency, "INSUFFICIENT_FUNDS")
     instruments = sorted({*books.holdings, *(r.instrument for r in entries)})
     if limits.max_position_notional is not None:

@@ -28,7 +28,7 @@ class RiskMetrics(NamedTuple):
         entries_notional: of all open entries; `own_entries_notional` of those in the order's instrument.
         own_exits_quantity: what open exits of the order's instrument will still take out. Legs of brackets are left out: stop
             and targets are for the same quantity. A leg itself waits for no other exit, so there it is 0.
-        holds: funds held by open entries.
+        reserved_funds: funds held by open entries.
         open_instruments: instruments held or on their way in; dust is no position.
     """
 
@@ -41,7 +41,7 @@ class RiskMetrics(NamedTuple):
     entries_notional: Decimal
     own_entries_notional: Decimal
     own_exits_quantity: Decimal
-    holds: Decimal
+    reserved_funds: Decimal
     open_instruments: frozenset[str]
     free_funds: Decimal
 
@@ -86,20 +86,20 @@ def metrics_of(inputs: Inputs) -> RiskMetrics:
         highest, lowest = fill_prices(order, at_quote)
         price, risk_price = highest, (highest if order.buy else lowest)
     valuation = value(books.cash, books.holdings.values(), rules.leverage)
-    entries = own_entries = own_exits = holds = ZERO
+    entries = own_entries = own_exits = reserved = ZERO
     instruments = set(books.holdings) - books.dust
     for reservation in books.reservations:
         same = reservation.instrument == order.market.instrument
         if reservation.entry:
             notional = reservation.notional_left
             entries += notional
-            holds += reservation.hold_left
+            reserved += reservation.reserved_funds_left
             instruments.add(reservation.instrument)
             if same:
                 own_entries += notional
         elif same and not reservation.leg and not order.leg:
             own_exits += reservation.leaves
-    losses = valuation.margin + holds
+    losses = valuation.margin + reserved
     return RiskMetrics(
         price=price,
         risk_price=risk_price,
@@ -110,7 +110,7 @@ def metrics_of(inputs: Inputs) -> RiskMetrics:
         entries_notional=entries,
         own_entries_notional=own_entries,
         own_exits_quantity=own_exits,
-        holds=holds,
+        reserved_funds=reserved,
         open_instruments=frozenset(instruments),
         free_funds=books.cash - losses,
     )

@@ -19,7 +19,7 @@ class Reservation:
         buy: side.
         quantity: approved, base units.
         notional: of the whole, quote units.
-        hold: taken from free funds by the whole, quote units.
+        reserved_funds: taken from free funds by the whole, quote units.
         filled: base units, may exceed `quantity` where the venue filled more.
         leg: whether it is a leg of a bracket: stop and targets are for the same quantity, of which only one fills, so it takes
             nothing of the position away from other exits.
@@ -30,7 +30,7 @@ class Reservation:
     buy: bool
     quantity: Decimal
     notional: Decimal
-    hold: Decimal
+    reserved_funds: Decimal
     filled: Decimal = ZERO
     leg: bool = False
 
@@ -50,9 +50,9 @@ class Reservation:
         return self._share(self.notional)
 
     @property
-    def hold_left(self) -> Decimal:
+    def reserved_funds_left(self) -> Decimal:
         """Funds still held, rounded up."""
-        return self._share(self.hold)
+        return self._share(self.reserved_funds)
 
     def fill(self, quantity: Decimal) -> "Reservation":
         """The reservation after a fill."""

@@ -87,14 +87,14 @@ def funds_enough(c: CheckContext) -> CheckResult:
     """What the order would hold is free."""
     free, metrics = c.metrics.free_funds, c.metrics
     inputs = {
-        "hold": show(c.hold),
+        "hold": show(c.reserved_funds),
         "cash": show(c.inputs.books.cash),
         "margin": show(metrics.valuation.margin),
-        "open_entries_hold": show(metrics.holds),
+        "open_entries_hold": show(metrics.reserved_funds),
         **_prices(c),
     }
-    enough, limit = c.hold <= free, show(free)
-    detail = "" if enough else f"needs {show(c.hold)} with fee and buffer, free are {limit}"
+    enough, limit = c.reserved_funds <= free, show(free)
+    detail = "" if enough else f"needs {show(c.reserved_funds)} with fee and buffer, free are {limit}"
     return CheckResult(enough, detail, inputs, limit)
 
 

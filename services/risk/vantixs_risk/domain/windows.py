@@ -28,7 +28,7 @@ class TradingWindow:
     end_s: int
     zone: str
 
-    def holds(self, now: datetime) -> bool:
+    def contains(self, now: datetime) -> bool:
         """Whether the instant is in the window."""
         local = now.astimezone(ZoneInfo(self.zone))
         second = local.hour * 3600 + local.minute * 60 + local.second
