@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError
-from vantixs_risk.conversion import rules_of
 from vantixs_risk.evaluation import check_request
+from vantixs_risk.rule_conversion import rules_of
 from vantixs_risk.settlement import check_fills
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -13,7 +13,6 @@ from vantixs.model.decimals import format_decimal
 from vantixs.runtime.errors import not_found
 
 from vantixs_risk import store
-from vantixs_risk.conversion import rules_of
 from vantixs_risk.domain.activity import Activity, EntryRecord
 from vantixs_risk.domain.equity import EquityHistory, Holding, Mark, Valuation, value
 from vantixs_risk.domain.exact import BOOKS, ZERO
@@ -22,6 +21,7 @@ from vantixs_risk.domain.ledger import CASH, Market, Position, Transfer
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.domain.rules import Rules
 from vantixs_risk.domain.windows import trading_day
+from vantixs_risk.rule_conversion import rules_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

@@ -14,7 +14,7 @@ from vantixs.runtime.grpc_server import Role
 
 from vantixs_risk import store
 from vantixs_risk.account_state import Account, load, new_account
-from vantixs_risk.conversion import position_message, rules_of, state_message
+from vantixs_risk.conversion import position_message, state_message
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_down, total
 from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.ledger import CASH, FEES, FUNDING, HOLDING, open_books
@@ -22,6 +22,7 @@ from vantixs_risk.existence import check_currency, check_instruments
 from vantixs_risk.fields import ACCOUNT_ID, at_least_zero, identity, show, text
 from vantixs_risk.locks import lock_books
 from vantixs_risk.postings import write_transfers
+from vantixs_risk.rule_conversion import rules_of
 from vantixs_risk.trading import MOST_SHOWN, open_order_message
 from vantixs_risk.unit_context import UnitContext
 
