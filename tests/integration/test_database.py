@@ -176,7 +176,7 @@ async def test_many_rows_are_inserted_as_one_by_one(database: Database) -> None:
     assert {row.asset: row.amount for row in rows} == {f"A{n}": Decimal(n) for n in range(first)}
 
 
-async def test_heads_are_those_that_were_asked_for(database: Database) -> None:
+async def test_lookup_has_the_accounts_that_were_named(database: Database) -> None:
     states = [{"account_id": f"a-{n}", "stamp": f"f00-{n}", "data": "{}"} for n in range(9)]
     await database.write(lambda c: store.WRITE_STATE.run_all(c, states))
     nothing = await database.read(lambda c: look_up_orders(c, []))

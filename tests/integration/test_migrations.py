@@ -19,7 +19,7 @@ from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.testing.earlier import restore
 from vantixs.testing.postgres import PostgresServer
-from vantixs_risk import books, store
+from vantixs_risk import account_state, store
 from vantixs_risk.domain.exact import BOOKS
 
 DUMPS = Path(__file__).parent.parent / "data" / "schemas"
@@ -193,7 +193,7 @@ async def test_accounts_of_an_earlier_commit_are_read_and_their_equity_adds_up(d
     await migrate(url, "risk")
     with connected(url, "risk") as connection:
         accounts = {
-            row.account_id: books.load(connection, row.account_id)
+            row.account_id: account_state.load(connection, row.account_id)
             for row in connection.execute(sa.select(store.ACCOUNTS))
         }
     assert {"paper", "second"} <= set(accounts)
@@ -241,7 +241,7 @@ async def test_entries_of_account_states_become_what_was_asked_and_approved(url_
     assert len(entries) == 3
     await migrate(url, "risk")
     with connected(url, "risk") as connection:
-        activity = books.load(connection, "second").activity
+        activity = account_state.load(connection, "second").activity
     assert [e.key for e in activity.requested] == [what for what, _, _ in entries]
     assert [e.key for e in activity.approved] == [what for what, _, approved in entries if approved]
 

@@ -80,7 +80,7 @@ class Risk:
 
         request = risk_pb2.CreateAccountRequest(request_id=account_id, account=account_of(account_id))
         now = datetime.now(UTC)
-        await self.database.write(lambda c: create_account(c, self.servicer._desk, request, "test", now))
+        await self.database.write(lambda c: create_account(c, self.servicer._context, request, "test", now))
 
     async def evaluate(self, *requests: risk_pb2.EvaluateOrderRequest) -> list[Any]:
         now = datetime.now(UTC)
@@ -261,7 +261,7 @@ async def test_halt_waits_for_what_is_being_decided_and_is_final_when_it_returns
         deciding.execute("SELECT pg_advisory_xact_lock_shared(%s)", (risk_store._BOOKS,))
         halting = asyncio.create_task(
             other.database.write(
-                lambda c: set_trading_state(c, other.servicer._desk, halt, "test", datetime.now(UTC)), urgent=True
+                lambda c: set_trading_state(c, other.servicer._context, halt, "test", datetime.now(UTC)), urgent=True
             )
         )
         with connect(url) as watcher:

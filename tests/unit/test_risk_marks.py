@@ -8,7 +8,7 @@ import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError
-from vantixs_risk import books, store
+from vantixs_risk import account_cache, store
 from vantixs_risk.accounts import create_account
 from vantixs_risk.marks import check_marks, read_held, refresh_marks
 
@@ -188,7 +188,7 @@ def test_accounts_that_only_lie_there_push_none_out_of_memory(
     risk: RiskFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trader = Trader(risk)
-    monkeypatch.setattr(books, "MOST_ACCOUNTS", 2)
+    monkeypatch.setattr(account_cache, "MOST_ACCOUNTS", 2)
     for name in ("idle", "busy", "busier"):
         trader.process.create(account_of(name))
         trader.trade("100", account_id=name)

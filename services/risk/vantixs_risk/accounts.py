@@ -1,4 +1,4 @@
-"""Accounts as units of work: made, changed, copied, shown."""
+"""CreateAccount, UpdateAccount and GetAccount as units of work."""
 
 import json
 from datetime import datetime
@@ -33,7 +33,7 @@ _ID_FORM = "1 to 40 of a-z, 0-9 and '-', a letter first"
 def create_account(
     connection: sa.Connection, context: UnitContext, request: risk_pb2.CreateAccountRequest, actor: str, now: datetime
 ) -> risk_pb2.Account:
-    """Makes an account with its opening balance, or a scratch copy of one. The same request_id makes it once."""
+    """Creates an account with its opening balance, or a scratch copy of another. The same request_id creates it once."""
     lock_books(connection)
     message, source = risk_pb2.Account(), request.copy_from_account_id
     account_id = text("account.account_id", request.account.account_id, ACCOUNT_ID, _ID_FORM)
@@ -66,7 +66,7 @@ def create_account(
 def update_account(
     connection: sa.Connection, context: UnitContext, message: risk_pb2.Account, role: Role, actor: str, now: datetime
 ) -> risk_pb2.Account:
-    """Replaces an account's rules, at the revision they were read."""
+    """Replaces an account's rules, if they still have the revision that the caller read."""
     lock_books(connection)
     row = store.READ_ACCOUNT.first(connection, account_id=message.account_id)
     if row is None:
@@ -89,7 +89,7 @@ def update_account(
 
 
 def get_account(connection: sa.Connection, account_id: str, now: datetime) -> risk_pb2.GetAccountResponse:
-    """The account, its books and what they come to."""
+    """The account with its balances, positions, equity and headroom as of `now`. Nothing is stored."""
     with localcontext(BOOKS):
         return _shown(connection, load(connection, account_id), now)
 
@@ -112,7 +112,7 @@ def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_p
         equity=show(valuation.equity),
         unrealized_profit=show(valuation.unrealized_profit),
         adjusted=show(account.adjusted),
-        # The book has what the account paid, for it is the other side.
+        # The book of funding is the other side, so what it received is what the account paid.
         funding=show(-account.balances.get((FUNDING, currency), ZERO)),
         daily_profit=show(-history.daily_loss(valuation.equity)),
         day=history.day.isoformat(),
@@ -135,7 +135,7 @@ def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_p
 
 
 def _balances(account: Account, reserved: Decimal) -> list[risk_pb2.Balance]:
-    """Cash and what is held on spot, by asset; an asset that is both is one row."""
+    """Cash and spot holdings by asset. An asset that is both is one row."""
     amounts: dict[str, Decimal] = {}
     for (book, asset), amount in account.balances.items():
         if book in (CASH, HOLDING):
@@ -157,7 +157,7 @@ def _store(
     actor: str,
     now: datetime,
 ) -> None:
-    """Checks and writes the rules, and has the journal say what changed."""
+    """Checks and writes the rules, and publishes what changed."""
     rules_of(after)
     after.update_time.FromDatetime(now)
     after.revision += 1
@@ -181,7 +181,7 @@ def _store(
 
 
 def _copy_books(connection: sa.Connection, source: Account, target: Account) -> None:
-    """Gives a scratch account what the other one has; open orders are not copied."""
+    """Copies balances and positions to a scratch account. Open orders are not copied."""
     for table in (store.BALANCES, store.POSITIONS):
         query = sa.select(table).where(table.c.account_id == source.account_id)
         for row in connection.execute(query).mappings().all():

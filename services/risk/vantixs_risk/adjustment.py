@@ -1,4 +1,4 @@
-"""RecordAdjustment as a unit of work: a difference to the venue, booked where everybody sees it."""
+"""RecordAdjustment as a unit of work: books a difference between account and venue in a book of its own."""
 
 from datetime import datetime
 
@@ -29,7 +29,7 @@ def record_adjustment(
     actor: str,
     now: datetime,
 ) -> risk_pb2.RecordAdjustmentResponse:
-    """Books the change once per request_id, and has the journal say so."""
+    """Books the change once for each request_id, and publishes it."""
     text("request_id", request.request_id, IDENTITY, "an id of the adjustment")
     identity("account_id", request.account_id)
     comment("comment", request.comment)
@@ -118,7 +118,7 @@ def _position(
     if held.mark is None:
         account.mark(name, Mark(price, price, account.clock))
     account.adjusted = BOOKS.add(account.adjusted, booking.adjusted)
-    # Whatever this does to equity is neither profit nor loss of the day.
+    # What an adjustment does to equity is neither profit nor loss of the day.
     account.equity_history = account.equity_history.with_adjustment(BOOKS.subtract(account.valuation().equity, before))
     position = position_message(account.account_id, account.holding(market))
     event.position.CopyFrom(position)

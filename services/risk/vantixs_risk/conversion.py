@@ -52,7 +52,7 @@ def _known_sizing(content: bytes) -> Sizing | None:
 
 @lru_cache(1024)
 def _known_instrument(content: bytes) -> tuple[Market, Decimal, Decimal]:
-    """Market, lot and least notional; there are few instruments, and each comes with every order."""
+    """Market, lot and minimum notional. It is cached, as there are few instruments and every order has one."""
     instrument = common_pb2.Instrument.FromString(content)
     minimum = instrument.minimum_notional
     least = at_least_zero("instrument.minimum_notional", minimum) if minimum else ZERO
@@ -60,7 +60,7 @@ def _known_instrument(content: bytes) -> tuple[Market, Decimal, Decimal]:
 
 
 def market_of(instrument: common_pb2.Instrument) -> Market:
-    """What is traded."""
+    """The market of an instrument, checked against its name."""
     perpetual = instrument.kind == common_pb2.INSTRUMENT_KIND_LINEAR_PERPETUAL
     if not perpetual and instrument.kind != common_pb2.INSTRUMENT_KIND_SPOT:
         raise invalid("instrument.kind", f"expected SPOT or LINEAR_PERPETUAL, was {instrument.kind}")
@@ -79,7 +79,11 @@ def _kind_name(instrument: common_pb2.Instrument) -> str:
 
 
 def order_request_of(request: risk_pb2.EvaluateOrderRequest) -> OrderRequest:
-    """The order that is asked for."""
+    """The order of a request.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT.
+    """
     order, instrument = request.order, request.instrument
     if order.instrument != instrument.instrument:
         raise invalid(
@@ -122,7 +126,7 @@ def order_request_of(request: risk_pb2.EvaluateOrderRequest) -> OrderRequest:
 
 
 def _leg_of(order: order_pb2.Order) -> str:
-    """The name of a leg, which closes a quantity that its bracket says."""
+    """The name of a leg. A leg is an exit with a quantity, which its bracket gives."""
     leg = named("order.leg", order_pb2.BracketLeg, "BRACKET_LEG_", order.leg)
     if order.effect != order_pb2.ORDER_EFFECT_EXIT:
         raise invalid("order.effect", f"expected EXIT for a leg, was {order.effect}", "FIELD_CONFLICT")
@@ -131,7 +135,7 @@ def _leg_of(order: order_pb2.Order) -> str:
 
 
 def mark_of(quote: common_pb2.Quote, field: str) -> Mark:
-    """A quote as a mark; whether it is sane and young is for the checks."""
+    """A quote as a mark. The checks decide whether it is valid and fresh."""
     time = instant(quote.quote_time, f"{field}.quote_time")
     return Mark(amount(f"{field}.bid", quote.bid), amount(f"{field}.ask", quote.ask), time)
 
@@ -139,7 +143,7 @@ def mark_of(quote: common_pb2.Quote, field: str) -> Mark:
 def instant(timestamp: Timestamp, field: str) -> datetime:
     """A moment, to the microsecond, rounded down."""
     seconds, nanos = timestamp.seconds, timestamp.nanos
-    # As Timestamp.ToDatetime, which takes half as long again.
+    # This does what Timestamp.ToDatetime does, in two thirds of the time.
     if not (0 <= nanos < 1_000_000_000 and _FIRST_S <= seconds <= _LAST_S):
         raise invalid(field, f"expected a time, was {seconds} s")
     return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
@@ -162,7 +166,7 @@ def trade_of(fill: order_pb2.Fill) -> Trade:
 
 
 def position_message(account_id: str, holding: Holding) -> order_pb2.Position:
-    """A position with what it is worth."""
+    """A position with its average price, profit and mark."""
     position = holding.position
     message = order_pb2.Position(
         account_id=account_id,
@@ -183,7 +187,7 @@ def position_message(account_id: str, holding: Holding) -> order_pb2.Position:
 def encode_decision(
     request: risk_pb2.EvaluateOrderRequest, decision: Decision, position: Decimal, revision: int, now: datetime
 ) -> bytes:
-    """A RiskDecision with all that went in, serialised: as it is stored, it is answered."""
+    """A RiskDecision with everything it was decided on, serialised. The same bytes are stored and answered."""
     message = order_pb2.RiskDecision(
         order_id=request.order.order_id,
         verdict=order_pb2.RISK_VERDICT_APPROVED if decision.approved else order_pb2.RISK_VERDICT_DENIED,

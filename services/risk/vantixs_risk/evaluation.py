@@ -1,4 +1,4 @@
-"""EvaluateOrder as a unit of work: read, size, check, reserve, record."""
+"""EvaluateOrder and BatchEvaluateOrders as a unit of work: read, size, check, reserve, record."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -61,7 +61,7 @@ def check_request(request: risk_pb2.EvaluateOrderRequest, now: datetime) -> Vali
         raise invalid("marks", f"expected at most {MOST_MARKS}, was {len(request.marks)}")
     marks = [(quote.instrument, mark_of(quote, f"marks[{n}]")) for n, quote in enumerate(request.marks)]
     order = order_request_of(request)
-    # What a leg is for is told by its bracket, so it assumes nothing.
+    # The quantity of a leg comes from its bracket, so a leg assumes no position.
     assumed = ZERO if order.leg else amount("assumed_position_quantity", request.assumed_position_quantity)
     return ValidatedRequest(request, order, assumed, marks, now)
 
@@ -69,10 +69,10 @@ def check_request(request: risk_pb2.EvaluateOrderRequest, now: datetime) -> Vali
 def evaluate_orders(
     connection: sa.Connection, context: UnitContext, requests: Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]
 ) -> list[bytes | ServiceError]:
-    """Decides, reserves and records what is asked, each as of its time; gives each EvaluateOrderResponse in bytes.
+    """Decides, reserves and records each request as of its time. Returns each EvaluateOrderResponse in bytes.
 
-    The same order_id is always answered the same. In place of a response there is the error to answer where a field does
-    not fit, or the account is not there.
+    The same order_id always gets the same answer. In place of a response there is the error to answer where a field is
+    invalid, the account does not exist, or another process has locked it.
     """
     answers: list[bytes | ServiceError] = []
     validated = []
@@ -95,9 +95,10 @@ def evaluate_orders(
 def _decide(
     connection: sa.Connection, context: UnitContext, validated: Sequence[ValidatedRequest]
 ) -> list[bytes | ServiceError]:
-    """Each RiskDecision in bytes, or NOT_FOUND for an order of an account that is not there.
+    """Each RiskDecision in bytes, or the error to answer.
 
-    Each is decided on what those before it left. The tables are read once before all of them, and written once after.
+    Each order is decided on what the orders before it left. The tables are read once before all of them, and written once
+    after them.
     """
     orders = [checked.request.order for checked in validated]
     lock_books_shared(connection)
@@ -115,7 +116,7 @@ def _decide(
     for checked, order in zip(validated, orders, strict=True):
         content = known.get(order.order_id)
         if content is not None:
-            # A sender's key names the order, and may have been used for something else at the same time.
+            # The order id comes from the sender's key, which may have been used for another account or instrument.
             other = about.get(order.order_id) not in (None, f"{order.account_id} {order.instrument}")
             decisions.append(_decided_for(order.order_id, about[order.order_id]) if other else content)
             continue
@@ -155,7 +156,7 @@ def _decide(
 
 
 def preview_order(connection: sa.Connection, checked: ValidatedRequest, settings: RiskSettings) -> bytes:
-    """The RiskDecision in bytes, without reserving, recording or waiting for those who do."""
+    """The RiskDecision in bytes. Nothing is reserved or recorded, and no lock is waited for."""
     cache, order = AccountCache(), checked.request.order
     lookup = look_up_orders(connection, [order.account_id])
     account = cache.take(connection, order.account_id, lookup)
@@ -169,7 +170,7 @@ def preview_order(connection: sa.Connection, checked: ValidatedRequest, settings
 def _inputs(
     account: Account, checked: ValidatedRequest, restricted: Mapping[str, str], settings: RiskSettings
 ) -> Inputs:
-    """Brings the account to now, with the prices that came along, and gathers what the decision depends on."""
+    """Moves the account to now, takes the prices of the request, and gathers what the decision depends on."""
     request, order, _, marks, now = checked
     account.begin(now)
     age_ms = account.rules.limits.max_price_age_ms or settings.max_price_age_ms
@@ -195,7 +196,7 @@ def _inputs(
 
 
 def _remember(account: Account, inputs: Inputs, decision: Decision) -> int:
-    """Counts what was asked and approved; returns how often this entry was asked for in the breaker's window."""
+    """Counts the request, and its approval. Returns how often this entry was requested within the breaker's window."""
     if decision.approved and account.rules.limits.max_orders_per_minute is not None and not inputs.order.leg:
         account.activity = account.activity.with_order(inputs.now)
     repeats_s = account.rules.breakers.repeated_orders_window_s
@@ -225,7 +226,7 @@ def _reservation(inputs: Inputs, decision: Decision) -> Reservation:
 
 
 def _row(checked: ValidatedRequest, content: bytes, inputs: Inputs, decision: Decision) -> dict[str, Any]:
-    """What is recorded of an order."""
+    """The row that records a decided order."""
     request, order, message = checked.request, checked.order, checked.request.order
     return {
         "order_id": message.order_id,

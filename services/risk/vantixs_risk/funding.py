@@ -1,4 +1,4 @@
-"""ListFundingDue and BookFunding as units of work: what paper positions in perpetuals pay and receive, each time once."""
+"""ListFundingDue and BookFunding as units of work: what paper positions in perpetuals pay and receive at funding times."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -31,7 +31,7 @@ LATE, _A_MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
 def list_due(
     connection: sa.Connection, request: risk_pb2.ListFundingDueRequest, now: datetime
 ) -> risk_pb2.ListFundingDueResponse:
-    """Accounts and perpetuals of which a funding time has passed that was not booked."""
+    """Accounts and perpetuals with a funding time that has passed and was not booked."""
     times = _times(None, request, now)
     rows = store.READ_FUNDING_DUE.rows(connection, until=times[-1]) if times else []
     paper = common_pb2.MODE_PAPER
@@ -47,7 +47,7 @@ def list_due(
 def book_fundings(
     connection: sa.Connection, context: UnitContext, requests: Sequence[tuple[risk_pb2.BookFundingRequest, datetime]]
 ) -> list[risk_pb2.BookFundingResponse | ServiceError]:
-    """Books what each request asks for. In place of a response there is the error to answer; nothing is booked of that one."""
+    """Books the funding of each request. In place of a response there is the error to answer; then nothing was booked of it."""
     lock_books_shared(connection)
     accounts = [request.account_id for request, _ in requests]
     locking = lock_accounts(connection, accounts)
@@ -89,7 +89,7 @@ def _book(
     times = _times(after, request, now)
     if not times:
         context.cache.put(account)
-        if first:  # From now on it is known that nothing is due before.
+        if first:  # This records that nothing is due before the first fill.
             store.WRITE_FUNDED.run(connection, **key, until_time=after)
         return risk_pb2.BookFundingResponse()
     booked, more = times[:MOST_TIMES], len(times) > MOST_TIMES
@@ -130,7 +130,7 @@ def _pay(
     rate: Decimal,
     quote: Mark,
 ) -> order_pb2.Funding:
-    """Books one time, and has the journal say so, in the transaction that books it."""
+    """Books the funding of one time, and publishes it in the same transaction."""
     price = middle(quote.bid, quote.ask)
     received = funding_amount(position, price, rate)
     assumptions = [
@@ -162,10 +162,10 @@ def _pay(
 
 
 def _young(account: Account, context: UnitContext, request: risk_pb2.BookFundingRequest, now: datetime) -> Mark:
-    """The request's quote.
+    """The request's quote, if it is fresh.
 
     Raises:
-        ServiceError: FAILED_PRECONDITION PRICE_STALE; the caller asks again when there is a price.
+        ServiceError: FAILED_PRECONDITION PRICE_STALE. The caller tries again when there is a price.
     """
     quote = mark_of(request.quote, "quote") if request.quote.bid or request.quote.ask else None
     limit_ms = account.rules.limits.max_price_age_ms or context.settings.max_price_age_ms
@@ -178,7 +178,7 @@ def _young(account: Account, context: UnitContext, request: risk_pb2.BookFunding
 def _times(
     after: datetime | None, request: risk_pb2.ListFundingDueRequest | risk_pb2.BookFundingRequest, now: datetime
 ) -> list[datetime]:
-    """The funding times after one time and up to the request's; only the last one where nothing is known of before."""
+    """The funding times after `after`, up to the request's time or `now`. Without `after` only the last one."""
     interval_s = between("interval_s", request.interval_s, 60, 604_800)
     until = min(instant(request.until_time, "until_time"), now)
     return funding_times(after or until - timedelta(seconds=interval_s), until, interval_s)

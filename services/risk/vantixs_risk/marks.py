@@ -1,4 +1,4 @@
-"""RefreshMarks as units of work: what accounts hold is valued anew while no order of theirs comes."""
+"""RefreshMarks as units of work: positions are valued at current quotes while no order of the account arrives (ADR 25)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,15 +16,15 @@ from vantixs_risk.locks import lock_accounts, lock_books_shared
 from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.unit_context import UnitContext
 
-# Decisions wait for the units of work before them, so one of these is short: some 10 ms on SQLite.
+# Decisions wait for the units of work before them, so each of these is short: some 10 ms on SQLite.
 ACCOUNTS_AT_ONCE = 64
 
 
 def check_marks(quotes: Sequence[common_pb2.Quote]) -> dict[str, Mark]:
-    """Quotes as marks, by instrument. One that cannot be read is passed over: it does not keep the others from being used.
+    """Quotes as marks, by instrument. An invalid quote is left out, so that the others are still used.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT for too many.
+        ServiceError: INVALID_ARGUMENT where there are more than MOST_MARKS.
     """
     if len(quotes) > MOST_MARKS:
         raise invalid("marks", f"expected at most {MOST_MARKS}, was {len(quotes)}")
@@ -38,7 +38,7 @@ def check_marks(quotes: Sequence[common_pb2.Quote]) -> dict[str, Mark]:
 
 
 def read_held(connection: sa.Connection) -> dict[str, list[str]]:
-    """The instruments in which each account has a position; accounts without one, and scratch accounts, are not in it."""
+    """The instruments in which each account has a position. Accounts without any, and scratch accounts, are left out."""
     held: dict[str, list[str]] = {}
     for row in store.READ_HELD.rows(connection):
         held.setdefault(row.account_id, []).append(row.instrument)
@@ -54,8 +54,8 @@ def refresh_marks(
 ) -> int:
     """Values the accounts at these marks, as of `now`, and returns how many took one.
 
-    Equity counts for the peak, the breakers and the samples only while every position has a mark that is young enough for
-    an entry: what is valued at an old price, or at its cost, stops nobody.
+    Equity counts for the peak, the breakers and the samples only while every position has a mark that is fresh enough for
+    an entry. Equity at old prices, or at cost, never trips a breaker.
     """
     lock_books_shared(connection)
     locking = lock_accounts(connection, account_ids)
@@ -63,7 +63,7 @@ def refresh_marks(
     held = locking()
     changed = []
     for account_id in account_ids:
-        # What another process works on at this moment gets its prices from there, or the next time.
+        # An account that another process has locked gets its prices there, or with the next refresh.
         if account_id not in lookup.versions or account_id not in held:
             continue
         remembered = cache.has(account_id)
@@ -82,14 +82,14 @@ def refresh_marks(
             cache.put(account)
     cache.write(connection, [account for account, _ in changed])
     for account, remembered in changed:
-        # Those that only lie there do not push accounts out of memory that trade.
+        # Accounts that do not trade must not push accounts that do out of the cache.
         if remembered:
             cache.put(account)
     return len(changed)
 
 
 def _usable(account: Account, marks: Mapping[str, Mark], now: datetime, context: UnitContext) -> dict[str, Mark]:
-    """The marks that are newer than what a position is valued at, sane, and young enough to decide on."""
+    """The marks that are newer than the mark of a position, valid, and fresh enough to decide on."""
     age_ms = account.rules.limits.max_price_age_ms or context.settings.max_price_age_ms
     usable = {}
     for instrument, holding in account.holdings.items():
@@ -102,7 +102,7 @@ def _usable(account: Account, marks: Mapping[str, Mark], now: datetime, context:
 
 
 def _known(account: Account, context: UnitContext) -> bool:
-    """Whether every position is valued at a price of which MARK_STALE would not complain."""
+    """Whether every position has a mark that the check MARK_STALE would pass."""
     limit = timedelta(seconds=account.rules.limits.max_mark_age_s or context.settings.max_mark_age_s)
     held: Iterable[Mark | None] = (h.mark for h in account.holdings.values() if h.position.quantity)
     return all(mark is not None and abs(account.clock - mark.time) <= limit for mark in held)

@@ -49,7 +49,7 @@ _COUNTS = {
 
 
 def sizing_of(sizing: common_pb2.Sizing, field: str) -> Sizing | None:
-    """The sizing, or None where it names no method. What a method lacks is told when it is used."""
+    """The sizing, or None where it names no method. Sizing reports what a method lacks when it is used."""
     if sizing.method == common_pb2.SIZING_METHOD_UNSPECIFIED:
         return None
     return Sizing(
@@ -102,7 +102,11 @@ def limits_of(limits: risk_pb2.Limits) -> Limits:
 
 
 def rules_of(account: risk_pb2.Account) -> Rules:
-    """An account's rules; INVALID_ARGUMENT where a field does not fit."""
+    """An account's rules.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT.
+    """
     mode = named("mode", common_pb2.Mode, "MODE_", account.mode)
     for instrument in account.instruments:
         text("instruments", instrument, INSTRUMENT, "names like BTC/USDT")

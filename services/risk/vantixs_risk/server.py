@@ -53,14 +53,14 @@ ROLES = {
 
 
 MOST_ORDERS = 256
-# How long what is asked of an account waits for another process that works on it, and how often it looks.
+# How long requests are tried again whose account another process has locked, and the pause between two attempts.
 HELD_FOR_S, HELD_PAUSE_S = 0.5, 0.005
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 
 class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
-    """What an account may do, and its books."""
+    """Implements RiskService. Every method runs one unit of work, in one transaction."""
 
     def __init__(self, database: Database, outbox: Outbox, settings: RiskSettings, clock: SteadyClock) -> None:
         self._database = database
@@ -103,7 +103,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         )
 
     async def RefreshMarks(self, request: risk_pb2.RefreshMarksRequest, context: Any) -> Any:
-        """A transaction for some accounts each: orders do not wait for all of them."""
+        """Runs one transaction for each group of accounts, so that orders do not wait for all accounts."""
         marks = check_marks(request.marks)
         held = await self._database.read(read_held)
         touched = [account_id for account_id, names in held.items() if not marks.keys().isdisjoint(names)]
@@ -117,12 +117,12 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         return risk_pb2.RefreshMarksResponse(instruments=instruments, accounts=count)
 
     async def ListFundingDue(self, request: risk_pb2.ListFundingDueRequest, context: Any) -> Any:
-        """Positions in perpetuals of which a funding time was not booked."""
+        """Positions in perpetuals for which a funding time has not been booked."""
         now = self._clock.now()
         return await self._database.read(lambda c: list_due(c, request, now))
 
     async def BookFunding(self, request: risk_pb2.BookFundingRequest, context: Any) -> Any:
-        """Books every funding time that has passed once."""
+        """Books every funding time that has passed, each once."""
         (answer,) = await self._ask(self._book_fundings, [(request, self._clock.now())])
         if isinstance(answer, ServiceError):
             raise answer
@@ -139,8 +139,8 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
     def _refresh_marks(
         self, connection: sa.Connection, calls: Sequence[tuple[list[str], dict[str, Mark], datetime]]
     ) -> list[int]:
-        # Not among the units that run one by one: those take the books for themselves, and two processes that share them
-        # already would wait for one another.
+        # This may not be a unit that runs alone: such a unit takes the books' lock exclusively, and two processes that hold
+        # it shared would wait for one another.
         return [refresh_marks(connection, self._context, *call) for call in calls]
 
     @runs_in_pipeline
@@ -160,7 +160,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         run: Callable[[sa.Connection, Sequence[Sequence[Request]]], list[list[Answer | ServiceError]]],
         requests: Sequence[Request],
     ) -> list[Answer | ServiceError]:
-        """The answers of a batch; where another process works on an account, what was asked of it is asked again."""
+        """The answers of a batch. Requests whose account another process has locked are tried again, for HELD_FOR_S."""
         answers = await self._each(run, requests)
         give_up = time.monotonic() + HELD_FOR_S
         while held := [n for n, answer in enumerate(answers) if isinstance(answer, AccountHeld)]:
@@ -176,7 +176,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         run: Callable[[sa.Connection, Sequence[Sequence[Request]]], list[list[Answer | ServiceError]]],
         requests: Sequence[Request],
     ) -> list[Answer | ServiceError]:
-        """The answers of a batch; where it fails for a reason nobody foresaw, each is done by itself and fails alone."""
+        """The answers of a batch. Where the batch fails with an unexpected error, each request is run alone and fails alone."""
         try:
             return await self._database.write_with_others(run, requests)
         except ServiceError:
@@ -196,14 +196,14 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         return answers
 
     async def CreateAccount(self, request: risk_pb2.CreateAccountRequest, context: Any) -> Any:
-        """Creates an account, or a scratch copy of one."""
+        """Creates an account, or a scratch copy of an account."""
         now, actor = self._clock.now(), caller().actor
         account = await self._database.write(lambda c: create_account(c, self._context, request, actor, now))
         self._outbox.wake()
         return risk_pb2.CreateAccountResponse(account=account)
 
     async def UpdateAccount(self, request: risk_pb2.UpdateAccountRequest, context: Any) -> Any:
-        """Replaces an account's rules at the revision they were read."""
+        """Replaces an account's rules, if they still have the revision that the caller read."""
         now, who = self._clock.now(), caller()
         account = await self._database.write(
             lambda c: update_account(c, self._context, request.account, who.role, who.actor, now)
@@ -212,7 +212,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         return risk_pb2.UpdateAccountResponse(account=account)
 
     async def GetAccount(self, request: risk_pb2.GetAccountRequest, context: Any) -> Any:
-        """The account, its books and what they come to."""
+        """The account with its balances, positions, equity and headroom."""
         account_id, now = identity("account_id", request.account_id), self._clock.now()
         return await self._database.read(lambda c: get_account(c, account_id, now))
 
@@ -268,7 +268,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         return await self._database.read(read)
 
     async def RecordAdjustment(self, request: risk_pb2.RecordAdjustmentRequest, context: Any) -> Any:
-        """Books a difference to the venue."""
+        """Books a difference between the account and the venue."""
         now, actor = self._clock.now(), caller().actor
         response = await self._database.write(lambda c: record_adjustment(c, self._context, request, actor, now))
         self._outbox.wake()
@@ -280,9 +280,9 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         return await self._database.read(lambda c: get_trading_state(c, scope, self._settings))
 
     async def SetTradingState(self, request: risk_pb2.SetTradingStateRequest, context: Any) -> Any:
-        """Latches a scope's state; in force for the next decision."""
+        """Sets a scope's state. It is in force for the next decision."""
         now, actor = self._clock.now(), caller().actor
-        # A halt has to be possible while the disk is full; to trade again can wait until it is not.
+        # A halt has to be possible while the disk is full. Trading again can wait until there is space.
         lifts = request.state == common_pb2.TRADING_STATE_ACTIVE
         write = self._database.write if lifts else self._database.write_at_any_cost
         response = await write(lambda c: set_trading_state(c, self._context, request, actor, now))
@@ -291,7 +291,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
 
 def _position(request: risk_pb2.ListPositionsRequest, connection: sa.Connection) -> risk_pb2.ListPositionsResponse:
-    """The account's position in the instrument, which the router asks for with every exit."""
+    """The account's position in the instrument. The router reads it with every exit."""
     rows = store.READ_POSITION.ask(connection, account_id=request.account_id, instrument=request.instrument)
     marks = read_marks(connection, request.account_id)
     return risk_pb2.ListPositionsResponse(
@@ -310,6 +310,6 @@ def _shared(
     context: UnitContext,
     calls: Sequence[Sequence[Request]],
 ) -> list[list[Answer]]:
-    """Runs what several calls ask for as one batch, and gives each call its own answers."""
+    """Runs the requests of several calls as one batch, and gives each call the answers to its own requests."""
     answers = iter(run(connection, context, [one for call in calls for one in call]))
     return [list(islice(answers, len(call))) for call in calls]

@@ -1,7 +1,7 @@
 """Risk's tables, and the statements on them.
 
-What grows for ever (orders, fills, transfers) is only ever looked up by key; whatever a decision needs besides, it finds in
-rows whose number does not depend on history. So a decision costs the same after a million fills.
+Tables that grow without bound (orders, fills, transfers) are only looked up by key. Everything else that a decision reads is
+in rows whose number does not depend on history. So a decision costs the same after a million fills.
 """
 
 from datetime import datetime
@@ -53,7 +53,7 @@ POSITIONS = sa.Table(
     sa.Column("realized_profit", Amount, nullable=False),
     sa.Column("fees", Amount, nullable=False),
 )
-# Every order that was decided. `open` ones hold a reservation.
+# Every order that was decided. Those that are `open` have a reservation.
 ORDERS = sa.Table(
     "orders",
     METADATA,
@@ -97,7 +97,7 @@ FILLS = sa.Table(
     sa.Column("flag", sa.Text, nullable=False),
     sa.Column("execute_time", Instant, nullable=False),
 )
-# What was held at a funding time is what is held now without what was filled since.
+# The position at a funding time is the position now without what was filled since.
 _IS_PERPETUAL = FILLS.c.instrument.like(sa.literal_column("'%:%'"))
 sa.Index(
     "ix_fills_perpetual",
@@ -118,7 +118,7 @@ TRANSFERS = sa.Table(
     sa.Column("asset", sa.Text, nullable=False),
     sa.Column("amount", Amount, nullable=False),
 )
-# Of perpetuals: up to which time funding was booked. Whoever books moves it in the same transaction, so each time is booked once.
+# Up to which time funding of a perpetual was booked. Booking moves it in the same transaction, so each time is booked once.
 FUNDED = sa.Table(
     "funded",
     METADATA,
@@ -173,13 +173,13 @@ READ_BALANCES = Statement(lambda _: sa.select(BALANCES).where(where(BALANCES, "a
 WRITE_BALANCE = insert_or_replace(BALANCES)
 READ_POSITIONS = Statement(lambda _: sa.select(POSITIONS).where(where(POSITIONS, "account_id")))
 WRITE_POSITION = insert_or_replace(POSITIONS)
-# Without the decision: it is most of the row, and who settles an order has no use for it.
+# Without the decision, which is most of the row and is not needed to settle an order.
 READ_ORDERS = Statement(
     lambda _: sa.select(*(c for c in ORDERS.c if c.name != "data")).where(Among(ORDERS.c.order_id, "order_ids"))
 )
 READ_POSITION = Statement(lambda _: sa.select(POSITIONS).where(where(POSITIONS, "account_id", "instrument")))
 READ_OPEN_ORDERS = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "account_id"), _IS_OPEN))
-# One that another process stored meanwhile makes it fail, and then it is looked up again.
+# It fails where another process stored the order meanwhile. Then each request is run again and finds it.
 INSERT_ORDER = insert_row(ORDERS)
 UPDATE_ORDER = Statement(
     lambda _: (
@@ -207,7 +207,7 @@ READ_FILLS_AFTER = Statement(
         FILLS.c.execute_time > sa.bindparam("after", type_=Instant),
     )
 )
-# Read once at each funding time: as large as the books. What is flat by now may have been held at that time.
+# Read once at each funding time. It has flat positions as well, as they may have been held at that time.
 READ_FUNDING_DUE = Statement(
     lambda _: (
         sa.select(POSITIONS.c.account_id, POSITIONS.c.instrument, ACCOUNTS.c.data)
@@ -236,7 +236,7 @@ FORGET_SAMPLES = Statement(
     )
 )
 READ_RESTRICTED = Statement(lambda _: sa.select(TRADING_STATES).where(TRADING_STATES.c.state != "ACTIVE"))
-# A flat position is kept, its quantity as "0" or "0.000". The whole table is read: it is as large as the books, not as history.
+# Flat positions stay in the table, with a quantity of "0" or "0.000". The table does not grow with history.
 READ_HELD = Statement(
     lambda _: (
         sa.select(POSITIONS.c.account_id, POSITIONS.c.instrument)
@@ -254,22 +254,22 @@ RESOLUTIONS: dict[int, int | None] = {60: 86_400, 3600: 90 * 86_400, 86_400: Non
 
 
 def open_orders(connection: sa.Connection, condition: "sa.ColumnElement[bool]", most: int) -> tuple[list[Any], int]:
-    """Open orders by account, at most so many, and how many there are."""
+    """Open orders that meet the condition, by account, at most `most`; and how many there are."""
     query = sa.select(ORDERS).where(_IS_OPEN, condition).order_by(ORDERS.c.account_id, ORDERS.c.order_id)
     count = connection.execute(sa.select(sa.func.count()).select_from(ORDERS).where(_IS_OPEN, condition)).scalar_one()
     return list(connection.execute(query.limit(most))), count
 
 
 def minute_sample(account_id: str, equity: Any, now: datetime) -> dict[str, Any]:
-    """The row that is the minute's sample."""
+    """The row of the minute's sample."""
     bucket = int(now.timestamp()) // 60
     return {"account_id": account_id, "resolution_s": 60, "bucket": bucket, "equity": equity, "sample_time": now}
 
 
 def sample_equity(connection: sa.Connection, account_id: str, equity: Any, now: datetime, minute: int) -> int:
-    """Keeps a sample of the minute, and the first of an hour and of a day; returns the minute. Old ones are forgotten.
+    """Stores the sample of the minute, and the first one of an hour and of a day; deletes old ones. Returns the minute.
 
-    `minute` is the one of the last sample: within the same minute only its sample is replaced.
+    `minute` is that of the last sample. Within the same minute only its sample is replaced.
     """
     second = int(now.timestamp())
     values = {"account_id": account_id, "equity": equity, "sample_time": now}

@@ -1,4 +1,4 @@
-"""Trading states as units of work: what an operator sets, and what lifting one starts anew."""
+"""GetTradingState and SetTradingState as units of work, and what is reset when an operator lifts a state."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -25,20 +25,20 @@ _SCOPE_FORM = "global, account:ID, webhook:ID, strategy:ID or instrument:NAME"
 
 
 def checked_scope(scope: str) -> str:
-    """A scope; empty is "global"."""
+    """The scope, checked. An empty one is "global"."""
     return text("scope", scope or "global", SCOPE, _SCOPE_FORM)
 
 
 def set_trading_state(
     connection: sa.Connection, context: UnitContext, request: risk_pb2.SetTradingStateRequest, actor: str, now: datetime
 ) -> risk_pb2.SetTradingStateResponse:
-    """Latches a scope's state; in force for the next decision of every process on this database."""
+    """Sets a scope's state. It is in force for the next decision of every process on this database."""
     scope = checked_scope(request.scope)
     state = named("state", common_pb2.TradingState, "TRADING_STATE_", request.state)
     lock_books(connection)
     held = store.READ_TRADING_STATE.first(connection, scope=scope)
     if state != "ACTIVE" or held is None:
-        # What is held can be let go, also where it does not exist any more.
+        # A state that is set can be lifted also where its account or instrument does not exist any more.
         check_scope_exists(connection, scope)
     before = context.set_trading_state(connection, scope, state, comment("comment", request.comment), actor, now)
     if state == "ACTIVE":
@@ -94,10 +94,10 @@ def _in_scope(scope: str) -> "sa.ColumnElement[bool]":
 
 
 def _start_anew(connection: sa.Connection, context: UnitContext, scope: str, set_by: str, now: datetime) -> None:
-    """An operator who lets trading go on takes today's time for right, and what had stopped it is counted anew.
+    """Resets what had stopped trading, and times in the future, when an operator lets trading go on.
 
-    Without this an account whose drawdown breaker went off would trip again at once, for its peak is for ever; and one
-    that had seen a clock which was far ahead would wait for that time to come.
+    Without this an account whose drawdown breaker tripped would trip again at once, as its peak never falls by itself. An
+    account that had used a clock which was far ahead would wait until that time has come.
     """
     kind, _, name = scope.partition(":")
     if kind == "account":
@@ -119,9 +119,9 @@ def _start_anew(connection: sa.Connection, context: UnitContext, scope: str, set
 
 
 def _changed(account: Account, set_by: str, now: datetime) -> bool:
-    """Whether anything had to be started anew."""
+    """Resets the account, and returns whether anything had to be reset."""
     before = (account.clock, account.equity_history, account.activity)
-    # Only a time that is still to come is given up: otherwise nothing about an account's time opens a limit.
+    # Only a time in the future is given up. Otherwise an account's time never goes back, so that no limit opens.
     if account.clock > now:
         account.clock = now
         today = account.day_of(now)
@@ -129,7 +129,7 @@ def _changed(account: Account, set_by: str, now: datetime) -> bool:
             account.equity_history = replace(account.equity_history, day=today)
         account.activity = account.activity.not_after(now)
         for name, held in account.holdings.items():
-            # A price of a time that was never is no price.
+            # A price with a time in the future is not a price.
             if held.mark and held.mark.time > now:
                 account.holdings[name] = replace(held, mark=None)
     match set_by.removeprefix("breaker:"):

@@ -1,4 +1,4 @@
-"""Checks of what the account did: losses, rates, repeats; pure."""
+"""Checks of what the account did: losses, rates, repeats. Pure."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -24,14 +24,14 @@ def daily_loss_below(c: CheckContext) -> CheckResult | None:
 
 
 def drawdown_below(c: CheckContext) -> CheckResult | None:
-    """The fall from the peak of equity has not reached its limit."""
+    """The drawdown from the peak of equity has not reached its limit."""
     limit, history = c.inputs.rules.limits.max_drawdown_percent, c.inputs.books.equity_history
     if limit is None:
         return None
     equity = c.metrics.valuation.equity
     percent, most = show(history.drawdown_percent(equity)), show(limit)
     inputs = {"peak_equity": show(history.peak), "equity": show(equity), "drawdown_percent": percent}
-    # A peak of 0 has nothing to fall from: funds decide then.
+    # Without a peak above 0 there is no drawdown. The check of funds decides then.
     below = not history.has_fallen(equity, limit)
     detail = "" if below else f"equity is {percent} % below its peak, the limit {most} %"
     return CheckResult(below, detail, inputs, most)
@@ -50,7 +50,7 @@ def cooled_down(c: CheckContext) -> CheckResult | None:
 
 
 def rate_below(c: CheckContext) -> CheckResult | None:
-    """One more order within a minute is allowed."""
+    """With this order the rate of orders is within its limit."""
     limit = c.inputs.rules.limits.max_orders_per_minute
     if limit is None:
         return None
@@ -61,7 +61,7 @@ def rate_below(c: CheckContext) -> CheckResult | None:
 
 
 def not_repeated(c: CheckContext) -> CheckResult | None:
-    """No entry of the same instrument, side and quantity was approved a moment ago."""
+    """No entry of the same instrument, side and quantity was approved within the window."""
     window = c.inputs.rules.limits.duplicate_order_window_s
     if window is None:
         return None
@@ -77,5 +77,5 @@ def not_repeated(c: CheckContext) -> CheckResult | None:
 
 
 def entry_key(inputs: Inputs, quantity: Decimal) -> str:
-    """What makes two entries the same, for example "buy 0.01 BTC/USDT"."""
+    """The key by which entries count as the same, for example "buy 0.01 BTC/USDT"."""
     return f"{'buy' if inputs.order.buy else 'sell'} {show(quantity)} {inputs.order.market.instrument}"

@@ -1,4 +1,4 @@
-"""What stops an account by itself, pure: limits that, once reached, set its trading state until an operator lifts it."""
+"""Breakers: limits that, once reached, set the account's trading state until an operator lifts it. Pure."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +14,7 @@ SEVERITY = {"ACTIVE": 0, "REDUCING": 1, "HALTED": 2}
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """A breaker that goes off: which, the state it sets, and why."""
+    """A breaker that trips: its name, the state it sets, and why."""
 
     breaker: str
     state: str
@@ -22,7 +22,7 @@ class Trip:
 
 
 def trips(rules: Rules, history: EquityHistory, equity: Decimal, activity: Activity, repeats: int = 0) -> list[Trip]:
-    """The breakers that go off. `repeats` is how often the entry just asked for was asked for within the window."""
+    """The breakers that trip. `repeats` is how often the entry just requested was requested within the window."""
     limits, breakers, found = rules.limits, rules.breakers, []
     if limits.max_daily_loss is not None:
         loss = history.daily_loss(equity)
@@ -44,5 +44,5 @@ def trips(rules: Rules, history: EquityHistory, equity: Decimal, activity: Activ
 
 
 def raises(before: str, after: str) -> bool:
-    """Whether a state is stricter than the one that holds: a breaker never loosens anything."""
+    """Whether the state `after` is stricter than `before`. A breaker only sets stricter states."""
     return SEVERITY[after] > SEVERITY[before]

@@ -1,8 +1,8 @@
-"""The checks of a decision: three tables, and they are the whole of it.
+"""The three tables of checks: for entries, for exits, for legs of brackets. A decision has no checks beside these.
 
-An entry is held against everything; an exit only against what would make the exit itself wrong, so that no limit meant
-for entries keeps anybody in (ADR 0010). A leg of a bracket protects what is held, whatever is halted: it is held only
-against what makes it impossible to send.
+An entry has to pass every limit. An exit has to pass only what would make the exit itself wrong, so that no limit for entries
+keeps a position open (ADR 0010). A leg of a bracket protects a position, also while trading is halted. It has to pass only
+what would make it impossible to send.
 """
 
 from vantixs_risk.domain.activity_checks import cooled_down, daily_loss_below, drawdown_below, not_repeated, rate_below

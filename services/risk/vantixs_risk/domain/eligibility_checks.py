@@ -1,4 +1,4 @@
-"""Checks of who may trade what, and when; pure."""
+"""Checks of who may trade what, and when. Pure."""
 
 from collections.abc import Callable
 
@@ -41,7 +41,7 @@ def same_mode(c: CheckContext) -> CheckResult:
 
 
 def credential_there(c: CheckContext) -> CheckResult | None:
-    """A live account names a credential; without one nothing can be sent, not even an exit."""
+    """A live account has a credential. Without one no order can be sent, not even an exit."""
     rules = c.inputs.rules
     if rules.mode != "LIVE":
         return None
@@ -69,7 +69,7 @@ def instrument_allowed(c: CheckContext) -> CheckResult:
 
 
 def currency_matches(c: CheckContext) -> CheckResult:
-    """The instrument is paid in the account's currency: no rate is assumed for another."""
+    """The instrument is quoted in the account's currency, as no exchange rate is assumed."""
     quote, currency = c.inputs.order.market.quote, c.inputs.rules.currency
     detail = "" if quote == currency else f"paid in {quote}, the account is kept in {currency}"
     return CheckResult(quote == currency, detail, {"quote_asset": quote}, currency)
@@ -95,7 +95,7 @@ def terms_complete(c: CheckContext) -> CheckResult | None:
 
 
 def short_allowed(c: CheckContext) -> CheckResult | None:
-    """An entry by selling needs an account that may be short; spot of a live venue cannot be sold short."""
+    """An entry that sells needs an account that may be short. Spot of a live venue cannot be sold short."""
     order, rules = c.inputs.order, c.inputs.rules
     if order.buy:
         return None
@@ -116,7 +116,7 @@ def in_trading_window(c: CheckContext) -> CheckResult | None:
 
 
 def something_to_close(c: CheckContext) -> CheckResult:
-    """There is a position on the side that the exit closes, and open exits leave some of it."""
+    """There is a position on the side that the exit closes, and open exits do not close all of it."""
     position, taken = c.metrics.own.position.quantity, c.metrics.own_exits_quantity
     passed = closes_something(c)
     side = "short" if c.inputs.order.buy else "long"
@@ -125,12 +125,12 @@ def something_to_close(c: CheckContext) -> CheckResult:
 
 
 def closes_something(c: CheckContext) -> bool:
-    """Whether an exit has anything to take out."""
+    """Whether an exit has anything to close."""
     return c.metrics.closable > 0 and (c.metrics.own.position.quantity > 0) != c.inputs.order.buy
 
 
 def known_by(reason: str) -> Callable[[CheckContext], CheckResult | None]:
-    """The check that a quantity could be told, for one of the reasons why not."""
+    """Makes the check that the sizing did not fail for this reason."""
 
     def check(c: CheckContext) -> CheckResult | None:
         if c.sized.reason == reason:

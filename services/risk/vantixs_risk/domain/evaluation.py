@@ -1,4 +1,4 @@
-"""One decision, pure: same inputs, same decision."""
+"""Evaluates one order. Pure: the same inputs give the same decision."""
 
 from decimal import Decimal, localcontext
 from typing import NamedTuple
@@ -16,11 +16,12 @@ class Decision(NamedTuple):
     """What was decided. An exit is always reduce-only.
 
     Attributes:
-        quantity: base units, a multiple of the lot; 0 where it cannot be told.
-        notional: at the most that a unit may cost or bring, quote units.
-        reserved_funds: what an approved entry takes from free funds, quote units.
+        quantity: base units, a multiple of the lot; 0 where it is not known.
+        notional: quote units, at the highest price that a unit may cost or bring.
+        reserved_funds: what an approved entry takes from free funds, quote units; 0 for an exit.
         checks: every check that applies, in the order of the table.
-        steps: how the quantity came out.
+        steps: name and value of each step of the sizing.
+        metrics: what the checks looked at.
     """
 
     approved: bool
@@ -33,7 +34,7 @@ class Decision(NamedTuple):
 
 
 def evaluate(inputs: Inputs) -> Decision:
-    """Sizes the order and holds it against every check."""
+    """Sizes the order and runs every check of its table."""
     with localcontext(BOOKS):
         metrics = metrics_of(inputs)
         sized = size(inputs, metrics)
@@ -50,7 +51,7 @@ def evaluate(inputs: Inputs) -> Decision:
 def _reserved_funds(inputs: Inputs, notional: Decimal) -> Decimal:
     """Funds an entry takes: all of it for a spot buy, margin otherwise, with the highest fee and the price buffer.
 
-    A buy at a limit costs that or less: there the price cannot move. One that is triggered first may end as a market order.
+    A buy at a limit costs the limit or less, so it needs no buffer. An order that has to be triggered may become a market order.
     """
     order = inputs.order
     buffer_bps = ZERO if order.buy and order.order_type == "LIMIT" else inputs.price_buffer_bps

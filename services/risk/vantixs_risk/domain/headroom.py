@@ -1,4 +1,4 @@
-"""How much of each limit an account uses before any new order, pure."""
+"""How much of each limit an account uses before any new order. Pure."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ class Headroom(NamedTuple):
 
 
 def _no_positions(books: Books) -> frozenset[str]:
-    """What is held of these is less than a lot, and nothing of them is on its way in."""
+    """Instruments with a position of less than a lot and no open entry, which do not count as positions."""
     return books.dust - {r.instrument for r in books.reservations if r.entry}
 
 

@@ -1,4 +1,4 @@
-"""What follows from the inputs before anything is decided: prices, worth, what is open; pure."""
+"""The numbers that are derived from the inputs before sizing and checks: prices, valuation, open orders. Pure."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,10 +26,11 @@ class RiskMetrics(NamedTuple):
         own: position in the order's instrument, valued at the current quote where it is usable.
         valuation: of the whole account.
         entries_notional: of all open entries; `own_entries_notional` of those in the order's instrument.
-        own_exits_quantity: what open exits of the order's instrument will still take out. Legs of brackets are left out: stop
+        own_exits_quantity: what open exits of the order's instrument may still close. Legs of brackets are left out: stop
             and targets are for the same quantity. A leg itself waits for no other exit, so there it is 0.
-        reserved_funds: funds held by open entries.
-        open_instruments: instruments held or on their way in; dust is no position.
+        reserved_funds: funds that open entries have reserved.
+        open_instruments: instruments with a position that is more than dust, or with an open entry.
+        free_funds: cash without margin and reserved funds.
     """
 
     price: Decimal
@@ -47,27 +48,27 @@ class RiskMetrics(NamedTuple):
 
     @property
     def closable(self) -> Decimal:
-        """What of the position no open exit takes out already."""
+        """The quantity of the position that no open exit closes yet."""
         return max(abs(self.own.position.quantity) - self.own_exits_quantity, ZERO)
 
 
 def sane(quote: Mark | None) -> bool:
-    """Whether a quote is one: a bid above 0 and an ask at or above it."""
+    """Whether a quote is valid: a bid above 0 and an ask at or above it."""
     return quote is not None and 0 < quote.bid <= quote.ask
 
 
 def age_ms(now: datetime, time: datetime) -> int:
-    """How old something is, in whole milliseconds; below 0 for the future."""
+    """The age in whole milliseconds; below 0 for a time in the future."""
     return (now - time) // MILLISECOND
 
 
 def fresh(quote: Mark | None, now: datetime, limit_ms: int) -> bool:
-    """Whether a quote is sane and young. One from the future is as wrong as an old one: the clocks disagree."""
+    """Whether a quote is valid and not older than the limit, nor as far in the future, where clocks disagree."""
     return quote is not None and sane(quote) and abs(now - quote.time) <= limit_ms * MILLISECOND
 
 
 def remark(books: Books, instrument: str, quote: Mark) -> Books:
-    """The books with a position marked at a quote; without one there, they stay as they are."""
+    """The books with the position in an instrument marked at a quote. Without a position they are unchanged."""
     held = books.holdings.get(instrument)
     if held is None:
         return books
@@ -75,7 +76,7 @@ def remark(books: Books, instrument: str, quote: Mark) -> Books:
 
 
 def metrics_of(inputs: Inputs) -> RiskMetrics:
-    """Works them out."""
+    """Derives the metrics of one order and its account."""
     order, rules = inputs.order, inputs.rules
     quote = order.quote if sane(order.quote) else None
     books = remark(inputs.books, order.market.instrument, quote) if quote else inputs.books

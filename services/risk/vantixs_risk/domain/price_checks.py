@@ -1,4 +1,4 @@
-"""Checks of whether the prices can be trusted, pure."""
+"""Checks of whether prices are valid, fresh and plausible. Pure."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -12,7 +12,7 @@ BPS = Decimal(10_000)
 
 
 def price_fresh(c: CheckContext) -> CheckResult:
-    """The quote is sane and young."""
+    """The quote is valid and fresh."""
     quote, now = c.inputs.order.quote, c.inputs.now
     most = c.inputs.rules.limits.max_price_age_ms or c.inputs.max_price_age_ms
     if quote is None:
@@ -25,7 +25,7 @@ def price_fresh(c: CheckContext) -> CheckResult:
 
 
 def paper_price_there(c: CheckContext) -> CheckResult | None:
-    """The paper venue fills at the quote, whatever its age, so there must be one; a real venue has its own price."""
+    """There is a valid quote of any age, where the paper venue fills at it. A real venue has its own price."""
     quote = c.inputs.order.quote
     if c.inputs.order.mode != "PAPER":
         return None
@@ -35,7 +35,7 @@ def paper_price_there(c: CheckContext) -> CheckResult | None:
 
 
 def marks_fresh(c: CheckContext) -> CheckResult | None:
-    """Every other position has a price young enough, where something asks what the account is worth."""
+    """Every other position has a fresh price, where the decision depends on the account's equity."""
     others = [h for name, h in c.inputs.books.holdings.items() if name != c.inputs.order.market.instrument]
     if not others or not _needs_worth(c):
         return None
@@ -47,7 +47,7 @@ def marks_fresh(c: CheckContext) -> CheckResult | None:
 
 
 def price_near(c: CheckContext) -> CheckResult | None:
-    """The signal's price is near the quote: the price of an order that rests may be far from it."""
+    """The signal's price is near the quote. The order's own price may be far from it where it rests."""
     limit, signal = c.inputs.rules.limits.max_price_deviation_bps, c.inputs.order.signal_price
     price = c.metrics.quote_price
     if limit is None or signal is None or not price:
@@ -72,7 +72,7 @@ def _mark_age(c: CheckContext, holding: Holding) -> str:
 
 
 def _needs_worth(c: CheckContext) -> bool:
-    """Whether anything that decides depends on what other positions are worth."""
+    """Whether a limit, the sizing or margin depends on what other positions are worth."""
     limits, sizing = c.inputs.rules.limits, c.inputs.order.sizing or c.inputs.rules.sizing
     methods = {sizing.method if sizing else "", c.inputs.order.signal_quantity_type}
     return (

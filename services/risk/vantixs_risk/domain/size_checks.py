@@ -1,4 +1,4 @@
-"""Checks of how large an order is, and of what the account would then have; pure."""
+"""Checks of the order's size, and of what the account would have after it. Pure."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -7,23 +7,23 @@ from vantixs_risk.domain.check import NO_INPUTS, CheckContext, CheckResult, at_l
 from vantixs_risk.domain.eligibility_checks import closes_something
 from vantixs_risk.domain.exact import ZERO, divide_down, show
 
-# Amounts of the contracts have at most 20 digits before the point.
+# Decimals in messages have at most 20 digits before the point.
 MOST_QUANTITY = Decimal(10**20 - 1)
 
 
 def quantity_least(c: CheckContext) -> CheckResult:
-    """At least the lot and the account's least quantity."""
+    """The quantity is at least the lot and the account's minimum."""
     least = max(c.inputs.rules.limits.min_order_quantity or ZERO, c.inputs.order.lot_size)
     return at_least("quantity", c.quantity, least)
 
 
 def quantity_one_lot(c: CheckContext) -> CheckResult | None:
-    """At least one lot: only what cannot be sent at all stops an exit."""
+    """The quantity of an exit is at least one lot. No other minimum denies an exit."""
     return at_least("quantity", c.quantity, c.inputs.order.lot_size) if closes_something(c) else None
 
 
 def quantity_most(c: CheckContext) -> CheckResult | None:
-    """At most the account's highest quantity, and what a message can name."""
+    """The quantity is at most the account's maximum, and fits into a message."""
     limit = c.inputs.rules.limits.max_order_quantity
     if limit is None and c.quantity <= MOST_QUANTITY:
         return None
@@ -31,25 +31,25 @@ def quantity_most(c: CheckContext) -> CheckResult | None:
 
 
 def notional_least(c: CheckContext) -> CheckResult:
-    """At least the instrument's and the account's least notional."""
+    """The notional is at least the instrument's and the account's minimum."""
     least = max(c.inputs.rules.limits.min_order_notional or ZERO, c.inputs.order.minimum_notional)
     return at_least("notional", c.notional, least, _prices(c))
 
 
 def notional_most(c: CheckContext) -> CheckResult | None:
-    """At most the account's highest notional."""
+    """The notional is at most the account's maximum."""
     return at_most("notional", c.notional, c.inputs.rules.limits.max_order_notional, _prices(c))
 
 
 def position_notional_most(c: CheckContext) -> CheckResult | None:
-    """The position, at the quote, its open entries and this order together."""
+    """The position at the quote, its open entries and this order together are within the limit."""
     held = abs(c.metrics.own.position.quantity) * c.metrics.quote_price
     parts = {"position_notional": held, "open_entries": c.metrics.own_entries_notional, "order_notional": c.notional}
     return sum_at_most("position", parts, c.inputs.rules.limits.max_position_notional, _prices(c))
 
 
 def exposure_most(c: CheckContext) -> CheckResult | None:
-    """All positions, all open entries and this order together."""
+    """All positions, all open entries and this order together are within the limit."""
     parts = {
         "positions_notional": c.metrics.valuation.gross_exposure,
         "open_entries": c.metrics.entries_notional,
@@ -59,7 +59,7 @@ def exposure_most(c: CheckContext) -> CheckResult | None:
 
 
 def open_positions_most(c: CheckContext) -> CheckResult | None:
-    """Instruments held or on their way in, with this one; adding to one of them opens nothing."""
+    """The number of instruments with a position or an open entry is within the limit. Adding to one of them is no new one."""
     limit, instrument = c.inputs.rules.limits.max_open_positions, c.inputs.order.market.instrument
     if limit is None:
         return None
@@ -71,7 +71,7 @@ def open_positions_most(c: CheckContext) -> CheckResult | None:
 
 
 def leverage_most(c: CheckContext) -> CheckResult | None:
-    """Gross exposure, open entries and this order over equity."""
+    """Gross exposure, open entries and this order, divided by equity, are within the limit."""
     limit, equity = c.inputs.rules.limits.max_leverage, c.metrics.valuation.equity
     if limit is None:
         return None
@@ -84,7 +84,7 @@ def leverage_most(c: CheckContext) -> CheckResult | None:
 
 
 def funds_enough(c: CheckContext) -> CheckResult:
-    """What the order would hold is free."""
+    """The funds that the order would reserve are free."""
     free, metrics = c.metrics.free_funds, c.metrics
     inputs = {
         "hold": show(c.reserved_funds),
@@ -99,7 +99,7 @@ def funds_enough(c: CheckContext) -> CheckResult:
 
 
 def _prices(c: CheckContext) -> Mapping[str, str]:
-    """The price that amounts of an order are reckoned at, and the quote's, where the order has a price of its own."""
+    """Both prices of an order that has a price of its own: that of its amounts, and the quote's."""
     if c.inputs.order.order_type == "MARKET":
         return NO_INPUTS
     return {"price": show(c.metrics.price), "quote_price": show(c.metrics.quote_price)}

@@ -1,7 +1,7 @@
-"""How large an order becomes, step by step, pure.
+"""Sizes an order step by step. Pure.
 
-A method gives a quantity in base units; the order's own maximum and the signal's own quantity can only make it smaller;
-it is rounded down to the lot. What cannot be told is refused with the reason, never guessed.
+The method of the sizing gives a quantity in base units. The order's own maximum and the signal's own quantity can only make
+it smaller. It is rounded down to the lot. Where the quantity is not known the order is denied with the reason.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ FAILURES = (UNAVAILABLE, STOP_MISSING, STOP_INVALID, QUANTITY_MISSING, NO_EDGE)
 
 
 class Sized(NamedTuple):
-    """How a quantity came out.
+    """The result of a sizing.
 
     Attributes:
-        quantity: base units, a multiple of the lot; None where it cannot be told, then `reason` and `detail` say why.
+        quantity: base units, a multiple of the lot; None where it is not known; then `reason` and `detail` say why.
         steps: name and value of each step, in order.
     """
 
@@ -36,7 +36,7 @@ class Sized(NamedTuple):
 
 
 class _Unknown(Exception):
-    """A quantity that cannot be told."""
+    """The quantity is not known."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)
@@ -66,7 +66,7 @@ class _Work:
         return self.step("value", self.sizing.value)
 
     def equity(self) -> Decimal:
-        """Equity that can be put to use: never below 0."""
+        """The account's equity, at least 0."""
         return max(self.step("equity", self.metrics.valuation.equity), ZERO)
 
 
@@ -94,9 +94,10 @@ def size(inputs: Inputs, metrics: RiskMetrics) -> Sized:
 
 
 def _leg(work: _Work) -> Sized:
-    """The quantity of a leg: as its bracket says, and no more than is held.
+    """The quantity of a leg: as its bracket says, and at most the position.
 
-    It is not denied for more than is held: the position would be without a stop until the bracket has heard of it.
+    A leg for more than the position is made smaller and not denied, as the position would be without a stop until the
+    bracket is updated.
     """
     order, metrics = work.inputs.order, work.metrics
     quantity = work.step("order_quantity", order.order_quantity or ZERO)
@@ -111,8 +112,8 @@ def _leg(work: _Work) -> Sized:
 def _narrowing(work: _Work) -> Decimal | None:
     """The signal's own quantity in base units, or None where it has none.
 
-    An exit is never held for it: where it cannot be told, or comes to nothing because the account has no equity left, the
-    whole of what can be closed is closed, and the steps say so (ADR 0010).
+    An exit is never denied for it. Where it is not known, or is 0 because the account has no equity left, everything that
+    can be closed is closed, and the steps say so (ADR 0010).
     """
     if work.inputs.order.signal_quantity is None:
         return None
@@ -228,7 +229,7 @@ def _units_of_equity(work: _Work, percent: Decimal) -> Decimal:
 
 
 def _units_at_risk(work: _Work, percent: Decimal) -> Decimal:
-    """What loses that percent of equity between the price and the stop."""
+    """The quantity that loses that percent of equity between the price and the stop."""
     distance = work.step("stop_distance", _stop_distance(work))
     return divide_down(work.equity() * percent, HUNDRED * distance)
 

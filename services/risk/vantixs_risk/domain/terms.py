@@ -1,4 +1,4 @@
-"""What an order's own prices say of what it may be filled at, pure."""
+"""What an order with its own prices may be filled at. Pure."""
 
 from decimal import Decimal
 from typing import NamedTuple
@@ -6,8 +6,8 @@ from typing import NamedTuple
 from vantixs_risk.domain.exact import HUNDRED, ZERO, divide_up, show
 from vantixs_risk.domain.inputs import OrderRequest
 
-# What an order of each type has to have: one of the names in each group. Which types a venue takes is in the router's
-# table of capabilities; here is what can be reckoned with.
+# The prices that an order of each type needs: one of the names in each group. Which types a venue accepts is in the
+# router's table of capabilities.
 NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "MARKET": (),
     "LIMIT": (("limit_price",),),
