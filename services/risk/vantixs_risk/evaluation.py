@@ -28,7 +28,7 @@ from vantixs_risk.fields import amount, identity
 from vantixs_risk.locks import lock_accounts, lock_books_shared
 from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.settings import RiskSettings
-from vantixs_risk.unit_context import AccountHeld, UnitContext, scopes_of
+from vantixs_risk.unit_context import AccountBusy, UnitContext, scopes_of
 from vantixs_risk.wire import encode_response
 
 
@@ -104,10 +104,10 @@ def _decide(
     lock_books_shared(connection)
     locking = lock_accounts(connection, [o.account_id for o in orders])
     lookup = look_up_orders(connection, [o.account_id for o in orders], [o.order_id for o in orders])
-    held = locking()
+    locked = locking()
     restricted = context.cache.trading_states(connection, lookup.trading_version)
     known, about = lookup.recorded, lookup.about
-    new = [o.account_id for o in orders if o.order_id not in known and o.account_id in held]
+    new = [o.account_id for o in orders if o.order_id not in known and o.account_id in locked]
     context.cache.fetch(connection, new, lookup)
     decisions: list[bytes | ServiceError] = []
     accounts: dict[str, Account] = {}
@@ -121,8 +121,8 @@ def _decide(
             decisions.append(_decided_for(order.order_id, about[order.order_id]) if other else content)
             continue
         account = accounts.get(order.account_id)
-        if account is None and order.account_id in lookup.versions and order.account_id not in held:
-            decisions.append(AccountHeld(order.account_id))
+        if account is None and order.account_id in lookup.versions and order.account_id not in locked:
+            decisions.append(AccountBusy(order.account_id))
             continue
         if account is None:
             try:

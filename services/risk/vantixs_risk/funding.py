@@ -22,7 +22,7 @@ from vantixs_risk.fields import INSTRUMENT, amount, between, show, text
 from vantixs_risk.locks import lock_accounts, lock_books_shared
 from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.postings import write_transfers
-from vantixs_risk.unit_context import AccountHeld, UnitContext
+from vantixs_risk.unit_context import AccountBusy, UnitContext
 
 MOST_TIMES = 100
 LATE, _A_MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
@@ -51,13 +51,13 @@ def book_fundings(
     lock_books_shared(connection)
     accounts = [request.account_id for request, _ in requests]
     locking = lock_accounts(connection, accounts)
-    held = locking()
+    locked = locking()
     answers: list[risk_pb2.BookFundingResponse | ServiceError] = []
     for request, now in requests:
         lookup = look_up_orders(connection, [request.account_id])
         try:
-            if request.account_id in lookup.versions and request.account_id not in held:
-                raise AccountHeld(request.account_id)
+            if request.account_id in lookup.versions and request.account_id not in locked:
+                raise AccountBusy(request.account_id)
             answers.append(
                 _book(connection, context, context.cache.take(connection, request.account_id, lookup), request, now)
             )

@@ -60,11 +60,11 @@ def refresh_marks(
     lock_books_shared(connection)
     locking = lock_accounts(connection, account_ids)
     lookup, cache = look_up_orders(connection, account_ids), context.cache
-    held = locking()
+    locked = locking()
     changed = []
     for account_id in account_ids:
         # An account that another process has locked gets its prices there, or with the next refresh.
-        if account_id not in lookup.versions or account_id not in held:
+        if account_id not in lookup.versions or account_id not in locked:
             continue
         remembered = cache.has(account_id)
         account = cache.take(connection, account_id, lookup)

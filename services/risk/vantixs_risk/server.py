@@ -34,7 +34,7 @@ from vantixs_risk.marks import ACCOUNTS_AT_ONCE, check_marks, read_held, refresh
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import settle_orders
 from vantixs_risk.trading import checked_scope, get_trading_state, set_trading_state
-from vantixs_risk.unit_context import AccountHeld, UnitContext
+from vantixs_risk.unit_context import AccountBusy, UnitContext
 from vantixs_risk.wire import encode_response, encode_results
 
 NAME = "vantixs.api.risk.v1.RiskService"
@@ -54,7 +54,7 @@ ROLES = {
 
 MOST_ORDERS = 256
 # How long requests are tried again whose account another process has locked, and the pause between two attempts.
-HELD_FOR_S, HELD_PAUSE_S = 0.5, 0.005
+BUSY_RETRY_S, BUSY_PAUSE_S = 0.5, 0.005
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
@@ -160,14 +160,14 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         run: Callable[[sa.Connection, Sequence[Sequence[Request]]], list[list[Answer | ServiceError]]],
         requests: Sequence[Request],
     ) -> list[Answer | ServiceError]:
-        """The answers of a batch. Requests whose account another process has locked are tried again, for HELD_FOR_S."""
+        """The answers of a batch. Requests whose account another process has locked are tried again, for BUSY_RETRY_S."""
         answers = await self._each(run, requests)
-        give_up = time.monotonic() + HELD_FOR_S
-        while held := [n for n, answer in enumerate(answers) if isinstance(answer, AccountHeld)]:
+        give_up = time.monotonic() + BUSY_RETRY_S
+        while busy := [n for n, answer in enumerate(answers) if isinstance(answer, AccountBusy)]:
             if time.monotonic() > give_up:
                 break
-            await asyncio.sleep(HELD_PAUSE_S)
-            for number, answer in zip(held, await self._each(run, [requests[n] for n in held]), strict=True):
+            await asyncio.sleep(BUSY_PAUSE_S)
+            for number, answer in zip(busy, await self._each(run, [requests[n] for n in busy]), strict=True):
                 answers[number] = answer
         return answers
 

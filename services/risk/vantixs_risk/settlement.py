@@ -23,7 +23,7 @@ from vantixs_risk.fields import identity
 from vantixs_risk.locks import lock_accounts, lock_books_shared
 from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.postings import Postings
-from vantixs_risk.unit_context import AccountHeld, UnitContext
+from vantixs_risk.unit_context import AccountBusy, UnitContext
 
 EXCEEDS, AFTER_END = "FILL_EXCEEDS_ORDER", "FILL_AFTER_END"
 NOT_APPROVED, CONTRADICTORY = "FILL_NOT_APPROVED", "FILL_CONTRADICTORY"
@@ -101,7 +101,7 @@ class _Batch:
             # may change until its account is locked, so all is read again.
             self._read(settlements, owners | found)
         accounts = {row.account_id for row in self._orders.values()}
-        context.cache.fetch(connection, [a for a in sorted(accounts) if a in self._held], self._lookup)
+        context.cache.fetch(connection, [a for a in sorted(accounts) if a in self._locked], self._lookup)
         self._accounts: dict[str, Account] = {}
         self._changed: dict[str, Account] = {}
         self._postings = Postings()
@@ -119,7 +119,7 @@ class _Batch:
         reading = store.READ_ORDERS.ask(connection, order_ids=list(owners))
         reading_fills = store.READ_FILLS.ask(connection, keys=keys) if keys else list
         self._lookup = look_up_orders(connection, accounts)
-        self._held = locking()
+        self._locked = locking()
         self._orders = {row.order_id: row for row in reading()}
         # The fills of this batch that were booked before.
         self._fills = {
@@ -143,8 +143,8 @@ class _Batch:
             if row is None and request.final and request.order_id not in self._given_up:
                 self._given_up[request.order_id] = _given_up_row(request.order_id, now)
             return risk_pb2.SettleOrderResponse()
-        if row.account_id in self._lookup.versions and row.account_id not in self._held:
-            raise AccountHeld(row.account_id)
+        if row.account_id in self._lookup.versions and row.account_id not in self._locked:
+            raise AccountBusy(row.account_id)
         account = self._take(row.account_id)
         response = risk_pb2.SettleOrderResponse()
         market = Market(row.instrument, row.base_asset, row.quote_asset, row.perpetual)

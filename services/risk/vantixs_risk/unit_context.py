@@ -20,7 +20,7 @@ from vantixs_risk.domain.breakers import raises, trips
 from vantixs_risk.settings import RiskSettings
 
 
-class AccountHeld(ServiceError):
+class AccountBusy(ServiceError):
     """Another process has locked the account. Nothing was done, and the caller has to try again."""
 
     def __init__(self, account_id: str) -> None:
