@@ -23,6 +23,7 @@ from vantixs.runtime.database import Database
 from vantixs.runtime.outbox import Outbox
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.proxy import TcpProxy
+from vantixs_risk import locks
 from vantixs_risk import store as risk_store
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.main import MIGRATIONS
@@ -258,7 +259,7 @@ async def test_halt_waits_for_what_is_being_decided_and_is_final_when_it_returns
 
     with connect(url) as deciding:
         # As one that has decided under the state before, and has not committed yet.
-        deciding.execute("SELECT pg_advisory_xact_lock_shared(%s)", (risk_store._BOOKS,))
+        deciding.execute("SELECT pg_advisory_xact_lock_shared(%s)", (locks._BOOKS,))
         halting = asyncio.create_task(
             other.database.write(
                 lambda c: set_trading_state(c, other.servicer._context, halt, "test", datetime.now(UTC)), urgent=True
