@@ -101,7 +101,7 @@ def _book(
     positions = [(time, position_at(time, held, changes)) for time in booked] if rate else []
     response = risk_pb2.BookFundingResponse(more=more)
     if any(position for _, position in positions):
-        quote = _young(account, context, request, now)
+        quote = _fresh_quote(account, context, request, now)
         account.begin(now)
         for time, position in positions:
             if position:
@@ -161,7 +161,7 @@ def _pay(
     return funding
 
 
-def _young(account: Account, context: UnitContext, request: risk_pb2.BookFundingRequest, now: datetime) -> Mark:
+def _fresh_quote(account: Account, context: UnitContext, request: risk_pb2.BookFundingRequest, now: datetime) -> Mark:
     """The request's quote, if it is fresh.
 
     Raises:

@@ -29,7 +29,7 @@ RESERVE_BYTES = 8 << 20  # Disk space that is kept for halts. Each takes some pa
 
 
 def main(overrides: dict[str, str]) -> int:
-    """Runs risk until it is told to stop; returns the exit code."""
+    """Runs risk until it is stopped. Returns the exit code."""
     settings = claim(load("risk", RiskSettings, overrides=overrides), "risk")
 
     async def serve(life: Lifecycle) -> None:

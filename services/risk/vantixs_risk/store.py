@@ -249,7 +249,7 @@ READ_TRADING_STATE = Statement(lambda _: sa.select(TRADING_STATES).where(where(T
 WRITE_TRADING_STATE = insert_or_replace(TRADING_STATES)
 WRITE_STAMP = insert_or_replace(STAMPS)
 
-# How long samples of a resolution are kept, in seconds; None is for ever.
+# How long samples of a resolution are kept, in seconds; None means that they are never deleted.
 RESOLUTIONS: dict[int, int | None] = {60: 86_400, 3600: 90 * 86_400, 86_400: None}
 
 

@@ -49,7 +49,7 @@ class Activity:
         return next((e for e in self.approved if e.key == key and now - e.time < window), None)
 
     def full(self, now: datetime, window_s: int) -> bool:
-        """Whether more was approved within the window than is remembered: then a repeat cannot be told."""
+        """Whether more was approved within the window than is remembered, so that a repeat may not be seen."""
         window = timedelta(seconds=window_s)
         return len(self.approved) >= MOST_APPROVED and all(now - e.time < window for e in self.approved)
 
@@ -68,11 +68,11 @@ class Activity:
 
     def with_requested(self, entry: EntryRecord, window_s: int) -> "Activity":
         """After an entry was requested; what is as old as the window is forgotten."""
-        return replace(self, requested=(*_younger(self.requested, entry.time, window_s), entry)[-MOST_REQUESTED:])
+        return replace(self, requested=(*_within_window(self.requested, entry.time, window_s), entry)[-MOST_REQUESTED:])
 
     def with_approved(self, entry: EntryRecord, window_s: int) -> "Activity":
         """After an entry was approved; what is as old as the window is forgotten."""
-        kept = [e for e in _younger(self.approved, entry.time, window_s) if e.key != entry.key]
+        kept = [e for e in _within_window(self.approved, entry.time, window_s) if e.key != entry.key]
         return replace(self, approved=(*kept, entry)[-MOST_APPROVED:])
 
     def with_fill(self, closed_profit: Decimal, now: datetime) -> "Activity":
@@ -97,5 +97,5 @@ class Activity:
         )
 
 
-def _younger(entries: tuple[EntryRecord, ...], now: datetime, window_s: int) -> list[EntryRecord]:
+def _within_window(entries: tuple[EntryRecord, ...], now: datetime, window_s: int) -> list[EntryRecord]:
     return [e for e in entries if now - e.time < timedelta(seconds=window_s)]

@@ -76,7 +76,7 @@ def currency_matches(c: CheckContext) -> CheckResult:
 
 
 def order_type_known(c: CheckContext) -> CheckResult:
-    """What an order of the type may cost can be told; whether the venue takes it is for the router."""
+    """The order type is one that risk can price. Whether the venue accepts it is checked by the router."""
     kind, limit = c.inputs.order.order_type, ", ".join(NEEDS)
     passed = kind in NEEDS
     return CheckResult(
