@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import Office, Process, account_of, ask, check_books, fill, later
+from risk_fixture import Process, RiskFixture, account_of, ask, check_books, fill, later
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs_risk import store
@@ -37,42 +37,42 @@ def reference(fills: list[tuple[datetime, D]], until: datetime) -> dict[datetime
 @settings(max_examples=40)
 @given(st.lists(STEP, min_size=3, max_size=14), st.sampled_from(["0.0001", "-0.003", "0.000000000000000007"]))
 def test_each_funding_time_is_booked_once(steps: list[tuple[str, int, int]], rate: str) -> None:
-    office = Office()
-    process = Process(office)
+    risk = RiskFixture()
+    process = Process(risk)
     process.create(account_of("a"))
     fills: list[tuple[datetime, D]] = []
     try:
         for number, (kind, one, two) in enumerate([*steps, ("fund", -1, 100)]):
             if kind == "wait":
-                later(office, one * 3600 + 7)
+                later(risk, one * 3600 + 7)
             elif kind == "trade":
-                trade(office, process, f"o{number}", bool(one), two)
-                fills.append((office.now, D(two) / 1000 * (1 if one else -1)))
+                trade(risk, process, f"o{number}", bool(one), two)
+                fills.append((risk.now, D(two) / 1000 * (1 if one else -1)))
             elif fills:
                 process.fund(PERP, str(two), rate=rate, crash_after=one if one >= 0 else None)
-        check(office, fills, D(rate))
+        check(risk, fills, D(rate))
     finally:
-        office.close()
+        risk.close()
 
 
-def trade(office: Office, process: Process, order_id: str, buy: bool, quantity: int) -> None:
+def trade(risk: RiskFixture, process: Process, order_id: str, buy: bool, quantity: int) -> None:
     """An order that risk knows, and a fill of it that is larger or smaller than was asked for: it is booked all the same."""
-    held = office.account("a").positions
+    held = risk.account("a").positions
     position = held[0].quantity if held else "0"
-    process.evaluate(ask(order_id, PERP, buy=buy, entry=True, position=position, price="100", now=office.now))
+    process.evaluate(ask(order_id, PERP, buy=buy, entry=True, position=position, price="100", now=risk.now))
     one = fill(f"x-{order_id}", buy=buy, quantity=f"{D(quantity) / 1000}", price="100", fee="0.01")
-    one.execute_time.FromDatetime(office.now)
+    one.execute_time.FromDatetime(risk.now)
     process.settle(risk_pb2.SettleOrderRequest(order_id=order_id, fills=[one], final=True))
 
 
-def check(office: Office, fills: list[tuple[datetime, D]], rate: D) -> None:
-    shown = check_books(office)
-    rows = office.rows(store.OUTBOX)
+def check(risk: RiskFixture, fills: list[tuple[datetime, D]], rate: D) -> None:
+    shown = check_books(risk)
+    rows = risk.rows(store.OUTBOX)
     entries = [entry for row in rows for entry in journal_pb2.JournalBatch.FromString(row.payload).entries]
     told = [entry.funding_booked.funding for entry in entries if entry.HasField("funding_booked")]
-    booked = {f.funding_time.ToDatetime(office.now.tzinfo): D(f.position_quantity) for f in told}
+    booked = {f.funding_time.ToDatetime(risk.now.tzinfo): D(f.position_quantity) for f in told}
     assert len(booked) == len(told), "no time is booked twice"
-    assert booked == (reference(fills, office.now) if fills else {})
+    assert booked == (reference(fills, risk.now) if fills else {})
     assert D(shown.funding) == sum((D(f.amount) for f in told), D(0))
     for funding in told:
         exact = -D(funding.position_quantity) * D(funding.mark_price) * rate

@@ -10,8 +10,8 @@ from vantixs_router.domain.dust import dust_text, is_dust, without_dust
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import Office, check_books, fill
-from risk_desk import APPROVED, Desk, open_desk
+from risk_fixture import RiskFixture, check_books, fill
+from risk_trader import APPROVED, Trader, open_trader
 
 BTC = CATALOGUE["BTC/USDT"]
 
@@ -31,36 +31,38 @@ def test_dust_is_told_with_its_lot() -> None:
     )
 
 
-def leave_dust(desk: Desk) -> None:
+def leave_dust(trader: Trader) -> None:
     """Buys 10 with the fee in what is bought, and sells what can be sold: 0.0005 of a lot of 0.001 stay."""
-    bought = desk.decide()
-    desk.settle(bought.order_id, fill("b", buy=True, quantity="10", price="100", fee="0.0015", asset="BTC"))
-    sold = desk.decide(buy=False, entry=False, position="9.9985")
+    bought = trader.decide()
+    trader.settle(bought.order_id, fill("b", buy=True, quantity="10", price="100", fee="0.0015", asset="BTC"))
+    sold = trader.decide(buy=False, entry=False, position="9.9985")
     assert (sold.verdict, sold.quantity) == (APPROVED, "9.998")
-    assert desk.settle(sold.order_id, fill("s", buy=False, quantity="9.998", price="100")).position.quantity == "0.0005"
+    assert (
+        trader.settle(sold.order_id, fill("s", buy=False, quantity="9.998", price="100")).position.quantity == "0.0005"
+    )
 
 
-def test_dust_is_no_open_position(office: Office) -> None:
-    desk = open_desk(office, max_open_positions=1)
-    leave_dust(desk)
-    shown = check_books(office)
+def test_dust_is_no_open_position(risk: RiskFixture) -> None:
+    trader = open_trader(risk, max_open_positions=1)
+    leave_dust(trader)
+    shown = check_books(risk)
     assert [(h.used, h.limit) for h in shown.headroom if h.name == "max_open_positions"] == [("0", "1")]
     assert [p.quantity for p in shown.positions] == ["0.0005"], "it stays in the books"
-    desk.process.restart()
-    assert desk.failed(instrument="ETH/USDT") == [], "what is dust is known after a restart"
-    assert desk.failed(position="0.0005") == ["OPEN_POSITIONS_ABOVE_MAXIMUM"], "it is opened anew"
+    trader.process.restart()
+    assert trader.failed(instrument="ETH/USDT") == [], "what is dust is known after a restart"
+    assert trader.failed(position="0.0005") == ["OPEN_POSITIONS_ABOVE_MAXIMUM"], "it is opened anew"
 
 
-def test_dust_that_is_bought_more_of_is_a_position_again(office: Office) -> None:
-    desk = open_desk(office, max_open_positions=1)
-    leave_dust(desk)
-    assert desk.trade("100", position="0.0005") == "10.0005"
-    assert desk.failed(instrument="ETH/USDT") == ["OPEN_POSITIONS_ABOVE_MAXIMUM"]
-    assert desk.trade("100", buy=False, entry=False, position="10.0005") == "0.0005"
-    check_books(office)
+def test_dust_that_is_bought_more_of_is_a_position_again(risk: RiskFixture) -> None:
+    trader = open_trader(risk, max_open_positions=1)
+    leave_dust(trader)
+    assert trader.trade("100", position="0.0005") == "10.0005"
+    assert trader.failed(instrument="ETH/USDT") == ["OPEN_POSITIONS_ABOVE_MAXIMUM"]
+    assert trader.trade("100", buy=False, entry=False, position="10.0005") == "0.0005"
+    check_books(risk)
 
 
-def test_exit_of_dust_is_denied(office: Office) -> None:
-    desk = open_desk(office)
-    leave_dust(desk)
-    assert desk.failed(buy=False, entry=False, position="0.0005") == ["ORDER_QUANTITY_BELOW_MINIMUM"]
+def test_exit_of_dust_is_denied(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
+    leave_dust(trader)
+    assert trader.failed(buy=False, entry=False, position="0.0005") == ["ORDER_QUANTITY_BELOW_MINIMUM"]

@@ -15,28 +15,28 @@ from vantixs_risk.domain.funding import Change, funding_amount, funding_times, m
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import Office, check_books, fill, later
-from risk_desk import Desk, open_desk
+from risk_fixture import RiskFixture, check_books, fill, later
+from risk_trader import Trader, open_trader
 
 PERP = "BTC/USDT:USDT"
 DAY = datetime(2026, 11, 24, tzinfo=UTC)
 HOUR = 3600
 
 
-def trade(desk: Desk, *, buy: bool, price: str = "100", entry: bool = True, position: str = "0") -> str:
+def trade(trader: Trader, *, buy: bool, price: str = "100", entry: bool = True, position: str = "0") -> str:
     """A fill now, of what 1,000 USDT are worth."""
-    decision = desk.decide(price, buy=buy, entry=entry, position=position, instrument=PERP)
-    one = fill(f"x{desk.number}", buy=buy, quantity=decision.quantity, price=price)
-    one.execute_time.FromDatetime(desk.office.now)
-    return desk.settle(decision.order_id, one).position.quantity
+    decision = trader.decide(price, buy=buy, entry=entry, position=position, instrument=PERP)
+    one = fill(f"x{trader.number}", buy=buy, quantity=decision.quantity, price=price)
+    one.execute_time.FromDatetime(trader.risk.now)
+    return trader.settle(decision.order_id, one).position.quantity
 
 
-def told(desk: Desk) -> list[Any]:
-    return [e.funding_booked.funding for e in desk.journal() if e.HasField("funding_booked")]
+def told(trader: Trader) -> list[Any]:
+    return [e.funding_booked.funding for e in trader.journal() if e.HasField("funding_booked")]
 
 
-def times(desk: Desk) -> list[str]:
-    return [f"{f.funding_time.ToDatetime():%d %H}" for f in told(desk)]
+def times(trader: Trader) -> list[str]:
+    return [f"{f.funding_time.ToDatetime():%d %H}" for f in told(trader)]
 
 
 def test_longs_pay_shorts_at_a_rate_above_0() -> None:
@@ -63,112 +63,112 @@ def test_what_was_held_is_what_is_held_without_what_was_filled_since() -> None:
     assert middle(D("100"), D("101")) == D("100.5")
 
 
-def test_a_long_pays_at_each_funding_time_once(office: Office) -> None:
-    desk = open_desk(office)
-    assert trade(desk, buy=True) == "10"
-    assert desk.process.funding_due() == [("a", PERP)]
-    assert not desk.process.fund(PERP, "100").fundings, "no funding time has passed since it was opened"
-    assert desk.process.funding_due() == []
-    later(office, 4 * HOUR)
-    assert desk.process.funding_due() == [("a", PERP)]
-    (booked,) = desk.process.fund(PERP, "200").fundings
+def test_a_long_pays_at_each_funding_time_once(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
+    assert trade(trader, buy=True) == "10"
+    assert trader.process.funding_due() == [("a", PERP)]
+    assert not trader.process.fund(PERP, "100").fundings, "no funding time has passed since it was opened"
+    assert trader.process.funding_due() == []
+    later(risk, 4 * HOUR)
+    assert trader.process.funding_due() == [("a", PERP)]
+    (booked,) = trader.process.fund(PERP, "200").fundings
     assert (booked.amount, booked.asset, booked.position_quantity, booked.mark_price) == ("-0.2", "USDT", "10", "200")
     assert booked.rate_ratio == "0.0001"
     assert booked.assumptions[0] == "the rate of 0.0001 for each 28800 s is a setting of the paper venue"
     assert len(booked.assumptions) == 2
-    assert not desk.process.fund(PERP, "200").fundings
-    assert desk.process.funding_due() == []
-    shown = check_books(office)
+    assert not trader.process.fund(PERP, "200").fundings
+    assert trader.process.funding_due() == []
+    shown = check_books(risk)
     assert (shown.funding, shown.realized_profit, shown.daily_profit) == ("-0.2", "0", "-0.2")
-    assert told(desk) == [booked]
+    assert told(trader) == [booked]
 
 
-def test_a_short_receives(office: Office) -> None:
-    desk = open_desk(office)
-    assert trade(desk, buy=False) == "-10"
-    later(office, 4 * HOUR)
-    desk.process.fund(PERP, "200")
-    assert check_books(office).funding == "0.2"
+def test_a_short_receives(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
+    assert trade(trader, buy=False) == "-10"
+    later(risk, 4 * HOUR)
+    trader.process.fund(PERP, "200")
+    assert check_books(risk).funding == "0.2"
 
 
-def test_missed_times_are_booked_once_each_with_what_was_held_then(office: Office) -> None:
-    desk = open_desk(office)
-    trade(desk, buy=True)
-    later(office, 13 * HOUR)  # 01:00 of the next day: 16:00 and 0:00 were missed.
-    trade(desk, buy=True, position="10")
-    assert trade(desk, buy=False, entry=False, position="20") == "0"
-    later(office, 8 * HOUR)
-    assert desk.process.funding_due() == [("a", PERP)]
-    desk.process.fund(PERP, "100")
-    assert times(desk) == ["24 16", "25 00"], "at 08:00 nothing was held any more"
-    assert [f.position_quantity for f in told(desk)] == ["10", "10"]
-    assert "booked 61200 s after the funding time, at the price there was by then" in told(desk)[0].assumptions
-    assert check_books(office).funding == "-0.2"
-    assert desk.process.funding_due() == []
+def test_missed_times_are_booked_once_each_with_what_was_held_then(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
+    trade(trader, buy=True)
+    later(risk, 13 * HOUR)  # 01:00 of the next day: 16:00 and 0:00 were missed.
+    trade(trader, buy=True, position="10")
+    assert trade(trader, buy=False, entry=False, position="20") == "0"
+    later(risk, 8 * HOUR)
+    assert trader.process.funding_due() == [("a", PERP)]
+    trader.process.fund(PERP, "100")
+    assert times(trader) == ["24 16", "25 00"], "at 08:00 nothing was held any more"
+    assert [f.position_quantity for f in told(trader)] == ["10", "10"]
+    assert "booked 61200 s after the funding time, at the price there was by then" in told(trader)[0].assumptions
+    assert check_books(risk).funding == "-0.2"
+    assert trader.process.funding_due() == []
 
 
-def test_times_while_the_rate_was_0_are_never_booked(office: Office) -> None:
-    desk = open_desk(office)
-    trade(desk, buy=True)
-    later(office, 4 * HOUR)
-    assert not desk.process.fund(PERP, "100", rate="0").fundings
-    later(office, 8 * HOUR)
-    desk.process.fund(PERP, "100", rate="-0.001")
-    assert times(desk) == ["25 00"]
-    assert check_books(office).funding == "1"
+def test_times_while_the_rate_was_0_are_never_booked(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
+    trade(trader, buy=True)
+    later(risk, 4 * HOUR)
+    assert not trader.process.fund(PERP, "100", rate="0").fundings
+    later(risk, 8 * HOUR)
+    trader.process.fund(PERP, "100", rate="-0.001")
+    assert times(trader) == ["25 00"]
+    assert check_books(risk).funding == "1"
 
 
-def test_funding_waits_for_a_price(office: Office) -> None:
-    desk = open_desk(office)
-    trade(desk, buy=True)
-    later(office, 4 * HOUR)
+def test_funding_waits_for_a_price(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
+    trade(trader, buy=True)
+    later(risk, 4 * HOUR)
     with pytest.raises(ServiceError, match="PRICE_STALE"):
-        desk.process.fund(PERP, "0")
-    assert check_books(office).funding == "0"
-    assert desk.process.funding_due() == [("a", PERP)]
-    assert desk.process.fund(PERP, "100").fundings
+        trader.process.fund(PERP, "0")
+    assert check_books(risk).funding == "0"
+    assert trader.process.funding_due() == [("a", PERP)]
+    assert trader.process.fund(PERP, "100").fundings
 
 
-def test_more_times_than_one_call_books_take_another_call(office: Office) -> None:
-    desk = open_desk(office)
-    trade(desk, buy=True)
-    later(office, 50 * 24 * HOUR)
-    assert desk.process.fund(PERP, "100").more
-    assert not desk.process.fund(PERP, "100").more
-    assert len(told(desk)) == 150
-    assert check_books(office).funding == "-15"
+def test_more_times_than_one_call_books_take_another_call(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
+    trade(trader, buy=True)
+    later(risk, 50 * 24 * HOUR)
+    assert trader.process.fund(PERP, "100").more
+    assert not trader.process.fund(PERP, "100").more
+    assert len(told(trader)) == 150
+    assert check_books(risk).funding == "-15"
 
 
-def test_funding_is_a_loss_that_stops_an_account(office: Office) -> None:
-    desk = open_desk(office, max_daily_loss="10")
-    trade(desk, buy=True)
-    later(office, 4 * HOUR)
-    desk.process.fund(PERP, "100", rate="0.01")
-    assert desk.states() == {"account:a": ("REDUCING", "breaker:daily_loss")}
+def test_funding_is_a_loss_that_stops_an_account(risk: RiskFixture) -> None:
+    trader = open_trader(risk, max_daily_loss="10")
+    trade(trader, buy=True)
+    later(risk, 4 * HOUR)
+    trader.process.fund(PERP, "100", rate="0.01")
+    assert trader.states() == {"account:a": ("REDUCING", "breaker:daily_loss")}
 
 
-def test_scratch_accounts_are_left_alone(office: Office) -> None:
-    desk = open_desk(office)
-    trade(desk, buy=True)
+def test_scratch_accounts_are_left_alone(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
+    trade(trader, buy=True)
     copy = risk_pb2.CreateAccountRequest(request_id="c", copy_from_account_id="a")
     copy.account.account_id = "c"
-    desk.process.run(lambda c, d, now: create_account(c, d, copy, "operator:test", now))
-    later(office, 4 * HOUR)
-    assert desk.process.funding_due() == [("a", PERP)]
+    trader.process.run(lambda c, d, now: create_account(c, d, copy, "operator:test", now))
+    later(risk, 4 * HOUR)
+    assert trader.process.funding_due() == [("a", PERP)]
 
 
-def test_a_kill_at_any_statement_books_all_or_nothing(office: Office) -> None:
-    desk = open_desk(office)
-    trade(desk, buy=True)
-    later(office, 4 * HOUR)
-    before = office.rows(store.TRANSFERS), office.rows(store.BALANCES)
+def test_a_kill_at_any_statement_books_all_or_nothing(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
+    trade(trader, buy=True)
+    later(risk, 4 * HOUR)
+    before = risk.rows(store.TRANSFERS), risk.rows(store.BALANCES)
     for statements in range(16):  # As many as there are: the last ones are before the commit.
-        desk.process.fund(PERP, "100", crash_after=statements)
-        assert (office.rows(store.TRANSFERS), office.rows(store.BALANCES)) == before
-        assert not told(desk)
-        assert not office.rows(store.FUNDED)
-    desk.process.fund(PERP, "100")
-    desk.process.restart()
-    desk.process.fund(PERP, "100")
-    assert len(told(desk)) == 1
-    assert check_books(office).funding == "-0.1"
+        trader.process.fund(PERP, "100", crash_after=statements)
+        assert (risk.rows(store.TRANSFERS), risk.rows(store.BALANCES)) == before
+        assert not told(trader)
+        assert not risk.rows(store.FUNDED)
+    trader.process.fund(PERP, "100")
+    trader.process.restart()
+    trader.process.fund(PERP, "100")
+    assert len(told(trader)) == 1
+    assert check_books(risk).funding == "-0.1"

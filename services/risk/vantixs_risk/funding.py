@@ -1,4 +1,4 @@
-"""ListFundingDue and BookFunding as units of work: what paper positions in perpetuals pay and receive, each time once."""
+"""ListFundingDue and BookFunding as units of work: what paper positions in perpetuals pay and receive at funding times."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -12,14 +12,17 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError, invalid
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, write_transfers
+from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import instant, mark_of
-from vantixs_risk.desk import AccountHeld, Desk
 from vantixs_risk.domain.equity import Mark
-from vantixs_risk.domain.figures import fresh
 from vantixs_risk.domain.funding import Change, funding_amount, funding_times, middle, position_at
 from vantixs_risk.domain.ledger import Market, pay_funding
+from vantixs_risk.domain.metrics import fresh
 from vantixs_risk.fields import INSTRUMENT, amount, between, show, text
+from vantixs_risk.locks import lock_accounts, lock_books_shared
+from vantixs_risk.order_lookup import look_up_orders
+from vantixs_risk.postings import write_transfers
+from vantixs_risk.unit_context import AccountBusy, UnitContext
 
 MOST_TIMES = 100
 LATE, _A_MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
@@ -28,7 +31,7 @@ LATE, _A_MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
 def list_due(
     connection: sa.Connection, request: risk_pb2.ListFundingDueRequest, now: datetime
 ) -> risk_pb2.ListFundingDueResponse:
-    """Accounts and perpetuals of which a funding time has passed that was not booked."""
+    """Accounts and perpetuals with a funding time that has passed and was not booked."""
     times = _times(None, request, now)
     rows = store.READ_FUNDING_DUE.rows(connection, until=times[-1]) if times else []
     paper = common_pb2.MODE_PAPER
@@ -42,21 +45,21 @@ def list_due(
 
 
 def book_fundings(
-    connection: sa.Connection, desk: Desk, asked: Sequence[tuple[risk_pb2.BookFundingRequest, datetime]]
+    connection: sa.Connection, context: UnitContext, requests: Sequence[tuple[risk_pb2.BookFundingRequest, datetime]]
 ) -> list[risk_pb2.BookFundingResponse | ServiceError]:
-    """Books what each request asks for. In place of a response there is the error to answer; nothing is booked of that one."""
-    store.share_books(connection)
-    accounts = [request.account_id for request, _ in asked]
-    locking = store.lock_accounts(connection, accounts)
-    held = locking()
+    """Books the funding of each request. In place of a response there is the error to answer; then nothing was booked of it."""
+    lock_books_shared(connection)
+    accounts = [request.account_id for request, _ in requests]
+    locking = lock_accounts(connection, accounts)
+    locked = locking()
     answers: list[risk_pb2.BookFundingResponse | ServiceError] = []
-    for request, now in asked:
-        heads = store.read_heads(connection, [request.account_id])
+    for request, now in requests:
+        lookup = look_up_orders(connection, [request.account_id])
         try:
-            if request.account_id in heads.stamps and request.account_id not in held:
-                raise AccountHeld(request.account_id)
+            if request.account_id in lookup.versions and request.account_id not in locked:
+                raise AccountBusy(request.account_id)
             answers.append(
-                _book(connection, desk, desk.shelf.take(connection, request.account_id, heads), request, now)
+                _book(connection, context, context.cache.take(connection, request.account_id, lookup), request, now)
             )
         except ServiceError as error:  # Raised before anything of it is booked.
             answers.append(error)
@@ -64,7 +67,11 @@ def book_fundings(
 
 
 def _book(
-    connection: sa.Connection, desk: Desk, account: Account, request: risk_pb2.BookFundingRequest, now: datetime
+    connection: sa.Connection,
+    context: UnitContext,
+    account: Account,
+    request: risk_pb2.BookFundingRequest,
+    now: datetime,
 ) -> risk_pb2.BookFundingResponse:
     key = {"account_id": account.account_id, "instrument": text("instrument", request.instrument, INSTRUMENT, "a name")}
     market, rate = Market.of(request.instrument), amount("rate_ratio", request.rate_ratio)
@@ -81,8 +88,8 @@ def _book(
     after = funded.until_time if funded else first.execute_time - _A_MOMENT if first else None
     times = _times(after, request, now)
     if not times:
-        desk.shelf.put(account)
-        if first:  # From now on it is known that nothing is due before.
+        context.cache.put(account)
+        if first:  # This records that nothing is due before the first fill.
             store.WRITE_FUNDED.run(connection, **key, until_time=after)
         return risk_pb2.BookFundingResponse()
     booked, more = times[:MOST_TIMES], len(times) > MOST_TIMES
@@ -94,25 +101,27 @@ def _book(
     positions = [(time, position_at(time, held, changes)) for time in booked] if rate else []
     response = risk_pb2.BookFundingResponse(more=more)
     if any(position for _, position in positions):
-        quote = _young(account, desk, request, now)
+        quote = _fresh_quote(account, context, request, now)
         account.begin(now)
         for time, position in positions:
             if position:
-                response.fundings.append(_pay(connection, desk, account, market, request, time, position, rate, quote))
+                response.fundings.append(
+                    _pay(connection, context, account, market, request, time, position, rate, quote)
+                )
         equity = account.valuation().equity
-        account.standing = account.standing.seen(equity)
-        desk.trip_breakers(connection, account, account.clock)
-        desk.sample(connection, account, account.clock, booked=True)
-        desk.shelf.save(connection, account)
+        account.equity_history = account.equity_history.with_equity(equity)
+        context.trip_breakers(connection, account, account.clock)
+        context.sample(connection, account, account.clock, booked=True)
+        context.cache.save(connection, account)
     else:
-        desk.shelf.put(account)
+        context.cache.put(account)
     store.WRITE_FUNDED.run(connection, **key, until_time=booked[-1])
     return response
 
 
 def _pay(
     connection: sa.Connection,
-    desk: Desk,
+    context: UnitContext,
     account: Account,
     market: Market,
     request: risk_pb2.BookFundingRequest,
@@ -121,7 +130,7 @@ def _pay(
     rate: Decimal,
     quote: Mark,
 ) -> order_pb2.Funding:
-    """Books one time, and has the journal say so, in the transaction that books it."""
+    """Books the funding of one time, and publishes it in the same transaction."""
     price = middle(quote.bid, quote.ask)
     received = funding_amount(position, price, rate)
     assumptions = [
@@ -148,18 +157,18 @@ def _pay(
     cause = f"funding:{account.account_id}:{market.instrument}:{time:%Y-%m-%dT%H:%M:%SZ}"
     write_transfers(connection, account, cause, pay_funding(market, received))
     event = journal_pb2.FundingBooked(funding=funding)
-    desk.publish(connection, cause, "service:risk", account.clock, funding_booked=event)
+    context.publish(connection, cause, "service:risk", account.clock, funding_booked=event)
     return funding
 
 
-def _young(account: Account, desk: Desk, request: risk_pb2.BookFundingRequest, now: datetime) -> Mark:
-    """The request's quote.
+def _fresh_quote(account: Account, context: UnitContext, request: risk_pb2.BookFundingRequest, now: datetime) -> Mark:
+    """The request's quote, if it is fresh.
 
     Raises:
-        ServiceError: FAILED_PRECONDITION PRICE_STALE; the caller asks again when there is a price.
+        ServiceError: FAILED_PRECONDITION PRICE_STALE. The caller tries again when there is a price.
     """
     quote = mark_of(request.quote, "quote") if request.quote.bid or request.quote.ask else None
-    limit_ms = account.rules.limits.max_price_age_ms or desk.settings.max_price_age_ms
+    limit_ms = account.rules.limits.max_price_age_ms or context.settings.max_price_age_ms
     if quote is None or not fresh(quote, now, limit_ms):
         detail = f"expected a quote of {request.instrument} of at most {limit_ms} ms to value the position at"
         raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "PRICE_STALE", detail)
@@ -169,7 +178,7 @@ def _young(account: Account, desk: Desk, request: risk_pb2.BookFundingRequest, n
 def _times(
     after: datetime | None, request: risk_pb2.ListFundingDueRequest | risk_pb2.BookFundingRequest, now: datetime
 ) -> list[datetime]:
-    """The funding times after one time and up to the request's; only the last one where nothing is known of before."""
+    """The funding times after `after`, up to the request's time or `now`. Without `after` only the last one."""
     interval_s = between("interval_s", request.interval_s, 60, 604_800)
     until = min(instant(request.until_time, "until_time"), now)
     return funding_times(after or until - timedelta(seconds=interval_s), until, interval_s)

@@ -1,4 +1,4 @@
-"""Wires risk: settings, database, journal for what it tells, gRPC."""
+"""Starts risk: settings, database, journal, gRPC server."""
 
 from pathlib import Path
 
@@ -25,11 +25,11 @@ from vantixs_risk.settings import RiskSettings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-RESERVE_BYTES = 8 << 20  # Disk kept for halts: each takes some pages of 4 KiB, twice.
+RESERVE_BYTES = 8 << 20  # Disk space that is kept for halts. Each takes some pages of 4 KiB, twice.
 
 
 def main(overrides: dict[str, str]) -> int:
-    """Runs risk until it is told to stop; returns the exit code."""
+    """Runs risk until it is stopped. Returns the exit code."""
     settings = claim(load("risk", RiskSettings, overrides=overrides), "risk")
 
     async def serve(life: Lifecycle) -> None:

@@ -1,4 +1,4 @@
-"""Funding of perpetuals: when it is paid, by which position, and how much. Pure."""
+"""Funding of perpetuals: when it is paid, for which position, and how much. Pure."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -44,7 +44,7 @@ def funding_times(after: datetime, until: datetime, interval_s: int) -> list[dat
 
 
 def position_at(time: datetime, now: Decimal, changes: Iterable[Change]) -> Decimal:
-    """What was held at a time, of what is held now and what was filled since. A fill at that very time is in it."""
+    """The position at a time, from the position now and the fills since. A fill at exactly that time is included."""
     held = now
     for change in changes:
         if change.time > time:

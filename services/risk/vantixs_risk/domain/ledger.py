@@ -1,4 +1,4 @@
-"""Double entry books of an account, pure: every transfer takes from one book exactly what it gives to another.
+"""Double-entry books of an account. Pure. Every transfer takes from one book exactly what it gives to another.
 
 A position keeps the exact cost of what is open, never an average: the average is cost / quantity, derived when shown.
 Reducing a position takes a share of the cost; that share is the only number in the books that is ever rounded (toward
@@ -120,8 +120,8 @@ def open_books(currency: str, balance: Decimal) -> tuple[Transfer, ...]:
 def book_trade(position: Position, market: Market, trade: Trade) -> Booking:
     """Books one fill.
 
-    Spot moves cash and the base asset; a perpetual moves contracts, and cash only by what is realised. What goes through
-    flat closes the one side and opens the other at the fill's price. A fee in the base asset of a spot market lowers the
+    Spot moves cash and the base asset; a perpetual moves contracts, and cash only by what is realised. A trade
+    through flat closes the one side and opens the other at the fill's price. A fee in the base asset of a spot market lowers the
     holding, so it is booked as if that much had been sold at the fill's price to pay a fee in the quote asset. A fee in
     any other asset is booked in that asset and is no part of `fee`.
 

@@ -1,25 +1,13 @@
-"""The checks of a decision: three tables, and they are the whole of it.
+"""The three tables of checks: for entries, for exits, for legs of brackets. A decision has no checks beside these.
 
-An entry is held against everything; an exit only against what would make the exit itself wrong, so that no limit meant
-for entries keeps anybody in (ADR 0010). A leg of a bracket protects what is held, whatever is halted: it is held only
-against what makes it impossible to send.
+An entry has to pass every limit. An exit has to pass only what would make the exit itself wrong, so that no limit for entries
+keeps a position open (ADR 0010). A leg of a bracket protects a position, also while trading is halted. It has to pass only
+what would make it impossible to send.
 """
 
-from vantixs_risk.domain.amounts import (
-    exposure_most,
-    funds_enough,
-    leverage_most,
-    notional_least,
-    notional_most,
-    open_positions_most,
-    position_notional_most,
-    quantity_least,
-    quantity_most,
-    quantity_one_lot,
-)
+from vantixs_risk.domain.activity_checks import cooled_down, daily_loss_below, drawdown_below, not_repeated, rate_below
 from vantixs_risk.domain.check import Rule
-from vantixs_risk.domain.conduct import cooled_down, daily_loss_below, drawdown_below, not_repeated, rate_below
-from vantixs_risk.domain.permissions import (
+from vantixs_risk.domain.eligibility_checks import (
     account_enabled,
     credential_there,
     currency_matches,
@@ -36,7 +24,19 @@ from vantixs_risk.domain.permissions import (
     strategy_allowed,
     terms_complete,
 )
-from vantixs_risk.domain.prices import marks_fresh, paper_price_there, price_fresh, price_near
+from vantixs_risk.domain.price_checks import marks_fresh, paper_price_there, price_fresh, price_near
+from vantixs_risk.domain.size_checks import (
+    exposure_most,
+    funds_enough,
+    leverage_most,
+    notional_least,
+    notional_most,
+    open_positions_most,
+    position_notional_most,
+    quantity_least,
+    quantity_most,
+    quantity_one_lot,
+)
 from vantixs_risk.domain.sizing import FAILURES
 
 ENTRY: tuple[Rule, ...] = (

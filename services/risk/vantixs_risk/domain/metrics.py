@@ -1,4 +1,4 @@
-"""What follows from the inputs before anything is decided: prices, worth, what is open; pure."""
+"""The numbers that are derived from the inputs before sizing and checks: prices, valuation, open orders. Pure."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from vantixs_risk.domain.terms import fill_prices
 MILLISECOND = timedelta(milliseconds=1)
 
 
-class Figures(NamedTuple):
+class RiskMetrics(NamedTuple):
     """The numbers that sizing and checks look at. Amounts are in quote units, quantities in base units.
 
     Attributes:
@@ -26,10 +26,11 @@ class Figures(NamedTuple):
         own: position in the order's instrument, valued at the current quote where it is usable.
         valuation: of the whole account.
         entries_notional: of all open entries; `own_entries_notional` of those in the order's instrument.
-        own_exits_quantity: what open exits of the order's instrument will still take out. Legs of brackets are left out: stop
+        own_exits_quantity: what open exits of the order's instrument may still close. Legs of brackets are left out: stop
             and targets are for the same quantity. A leg itself waits for no other exit, so there it is 0.
-        holds: funds held by open entries.
-        open_instruments: instruments held or on their way in; dust is no position.
+        reserved_funds: funds that open entries have reserved.
+        open_instruments: instruments with a position that is more than dust, or with an open entry.
+        free_funds: cash without margin and reserved funds.
     """
 
     price: Decimal
@@ -41,66 +42,66 @@ class Figures(NamedTuple):
     entries_notional: Decimal
     own_entries_notional: Decimal
     own_exits_quantity: Decimal
-    holds: Decimal
+    reserved_funds: Decimal
     open_instruments: frozenset[str]
     free_funds: Decimal
 
     @property
     def closable(self) -> Decimal:
-        """What of the position no open exit takes out already."""
+        """The quantity of the position that no open exit closes yet."""
         return max(abs(self.own.position.quantity) - self.own_exits_quantity, ZERO)
 
 
 def sane(quote: Mark | None) -> bool:
-    """Whether a quote is one: a bid above 0 and an ask at or above it."""
+    """Whether a quote is valid: a bid above 0 and an ask at or above it."""
     return quote is not None and 0 < quote.bid <= quote.ask
 
 
 def age_ms(now: datetime, time: datetime) -> int:
-    """How old something is, in whole milliseconds; below 0 for the future."""
+    """The age in whole milliseconds; below 0 for a time in the future."""
     return (now - time) // MILLISECOND
 
 
 def fresh(quote: Mark | None, now: datetime, limit_ms: int) -> bool:
-    """Whether a quote is sane and young. One from the future is as wrong as an old one: the clocks disagree."""
+    """Whether a quote is valid and not older than the limit, nor as far in the future, where clocks disagree."""
     return quote is not None and sane(quote) and abs(now - quote.time) <= limit_ms * MILLISECOND
 
 
 def remark(books: Books, instrument: str, quote: Mark) -> Books:
-    """The books with a position marked at a quote; without one there, they stay as they are."""
+    """The books with the position in an instrument marked at a quote. Without a position they are unchanged."""
     held = books.holdings.get(instrument)
     if held is None:
         return books
     return books._replace(holdings={**books.holdings, instrument: replace(held, mark=quote)})
 
 
-def figures_of(inputs: Inputs) -> Figures:
-    """Works them out."""
-    asking, rules = inputs.asking, inputs.rules
-    quote = asking.quote if sane(asking.quote) else None
-    books = remark(inputs.books, asking.market.instrument, quote) if quote else inputs.books
-    own = books.holdings.get(asking.market.instrument) or _flat(asking.market)
-    at_quote = (quote.ask if asking.buy else quote.bid) if quote else ZERO
+def metrics_of(inputs: Inputs) -> RiskMetrics:
+    """Derives the metrics of one order and its account."""
+    order, rules = inputs.order, inputs.rules
+    quote = order.quote if sane(order.quote) else None
+    books = remark(inputs.books, order.market.instrument, quote) if quote else inputs.books
+    own = books.holdings.get(order.market.instrument) or _flat(order.market)
+    at_quote = (quote.ask if order.buy else quote.bid) if quote else ZERO
     price = risk_price = at_quote
-    if asking.entry and asking.order_type != "MARKET":
-        highest, lowest = fill_prices(asking, at_quote)
-        price, risk_price = highest, (highest if asking.buy else lowest)
+    if order.entry and order.order_type != "MARKET":
+        highest, lowest = fill_prices(order, at_quote)
+        price, risk_price = highest, (highest if order.buy else lowest)
     valuation = value(books.cash, books.holdings.values(), rules.leverage)
-    entries = own_entries = own_exits = holds = ZERO
+    entries = own_entries = own_exits = reserved = ZERO
     instruments = set(books.holdings) - books.dust
     for reservation in books.reservations:
-        same = reservation.instrument == asking.market.instrument
+        same = reservation.instrument == order.market.instrument
         if reservation.entry:
             notional = reservation.notional_left
             entries += notional
-            holds += reservation.hold_left
+            reserved += reservation.reserved_funds_left
             instruments.add(reservation.instrument)
             if same:
                 own_entries += notional
-        elif same and not reservation.leg and not asking.leg:
+        elif same and not reservation.leg and not order.leg:
             own_exits += reservation.leaves
-    losses = valuation.margin + holds
-    return Figures(
+    losses = valuation.margin + reserved
+    return RiskMetrics(
         price=price,
         risk_price=risk_price,
         quote_price=at_quote,
@@ -110,7 +111,7 @@ def figures_of(inputs: Inputs) -> Figures:
         entries_notional=entries,
         own_entries_notional=own_entries,
         own_exits_quantity=own_exits,
-        holds=holds,
+        reserved_funds=reserved,
         open_instruments=frozenset(instruments),
         free_funds=books.cash - losses,
     )

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 from vantixs_risk.clock import SteadyClock
-from vantixs_risk.domain.activity import MOST_APPROVED, MOST_ASKED, Activity, Asked
+from vantixs_risk.domain.activity import MOST_APPROVED, MOST_REQUESTED, Activity, EntryRecord
 from vantixs_risk.domain.breakers import raises, trips
-from vantixs_risk.domain.equity import Holding, Mark, Standing, Valuation, value
-from vantixs_risk.domain.figures import age_ms, figures_of, fresh, remark, sane
+from vantixs_risk.domain.equity import EquityHistory, Holding, Mark, Valuation, value
 from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.ledger import Position
+from vantixs_risk.domain.metrics import age_ms, fresh, metrics_of, remark, sane
 from vantixs_risk.domain.rules import Breakers, Limits
 from vantixs_risk.domain.windows import TradingWindow, trading_day
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cases import BTC, ENTRY, ETH, NOW, PERP, RULES, STANDING, D, change, entry_of, exit_of, held, seconds
+from cases import BTC, ENTRY, EQUITY, ETH, NOW, PERP, RULES, D, change, entry_of, exit_of, held, seconds
 
 QUOTED = Mark(D(90), D(110), NOW)
 
@@ -58,27 +58,27 @@ def test_margin_of_each_kind() -> None:
 
 
 def test_new_day_begins_with_the_equity_and_an_earlier_one_changes_nothing() -> None:
-    today = STANDING.day
-    assert STANDING.on(today + timedelta(days=1), D(5)) == Standing(today + timedelta(days=1), D(5), D(10_000))
-    assert STANDING.on(today, D(5)) is STANDING
-    assert STANDING.on(today - timedelta(days=1), D(5)) is STANDING
+    today = EQUITY.day
+    assert EQUITY.on_day(today + timedelta(days=1), D(5)) == EquityHistory(today + timedelta(days=1), D(5), D(10_000))
+    assert EQUITY.on_day(today, D(5)) is EQUITY
+    assert EQUITY.on_day(today - timedelta(days=1), D(5)) is EQUITY
 
 
 def test_peak_only_rises_and_adjustments_are_neither_profit_nor_loss() -> None:
-    assert STANDING.seen(D(10_001)).peak == 10_001
-    assert STANDING.seen(D(10_000)) is STANDING
-    assert STANDING.adjusted(D(-300)) == Standing(STANDING.day, D(9700), D(9700))
-    assert STANDING.adjusted(D(-30_000)).peak == 0
-    assert (STANDING.daily_loss(D(9000)), STANDING.daily_loss(D(11_000))) == (1000, -1000)
-    assert (STANDING.drawdown(D(9000)), STANDING.drawdown(D(11_000))) == (1000, 0)
+    assert EQUITY.with_equity(D(10_001)).peak == 10_001
+    assert EQUITY.with_equity(D(10_000)) is EQUITY
+    assert EQUITY.with_adjustment(D(-300)) == EquityHistory(EQUITY.day, D(9700), D(9700))
+    assert EQUITY.with_adjustment(D(-30_000)).peak == 0
+    assert (EQUITY.daily_loss(D(9000)), EQUITY.daily_loss(D(11_000))) == (1000, -1000)
+    assert (EQUITY.drawdown(D(9000)), EQUITY.drawdown(D(11_000))) == (1000, 0)
     # A percentage is rounded down, and never compared: 2/3 of the peak are exactly as far as they are.
-    third = replace(STANDING, peak=D(3))
+    third = replace(EQUITY, peak=D(3))
     assert third.drawdown_percent(D(1)) == D("66.666666666666666666")
-    assert not third.fallen(D(1), D("66.666666666666666667"))
-    assert third.fallen(D(1), D("66.666666666666666666"))
-    assert (third.fallen(D(0), D(100)), third.fallen(D(3), D("0.1"))) == (True, False)
-    broke = replace(STANDING, peak=D(0))
-    assert (broke.drawdown_percent(D(-5)), broke.fallen(D(-5), D(1))) == (0, False)
+    assert not third.has_fallen(D(1), D("66.666666666666666667"))
+    assert third.has_fallen(D(1), D("66.666666666666666666"))
+    assert (third.has_fallen(D(0), D(100)), third.has_fallen(D(3), D("0.1"))) == (True, False)
+    broke = replace(EQUITY, peak=D(0))
+    assert (broke.drawdown_percent(D(-5)), broke.has_fallen(D(-5), D(1))) == (0, False)
 
 
 WEEKDAYS = frozenset(range(5))
@@ -120,7 +120,7 @@ NEW_YORK = TradingWindow(WEEKDAYS, 9 * 3600 + 1800, 16 * 3600, "America/New_York
     ],
 )
 def test_window_holds_by_the_local_clock(window: TradingWindow, time: str, inside: bool) -> None:
-    assert window.holds(datetime.fromisoformat(time)) is inside
+    assert window.contains(datetime.fromisoformat(time)) is inside
 
 
 @pytest.mark.parametrize(
@@ -154,31 +154,33 @@ def test_rate_counts_by_whole_seconds_and_never_less_than_a_minute() -> None:
 
 def test_entries_asked_for_are_remembered_for_the_window_and_not_without_bound() -> None:
     activity = Activity()
-    for offset in range(MOST_ASKED + 20):
-        activity = activity.with_asked(Asked("x", NOW + seconds(offset / 100)), 10)
-    assert len(activity.asked) == MOST_ASKED
-    later = activity.with_asked(Asked("x", NOW + seconds(11)), 10)
-    assert [e.time for e in later.asked[:-1]] == [e.time for e in activity.asked if e.time > NOW + seconds(1)]
-    assert activity.asked_since("x", NOW + seconds(2), 1) == sum(e.time > NOW + seconds(1) for e in activity.asked)
-    assert activity.asked_since("y", NOW, 10) == 0
+    for offset in range(MOST_REQUESTED + 20):
+        activity = activity.with_requested(EntryRecord("x", NOW + seconds(offset / 100)), 10)
+    assert len(activity.requested) == MOST_REQUESTED
+    later = activity.with_requested(EntryRecord("x", NOW + seconds(11)), 10)
+    assert [e.time for e in later.requested[:-1]] == [e.time for e in activity.requested if e.time > NOW + seconds(1)]
+    assert activity.requested_since("x", NOW + seconds(2), 1) == sum(
+        e.time > NOW + seconds(1) for e in activity.requested
+    )
+    assert activity.requested_since("y", NOW, 10) == 0
 
 
 def test_approved_entries_are_remembered_once_each_and_when_there_are_too_many_it_is_said() -> None:
     activity = Activity()
     for offset in (0, 1, 2):
-        activity = activity.with_approved(Asked("x", NOW + seconds(offset)), 10)
-        activity = activity.with_approved(Asked("y", NOW + seconds(offset)), 10)
-    assert [(e.what, e.time) for e in activity.approved] == [("x", NOW + seconds(2)), ("y", NOW + seconds(2))]
-    assert activity.approved_since("x", NOW + seconds(11.999), 10) == Asked("x", NOW + seconds(2))
+        activity = activity.with_approved(EntryRecord("x", NOW + seconds(offset)), 10)
+        activity = activity.with_approved(EntryRecord("y", NOW + seconds(offset)), 10)
+    assert [(e.key, e.time) for e in activity.approved] == [("x", NOW + seconds(2)), ("y", NOW + seconds(2))]
+    assert activity.approved_since("x", NOW + seconds(11.999), 10) == EntryRecord("x", NOW + seconds(2))
     assert activity.approved_since("x", NOW + seconds(12), 10) is None
-    assert [e.what for e in activity.with_approved(Asked("z", NOW + seconds(12)), 10).approved] == ["z"]
+    assert [e.key for e in activity.with_approved(EntryRecord("z", NOW + seconds(12)), 10).approved] == ["z"]
     for number in range(MOST_APPROVED - 2):
         assert not activity.full(NOW + seconds(3), 10)
-        activity = activity.with_approved(Asked(f"{number}", NOW + seconds(3)), 10)
+        activity = activity.with_approved(EntryRecord(f"{number}", NOW + seconds(3)), 10)
     assert activity.full(NOW + seconds(3), 10)
     assert activity.full(NOW + seconds(11.999), 10)
     assert not activity.full(NOW + seconds(12), 10), "the oldest no longer counts, so all that count are here"
-    assert len(activity.with_approved(Asked("z", NOW + seconds(3)), 10).approved) == MOST_APPROVED
+    assert len(activity.with_approved(EntryRecord("z", NOW + seconds(3)), 10).approved) == MOST_APPROVED
 
 
 def test_time_that_is_taken_back_leaves_nothing_in_the_future() -> None:
@@ -186,14 +188,14 @@ def test_time_that_is_taken_back_leaves_nothing_in_the_future() -> None:
     ahead, behind = NOW + seconds(99), NOW - seconds(1)
     activity = Activity(
         seconds=((second - 1, 1), (second, 2), (second + 5, 3), (second + 9, 4)),
-        asked=(Asked("a", behind), Asked("b", ahead)),
-        approved=(Asked("c", behind), Asked("d", ahead)),
+        requested=(EntryRecord("a", behind), EntryRecord("b", ahead)),
+        approved=(EntryRecord("c", behind), EntryRecord("d", ahead)),
         last_loss=ahead,
     )
     assert activity.not_after(NOW) == Activity(
         seconds=((second - 1, 1), (second, 2), (second, 7)),
-        asked=(Asked("a", behind), Asked("b", NOW)),
-        approved=(Asked("c", behind), Asked("d", NOW)),
+        requested=(EntryRecord("a", behind), EntryRecord("b", NOW)),
+        approved=(EntryRecord("c", behind), EntryRecord("d", NOW)),
         last_loss=NOW,
     )
     assert Activity(seconds=((second, 2),)).not_after(NOW) == Activity(seconds=((second, 2),))
@@ -216,8 +218,10 @@ RULED = replace(
 )
 
 
-def gone_off(equity: str, failures: int = 0, repeats: int = 0, standing: Standing = STANDING) -> list[tuple[str, str]]:
-    found = trips(RULED, standing, D(equity), Activity(failures=failures), repeats)
+def gone_off(
+    equity: str, failures: int = 0, repeats: int = 0, history: EquityHistory = EQUITY
+) -> list[tuple[str, str]]:
+    found = trips(RULED, history, D(equity), Activity(failures=failures), repeats)
     return [(trip.breaker, trip.state) for trip in found]
 
 
@@ -230,10 +234,10 @@ def test_breakers_go_off_at_their_limits() -> None:
     assert gone_off("10000", failures=3) == [("failures", "HALTED")]
     assert gone_off("10000", repeats=3) == []
     assert gone_off("10000", repeats=4) == [("repeated_orders", "REDUCING")]
-    assert gone_off("0", standing=Standing(STANDING.day, D(0), D(0))) == []
-    texts = [trip.comment for trip in trips(RULED, STANDING, D(9000), Activity())]
+    assert gone_off("0", history=EquityHistory(EQUITY.day, D(0), D(0))) == []
+    texts = [trip.comment for trip in trips(RULED, EQUITY, D(9000), Activity())]
     assert texts == ["the day's loss is 1000, the limit 500", "equity is 10 % below its peak, the limit 10 %"]
-    assert trips(RULES, STANDING, D(0), Activity(failures=99), 99) == []
+    assert trips(RULES, EQUITY, D(0), Activity(failures=99), 99) == []
 
 
 def test_breaker_never_loosens() -> None:
@@ -259,18 +263,18 @@ def test_quotes_are_sane_and_young() -> None:
 def test_figures_count_what_is_open() -> None:
     reservations = (entry_of(BTC, 500, hold=50), entry_of(ETH, 300, hold=30), exit_of("2"), exit_of("3"))
     inputs = change(ENTRY, reservations=reservations, holdings={"BTC/USDT": held(BTC, "10", "1", "50")})
-    figures = figures_of(inputs)
-    assert (figures.entries_notional, figures.own_entries_notional, figures.holds) == (800, 500, 80)
-    assert (figures.own_exits_quantity, figures.closable) == (5, 5)
-    assert figures.open_instruments == {"BTC/USDT", "ETH/USDT"}
-    assert figures.free_funds == 10_000 - 80
-    assert figures.own.mark == inputs.asking.quote, "the position is valued at the quote that came along"
-    assert figures.valuation.equity == 10_000 + 10 * 100
+    metrics = metrics_of(inputs)
+    assert (metrics.entries_notional, metrics.own_entries_notional, metrics.reserved_funds) == (800, 500, 80)
+    assert (metrics.own_exits_quantity, metrics.closable) == (5, 5)
+    assert metrics.open_instruments == {"BTC/USDT", "ETH/USDT"}
+    assert metrics.free_funds == 10_000 - 80
+    assert metrics.own.mark == inputs.order.quote, "the position is valued at the quote that came along"
+    assert metrics.valuation.equity == 10_000 + 10 * 100
     other = change(inputs, market=ETH)
-    assert (figures_of(other).own_entries_notional, figures_of(other).own_exits_quantity) == (300, 0)
-    assert figures_of(change(inputs, quote=None)).valuation.equity == 10_000 + 10 * 50
-    assert figures_of(change(inputs, quote=None)).exit_price == 50
-    assert figures_of(change(ENTRY, quote=None)).price == 0
+    assert (metrics_of(other).own_entries_notional, metrics_of(other).own_exits_quantity) == (300, 0)
+    assert metrics_of(change(inputs, quote=None)).valuation.equity == 10_000 + 10 * 50
+    assert metrics_of(change(inputs, quote=None)).exit_price == 50
+    assert metrics_of(change(ENTRY, quote=None)).price == 0
 
 
 def test_only_what_is_held_is_marked() -> None:
@@ -325,12 +329,12 @@ def divided(one: int, other: int) -> object:
 
 def test_headroom_of_an_account_that_has_nothing() -> None:
     limits = Limits(max_leverage=D(2), max_daily_loss=D(5), max_drawdown_percent=D(5), loss_cooldown_s=60)
-    inputs = change(ENTRY, cash=D(-1), standing=Standing(STANDING.day, D(-5), D(0)))
+    inputs = change(ENTRY, cash=D(-1), equity_history=EquityHistory(EQUITY.day, D(-5), D(0)))
     rows = {r.name: r.used for r in headroom(replace(RULES, limits=limits), inputs.books, NOW)}
     assert rows == {"cash": 0, "max_leverage": 2, "max_daily_loss": 0, "max_drawdown_percent": 0, "loss_cooldown_s": 0}
     late = inputs.books._replace(activity=Activity(last_loss=NOW - seconds(61)))
     assert {r.name: r.used for r in headroom(replace(RULES, limits=limits), late, NOW)}["loss_cooldown_s"] == 0
-    broke = change(ENTRY, cash=D(0), standing=STANDING).books
+    broke = change(ENTRY, cash=D(0), equity_history=EQUITY).books
     assert {r.name: r.used for r in headroom(replace(RULES, limits=limits), broke, NOW)}["max_leverage"] == 2
     one = {r.name: r.used for r in headroom(replace(RULES, limits=limits), broke._replace(cash=D(1)), NOW)}
     assert one["max_leverage"] == 0

@@ -10,7 +10,7 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs_risk import store
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from ledger_office import Office, Process, account_of, ask, fill
+from risk_fixture import Process, RiskFixture, account_of, ask, fill
 
 APPROVED, DENIED = order_pb2.RISK_VERDICT_APPROVED, order_pb2.RISK_VERDICT_DENIED
 CHANGED = order_pb2.RISK_VERDICT_POSITION_CHANGED
@@ -19,11 +19,11 @@ REDUCING, HALTED, ACTIVE = (
 )
 
 
-class Desk:
+class Trader:
     """One process, and a short way to trade through it."""
 
-    def __init__(self, office: Office) -> None:
-        self.office, self.process = office, Process(office)
+    def __init__(self, risk: RiskFixture) -> None:
+        self.risk, self.process = risk, Process(risk)
         self.number = 0
 
     def decide(self, price: str = "100", **changes: Any) -> order_pb2.RiskDecision:
@@ -31,7 +31,7 @@ class Desk:
         values = {"buy": True, "entry": True, "position": "0", "instrument": "BTC/USDT", "order_id": f"o{self.number}"}
         values |= changes
         order_id, instrument = values.pop("order_id"), values.pop("instrument")
-        request = ask(order_id, instrument, price=price, now=self.office.now, **values)
+        request = ask(order_id, instrument, price=price, now=self.risk.now, **values)
         self.last = request
         return self.process.evaluate(request)
 
@@ -50,21 +50,21 @@ class Desk:
         return self.settle(decision.order_id, one).position.quantity
 
     def states(self) -> dict[str, tuple[str, str]]:
-        return {r.scope: (r.state, r.actor) for r in self.office.rows(store.TRADING_STATES)}
+        return {r.scope: (r.state, r.actor) for r in self.risk.rows(store.TRADING_STATES)}
 
     def journal(self) -> list[journal_pb2.JournalEntry]:
-        rows = self.office.rows(store.OUTBOX)
+        rows = self.risk.rows(store.OUTBOX)
         return [entry for row in rows for entry in journal_pb2.JournalBatch.FromString(row.payload).entries]
 
 
-def open_desk(office: Office, **limits: Any) -> Desk:
-    desk = Desk(office)
-    desk.process.create(account_of("a", **limits))
-    return desk
+def open_trader(risk: RiskFixture, **limits: Any) -> Trader:
+    trader = Trader(risk)
+    trader.process.create(account_of("a", **limits))
+    return trader
 
 
-def update(desk: Desk, **changes: Any) -> None:
+def update(trader: Trader, **changes: Any) -> None:
     """Creates account "a" with fields of Account changed."""
     account = account_of("a", **changes.pop("limits", {}))
     account.MergeFrom(risk_pb2.Account(**changes))
-    desk.process.create(account)
+    trader.process.create(account)

@@ -19,7 +19,6 @@ from vantixs.runtime.statements import _Compiled
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.adjustment import record_adjustment
-from vantixs_risk.desk import Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import total
 from vantixs_risk.evaluation import evaluate_orders
@@ -28,6 +27,7 @@ from vantixs_risk.marks import read_held, refresh_marks
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import settle_orders
 from vantixs_risk.trading import set_trading_state
+from vantixs_risk.unit_context import UnitContext
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 KINDS = {"BTC/USDT": common_pb2.INSTRUMENT_KIND_SPOT, "BTC/USDT:USDT": common_pb2.INSTRUMENT_KIND_LINEAR_PERPETUAL}
@@ -37,7 +37,7 @@ class Crash(Exception):
     """The process was killed."""
 
 
-class Office:
+class RiskFixture:
     """A database with risk's tables, and a clock that the test moves."""
 
     def __init__(self) -> None:
@@ -60,18 +60,18 @@ class Office:
 
 
 def decide(
-    connection: sa.Connection, desk: Desk, requests: list[risk_pb2.EvaluateOrderRequest], now: datetime
+    connection: sa.Connection, context: UnitContext, requests: list[risk_pb2.EvaluateOrderRequest], now: datetime
 ) -> list[order_pb2.RiskDecision]:
     """The decisions; raises the first error there is in place of one."""
-    answers = evaluate_orders(connection, desk, [(request, now) for request in requests])
+    answers = evaluate_orders(connection, context, [(request, now) for request in requests])
     return [risk_pb2.EvaluateOrderResponse.FromString(answer).decision for answer in _raised(answers)]
 
 
 def settle(
-    connection: sa.Connection, desk: Desk, requests: list[risk_pb2.SettleOrderRequest], now: datetime
+    connection: sa.Connection, context: UnitContext, requests: list[risk_pb2.SettleOrderRequest], now: datetime
 ) -> list[risk_pb2.SettleOrderResponse]:
     """The responses; raises the first error there is in place of one."""
-    return _raised(settle_orders(connection, desk, [(request, now) for request in requests]))
+    return _raised(settle_orders(connection, context, [(request, now) for request in requests]))
 
 
 def _raised(answers: list[Any]) -> list[Any]:
@@ -84,21 +84,21 @@ def _raised(answers: list[Any]) -> list[Any]:
 class Process:
     """One risk process."""
 
-    def __init__(self, office: Office) -> None:
-        self.office = office
+    def __init__(self, risk: RiskFixture) -> None:
+        self.risk = risk
         self.restart()
 
     def restart(self) -> None:
-        self.desk = Desk(RiskSettings(), Outbox(store.OUTBOX, None, None))  # type: ignore[arg-type]
+        self.context = UnitContext(RiskSettings(), Outbox(store.OUTBOX, None, None))  # type: ignore[arg-type]
 
-    def run(self, unit: Callable[[sa.Connection, Desk, datetime], Any], crash_after: int | None = None) -> Any:
+    def run(self, unit: Callable[[sa.Connection, UnitContext, datetime], Any], crash_after: int | None = None) -> Any:
         """Runs a unit in a transaction; with `crash_after` it is killed before that statement, or before the commit."""
-        with self.office.engine.connect() as connection, connection.begin() as transaction:
+        with self.risk.engine.connect() as connection, connection.begin() as transaction:
             if crash_after is None:
-                return unit(connection, self.desk, self.office.now)
+                return unit(connection, self.context, self.risk.now)
             try:
                 with _killed_after(crash_after):
-                    unit(connection, self.desk, self.office.now)
+                    unit(connection, self.context, self.risk.now)
             except Crash:
                 pass
             transaction.rollback()
@@ -136,7 +136,7 @@ class Process:
 
     def refresh(self, marks: dict[str, Mark], crash_after: int | None = None) -> int | None:
         """Values every account that holds something, as the service does."""
-        ids = list(self.office.read(read_held))
+        ids = list(self.risk.read(read_held))
         return self.run(lambda c, d, now: refresh_marks(c, d, ids, marks, now), crash_after)
 
     def fund(
@@ -151,15 +151,15 @@ class Process:
         """Books funding up to now, of 8 hours each, at the price."""
         request = risk_pb2.BookFundingRequest(account_id=account_id, instrument=instrument, rate_ratio=rate)
         request.interval_s, request.quote.bid, request.quote.ask = 28_800, price, price
-        request.until_time.FromDatetime(self.office.now)
-        request.quote.quote_time.FromDatetime(self.office.now)
+        request.until_time.FromDatetime(self.risk.now)
+        request.quote.quote_time.FromDatetime(self.risk.now)
         return self.run(lambda c, d, now: _raised(book_fundings(c, d, [(request, now)]))[0], crash_after)
 
     def funding_due(self) -> list[tuple[str, str]]:
         """What waits for funding now."""
         request = risk_pb2.ListFundingDueRequest(interval_s=28_800)
-        request.until_time.FromDatetime(self.office.now)
-        due = self.office.read(lambda c: list_due(c, request, self.office.now))
+        request.until_time.FromDatetime(self.risk.now)
+        due = self.risk.read(lambda c: list_due(c, request, self.risk.now))
         return [(key.account_id, key.instrument) for key in due.keys]
 
     def set_state(self, scope: str, state: Any) -> risk_pb2.SetTradingStateResponse:
@@ -258,24 +258,24 @@ def fill(execution_id: str, *, buy: bool, quantity: str, price: str, fee: str = 
     )
 
 
-def check_books(office: Office, account_id: str = "a") -> risk_pb2.GetAccountResponse:
+def check_books(risk: RiskFixture, account_id: str = "a") -> risk_pb2.GetAccountResponse:
     """What always holds: every asset sums to zero, transfers are the balances, equity is what it came from."""
     balances: dict[tuple[str, str], Decimal] = {}
-    for row in office.rows(store.TRANSFERS):
+    for row in risk.rows(store.TRANSFERS):
         assert row.amount > 0
         if row.account_id == account_id:
             for book, amount in ((row.source, -row.amount), (row.target, row.amount)):
                 balances[book, row.asset] = total((balances.get((book, row.asset), Decimal(0)), amount))
-    stored = {(r.book, r.asset): r.amount for r in office.rows(store.BALANCES) if r.account_id == account_id}
+    stored = {(r.book, r.asset): r.amount for r in risk.rows(store.BALANCES) if r.account_id == account_id}
     assert stored == balances
     for asset in {asset for _, asset in stored}:
         assert total(amount for (_, of), amount in stored.items() if of == asset) == 0, asset
-    shown = office.account(account_id)
+    shown = risk.account(account_id)
     parts = (shown.account.balance, shown.adjusted, shown.realized_profit, shown.unrealized_profit, shown.funding)
     assert Decimal(shown.equity) == total((*map(Decimal, parts), -Decimal(shown.fees)))
     return shown
 
 
-def later(office: Office, seconds: float) -> None:
+def later(risk: RiskFixture, seconds: float) -> None:
     """Time passes."""
-    office.now += timedelta(seconds=seconds)
+    risk.now += timedelta(seconds=seconds)
