@@ -80,6 +80,7 @@ class AccountCache:
         rows = []
         for account in accounts:
             account.version = self.new_version()
+            account.forget_lots()
             rows.append({"account_id": account.account_id, "stamp": account.version, "data": encode(account)})
         store.WRITE_STATE.run_all(connection, rows)
 

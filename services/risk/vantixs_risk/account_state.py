@@ -76,6 +76,12 @@ class Account:
         """Whether the quantity is less than a lot, so that it cannot be traded, and not 0."""
         return 0 < abs(quantity) < self.lots.get(instrument, ZERO)
 
+    def forget_lots(self) -> None:
+        """Forgets the lot sizes of instruments that are neither held nor ordered."""
+        needed = {name for name, held in self.holdings.items() if held.position.quantity}
+        needed.update(order.instrument for order in self.orders.values())
+        self.lots = {name: lot for name, lot in self.lots.items() if name in needed}
+
     def valuation(self) -> Valuation:
         """What it is worth at the marks it has."""
         cash = self.balances.get((CASH, self.rules.currency), ZERO)
@@ -177,8 +183,6 @@ def reservation_of(row: Any) -> Reservation:
 def encode(account: Account) -> str:
     """The account's state as JSON: amounts as text, times in microseconds since 1970."""
     activity = account.activity
-    needed = {name for name, held in account.holdings.items() if held.position.quantity}
-    needed.update(order.instrument for order in account.orders.values())
     return json.dumps(
         {
             "clock": _us(account.clock),
@@ -192,7 +196,7 @@ def encode(account: Account) -> str:
             "approved": [(e.key, _us(e.time)) for e in activity.approved],
             "failures": activity.failures,
             "last_loss": _us(activity.last_loss) if activity.last_loss else None,
-            "lots": {name: format_decimal(lot) for name, lot in account.lots.items() if name in needed},
+            "lots": {name: format_decimal(lot) for name, lot in account.lots.items()},
             "marks": {
                 name: (format_decimal(held.mark.bid), format_decimal(held.mark.ask), _us(held.mark.time))
                 for name, held in account.holdings.items()
