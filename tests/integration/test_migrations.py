@@ -62,7 +62,8 @@ def connected(url: str, service: str) -> Iterator[sa.Connection]:
 def metadata_of(service: str) -> sa.MetaData:
     if service == "router":
         import_module("vantixs_router.lanes.table")  # Adds its tables.
-    found: sa.MetaData = import_module(f"vantixs_{service}.store").METADATA
+    module = "tables" if service == "router" else "store"
+    found: sa.MetaData = import_module(f"vantixs_{service}.{module}").METADATA
     return found
 
 
