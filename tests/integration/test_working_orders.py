@@ -622,10 +622,23 @@ async def test_entry_of_another_scope_goes_on_resting_where_trading_is_restricte
 
 async def test_entry_that_comes_to_rest_after_the_halt_is_cancelled_too(rig: Rig) -> None:
     """It was approved before the halt, and answered by the venue after it."""
-    rig.working.restrict({"global": "HALTED"})
+    submit: Any = rig.venue.submit
+
+    async def halted_meanwhile(*given: Any) -> Any:
+        answer = await submit(*given)
+        await rig.restrict("global", HALTED)
+        return answer
+
+    rig.venue.submit = halted_meanwhile  # type: ignore[method-assign]
     await rig.send("BUY", **LIMIT)
     assert await rig.orders() == ["buy limit 0.5 @ 95 CANCELED"]
     await rig.check()
+
+
+async def test_entry_after_a_resume_rests_also_where_the_router_has_not_heard_of_it_yet(rig: Rig) -> None:
+    rig.working.restrict({"global": "HALTED"})  # As it was heard before: risk has resumed since.
+    await rig.send("BUY", **LIMIT)
+    assert await rig.orders() == ["buy limit 0.5 @ 95 ACCEPTED"]
 
 
 async def test_what_is_restricted_stays_known_while_risk_does_not_answer(rig: Rig) -> None:

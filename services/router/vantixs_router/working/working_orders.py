@@ -260,7 +260,13 @@ class WorkingOrders:
     async def _look_once(self, key: Key, kept: Kept, fence: Fence) -> bool:
         """One round; whether there may be more to do."""
         more = False
-        cancel = not_allowed(kept, self._restricted) | key.cancel | unwanted(kept)
+        halted = not_allowed(kept, self._restricted)
+        if halted:
+            # What was heard may be a second old, and trading resumed meanwhile.
+            with asking_risk():
+                self._restricted = await self._risk.restricted()
+            halted = not_allowed(kept, self._restricted)
+        cancel = halted | key.cancel | unwanted(kept)
         for row in kept.orders:
             after = await self._orders.follow(key, row, fence, cancel)
             more |= after is not row
