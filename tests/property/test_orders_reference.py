@@ -37,6 +37,7 @@ from risk_fixture import decide, settle
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NAMES = ("BTC/USDT", "ETH/USDT", "BTC/USDT:USDT")
+LOT = Fraction(1, 1000)
 PRICE, CASH, POSITION_MOST, EXPOSURE_MOST, POSITIONS_MOST = 10, 600, 200, 450, 2
 ENDS = (
     common_pb2.ORDER_STATE_FILLED,
@@ -97,12 +98,12 @@ class Model:
     def takes(self, name: str, notional: Fraction) -> bool:
         """Whether an entry of the notional fits."""
         held = {n: abs(q) * PRICE for n, q in self.positions.items()}
-        names = {n for n in NAMES if held.get(n, ZERO) or self.entering(n)} | {name}
-        known = held.get(name, ZERO) > 0 or self.entering(name) > 0
+        # Less than a lot is no open position.
+        open_ = {n for n in NAMES if held.get(n, ZERO) >= LOT * PRICE or self.entering(n)}
         return (
             held.get(name, ZERO) + self.entering(name) + notional <= POSITION_MOST
             and sum(held.values(), ZERO) + self.entering(*NAMES) + notional <= EXPOSURE_MOST
-            and (known or len(names) <= POSITIONS_MOST)
+            and (name in open_ or len(open_ | {name}) <= POSITIONS_MOST)
             and notional <= self.free()
         )
 
@@ -188,7 +189,7 @@ class Run:
                 else common_pb2.INSTRUMENT_KIND_SPOT,
                 base_asset=base,
                 quote_asset=quote,
-                lot_size="0.001",
+                lot_size=str(float(LOT)),
             ),
         )
         request.quote.quote_time.FromDatetime(self.now)
@@ -197,7 +198,7 @@ class Run:
         elif leg:
             # All that is held, whatever other exits take.
             quantity = wanted if wanted <= abs(held) else Fraction(int(abs(held) * 1000), 1000)
-            approved = quantity >= Fraction(1, 1000)
+            approved = quantity >= LOT
         else:
             # Down to the lot.
             quantity = Fraction(int(min(wanted, model.closable(name)) * 1000), 1000)
@@ -330,7 +331,7 @@ async def test_a_limit_that_holds_still_holds_when_the_clock_goes_back(
                     kind=common_pb2.INSTRUMENT_KIND_SPOT,
                     base_asset="BTC",
                     quote_asset="USDT",
-                    lot_size="0.001",
+                    lot_size=str(float(LOT)),
                 ),
             )
             # The router's clock is another one; it is right.
