@@ -641,6 +641,18 @@ async def test_entry_after_a_resume_rests_also_where_the_router_has_not_heard_of
     assert await rig.orders() == ["buy limit 0.5 @ 95 ACCEPTED"]
 
 
+async def test_halt_that_was_heard_cancels_also_where_risk_does_not_answer(rig: Rig) -> None:
+    await rig.send("BUY", **LIMIT)
+
+    async def away() -> Any:
+        raise unavailable("RISK_UNAVAILABLE", "away")
+
+    rig.router.risk_client.restricted = away  # type: ignore[method-assign]
+    rig.working.restrict({"global": "HALTED"})
+    await rig.working.look(KEY, NoFence())
+    assert await rig.orders() == ["buy limit 0.5 @ 95 CANCELED"]
+
+
 async def test_what_is_restricted_stays_known_while_risk_does_not_answer(rig: Rig) -> None:
     told: list[Any] = []
 

@@ -6,6 +6,7 @@ So a crash between any two steps is the same as a second look.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -262,8 +263,8 @@ class WorkingOrders:
         more = False
         halted = not_allowed(kept, self._restricted)
         if halted:
-            # What was heard may be a second old, and trading resumed meanwhile.
-            with asking_risk():
+            # What was heard may be a second old, and trading resumed meanwhile. It counts where risk does not answer.
+            with contextlib.suppress(ServiceError):
                 self._restricted = await self._risk.restricted()
             halted = not_allowed(kept, self._restricted)
         cancel = halted | key.cancel | unwanted(kept)
