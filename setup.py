@@ -16,10 +16,11 @@ ROOT = Path(__file__).resolve().parent
 # Directories whose modules are compiled, and which of them are not, because no signal waits for them.
 COMPILED: dict[str, tuple[str, ...]] = {
     "libs/vantixs/model": ("instruments", "reasons"),
-    "services/ingress/vantixs_ingress": (
-        "keeper", "lint", "main", "openapi", "requests", "settings", "webhooks",
-    ),
-    "services/ingress/vantixs_ingress/domain": (),
+    "services/ingress/vantixs_ingress/http": ("openapi",),
+    "services/ingress/vantixs_ingress/webhooks": ("idempotency", "lint", "registry", "validation"),
+    "services/ingress/vantixs_ingress/spool": (),
+    "services/ingress/vantixs_ingress/domain/payload": (),
+    "services/ingress/vantixs_ingress/domain/signal": (),
     "services/risk/vantixs_risk": ("accounts", "adjustment", "main", "settings", "trading"),
     "services/risk/vantixs_risk/domain": (),
 }  # fmt: skip

@@ -91,7 +91,8 @@ async def main() -> None:
             server = Server(SETTINGS, Health(), roles=ROLES)
             none: Any = None
             made: Any = one
-            servicer = RouterServicer(none, made, none, none)  # type: ignore[abstract]
+            # PublishQuotes alone is called; what later parts build answers by the generated base class, as in main.py.
+            servicer = RouterServicer(none, made, none, none, none, none)  # type: ignore[abstract]
             server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
             channel = open_channel(await server.start(), token="o")
             stub = router_pb2_grpc.RouterServiceStub(channel)

@@ -1,4 +1,4 @@
-"""`make bench`: the ratios of DESIGN section 11, each beside what it is measured against, in one run.
+"""`make bench`: the ratios of docs/developer/architecture.md, "How fast", each beside what it is measured against, in one run.
 
 The wheel with compiled modules is what is measured; accepting and deciding are measured in plain Python as well, in a second
 column. Without a C compiler there is plain Python only.
@@ -32,7 +32,7 @@ from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.testing.stack import RunningStack
 
-ROUND_COUNT, DOOR_ROUNDS, E2E_COUNT, ECHO_S = 3_000, 9, 3_000, 4.0
+ROUND_COUNT, ACCEPT_ROUNDS, E2E_COUNT, ECHO_S = 3_000, 9, 3_000, 4.0
 SYMBOLS = (
     "BTCUSDT",
     "ETHUSDT",
@@ -94,52 +94,52 @@ def http_rate(url: str, path: str, count: int) -> tuple[float, list[float]]:
     return count / seconds, latencies
 
 
-def bench_door(stacks: Mapping[str, RunningStack]) -> None:
+def bench_accept(stacks: Mapping[str, RunningStack]) -> None:
     """Ingress, by kind ("compiled", "plain"), and a bare Starlette handler, in turns, so that all have the same machine.
 
-    Router and audit are frozen meanwhile: the door is measured with its spool, relay and broker, not with what comes after.
+    Router and audit are frozen meanwhile: ingress is measured with its spool, relay and broker, not with what comes after.
     """
     process, port = start_bare("http")
     bare = Rounds(f"http://127.0.0.1:{port}", "/hooks/demo/x")
-    doors = {}
+    ingresses = {}
     for kind, stack in stacks.items():
         url = stack.endpoints["http"]
-        doors[kind] = Rounds(url, stack.url.removeprefix(url))
+        ingresses[kind] = Rounds(url, stack.url.removeprefix(url))
     frozen = [(stack, name) for stack in stacks.values() for name in ("router", "audit")]
     for stack, name in frozen:
         stack.signal(name, signal.SIGSTOP)
     try:
         time.sleep(2)
-        for rounds in (bare, *doors.values()):
+        for rounds in (bare, *ingresses.values()):
             rounds.warm()
-        for _ in range(DOOR_ROUNDS):
-            for rounds in (bare, *doors.values()):
+        for _ in range(ACCEPT_ROUNDS):
+            for rounds in (bare, *ingresses.values()):
                 rounds.run()
-        used = {kind: cpu_of_signal(stack, doors[kind]) for kind, stack in stacks.items()}
+        used = {kind: cpu_of_signal(stack, ingresses[kind]) for kind, stack in stacks.items()}
     finally:
         process.terminate()
         process.wait()
         for stack, name in frozen:
             stack.signal(name, signal.SIGCONT)
-    rates = [f"{statistics.median(door.rates):,.0f}/s" for door in doors.values()]
-    ratios = [f"{ratio_of(door, bare):.2f} x" for door in doors.values()]
-    latencies = " and ".join(f"{door.p99:.1f}" for door in doors.values())
+    rates = [f"{statistics.median(ingress.rates):,.0f}/s" for ingress in ingresses.values()]
+    ratios = [f"{ratio_of(ingress, bare):.2f} x" for ingress in ingresses.values()]
+    latencies = " and ".join(f"{ingress.p99:.1f}" for ingress in ingresses.values())
     say("bare Starlette handler, 64 connections", f"{statistics.median(bare.rates):,.0f}/s", f"p99 {bare.p99:.1f} ms")
     say("ingress, fsynced accept, 64 connections", rates[0], f"p99 {latencies} ms (goal < 50)", *rates[1:])
-    say(f"ratio, median of {DOOR_ROUNDS} rounds in turns", ratios[0], "goal >= 0.45", *ratios[1:])
+    say(f"ratio, median of {ACCEPT_ROUNDS} rounds in turns", ratios[0], "goal >= 0.45", *ratios[1:])
     first, *others = (f"{seconds * 1e6:.0f} us" for seconds in used.values())
     say("CPU of ingress a signal", first, "", *others)
 
 
-def ratio_of(door: "Rounds", bare: "Rounds") -> float:
+def ratio_of(ingress: "Rounds", bare: "Rounds") -> float:
     """Median over the rounds of how fast one is, measured in the other."""
-    return statistics.median(d / b for d, b in zip(door.rates, bare.rates, strict=True))
+    return statistics.median(d / b for d, b in zip(ingress.rates, bare.rates, strict=True))
 
 
-def cpu_of_signal(stack: RunningStack, door: "Rounds") -> float:
+def cpu_of_signal(stack: RunningStack, ingress: "Rounds") -> float:
     """Seconds of CPU that ingress uses for a signal."""
     before = cpu_seconds(stack.pid("ingress"))
-    http_rate(door.url, door.path, ROUND_COUNT)
+    http_rate(ingress.url, ingress.path, ROUND_COUNT)
     return (cpu_seconds(stack.pid("ingress")) - before) / ROUND_COUNT
 
 
@@ -279,7 +279,7 @@ def main() -> None:
             for other in others:
                 ends.callback(other.start().stop)
             bench_burst(say, stack, *others)
-            bench_door(stacks)
+            bench_accept(stacks)
         bench_risk(say, start_bare, Path(directory), kinds)
 
 

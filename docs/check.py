@@ -1,4 +1,4 @@
-"""Checks that have no tool of their own: the lock, contracts against main, names that may not be committed."""
+"""Checks that have no tool of their own: the lock, contracts against main, names that may not be committed, decisions."""
 
 import re
 import subprocess
@@ -53,13 +53,29 @@ def path_problems() -> list[str]:
     return problems
 
 
+def decision_problems() -> list[str]:
+    """Each decision begins with its number and title, its status and its date."""
+    form = re.compile(
+        r"# (?P<number>\d+)\. [A-Z].*\n\n"
+        r"Status: (proposed|accepted|superseded by \[ADR \d+\]\([^)]+\))\n"
+        r"Date: 20\d\d-\d\d-\d\d\n"
+    )
+    problems = []
+    for path in sorted((ROOT / "docs" / "adr").glob("[0-9]*.md")):
+        found = form.match(path.read_text())
+        if found is None or int(found["number"]) != int(path.name[:4]):
+            wanted = f"`# {int(path.name[:4])}. Title`, an empty line, `Status: accepted` and `Date: YYYY-MM-DD`"
+            problems.append(f"docs/adr/{path.name}: expected to begin with {wanted}")
+    return problems
+
+
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def main() -> int:
     """Prints every problem."""
-    problems = lock_problems() + breaking_problems() + path_problems()
+    problems = lock_problems() + breaking_problems() + path_problems() + decision_problems()
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

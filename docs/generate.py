@@ -1,6 +1,7 @@
 """Generates what is derived: stubs, the enum of reasons, the reference tables. `--check` fails where one is stale."""
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,7 @@ def reasons_page() -> str:
 
 def subjects_page() -> str:
     """The journal's subjects and consumers, and the KV buckets."""
-    from vantixs.model.ids import LANES, QUOTE_SUBJECTS, accepted_subject, event_subject
+    from vantixs.model.ids import BAR_SUBJECTS, BARS_ASKED, LANES, QUOTE_SUBJECTS, accepted_subject, event_subject
     from vantixs.runtime.journal import STREAM, SUBJECTS
 
     rows = [
@@ -103,7 +104,12 @@ def subjects_page() -> str:
             "accepted signals, by lane",
         ),
         (event_subject("signal"), "ingress, router", "audit", "rejections, duplicates, decisions, orders, outcomes"),
-        (event_subject("configuration"), "ingress, all", "audit", "changed webhooks, accepted gaps and stores"),
+        (
+            event_subject("configuration"),
+            "ingress, all",
+            "audit",
+            "changed webhooks, added instruments, accepted gaps and stores",
+        ),
         (event_subject("risk"), "risk", "audit", "changed accounts and trading states, adjustments, flagged fills"),
         (event_subject("replay"), "audit", "audit", "replays and their results"),
     ]
@@ -112,9 +118,14 @@ def subjects_page() -> str:
         "\n| KV bucket | written by | read by |\n| --- | --- | --- |\n| `vantixs-webhooks` | ingress | ingress |\n"
     )
     buckets += "| `vantixs-quotes` | router | router |\n"
+    buckets += (
+        "| `vantixs-instruments` | router; ingress, risk and router put back what it lost | ingress, risk, router |\n"
+    )
     buckets += "| `vantixs-stores` | each service, its own store | the same |\n"
     buckets += "\n| core NATS, not stored | from | to | what |\n| --- | --- | --- | --- |\n"
     buckets += f"| `{QUOTE_SUBJECTS}` | router | router | quotes of PublishQuotes, by instrument |\n"
+    buckets += f"| `{BAR_SUBJECTS}` | router, one replica | router | closed bars, by instrument and timeframe |\n"
+    buckets += f"| `{BARS_ASKED}` | router | router | asks for the bars that others keep |\n"
     head = f"# Subjects\n\nStream `{STREAM}`, subjects `{SUBJECTS}`.\n\n"
     head += "| subject | from | to | what |\n| --- | --- | --- | --- |\n"
     return MARK + head + table + buckets
@@ -126,9 +137,10 @@ def metrics_page() -> str:
 
     for module in (
         "vantixs.runtime.grpc_server",
-        "vantixs_ingress.door",
-        "vantixs_ingress.relay",
-        "vantixs_ingress.spool",
+        "vantixs_ingress.http.failed_attempts",
+        "vantixs_ingress.http.request_metrics",
+        "vantixs_ingress.spool.relay",
+        "vantixs_ingress.spool.spool",
         "vantixs_audit.recorder",
         "vantixs_audit.retention",
     ):
@@ -148,9 +160,25 @@ def metrics_page() -> str:
     )
 
 
+def decisions_page() -> str:
+    """The index of decisions: number, title, status and date of each, from the head of its file."""
+    head = "# Decisions\n\nWhat was decided, when, and why (architecture decision records). "
+    head += "A decision that was replaced stays, and says by which.\n\n"
+    rows = []
+    for path in sorted((ROOT / "docs" / "adr").glob("[0-9]*.md")):
+        text = path.read_text()
+        title = text.splitlines()[0].removeprefix("# ").partition(". ")[2]
+        status, date = (
+            found[1] if (found := re.search(rf"^{name}: (.+)$", text, re.MULTILINE)) else ""
+            for name in ("Status", "Date")
+        )
+        rows.append(f"| {int(path.name[:4])} | [{title}]({path.name}) | {status} | {date} |\n")
+    return MARK + head + "| number | decision | status | date |\n| --- | --- | --- | --- |\n" + "".join(rows)
+
+
 def openapi_document() -> str:
     """The public HTTP API, as ingress serves it."""
-    from vantixs_ingress.openapi import DOCUMENT
+    from vantixs_ingress.http.openapi import DOCUMENT
 
     return DOCUMENT.decode()
 
@@ -167,6 +195,7 @@ def generated(only: str) -> dict[str, str]:
     if only != "protos":
         pages = {"settings": settings_page, "reasons": reasons_page, "subjects": subjects_page, "metrics": metrics_page}
         files.update({f"docs/reference/{name}.md": page() for name, page in pages.items()})
+        files["docs/adr/README.md"] = decisions_page()
         files["docs/openapi.json"] = openapi_document()
     return files
 

@@ -18,7 +18,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 from vantixs_audit.server import ROLES as AUDIT_ROLES
-from vantixs_ingress.server import ROLES as INGRESS_ROLES
+from vantixs_ingress.webhooks.service import ROLES as INGRESS_ROLES
 from vantixs_risk.server import NAME, ROLES
 from vantixs_router.server import ROLES as ROUTER_ROLES
 

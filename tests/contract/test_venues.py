@@ -68,6 +68,7 @@ async def test_market_order_is_filled_as_a_whole_and_its_answer_can_be_relied_on
     assert answer.ended == common_pb2.ORDER_STATE_FILLED
     assert sum(parse_decimal(fill.quantity) for fill in answer.fills) == D("0.5")
     assert answer.venue_order_id
+    assert all(fill.execution_id and fill.fee_asset and fill.execute_time.seconds for fill in answer.fills)
 
 
 async def test_query_and_cancel_say_what_the_submit_said(venue: Any) -> None:

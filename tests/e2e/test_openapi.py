@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from schemathesis.checks import load_all_checks
 from schemathesis.core.failures import FailureGroup
 from vantixs.testing.stack import RunningStack
-from vantixs_ingress.openapi import DOCUMENT, build
+from vantixs_ingress.http.openapi import DOCUMENT, build
 
 OPERATIONS = [(path, method) for path, item in build()["paths"].items() for method in item]
-# What holds for every answer. The others suppose that what fits the schema is accepted, which is for the door's rules to say.
+# What holds for every answer. The others suppose that what fits the schema is accepted, which is for the rules of ingress to say.
 CHECKS = {
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
     "response_schema_conformance", "unsupported_method", "allow_header_conformance",

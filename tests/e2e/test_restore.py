@@ -48,6 +48,8 @@ def test_copy_of_a_running_system_trades_on(dialect: str, tmp_path: Path, reques
         restored = {"VANTIXS_DATABASE_URL": server.new_database()}
     else:
         stack = request.getfixturevalue("stack")
+    terms = ("--tick-size", "0.01", "--lot-size", "0.01", "--minimum-notional", "5", "--reference-price", "3")
+    assert stack.run("instrument", "add", "TON/USDT", *terms).returncode == 0
     flows = [Stream(stack, symbol) for symbol in SYMBOLS]
     wait_for(lambda: all(len(flow.accepted) > 5 for flow in flows), "signals to flow")
     before = [signal_id for flow in flows for signal_id in list(flow.accepted)]
@@ -67,6 +69,8 @@ def test_copy_of_a_running_system_trades_on(dialect: str, tmp_path: Path, reques
         check_promises(again, before)
         fresh = again.send({"action": "buy", "symbol": "LTCUSDT"}).raise_for_status().json()["signal_id"]
         check_promises(again, [*before, fresh])
+        added = again.send({"action": "buy", "symbol": "TONUSDT"}).raise_for_status().json()["signal_id"]
+        assert again.ended([added])[added]["status"] == "SIGNAL_STATUS_EXECUTED"
         # Its key is known: what came before the copy is not taken twice.
         repeat = again.send({"action": "buy", "symbol": "BTCUSDT", "idempotency_key": "BTCUSDT-1"})
         assert (repeat.status_code, repeat.json()["duplicate"]) == (200, True)

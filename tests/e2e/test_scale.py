@@ -54,7 +54,7 @@ def listed(stack: RunningStack) -> dict[str, list[str]]:
     return found
 
 
-def send(stack: RunningStack, prefix: str, count: int, door: str = "") -> list[str]:
+def send(stack: RunningStack, prefix: str, count: int, url: str = "") -> list[str]:
     """Sends alerts; those that an ingress which is killed does not answer are sent again with the same key."""
     path, ids = httpx.URL(stack.url).path, []
     for n in range(count):
@@ -62,7 +62,7 @@ def send(stack: RunningStack, prefix: str, count: int, door: str = "") -> list[s
 
         def answer(body: dict[str, str] = body) -> httpx.Response | None:
             with contextlib.suppress(httpx.TransportError):
-                return stack.send(body, (door or stack.door(0)) + path)
+                return stack.send(body, (url or stack.ingress_url(0)) + path)
             return None
 
         response = wait_for(answer, "an answer")
@@ -80,8 +80,8 @@ def test_one_more_that_is_started_by_hand_joins(doubled: RunningStack, service: 
     with by_hand(doubled, service) as facts:
         assert facts["instance"] == "2"
         assert listed(doubled)[service] == ["SERVING"] * 3
-        door = facts["http"] if service == "ingress" else ""
-        ids = send(doubled, f"hand-{service}", 6, door)
+        url = facts["http"] if service == "ingress" else ""
+        ids = send(doubled, f"hand-{service}", 6, url)
         assert {s["status"] for s in doubled.ended(ids).values()} == {"SIGNAL_STATUS_EXECUTED"}
         if service == "console":
             assert httpx.get(f"{facts['http']}/healthz").status_code == 200

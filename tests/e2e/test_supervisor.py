@@ -85,11 +85,11 @@ def test_restart_needs_no_disk_for_pid_files_and_logs(tmp_path: Path, small_disk
 
 
 def test_replica_keeps_its_port(stack: RunningStack) -> None:
-    before = stack.door(1)
+    before = stack.ingress_url(1)
     (stack.home / "run" / "ingress-1.json").unlink()
     stack.kill("ingress-1")
     wait_for((stack.home / "run" / "ingress-1.json").exists, "the replica to be ready")
-    assert stack.door(1) == before
+    assert stack.ingress_url(1) == before
 
 
 def test_whole_home_is_for_its_user_alone_and_an_older_one_is_repaired(stack: RunningStack) -> None:

@@ -42,9 +42,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     assert running.stop() == 0
 
 
-def ask(stack: RunningStack, work: Callable[[Stub], Awaitable[Any]], door: int = 0) -> Any:
+def ask(stack: RunningStack, work: Callable[[Stub], Awaitable[Any]], replica: int = 0) -> Any:
     async def run() -> Any:
-        address = json.loads((stack.home / "run" / f"ingress-{door}.json").read_text())["grpc"]
+        address = json.loads((stack.home / "run" / f"ingress-{replica}.json").read_text())["grpc"]
         token = (stack.home / "secrets" / "operator-token").read_text().strip()
         channel = open_channel(address, token=token, operator="alice")
         try:
@@ -57,16 +57,16 @@ def ask(stack: RunningStack, work: Callable[[Stub], Awaitable[Any]], door: int =
     return asyncio.run(run())
 
 
-def new(stack: RunningStack, name: str, door: int = 0, **fields: Any) -> ingress_pb2.CreateWebhookResponse:
+def new(stack: RunningStack, name: str, replica: int = 0, **fields: Any) -> ingress_pb2.CreateWebhookResponse:
     request = ingress_pb2.CreateWebhookRequest(request_id=str(uuid.uuid4()))
     request.webhook.CopyFrom(webhook_pb2.Webhook(webhook_id=name, account_id="paper", **fields))
-    created = ask(stack, lambda s: s.CreateWebhook(request, timeout=10), door)
+    created = ask(stack, lambda s: s.CreateWebhook(request, timeout=10), replica)
     assert isinstance(created, ingress_pb2.CreateWebhookResponse)
     return created
 
 
-def at(stack: RunningStack, door: int, url: str) -> str:
-    return stack.door(door) + "/hooks/" + url.partition("/hooks/")[2]
+def at(stack: RunningStack, replica: int, url: str) -> str:
+    return stack.ingress_url(replica) + "/hooks/" + url.partition("/hooks/")[2]
 
 
 def test_change_at_one_replica_holds_at_the_other(stack: RunningStack) -> None:
@@ -83,10 +83,10 @@ def test_change_at_one_replica_holds_at_the_other(stack: RunningStack) -> None:
     wait_for(lambda: post(other, SIGNAL).status_code == 401, "the other to know that it is deleted")
 
 
-def test_one_key_at_two_doors_runs_once_and_the_second_is_a_repeat(stack: RunningStack) -> None:
+def test_one_key_at_two_replicas_runs_once_and_the_second_is_a_repeat(stack: RunningStack) -> None:
     url = new(stack, "twice").url
     wait_for(lambda: post(at(stack, 1, url), "x").status_code == 400, "the other to know it")
-    answers = [post(at(stack, door, url), SIGNAL | {"nonce": "same"}) for door in (0, 1)]
+    answers = [post(at(stack, replica, url), SIGNAL | {"nonce": "same"}) for replica in (0, 1)]
     assert [a.status_code for a in answers] == [202, 202]
     assert len({a.json()["signal_id"] for a in answers}) == 1
     signal_id = answers[0].json()["signal_id"]
@@ -136,7 +136,7 @@ def test_sender_is_told_what_became_of_its_signals_and_of_no_others(stack: Runni
     mine, other = new(stack, "asking"), new(stack, "nosy")
     signal_id = post(mine.url, SIGNAL).json()["signal_id"]
     rejected = post(mine.url, {"action": "buy", "symbol": "NOPE"}).json()["signal_id"]
-    url = f"{stack.door(0)}/hooks/asking/signals"
+    url = f"{stack.ingress_url(0)}/hooks/asking/signals"
     headers = {"authorization": f"Bearer {mine.token}"}
 
     def status(name: str) -> Any:
@@ -145,7 +145,9 @@ def test_sender_is_told_what_became_of_its_signals_and_of_no_others(stack: Runni
     wait_for(lambda: status(signal_id)["status"] == "executed", "the signal to be executed")
     assert status(rejected) == {"signal_id": rejected, "status": "rejected", "reason": "SYMBOL_UNSUPPORTED"}
     assert httpx.get(f"{url}/{signal_id}", headers={"x-webhook-token": other.token}).status_code == 401
-    foreign = httpx.get(f"{stack.door(0)}/hooks/nosy/signals/{signal_id}", headers={"x-webhook-token": other.token})
+    foreign = httpx.get(
+        f"{stack.ingress_url(0)}/hooks/nosy/signals/{signal_id}", headers={"x-webhook-token": other.token}
+    )
     assert (foreign.status_code, foreign.json()["reason"]) == (404, "NOT_FOUND")
     assert httpx.get(f"{url}/{signal_id}").status_code == 401
     secret = stack.json("webhook", "rotate-secret", "asking")["secret"]
@@ -154,7 +156,7 @@ def test_sender_is_told_what_became_of_its_signals_and_of_no_others(stack: Runni
     assert httpx.post(f"{url}/{signal_id}", headers=headers).status_code == 405
 
     def told_by_the_other() -> bool:
-        answer = httpx.get(f"{stack.door(1)}/hooks/asking/signals/{signal_id}", headers=headers, verify=False)
+        answer = httpx.get(f"{stack.ingress_url(1)}/hooks/asking/signals/{signal_id}", headers=headers, verify=False)
         return answer.status_code == 200 and answer.json()["status"] == "executed"
 
     wait_for(told_by_the_other, "the other replica to have read it in the journal")
@@ -165,7 +167,7 @@ def test_sender_is_told_what_became_of_its_signals_and_of_no_others(stack: Runni
 
 def _reachable(stack: RunningStack) -> bool:
     try:
-        return httpx.get(f"{stack.door(0)}/readyz", verify=False).status_code == 200
+        return httpx.get(f"{stack.ingress_url(0)}/readyz", verify=False).status_code == 200
     except (httpx.TransportError, FileNotFoundError):
         return False
 
@@ -196,17 +198,17 @@ def test_certificate_is_asked_for_and_its_result_recorded(stack: RunningStack) -
     assert told[0]["credential_id"] == "t1"
 
 
-def test_strangers_are_limited_and_a_sender_at_their_address_gets_in(stack: RunningStack) -> None:
+def test_failed_attempts_are_limited_and_a_valid_token_from_the_same_address_is_accepted(stack: RunningStack) -> None:
     url = new(stack, "crowded").url
-    stranger = "127.0.0.77"
-    wrong = [post(url + "x", SIGNAL, client=stranger) for _ in range(25)]
+    address = "127.0.0.77"
+    wrong = [post(url + "x", SIGNAL, client=address) for _ in range(25)]
     assert [w.status_code for w in wrong] == [401] * 20 + [429] * 5
     assert int(wrong[-1].headers["retry-after"]) > 0
-    assert post(url, SIGNAL | {"nonce": "1"}, client=stranger).status_code == 202
+    assert post(url, SIGNAL | {"nonce": "1"}, client=address).status_code == 202
     base, _, token = url.rpartition("/")
     body = {**SIGNAL, "nonce": "2", "secret": token}
-    assert post(base, body, client=stranger).status_code == 202
-    assert post(base, body | {"comment": "x" * 5000}, client=stranger).status_code == 429
+    assert post(base, body, client=address).status_code == 202
+    assert post(base, body | {"comment": "x" * 5000}, client=address).status_code == 429
     assert post(url + "x", SIGNAL, client="127.0.0.78").status_code == 401
     revoked = new(stack, "leaked").url
     stack.json("webhook", "revoke", "leaked", "t1")
@@ -220,7 +222,7 @@ def test_signing_secret_rotates_with_a_grace_and_is_never_shown_again(stack: Run
     stack.json("webhook", "create", "--account-id", "paper", "--webhook-id", "rotor", "--signing")
     old = stack.json("webhook", "rotate-secret", "rotor", "--grace-s", "600")["secret"]
     fresh = stack.json("webhook", "rotate-secret", "rotor", "--grace-s", "600")["secret"]
-    url, body = f"{stack.door(0)}/hooks/rotor", json.dumps(SIGNAL).encode()
+    url, body = f"{stack.ingress_url(0)}/hooks/rotor", json.dumps(SIGNAL).encode()
     for number, secret in enumerate((old, fresh)):
         assert post(url, body, **signed(secret, body, f"m{number}")).status_code == 202
     stack.json("webhook", "revoke-secret", "rotor", "s2")
@@ -266,10 +268,10 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _known(stack: RunningStack, name: str, door: int, revision: int = 0) -> bool:
+def _known(stack: RunningStack, name: str, replica: int, revision: int = 0) -> bool:
     request = ingress_pb2.GetWebhookRequest(webhook_id=name)
     try:
-        found = ask(stack, lambda s: s.GetWebhook(request, timeout=5), door).webhook
+        found = ask(stack, lambda s: s.GetWebhook(request, timeout=5), replica).webhook
     except (ServiceError, FileNotFoundError):
         return False
     return bool(found.revision >= revision)
@@ -384,7 +386,7 @@ def test_accept_journal_falls_back_to_the_spool_where_the_broker_does_not_answer
 def test_token_is_found_where_the_webhooks_mapping_says_it_is(stack: RunningStack) -> None:
     fields = {"action": "do", "symbol": "what", "token": "auth.code"}
     created = new(stack, "mapped", mapping=webhook_pb2.PayloadMapping(fields=fields))
-    url = f"{stack.door(0)}/hooks/mapped"
+    url = f"{stack.ingress_url(0)}/hooks/mapped"
     body = {"do": "buy", "what": "BTCUSDT", "auth": {"code": created.token}}
     good = post(url, body)
     assert good.status_code == 202

@@ -27,15 +27,15 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.adjustment import record_adjustment
-from vantixs_risk.desk import Desk
 from vantixs_risk.evaluation import evaluate_orders
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import settle_orders
 from vantixs_risk.trading import set_trading_state
+from vantixs_risk.unit_context import UnitContext
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from ledger_office import START, account_of, ask, fill
+from risk_fixture import START, account_of, ask, fill
 
 
 class Countdown:
@@ -75,11 +75,11 @@ async def make_calls(url: str, name: str, kill_before: int | None) -> dict[str, 
     """The five calls of an account, and what came of them."""
     settings = RiskSettings(database_url=url)
     database = await Database.open(settings, "risk", MIGRATIONS)
-    desk = Desk(settings, Outbox(store.OUTBOX, database, None))  # type: ignore[arg-type]
+    context = UnitContext(settings, Outbox(store.OUTBOX, database, None))  # type: ignore[arg-type]
     # Breakers go off in it: their state and its journal entry are part of the same transactions.
     account = account_of(name, max_daily_loss="100")
     new = risk_pb2.CreateAccountRequest(request_id=name, account=account)
-    await database.write(lambda c: create_account(c, desk, new, "operator:test", START))
+    await database.write(lambda c: create_account(c, context, new, "operator:test", START))
     COUNTDOWN.left = kill_before
     opening = ask(f"{name}-1", "BTC/USDT", buy=True, entry=True, position="0", price="100", now=START, account_id=name)
     closing = ask(
@@ -95,7 +95,7 @@ async def make_calls(url: str, name: str, kill_before: int | None) -> dict[str, 
     def decide(
         connection: sa.Connection, asked: Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]
     ) -> list[bytes | ServiceError]:
-        return evaluate_orders(connection, desk, asked)
+        return evaluate_orders(connection, context, asked)
 
     async def evaluate(request: risk_pb2.EvaluateOrderRequest) -> str:
         answer = await database.write_with_others(decide, (request, START))
@@ -103,7 +103,7 @@ async def make_calls(url: str, name: str, kill_before: int | None) -> dict[str, 
 
     async def settle(order_id: str, fills: list[Any], *, final: bool) -> None:
         request = risk_pb2.SettleOrderRequest(order_id=order_id, fills=fills, final=final)
-        answers = await database.write(lambda c: settle_orders(c, desk, [(request, START)]))
+        answers = await database.write(lambda c: settle_orders(c, context, [(request, START)]))
         assert not isinstance(answers[0], ServiceError), answers
 
     decisions = [await evaluate(opening)]
@@ -111,8 +111,8 @@ async def make_calls(url: str, name: str, kill_before: int | None) -> dict[str, 
     await settle(f"{name}-1", both, final=True)
     decisions.append(await evaluate(closing))
     await settle(f"{name}-2", out, final=True)
-    await database.write(lambda c: record_adjustment(c, desk, adjustment, "operator:test", START))
-    await database.write(lambda c: set_trading_state(c, desk, halt, "operator:test", START))
+    await database.write(lambda c: record_adjustment(c, context, adjustment, "operator:test", START))
+    await database.write(lambda c: set_trading_state(c, context, halt, "operator:test", START))
     COUNTDOWN.left = None
     shown = await database.read(lambda c: get_account(c, name, START))
     shown.account.ClearField("account_id")

@@ -29,7 +29,7 @@ DOMAIN = ROOT / "services/risk/vantixs_risk/domain"
 TESTS = [
     "tests/unit/test_checks.py",
     "tests/unit/test_ledger.py",
-    "tests/unit/test_standing.py",
+    "tests/unit/test_equity.py",
     "tests/unit/test_sizing.py",
     "tests/unit/test_resting_orders.py",
     "tests/unit/test_resting_settlement.py",

@@ -24,7 +24,7 @@ from vantixs.testing.postgres import PostgresServer
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "integration"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from ledger_office import account_of, ask, fill
+from risk_fixture import account_of, ask, fill
 from risk_processes import Callers, RiskProcesses
 
 PROCESSES, ACCOUNTS = 4, [f"a{number}" for number in range(6)]

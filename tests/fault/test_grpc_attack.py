@@ -25,7 +25,7 @@ from vantixs.runtime.grpc_server import MESSAGE_BYTES, Server
 from vantixs.runtime.health import Health
 from vantixs.runtime.settings import ServiceSettings
 from vantixs_audit.server import ROLES as AUDIT
-from vantixs_ingress.server import ROLES as INGRESS
+from vantixs_ingress.webhooks.service import ROLES as INGRESS
 from vantixs_risk.server import ROLES as RISK
 from vantixs_router.server import ROLES as ROUTER
 

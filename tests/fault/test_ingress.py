@@ -1,4 +1,4 @@
-"""The door while things break: kills, a broker that is away, senders that mean harm. The long ones print figures."""
+"""Ingress while things break: kills, a broker that is away, senders that mean harm. The long ones print figures."""
 
 import asyncio
 import json

@@ -1,6 +1,6 @@
 """Kills and freezes every process while signals flow, then holds what is left against the promises.
 
-Promises (DESIGN section 1): every 2xx has exactly one end; no signal has two orders; the ledger equals the fills; the
+Promises (docs/developer/architecture.md): every 2xx has exactly one end; no signal has two orders; the ledger equals the fills; the
 signals of one account and instrument ran in the order in which they were accepted.
 """
 

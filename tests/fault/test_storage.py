@@ -37,7 +37,7 @@ def test_full_spool_answers_503_and_loses_nothing_it_accepted(stack: RunningStac
     finally:
         os.kill(stack.pid("nats"), signal.SIGCONT)
     assert accepted
-    wait_for(lambda: stack.send(refused[0]).status_code == 202, "the door to take signals again")
+    wait_for(lambda: stack.send(refused[0]).status_code == 202, "ingress to take signals again")
     check_promises(stack, accepted)
     assert len(stack.signals()) == len(accepted) + 1
 

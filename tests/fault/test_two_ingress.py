@@ -33,7 +33,7 @@ class Pairs:
 
     def __init__(self, stack: RunningStack) -> None:
         path = stack.url.removeprefix(str(stack.endpoints["http"]))
-        self._urls = [stack.door(number) + path for number in range(2)]
+        self._urls = [stack.ingress_url(number) + path for number in range(2)]
         self._clients = [httpx.Client(timeout=10, verify=False) for _ in self._urls]
         self._pool = ThreadPoolExecutor(2)
         self._barrier = threading.Barrier(2)

@@ -15,7 +15,7 @@ from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.runtime.outbox import Outbox
-from vantixs_router import store
+from vantixs_router import tables
 from vantixs_router.fence import Fence
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
@@ -86,7 +86,7 @@ def start_replica(
         lease_s=lease_s,
         connected=lambda: journal.client.is_connected,
     )
-    outbox = Outbox(store.OUTBOX, database, journal)
+    outbox = Outbox(tables.OUTBOX, database, journal)
     runner = LaneRunner(
         journal,
         database,
@@ -113,7 +113,7 @@ class RouterOf:
 
     def __init__(self, database: Database) -> None:
         nothing: Any = None
-        self._servicer = RouterServicer(database, nothing, nothing, nothing)  # type: ignore[abstract]
+        self._servicer = RouterServicer(database, nothing, nothing, nothing, nothing, nothing)  # type: ignore[abstract]
 
     async def ListLanes(self, request: Any, timeout: float) -> Any:
         return await self._servicer.ListLanes(request, None)

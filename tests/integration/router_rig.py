@@ -31,7 +31,7 @@ from vantixs_risk import store as risk_store
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.server import NAME, ROLES, RiskServicer
 from vantixs_risk.settings import RiskSettings
-from vantixs_router import store
+from vantixs_router import store, tables
 from vantixs_router.assemble import assemble
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
@@ -172,7 +172,7 @@ class Router:
 
     def outbox(self) -> UnsentOutbox:
         journal: Any = None
-        return UnsentOutbox(store.OUTBOX, self.database, journal)
+        return UnsentOutbox(tables.OUTBOX, self.database, journal)
 
     def signal(self, action: str, account: str = "a", instrument: str = PERPETUAL, expires_in_s: float = 0) -> Delivery:
         self.sequence += 1
@@ -215,7 +215,7 @@ class Router:
     async def journal(self, signal_id: str) -> list[journal_pb2.JournalEntry]:
         """What would be published of a signal, in order; of entries with one id the first, as history does."""
         rows = await self.database.read(
-            lambda c: c.execute(sa.select(store.OUTBOX).order_by(store.OUTBOX.c.position)).all()
+            lambda c: c.execute(sa.select(tables.OUTBOX).order_by(tables.OUTBOX.c.position)).all()
         )
         entries = [e for row in rows for e in journal_pb2.JournalBatch.FromString(row.payload).entries]
         first: dict[str, journal_pb2.JournalEntry] = {}

@@ -19,7 +19,7 @@ from vantixs.model.ids import accepted_subject, keyed_signal_id, lane_of
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.testing.venue import NoFence
-from vantixs_router import claims, store
+from vantixs_router import claims, tables
 from vantixs_router.claims import Claim, store_claims
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.settings import RouterSettings
@@ -213,5 +213,5 @@ async def test_claims_are_forgotten_in_steps_when_they_are_kept_no_more(
 
 
 async def stored(router: Router) -> list[bytes]:
-    rows = await router.database.read(lambda c: c.execute(sa.select(store.CLAIMS.c.claim)).all())
+    rows = await router.database.read(lambda c: c.execute(sa.select(tables.CLAIMS.c.claim)).all())
     return [bytes(row.claim) for row in rows]

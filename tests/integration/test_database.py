@@ -20,7 +20,8 @@ from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.statements import insert_ignore, upsert
-from vantixs_risk import store
+from vantixs_risk import order_lookup, store
+from vantixs_risk.order_lookup import OrderLookup, look_up_orders
 
 SETTINGS = ServiceSettings()
 MIGRATIONS = vantixs_risk.main.MIGRATIONS
@@ -175,22 +176,22 @@ async def test_many_rows_are_inserted_as_one_by_one(database: Database) -> None:
     assert {row.asset: row.amount for row in rows} == {f"A{n}": Decimal(n) for n in range(first)}
 
 
-async def test_heads_are_those_that_were_asked_for(database: Database) -> None:
+async def test_lookup_has_the_accounts_that_were_named(database: Database) -> None:
     states = [{"account_id": f"a-{n}", "stamp": f"f00-{n}", "data": "{}"} for n in range(9)]
     await database.write(lambda c: store.WRITE_STATE.run_all(c, states))
-    nothing = await database.read(lambda c: store.read_heads(c, []))
-    assert nothing == store.Heads({}, {}, None, {})
+    nothing = await database.read(lambda c: look_up_orders(c, []))
+    assert nothing == OrderLookup({}, {}, None, {})
     await database.write(lambda c: store.WRITE_STAMP.run(c, name=store.TRADING, stamp="f00-99"))
-    heads = await database.read(lambda c: store.read_heads(c, ["a-1", "a-5", "a-1", "other"], ["no-order"]))
-    assert heads == store.Heads({}, {"a-1": "f00-1", "a-5": "f00-5"}, "f00-99", {})
+    lookup = await database.read(lambda c: look_up_orders(c, ["a-1", "a-5", "a-1", "other"], ["no-order"]))
+    assert lookup == OrderLookup({}, {"a-1": "f00-1", "a-5": "f00-5"}, "f00-99", {})
 
 
-async def test_heads_are_looked_up_by_key(database: Database) -> None:
+async def test_versions_and_orders_are_looked_up_by_key(database: Database) -> None:
     """Also by a plan that was made while the tables were nearly empty: it is kept while they grow."""
     names = [f"name-{n}" for n in range(10)]
 
     def explain(connection: sa.Connection) -> list[str]:
-        compiled = store._READ_HEADS._compiled(connection)
+        compiled = order_lookup._LOOK_UP._compiled(connection)
         if connection.dialect.name == "postgresql":
             for table in ("orders", "account_states"):
                 connection.exec_driver_sql(f"ANALYZE {table}")

@@ -23,7 +23,7 @@ from vantixs.runtime.outbox import Outbox
 from vantixs.testing.journal import connected, messages
 from vantixs.testing.nats import NatsServer
 from vantixs.testing.proxy import TcpProxy
-from vantixs_router import store
+from vantixs_router import parked_signals, tables
 from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.lanes import table
 from vantixs_router.lanes.outcome import Outcome
@@ -193,13 +193,13 @@ async def test_signal_that_is_parked_holds_nothing_comes_again_and_comes_first_a
     async def handle(delivery: Delivery, fence: Fence) -> Outcome:
         text = delivery.data.decode()
         if text in waiting:
-            parked = store.Parked(
+            parked = parked_signals.Parked(
                 signal_id=text, lane=0, key="a", stream_sequence=delivery.stream_sequence, subject=delivery.subject,
                 data=delivery.data, deliver_time=delivery.time, why="waits", since=delivery.time,
             )  # fmt: skip
-            await database.write(lambda c: store.park(c, parked))
+            await database.write(lambda c: parked_signals.park(c, parked))
             return Outcome.PARKED
-        await database.write(lambda c: store.unpark(c, text))
+        await database.write(lambda c: parked_signals.unpark(c, text))
         order.append(text)
         return Outcome.DONE
 
@@ -396,7 +396,7 @@ async def test_what_the_owner_before_committed_and_did_not_publish_is_told_befor
     nats: NatsServer, database: Database, tmp_path: Path
 ) -> None:
     async with connected(nats) as (journal, life):
-        outbox = Outbox(store.OUTBOX, database, journal)
+        outbox = Outbox(tables.OUTBOX, database, journal)
         told = Message(event_subject("signal"), b"left", "left")
         await database.write(lambda c: outbox.put(c, told, lane=0))
         await send(journal, "a 1")

@@ -19,7 +19,7 @@ from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.testing.earlier import restore
 from vantixs.testing.postgres import PostgresServer
-from vantixs_risk import books, store
+from vantixs_risk import account_state, store
 from vantixs_risk.domain.exact import BOOKS
 
 DUMPS = Path(__file__).parent.parent / "data" / "schemas"
@@ -62,7 +62,8 @@ def connected(url: str, service: str) -> Iterator[sa.Connection]:
 def metadata_of(service: str) -> sa.MetaData:
     if service == "router":
         import_module("vantixs_router.lanes.table")  # Adds its tables.
-    found: sa.MetaData = import_module(f"vantixs_{service}.store").METADATA
+    module = "tables" if service == "router" else "store"
+    found: sa.MetaData = import_module(f"vantixs_{service}.{module}").METADATA
     return found
 
 
@@ -193,7 +194,7 @@ async def test_accounts_of_an_earlier_commit_are_read_and_their_equity_adds_up(d
     await migrate(url, "risk")
     with connected(url, "risk") as connection:
         accounts = {
-            row.account_id: books.load(connection, row.account_id)
+            row.account_id: account_state.load(connection, row.account_id)
             for row in connection.execute(sa.select(store.ACCOUNTS))
         }
     assert {"paper", "second"} <= set(accounts)
@@ -203,7 +204,7 @@ async def test_accounts_of_an_earlier_commit_are_read_and_their_equity_adds_up(d
             expected = Decimal(account.message.balance) + sum(p.realized_profit - p.fees for p in positions)
             expected += account.valuation().unrealized_profit
             assert name not in ("paper", "second") or account.valuation().equity == expected
-            assert account.standing.peak >= account.valuation().equity
+            assert account.equity_history.peak >= account.valuation().equity
     paper = accounts["paper"]
     held = {name for name, holding in paper.holdings.items() if holding.position.quantity}
     assert held == {"BTC/USDT", "SOL/USDT:USDT"}
@@ -216,7 +217,7 @@ async def test_accounts_of_an_earlier_commit_are_read_and_their_equity_adds_up(d
     assert partly.entry
     assert partly.leaves == partly.quantity - Decimal("0.001")
     # 300 USDT of it was asked for, and a thousandth was filled: about 236 are still held, with fee and buffer.
-    assert Decimal(230) < partly.notional_left < partly.hold_left < Decimal(245)
+    assert Decimal(230) < partly.notional_left < partly.reserved_funds_left < Decimal(245)
 
 
 @pytest.mark.parametrize("damage", ["posting_id = 2", "posting_id in (2, 3)"])
@@ -241,9 +242,9 @@ async def test_entries_of_account_states_become_what_was_asked_and_approved(url_
     assert len(entries) == 3
     await migrate(url, "risk")
     with connected(url, "risk") as connection:
-        activity = books.load(connection, "second").activity
-    assert [e.what for e in activity.asked] == [what for what, _, _ in entries]
-    assert [e.what for e in activity.approved] == [what for what, _, approved in entries if approved]
+        activity = account_state.load(connection, "second").activity
+    assert [e.key for e in activity.requested] == [what for what, _, _ in entries]
+    assert [e.key for e in activity.approved] == [what for what, _, approved in entries if approved]
 
 
 def test_there_is_a_dump_of_every_revision_but_the_last_on_both_databases() -> None:

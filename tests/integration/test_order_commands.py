@@ -13,11 +13,13 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_status import rpc_status
 from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
+from vantixs.runtime.errors import not_found
 from vantixs.testing.stack import COMMANDS
 
 ENTRY = order_pb2.Order(
@@ -146,14 +148,27 @@ class Services(
             instruments=listed, next_page_token="" if request.page_token else "next"
         )
 
-    def ListPushedQuotes(self, request: Any, context: Any) -> Any:
-        pushed = [
-            router_pb2.PushedQuote(
-                quote=common_pb2.Quote(instrument=name, source="pushed", bid="99", ask="101"), age_ms=age
+    def ListQuotes(self, request: Any, context: Any) -> Any:
+        found = [
+            router_pb2.CurrentQuote(quote=common_pb2.Quote(instrument=name, source=source, **prices), age_ms=age)
+            for name, source, prices, age in (
+                ("BTC/USDT", "pushed", {"bid": "99", "ask": "101", "bid_size": "2.5", "ask_size": "3"}, 1234),
+                ("ETH/USDT", "pushed", {"bid": "99", "ask": "101"}, 5001),
+                ("SOL/USDT", "file", {}, None),
+                ("BTC/USDT:USDT", "simulated", {"bid": "98", "ask": "102"}, 100),
             )
-            for name, age in (("BTC/USDT", 1234), ("ETH/USDT", 5001))
         ]
-        return router_pb2.ListPushedQuotesResponse(quotes=pushed)
+        if request.page_token:
+            return router_pb2.ListQuotesResponse(quotes=found[3:])
+        return router_pb2.ListQuotesResponse(quotes=found[:3], next_page_token="next")
+
+    def GetQuote(self, request: Any, context: Any) -> Any:
+        pages = [self.ListQuotes(router_pb2.ListQuotesRequest(page_token=token), context) for token in ("", "next")]
+        found = {item.quote.instrument: item for page in pages for item in page.quotes}
+        if request.instrument not in found:
+            error = not_found("instrument", request.instrument)
+            context.abort_with_status(rpc_status.to_status(error.status()))
+        return router_pb2.GetQuoteResponse(current=found[request.instrument])
 
     def PublishQuote(self, request: Any, context: Any) -> Any:
         self.asked.append(request)
@@ -378,11 +393,12 @@ def test_close_without_an_answer_says_how_to_ask_for_the_same_one(services: Serv
 def test_quotes_are_listed_with_source_and_age(run: Any) -> None:
     done = run("quote", "list")
     assert lines(done)[1:] == [
-        "BTC/USDT pushed 99 101 1.2 s",
+        "BTC/USDT pushed 99 101 2.5 3 1.2 s",
         "ETH/USDT pushed 99 101 5.0 s stale: orders are refused as PRICE_STALE",
-        "BTC/USDT:USDT simulated",
+        "SOL/USDT file no price yet: orders are refused",
+        "BTC/USDT:USDT simulated 98 102 0.1 s",
     ]
-    assert lines(run("quote", "get", "BTC/USDT:USDT"))[1:] == ["BTC/USDT:USDT simulated"]
+    assert lines(run("quote", "get", "BTC/USDT:USDT"))[1:] == ["BTC/USDT:USDT simulated 98 102 0.1 s"]
     shown = json.loads(run("quote", "get", "ETH/USDT", "--json").stdout)
     assert (shown["source"], shown["age_ms"], shown["stale"]) == ("pushed", 5001, True)
     unknown = run("quote", "get", "DOGE/FOO")

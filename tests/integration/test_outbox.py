@@ -19,7 +19,7 @@ from vantixs.runtime.outbox import Outbox, read_mark
 from vantixs.testing.journal import connected, messages
 from vantixs.testing.nats import NatsServer
 from vantixs.testing.venue import NoFence
-from vantixs_router import store
+from vantixs_router import store, tables
 from vantixs_router.assemble import assemble
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.settings import RouterSettings
@@ -68,7 +68,7 @@ async def test_signal_whose_router_died_before_publishing_is_told_before_the_lan
     database: Database, nats: NatsServer
 ) -> None:
     async with connected(nats) as (journal, life):
-        outbox = Outbox(store.OUTBOX, database, journal)
+        outbox = Outbox(tables.OUTBOX, database, journal)
         await database.write(lambda c: end(c, outbox, "s1", 7))
         assert await process(database, outbox, life.stopping).handle(delivery_of("s1", 7), NoFence()) is Outcome.DONE
         assert await messages(journal) == [b"s1"]
@@ -88,7 +88,7 @@ async def test_replica_that_was_frozen_does_not_go_on_under_another_plan(databas
 
 async def test_what_was_left_is_told_in_order_and_forgotten(database: Database, nats: NatsServer) -> None:
     async with connected(nats) as (journal, life):
-        outbox = Outbox(store.OUTBOX, database, journal, store.JOURNAL_MARK)
+        outbox = Outbox(tables.OUTBOX, database, journal, tables.JOURNAL_MARK)
         left = [Message(SUBJECT, b"%d" % n, f"left-{n}") for n in range(700)]
 
         def commit(connection: Any) -> None:
@@ -100,17 +100,17 @@ async def test_what_was_left_is_told_in_order_and_forgotten(database: Database, 
         await journal.publish(*left[3])
         life.spawn(outbox.run(life.stopping), name="outbox")
         async with asyncio.timeout(30):
-            while await database.read(lambda c: c.execute(sa.select(store.OUTBOX).limit(1)).all()):
+            while await database.read(lambda c: c.execute(sa.select(tables.OUTBOX).limit(1)).all()):
                 await asyncio.sleep(0.01)
         told = await messages(journal)
         assert told == [b"3", *(m.payload for m in left if m.payload != b"3")]
-        mark = await database.read(lambda c: read_mark(c, store.JOURNAL_MARK))
+        mark = await database.read(lambda c: read_mark(c, tables.JOURNAL_MARK))
         assert mark.sequence == 700
 
 
 async def test_messages_of_lanes_of_others_are_left_to_them(database: Database, nats: NatsServer) -> None:
     async with connected(nats) as (journal, _):
-        outbox = Outbox(store.OUTBOX, database, journal, lanes=lambda: (1, 3))
+        outbox = Outbox(tables.OUTBOX, database, journal, lanes=lambda: (1, 3))
         for lane in range(5):
             message = Message(SUBJECT, b"%d" % lane, f"m{lane}")
             await database.write(lambda c, m=message, n=lane: outbox.put(c, m, lane=n))  # type: ignore[misc]
@@ -118,5 +118,5 @@ async def test_messages_of_lanes_of_others_are_left_to_them(database: Database, 
         assert await messages(journal) == [b"1", b"3"]
         await outbox.send_lane(4)
         assert await messages(journal) == [b"1", b"3", b"4"]
-        rows = await database.read(lambda c: c.execute(sa.select(store.OUTBOX.c.lane)).scalars().all())
+        rows = await database.read(lambda c: c.execute(sa.select(tables.OUTBOX.c.lane)).scalars().all())
         assert sorted(rows) == [0, 2]

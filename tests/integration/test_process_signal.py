@@ -22,7 +22,7 @@ from vantixs.runtime.errors import ServiceError, not_found, unavailable
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.testing.replicas import replicas_on
 from vantixs.testing.venue import Fault, NoFence, ScriptedVenue
-from vantixs_router import store
+from vantixs_router import parked_signals, store, tables
 from vantixs_router.fence import LeaseLost
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
@@ -181,7 +181,7 @@ async def test_order_that_a_lost_database_may_have_known_is_asked_for(router: Ro
     assert await router.handle(delivery) is Outcome.DONE
 
     def lose(connection: sa.Connection) -> None:
-        for table in (store.SIGNALS, store.ORDERS, store.FILLS, store.OUTBOX):
+        for table in (tables.SIGNALS, tables.ORDERS, tables.FILLS, tables.OUTBOX):
             connection.execute(sa.delete(table))
 
     await router.database.write(lose)
@@ -287,8 +287,8 @@ async def test_order_that_works_is_booked_as_it_fills(router: Router) -> None:
     await router.check_books()
 
 
-async def parked(router: Router, lanes: tuple[int, ...] = tuple(range(32))) -> list[store.Parked]:
-    return await router.database.read(lambda c: store.read_parked(c, lanes))
+async def parked(router: Router, lanes: tuple[int, ...] = tuple(range(32))) -> list[parked_signals.Parked]:
+    return await router.database.read(lambda c: parked_signals.read_parked(c, lanes))
 
 
 async def test_signal_that_waits_too_long_is_parked_and_goes_on_later(router: Router) -> None:
@@ -486,12 +486,12 @@ async def test_signal_without_an_expiry_is_parked_where_risk_does_not_answer(rou
 
 
 async def park(router: Router, signal_id: str, delivery: Delivery) -> None:
-    row = store.Parked(
+    row = parked_signals.Parked(
         signal_id=signal_id, lane=lane_of("a", PERPETUAL), key=f"a|{PERPETUAL}",
         stream_sequence=delivery.stream_sequence, subject=delivery.subject, data=delivery.data,
         deliver_time=delivery.time, why="", since=now(),
     )  # fmt: skip
-    await router.database.write(lambda c: store.park(c, row))
+    await router.database.write(lambda c: parked_signals.park(c, row))
 
 
 async def test_what_is_parked_and_has_ended_or_is_a_repeat_or_unreadable_is_parked_no_more(router: Router) -> None:
@@ -733,13 +733,13 @@ async def test_order_is_neither_stored_nor_sent_where_the_lease_may_end_before_t
     for answers_late in (False, True):
         delivery, lease = router.signal("BUY"), Lease(remaining_s=60 if answers_late else 0.4)
         calls, process = len(router.venue.calls), router.process()
-        evaluate = process._risk.evaluate
+        evaluate = router.risk_client.evaluate
 
         async def late(request: Any, lease: Lease = lease, evaluate: Any = evaluate) -> Any:
             lease.left = 0.4
             return await evaluate(request)
 
-        process._risk.evaluate = late  # type: ignore[method-assign]
+        router.risk_client.evaluate = late  # type: ignore[method-assign]
         with pytest.raises(LeaseLost):
             await process.handle(delivery, lease)
         # It is not stored either: what is found stored is never sent.
@@ -752,7 +752,7 @@ async def test_order_is_neither_stored_nor_sent_where_the_lease_may_end_before_t
 
 async def test_order_that_is_stored_by_another_process_meanwhile_is_asked_for_and_not_sent(router: Router) -> None:
     delivery, process = router.signal("BUY"), router.process()
-    evaluate = process._risk.evaluate
+    evaluate = router.risk_client.evaluate
 
     def killed_once_it_arrived(call: str) -> None:
         if call == "arrived":
@@ -765,7 +765,7 @@ async def test_order_that_is_stored_by_another_process_meanwhile_is_asked_for_an
         router.venue.on_call = lambda call: None
         return await evaluate(request)
 
-    process._risk.evaluate = overtaken  # type: ignore[method-assign]
+    router.risk_client.evaluate = overtaken  # type: ignore[method-assign]
     assert await process.handle(delivery, NoFence()) is Outcome.DONE
     assert [call for call, _ in router.venue.calls] == ["submit", "query"]
     assert (await router.end("s1")).status == EXECUTED
@@ -782,7 +782,7 @@ async def test_owner_that_lost_its_lane_does_not_go_on_asking_risk(router: Route
         lease.left = 0.0
         raise unavailable("UNAVAILABLE", "risk is down")
 
-    process._risk.settle = unanswered  # type: ignore[method-assign]
+    router.risk_client.settle = unanswered  # type: ignore[method-assign]
     async with asyncio.timeout(10):
         with pytest.raises(LeaseLost, match="next owner"):
             await process.handle(router.signal("BUY"), lease)
@@ -801,7 +801,7 @@ async def test_paper_order_is_not_filled_for_an_owner_that_lost_its_lane(router:
     venue = PaperVenue(router.database, quotes, SETTINGS, now)
     with pytest.raises(LeaseLost):
         await router.process(venue).handle(router.signal("BUY"), Lease(1))
-    filled = await router.database.read(lambda c: c.execute(sa.select(store.PAPER_ORDERS)).all())
+    filled = await router.database.read(lambda c: c.execute(sa.select(tables.PAPER_ORDERS)).all())
     assert filled == []
 
 
@@ -809,8 +809,8 @@ async def test_orders_and_messages_know_their_lane(router: Router) -> None:
     await router.handle(router.signal("BUY"))
     orders, messages = await router.database.read(
         lambda c: (
-            c.execute(sa.select(store.ORDERS.c.lane)).scalars().all(),
-            c.execute(sa.select(store.OUTBOX.c.lane)).scalars().all(),
+            c.execute(sa.select(tables.ORDERS.c.lane)).scalars().all(),
+            c.execute(sa.select(tables.OUTBOX.c.lane)).scalars().all(),
         )
     )
     assert orders == messages == [lane_of("a", PERPETUAL)]

@@ -17,11 +17,12 @@ from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
 from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.errors import ServiceError, from_rpc_error
 from vantixs.runtime.grpc_client import open_channel
-from vantixs.runtime.grpc_server import Server
+from vantixs.runtime.grpc_server import OPTIONS, Server
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Journal
 from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
+from vantixs_router.quote_sources.pushed import STREAM_S
 from vantixs_router.quotes import QuoteSources
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
@@ -290,6 +291,34 @@ async def test_stream_by_grpc_is_for_operators_needs_a_deadline_and_takes_so_man
             await stub.PublishQuotes(requests_of([quote("100")]), timeout=20)
 
 
+async def test_stream_ends_with_a_status_before_its_connection_is_cut_and_says_what_was_taken(nats: NatsServer) -> None:
+    async with replica(nats) as one, served(one) as stub:
+        one.sources._pushed.stream_s = 0.3
+        ended = asyncio.Event()
+
+        async def requests() -> AsyncIterator[router_pb2.PublishQuotesRequest]:
+            yield router_pb2.PublishQuotesRequest(quotes=[quote("100"), quote("0"), quote("101")])
+            await ended.wait()
+
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub.PublishQuotes(requests(), timeout=20)
+        ended.set()
+        error = from_rpc_error(raised.value)
+        assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "STREAM_ENDED")
+        assert error.metadata == {"taken": "2", "refused": "1"}
+        assert one.bid() == "pushed 101"
+
+        # One that never waits is ended as well.
+        async def many() -> AsyncIterator[router_pb2.PublishQuotesRequest]:
+            while True:
+                yield router_pb2.PublishQuotesRequest(quotes=[quote("102")])
+
+        with pytest.raises(grpc.aio.AioRpcError, match="for as long as one may be"):
+            await stub.PublishQuotes(many(), timeout=20)
+    grace_ms = dict(OPTIONS)["grpc.max_connection_age_grace_ms"]
+    assert grace_ms > STREAM_S * 1000, "a call that began just before its connection grew old is over by then"
+
+
 async def test_stream_without_a_deadline_or_with_what_is_no_message_is_refused(nats: NatsServer) -> None:
     metadata = [("authorization", "Bearer o")]
     good = router_pb2.PublishQuotesRequest(quotes=[quote("100")]).SerializeToString()
@@ -316,7 +345,7 @@ async def served_at(one: Replica) -> AsyncIterator[str]:
     settings = replace(RouterSettings(), viewer_token="v", operator_token="o", service_token="s")
     server = Server(settings, Health(), roles=ROLES)
     none: Any = None
-    servicer = RouterServicer(none, one.sources.quotes, none, none)  # type: ignore[abstract]
+    servicer = RouterServicer(none, one.sources.quotes, none, none, none, none)  # type: ignore[abstract]
     server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
     yield await server.start()
     await server.stop(0)

@@ -22,7 +22,7 @@ from vantixs_router.risk_client import RiskClient
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
 from lane_replicas import until
-from ledger_office import account_of, fill
+from risk_fixture import account_of, fill
 from test_risk_batches import Risk, calls, entry, evaluate, risk, settle
 
 __all__ = ["risk"]  # The fixture.

@@ -7,8 +7,9 @@ from vantixs.model.ids import event_subject
 from vantixs.runtime.journal import STREAM, Message
 from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
-from vantixs_ingress.relay import HOLD_RATIO, Relay
-from vantixs_ingress.spool import Bounds, Spool
+from vantixs_ingress.spool.relay import HOLD_RATIO, Relay
+from vantixs_ingress.spool.room import Bounds
+from vantixs_ingress.spool.spool import Spool
 
 LIMIT = 1 << 20
 

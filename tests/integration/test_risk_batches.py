@@ -30,7 +30,7 @@ from vantixs_risk.settings import RiskSettings
 from vantixs_router.risk_client import RiskClient
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from ledger_office import account_of, ask, fill
+from risk_fixture import account_of, ask, fill
 
 SETTINGS = replace(RiskSettings(), viewer_token="v", operator_token="o", service_token="s")
 
@@ -159,7 +159,7 @@ async def test_an_order_that_breaks_the_batch_fails_alone(risk: Risk, monkeypatc
     decided = vantixs_risk.evaluation.evaluate
 
     def evaluate_or_break(inputs: Any) -> Any:
-        if inputs.asking.signal_quantity == Decimal(13):
+        if inputs.order.signal_quantity == Decimal(13):
             raise ArithmeticError("unforeseen")
         return decided(inputs)
 

@@ -20,11 +20,11 @@ from vantixs.runtime.errors import from_rpc_error
 from vantixs.testing.stack import COMMANDS
 from vantixs_console.commands.accounts import bar, sparkline
 from vantixs_risk import store
-from vantixs_risk.conversion import rules_of
+from vantixs_risk.rule_conversion import rules_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from ledger_office import account_of, ask, fill
+from risk_fixture import account_of, ask, fill
 from risk_processes import Callers, RiskProcesses
 
 

@@ -16,7 +16,7 @@ from vantixs.testing.postgres import PostgresServer
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from ledger_office import account_of, ask
+from risk_fixture import account_of, ask
 from risk_processes import Callers, RiskProcesses
 
 PROCESSES, ENTRIES, ADMITTED = 4, 200, 3

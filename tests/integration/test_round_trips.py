@@ -23,6 +23,7 @@ from vantixs.runtime.database import Database
 from vantixs.runtime.outbox import Outbox
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.proxy import TcpProxy
+from vantixs_risk import locks
 from vantixs_risk import store as risk_store
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.main import MIGRATIONS
@@ -35,7 +36,7 @@ from vantixs_router.settings import RouterSettings
 from vantixs_router.venues.paper.book_store import PaperOrder, place
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from ledger_office import account_of, ask, fill
+from risk_fixture import account_of, ask, fill
 
 ROUTER_MIGRATIONS = Path(vantixs_router.__file__).parent / "migrations"
 # It is three or four: BEGIN with the locks and the first questions; what these answers lead to; what is written, with COMMIT.
@@ -80,7 +81,7 @@ class Risk:
 
         request = risk_pb2.CreateAccountRequest(request_id=account_id, account=account_of(account_id))
         now = datetime.now(UTC)
-        await self.database.write(lambda c: create_account(c, self.servicer._desk, request, "test", now))
+        await self.database.write(lambda c: create_account(c, self.servicer._context, request, "test", now))
 
     async def evaluate(self, *requests: risk_pb2.EvaluateOrderRequest) -> list[Any]:
         now = datetime.now(UTC)
@@ -258,10 +259,10 @@ async def test_halt_waits_for_what_is_being_decided_and_is_final_when_it_returns
 
     with connect(url) as deciding:
         # As one that has decided under the state before, and has not committed yet.
-        deciding.execute("SELECT pg_advisory_xact_lock_shared(%s)", (risk_store._BOOKS,))
+        deciding.execute("SELECT pg_advisory_xact_lock_shared(%s)", (locks._BOOKS,))
         halting = asyncio.create_task(
             other.database.write(
-                lambda c: set_trading_state(c, other.servicer._desk, halt, "test", datetime.now(UTC)), urgent=True
+                lambda c: set_trading_state(c, other.servicer._context, halt, "test", datetime.now(UTC)), urgent=True
             )
         )
         with connect(url) as watcher:

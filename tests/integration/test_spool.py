@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Message
-from vantixs_ingress.claims import LONGEST_IN_MEMORY_MS, Claim
-from vantixs_ingress.spool import Bounds, Spool
-from vantixs_ingress.spool_file import RECORDED_REPEATS, SpoolFile, Stored
-from vantixs_ingress.spool_lock import SpoolInUse, own_spool
+from vantixs_ingress.spool.deduplication import LONGEST_IN_MEMORY_MS, DeduplicationKey
+from vantixs_ingress.spool.lock import SpoolInUse, own_spool
+from vantixs_ingress.spool.room import Bounds
+from vantixs_ingress.spool.spool import Spool
+from vantixs_ingress.spool.store import RECORDED_REPEATS, SpoolFile, Stored
 
 ROOMY = Bounds(1 << 30)
 
@@ -36,12 +37,12 @@ def message(name: str, size: int = 100) -> Message:
     return Message("vantixs.journal.v1.signal.accepted.00", b"x" * size, name)
 
 
-def keyed(key: str, body: bytes = b"body") -> Claim:
-    return Claim(key.encode(), f"signal-{key}", body, now_ms())
+def keyed(key: str, body: bytes = b"body") -> DeduplicationKey:
+    return DeduplicationKey(key.encode(), f"signal-{key}", body, now_ms())
 
 
-def windowed(body: bytes, signal_id: str, window_ms: int = 20_000, at_ms: int = 0) -> Claim:
-    return Claim(body, signal_id, body, at_ms or now_ms(), window_ms)
+def windowed(body: bytes, signal_id: str, window_ms: int = 20_000, at_ms: int = 0) -> DeduplicationKey:
+    return DeduplicationKey(body, signal_id, body, at_ms or now_ms(), window_ms)
 
 
 def now_ms() -> int:
@@ -150,7 +151,10 @@ async def test_claims_that_no_longer_count_are_removed(tmp_path: Path) -> None:
     day = 86_400_000
     old, young = now_ms() - 100 * day, now_ms()
     for name, at in (("old", old), ("young", young)):
-        file.write([_item(Claim(name.encode(), name, b"", at)), _item(windowed(name.encode() + b"w", name, 1, at))], [])
+        file.write(
+            [_item(DeduplicationKey(name.encode(), name, b"", at)), _item(windowed(name.encode() + b"w", name, 1, at))],
+            [],
+        )
     file.write([], [lambda _: file.prune(young, 90 * day)])
     assert count(file, "claims") == 1
     assert count(file, "windows") == 1
@@ -159,8 +163,8 @@ async def test_claims_that_no_longer_count_are_removed(tmp_path: Path) -> None:
     file.close()
 
 
-def _item(claim: Claim):  # type: ignore[no-untyped-def]
-    from vantixs_ingress.spool_file import Item
+def _item(claim: DeduplicationKey):  # type: ignore[no-untyped-def]
+    from vantixs_ingress.spool.store import Item
 
     return Item(message(claim.signal_id), claim)
 
@@ -277,7 +281,7 @@ async def test_spool_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     old.close()
     async with opened(tmp_path / "spool") as spool:
         assert await names(spool) == ["left"]
-        again = await spool.store(message("b"), Claim(b"k123", "k123", b"\xaa", now_ms()))
+        again = await spool.store(message("b"), DeduplicationKey(b"k123", "k123", b"\xaa", now_ms()))
         assert (again.signal_id, again.rule, again.conflict) == ("k123", "idempotency_key", False)
 
 
@@ -291,7 +295,7 @@ async def test_spool_has_one_owner_until_it_is_closed(tmp_path: Path) -> None:
 
 
 async def test_spool_of_a_killed_owner_is_free(tmp_path: Path) -> None:
-    code = "import sys, pathlib; from vantixs_ingress.spool_lock import SpoolLock; "
+    code = "import sys, pathlib; from vantixs_ingress.spool.lock import SpoolLock; "
     code += "lock = SpoolLock(pathlib.Path(sys.argv[1]), '7'); print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(tmp_path / "spool")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:

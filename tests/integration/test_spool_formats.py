@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from vantixs.runtime.lifecycle import StartupError
-from vantixs_ingress.claims import Claim
-from vantixs_ingress.spool_file import VERSION, Item, Message, SpoolFile
+from vantixs_ingress.spool.deduplication import DeduplicationKey
+from vantixs_ingress.spool.store import VERSION, Item, Message, SpoolFile
 
 DUMPS = Path(__file__).parent.parent / "data" / "schemas" / "ingress"
 EARLIER = sorted(DUMPS.glob("*.sql"))
@@ -49,7 +49,11 @@ def test_spool_of_an_earlier_commit_keeps_what_waits_and_takes_more(
     assert [(n, m.message_id, m.payload) for n, m in file.after(0, 100)] == waiting
     assert [name for name, _, _ in file.webhooks()] == ["demo"]
     # A key, a short window and a long one are claimed as in a new spool.
-    claims = [Claim(b"k1", "k1", b"f1", 1), Claim(b"w1", "s1", b"f2", 1, 20_000), Claim(b"w2", "s2", b"f3", 1, HOUR_MS)]
+    claims = [
+        DeduplicationKey(b"k1", "k1", b"f1", 1),
+        DeduplicationKey(b"w1", "s1", b"f2", 1, 20_000),
+        DeduplicationKey(b"w2", "s2", b"f3", 1, HOUR_MS),
+    ]
     stored, _ = file.write([Item(Message("s", b"", claim.signal_id), claim) for claim in claims], [])
     assert [s.sequence for s in stored] == [waiting[-1][0] + n for n in (1, 2, 3)]
     file.close()
@@ -72,7 +76,7 @@ def test_key_that_an_earlier_commit_claimed_is_still_claimed(dump: Path, tmp_pat
     fingerprint = connection.execute(query, (keyed[0],)).fetchone()[0]
     connection.close()
     file = SpoolFile(path)
-    claim = Claim(keyed[0].encode(), keyed[0], fingerprint, 1)
+    claim = DeduplicationKey(keyed[0].encode(), keyed[0], fingerprint, 1)
     (stored,), messages = file.write([Item(Message("s", b"", "again"), claim)], [])
     assert (stored.signal_id, stored.rule, stored.conflict, messages) == (keyed[0], "idempotency_key", False, [])
     file.close()
@@ -91,7 +95,7 @@ def test_window_that_an_earlier_commit_opened_is_still_open(dump: Path, tmp_path
     assert len(windows) > 1
     file = SpoolFile(path)
     for claim, fingerprint, signal_id, receive_ms, window_ms in windows:
-        asked = Claim(claim, "another", fingerprint, receive_ms + 1, window_ms)
+        asked = DeduplicationKey(claim, "another", fingerprint, receive_ms + 1, window_ms)
         (stored,), _ = file.write([Item(Message("s", b"", "again"), asked)], [])
         assert (stored.signal_id, stored.rule) == (signal_id, "same_bytes")
     file.close()

@@ -14,7 +14,9 @@ from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.errors import not_found, unavailable
 from vantixs.testing.venue import NoFence
+from vantixs_router import store as router_store
 from vantixs_router.lanes.outcome import Outcome
+from vantixs_router.risk_client import RiskFailed
 from vantixs_router.working.restrictions import WatchRestrictions
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -345,6 +347,70 @@ async def test_adds_are_limited_by_number_and_time(rig_on_each: Rig) -> None:
     assert await rig.position() == D("0.1")
 
 
+async def test_entries_that_rested_count_when_they_are_filled(rig_on_each: Rig) -> None:
+    rig = rig_on_each
+    kept = {"webhook_on_new_signal": webhook_pb2.ON_NEW_SIGNAL_KEEP, "webhook_max_adds": 2}
+    for price in ("95", "90", "80"):  # None of them adds to anything when it is sent.
+        assert (await rig.send("BUY", size="0.1", **kept, **LIMIT | {"limit_price": price})).reason == "ORDER_WORKING"
+    await rig.price("94.9")
+    await rig.price("89.9")
+    rig.restart()
+    await rig.load()
+    assert (await rig.send("BUY", size="0.1", **kept, **LIMIT | {"limit_price": "70"})).reason == "ORDER_WORKING"
+    await rig.price("79.9")
+    refused = await rig.send("BUY", size="0.1", **kept)
+    assert refused.reason == "MAX_ADDS_REACHED", "the first opened, the second and the third added"
+    assert refused.detail == "the position was added to 2 times, the webhook allows 2"
+    spaced = await rig.send("BUY", size="0.1", webhook_add_spacing_s=60)
+    assert spaced.reason == "ADD_SPACING_ACTIVE"
+    await rig.send("CLOSE", **kept)
+    await rig.send("BUY", size="0.1", **kept, **LIMIT | {"limit_price": "70"})
+    await rig.price("69.9")
+    assert (await rig.send("BUY", size="0.1", **kept)).reason == "", "a new position counts anew"
+
+
+async def test_entry_that_is_filled_in_parts_counts_once(rig: Rig) -> None:
+    pace: dict[str, Any] = {"webhook_max_adds": 1, "webhook_on_new_signal": webhook_pb2.ON_NEW_SIGNAL_KEEP}
+    await rig.send("BUY", size="0.1", **pace)
+    await rig.send("BUY", size="0.3", **pace, **LIMIT)
+    rig.quotes.ask_size = rig.quotes.bid_size = "0.1"
+    await rig.price("94.8")
+    rig.router.steps.settle_errors = [unavailable("UNAVAILABLE", "risk is down")]
+    with pytest.raises(RiskFailed):
+        await rig.price("94.7")
+    await rig.working.look(KEY, NoFence())
+    assert await rig.position() == D("0.3")
+    await rig.price("94.6")
+    assert await rig.position() == D("0.4")
+    row = await rig.router.database.read(lambda c: router_store.read_sender(c, f"w|{KEY}"))
+    assert row.adds == 1
+
+
+async def test_what_an_order_filled_before_it_rested_is_told_also_beside_another_that_rests(rig: Rig) -> None:
+    await rig.send(
+        "BUY", size="0.1", webhook_on_new_signal=webhook_pb2.ON_NEW_SIGNAL_KEEP, **LIMIT | {"limit_price": "80"}
+    )
+    rig.quotes.ask_size = rig.quotes.bid_size = "0.1"
+    await rig.send(
+        "BUY", size="0.3", webhook_on_new_signal=webhook_pb2.ON_NEW_SIGNAL_KEEP, **LIMIT | {"limit_price": "100"}
+    )
+    assert await rig.position() == D("0.1")
+    told = [e.fill_recorded.fill.quantity for e in await rig.router.journal("s2") if e.HasField("fill_recorded")]
+    assert told == ["0.1"]
+
+
+async def test_fill_that_risk_could_not_book_at_first_is_booked_and_told_with_the_next_look(rig: Rig) -> None:
+    await rig.send("BUY", size="0.3", **LIMIT)
+    rig.quotes.ask_size = rig.quotes.bid_size = "0.1"
+    rig.router.steps.settle_errors = [unavailable("UNAVAILABLE", "risk is down")]
+    with pytest.raises(RiskFailed):
+        await rig.price("94.8")
+    assert await rig.position() == 0
+    await rig.working.look(KEY, NoFence())
+    assert await rig.position() == D("0.1")
+    assert len([e for e in await rig.router.journal("s1") if e.HasField("fill_recorded")]) == 1
+
+
 async def test_position_of_the_sender_is_compared_and_told(rig: Rig) -> None:
     long, flat = common_pb2.POSITION_SIDE_LONG, common_pb2.POSITION_SIDE_FLAT
     refuse = webhook_pb2.POSITION_POLICY_REFUSE
@@ -556,10 +622,35 @@ async def test_entry_of_another_scope_goes_on_resting_where_trading_is_restricte
 
 async def test_entry_that_comes_to_rest_after_the_halt_is_cancelled_too(rig: Rig) -> None:
     """It was approved before the halt, and answered by the venue after it."""
-    rig.working.restrict({"global": "HALTED"})
+    submit: Any = rig.venue.submit
+
+    async def halted_meanwhile(*given: Any) -> Any:
+        answer = await submit(*given)
+        await rig.restrict("global", HALTED)
+        return answer
+
+    rig.venue.submit = halted_meanwhile  # type: ignore[method-assign]
     await rig.send("BUY", **LIMIT)
     assert await rig.orders() == ["buy limit 0.5 @ 95 CANCELED"]
     await rig.check()
+
+
+async def test_entry_after_a_resume_rests_also_where_the_router_has_not_heard_of_it_yet(rig: Rig) -> None:
+    rig.working.restrict({"global": "HALTED"})  # As it was heard before: risk has resumed since.
+    await rig.send("BUY", **LIMIT)
+    assert await rig.orders() == ["buy limit 0.5 @ 95 ACCEPTED"]
+
+
+async def test_halt_that_was_heard_cancels_also_where_risk_does_not_answer(rig: Rig) -> None:
+    await rig.send("BUY", **LIMIT)
+
+    async def away() -> Any:
+        raise unavailable("RISK_UNAVAILABLE", "away")
+
+    rig.router.risk_client.restricted = away  # type: ignore[method-assign]
+    rig.working.restrict({"global": "HALTED"})
+    await rig.working.look(KEY, NoFence())
+    assert await rig.orders() == ["buy limit 0.5 @ 95 CANCELED"]
 
 
 async def test_what_is_restricted_stays_known_while_risk_does_not_answer(rig: Rig) -> None:
@@ -618,3 +709,38 @@ async def test_cancel_that_names_an_exit_takes_it_back_and_one_that_names_nothin
     await rig.send("REDUCE", quantity="0.3", **STOP_EXIT)
     assert (await rig.send("CANCEL", order_id="s5.1")).status == EXECUTED
     assert await rig.working_ones("s2") == await rig.working_ones("s5") == []
+
+
+async def test_close_that_leaves_less_than_a_lot_ends_the_position_as_dust(rig_on_each: Rig) -> None:
+    spot = "BTC/USDT"
+    fees = {"paper_fee_bps": D(10), "paper_buy_fee_asset": "base"}
+    rig = Rig(rig_on_each.router, instrument=spot, **fees)
+    pace: dict[str, Any] = {"webhook_max_adds": 1}
+    # 10 basis points of 0.50155 are 0.00050155, and a lot is 0.00001: 0.00000845 cannot be sold.
+    assert (await rig.send("BUY", size="0.50155", **pace)).reason == ""
+    assert await rig.position() == D("0.50104845")
+    end = await rig.send("CLOSE")
+    assert (end.status, end.reason) == (EXECUTED, "POSITION_DUST")
+    assert end.detail == ("sold 0.50104 at 100; 0.00000845 BTC stays in the books, it is less than the lot of 0.00001")
+    assert await rig.position() == D("0.00000845")
+    again = await rig.send("CLOSE")
+    assert (again.status, again.reason) == (REJECTED, "POSITION_DUST")
+    assert again.detail == (
+        "there is nothing to close: 0.00000845 BTC stays in the books, it is less than the lot of 0.00001"
+    )
+    for expected in ("", "", "MAX_ADDS_REACHED"):  # The first opens.
+        assert (await rig.send("BUY", size="0.1", **pace)).reason == expected
+    (evaluated,) = [e.order_evaluated for e in await rig.router.journal("s4") if e.HasField("order_evaluated")]
+    assert evaluated.intent == "open a long"
+    # What was left is closed with it: 0.2 less 0.0002 in fees, and 0.00000845.
+    end = await rig.send("CLOSE")
+    assert end.detail.startswith("sold 0.1998 at 100; 0.00000845 BTC stays")
+
+
+async def test_short_is_opened_from_a_long_that_is_dust(rig: Rig) -> None:
+    spot = Rig(rig.router, instrument="BTC/USDT", paper_fee_bps=D(10), paper_buy_fee_asset="base")
+    await spot.send("BUY", size="0.50155")
+    await spot.send("CLOSE")
+    end = await spot.send("SELL", size="0.5", webhook_sell_opens_short=True)
+    assert end.detail == "sold 0.5 at 100"
+    assert await spot.position() == D("-0.49999155")

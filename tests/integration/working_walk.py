@@ -15,7 +15,7 @@ from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.testing.venue import NoFence
 from vantixs_risk import store as risk_store
-from vantixs_router import store
+from vantixs_router import store, tables
 from vantixs_router.domain.brackets.commands import LegKind
 from vantixs_router.domain.brackets.state import LegState, Mode, is_dust
 from vantixs_router.fence import LeaseLost
@@ -199,7 +199,7 @@ class Walk:
 
     async def fills(self) -> list[tuple[str, order_pb2.Fill]]:
         """Executions that history tells of this account, in the order in which they were told, each with its order's id."""
-        table = store.OUTBOX
+        table = tables.OUTBOX
         rows = await self.rig.router.database.read(
             lambda c: c.execute(sa.select(table).order_by(table.c.position)).all()
         )

@@ -12,12 +12,12 @@ from google.protobuf.message import Message
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError
-from vantixs_risk.conversion import rules_of
 from vantixs_risk.evaluation import check_request
+from vantixs_risk.rule_conversion import rules_of
 from vantixs_risk.settlement import check_fills
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import START, Office, Process, account_of
+from risk_fixture import START, Process, RiskFixture, account_of
 
 NO_NUMBERS = (
     "NaN",
@@ -151,10 +151,10 @@ def test_a_stop_that_is_no_number_is_refused(kind: str) -> None:
 @pytest.mark.parametrize("path", ["cash.amount", "position.quantity", "position.price"])
 def test_an_adjustment_that_is_no_number_is_refused_and_books_nothing(path: str) -> None:
     kind, field = path.split(".")
-    with contextlib.closing(Office()) as office:
-        process = Process(office)
+    with contextlib.closing(RiskFixture()) as risk:
+        process = Process(risk)
         process.create(account_of())
-        before = office.account("a")
+        before = risk.account("a")
         for number, text in enumerate(NO_NUMBERS):
             request = risk_pb2.RecordAdjustmentRequest(request_id=f"r{number}", account_id="a", comment="test")
             if kind == "cash":
@@ -166,7 +166,7 @@ def test_an_adjustment_that_is_no_number_is_refused_and_books_nothing(path: str)
             with pytest.raises(ServiceError, match=path) as refused:
                 process.adjust(request)
             assert refused.value.code == grpc.StatusCode.INVALID_ARGUMENT, text
-        assert office.account("a") == before
+        assert risk.account("a") == before
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "-0", "0.000000000000000000"])

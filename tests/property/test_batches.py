@@ -12,11 +12,11 @@ from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError
 from vantixs_risk import store
-from vantixs_risk.books import load
+from vantixs_risk.account_state import load
 from vantixs_risk.settlement import settle_orders
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import KINDS, Office, Process, account_of, ask, fill, later
+from risk_fixture import KINDS, Process, RiskFixture, account_of, ask, fill, later
 
 FEW = 40  # Examples; test_many_more_batches has ten times as many.
 LIMITS = {"max_gross_exposure": "3000", "max_position_notional": "2000", "max_orders_per_minute": 9}
@@ -40,28 +40,28 @@ def id_of(account_id: str, instrument: str, number: int) -> str:
     return f"{account_id}-{sorted(KINDS).index(instrument)}-{number}"
 
 
-def opened() -> tuple[Office, Process]:
-    office = Office()
-    process = Process(office)
+def opened() -> tuple[RiskFixture, Process]:
+    risk = RiskFixture()
+    process = Process(risk)
     for account_id in ("a", "b"):
         account = account_of(account_id, **LIMITS)
         account.breakers.max_repeated_orders, account.breakers.repeated_orders_window_s = 3, 60
         process.create(account)
-    return office, process
+    return risk, process
 
 
-def request_of(office: Office, order: dict[str, Any]) -> risk_pb2.EvaluateOrderRequest:
+def request_of(risk: RiskFixture, order: dict[str, Any]) -> risk_pb2.EvaluateOrderRequest:
     values = dict(order)
-    return ask(values.pop("order_id"), values.pop("instrument"), now=office.now, **values)
+    return ask(values.pop("order_id"), values.pop("instrument"), now=risk.now, **values)
 
 
-def books(office: Office) -> list[Any]:
+def books(risk: RiskFixture) -> list[Any]:
     """What is stored, without the stamps and the clocks' microseconds in ids."""
-    accounts = [office.account(name) for name in ("a", "b")]
-    states = [(row.scope, row.state, row.actor) for row in office.rows(store.TRADING_STATES)]
-    orders = sorted((row.order_id, row.data, row.open) for row in office.rows(store.ORDERS))
+    accounts = [risk.account(name) for name in ("a", "b")]
+    states = [(row.scope, row.state, row.actor) for row in risk.rows(store.TRADING_STATES)]
+    orders = sorted((row.order_id, row.data, row.open) for row in risk.rows(store.ORDERS))
     # Read, not compared as text: which instrument's mark came first says nothing.
-    kept = sorted(((row.account_id, json.loads(row.data)) for row in office.rows(store.STATES)), key=lambda row: row[0])
+    kept = sorted(((row.account_id, json.loads(row.data)) for row in risk.rows(store.STATES)), key=lambda row: row[0])
     return [accounts, states, orders, kept]
 
 
@@ -123,24 +123,24 @@ def settled(process: Process, requests: list[risk_pb2.SettleOrderRequest], crash
 
 
 def test_an_account_that_a_settlement_did_not_change_is_remembered_as_it_is_stored() -> None:
-    office, process = opened()
-    process.evaluate(ask("o1", "BTC/USDT", buy=True, entry=True, position="0", price="100", now=office.now))
+    risk, process = opened()
+    process.evaluate(ask("o1", "BTC/USDT", buy=True, entry=True, position="0", price="100", now=risk.now))
     ended = risk_pb2.SettleOrderRequest(order_id="o1", final=True)
     settled(process, [ended])
-    later(office, 86_400)
+    later(risk, 86_400)
     settled(process, [ended])
-    remembered = process.desk.shelf._accounts.get("a")
-    assert remembered is None or remembered == office.read(lambda c: load(c, "a"))
-    office.close()
+    remembered = process.context.cache._accounts.get("a")
+    assert remembered is None or remembered == risk.read(lambda c: load(c, "a"))
+    risk.close()
 
 
-def ledger(office: Office) -> list[Any]:
+def ledger(risk: RiskFixture) -> list[Any]:
     """Everything that fills leave behind."""
-    transfers = [tuple(row)[1:] for row in office.rows(store.TRANSFERS)]
+    transfers = [tuple(row)[1:] for row in risk.rows(store.TRANSFERS)]
     tables = (store.FILLS, store.BALANCES, store.POSITIONS, store.SAMPLES)
-    flagged = sorted(row.message_id for row in office.rows(store.OUTBOX) if ":flagged:" in row.message_id)
+    flagged = sorted(row.message_id for row in risk.rows(store.OUTBOX) if ":flagged:" in row.message_id)
     # Each account's transfers in the order they were booked; between accounts there is none.
-    return [sorted(transfers, key=lambda row: row[0]), flagged, *(sorted(office.rows(table)) for table in tables)]
+    return [sorted(transfers, key=lambda row: row[0]), flagged, *(sorted(risk.rows(table)) for table in tables)]
 
 
 BOTH: dict[str, Any] = {

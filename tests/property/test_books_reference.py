@@ -26,17 +26,17 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.adjustment import record_adjustment
-from vantixs_risk.desk import Desk
 from vantixs_risk.domain.equity import Holding, Mark, value
 from vantixs_risk.domain.ledger import Booking, Market, Position, Trade, Transfer, book_trade, open_books
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
+from vantixs_risk.unit_context import UnitContext
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import decide, settle
 from reference.books import UNIT, Books, Fill, as_shown, assets, is_perpetual, raised, sum_by_asset
 from reference.sequences import MOST, draw, fills, fits, text
+from risk_fixture import decide, settle
 
 SEQUENCES = 1000
 ACCOUNTS = 100
@@ -162,8 +162,8 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 class Run:
     """One account's fills, through the units of work."""
 
-    def __init__(self, connection: sa.Connection, desk: Desk, number: int, start: str) -> None:
-        self.connection, self.desk, self.account_id = connection, desk, f"account-{number}"
+    def __init__(self, connection: sa.Connection, context: UnitContext, number: int, start: str) -> None:
+        self.connection, self.context, self.account_id = connection, context, f"account-{number}"
         self.reference = Books("USDT", Fraction(start))
         self.marks: dict[str, Fraction] = {}
         # All of a sequence is one day, and what is adjusted is neither profit nor loss of it.
@@ -182,7 +182,7 @@ class Run:
             may_short=True,
             limits=risk_pb2.Limits(max_leverage=str(LEVERAGE)),
         )
-        create_account(connection, desk, risk_pb2.CreateAccountRequest(account=account), "test", NOW)
+        create_account(connection, context, risk_pb2.CreateAccountRequest(account=account), "test", NOW)
 
     @property
     def now(self) -> datetime:
@@ -213,8 +213,8 @@ class Run:
         self.marks[fill.instrument] = Fraction(fill.price)
         self.see()
         # Told twice, booked once.
-        settle(self.connection, self.desk, [request], self.now)
-        position = settle(self.connection, self.desk, [request], self.now)[0].position
+        settle(self.connection, self.context, [request], self.now)
+        position = settle(self.connection, self.context, [request], self.now)[0].position
         line = self.reference.lines[fill.instrument]
         assert Fraction(position.quantity) == line.quantity
         assert Fraction(position.average_price) == line.shown_average
@@ -252,12 +252,12 @@ class Run:
             ),
         )
         request.quote.quote_time.FromDatetime(self.now)
-        (decision,) = decide(self.connection, self.desk, [request], self.now)
+        (decision,) = decide(self.connection, self.context, [request], self.now)
         assert decision.verdict != order_pb2.RISK_VERDICT_POSITION_CHANGED
         if decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
             assert decision.quantity == fill.quantity
             notional = Fraction(fill.quantity) * Fraction(fill.price)
-            moves = 0 if limit and fill.buy else self.desk.settings.price_buffer_bps
+            moves = 0 if limit and fill.buy else self.context.settings.price_buffer_bps
             cost = raised(notional * (FEE_BPS + moves) / 10_000)
             paid = fill.buy and not is_perpetual(fill.instrument)
             hold = cost + (notional if paid else raised(notional / LEVERAGE))
@@ -295,7 +295,7 @@ class Run:
         self.day_equity += moved
         self.peak = max(self.peak + moved, Fraction(0))
         self.see()
-        record_adjustment(self.connection, self.desk, request, "test", self.now)
+        record_adjustment(self.connection, self.context, request, "test", self.now)
         self.check_balances()
 
     def see(self) -> None:
@@ -357,12 +357,12 @@ class Run:
 async def book_accounts(database: Database, start: str, *, wide: bool, seeds: range) -> int:
     """Books a sequence of fills and adjustments for each seed; returns how many orders were approved."""
     settings = RiskSettings()
-    desk = Desk(settings, Outbox(store.OUTBOX, database, Journal(settings, Health())))
+    context = UnitContext(settings, Outbox(store.OUTBOX, database, Journal(settings, Health())))
 
     def run(seed: int) -> Callable[[sa.Connection], int]:
         def unit(connection: sa.Connection) -> int:
             random = Random(seed)
-            account = Run(connection, desk, seed, start)
+            account = Run(connection, context, seed, start)
             for fill in fills(random, 4, wide=wide):
                 if fits(account.reference, fill):
                     account.book(fill, new_order=random.random() < 0.5)

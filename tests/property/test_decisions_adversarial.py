@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vantixs_risk.domain.activity import Activity, Asked
-from vantixs_risk.domain.checks import ENTRY, EXIT, LEG
-from vantixs_risk.domain.equity import Holding, Mark, Standing
+from vantixs_risk.domain.activity import Activity, EntryRecord
+from vantixs_risk.domain.check_tables import ENTRY, EXIT, LEG
+from vantixs_risk.domain.equity import EquityHistory, Holding, Mark
 from vantixs_risk.domain.evaluation import Decision, evaluate
 from vantixs_risk.domain.headroom import headroom
-from vantixs_risk.domain.inputs import Asking, Books, Inputs
+from vantixs_risk.domain.inputs import Books, Inputs, OrderRequest
 from vantixs_risk.domain.ledger import Market, Position
 from vantixs_risk.domain.rules import Limits, Rules, Sizing
 
@@ -84,10 +84,10 @@ def test_an_entry_is_denied_for_exactly_the_reasons_there_are() -> None:
         assert failed(decision) == expected, seed
         assert decision.approved == (not expected), seed
         assert Fraction(decision.quantity) == (quantity or 0), seed
-        notional = Fraction(decision.quantity) * entry_price(inputs.asking)
+        notional = Fraction(decision.quantity) * entry_price(inputs.order)
         assert Fraction(decision.notional) == notional, seed
-        assert Fraction(decision.hold) == hold_of(inputs, notional), seed
-        seen.update(expected or ["APPROVED", inputs.asking.order_type])
+        assert Fraction(decision.reserved_funds) == hold_of(inputs, notional), seed
+        seen.update(expected or ["APPROVED", inputs.order.order_type])
     # Trading windows have tests of their own.
     assert {rule.reason for rule in ENTRY} - set(seen) == {"OUTSIDE_TRADING_WINDOW"}
     assert seen["APPROVED"] > 50
@@ -104,10 +104,10 @@ def test_an_exit_takes_no_more_than_there_is_and_never_the_other_side() -> None:
         # More than the signal may have meant is said.
         assert ("signal_quantity_left_out" in decision.steps) == leaves_signal_out(inputs), seed
         seen["left out"] += decision.approved and leaves_signal_out(inputs)
-        assert decision.hold == 0
+        assert decision.reserved_funds == 0
         if decision.approved:
-            assert decision.quantity >= inputs.asking.lot_size, seed
-            assert (own(inputs) < 0) == inputs.asking.buy, seed
+            assert decision.quantity >= inputs.order.lot_size, seed
+            assert (own(inputs) < 0) == inputs.order.buy, seed
             assert "HALTED" not in inputs.trading_states.values(), seed
         seen.update(failed(decision) or ["APPROVED"])
     assert {rule.reason for rule in EXIT} <= set(seen)
@@ -120,8 +120,8 @@ def test_a_leg_is_as_its_bracket_says_and_denied_only_where_it_cannot_be_sent() 
     for seed, inputs in cases(1500, leg=True):
         decision, quantity = evaluate(inputs), quantity_of(inputs)
         assert failed(decision) == denials_of_leg(inputs, quantity), seed
-        assert Fraction(decision.quantity) == quantity <= Fraction(inputs.asking.order_quantity or 0), seed
-        assert decision.hold == 0
+        assert Fraction(decision.quantity) == quantity <= Fraction(inputs.order.order_quantity or 0), seed
+        assert decision.reserved_funds == 0
         if decision.approved:
             assert quantity <= abs(own(inputs)), seed
         # Whatever is halted, whatever else is open, whoever asked for what, with or without a quote of a known age.
@@ -139,8 +139,8 @@ def test_no_rule_meant_for_entries_changes_an_exit() -> None:
     for seed, inputs in cases(2000, entry=False):
         draw, before = Draw(seed), evaluate(inputs)
         other = replace(rules(draw), mode=inputs.rules.mode, credential_id=inputs.rules.credential_id)
-        far = Standing(NOW.date(), Decimal(10**9), Decimal(10**9))
-        books = inputs.books._replace(standing=far, activity=activity(draw, inputs.asking))
+        far = EquityHistory(NOW.date(), Decimal(10**9), Decimal(10**9))
+        books = inputs.books._replace(equity_history=far, activity=activity(draw, inputs.order))
         changed = inputs._replace(rules=other, books=books)
         reducing = changed._replace(trading_states={**inputs.trading_states, "instrument:X": "REDUCING"})
         for again in (evaluate(changed), evaluate(reducing)):
@@ -160,7 +160,11 @@ def test_the_same_inputs_give_the_same_decision_in_whatever_order_they_come() ->
         draw.random.shuffle(orders)
         held = {name: inputs.books.holdings[name] for name in names}
         again = evaluate(inputs._replace(books=inputs.books._replace(holdings=held, reservations=tuple(orders))))
-        assert (again.approved, again.quantity, again.hold) == (first.approved, first.quantity, first.hold), seed
+        assert (again.approved, again.quantity, again.reserved_funds) == (
+            first.approved,
+            first.quantity,
+            first.reserved_funds,
+        ), seed
         assert [c.reason for c in again.checks if not c.passed] == [c.reason for c in first.checks if not c.passed], (
             seed
         )
@@ -173,7 +177,7 @@ def test_one_more_open_order_never_lets_anything_pass() -> None:
         before, after = evaluate(inputs), evaluate(inputs._replace(books=inputs.books._replace(reservations=orders)))
         gone = failed(before) - failed(after)
         # An instrument that is on its way in counts as open already: one more order of it opens nothing.
-        if more.entry and more.instrument == inputs.asking.market.instrument:
+        if more.entry and more.instrument == inputs.order.market.instrument:
             gone -= {"OPEN_POSITIONS_ABOVE_MAXIMUM"}
         # An exit that has nothing left to take is denied for that instead of for its size.
         if "NOTHING_TO_CLOSE" in failed(after):
@@ -213,19 +217,19 @@ def test_what_a_signal_asks_for_never_makes_an_order_larger() -> None:
     for seed, inputs in cases(3000):
         draw = Draw(seed)
         asked, kind = draw.of(FEW), draw.of(SIZES)
-        silent = inputs.asking._replace(signal_quantity=None, signal_quantity_type="UNITS")
-        loud = inputs.asking._replace(signal_quantity=asked, signal_quantity_type=kind)
-        quantity = evaluate(inputs._replace(asking=loud)).quantity
-        sizing = inputs.asking.sizing or inputs.rules.sizing
-        bound: Decimal | None = evaluate(inputs._replace(asking=silent)).quantity
-        if inputs.asking.entry and sizing is not None and sizing.method == "SIGNAL_QUANTITY":
+        silent = inputs.order._replace(signal_quantity=None, signal_quantity_type="UNITS")
+        loud = inputs.order._replace(signal_quantity=asked, signal_quantity_type=kind)
+        quantity = evaluate(inputs._replace(order=loud)).quantity
+        sizing = inputs.order.sizing or inputs.rules.sizing
+        bound: Decimal | None = evaluate(inputs._replace(order=silent)).quantity
+        if inputs.order.entry and sizing is not None and sizing.method == "SIGNAL_QUANTITY":
             # Here the size is the signal's own, and at most what the webhook allows.
             bound = sizing.value
         assert bound is None or quantity <= bound, seed
         # A share of the sender's position is the same share of ours, which may be the larger one.
-        shared = not inputs.asking.entry and inputs.asking.signal_previous_quantity is not None
+        shared = not inputs.order.entry and inputs.order.signal_previous_quantity is not None
         assert kind != "UNITS" or shared or quantity <= asked, seed
-        assert inputs.asking.order_quantity is None or quantity <= inputs.asking.order_quantity, seed
+        assert inputs.order.order_quantity is None or quantity <= inputs.order.order_quantity, seed
         narrowed += bound is not None and 0 < quantity < bound
     assert narrowed > 100
 
@@ -237,7 +241,7 @@ def test_any_number_that_a_message_carries_gets_the_exact_answer() -> None:
         decision = evaluate(inputs)
         quantity, unsized = expected_quantity(inputs)
         assert Fraction(decision.quantity) == (quantity or 0), seed
-        denials = denials_of_entry if inputs.asking.entry else denials_of_exit
+        denials = denials_of_entry if inputs.order.entry else denials_of_exit
         assert failed(decision) == denials(inputs, quantity) | unsized, seed
         approved += decision.approved
     assert approved > 30
@@ -245,7 +249,7 @@ def test_any_number_that_a_message_carries_gets_the_exact_answer() -> None:
 
 def test_the_headroom_shown_is_what_is_used_of_each_limit() -> None:
     for seed, inputs in cases(2000):
-        asked = inputs._replace(asking=inputs.asking._replace(quote=None))
+        asked = inputs._replace(order=inputs.order._replace(quote=None))
         shown = {h.name: Fraction(h.used) for h in headroom(inputs.rules, inputs.books, inputs.now)}
         assert shown == used_of(asked), seed
 
@@ -253,9 +257,9 @@ def test_the_headroom_shown_is_what_is_used_of_each_limit() -> None:
 ETH = Market.of("ETH/USDT")
 # An entry of 1 BTC at 100 that nothing stands against.
 PLAIN = Inputs(
-    Asking(Market.of("BTC/USDT"), Decimal(1), buy=True, entry=True, quote=Mark(Decimal(100), Decimal(100), NOW)),
+    OrderRequest(Market.of("BTC/USDT"), Decimal(1), buy=True, entry=True, quote=Mark(Decimal(100), Decimal(100), NOW)),
     Rules("paper", "PAPER", "USDT", sizing=Sizing("FIXED_QUANTITY", Decimal(1))),
-    Books(Decimal(10_000), Standing(NOW.date(), Decimal(10_000), Decimal(10_000)), {}),
+    Books(Decimal(10_000), EquityHistory(NOW.date(), Decimal(10_000), Decimal(10_000)), {}),
     NOW,
     {},
     5000,
@@ -271,10 +275,10 @@ def plain(age: timedelta, **limits: Any) -> Inputs:
     mark = Mark(Decimal(100), Decimal(100), then)
     books = PLAIN.books._replace(
         holdings={"ETH/USDT": Holding(ETH, Position(Decimal(1), Decimal(100)), mark)},
-        activity=Activity(approved=(Asked("buy 1 BTC/USDT", then),), last_loss=then).with_order(then),
+        activity=Activity(approved=(EntryRecord("buy 1 BTC/USDT", then),), last_loss=then).with_order(then),
     )
     return PLAIN._replace(
-        asking=PLAIN.asking._replace(quote=mark), rules=replace(PLAIN.rules, limits=Limits(**limits)), books=books
+        order=PLAIN.order._replace(quote=mark), rules=replace(PLAIN.rules, limits=Limits(**limits)), books=books
     )
 
 
@@ -315,9 +319,9 @@ def test_no_minute_has_more_orders_than_the_limit_and_no_order_waits_longer_than
         for _ in range(30):
             now += timedelta(microseconds=draw.random.choice([1, 999_999, 10**6, draw.random.randrange(4 * 10**7)]))
             books = PLAIN.books._replace(activity=done)
-            quote = replace(PLAIN.asking.quote, time=now)
+            quote = replace(PLAIN.order.quote, time=now)
             limited = replace(PLAIN.rules, limits=Limits(max_orders_per_minute=limit))
-            asked = PLAIN._replace(asking=PLAIN.asking._replace(quote=quote), rules=limited, books=books, now=now)
+            asked = PLAIN._replace(order=PLAIN.order._replace(quote=quote), rules=limited, books=books, now=now)
             exceeds = "ORDER_RATE_EXCEEDED" in failed(evaluate(asked))
             assert exceeds or sum(now - time < 60 * SECOND for time in times) < limit, seed
             assert not exceeds or sum(now - time < 61 * SECOND for time in times) >= limit, seed
@@ -336,6 +340,6 @@ def test_a_hundred_thousand_questions_get_the_answer_that_the_definitions_have()
             inputs = ask(seed)
             decision = evaluate(inputs)
             quantity, unsized = expected_quantity(inputs)
-            denials = denials_of_entry if inputs.asking.entry else denials_of_exit
+            denials = denials_of_entry if inputs.order.entry else denials_of_exit
             assert failed(decision) == denials(inputs, quantity) | unsized, seed
             assert Fraction(decision.quantity) == (quantity or 0), seed

@@ -25,18 +25,19 @@ from vantixs.runtime.journal import Journal
 from vantixs.runtime.outbox import Outbox
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account
-from vantixs_risk.desk import Desk
 from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
+from vantixs_risk.unit_context import UnitContext
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import decide, settle
 from reference.books import assets, is_perpetual, sum_by_asset
 from reference.sequences import text
+from risk_fixture import decide, settle
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NAMES = ("BTC/USDT", "ETH/USDT", "BTC/USDT:USDT")
+LOT = Fraction(1, 1000)
 PRICE, CASH, POSITION_MOST, EXPOSURE_MOST, POSITIONS_MOST = 10, 600, 200, 450, 2
 ENDS = (
     common_pb2.ORDER_STATE_FILLED,
@@ -97,12 +98,12 @@ class Model:
     def takes(self, name: str, notional: Fraction) -> bool:
         """Whether an entry of the notional fits."""
         held = {n: abs(q) * PRICE for n, q in self.positions.items()}
-        names = {n for n in NAMES if held.get(n, ZERO) or self.entering(n)} | {name}
-        known = held.get(name, ZERO) > 0 or self.entering(name) > 0
+        # Less than a lot is no open position.
+        open_ = {n for n in NAMES if held.get(n, ZERO) >= LOT * PRICE or self.entering(n)}
         return (
             held.get(name, ZERO) + self.entering(name) + notional <= POSITION_MOST
             and sum(held.values(), ZERO) + self.entering(*NAMES) + notional <= EXPOSURE_MOST
-            and (known or len(names) <= POSITIONS_MOST)
+            and (name in open_ or len(open_ | {name}) <= POSITIONS_MOST)
             and notional <= self.free()
         )
 
@@ -119,8 +120,8 @@ class Model:
 class Run:
     """Random requests of one account."""
 
-    def __init__(self, connection: sa.Connection, desks: list[Desk], seed: int) -> None:
-        self.connection, self.desks, self.random = connection, desks, Random(seed)
+    def __init__(self, connection: sa.Connection, contexts: list[UnitContext], seed: int) -> None:
+        self.connection, self.contexts, self.random = connection, contexts, Random(seed)
         self.account_id, self.model, self.count = f"account-{seed}", Model(), 0
         account = risk_pb2.Account(
             account_id=self.account_id,
@@ -135,13 +136,13 @@ class Run:
                 max_open_positions=POSITIONS_MOST,
             ),
         )
-        create_account(connection, desks[0], risk_pb2.CreateAccountRequest(account=account), "test", NOW)
+        create_account(connection, contexts[0], risk_pb2.CreateAccountRequest(account=account), "test", NOW)
         # An account's time never goes back, and a quote has to be of that time.
         self.now = NOW
 
-    def desk(self) -> Desk:
+    def context(self) -> UnitContext:
         """One of the processes."""
-        return self.random.choice(self.desks)
+        return self.random.choice(self.contexts)
 
     def step(self) -> None:
         self.count += 1
@@ -188,7 +189,7 @@ class Run:
                 else common_pb2.INSTRUMENT_KIND_SPOT,
                 base_asset=base,
                 quote_asset=quote,
-                lot_size="0.001",
+                lot_size=str(float(LOT)),
             ),
         )
         request.quote.quote_time.FromDatetime(self.now)
@@ -197,19 +198,19 @@ class Run:
         elif leg:
             # All that is held, whatever other exits take.
             quantity = wanted if wanted <= abs(held) else Fraction(int(abs(held) * 1000), 1000)
-            approved = quantity >= Fraction(1, 1000)
+            approved = quantity >= LOT
         else:
             # Down to the lot.
             quantity = Fraction(int(min(wanted, model.closable(name)) * 1000), 1000)
             approved = quantity > 0 and (held < 0) == buy
-        (decision,) = decide(self.connection, self.desk(), [request], self.now)
+        (decision,) = decide(self.connection, self.context(), [request], self.now)
         assert (decision.verdict == order_pb2.RISK_VERDICT_APPROVED) == approved, (self.count, decision.checks)
         if approved:
             assert Fraction(decision.quantity) == quantity
             model.orders[order_id] = Order(name, entry, buy, quantity, leg)
         # Asked again, by whatever process, at whatever time: the same answer, and nothing more is held.
         other_time = self.now + timedelta(hours=self.random.choice([-1, 0, 1]))
-        assert decide(self.connection, self.desk(), [request], other_time) == [decision]
+        assert decide(self.connection, self.context(), [request], other_time) == [decision]
 
     def settle(self) -> None:
         order_id = self.random.choice(list(self.model.orders))
@@ -232,7 +233,7 @@ class Run:
             request.final, request.order_state = True, self.random.choice(ENDS)
             order.ended = True
         for _ in range(self.random.choice([1, 2])):
-            settle(self.connection, self.desk(), [request], self.now)
+            settle(self.connection, self.context(), [request], self.now)
 
     def check(self) -> None:
         """What GetAccount shows is what the model has, and every asset adds up to 0."""
@@ -263,11 +264,11 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 async def test_verdicts_and_reservations_are_those_of_a_model_without_any(database: Database) -> None:
     settings = replace(RiskSettings(), price_buffer_bps=0)
-    desks = [Desk(settings, Outbox(store.OUTBOX, database, Journal(settings, Health()))) for _ in range(2)]
+    contexts = [UnitContext(settings, Outbox(store.OUTBOX, database, Journal(settings, Health()))) for _ in range(2)]
 
     def run(seed: int) -> int:
         def unit(connection: sa.Connection) -> int:
-            account = Run(connection, desks, seed)
+            account = Run(connection, contexts, seed)
             for _ in range(40):
                 account.step()
             return len(account.model.orders)
@@ -294,8 +295,8 @@ async def test_a_limit_that_holds_still_holds_when_the_clock_goes_back(
 ) -> None:
     settings = RiskSettings()
 
-    def desk() -> Desk:
-        return Desk(settings, Outbox(store.OUTBOX, database, Journal(settings, Health())))
+    def context() -> UnitContext:
+        return UnitContext(settings, Outbox(store.OUTBOX, database, Journal(settings, Health())))
 
     def unit(connection: sa.Connection) -> list[set[str]]:
         account = risk_pb2.Account(
@@ -306,12 +307,12 @@ async def test_a_limit_that_holds_still_holds_when_the_clock_goes_back(
             enabled=True,
             limits=risk_pb2.Limits(**LIMITS[reason]),  # type: ignore[arg-type]
         )
-        first = desk()
+        first = context()
         create_account(
             connection, first, risk_pb2.CreateAccountRequest(account=account), "test", NOW - timedelta(days=3)
         )
 
-        def buy(order_id: str, now: datetime, by: Desk) -> order_pb2.RiskDecision:
+        def buy(order_id: str, now: datetime, by: UnitContext) -> order_pb2.RiskDecision:
             request = risk_pb2.EvaluateOrderRequest(
                 order=order_pb2.Order(
                     order_id=order_id,
@@ -330,7 +331,7 @@ async def test_a_limit_that_holds_still_holds_when_the_clock_goes_back(
                     kind=common_pb2.INSTRUMENT_KIND_SPOT,
                     base_asset="BTC",
                     quote_asset="USDT",
-                    lot_size="0.001",
+                    lot_size=str(float(LOT)),
                 ),
             )
             # The router's clock is another one; it is right.
@@ -347,7 +348,7 @@ async def test_a_limit_that_holds_still_holds_when_the_clock_goes_back(
             request.fills.add(execution_id=f"e{number}", side=side, quantity="2", price=price)
             settle(connection, first, [request], NOW)
         # By the same process, and by one that has just started.
-        times = ((NOW, first), (NOW - back, first), (NOW - back, desk()))
+        times = ((NOW, first), (NOW - back, first), (NOW - back, context()))
         return [failed(buy(f"again{n}", now, by)) for n, (now, by) in enumerate(times)]
 
     for found in await database.write(unit):

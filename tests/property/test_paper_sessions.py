@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "integration"))
 from router_rig import BTC, PERPETUAL, router_on
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.model.decimals import EXACT
-from vantixs_router import store
+from vantixs_router import tables
 from working_rig import Rig
 from working_walk import Script, Step, Walk
 
@@ -62,7 +62,7 @@ async def check_books(walk: Walk) -> Fills:
 async def session(router: Any, seed: int, *, restarts: bool) -> Fills:
     account = f"session-{seed}"
     await router.account(account)
-    await router.database.write(lambda c: c.execute(store.OUTBOX.delete()))
+    await router.database.write(lambda c: c.execute(tables.OUTBOX.delete()))
     router.sequence = seed * 1000
     spot = seed % 2 == 0
     rig = Rig(router, account=account, instrument=BTC if spot else PERPETUAL, **FEES)

@@ -15,7 +15,7 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs_risk.domain.exact import BOOKS, total
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import Office, Process, account_of, ask, check_books, fill, later
+from risk_fixture import Process, RiskFixture, account_of, ask, check_books, fill, later
 
 ZERO, LOT, CENT = Decimal(0), Decimal("0.001"), Decimal("0.01")
 LIMITS = {"max_position_notional": "3000", "max_gross_exposure": "4000", "max_leverage": "1"}
@@ -34,8 +34,8 @@ class Trader:
     """One account in a market that falls."""
 
     def __init__(self, seed: int, balance: str) -> None:
-        self.random, self.office, self.number = Random(seed), Office(), 0
-        self.process = Process(self.office)
+        self.random, self.risk, self.number = Random(seed), RiskFixture(), 0
+        self.process = Process(self.risk)
         account = account_of(**LIMITS)
         account.balance = balance
         self.process.create(account)
@@ -50,15 +50,15 @@ class Trader:
         return f"o{self.number}"
 
     def order(self, name: str, *, buy: bool, kind: str, price: Decimal, **more: str) -> order_pb2.RiskDecision:
-        later(self.office, 0.1)
+        later(self.risk, 0.1)
         request = ask(
             self.next_id(), name, buy=buy, entry=buy, position=self.held[name], price=self.market[name],
-            now=self.office.now, kind=kind, limit_price=f"{price}", stop_price=f"{price}", **more,
+            now=self.risk.now, kind=kind, limit_price=f"{price}", stop_price=f"{price}", **more,
         )  # fmt: skip
         # Every position has the price that the market is at.
         for other, at in self.market.items():
             mark = request.marks.add(instrument=other, bid=f"{at}", ask=f"{at}")
-            mark.quote_time.FromDatetime(self.office.now)
+            mark.quote_time.FromDatetime(self.risk.now)
         return self.process.evaluate(request)
 
     def enter(self) -> None:
@@ -111,7 +111,7 @@ class Trader:
         )
         final = self.random.random() < 0.2
         request = risk_pb2.SettleOrderRequest(order_id=order_id, fills=[one], final=final)
-        later(self.office, 0.1)
+        later(self.risk, 0.1)
         assert not self.process.settle(request).flags
         self.held[order.name] = total((self.held[order.name], quantity if buy else -quantity))
         order.leaves = BOOKS.subtract(order.leaves, quantity)
@@ -132,7 +132,7 @@ class Trader:
         self.legs.pop(order_id, None)
 
     def check(self) -> risk_pb2.GetAccountResponse:
-        shown = check_books(self.office)
+        shown = check_books(self.risk)
         assert {p.instrument: Decimal(p.quantity) for p in shown.positions} == {n: h for n, h in self.held.items() if h}
         assert {o.order_id for o in shown.open_orders} == self.entries.keys() | self.legs.keys()
         assert Decimal(shown.free_funds) >= 0
@@ -158,6 +158,6 @@ def test_no_limit_is_exceeded_by_fills_of_orders_that_rest(balance: str) -> None
         shown = trader.check()
         assert {b.reserved for b in shown.balances} == {"0"}
         assert next(h.used for h in shown.headroom if h.name == "cash") == "0"
-        trader.office.close()
+        trader.risk.close()
     assert fills > 100
     assert approved > 10

@@ -17,12 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs_risk import store
-from vantixs_risk.books import load
+from vantixs_risk.account_state import load
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, total
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import KINDS, Office, Process, account_of, ask, check_books, fill, later
+from risk_fixture import KINDS, Process, RiskFixture, account_of, ask, check_books, fill, later
 
 ZERO = Decimal(0)
 PRICE = st.integers(5_000, 20_000).map(lambda cents: f"{Decimal(cents) / 100}")
@@ -39,8 +39,8 @@ class RiskMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.office = Office()
-        self.processes = [Process(self.office), Process(self.office)]
+        self.risk = RiskFixture()
+        self.processes = [Process(self.risk), Process(self.risk)]
         self.positions: dict[str, Decimal] = dict.fromkeys(KINDS, ZERO)
         self.open: dict[str, dict[str, Any]] = {}
         self.ended: set[str] = set()
@@ -54,13 +54,13 @@ class RiskMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """What is open is cancelled: then nothing is reserved."""
-        if self.office.rows(store.ACCOUNTS):
+        if self.risk.rows(store.ACCOUNTS):
             for order_id in list(self.open):
                 self.processes[0].settle(risk_pb2.SettleOrderRequest(order_id=order_id, final=True))
-            shown = check_books(self.office)
+            shown = check_books(self.risk)
             assert not shown.open_orders
             assert {b.reserved for b in shown.balances} <= {"0"}
-        self.office.close()
+        self.risk.close()
 
     def number(self) -> int:
         self.counter += 1
@@ -68,8 +68,8 @@ class RiskMachine(RuleBasedStateMachine):
 
     def call(self, process: int, method: str, request: Any, crash: int | None) -> Any:
         """Makes a call; where it is killed, the caller tries again at the other process."""
-        self.office.now = max(self.office.now, self.office.now)
-        later(self.office, 0.25)
+        self.risk.now = max(self.risk.now, self.risk.now)
+        later(self.risk, 0.25)
         if crash is not None:
             getattr(self.processes[process], method)(request, crash)
             process = 1 - process
@@ -88,7 +88,7 @@ class RiskMachine(RuleBasedStateMachine):
         order_id, position = f"o{self.number()}", self.positions[instrument]
         terms = {} if kind == "MARKET" else {"limit_price": own_price, "stop_price": own_price}
         request = ask(
-            order_id, instrument, buy=buy, entry=entry, position=position, price=price, now=self.office.now, notional=notional,
+            order_id, instrument, buy=buy, entry=entry, position=position, price=price, now=self.risk.now, notional=notional,
             kind=kind, **terms,
         )  # fmt: skip
         exits = [o for o in self.open.values() if o["instrument"] == instrument and not o["entry"] and not o["leg"]]
@@ -102,7 +102,7 @@ class RiskMachine(RuleBasedStateMachine):
         self.open[order_id] = {
             "instrument": instrument, "buy": buy, "entry": entry, "leg": False, "leaves": quantity,
         }  # fmt: skip
-        shown = self.office.account("a")
+        shown = self.risk.account("a")
         if entry:
             assert Decimal(shown.free_funds) >= 0
             # A price may have carried another position beyond its limit; what this order adds to may not be beyond.
@@ -124,7 +124,7 @@ class RiskMachine(RuleBasedStateMachine):
         wanted = max((abs(held) * share / 10).quantize(lot, ROUND_DOWN), lot)
         terms = {} if kind == "MARKET" else {"limit_price": price, "stop_price": price}
         request = ask(
-            order_id, instrument, buy=held < 0, entry=False, position="", price=price, now=self.office.now, kind=kind,
+            order_id, instrument, buy=held < 0, entry=False, position="", price=price, now=self.risk.now, kind=kind,
             leg=leg, order_quantity=f"{wanted}", **terms,
         )  # fmt: skip
         request.ClearField("quote")
@@ -183,7 +183,7 @@ class RiskMachine(RuleBasedStateMachine):
     def fill_late(self, data: Any, process: int, price: str, crash: int | None) -> None:
         """A fill of an order that has ended is booked and flagged."""
         order_id = data.draw(st.sampled_from(sorted(self.ended)))
-        row = next(r for r in self.office.rows(store.ORDERS) if r.order_id == order_id)
+        row = next(r for r in self.risk.rows(store.ORDERS) if r.order_id == order_id)
         request = risk_pb2.SettleOrderRequest(order_id=order_id)
         request.fills.append(fill(f"x{self.number()}", buy=row.buy, quantity="0.001", price=price))
         response = self.call(process, "settle", request, crash)
@@ -214,17 +214,17 @@ class RiskMachine(RuleBasedStateMachine):
     @rule(process=st.integers(0, 1), instrument=INSTRUMENT, price=PRICE, age_s=st.sampled_from([0, 4, 6]), crash=CRASH)
     def refresh(self, process: int, instrument: str, price: str, age_s: int, crash: int | None) -> None:
         """Prices without an order: equity is what it is at the newest price of each position, nothing else moves."""
-        later(self.office, 0.25)
-        mark = Mark(Decimal(price), Decimal(price), self.office.now - timedelta(seconds=age_s))
-        before = [self.office.rows(t) for t in (store.BALANCES, store.POSITIONS, store.ORDERS, store.FILLS)]
+        later(self.risk, 0.25)
+        mark = Mark(Decimal(price), Decimal(price), self.risk.now - timedelta(seconds=age_s))
+        before = [self.risk.rows(t) for t in (store.BALANCES, store.POSITIONS, store.ORDERS, store.FILLS)]
         if crash is not None:
             self.processes[process].refresh({instrument: mark}, crash)
             process = 1 - process
         taken = self.processes[process].refresh({instrument: mark})
-        assert before == [self.office.rows(t) for t in (store.BALANCES, store.POSITIONS, store.ORDERS, store.FILLS)]
+        assert before == [self.risk.rows(t) for t in (store.BALANCES, store.POSITIONS, store.ORDERS, store.FILLS)]
         assert not (age_s > 5 and taken), "an old price was taken"
         if taken:
-            (held,) = [p for p in self.office.account("a").positions if p.instrument == instrument]
+            (held,) = [p for p in self.risk.account("a").positions if p.instrument == instrument]
             assert Decimal(held.mark_price) == Decimal(price)
 
     @precondition(lambda self: self.calls)
@@ -232,16 +232,16 @@ class RiskMachine(RuleBasedStateMachine):
     def repeat(self, data: Any, process: int) -> None:
         """A call made again, at any time later, changes nothing and, for a decision, answers the same."""
         method, request, response = data.draw(st.sampled_from(self.calls))
-        before = [self.office.rows(t) for t in (store.BALANCES, store.POSITIONS, store.ORDERS, store.FILLS)]
+        before = [self.risk.rows(t) for t in (store.BALANCES, store.POSITIONS, store.ORDERS, store.FILLS)]
         again = getattr(self.processes[process], method)(request)
         assert method == "settle" or again == response
-        assert before == [self.office.rows(t) for t in (store.BALANCES, store.POSITIONS, store.ORDERS, store.FILLS)]
+        assert before == [self.risk.rows(t) for t in (store.BALANCES, store.POSITIONS, store.ORDERS, store.FILLS)]
 
     @rule(process=st.integers(0, 1), hours=st.sampled_from([-1, 0, 1, 30]))
     def restart(self, process: int, hours: int) -> None:
         """A process starts again, perhaps on a clock that was set."""
         self.processes[process].restart()
-        later(self.office, hours * 3600)
+        later(self.risk, hours * 3600)
 
     def moved(self, order: dict[str, Any], quantity: Decimal, fee: tuple[str, str]) -> None:
         change = quantity if order["buy"] else -quantity
@@ -255,9 +255,9 @@ class RiskMachine(RuleBasedStateMachine):
 
     @invariant()
     def books_hold(self) -> None:
-        if not self.office.rows(store.ACCOUNTS):
+        if not self.risk.rows(store.ACCOUNTS):
             return
-        shown = check_books(self.office)
+        shown = check_books(self.risk)
         held = {p.instrument: Decimal(p.quantity) for p in shown.positions}
         assert held == {name: quantity for name, quantity in self.positions.items() if quantity}
         assert {o.order_id for o in shown.open_orders} == set(self.open)
@@ -268,9 +268,9 @@ class RiskMachine(RuleBasedStateMachine):
     @invariant()
     def memory_is_what_is_stored(self) -> None:
         for process in self.processes:
-            for account_id, remembered in process.desk.shelf._accounts.items():
-                stored = self.office.read(lambda c, i=account_id: load(c, i))
-                if remembered.stamp == stored.stamp:
+            for account_id, remembered in process.context.cache._accounts.items():
+                stored = self.risk.read(lambda c, i=account_id: load(c, i))
+                if remembered.version == stored.version:
                     assert remembered == stored
 
 

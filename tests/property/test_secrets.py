@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.model.instruments import CATALOGUE
-from vantixs_ingress.conversion import signal_message
-from vantixs_ingress.domain import redaction
-from vantixs_ingress.domain.dialects import read_body, redact_payload
-from vantixs_ingress.domain.intake import Rules, read_signal
+from vantixs_ingress.domain.payload import redaction
+from vantixs_ingress.domain.payload.decode import read_body
+from vantixs_ingress.domain.payload.redaction import redact_payload
+from vantixs_ingress.domain.signal.read_signal import read_signal
+from vantixs_ingress.domain.signal.rules import Rules
+from vantixs_ingress.spool.signal_message import signal_message
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(account_id="paper")

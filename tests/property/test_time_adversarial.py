@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from vantixs_risk.clock import SteadyClock
-from vantixs_risk.domain.equity import Standing
+from vantixs_risk.domain.equity import EquityHistory
 from vantixs_risk.domain.windows import TradingWindow, trading_day
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -80,13 +80,13 @@ def test_a_window_follows_the_local_clock(
     moments += [utc(edge) - second for span in spans for edge in span]
     for moment in moments:
         expected = any(utc(begin) <= moment < utc(finish) for begin, finish in spans)
-        assert window.holds(moment) == expected, moment
+        assert window.contains(moment) == expected, moment
 
 
 def test_the_missing_hour_is_never_open() -> None:
     window = TradingWindow(SUNDAY, hour(2.25), hour(2.75), "Europe/Berlin")
     day = utc("2026-03-28T23:00:00")
-    assert not any(window.holds(day + timedelta(minutes=minute)) for minute in range(23 * 60))
+    assert not any(window.contains(day + timedelta(minutes=minute)) for minute in range(23 * 60))
 
 
 def test_windows_and_days_are_those_of_the_wall_clock_in_any_zone() -> None:
@@ -96,7 +96,7 @@ def test_windows_and_days_are_those_of_the_wall_clock_in_any_zone() -> None:
         days = frozenset(random.sample(range(7), random.randint(1, 7)))
         now = start + timedelta(seconds=random.randrange(16 * 366 * 86_400), microseconds=random.randrange(1_000_000))
         window = TradingWindow(days, first, last, zone)
-        assert window.holds(now) == in_window(now, zone, days, first, last), (now, window)
+        assert window.contains(now) == in_window(now, zone, days, first, last), (now, window)
         number = (trading_day(now, zone, first) - date(1970, 1, 1)).days
         assert number == day_number(now, zone, first), (now, zone, first)
 
@@ -107,15 +107,15 @@ def test_a_day_begins_once_whatever_the_clocks_do(zone: str, start_s: int) -> No
     """Around both switches in steps of 10 minutes: the day goes on, one at a time, also where a local hour comes again."""
     for month in (3, 10):
         begin = datetime(2026, month, 1, tzinfo=UTC)
-        standing = Standing(trading_day(begin, zone, start_s), Decimal(-1), Decimal(0))
+        history = EquityHistory(trading_day(begin, zone, start_s), Decimal(-1), Decimal(0))
         for step in range(45 * 144):
             now = begin + timedelta(minutes=10 * step)
-            after = standing.on(trading_day(now, zone, start_s), Decimal(step))
-            if after != standing:
-                assert after.day - standing.day == timedelta(days=1), now
+            after = history.on_day(trading_day(now, zone, start_s), Decimal(step))
+            if after != history:
+                assert after.day - history.day == timedelta(days=1), now
                 assert after.day_equity == step
-            standing = after
-        assert standing.day == trading_day(begin + timedelta(days=45, minutes=-10), zone, start_s)
+            history = after
+        assert history.day == trading_day(begin + timedelta(days=45, minutes=-10), zone, start_s)
 
 
 class FakeClocks:

@@ -14,7 +14,7 @@ Nothing of the product is imported, so that what is wrong there cannot be wrong 
 - A fee in the base asset of a spot market disposes of that much at the fill's price, and costs its worth there: a
   disposal is at fair value (IFRS 15 paragraph 66, consideration that is not cash). What that realises is no loss taken by
   closing (ADR 0009). A fee in any other asset that is not the quote is kept in that asset alone.
-- Equity = start + realised + unrealised - fees. Source: DESIGN section 6. What an operator adjusts is added to the start:
+- Equity = start + realised + unrealised - fees. Source: docs/glossary.md, equity. What an operator adjusts is added to the start:
   a contribution of the owner, no profit (IAS 1 paragraph 109).
 - Initial margin = notional / leverage. Source: Bybit help centre, "Initial margin (USDT contracts)".
 - Double entry: what one book loses another one gains, so the sum over all books is 0 for each asset. Source: Pacioli,

@@ -1,7 +1,7 @@
 """What a decision has to be, worked out again from its inputs and the definitions, in fractions.
 
 Inputs are read by the names of their fields; no function and no property of the product is called. The definitions are
-those of DESIGN section 6 and of the comments in `protos/vantixs/api/risk/v1/risk.proto`; of the sizing methods:
+those of docs/glossary.md and of the comments in `protos/vantixs/api/risk/v1/risk.proto`; of the sizing methods:
 
 - RISK_PERCENT: what loses that percent of equity between the price and the stop = equity x percent / distance.
   Source: Van K. Tharp, "Trade Your Way to Financial Freedom", position sizing, percent risk model.
@@ -44,16 +44,16 @@ def is_sane(quote: Any) -> bool:
     return quote is not None and 0 < quote.bid <= quote.ask
 
 
-def order_price(asking: Any) -> Fraction:
+def order_price(order: Any) -> Fraction:
     """What the order would pay; 0 where that is not known."""
-    if not is_sane(asking.quote):
+    if not is_sane(order.quote):
         return ZERO
-    return Fraction(asking.quote.ask if asking.buy else asking.quote.bid)
+    return Fraction(order.quote.ask if order.buy else order.quote.bid)
 
 
-def is_resting_entry(asking: Any) -> bool:
+def is_resting_entry(order: Any) -> bool:
     """Whether the order's own prices say what it costs."""
-    return bool(asking.entry and asking.order_type in NEEDED and not lacks_terms(asking))
+    return bool(order.entry and order.order_type in NEEDED and not lacks_terms(order))
 
 
 # The fields of which an order of a type needs all; of a trailing stop it is any.
@@ -66,49 +66,49 @@ NEEDED = {
 TYPES = {"MARKET", *NEEDED}
 
 
-def lacks_terms(asking: Any) -> bool:
+def lacks_terms(order: Any) -> bool:
     """Whether a price is missing that its type needs, or a trailing stop would be at nothing."""
-    if any(getattr(asking, name) is None for name in NEEDED.get(asking.order_type, [])):
+    if any(getattr(order, name) is None for name in NEEDED.get(order.order_type, [])):
         return True
-    if asking.order_type != "TRAILING_STOP":
+    if order.order_type != "TRAILING_STOP":
         return False
-    if asking.stop_price is None and asking.trail_percent is None and asking.trail_amount is None:
+    if order.stop_price is None and order.trail_percent is None and order.trail_amount is None:
         return True
-    return order_price(asking) > 0 and trigger(asking) <= 0
+    return order_price(order) > 0 and trigger(order) <= 0
 
 
-def trigger(asking: Any) -> Fraction:
+def trigger(order: Any) -> Fraction:
     """Where an order that has a trigger is triggered."""
-    if asking.order_type != "TRAILING_STOP" or asking.stop_price is not None:
-        return Fraction(asking.stop_price)
-    best = Fraction(asking.activation_price or order_price(asking))
-    away = max(raised(best * Fraction(asking.trail_percent or 0) / 100), Fraction(asking.trail_amount or 0))
-    return best + away if asking.buy else best - away
+    if order.order_type != "TRAILING_STOP" or order.stop_price is not None:
+        return Fraction(order.stop_price)
+    best = Fraction(order.activation_price or order_price(order))
+    away = max(raised(best * Fraction(order.trail_percent or 0) / 100), Fraction(order.trail_amount or 0))
+    return best + away if order.buy else best - away
 
 
-def price_range(asking: Any) -> tuple[Fraction, Fraction]:
+def price_range(order: Any) -> tuple[Fraction, Fraction]:
     """The lowest and the highest price an entry is reckoned with: wherever the market goes, these are what it may get.
 
     A market order gets the quote. A limit is never passed; a trigger is where the market is when the order begins to work.
     """
-    market = order_price(asking)
-    if not market or not is_resting_entry(asking):
+    market = order_price(order)
+    if not market or not is_resting_entry(order):
         return market, market
-    limit = Fraction(asking.limit_price) if asking.order_type in ("LIMIT", "STOP_LIMIT") else None
-    if asking.buy:
-        worst = limit if limit is not None else max(market, trigger(asking))
+    limit = Fraction(order.limit_price) if order.order_type in ("LIMIT", "STOP_LIMIT") else None
+    if order.buy:
+        worst = limit if limit is not None else max(market, trigger(order))
         return worst, worst
-    if asking.order_type == "LIMIT":
-        return Fraction(asking.limit_price), max(market, Fraction(asking.limit_price))
-    at = trigger(asking)
+    if order.order_type == "LIMIT":
+        return Fraction(order.limit_price), max(market, Fraction(order.limit_price))
+    at = trigger(order)
     if limit is not None:
         return limit, max(limit, at)
-    return min(market, at), at if asking.order_type == "STOP" else max(market, at)
+    return min(market, at), at if order.order_type == "STOP" else max(market, at)
 
 
-def entry_price(asking: Any) -> Fraction:
+def entry_price(order: Any) -> Fraction:
     """What amounts of an entry are reckoned at."""
-    return price_range(asking)[1]
+    return price_range(order)[1]
 
 
 def leverage_of(inputs: Any) -> Fraction:
@@ -118,14 +118,14 @@ def leverage_of(inputs: Any) -> Fraction:
 
 def own(inputs: Any) -> Fraction:
     """Signed quantity held of the order's instrument."""
-    held = inputs.books.holdings.get(inputs.asking.market.instrument)
+    held = inputs.books.holdings.get(inputs.order.market.instrument)
     return Fraction(held.position.quantity) if held else ZERO
 
 
 def mark_of(inputs: Any, name: str) -> Any:
     """The mark that values a position: the order's own quote where it is one."""
-    mine = name == inputs.asking.market.instrument and is_sane(inputs.asking.quote)
-    return inputs.asking.quote if mine else inputs.books.holdings[name].mark
+    mine = name == inputs.order.market.instrument and is_sane(inputs.order.quote)
+    return inputs.order.quote if mine else inputs.books.holdings[name].mark
 
 
 def worth(inputs: Any) -> Worth:
@@ -157,7 +157,7 @@ def closable(inputs: Any) -> Fraction:
     taken = [
         max(Fraction(r.quantity) - Fraction(r.filled), ZERO)
         for r in inputs.books.reservations
-        if not r.entry and not r.leg and not inputs.asking.leg and r.instrument == inputs.asking.market.instrument
+        if not r.entry and not r.leg and not inputs.order.leg and r.instrument == inputs.order.market.instrument
     ]
     return max(abs(own(inputs)) - sum(taken, ZERO), ZERO)
 
@@ -170,26 +170,26 @@ def quantity_of(inputs: Any) -> Fraction:
     Raises:
         Unsized: with the reason; of an entry alone.
     """
-    asking = inputs.asking
-    if asking.leg:
-        most, wanted = closable(inputs), Fraction(asking.order_quantity)
+    order = inputs.order
+    if order.leg:
+        most, wanted = closable(inputs), Fraction(order.order_quantity)
         # On the wrong side there is nothing that could make it smaller: it is denied.
-        leads_out = (own(inputs) > 0) != asking.buy
-        return most // Fraction(asking.lot_size) * Fraction(asking.lot_size) if leads_out and wanted > most else wanted
-    quantity = _entry(inputs) if asking.entry else closable(inputs)
-    if asking.order_quantity is not None:
-        quantity = min(quantity, Fraction(asking.order_quantity))
-    if asking.signal_quantity is not None:
-        quantity = min(quantity, _signal(inputs) if asking.entry else _signal_of_exit(inputs, quantity))
-    lot = Fraction(asking.lot_size)
+        leads_out = (own(inputs) > 0) != order.buy
+        return most // Fraction(order.lot_size) * Fraction(order.lot_size) if leads_out and wanted > most else wanted
+    quantity = _entry(inputs) if order.entry else closable(inputs)
+    if order.order_quantity is not None:
+        quantity = min(quantity, Fraction(order.order_quantity))
+    if order.signal_quantity is not None:
+        quantity = min(quantity, _signal(inputs) if order.entry else _signal_of_exit(inputs, quantity))
+    lot = Fraction(order.lot_size)
     return quantity // lot * lot
 
 
 def _price(inputs: Any) -> Fraction:
-    price = entry_price(inputs.asking)
-    if price or inputs.asking.entry:
+    price = entry_price(inputs.order)
+    if price or inputs.order.entry:
         return price
-    held = inputs.books.holdings.get(inputs.asking.market.instrument)
+    held = inputs.books.holdings.get(inputs.order.market.instrument)
     if held is None:
         return ZERO
     if held.mark is None:
@@ -198,11 +198,11 @@ def _price(inputs: Any) -> Fraction:
 
 
 def _entry(inputs: Any) -> Fraction:
-    sizing, price = inputs.asking.sizing or inputs.rules.sizing, entry_price(inputs.asking)
+    sizing, price = inputs.order.sizing or inputs.rules.sizing, entry_price(inputs.order)
     if sizing is None or not price:
         raise Unsized("SIZING_UNAVAILABLE")
     if sizing.method == "SIGNAL_QUANTITY":
-        if inputs.asking.signal_quantity is None:
+        if inputs.order.signal_quantity is None:
             raise Unsized("SIGNAL_QUANTITY_MISSING")
         asked = _signal(inputs)
         return asked if sizing.value is None else min(asked, Fraction(sizing.value))
@@ -234,7 +234,7 @@ def _entry(inputs: Any) -> Fraction:
 def leaves_signal_out(inputs: Any) -> bool:
     """Whether an exit's own size cannot be told, or comes to nothing."""
     try:
-        return inputs.asking.signal_quantity is not None and not _signal(inputs)
+        return inputs.order.signal_quantity is not None and not _signal(inputs)
     except Unsized:
         return True
 
@@ -244,15 +244,15 @@ def _signal_of_exit(inputs: Any, otherwise: Fraction) -> Fraction:
 
 
 def _signal(inputs: Any) -> Fraction:
-    quantity, price = Fraction(inputs.asking.signal_quantity), _price(inputs)
-    match inputs.asking.signal_quantity_type:
+    quantity, price = Fraction(inputs.order.signal_quantity), _price(inputs)
+    match inputs.order.signal_quantity_type:
         case "UNITS":
             return _senders_share(inputs, quantity)
         case "POSITION_PERCENT":
             return cut(abs(own(inputs)) * quantity / 100)
     if not price:
         raise Unsized("SIZING_UNAVAILABLE")
-    match inputs.asking.signal_quantity_type:
+    match inputs.order.signal_quantity_type:
         case "NOTIONAL":
             return cut(quantity / price)
         case "EQUITY_PERCENT":
@@ -262,23 +262,23 @@ def _signal(inputs: Any) -> Fraction:
 
 def _senders_share(inputs: Any, quantity: Fraction) -> Fraction:
     """An exit closes the part of ours that the sender closes of theirs, where our own sizing made it another size."""
-    asking, before = inputs.asking, inputs.asking.signal_previous_quantity
-    sizing = asking.sizing or inputs.rules.sizing
+    order, before = inputs.order, inputs.order.signal_previous_quantity
+    sizing = order.sizing or inputs.rules.sizing
     as_sent = sizing is not None and sizing.method == "SIGNAL_QUANTITY" and sizing.value is None
-    if asking.entry or as_sent or not before:
+    if order.entry or as_sent or not before:
         return quantity
     return cut(abs(own(inputs)) * min(quantity / Fraction(before), Fraction(1)))
 
 
 def _distance(inputs: Any, price: Fraction) -> Fraction:
     """From the price to the stop, which lies below a long and above a short."""
-    stop = inputs.asking.stop
+    stop = inputs.order.stop
     if stop is None:
         raise Unsized("STOP_LOSS_MISSING")
-    value, long = Fraction(stop.value), inputs.asking.buy == inputs.asking.entry
-    if inputs.asking.entry and stop.kind == "PRICE":
+    value, long = Fraction(stop.value), inputs.order.buy == inputs.order.entry
+    if inputs.order.entry and stop.kind == "PRICE":
         # The longest way to the stop.
-        price = max(price_range(inputs.asking)) if long else min(price_range(inputs.asking))
+        price = max(price_range(inputs.order)) if long else min(price_range(inputs.order))
     level = {
         "PRICE": value,
         "PERCENT": price * (1 - value / 100 if long else 1 + value / 100),
@@ -292,11 +292,11 @@ def _distance(inputs: Any, price: Fraction) -> Fraction:
 
 def hold_of(inputs: Any, notional: Fraction) -> Fraction:
     """What an entry takes from free cash."""
-    asking = inputs.asking
+    order = inputs.order
     # Nobody buys above their limit, so no part is kept for that.
-    moves = 0 if asking.buy and asking.order_type == "LIMIT" else Fraction(inputs.price_buffer_bps)
-    cost = raised(notional * (Fraction(asking.fee_bps) + moves) / 10_000)
-    if asking.buy and not asking.market.perpetual:
+    moves = 0 if order.buy and order.order_type == "LIMIT" else Fraction(inputs.price_buffer_bps)
+    cost = raised(notional * (Fraction(order.fee_bps) + moves) / 10_000)
+    if order.buy and not order.market.perpetual:
         return cost + notional
     return cost + raised(notional / leverage_of(inputs))
 
@@ -308,21 +308,21 @@ def used_of(inputs: Any) -> dict[str, Fraction]:
     entries = [r for r in books.reservations if r.entry]
     exposure = valued.exposure + sum((left(r, r.notional) for r in entries), ZERO)
     names = {*books.holdings, *(r.instrument for r in entries)}
-    used = {"cash": max(valued.margin + sum((left(r, r.hold) for r in entries), ZERO), ZERO)}
+    used = {"cash": max(valued.margin + sum((left(r, r.reserved_funds) for r in entries), ZERO), ZERO)}
     if limits.max_position_notional is not None:
         for name in names:
             alone = books._replace(holdings={n: h for n, h in books.holdings.items() if n == name})
             held = worth(inputs._replace(books=alone)).exposure
             mine = sum((left(r, r.notional) for r in entries if r.instrument == name), ZERO)
             used[f"max_position_notional {name}"] = held + mine
-    peak, last = Fraction(books.standing.peak), books.activity.last_loss
+    peak, last = Fraction(books.equity_history.peak), books.activity.last_loss
     cooling = 0 if last is None else max((limits.loss_cooldown_s or 0) * 1_000_000 - micros(inputs.now - last), 0)
     figures = {
         "max_gross_exposure": exposure,
         "max_open_positions": Fraction(len(names)),
         # Without equity there is no leverage left.
         "max_leverage": cut(exposure / valued.equity) if valued.equity > 0 else Fraction(limits.max_leverage or 0),
-        "max_daily_loss": max(Fraction(books.standing.day_equity) - valued.equity, ZERO),
+        "max_daily_loss": max(Fraction(books.equity_history.day_equity) - valued.equity, ZERO),
         "max_drawdown_percent": cut(max(peak - valued.equity, ZERO) / peak * 100) if peak > 0 else ZERO,
         "max_orders_per_minute": Fraction(_orders_lately(inputs)),
         "loss_cooldown_s": Fraction(cooling // 1_000_000),
@@ -343,19 +343,19 @@ def denials_of_entry(inputs: Any, quantity: Fraction | None) -> set[str]:
 
 def denials_of_exit(inputs: Any, quantity: Fraction | None) -> set[str]:
     """Every reason that stands against an exit: only what makes the exit itself wrong."""
-    asking, rules = inputs.asking, inputs.rules
-    leads_out = closable(inputs) > 0 and (own(inputs) < 0) == asking.buy
+    order, rules = inputs.order, inputs.rules
+    leads_out = closable(inputs) > 0 and (own(inputs) < 0) == order.buy
     return _reasons(
         {
             "TRADING_HALTED": "HALTED" in inputs.trading_states.values(),
-            "LIVE_NOT_READY": asking.mode != rules.mode,
+            "LIVE_NOT_READY": order.mode != rules.mode,
             "CREDENTIAL_MISSING": rules.mode == "LIVE" and not rules.credential_id,
-            "ORDER_TYPE_UNSUPPORTED": asking.order_type not in TYPES,
-            "ORDER_TERMS_INVALID": lacks_terms(asking),
+            "ORDER_TYPE_UNSUPPORTED": order.order_type not in TYPES,
+            "ORDER_TERMS_INVALID": lacks_terms(order),
             # The paper venue fills at the quote, however old it is; a real one has prices of its own.
-            "PRICE_STALE": asking.mode == "PAPER" and not is_sane(asking.quote),
+            "PRICE_STALE": order.mode == "PAPER" and not is_sane(order.quote),
             "NOTHING_TO_CLOSE": not leads_out,
-            "ORDER_QUANTITY_BELOW_MINIMUM": leads_out and quantity is not None and quantity < Fraction(asking.lot_size),
+            "ORDER_QUANTITY_BELOW_MINIMUM": leads_out and quantity is not None and quantity < Fraction(order.lot_size),
         }
     )
 
@@ -371,34 +371,34 @@ def _reasons(verdicts: dict[str, bool]) -> set[str]:
 
 
 def _who_and_when(inputs: Any) -> set[str]:
-    asking, rules, states = inputs.asking, inputs.rules, inputs.trading_states.values()
+    order, rules, states = inputs.order, inputs.rules, inputs.trading_states.values()
     live = rules.mode == "LIVE"
-    spot_short = live and not asking.market.perpetual
+    spot_short = live and not order.market.perpetual
     return _reasons(
         {
             "TRADING_HALTED": "HALTED" in states,
             "TRADING_REDUCING": "REDUCING" in states,
             "ACCOUNT_DISABLED": not rules.enabled,
-            "LIVE_NOT_READY": asking.mode != rules.mode or (live and not rules.live_enabled),
+            "LIVE_NOT_READY": order.mode != rules.mode or (live and not rules.live_enabled),
             "CREDENTIAL_MISSING": live and not rules.credential_id,
-            "STRATEGY_NOT_ALLOWED": bool(rules.strategies) and asking.strategy_id not in rules.strategies,
-            "SYMBOL_NOT_ALLOWED": bool(rules.instruments) and asking.market.instrument not in rules.instruments,
-            "CURRENCY_MISMATCH": asking.market.quote != rules.currency,
-            "ORDER_TYPE_UNSUPPORTED": asking.order_type not in TYPES,
-            "ORDER_TERMS_INVALID": lacks_terms(asking),
-            "SHORT_NOT_ALLOWED": not asking.buy and (spot_short or not rules.may_short),
+            "STRATEGY_NOT_ALLOWED": bool(rules.strategies) and order.strategy_id not in rules.strategies,
+            "SYMBOL_NOT_ALLOWED": bool(rules.instruments) and order.market.instrument not in rules.instruments,
+            "CURRENCY_MISMATCH": order.market.quote != rules.currency,
+            "ORDER_TYPE_UNSUPPORTED": order.order_type not in TYPES,
+            "ORDER_TERMS_INVALID": lacks_terms(order),
+            "SHORT_NOT_ALLOWED": not order.buy and (spot_short or not rules.may_short),
         }
     )
 
 
 def _prices(inputs: Any) -> set[str]:
-    asking, limits, now, price = inputs.asking, inputs.rules.limits, inputs.now, order_price(inputs.asking)
+    order, limits, now, price = inputs.order, inputs.rules.limits, inputs.now, order_price(inputs.order)
     oldest = limits.max_price_age_ms or inputs.max_price_age_ms
-    stale = not is_sane(asking.quote) or abs(micros(now - asking.quote.time)) > oldest * 1000
+    stale = not is_sane(order.quote) or abs(micros(now - order.quote.time)) > oldest * 1000
     # What comes from the future is as wrong as what is old.
-    others = [held for name, held in inputs.books.holdings.items() if name != asking.market.instrument]
+    others = [held for name, held in inputs.books.holdings.items() if name != order.market.instrument]
     old = [h for h in others if h.mark is None or abs(micros(now - h.mark.time)) > 1_000_000 * _mark_age_s(inputs)]
-    apart = abs(Fraction(asking.signal_price) - price) if asking.signal_price is not None and price else ZERO
+    apart = abs(Fraction(order.signal_price) - price) if order.signal_price is not None and price else ZERO
     bps = limits.max_price_deviation_bps
     return _reasons(
         {
@@ -419,8 +419,8 @@ def _mark_age_s(inputs: Any) -> int:
 
 
 def _worth_matters(inputs: Any) -> bool:
-    sizing = inputs.asking.sizing or inputs.rules.sizing
-    methods = {sizing.method if sizing else "", inputs.asking.signal_quantity_type}
+    sizing = inputs.order.sizing or inputs.rules.sizing
+    methods = {sizing.method if sizing else "", inputs.order.signal_quantity_type}
     return (
         any(getattr(inputs.rules.limits, name) is not None for name in WORTH_MATTERS)
         or bool(methods & {"EQUITY_PERCENT", "RISK_PERCENT", "KELLY"})
@@ -429,9 +429,9 @@ def _worth_matters(inputs: Any) -> bool:
 
 
 def _results(inputs: Any) -> set[str]:
-    limits, standing, activity, now = inputs.rules.limits, inputs.books.standing, inputs.books.activity, inputs.now
-    equity, peak = worth(inputs).equity, Fraction(standing.peak)
-    loss, last, lately = Fraction(standing.day_equity) - equity, activity.last_loss, _orders_lately(inputs)
+    limits, history, activity, now = inputs.rules.limits, inputs.books.equity_history, inputs.books.activity, inputs.now
+    equity, peak = worth(inputs).equity, Fraction(history.peak)
+    loss, last, lately = Fraction(history.day_equity) - equity, activity.last_loss, _orders_lately(inputs)
     cooling = limits.loss_cooldown_s is not None and last is not None
     fall = limits.max_drawdown_percent
     return _reasons(
@@ -457,7 +457,7 @@ def _orders_lately(inputs: Any) -> int:
 
 
 def _positions(inputs: Any) -> set[str]:
-    limit, mine = inputs.rules.limits.max_open_positions, inputs.asking.market.instrument
+    limit, mine = inputs.rules.limits.max_open_positions, inputs.order.market.instrument
     names = set(inputs.books.holdings) | {r.instrument for r in inputs.books.reservations if r.entry}
     return (
         {"OPEN_POSITIONS_ABOVE_MAXIMUM"} if limit is not None and mine not in names and len(names) >= limit else set()
@@ -465,21 +465,21 @@ def _positions(inputs: Any) -> set[str]:
 
 
 def _amounts(inputs: Any, quantity: Fraction) -> set[str]:
-    asking, limits, books, price = inputs.asking, inputs.rules.limits, inputs.books, order_price(inputs.asking)
-    notional, valued = quantity * entry_price(asking), worth(inputs)
+    order, limits, books, price = inputs.order, inputs.rules.limits, inputs.books, order_price(inputs.order)
+    notional, valued = quantity * entry_price(order), worth(inputs)
     entries = [r for r in books.reservations if r.entry]
     open_all = sum((left(r, r.notional) for r in entries), ZERO)
-    mine = sum((left(r, r.notional) for r in entries if r.instrument == asking.market.instrument), ZERO)
-    held_back = sum((left(r, r.hold) for r in entries), ZERO)
+    mine = sum((left(r, r.notional) for r in entries if r.instrument == order.market.instrument), ZERO)
+    held_back = sum((left(r, r.reserved_funds) for r in entries), ZERO)
     exposure = valued.exposure + open_all + notional
     leverage = limits.max_leverage
     return _reasons(
         {
             "DUPLICATE_ORDER": _repeated(inputs, quantity),
             "ORDER_QUANTITY_BELOW_MINIMUM": quantity
-            < max(Fraction(limits.min_order_quantity or 0), Fraction(asking.lot_size)),
+            < max(Fraction(limits.min_order_quantity or 0), Fraction(order.lot_size)),
             "ORDER_QUANTITY_ABOVE_MAXIMUM": _above(quantity, limits.max_order_quantity or MOST_QUANTITY),
-            "ORDER_NOTIONAL_BELOW_MINIMUM": notional < max(limits.min_order_notional or 0, asking.minimum_notional),
+            "ORDER_NOTIONAL_BELOW_MINIMUM": notional < max(limits.min_order_notional or 0, order.minimum_notional),
             "ORDER_NOTIONAL_ABOVE_MAXIMUM": _above(notional, limits.max_order_notional),
             "POSITION_NOTIONAL_ABOVE_MAXIMUM": _above(
                 abs(own(inputs)) * price + mine + notional, limits.max_position_notional
@@ -498,12 +498,12 @@ def _above(amount: Fraction, limit: Any) -> bool:
 
 def _repeated(inputs: Any, quantity: Fraction) -> bool:
     """Whether the same instrument, side and quantity was approved within the window, or that cannot be told any more."""
-    window, asking = inputs.rules.limits.duplicate_order_window_s, inputs.asking
+    window, order = inputs.rules.limits.duplicate_order_window_s, inputs.order
     if window is None:
         return False
     within = [e for e in inputs.books.activity.approved if micros(inputs.now - e.time) < window * 1_000_000]
     for entry in within:
-        side, amount, instrument = entry.what.split(" ")
-        if (side == "buy") == asking.buy and Fraction(amount) == quantity and instrument == asking.market.instrument:
+        side, amount, instrument = entry.key.split(" ")
+        if (side == "buy") == order.buy and Fraction(amount) == quantity and instrument == order.market.instrument:
             return True
     return len(within) >= MOST_REMEMBERED

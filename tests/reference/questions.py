@@ -9,9 +9,9 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from vantixs_risk.domain.activity import MOST_APPROVED, Activity, Asked
-from vantixs_risk.domain.equity import Holding, Mark, Standing
-from vantixs_risk.domain.inputs import Asking, Books, Inputs, Stop
+from vantixs_risk.domain.activity import MOST_APPROVED, Activity, EntryRecord
+from vantixs_risk.domain.equity import EquityHistory, Holding, Mark
+from vantixs_risk.domain.inputs import Books, Inputs, OrderRequest, Stop
 from vantixs_risk.domain.ledger import Market, Position
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.domain.rules import Limits, Rules, Sizing
@@ -140,16 +140,16 @@ def rules(draw: Draw) -> Rules:
     )
 
 
-def activity(draw: Draw, asking: Asking) -> Activity:
+def activity(draw: Draw, order: OrderRequest) -> Activity:
     """What an account did lately, at and around the ends of the windows."""
     ages = draw.random.sample([0, 1, 59, 60, 61, -1], draw.random.randrange(3))
     seconds = tuple((int(NOW.timestamp()) - age, draw.random.randint(1, 2)) for age in sorted(ages, reverse=True))
-    side = "buy" if asking.buy else "sell"
+    side = "buy" if order.buy else "sell"
 
-    def entries(count: int) -> list[Asked]:
-        names, quantities = [asking.market.instrument, *NAMES], [1, 2, 3, 10, 100]
+    def entries(count: int) -> list[EntryRecord]:
+        names, quantities = [order.market.instrument, *NAMES], [1, 2, 3, 10, 100]
         found = [
-            Asked(
+            EntryRecord(
                 f"{draw.of([side, 'buy', 'sell'])} {draw.of(quantities)} {draw.of(names)}",
                 draw.ago(0, 0.999999, 1, 59.999999, 60, -1),
             )
@@ -158,11 +158,11 @@ def activity(draw: Draw, asking: Asking) -> Activity:
         return sorted(found, key=lambda entry: entry.time)
 
     # Of each kind the latest one is remembered.
-    approved = list({entry.what: entry for entry in entries(draw.random.randrange(20))}.values())
+    approved = list({entry.key: entry for entry in entries(draw.random.randrange(20))}.values())
     if draw.once_in(20):
         # As many as are remembered, all of the last minute but for one.
         more = MOST_APPROVED - len(approved)
-        approved = [Asked(f"buy {10**6 + n} BTC/USDT", draw.ago(0, 59.999999)) for n in range(more)] + approved
+        approved = [EntryRecord(f"buy {10**6 + n} BTC/USDT", draw.ago(0, 59.999999)) for n in range(more)] + approved
         if draw.once_in(2):
             approved[0] = approved[0]._replace(time=draw.ago(60))
     last_loss = None if draw.once_in(2) else draw.ago(0, 0.999999, 1, 59.999999, 60, 3600, -3600)
@@ -192,7 +192,7 @@ def question(seed: object, *, entry: bool | None = None, leg: bool = False) -> I
     draw = Draw(seed)
     account = rules(draw)
     signal = draw.some(FEW, 3)
-    asking = Asking(
+    order = OrderRequest(
         market=MARKETS["ETH/BTC" if draw.once_in(30) else draw.of(NAMES)],
         lot_size=draw.of([Decimal("0.001"), Decimal("0.3"), Decimal(1), UNIT]),
         buy=not draw.once_in(3),
@@ -214,13 +214,13 @@ def question(seed: object, *, entry: bool | None = None, leg: bool = False) -> I
     names = draw.random.sample(NAMES, draw.random.randrange(4))
     books = Books(
         draw.of([*LARGE, Decimal(0), Decimal(-50)]),
-        Standing(date(2026, 11, 24), draw.of([*LARGE, Decimal(0), Decimal(-50)]), draw.of([*LARGE, Decimal(0)])),
+        EquityHistory(date(2026, 11, 24), draw.of([*LARGE, Decimal(0), Decimal(-50)]), draw.of([*LARGE, Decimal(0)])),
         {name: holding(draw, name) for name in names},
         tuple(open_order(draw) for _ in range(draw.random.randrange(4))),
-        activity(draw, asking),
+        activity(draw, order),
     )
     states = draw.of([{}] * 8 + [{"global": "REDUCING"}, {"account:paper": "HALTED", "strategy:s1": "REDUCING"}])
-    return Inputs(asking, account, books, NOW, states, 5000, 300, draw.of([Decimal(0), Decimal(50)]))
+    return Inputs(order, account, books, NOW, states, 5000, 300, draw.of([Decimal(0), Decimal(50)]))
 
 
 def wide_question(seed: object) -> Inputs:
@@ -235,7 +235,7 @@ def wide_question(seed: object) -> Inputs:
     set_limits: dict[str, Any] = {name: draw.wide() for name in names if draw.once_in(3)}
     market = MARKETS[draw.of(NAMES)]
     bid, ask = sorted((draw.wide(), draw.wide()))
-    asking = Asking(
+    order = OrderRequest(
         market,
         draw.wide(),
         draw.once_in(2),
@@ -261,6 +261,6 @@ def wide_question(seed: object) -> Inputs:
     )
     quantity = draw.wide()
     filled = draw.of([Decimal(0), min(quantity, draw.wide())])
-    order = Reservation(market.instrument, draw.once_in(2), True, quantity, draw.wide(), draw.wide(), filled)
-    books = Books(draw.wide(), Standing(NOW.date(), draw.wide(), draw.wide()), held, (order,))
-    return Inputs(asking, account, books, NOW, {}, 5000, 300, Decimal(50))
+    reservation = Reservation(market.instrument, draw.once_in(2), True, quantity, draw.wide(), draw.wide(), filled)
+    books = Books(draw.wide(), EquityHistory(NOW.date(), draw.wide(), draw.wide()), held, (reservation,))
+    return Inputs(order, account, books, NOW, {}, 5000, 300, Decimal(50))

@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from vantixs_risk.domain.equity import Holding, Mark, Standing
+from vantixs_risk.domain.equity import EquityHistory, Holding, Mark
 from vantixs_risk.domain.evaluation import evaluate
-from vantixs_risk.domain.inputs import Asking, Books, Inputs
+from vantixs_risk.domain.inputs import Books, Inputs, OrderRequest
 from vantixs_risk.domain.ledger import Market, Position
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.domain.rules import Limits, Rules, Sizing
@@ -16,12 +16,12 @@ D = Decimal
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)  # a Tuesday
 BTC, ETH, PERP = Market.of("BTC/USDT"), Market.of("ETH/USDT"), Market.of("BTC/USDT:USDT")
 QUOTE = Mark(D(100), D(100), NOW)
-STANDING = Standing(date(2026, 11, 24), D(10_000), D(10_000))
+EQUITY = EquityHistory(date(2026, 11, 24), D(10_000), D(10_000))
 RULES = Rules("paper", "PAPER", "USDT", sizing=Sizing("FIXED_NOTIONAL", D(1000)))
 ENTRY = Inputs(
-    asking=Asking(BTC, D("0.001"), buy=True, entry=True, minimum_notional=D(5), quote=QUOTE),
+    order=OrderRequest(BTC, D("0.001"), buy=True, entry=True, minimum_notional=D(5), quote=QUOTE),
     rules=RULES,
-    books=Books(D(10_000), STANDING, {}),
+    books=Books(D(10_000), EQUITY, {}),
     now=NOW,
     trading_states={},
     max_price_age_ms=5000,
@@ -29,11 +29,11 @@ ENTRY = Inputs(
 )
 LONG = Holding(BTC, Position(D(10), D(900)), QUOTE)
 EXIT = ENTRY._replace(
-    asking=ENTRY.asking._replace(buy=False, entry=False), books=Books(D(10_000), STANDING, {"BTC/USDT": LONG})
+    order=ENTRY.order._replace(buy=False, entry=False), books=Books(D(10_000), EQUITY, {"BTC/USDT": LONG})
 )
 # The stop loss of all of it, decided without a quote.
 LEG = EXIT._replace(
-    asking=EXIT.asking._replace(
+    order=EXIT.order._replace(
         order_type="STOP", stop_price=D(90), order_quantity=D(10), leg="STOP_LOSS", sizing=None, quote=None
     )
 )
@@ -49,8 +49,8 @@ def change(inputs: Inputs, **changes: Any) -> Inputs:
         if name in Limits.__dataclass_fields__:
             limits = replace(inputs.rules.limits, **{name: value})
             inputs = inputs._replace(rules=replace(inputs.rules, limits=limits))
-        elif name in Asking._fields and name != "sizing":
-            inputs = inputs._replace(asking=inputs.asking._replace(**{name: value}))
+        elif name in OrderRequest._fields and name != "sizing":
+            inputs = inputs._replace(order=inputs.order._replace(**{name: value}))
         elif name in Books._fields:
             inputs = inputs._replace(books=inputs.books._replace(**{name: value}))
         elif name in {field.name for field in fields(Rules)}:

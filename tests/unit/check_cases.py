@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vantixs_risk.domain.activity import Activity, Asked
-from vantixs_risk.domain.equity import Holding, Mark, Standing
+from vantixs_risk.domain.activity import Activity, EntryRecord
+from vantixs_risk.domain.equity import EquityHistory, Holding, Mark
 from vantixs_risk.domain.inputs import Stop
 from vantixs_risk.domain.ledger import Market, Position
 from vantixs_risk.domain.rules import Sizing
 from vantixs_risk.domain.windows import TradingWindow
 
 sys.path.insert(0, str(Path(__file__).parent))
-from cases import BTC, ENTRY, ETH, EXIT, NOW, PERP, STANDING, D, entry_of, exit_of, held, leg_of, seconds
+from cases import BTC, ENTRY, EQUITY, ETH, EXIT, NOW, PERP, D, entry_of, exit_of, held, leg_of, seconds
 
 SOL = Market.of("SOL/USDT")
 LIVE = {"mode": "LIVE", "rules": replace(ENTRY.rules, mode="LIVE", live_enabled=True, credential_id="c1")}
@@ -43,7 +43,7 @@ def quote(bid: str | int, ask: str | int, age_ms: int = 0) -> Mark:
 
 
 def approved(age_s: float, what: str = BUY_10) -> Activity:
-    return Activity(approved=(Asked(what, NOW - seconds(age_s)),))
+    return Activity(approved=(EntryRecord(what, NOW - seconds(age_s)),))
 
 
 def sells(**more: Any) -> dict[str, Any]:
@@ -193,7 +193,7 @@ ENTRY_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [{"max_drawdown_percent": D(5), "cash": D(9500)}, {"max_drawdown_percent": D(5), "cash": D(9000)}],
         [
             {"max_drawdown_percent": D(5), "cash": D("9500.01")},
-            {"max_drawdown_percent": D(5), "standing": Standing(STANDING.day, D(0), D(0))},
+            {"max_drawdown_percent": D(5), "equity_history": EquityHistory(EQUITY.day, D(0), D(0))},
         ],
     ),
     "LOSS_COOLDOWN_ACTIVE": (
@@ -222,7 +222,7 @@ ENTRY_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         [{"duplicate_order_window_s": 10, "activity": approved(9.999)}],
         [
             {"duplicate_order_window_s": 10, "activity": approved(10)},
-            {"duplicate_order_window_s": 10, "activity": Activity(asked=(Asked(BUY_10, NOW),))},
+            {"duplicate_order_window_s": 10, "activity": Activity(requested=(EntryRecord(BUY_10, NOW),))},
             {"duplicate_order_window_s": 10, "activity": approved(1, "sell 10 BTC/USDT")},
             {"duplicate_order_window_s": 10, "activity": approved(1, "buy 9 BTC/USDT")},
         ],

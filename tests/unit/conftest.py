@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from ledger_office import Office
+from risk_fixture import RiskFixture
 
 
 @pytest.fixture
-def office() -> Iterator[Office]:
-    made = Office()
+def risk() -> Iterator[RiskFixture]:
+    made = RiskFixture()
     yield made
     made.close()

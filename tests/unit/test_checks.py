@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from vantixs_risk.domain.activity import Activity
-from vantixs_risk.domain.check import Check, Finding
-from vantixs_risk.domain.checks import ENTRY as ENTRY_TABLE
-from vantixs_risk.domain.checks import EXIT as EXIT_TABLE
-from vantixs_risk.domain.checks import LEG as LEG_TABLE
+from vantixs_risk.domain.check import Check, CheckResult
+from vantixs_risk.domain.check_tables import ENTRY as ENTRY_TABLE
+from vantixs_risk.domain.check_tables import EXIT as EXIT_TABLE
+from vantixs_risk.domain.check_tables import LEG as LEG_TABLE
 from vantixs_risk.domain.evaluation import evaluate
 from vantixs_risk.domain.inputs import Inputs
 
@@ -52,8 +52,8 @@ def test_check_alone_denies_an_entry(reason: str, changes: dict[str, Any]) -> No
     inputs = change(ENTRY, **changes)
     assert failed(inputs) == [reason]
     assert not evaluate(inputs).approved
-    finding = next(c for c in evaluate(inputs).checks if c.reason == reason)
-    assert finding.detail
+    result = next(c for c in evaluate(inputs).checks if c.reason == reason)
+    assert result.detail
 
 
 @pytest.mark.parametrize(("reason", "changes"), rows(ENTRY_ROWS, 1))
@@ -93,18 +93,18 @@ def test_leg_at_the_limit_passes(reason: str, changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("changes", LEG_PASSES.values(), ids=LEG_PASSES)
 def test_leg_passes_what_holds_entries_and_exits(changes: dict[str, Any]) -> None:
     decision = evaluate(change(LEG, **changes))
-    assert (decision.approved, decision.quantity, decision.hold) == (True, D(10), 0)
+    assert (decision.approved, decision.quantity, decision.reserved_funds) == (True, D(10), 0)
 
 
 def test_checks_are_the_same_where_every_value_is() -> None:
-    check, again = (Check("R", Finding(True, "d", {"a": "1"}, "l")) for _ in range(2))
+    check, again = (Check("R", CheckResult(True, "d", {"a": "1"}, "l")) for _ in range(2))
     assert (check, hash(check), repr(check)) == (again, hash(again), repr(again))
     others = (
-        Check("S", Finding(True, "d", {"a": "1"}, "l")),
-        Check("R", Finding(False, "d", {"a": "1"}, "l")),
-        Check("R", Finding(True, "e", {"a": "1"}, "l")),
-        Check("R", Finding(True, "d", {"a": "2"}, "l")),
-        Check("R", Finding(True, "d", {"a": "1"}, "m")),
+        Check("S", CheckResult(True, "d", {"a": "1"}, "l")),
+        Check("R", CheckResult(False, "d", {"a": "1"}, "l")),
+        Check("R", CheckResult(True, "e", {"a": "1"}, "l")),
+        Check("R", CheckResult(True, "d", {"a": "2"}, "l")),
+        Check("R", CheckResult(True, "d", {"a": "1"}, "m")),
     )
     assert check not in others
     assert check != "R"

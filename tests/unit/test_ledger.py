@@ -201,15 +201,15 @@ HELD = Reservation("BTC/USDT", True, True, D(3), D(100), D(10))
 
 
 def test_reservation_holds_the_share_that_may_still_fill_rounded_up() -> None:
-    assert (HELD.leaves, HELD.notional_left, HELD.hold_left) == (D(3), D(100), D(10))
+    assert (HELD.leaves, HELD.notional_left, HELD.reserved_funds_left) == (D(3), D(100), D(10))
     part = HELD.fill(D(1))
     assert (part.leaves, part.excess) == (D(2), D(0))
     assert part.notional_left == D("66.666666666666666667")
-    assert part.hold_left == D("6.666666666666666667")
+    assert part.reserved_funds_left == D("6.666666666666666667")
 
 
 def test_last_fill_releases_exactly_what_is_left() -> None:
     done = HELD.fill(D("0.7")).fill(D("1.1")).fill(D("1.2"))
-    assert (done.leaves, done.notional_left, done.hold_left, done.excess) == (0, 0, 0, 0)
+    assert (done.leaves, done.notional_left, done.reserved_funds_left, done.excess) == (0, 0, 0, 0)
     more = done.fill(D("0.5"))
-    assert (more.leaves, more.notional_left, more.hold_left, more.excess) == (0, 0, 0, D("0.5"))
+    assert (more.leaves, more.notional_left, more.reserved_funds_left, more.excess) == (0, 0, 0, D("0.5"))

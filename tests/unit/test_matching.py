@@ -20,7 +20,7 @@ from vantixs_router.domain.matching.events import (
     RejectReason,
     Triggered,
 )
-from vantixs_router.domain.matching.fees import Fees, funding_amount, funding_payments, funding_times
+from vantixs_router.domain.matching.fees import Fees
 from vantixs_router.domain.matching.market import Bar, Depth, Mark, Quote, Seen, Trade
 from vantixs_router.domain.matching.orders import OrderTerms, OrderType, Reference, Stage, TimeInForce
 from vantixs_router.domain.matching.taking import Assumptions
@@ -649,7 +649,7 @@ def test_input_that_cannot_be_is_not_made(make: Any) -> None:
         make()
 
 
-# Fees and funding.
+# Fees.
 
 
 def test_spot_buy_may_pay_its_fee_in_what_it_receives() -> None:
@@ -683,18 +683,3 @@ def test_fee_is_exact_up_to_18_decimals_and_a_rebate_is_below_0() -> None:
     (event,) = apply(paper, quote(0, "99", "100"), quote(1, "80", "81"))
     assert isinstance(event, Filled)
     assert event.fee == D("-0.009")
-
-
-def test_funding_is_paid_by_longs_at_each_interval() -> None:
-    # 2 at 30000 are 60000; 0.01 percent of it is 6.
-    assert funding_amount(D(2), D(30000), D("0.0001")) == D(-6)
-    assert funding_amount(D(-2), D(30000), D("0.0001")) == D(6)
-    assert funding_amount(D(2), D(30000), D("-0.0001")) == D(6)
-    day = datetime(2026, 11, 27, tzinfo=UTC)
-    # After 0:00, which was paid before, up to 16:00, which is paid now.
-    payments = funding_payments(D(2), D(30000), D("0.0001"), after=day, until=day.replace(hour=16))
-    assert [(p.time.hour, p.amount) for p in payments] == [(8, D(-6)), (16, D(-6))]
-    assert funding_times(day, day.replace(hour=7, minute=59)) == ()
-    assert len(funding_times(day, day + timedelta(days=1), 3600)) == 24
-    with pytest.raises(ValueError, match="interval above 0"):
-        funding_times(day, day, 0)

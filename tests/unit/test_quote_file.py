@@ -1,14 +1,20 @@
 """Rows of a file of quotes: what is read from them, and what is said about one that cannot be."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from vantixs.runtime.lifecycle import StartupError
 from vantixs_router.domain.replay import Tick
 from vantixs_router.quote_sources.csv_rows import FileError, Options, read_ticks
 from vantixs_router.quote_sources.file import read_quote_file
+from vantixs_router.quote_sources.parquet_rows import read_parquet_ticks
 from vantixs_router.settings import RouterSettings
 
 PLAIN = Options(0, Decimal(0))
@@ -90,10 +96,12 @@ def test_start_fails_with_one_line_about_the_file(tmp_path: Path) -> None:
     assert read_quote_file(RouterSettings()) is None
     made = tmp_path / "ticks.csv"
     made.write_text(f"{TICKS}{FIRST},BTC/USDT,1,2\n")
+    not_parquet = tmp_path / "not.parquet"
+    not_parquet.write_text(made.read_text())
     settings = replace(RouterSettings(), quote_file=str(made))
     for changed, says in (
         ({"quote_file": str(tmp_path / "none.csv")}, "expected a file that can be read, was: No such file"),
-        ({"quote_file": "x.parquet"}, "expected CSV, was Parquet: not built yet"),
+        ({"quote_file": str(not_parquet)}, "not.parquet: expected Parquet, was: "),
         ({"quote_file_start": "noon"}, "setting quote_file_start: expected a time as"),
     ):
         with pytest.raises(StartupError, match=says):
@@ -103,3 +111,97 @@ def test_start_fails_with_one_line_about_the_file(tmp_path: Path) -> None:
     assert one is not None
     assert other is not None
     assert one.identity != other.identity
+
+
+def parquet(tmp_path: Path, **columns: object) -> bytes:
+    path = tmp_path / "made.parquet"
+    pq.write_table(pa.table(columns), path)
+    return path.read_bytes()
+
+
+MOMENTS = [datetime(2026, 1, 1, 0, 0, second, 500_000, tzinfo=UTC) for second in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pa.array(MOMENTS, pa.timestamp("us", "UTC")),
+        pa.array(MOMENTS, pa.timestamp("ns", "Europe/Berlin")),
+        pa.array([int(moment.timestamp() * 1000) for moment in MOMENTS], pa.int64()),
+        pa.array([moment.isoformat() for moment in MOMENTS]),
+    ],
+    ids=["us", "ns", "ms", "text"],
+)
+@pytest.mark.parametrize(
+    "prices",
+    [
+        pa.array([0.1, 64000.01], pa.float64()),
+        pa.array([Decimal("0.10000"), Decimal("64000.01000")], pa.decimal128(20, 5)),
+        pa.array(["0.1", "64000.01"]).dictionary_encode(),
+    ],
+    ids=["float", "decimal", "text"],
+)
+def test_parquet_says_what_csv_says(tmp_path: Path, times: pa.Array, prices: pa.Array) -> None:
+    content = parquet(
+        tmp_path, volume=[1, 2], time=times, instrument=["BTC/USDT", "ETH/USDT"], bid=prices, ask=prices,
+        ask_size=[None, 2], bid_size=[0.00001, None],
+    )  # fmt: skip
+    rows = [f"{moment.isoformat()},{row}" for moment, row in zip(
+        MOMENTS, ("BTC/USDT,0.1,0.1,0.00001,", "ETH/USDT,64000.01,64000.01,,2"), strict=True
+    )]  # fmt: skip
+    assert read_parquet_ticks(content, PLAIN) == read("time,instrument,bid,ask,bid_size,ask_size\n" + "\n".join(rows))
+
+
+def test_bars_of_parquet_are_those_of_csv(tmp_path: Path) -> None:
+    content = parquet(
+        tmp_path, time=[FIRST, SECOND], instrument=["BTC/USDT"] * 2, open=[100, 100], high=[104.5, 104.5],
+        low=[98, 98], close=[101, 103],
+    )  # fmt: skip
+    text = f"{BARS}{FIRST},BTC/USDT,100,104.5,98,101\n{SECOND},BTC/USDT,100,104.5,98,103\n"
+    assert read_parquet_ticks(content, PLAIN) == read(text)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"time": [datetime(2026, 1, 1)]}, "row 2: time: expected a time as"),  # noqa: DTZ001 - without a zone
+        ({"time": [date(2026, 1, 1)]}, "row 2: time: expected text, a number or a time, was date"),
+        ({"time": [None]}, "row 2: time: expected a time as"),
+        ({"bid": [float("nan")]}, "row 2: bid: expected digits"),
+        ({"bid": [None]}, "row 2: bid: expected digits"),
+        ({"bid": [3.0]}, "row 2: expected 0 < bid <= ask, was bid 3, ask 2"),
+        ({"bid": [True]}, "row 2: bid: expected text, a number or a time, was bool"),
+        ({"instrument": ["BTC/FOO"]}, "row 2: instrument: expected one of the catalogue"),
+        ({"price": [1], "bid": None}, "expected columns time,instrument,bid,ask or "),
+        (dict.fromkeys(("time", "instrument", "bid", "ask"), pa.array([], pa.string())), "expected at least one row"),
+    ],
+)
+def test_what_cannot_be_read_of_parquet_is_said(tmp_path: Path, changed: dict[str, object], says: str) -> None:
+    columns = {"time": [FIRST], "instrument": ["BTC/USDT"], "bid": [1.0], "ask": [2.0]} | changed
+    content = parquet(tmp_path, **{name: column for name, column in columns.items() if column is not None})
+    with pytest.raises(FileError) as raised:
+        read_parquet_ticks(content, PLAIN)
+    assert says in str(raised.value)
+
+
+def test_parquet_that_is_cut_short_or_has_too_many_rows_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = parquet(tmp_path, time=[FIRST], instrument=["BTC/USDT"], bid=[1], ask=[1])
+    for bad in (b"", content[:-9], content[:4] + b"\xff" * 8 + content[12:]):
+        with pytest.raises(FileError, match=r"expected Parquet, was: |row 2"):
+            read_parquet_ticks(bad, PLAIN)
+    monkeypatch.setattr("vantixs_router.quote_sources.parquet_rows.MOST_QUOTES", 0)
+    with pytest.raises(FileError, match="expected at most 0 rows, was 1"):
+        read_parquet_ticks(content, PLAIN)
+
+
+def test_parquet_without_pyarrow_names_the_extra_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(FileError, match=r"install vantixs-signals\[parquet\]"):
+        read_parquet_ticks(b"", PLAIN)
+
+
+def test_pyarrow_is_loaded_for_a_parquet_file_alone() -> None:
+    code = "import sys, vantixs_router.main; sys.exit('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -77,7 +77,7 @@ def test_an_entry_that_rests_is_sized_and_reckoned_at_its_own_price(
 ) -> None:
     decision = decide(WIDE, buy=buy, **terms)
     assert decision.approved, [c for c in decision.checks if not c.passed]
-    assert (decision.figures.price, decision.quantity) == (D(price), D(quantity))
+    assert (decision.metrics.price, decision.quantity) == (D(price), D(quantity))
     assert decision.notional == D(price) * D(quantity) <= 1000
     assert decision.steps["price"] == price
     (terms_checked,) = [c for c in decision.checks if c.reason == "ORDER_TERMS_INVALID"]
@@ -105,7 +105,7 @@ def test_an_entry_that_rests_is_sized_and_reckoned_at_its_own_price(
 )
 def test_an_entry_that_rests_holds_what_it_may_cost(terms: dict[str, Any], hold: str) -> None:
     decision = decide(WIDE, fee_bps=D(10), price_buffer_bps=D(50), **terms)
-    assert (decision.approved, decision.notional, decision.hold) == (True, 1000, D(hold))
+    assert (decision.approved, decision.notional, decision.reserved_funds) == (True, 1000, D(hold))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_stop_and_targets_are_for_the_same_quantity_and_leave_it_to_exits() -> N
     assert decide(LEG, reservations=legs[:1], order_quantity=D(6)).quantity == 6
     assert decide(LEG, reservations=legs).quantity == 10
     leaving = decide(EXIT, reservations=legs)
-    assert (leaving.approved, leaving.quantity, leaving.figures.own_exits_quantity) == (True, 10, 0)
+    assert (leaving.approved, leaving.quantity, leaving.metrics.own_exits_quantity) == (True, 10, 0)
     assert decide(EXIT, reservations=(*legs, exit_of("7"))).quantity == 3
     # The other way round a leg does not wait for an exit: the position is held until that is filled.
     assert decide(LEG, reservations=(exit_of("10"),)).quantity == 10
@@ -241,4 +241,4 @@ def test_what_an_exit_of_dust_is_answered(changes: dict[str, Any], reasons: list
 
 def test_an_exit_that_rests_is_reckoned_at_the_quote() -> None:
     decision = decide(EXIT, signal_quantity=D(500), signal_quantity_type="NOTIONAL", **limit("125"))
-    assert (decision.approved, decision.quantity, decision.notional, decision.hold) == (True, 5, 500, 0)
+    assert (decision.approved, decision.quantity, decision.notional, decision.reserved_funds) == (True, 5, 500, 0)

@@ -8,14 +8,14 @@ import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError
-from vantixs_risk import books, store
+from vantixs_risk import account_cache, store
 from vantixs_risk.accounts import create_account
 from vantixs_risk.marks import check_marks, read_held, refresh_marks
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
 sys.path.insert(0, str(Path(__file__).parent))
-from ledger_office import Office, Process, account_of, later
-from risk_desk import ACTIVE, APPROVED, Desk, open_desk, update
+from risk_fixture import Process, RiskFixture, account_of, later
+from risk_trader import ACTIVE, APPROVED, Trader, open_trader, update
 
 BTC, ETH, PERPETUAL = "BTC/USDT", "ETH/USDT", "BTC/USDT:USDT"
 
@@ -26,200 +26,202 @@ def quote(instrument: str, price: str, time: datetime, ask: str = "") -> common_
     return made
 
 
-def refresh(desk: Desk, *, age_s: float = 0, process: Process | None = None, **prices: str) -> int:
+def refresh(trader: Trader, *, age_s: float = 0, process: Process | None = None, **prices: str) -> int:
     """As the service does for all accounts, with quotes of that age; returns how many took one."""
     names = {"btc": BTC, "eth": ETH, "perpetual": PERPETUAL}
-    time = desk.office.now - timedelta(seconds=age_s)
+    time = trader.risk.now - timedelta(seconds=age_s)
     marks = check_marks([quote(names[name], price, time) for name, price in prices.items()])
-    held = desk.office.read(read_held)
+    held = trader.risk.read(read_held)
     ids = [account_id for account_id, instruments in held.items() if marks.keys() & set(instruments)]
-    return int((process or desk.process).run(lambda c, d, now: refresh_marks(c, d, ids, marks, now)))
+    return int((process or trader.process).run(lambda c, d, now: refresh_marks(c, d, ids, marks, now)))
 
 
-def figures(desk: Desk, account_id: str = "a") -> tuple[str, str]:
-    shown = desk.office.account(account_id)
+def figures(trader: Trader, account_id: str = "a") -> tuple[str, str]:
+    shown = trader.risk.account(account_id)
     return shown.equity, shown.daily_profit
 
 
-def test_equity_the_day_and_the_peak_follow_the_price_without_an_order(office: Office) -> None:
-    desk = open_desk(office, max_daily_loss="1000", max_gross_exposure="5000")
-    desk.trade("100")
-    later(office, 60)
-    assert refresh(desk, btc="120") == 1
-    assert figures(desk) == ("10200", "200")
-    later(office, 60)
-    assert refresh(desk, btc="90") == 1
-    shown = office.account("a")
+def test_equity_the_day_and_the_peak_follow_the_price_without_an_order(risk: RiskFixture) -> None:
+    trader = open_trader(risk, max_daily_loss="1000", max_gross_exposure="5000")
+    trader.trade("100")
+    later(risk, 60)
+    assert refresh(trader, btc="120") == 1
+    assert figures(trader) == ("10200", "200")
+    later(risk, 60)
+    assert refresh(trader, btc="90") == 1
+    shown = risk.account("a")
     assert (shown.equity, shown.daily_profit, shown.peak_equity) == ("9900", "-100", "10200")
     used = {headroom.name: headroom.used for headroom in shown.headroom}
     assert (used["max_daily_loss"], used["max_gross_exposure"]) == ("100", "900")
-    assert [row.equity for row in office.rows(store.SAMPLES) if row.resolution_s == 60] == [10000, 10200, 9900]
+    assert [row.equity for row in risk.rows(store.SAMPLES) if row.resolution_s == 60] == [10000, 10200, 9900]
 
 
-def test_daily_loss_breaker_goes_off_by_a_price_alone_and_lets_people_out(office: Office) -> None:
-    desk = open_desk(office, max_daily_loss="100")
-    desk.trade("100")
-    later(office, 5)
-    refresh(desk, btc="91")
-    assert (figures(desk), desk.states()) == (("9910", "-90"), {})
-    later(office, 5)
-    refresh(desk, btc="89")
-    assert desk.states() == {"account:a": ("REDUCING", "breaker:daily_loss")}
-    assert desk.failed("89", position="10") == ["TRADING_REDUCING", "DAILY_LOSS_LIMIT_REACHED"]
-    assert desk.trade("89", buy=False, entry=False, position="10") == "0"
-    (change,) = [e.trading_state_changed for e in desk.journal() if e.HasField("trading_state_changed")]
+def test_daily_loss_breaker_goes_off_by_a_price_alone_and_lets_people_out(risk: RiskFixture) -> None:
+    trader = open_trader(risk, max_daily_loss="100")
+    trader.trade("100")
+    later(risk, 5)
+    refresh(trader, btc="91")
+    assert (figures(trader), trader.states()) == (("9910", "-90"), {})
+    later(risk, 5)
+    refresh(trader, btc="89")
+    assert trader.states() == {"account:a": ("REDUCING", "breaker:daily_loss")}
+    assert trader.failed("89", position="10") == ["TRADING_REDUCING", "DAILY_LOSS_LIMIT_REACHED"]
+    assert trader.trade("89", buy=False, entry=False, position="10") == "0"
+    (change,) = [e.trading_state_changed for e in trader.journal() if e.HasField("trading_state_changed")]
     assert change.scope == "account:a"
 
 
-def test_drawdown_breaker_counts_from_a_peak_that_no_order_saw(office: Office) -> None:
-    desk = open_desk(office, max_drawdown_percent="5")
-    desk.trade("100", notional="5000")
-    later(office, 5)
-    refresh(desk, btc="120")
-    assert office.account("a").peak_equity == "11000"
-    later(office, 5)
-    refresh(desk, btc="110")
-    assert desk.states() == {}
-    later(office, 5)
-    refresh(desk, btc="108")
-    assert desk.states() == {"account:a": ("REDUCING", "breaker:drawdown")}
+def test_drawdown_breaker_counts_from_a_peak_that_no_order_saw(risk: RiskFixture) -> None:
+    trader = open_trader(risk, max_drawdown_percent="5")
+    trader.trade("100", notional="5000")
+    later(risk, 5)
+    refresh(trader, btc="120")
+    assert risk.account("a").peak_equity == "11000"
+    later(risk, 5)
+    refresh(trader, btc="110")
+    assert trader.states() == {}
+    later(risk, 5)
+    refresh(trader, btc="108")
+    assert trader.states() == {"account:a": ("REDUCING", "breaker:drawdown")}
 
 
 @pytest.mark.parametrize("age_s", [5.001, 86_400, -5.001])
-def test_old_quote_stops_nobody_and_changes_nothing(office: Office, age_s: float) -> None:
-    desk = open_desk(office, max_daily_loss="100")
-    desk.trade("100")
-    before = office.rows(store.STATES)
-    later(office, 60)
-    assert refresh(desk, age_s=age_s, btc="1") == 0
-    assert (office.rows(store.STATES), desk.states()) == (before, {})
-    assert desk.decide("100", position="10").verdict == APPROVED
+def test_old_quote_stops_nobody_and_changes_nothing(risk: RiskFixture, age_s: float) -> None:
+    trader = open_trader(risk, max_daily_loss="100")
+    trader.trade("100")
+    before = risk.rows(store.STATES)
+    later(risk, 60)
+    assert refresh(trader, age_s=age_s, btc="1") == 0
+    assert (risk.rows(store.STATES), trader.states()) == (before, {})
+    assert trader.decide("100", position="10").verdict == APPROVED
 
 
 @pytest.mark.parametrize(("bid", "ask"), [("0", "100"), ("100", "99"), ("-1", "1"), ("", ""), ("x", "y")])
-def test_quote_that_is_none_stops_nobody(office: Office, bid: str, ask: str) -> None:
-    desk = open_desk(office, max_daily_loss="100")
-    desk.trade("100")
-    later(office, 1)
-    marks = check_marks([quote(BTC, bid, office.now, ask), quote(ETH, "5", office.now)])
+def test_quote_that_is_none_stops_nobody(risk: RiskFixture, bid: str, ask: str) -> None:
+    trader = open_trader(risk, max_daily_loss="100")
+    trader.trade("100")
+    later(risk, 1)
+    marks = check_marks([quote(BTC, bid, risk.now, ask), quote(ETH, "5", risk.now)])
     assert ETH in marks, "one that cannot be read does not keep the others from being used"
-    assert desk.process.run(lambda c, d, now: refresh_marks(c, d, ["a"], marks, now)) == 0
-    assert (figures(desk), desk.states()) == (("10000", "0"), {})
+    assert trader.process.run(lambda c, d, now: refresh_marks(c, d, ["a"], marks, now)) == 0
+    assert (figures(trader), trader.states()) == (("10000", "0"), {})
 
 
-def test_nobody_is_stopped_while_another_position_has_no_young_price(office: Office) -> None:
-    desk = open_desk(office, max_daily_loss="100", max_mark_age_s=60)
-    desk.trade("100")
-    desk.trade("100", instrument=ETH)
-    later(office, 61)
+def test_nobody_is_stopped_while_another_position_has_no_young_price(risk: RiskFixture) -> None:
+    trader = open_trader(risk, max_daily_loss="100", max_mark_age_s=60)
+    trader.trade("100")
+    trader.trade("100", instrument=ETH)
+    later(risk, 61)
     # BTC lost enough. What ETH is worth nobody knows: it may have gained as much.
-    assert refresh(desk, btc="80") == 1
-    assert desk.states() == {}
-    assert desk.failed("100", instrument=PERPETUAL) == ["MARK_STALE", "DAILY_LOSS_LIMIT_REACHED"]
-    assert desk.states() == {"account:a": ("REDUCING", "breaker:daily_loss")}, "as for any order"
+    assert refresh(trader, btc="80") == 1
+    assert trader.states() == {}
+    assert trader.failed("100", instrument=PERPETUAL) == ["MARK_STALE", "DAILY_LOSS_LIMIT_REACHED"]
+    assert trader.states() == {"account:a": ("REDUCING", "breaker:daily_loss")}, "as for any order"
 
 
-def test_breaker_goes_off_once_every_position_has_a_price(office: Office) -> None:
-    desk = open_desk(office, max_daily_loss="100", max_mark_age_s=60)
-    desk.trade("100")
-    desk.trade("100", instrument=ETH)
-    later(office, 61)
-    refresh(desk, btc="80")
-    assert office.account("a").peak_equity == "10000"
-    refresh(desk, eth="130")
-    assert (figures(desk), desk.states()) == (("10100", "100"), {})
-    later(office, 1)
-    refresh(desk, btc="80", eth="109")
-    assert desk.states() == {"account:a": ("REDUCING", "breaker:daily_loss")}
+def test_breaker_goes_off_once_every_position_has_a_price(risk: RiskFixture) -> None:
+    trader = open_trader(risk, max_daily_loss="100", max_mark_age_s=60)
+    trader.trade("100")
+    trader.trade("100", instrument=ETH)
+    later(risk, 61)
+    refresh(trader, btc="80")
+    assert risk.account("a").peak_equity == "10000"
+    refresh(trader, eth="130")
+    assert (figures(trader), trader.states()) == (("10100", "100"), {})
+    later(risk, 1)
+    refresh(trader, btc="80", eth="109")
+    assert trader.states() == {"account:a": ("REDUCING", "breaker:daily_loss")}
 
 
-def test_a_new_day_begins_with_the_worth_of_the_last_look(office: Office) -> None:
-    desk = open_desk(office, max_daily_loss="100")
-    desk.trade("100")
-    later(office, 12 * 3600 - 1)
-    refresh(desk, btc="91")
-    assert figures(desk) == ("9910", "-90")
-    later(office, 5)
-    refresh(desk, btc="82")
-    assert figures(desk) == ("9820", "-90"), "of the new day"
-    assert desk.states() == {}
+def test_a_new_day_begins_with_the_worth_of_the_last_look(risk: RiskFixture) -> None:
+    trader = open_trader(risk, max_daily_loss="100")
+    trader.trade("100")
+    later(risk, 12 * 3600 - 1)
+    refresh(trader, btc="91")
+    assert figures(trader) == ("9910", "-90")
+    later(risk, 5)
+    refresh(trader, btc="82")
+    assert figures(trader) == ("9820", "-90"), "of the new day"
+    assert trader.states() == {}
 
 
-def test_only_who_holds_something_is_touched_and_no_scratch_copy(office: Office) -> None:
-    desk = open_desk(office)
+def test_only_who_holds_something_is_touched_and_no_scratch_copy(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
     for name in ("b", "c"):
-        desk.process.create(account_of(name))
-    desk.trade("100")
-    desk.trade("100", account_id="b")
-    desk.trade("101", account_id="b", buy=False, entry=False, position="10")
+        trader.process.create(account_of(name))
+    trader.trade("100")
+    trader.trade("100", account_id="b")
+    trader.trade("101", account_id="b", buy=False, entry=False, position="10")
     copy = risk_pb2.CreateAccountRequest(request_id="s", copy_from_account_id="a")
     copy.account.account_id = "scratch"
-    desk.process.run(lambda c, d, now: create_account(c, d, copy, "operator:test", now))
-    assert office.read(read_held) == {"a": [BTC]}
-    before = {row.account_id: row.stamp for row in office.rows(store.STATES)}
-    later(office, 5)
-    assert refresh(desk, btc="102") == 1
-    after = {row.account_id: row.stamp for row in office.rows(store.STATES)}
+    trader.process.run(lambda c, d, now: create_account(c, d, copy, "operator:test", now))
+    assert risk.read(read_held) == {"a": [BTC]}
+    before = {row.account_id: row.stamp for row in risk.rows(store.STATES)}
+    later(risk, 5)
+    assert refresh(trader, btc="102") == 1
+    after = {row.account_id: row.stamp for row in risk.rows(store.STATES)}
     assert {name for name in after if after[name] != before[name]} == {"a"}
 
 
-def test_the_same_quote_again_writes_nothing_and_an_older_one_is_not_taken(office: Office) -> None:
-    desk = open_desk(office)
-    desk.trade("100")
-    later(office, 5)
-    assert refresh(desk, btc="110") == 1
-    before = office.rows(store.STATES)
-    assert refresh(desk, btc="120") == 0, "of the same moment"
-    assert refresh(desk, age_s=1, btc="130") == 0
-    assert office.rows(store.STATES) == before
+def test_the_same_quote_again_writes_nothing_and_an_older_one_is_not_taken(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
+    trader.trade("100")
+    later(risk, 5)
+    assert refresh(trader, btc="110") == 1
+    before = risk.rows(store.STATES)
+    assert refresh(trader, btc="120") == 0, "of the same moment"
+    assert refresh(trader, age_s=1, btc="130") == 0
+    assert risk.rows(store.STATES) == before
 
 
-def test_another_process_decides_on_what_was_refreshed(office: Office) -> None:
-    desk = open_desk(office, max_drawdown_percent="5")
-    desk.trade("100", notional="5000")
-    later(office, 5)
-    refresh(desk, process=Process(office), btc="120")
-    later(office, 5)
-    # This process remembers the account as it was before: the stamp says that it is not so any more.
-    assert desk.failed("105", position="50") == ["DRAWDOWN_LIMIT_REACHED"]
+def test_another_process_decides_on_what_was_refreshed(risk: RiskFixture) -> None:
+    trader = open_trader(risk, max_drawdown_percent="5")
+    trader.trade("100", notional="5000")
+    later(risk, 5)
+    refresh(trader, process=Process(risk), btc="120")
+    later(risk, 5)
+    # This process remembers the account as it was before: the version says that it has changed.
+    assert trader.failed("105", position="50") == ["DRAWDOWN_LIMIT_REACHED"]
 
 
-def test_accounts_that_only_lie_there_push_none_out_of_memory(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(office)
-    monkeypatch.setattr(books, "MOST_ACCOUNTS", 2)
+def test_accounts_that_only_lie_there_push_none_out_of_memory(
+    risk: RiskFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trader = Trader(risk)
+    monkeypatch.setattr(account_cache, "MOST_ACCOUNTS", 2)
     for name in ("idle", "busy", "busier"):
-        desk.process.create(account_of(name))
-        desk.trade("100", account_id=name)
-    shelf = desk.process.desk.shelf
-    assert [shelf.has(name) for name in ("idle", "busy", "busier")] == [False, True, True]
-    later(office, 5)
-    assert refresh(desk, btc="110") == 3
-    assert [shelf.has(name) for name in ("idle", "busy", "busier")] == [False, True, True]
-    assert {figures(desk, name)[0] for name in ("idle", "busy", "busier")} == {"10100"}
+        trader.process.create(account_of(name))
+        trader.trade("100", account_id=name)
+    cache = trader.process.context.cache
+    assert [cache.has(name) for name in ("idle", "busy", "busier")] == [False, True, True]
+    later(risk, 5)
+    assert refresh(trader, btc="110") == 3
+    assert [cache.has(name) for name in ("idle", "busy", "busier")] == [False, True, True]
+    assert {figures(trader, name)[0] for name in ("idle", "busy", "busier")} == {"10100"}
 
 
-def test_breaker_that_was_lifted_does_not_go_off_again_for_a_drawdown_but_for_the_day(office: Office) -> None:
-    desk = Desk(office)
-    update(desk, limits={"max_drawdown_percent": "1"})
-    desk.trade("100")
-    later(office, 5)
-    refresh(desk, btc="80")
-    assert desk.states() == {"account:a": ("REDUCING", "breaker:drawdown")}
-    desk.process.set_state("account:a", ACTIVE)
-    later(office, 5)
-    refresh(desk, btc="80")
-    assert desk.states()["account:a"] == ("ACTIVE", "operator:test")
+def test_breaker_that_was_lifted_does_not_go_off_again_for_a_drawdown_but_for_the_day(risk: RiskFixture) -> None:
+    trader = Trader(risk)
+    update(trader, limits={"max_drawdown_percent": "1"})
+    trader.trade("100")
+    later(risk, 5)
+    refresh(trader, btc="80")
+    assert trader.states() == {"account:a": ("REDUCING", "breaker:drawdown")}
+    trader.process.set_state("account:a", ACTIVE)
+    later(risk, 5)
+    refresh(trader, btc="80")
+    assert trader.states()["account:a"] == ("ACTIVE", "operator:test")
 
 
-def test_perpetual_short_is_valued_at_the_ask(office: Office) -> None:
-    desk = open_desk(office)
-    desk.trade("100", buy=False, instrument=PERPETUAL)
-    later(office, 5)
-    marks = check_marks([quote(PERPETUAL, "90", office.now, "91")])
-    desk.process.run(lambda c, d, now: refresh_marks(c, d, ["a"], marks, now))
-    assert figures(desk) == ("10090", "90")
+def test_perpetual_short_is_valued_at_the_ask(risk: RiskFixture) -> None:
+    trader = open_trader(risk)
+    trader.trade("100", buy=False, instrument=PERPETUAL)
+    later(risk, 5)
+    marks = check_marks([quote(PERPETUAL, "90", risk.now, "91")])
+    trader.process.run(lambda c, d, now: refresh_marks(c, d, ["a"], marks, now))
+    assert figures(trader) == ("10090", "90")
 
 
-def test_more_than_100_quotes_are_refused(office: Office) -> None:
+def test_more_than_100_quotes_are_refused(risk: RiskFixture) -> None:
     with pytest.raises(ServiceError, match="at most 100, was 101"):
-        check_marks([quote(BTC, "1", office.now)] * 101)
+        check_marks([quote(BTC, "1", risk.now)] * 101)

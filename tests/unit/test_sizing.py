@@ -161,7 +161,7 @@ def test_quantity_no_message_can_name_is_refused() -> None:
 
 
 def test_webhook_sizing_goes_before_the_account_s() -> None:
-    inputs = ENTRY._replace(asking=ENTRY.asking._replace(sizing=Sizing("FIXED_QUANTITY", D(3))))
+    inputs = ENTRY._replace(order=ENTRY.order._replace(sizing=Sizing("FIXED_QUANTITY", D(3))))
     assert evaluate(inputs).quantity == 3
 
 
@@ -190,13 +190,13 @@ def test_steps_say_how_the_quantity_came_out() -> None:
 
 def test_hold_has_fee_and_buffer_on_top_and_margin_below() -> None:
     extra = {"fee_bps": D(10), "price_buffer_bps": D(50)}
-    assert evaluate(change(ENTRY, **extra)).hold == D(1006)
+    assert evaluate(change(ENTRY, **extra)).reserved_funds == D(1006)
     perpetual = change(
         ENTRY, market=replace(BTC, instrument="BTC/USDT:USDT", perpetual=True), max_leverage=D(4), **extra
     )
-    assert evaluate(perpetual).hold == D(256)
-    assert evaluate(change(ENTRY, buy=False, may_short=True, max_leverage=D(4), **extra)).hold == D(256)
-    assert evaluate(change(EXIT, **extra)).hold == 0
+    assert evaluate(perpetual).reserved_funds == D(256)
+    assert evaluate(change(ENTRY, buy=False, may_short=True, max_leverage=D(4), **extra)).reserved_funds == D(256)
+    assert evaluate(change(EXIT, **extra)).reserved_funds == 0
 
 
 AMOUNT = st.decimals(min_value="0.000000000000000001", max_value="99999999999999999999", places=18, allow_nan=False)

@@ -10,12 +10,12 @@ from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError
 from vantixs_risk.conversion import instant
-from vantixs_risk.domain.check import Check, Finding
+from vantixs_risk.domain.check import Check, CheckResult
 from vantixs_risk.wire import encode_response, encode_rows
 
 TEXT = st.text(max_size=300) | st.text(alphabet="äß語🎉", min_size=60, max_size=5000)
 INPUTS = st.dictionaries(TEXT, TEXT, max_size=4)
-CHECK = st.builds(Check, TEXT, st.builds(Finding, st.booleans(), TEXT, INPUTS, TEXT))
+CHECK = st.builds(Check, TEXT, st.builds(CheckResult, st.booleans(), TEXT, INPUTS, TEXT))
 
 
 @given(st.lists(CHECK, max_size=4), INPUTS)

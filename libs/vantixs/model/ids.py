@@ -6,6 +6,9 @@ import zlib
 
 LANES = 32
 QUOTE_SUBJECTS = "vantixs.quotes.v1.*"
+BAR_SUBJECTS = "vantixs.bars.v1.*.*"
+# Whoever keeps bars answers with them to the reply subject of what is published here.
+BARS_ASKED = "vantixs.bars-asked.v1"
 _ACCEPTED_SUBJECTS = tuple(f"vantixs.journal.v1.signal.accepted.{lane:02d}" for lane in range(LANES))
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -52,6 +55,11 @@ def event_subject(kind: str) -> str:
 def quote_subject(key: str) -> str:
     """The subject (core NATS, no stream) of an instrument's streamed quotes, for example "vantixs.quotes.v1.btc-usdt"."""
     return f"vantixs.quotes.v1.{key}"
+
+
+def bar_subject(key: str, timeframe: str) -> str:
+    """The subject (core NATS, no stream) of an instrument's closed bars, for example "vantixs.bars.v1.btc-usdt.1h"."""
+    return f"vantixs.bars.v1.{key}.{timeframe}"
 
 
 def _encode(number: int, length: int) -> str:

@@ -212,6 +212,13 @@ _ROWS = (
     ("CLOSE_REQUESTED", 0, "somebody asked for the close", "nothing"),
     ("UNKNOWN_LEG", 0, "an answer names an order that the bracket does not have", "report it"),
     (
+        "STREAM_ENDED",
+        0,
+        "a stream of quotes was open for as long as one may be",
+        "begin another with what was not taken",
+    ),
+    ("POSITION_DUST", 0, "what is left of the position is less than can be traded: it has ended", "nothing"),
+    (
         "HISTORY_ALTERED",
         0,
         "history is not as it was recorded",

@@ -46,21 +46,49 @@ def open_channel(
     config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
     if names:
         config["methodConfig"] = [{"name": names, "retryPolicy": policy | {"retryableStatusCodes": ["UNAVAILABLE"]}}]
-    options = (*OPTIONS, ("grpc.service_config", json.dumps(config)))
+    target, credentials, options = _peer(addresses, tls, host, config)
+    if credentials:
+        channel = grpc.aio.secure_channel(target, credentials, options=options)
+    else:
+        channel = grpc.aio.insecure_channel(target, options=options)
+    equip(channel, token=token, operator=operator)
+    return channel
+
+
+def open_blocking_channel(
+    address: str, *, token: str, operator: str = "", tls: Tls | None = None, host: str = ""
+) -> grpc.Channel:
+    """As `open_channel` for programs without an event loop; nothing is tried again."""
+    target, credentials, options = _peer(address, tls, host, {"loadBalancingConfig": [{"round_robin": {}}]})
+    if credentials:
+        channel = grpc.secure_channel(target, credentials, options=options)
+    else:
+        channel = grpc.insecure_channel(target, options=options)
+    equip(channel, token=token, operator=operator)
+    return channel
+
+
+def _peer(
+    addresses: str, tls: Tls | None, host: str, config: dict[str, Any]
+) -> tuple[str, grpc.ChannelCredentials | None, list[tuple[str, Any]]]:
+    """What a channel is made with: target, credentials where there is TLS, options."""
+    options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
     local = addresses.startswith("unix:")
     first = addresses.split(",", maxsplit=1)[0].rpartition(":")[0]
     numeric = bool(first) and all(c.isdigit() or c == "." for c in first)
     target = f"ipv4:{addresses}" if numeric else addresses if local else f"dns:///{addresses}"
+    if not tls or local:
+        return target, None, options
+    if name := host or (first.strip("[]") if "," in addresses else ""):
+        options.append(("grpc.ssl_target_name_override", name))
+    return target, tls.channel_credentials(), options
+
+
+def equip(channel: Any, *, token: str, operator: str = "") -> None:
+    """Has every call of a channel, of either kind, need a timeout and carry the token and who asks."""
     metadata = (("authorization", f"Bearer {token}"),) + ((("x-operator", operator),) if operator else ())
-    if tls and not local:
-        name = host or (first.strip("[]") if "," in addresses else "")
-        named = (("grpc.ssl_target_name_override", name),) if name else ()
-        channel = grpc.aio.secure_channel(target, tls.channel_credentials(), options=(*options, *named))
-    else:
-        channel = grpc.aio.insecure_channel(target, options=options)
     for kind in ("unary_unary", "unary_stream", "stream_unary"):
         setattr(channel, kind, _equipped(getattr(channel, kind), metadata))
-    return channel
 
 
 def _equipped(make: Callable[..., Any], own: tuple[tuple[str, str], ...]) -> Callable[..., Any]:

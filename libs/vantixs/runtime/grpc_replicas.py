@@ -17,7 +17,6 @@ import grpc
 from vantixs.runtime import instances
 from vantixs.runtime.addresses import SOCKET_PATH_BYTES, split_address
 from vantixs.runtime.grpc_client import open_channel
-from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.tls import grpc_tls
 
@@ -135,6 +134,8 @@ class Replicas:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Looks once a second, and at once where no replica is known to be there."""
+        from vantixs.runtime.logs import log  # noqa: PLC0415 - a client that only calls needs nothing to log with
+
         known: frozenset[str] = frozenset()
         while not stopping.is_set():
             self._look_soon.clear()
@@ -189,15 +190,21 @@ class _Calls:
         return call
 
     def unary_stream(self, path: str, **arguments: Any) -> Callable[..., Any]:
+        return self._one("unary_stream", path, arguments)
+
+    def stream_unary(self, path: str, **arguments: Any) -> Callable[..., Any]:
+        return self._one("stream_unary", path, arguments)
+
+    def _one(self, kind: str, path: str, arguments: dict[str, Any]) -> Callable[..., Any]:
         def call(request: Any, *, timeout: float, metadata: Iterable[tuple[str, str]] = ()) -> Any:
             replica = self._replicas.next()
             if replica is None:
                 raise _none_known(self._replicas.service)
-            return replica.method("unary_stream", path, arguments)(request, timeout=timeout, metadata=metadata)
+            return replica.method(kind, path, arguments)(request, timeout=timeout, metadata=metadata)
 
         return call
 
-    stream_unary = stream_stream = unary_stream  # Stubs make all of their methods; none of these kinds is called here.
+    stream_stream = unary_stream  # Stubs make all of their methods; none of this kind is called here.
 
 
 async def _call_any(

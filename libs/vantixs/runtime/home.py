@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vantixs.runtime.lifecycle import StartupError
+from vantixs.runtime.startup import StartupError
 
 MARKER = "vantixs-home"
 VERSION = "1"

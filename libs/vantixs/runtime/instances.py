@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
 
 from vantixs.runtime.home import Home
-from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
+from vantixs.runtime.startup import StartupError
 
 MOST = 100  # Of one service in a home.
 LOOKS, PAUSE_S = 5, 0.02

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
 from nats.errors import Error as NatsError
+from nats.errors import SlowConsumerError
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
@@ -84,6 +85,7 @@ class Journal:
         self._publishes = Batcher(self._publish_together, PART, size_of=lambda message: len(message.payload))
         self._connected = asyncio.Event()
         self.generation = 0
+        self.dropped = 0  # Messages outside of streams that came faster than they were read here.
         self._closing = False
         health.set("journal", False, "connecting")
         health.set("journal-gap", True)
@@ -358,6 +360,7 @@ class Journal:
         async def failed(error: Exception) -> None:
             """Connection errors show in health; nats-py would print a traceback for each. A refusal is logged once."""
             nonlocal refused
+            self.dropped += isinstance(error, SlowConsumerError)
             if (detail := tls_refusal(error)) and not self.client.is_connected:
                 self._health.set("journal", False, detail)
                 if detail != refused:

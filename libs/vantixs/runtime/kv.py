@@ -52,6 +52,7 @@ class KvTable(Generic[M]):
         message_type: type[M],
         *,
         replicas: int = 1,
+        max_bytes: int = 256 << 20,
         on_change: Callable[[str, Versioned[M] | None], None] | None = None,
         known: Iterable[tuple[str, Versioned[M]]] = (),
     ) -> None:
@@ -60,6 +61,7 @@ class KvTable(Generic[M]):
         self._what = what
         self._type = message_type
         self._replicas = replicas
+        self._max_bytes = max_bytes
         self._on_change = on_change
         self._values: dict[str, Versioned[M]] = dict(known)
         self._revisions: dict[str, int] = {key: found.revision for key, found in self._values.items()}
@@ -78,6 +80,21 @@ class KvTable(Generic[M]):
     def items(self) -> Mapping[str, Versioned[M]]:
         """All values, by key."""
         return self._values
+
+    async def fetch(self, key: str) -> Versioned[M] | None:
+        """The value that the bucket holds, where the watch may not have told of it yet; None where it has none.
+
+        Raises:
+            ServiceError: UNAVAILABLE.
+        """
+        try:
+            entry = await (await self._open()).get(key)
+        except KeyNotFoundError:
+            return None
+        except TRANSIENT as error:
+            raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be read") from error
+        self._apply(key, self._type.FromString(entry.value or b""), entry.revision or 0)
+        return self._values.get(key)
 
     async def create(self, key: str, value: M) -> int:
         """Stores a value under a new key and returns its revision.
@@ -180,7 +197,11 @@ class KvTable(Generic[M]):
             return await js.key_value(self._bucket)
         except (BucketNotFoundError, NotFoundError):
             config = KeyValueConfig(
-                bucket=self._bucket, history=5, storage=StorageType.FILE, replicas=self._replicas, max_bytes=256 << 20
+                bucket=self._bucket,
+                history=5,
+                storage=StorageType.FILE,
+                replicas=self._replicas,
+                max_bytes=self._max_bytes,
             )
             return await js.create_key_value(config)
 

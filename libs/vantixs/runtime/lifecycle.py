@@ -23,11 +23,10 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.log_output import LogFile, output
 from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings, SettingsError
+from vantixs.runtime.startup import StartupError
 from vantixs.runtime.tls import plain_text
 
-
-class StartupError(Exception):
-    """Something the operator has to mend before the service can start; the text is one line."""
+__all__ = ["Lifecycle", "StartupError", "Stopped", "run"]
 
 
 class Stopped(Exception):

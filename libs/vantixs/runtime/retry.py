@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -23,6 +23,14 @@ class Pauses(NamedTuple):
 PAUSES = Pauses()
 
 
+def spread(pauses: Pauses) -> Iterator[float]:
+    """The pauses to make one after the other, without end, seconds."""
+    pause = pauses.first_s
+    while True:
+        yield random.uniform(0.5, 1) * pause  # noqa: S311 - jitter
+        pause = min(2 * pause, pauses.most_s)
+
+
 async def retry(
     attempt: Callable[[], Awaitable[T]],
     again: Callable[[Exception], bool],
@@ -37,12 +45,12 @@ async def retry(
     first, or once `stopping` is set, which also ends a pause.
     """
     loop = asyncio.get_running_loop()
-    deadline, pause = loop.time() + limit_s, pauses.first_s
+    deadline, waits = loop.time() + limit_s, spread(pauses)
     while True:
         try:
             return await attempt()
         except Exception as error:
-            wait = random.uniform(0.5, 1) * pause  # noqa: S311 - jitter
+            wait = next(waits)
             stopped = stopping is not None and stopping.is_set()
             if not again(error) or stopped or loop.time() + wait > deadline:
                 raise
@@ -51,4 +59,3 @@ async def retry(
         else:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), wait)
-        pause = min(2 * pause, pauses.most_s)

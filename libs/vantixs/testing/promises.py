@@ -1,4 +1,4 @@
-"""The promises of DESIGN section 1, held against everything a system did."""
+"""The promises of docs/developer/architecture.md, held against everything a system did."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable

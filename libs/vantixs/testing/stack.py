@@ -97,7 +97,7 @@ class RunningStack:
         token = (self.home / "secrets" / "webhook-demo-token").read_text().strip()
         return f"{self.endpoints['http']}/hooks/demo/{token}"
 
-    def door(self, number: int) -> str:
+    def ingress_url(self, number: int) -> str:
         """HTTP address of an ingress process."""
         return str(json.loads((self.home / "run" / f"ingress-{number}.json").read_text())["http"])
 

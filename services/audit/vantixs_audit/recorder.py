@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from prometheus_client import Gauge
 from vantixs.api.audit.v1 import audit_pb2
@@ -47,11 +47,12 @@ class Watchers:
                     break
                 queue.put_nowait(signal)
 
-    async def watch(self) -> AsyncIterator[audit_pb2.SignalSummary]:
-        """Changes from now on, until told to stop or fallen behind."""
+    async def watch(self, begun: Callable[[], Awaitable[None]]) -> AsyncIterator[audit_pb2.SignalSummary]:
+        """Changes from now on, until told to stop or fallen behind; `begun` is called once none is missed any more."""
         queue: asyncio.Queue[audit_pb2.SignalSummary | None] = asyncio.Queue(WATCH_QUEUE)
         self._queues.add(queue)
         try:
+            await begun()
             while queue in self._queues or not queue.empty():
                 try:
                     signal = await asyncio.wait_for(queue.get(), 1.0)

@@ -71,10 +71,10 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
     async def WatchSignals(
         self, request: audit_pb2.WatchSignalsRequest, context: Any
     ) -> AsyncIterator[audit_pb2.WatchSignalsResponse]:
-        """Changes as they are recorded."""
+        """Changes as they are recorded. The response's metadata is sent once none is missed any more."""
         if self._watchers.full:
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many watch already")
-        async for signal in self._watchers.watch():
+        async for signal in self._watchers.watch(lambda: context.send_initial_metadata(())):
             if store.matches(request.filter, signal):
                 yield audit_pb2.WatchSignalsResponse(signal=signal)
 

@@ -1,66 +1,54 @@
-"""The services as the console calls them: where they are, with which token."""
+"""The services as the console calls them: the client library, and a stub for each service that goes by its policy."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from google.protobuf.descriptor_pb2 import MethodOptions
-from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
-from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc
-from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
-from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
-from vantixs.runtime.grpc_replicas import Address, Replicas, addresses_of
+from vantixs.api.audit.v1 import audit_pb2_grpc
+from vantixs.api.ingress.v1 import ingress_pb2_grpc
+from vantixs.api.risk.v1 import risk_pb2_grpc
+from vantixs.api.router.v1 import router_pb2_grpc
+from vantixs.client import AsyncClient, Policy
+from vantixs.client.contracts import SERVICES
+from vantixs.client.places import http_of, read_endpoints
+from vantixs.client.waiting import WaitingTransport
+from vantixs.runtime.grpc_replicas import Address, addresses_of
 from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.runtime.settings import ServiceSettings, SettingsError
 
 from vantixs_console.settings import ConsoleSettings
 
-TIMEOUT_S = 10.0
+__all__ = ["Clients", "grpc_addresses", "ingress_url", "open_clients", "read_endpoints", "read_pages"]
 PAGE = 1000
-_CALLED = ("ingress", "risk", "router", "audit")
-# What the contracts mark as free of side effects is tried again while a service restarts.
-_READS = tuple(
-    f"/{service.full_name}/{method.name}"
-    for module in (ingress_pb2, risk_pb2, router_pb2, audit_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-    if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-)
+# Whoever waits for a command is told soon that a service is away.
+_POLICY = Policy(attempts=4)
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """One stub a service; `close` when done."""
+    """One stub a service, whose calls raise AioRpcError, and the client, whose calls raise ClientError; `close` when done."""
 
     ingress: "ingress_pb2_grpc.WebhookServiceAsyncStub"
     risk: "risk_pb2_grpc.RiskServiceAsyncStub"
     router: "router_pb2_grpc.RouterServiceAsyncStub"
     audit: "audit_pb2_grpc.AuditServiceAsyncStub"
-    replicas: Mapping[str, Replicas]
+    client: AsyncClient
+    transport: WaitingTransport
 
     def find_again(self, life: Lifecycle) -> None:
         """Has replicas that come and go be noticed, for as long as the service lives."""
-        for found in self.replicas.values():
+        for found in self.transport.replicas.values():
             life.spawn(found.run(life.stopping), name=f"{found.service}-replicas")
 
     async def close(self) -> None:
         """Closes every channel."""
-        for found in self.replicas.values():
-            await found.close()
-
-
-def read_endpoints(home: Path) -> dict[str, object]:
-    """run/endpoints.json, empty where nothing runs."""
-    path = home / "run" / "endpoints.json"
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+        await self.client.close()
 
 
 def ingress_url(settings: ConsoleSettings) -> str:
     """HTTP address of ingress by settings, or by the home's endpoints.json; empty where nothing says it."""
-    return settings.ingress_url or str(read_endpoints(settings.home).get("http") or "")
+    return http_of(settings, settings.ingress_url)()
 
 
 def grpc_addresses(settings: ServiceSettings) -> dict[str, list[Address]]:
@@ -69,7 +57,7 @@ def grpc_addresses(settings: ServiceSettings) -> dict[str, list[Address]]:
     Raises:
         SettingsError: nothing says where the services are.
     """
-    addresses = {name: addresses_of(settings, name) for name in _CALLED}
+    addresses = {name: addresses_of(settings, name) for name in SERVICES}
     # One that is being started again is not a reason to look elsewhere.
     if not any(addresses.values()):
         raise SettingsError(
@@ -94,12 +82,8 @@ async def read_pages(call: Callable[..., Awaitable[Any]], request: Any, field: s
 async def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:
     """Connects to the services by settings, or as they run in the home."""
     token = settings.operator_token or settings.viewer_token
-    replicas = {name: Replicas(name, settings, token=token, operator=operator, idempotent=_READS) for name in _CALLED}
-    await asyncio.gather(*(found.look() for found in replicas.values()))
-    return Clients(
-        ingress_pb2_grpc.WebhookServiceStub(replicas["ingress"].channel),
-        risk_pb2_grpc.RiskServiceStub(replicas["risk"].channel),
-        router_pb2_grpc.RouterServiceStub(replicas["router"].channel),
-        audit_pb2_grpc.AuditServiceStub(replicas["audit"].channel),
-        replicas,
-    )
+    transport = WaitingTransport(settings, token=token, operator=operator)
+    await asyncio.gather(*(transport.look(name) for name in SERVICES))
+    client = AsyncClient(transport, policy=_POLICY, http=http_of(settings), home=settings.home)
+    ingress, risk, router, audit = (client.stub(name) for name in ("ingress", "risk", "router", "audit"))
+    return Clients(ingress, risk, router, audit, client, transport)

@@ -1,6 +1,6 @@
 """`make demo`: alerts as real senders write them, and what became of each."""
 
-import asyncio
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,15 +8,17 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 from rich.table import Table
-from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
+from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
+from vantixs.client import ClientError
 from vantixs.runtime.settings import load
 
 from vantixs_console.bootstrap import WEBHOOK
-from vantixs_console.clients import open_clients
+from vantixs_console.clients import Clients, open_clients
 from vantixs_console.settings import ConsoleSettings
 from vantixs_console.timeline import short_name
 
+END_S = 10.0
 ALERTS = Path(__file__).parent / "data" / "alerts.jsonl"
 
 
@@ -34,7 +36,7 @@ async def run_demo(base: str, token: str, home: Path) -> int:
             body = row["body"].replace("$TOKEN", token).replace("$NOW_ISO", now.strftime("%Y-%m-%dT%H:%M:%SZ"))
             response = await http.post(f"{base}/hooks/{WEBHOOK}/{token}", content=body.encode())
             answer = response.json()
-            found = await _ended(clients.audit, answer.get("signal_id", ""))
+            found = await _ended(clients, answer.get("signal_id", ""))
             expected = row["expect"].get("reason", "") if not response.is_success else "ACCEPTED"
             got = answer.get("reason", "") if not response.is_success else "ACCEPTED"
             wrong += expected != got and row["expect"]["outcome"] != expected
@@ -45,15 +47,9 @@ async def run_demo(base: str, token: str, home: Path) -> int:
     return 1 if wrong else 0
 
 
-async def _ended(audit: "audit_pb2_grpc.AuditServiceAsyncStub", signal_id: str) -> audit_pb2.SignalSummary:
-    request = audit_pb2.GetSignalRequest(signal_id=signal_id)
-    for _ in range(500):
-        try:
-            found = await audit.GetSignal(request, timeout=2)
-        except Exception:  # noqa: S110 - not recorded yet
-            pass
-        else:
-            if found.signal.status != common_pb2.SIGNAL_STATUS_ACCEPTED:
-                return found.signal
-        await asyncio.sleep(0.02)
+async def _ended(clients: Clients, signal_id: str) -> audit_pb2.SignalSummary:
+    """The signal once it has ended; what was refused without a record has none."""
+    if signal_id:
+        with contextlib.suppress(ClientError):
+            return (await clients.client.signals.wait(signal_id, timeout_s=END_S)).signal
     return audit_pb2.SignalSummary(signal_id=signal_id)

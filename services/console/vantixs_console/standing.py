@@ -79,35 +79,49 @@ async def read_standing(clients: Clients) -> Standing:
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """Where an instrument's quotes come from; prices, age in milliseconds and whether it is stale of a pushed one only."""
+    """An instrument's current quote and its source; without prices and age where a file has not come to it yet."""
 
     instrument: str
-    source: str = "simulated"
-    bid: str = ""
-    ask: str = ""
-    age_ms: int | None = None
-    stale: bool = False
+    source: str
+    bid: str
+    ask: str
+    bid_size: str
+    ask_size: str
+    age_ms: int | None
+    stale: bool
 
 
 async def read_quotes(clients: Clients) -> list[Quoted]:
-    """Every instrument of the catalogue by name. What a simulated one is at now the router tells nobody."""
+    """Of every instrument of the catalogue, by name; one is stale by the age that risk takes where an account says nothing."""
     trading = await _trading(clients)
-    pushed = {
-        found.quote.instrument: Quoted(
-            found.quote.instrument,
-            found.quote.source,
-            found.quote.bid,
-            found.quote.ask,
-            found.age_ms,
-            found.age_ms > trading.max_price_age_ms,
-        )
-        for found in await read_pages(
-            clients.router.ListPushedQuotes, router_pb2.ListPushedQuotesRequest(), "quotes", TIMEOUT_S
-        )
-    }
-    request = router_pb2.ListInstrumentsRequest()
-    listed = await read_pages(clients.router.ListInstruments, request, "instruments", TIMEOUT_S)
-    return [pushed.get(item.instrument, Quoted(item.instrument)) for item in listed]
+    listed = await read_pages(clients.router.ListQuotes, router_pb2.ListQuotesRequest(), "quotes", TIMEOUT_S)
+    return [_quoted(found, trading.max_price_age_ms) for found in listed]
+
+
+async def read_quote(clients: Clients, instrument: str) -> Quoted:
+    """The same of one instrument.
+
+    Raises:
+        AioRpcError: NOT_FOUND.
+    """
+    request = router_pb2.GetQuoteRequest(instrument=instrument)
+    response = await clients.router.GetQuote(request, timeout=TIMEOUT_S)
+    return _quoted(response.current, (await _trading(clients)).max_price_age_ms)
+
+
+def _quoted(found: router_pb2.CurrentQuote, max_price_age_ms: int) -> Quoted:
+    quote = found.quote
+    age_ms = found.age_ms if found.HasField("age_ms") else None
+    return Quoted(
+        quote.instrument,
+        quote.source,
+        quote.bid,
+        quote.ask,
+        quote.bid_size,
+        quote.ask_size,
+        age_ms,
+        age_ms is not None and age_ms > max_price_age_ms,
+    )
 
 
 async def _trading(clients: Clients) -> risk_pb2.GetTradingStateResponse:

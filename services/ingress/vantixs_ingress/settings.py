@@ -7,7 +7,7 @@ from vantixs.runtime.settings import ServiceSettings, setting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressSettings(ServiceSettings):
-    """What ingress adds."""
+    """Settings of ingress beside those of every service."""
 
     http_listen: str = setting(
         "127.0.0.1:0",
@@ -24,7 +24,8 @@ class IngressSettings(ServiceSettings):
     head_timeout_s: float = setting(5.0, doc="time for the headers to arrive", unit="s", minimum=0.1, maximum=60)
     connections_max: int = setting(1000, doc="most connections at once; a new one ends one that only waits", minimum=1)
     address_failures_per_minute: int = setting(
-        60, doc="failed attempts an address has before it is answered 429; who shows a right token gets in; 0: no limit"
+        60,
+        doc="failed attempts of an address before it is answered 429; a valid token is accepted all the same; 0: no limit",
     )
     records_per_minute: int = setting(
         3000, doc="rejections of a webhook's senders that go into the record; more are counted only", minimum=1
@@ -43,13 +44,13 @@ class IngressSettings(ServiceSettings):
         minimum=1,
     )  # fmt: skip
     trusted_proxies: str = setting(
-        "", doc="CIDRs, separated by commas, of proxies whose X-Forwarded-For or Forwarded is believed"
+        "", doc="CIDRs, separated by commas, of proxies whose X-Forwarded-For or Forwarded is trusted"
     )
     certificate_subject_header: str = setting(
-        "", doc="header in which a trusted proxy tells the subject of the client's certificate; empty: nobody asks"
+        "", doc="header in which a trusted proxy reports the subject of the client's certificate; empty: it is not read"
     )
     certificate_verify_header: str = setting(
-        "", doc="header that says SUCCESS where the proxy verified it; empty: the proxy tells of verified ones only"
+        "", doc="header that says SUCCESS where the proxy verified it; empty: the proxy reports verified ones only"
     )
     certificate_subject: str = setting(
         "CN=TradingView Webhooks", doc="part of the subject, or mail address, that the client's certificate must have"

@@ -1,4 +1,4 @@
-"""Accounts as units of work: made, changed, copied, shown."""
+"""CreateAccount, UpdateAccount and GetAccount as units of work."""
 
 import json
 from datetime import datetime
@@ -13,25 +13,28 @@ from vantixs.runtime.errors import already_exists, invalid, not_found, revision_
 from vantixs.runtime.grpc_server import Role
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, load, new_account, write_transfers
-from vantixs_risk.conversion import position_message, rules_of, state_message
-from vantixs_risk.desk import Desk
+from vantixs_risk.account_state import Account, load, new_account
+from vantixs_risk.conversion import position_message, state_message
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_down, total
 from vantixs_risk.domain.headroom import headroom
-from vantixs_risk.domain.ledger import CASH, FEES, HOLDING, open_books
+from vantixs_risk.domain.ledger import CASH, FEES, FUNDING, HOLDING, open_books
 from vantixs_risk.existence import check_currency, check_instruments
 from vantixs_risk.fields import ACCOUNT_ID, at_least_zero, identity, show, text
+from vantixs_risk.locks import lock_books
+from vantixs_risk.postings import write_transfers
+from vantixs_risk.rule_conversion import rules_of
 from vantixs_risk.trading import MOST_SHOWN, open_order_message
+from vantixs_risk.unit_context import UnitContext
 
 _FIXED = ("mode", "currency", "balance", "scratch_of")
 _ID_FORM = "1 to 40 of a-z, 0-9 and '-', a letter first"
 
 
 def create_account(
-    connection: sa.Connection, desk: Desk, request: risk_pb2.CreateAccountRequest, actor: str, now: datetime
+    connection: sa.Connection, context: UnitContext, request: risk_pb2.CreateAccountRequest, actor: str, now: datetime
 ) -> risk_pb2.Account:
-    """Makes an account with its opening balance, or a scratch copy of one. The same request_id makes it once."""
-    store.own_books(connection)
+    """Creates an account with its opening balance, or a scratch copy of another. The same request_id creates it once."""
+    lock_books(connection)
     message, source = risk_pb2.Account(), request.copy_from_account_id
     account_id = text("account.account_id", request.account.account_id, ACCOUNT_ID, _ID_FORM)
     there = store.READ_ACCOUNT.first(connection, account_id=account_id)
@@ -49,22 +52,22 @@ def create_account(
         check_instruments("account.instruments", message.instruments)
     balance = at_least_zero("account.balance", message.balance)
     message.create_time.FromDatetime(now)
-    _store(connection, desk, None, message, request.request_id, actor, now)
+    _store(connection, context, None, message, request.request_id, actor, now)
     account = new_account(message, now, balance)
     if copied:
         _copy_books(connection, copied, account)
     else:
         write_transfers(connection, account, "opening", open_books(message.currency, balance))
-    desk.sample(connection, account, now, booked=True)
-    desk.shelf.save(connection, account)
+    context.sample(connection, account, now, booked=True)
+    context.cache.save(connection, account)
     return message
 
 
 def update_account(
-    connection: sa.Connection, desk: Desk, message: risk_pb2.Account, role: Role, actor: str, now: datetime
+    connection: sa.Connection, context: UnitContext, message: risk_pb2.Account, role: Role, actor: str, now: datetime
 ) -> risk_pb2.Account:
-    """Replaces an account's rules, at the revision they were read."""
-    store.own_books(connection)
+    """Replaces an account's rules, if they still have the revision that the caller read."""
+    lock_books(connection)
     row = store.READ_ACCOUNT.first(connection, account_id=message.account_id)
     if row is None:
         raise not_found("account", message.account_id[:60])
@@ -79,14 +82,14 @@ def update_account(
         after.live_enabled = before.live_enabled
     check_instruments("account.instruments", after.instruments, before.instruments)
     after.create_time.CopyFrom(before.create_time)
-    _store(connection, desk, before, after, row.request_id, actor, now)
+    _store(connection, context, before, after, row.request_id, actor, now)
     account = load(connection, after.account_id)
-    desk.shelf.save(connection, account)
+    context.cache.save(connection, account)
     return after
 
 
 def get_account(connection: sa.Connection, account_id: str, now: datetime) -> risk_pb2.GetAccountResponse:
-    """The account, its books and what they come to."""
+    """The account with its balances, positions, equity and headroom as of `now`. Nothing is stored."""
     with localcontext(BOOKS):
         return _shown(connection, load(connection, account_id), now)
 
@@ -94,24 +97,26 @@ def get_account(connection: sa.Connection, account_id: str, now: datetime) -> ri
 def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_pb2.GetAccountResponse:
     account_id, time = account.account_id, account.time(now)
     account.begin(time)
-    valuation, standing, currency = account.valuation(), account.standing, account.rules.currency
+    valuation, history, currency = account.valuation(), account.equity_history, account.rules.currency
     orders, _ = store.open_orders(connection, store.ORDERS.c.account_id == account_id, MOST_SHOWN)
-    holds = total(order.hold_left for order in account.orders.values() if order.entry)
+    reserved = total(order.reserved_funds_left for order in account.orders.values() if order.entry)
     scopes = ("global", f"account:{account_id}")
-    free = total((account.balances.get((CASH, currency), ZERO), -holds, -valuation.margin))
-    percent = divide_down(standing.drawdown(valuation.equity) * 100, standing.peak) if standing.peak > 0 else ZERO
+    free = total((account.balances.get((CASH, currency), ZERO), -reserved, -valuation.margin))
+    percent = divide_down(history.drawdown(valuation.equity) * 100, history.peak) if history.peak > 0 else ZERO
     return risk_pb2.GetAccountResponse(
         account=account.message,
-        balances=_balances(account, holds),
+        balances=_balances(account, reserved),
         positions=[position_message(account_id, h) for _, h in sorted(account.holdings.items()) if h.position.quantity],
         realized_profit=show(total(h.position.realized_profit for h in account.holdings.values())),
         fees=show(total(h.position.fees for h in account.holdings.values())),
         equity=show(valuation.equity),
         unrealized_profit=show(valuation.unrealized_profit),
         adjusted=show(account.adjusted),
-        daily_profit=show(-standing.daily_loss(valuation.equity)),
-        day=standing.day.isoformat(),
-        peak_equity=show(standing.peak),
+        # The book of funding is the other side, so what it received is what the account paid.
+        funding=show(-account.balances.get((FUNDING, currency), ZERO)),
+        daily_profit=show(-history.daily_loss(valuation.equity)),
+        day=history.day.isoformat(),
+        peak_equity=show(history.peak),
         drawdown_percent=show(percent),
         free_funds=show(free),
         gross_exposure=show(valuation.gross_exposure),
@@ -129,15 +134,15 @@ def _shown(connection: sa.Connection, account: Account, now: datetime) -> risk_p
     )
 
 
-def _balances(account: Account, holds: Decimal) -> list[risk_pb2.Balance]:
-    """Cash and what is held on spot, by asset; an asset that is both is one row."""
+def _balances(account: Account, reserved: Decimal) -> list[risk_pb2.Balance]:
+    """Cash and spot holdings by asset. An asset that is both is one row."""
     amounts: dict[str, Decimal] = {}
     for (book, asset), amount in account.balances.items():
         if book in (CASH, HOLDING):
             amounts[asset] = total((amounts.get(asset, ZERO), amount))
     return [
         risk_pb2.Balance(
-            asset=asset, total=show(amount), reserved=show(holds if asset == account.rules.currency else ZERO)
+            asset=asset, total=show(amount), reserved=show(reserved if asset == account.rules.currency else ZERO)
         )
         for asset, amount in sorted(amounts.items())
     ]
@@ -145,14 +150,14 @@ def _balances(account: Account, holds: Decimal) -> list[risk_pb2.Balance]:
 
 def _store(
     connection: sa.Connection,
-    desk: Desk,
+    context: UnitContext,
     before: risk_pb2.Account | None,
     after: risk_pb2.Account,
     request_id: str,
     actor: str,
     now: datetime,
 ) -> None:
-    """Checks and writes the rules, and has the journal say what changed."""
+    """Checks and writes the rules, and publishes what changed."""
     rules_of(after)
     after.update_time.FromDatetime(now)
     after.revision += 1
@@ -172,18 +177,18 @@ def _store(
         after_json=_json(after),
     )
     event_id = f"account:{after.account_id}:{after.revision}"
-    desk.publish(connection, event_id, actor, now, configuration_changed=event)
+    context.publish(connection, event_id, actor, now, configuration_changed=event)
 
 
 def _copy_books(connection: sa.Connection, source: Account, target: Account) -> None:
-    """Gives a scratch account what the other one has; open orders are not copied."""
+    """Copies balances and positions to a scratch account. Open orders are not copied."""
     for table in (store.BALANCES, store.POSITIONS):
         query = sa.select(table).where(table.c.account_id == source.account_id)
         for row in connection.execute(query).mappings().all():
             connection.execute(sa.insert(table).values(**{**row, "account_id": target.account_id}))
     target.balances, target.holdings = dict(source.balances), dict(source.holdings)
-    target.standing, target.activity, target.adjusted = source.standing, source.activity, source.adjusted
-    target.clock = source.time(target.clock)
+    target.equity_history, target.activity, target.adjusted = source.equity_history, source.activity, source.adjusted
+    target.clock, target.lots = source.time(target.clock), dict(source.lots)
 
 
 def _json(message: Any) -> str:

@@ -1,4 +1,4 @@
-"""RecordAdjustment as a unit of work: a difference to the venue, booked where everybody sees it."""
+"""RecordAdjustment as a unit of work: books a difference between account and venue in a book of its own."""
 
 from datetime import datetime
 
@@ -9,24 +9,31 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError, invalid
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, write_booking, write_transfers
+from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import position_message
-from vantixs_risk.desk import Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.ledger import CASH, Market, adjust_cash, adjust_position
 from vantixs_risk.existence import check_asset, check_instruments
 from vantixs_risk.fields import ASSET, IDENTITY, INSTRUMENT, amount, comment, identity, optional, show, text
+from vantixs_risk.locks import lock_books
+from vantixs_risk.order_lookup import look_up_orders
+from vantixs_risk.postings import write_booking, write_transfers
+from vantixs_risk.unit_context import UnitContext
 
 
 def record_adjustment(
-    connection: sa.Connection, desk: Desk, request: risk_pb2.RecordAdjustmentRequest, actor: str, now: datetime
+    connection: sa.Connection,
+    context: UnitContext,
+    request: risk_pb2.RecordAdjustmentRequest,
+    actor: str,
+    now: datetime,
 ) -> risk_pb2.RecordAdjustmentResponse:
-    """Books the change once per request_id, and has the journal say so."""
+    """Books the change once for each request_id, and publishes it."""
     text("request_id", request.request_id, IDENTITY, "an id of the adjustment")
     identity("account_id", request.account_id)
     comment("comment", request.comment)
-    store.own_books(connection)
+    lock_books(connection)
     known = store.READ_ADJUSTMENT.first(connection, request_id=request.request_id)
     content = request.SerializeToString(deterministic=True)
     if known is not None:
@@ -34,8 +41,8 @@ def record_adjustment(
             detail = f"request_id {request.request_id!r} was used for another adjustment"
             raise ServiceError(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED", detail)
         return risk_pb2.RecordAdjustmentResponse.FromString(known.response)
-    heads = store.read_heads(connection, [request.account_id])
-    account = desk.shelf.take(connection, request.account_id, heads)
+    lookup = look_up_orders(connection, [request.account_id])
+    account = context.cache.take(connection, request.account_id, lookup)
     account.begin(now)
     event = journal_pb2.AdjustmentRecorded(
         adjustment_id=request.request_id, account_id=request.account_id, comment=request.comment
@@ -56,11 +63,11 @@ def record_adjustment(
         actor=actor,
         record_time=account.clock,
     )
-    account.standing = account.standing.seen(account.valuation().equity)
-    desk.publish(connection, f"adjustment:{request.request_id}", actor, account.clock, adjustment_recorded=event)
-    desk.trip_breakers(connection, account, account.clock)
-    desk.sample(connection, account, account.clock, booked=True)
-    desk.shelf.save(connection, account)
+    account.equity_history = account.equity_history.with_equity(account.valuation().equity)
+    context.publish(connection, f"adjustment:{request.request_id}", actor, account.clock, adjustment_recorded=event)
+    context.trip_breakers(connection, account, account.clock)
+    context.sample(connection, account, account.clock, booked=True)
+    context.cache.save(connection, account)
     return response
 
 
@@ -78,7 +85,7 @@ def _cash(
     write_transfers(connection, account, f"adjustment:{request.request_id}", adjust_cash(asset, change))
     if asset == account.rules.currency:
         account.adjusted = BOOKS.add(account.adjusted, change)
-        account.standing = account.standing.adjusted(change)
+        account.equity_history = account.equity_history.with_adjustment(change)
     event.asset, event.amount = asset, show(change)
     total = show(account.balances.get((CASH, asset), ZERO))
     return risk_pb2.RecordAdjustmentResponse(balance=risk_pb2.Balance(asset=asset, total=total))
@@ -90,19 +97,19 @@ def _position(
     request: risk_pb2.RecordAdjustmentRequest,
     event: journal_pb2.AdjustmentRecorded,
 ) -> risk_pb2.RecordAdjustmentResponse:
-    asked = request.position
-    name = text("position.instrument", asked.instrument, INSTRUMENT, "a name like BTC/USDT")
+    given = request.position
+    name = text("position.instrument", given.instrument, INSTRUMENT, "a name like BTC/USDT")
     check_instruments("position.instrument", [name], account.holdings)
     known = account.holdings.get(name)
     market = known.market if known else Market.of(name)
     if market.quote != account.rules.currency:
         expected = f"expected one paid in {account.rules.currency}, was {name}"
         raise invalid("position.instrument", expected, "CURRENCY_MISMATCH")
-    change = amount("position.quantity", asked.quantity)
+    change = amount("position.quantity", given.quantity)
     if not change:
         raise invalid("position.quantity", "expected a change, was 0")
     held = account.holding(market)
-    price = optional("position.price", asked.price) or held.position.average_price
+    price = optional("position.price", given.price) or held.position.average_price
     if not price:
         raise invalid("position.price", "expected a price, for there is no position with one", "FIELD_MISSING")
     before = account.valuation().equity
@@ -111,8 +118,8 @@ def _position(
     if held.mark is None:
         account.mark(name, Mark(price, price, account.clock))
     account.adjusted = BOOKS.add(account.adjusted, booking.adjusted)
-    # Whatever this does to equity is neither profit nor loss of the day.
-    account.standing = account.standing.adjusted(BOOKS.subtract(account.valuation().equity, before))
+    # What an adjustment does to equity is neither profit nor loss of the day.
+    account.equity_history = account.equity_history.with_adjustment(BOOKS.subtract(account.valuation().equity, before))
     position = position_message(account.account_id, account.holding(market))
     event.position.CopyFrom(position)
     event.quantity, event.price = show(change), show(price)

@@ -1,4 +1,4 @@
-"""The time that limits count in: it does not follow a clock that is set."""
+"""The clock that limits are counted with. It does not follow a machine clock that is set."""
 
 import asyncio
 import contextlib
@@ -19,16 +19,16 @@ def elapsed_s() -> float:
 
 
 def wall() -> datetime:
-    """What the machine's clock says."""
+    """The time of the machine's clock, UTC."""
     return datetime.now(UTC)
 
 
 class SteadyClock:
     """The machine's clock, as long as it runs evenly.
 
-    A difference of up to a second to the time that has really passed is taken up, so that the clock may be slewed. A
-    larger one means that it was set: from then on this clock counts on from the time before, until the machine's clock
-    is back there or the process starts again (ADR 0011). It never goes back.
+    This clock follows a difference of up to a second to the time that has really passed, so the machine's clock may be
+    slewed. A larger difference means that it was set. From then on this clock counts on from the time before, until the
+    machine's clock agrees again or the process is started again (ADR 0011). It never goes back.
     """
 
     def __init__(self, wall_time: Callable[[], datetime] = wall, elapsed: Callable[[], float] = elapsed_s) -> None:
@@ -49,7 +49,7 @@ class SteadyClock:
         return self._time
 
     async def report(self, health: Health, stopping: asyncio.Event) -> None:
-        """Keeps health's state `clock` until stopped: while it is wrong, entries are refused that come with the time."""
+        """Sets the health state `clock` until stopped. While the clock is wrong, quotes look stale and entries are denied."""
         health.tolerate("clock")
         while not stopping.is_set():
             ahead = (self._wall() - self.now()).total_seconds()

@@ -1,4 +1,4 @@
-"""Messages to values and back."""
+"""Messages of orders, quotes, fills and positions as values, and back."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,25 +13,22 @@ from vantixs.runtime.errors import invalid
 from vantixs_risk.domain.equity import Holding, Mark
 from vantixs_risk.domain.evaluation import Decision
 from vantixs_risk.domain.exact import ZERO
-from vantixs_risk.domain.inputs import Asking, Stop
+from vantixs_risk.domain.inputs import OrderRequest, Stop
 from vantixs_risk.domain.ledger import Market, Trade
-from vantixs_risk.domain.rules import Breakers, Limits, Rules, Sizing
-from vantixs_risk.domain.windows import TradingWindow
+from vantixs_risk.domain.rules import Sizing
 from vantixs_risk.fields import (
     ASSET,
     INSTRUMENT,
     amount,
     at_least_zero,
-    between,
     identity,
     named,
     optional,
     positive,
     show,
     text,
-    time_of_day,
-    zone,
 )
+from vantixs_risk.rule_conversion import sizing_of
 from vantixs_risk.wire import encode_rows
 
 STATES = {
@@ -39,30 +36,9 @@ STATES = {
     "REDUCING": common_pb2.TRADING_STATE_REDUCING,
     "HALTED": common_pb2.TRADING_STATE_HALTED,
 }
-_METHODS = {v: n.removeprefix("SIZING_METHOD_") for n, v in common_pb2.SizingMethod.items()}
 _QUANTITY_TYPES = {v: n.removeprefix("QUANTITY_TYPE_") for n, v in common_pb2.QuantityType.items()}
 _ORDER_TYPES = {v: n.removeprefix("ORDER_TYPE_") for n, v in common_pb2.OrderType.items()}
 _MODES = {v: n.removeprefix("MODE_") for n, v in common_pb2.Mode.items()}
-# Limits that are decimals above 0, and whole numbers with the most they may be.
-_AMOUNTS = (
-    "max_order_notional",
-    "max_position_notional",
-    "max_gross_exposure",
-    "max_leverage",
-    "max_daily_loss",
-    "max_drawdown_percent",
-    "max_order_quantity",
-)
-_MINIMA = ("min_order_notional", "min_order_quantity")
-_COUNTS = {
-    "max_open_positions": 10_000,
-    "loss_cooldown_s": 31 * 86_400,
-    "max_orders_per_minute": 1_000_000,
-    "max_price_deviation_bps": 10_000,
-    "max_price_age_ms": 86_400_000,
-    "duplicate_order_window_s": 86_400,
-    "max_mark_age_s": 31 * 86_400,
-}
 MOST_MARKS = 100
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What protobuf's Timestamp may be: the years 1 to 9999.
@@ -76,134 +52,15 @@ def _known_sizing(content: bytes) -> Sizing | None:
 
 @lru_cache(1024)
 def _known_instrument(content: bytes) -> tuple[Market, Decimal, Decimal]:
-    """Market, lot and least notional; there are few instruments, and each comes with every order."""
+    """Market, lot and minimum notional. It is cached, as there are few instruments and every order has one."""
     instrument = common_pb2.Instrument.FromString(content)
     minimum = instrument.minimum_notional
     least = at_least_zero("instrument.minimum_notional", minimum) if minimum else ZERO
     return market_of(instrument), positive("instrument.lot_size", instrument.lot_size), least
 
 
-def sizing_of(sizing: common_pb2.Sizing, field: str) -> Sizing | None:
-    """The sizing, or None where it names no method. What a method lacks is told when it is used."""
-    if sizing.method == common_pb2.SIZING_METHOD_UNSPECIFIED:
-        return None
-    return Sizing(
-        _METHODS.get(sizing.method, str(sizing.method)),
-        optional(f"{field}.value", sizing.value),
-        optional(f"{field}.win_rate_ratio", sizing.win_rate_ratio),
-        optional(f"{field}.payoff_ratio", sizing.payoff_ratio),
-        optional(f"{field}.maximum_equity_percent", sizing.maximum_equity_percent),
-    )
-
-
-def checked_sizing(sizing: common_pb2.Sizing) -> Sizing | None:
-    """The sizing of an account, which has to be complete."""
-    found = sizing_of(sizing, "sizing")
-    if found is None:
-        return None
-    if found.value is None and found.method != "SIGNAL_QUANTITY":
-        raise invalid("sizing.value", f"expected a value for {found.method}, was empty", "FIELD_MISSING")
-    value = found.value or ZERO
-    if found.method in ("EQUITY_PERCENT", "RISK_PERCENT") and value > 100:
-        raise invalid("sizing.value", f"expected at most 100 percent, was {sizing.value}")
-    if found.method == "KELLY":
-        if value > 1:
-            raise invalid("sizing.value", f"expected a fraction of at most 1, was {sizing.value}")
-        if not positive("sizing.win_rate_ratio", sizing.win_rate_ratio) < 1:
-            raise invalid("sizing.win_rate_ratio", f"expected below 1, was {sizing.win_rate_ratio}")
-        positive("sizing.payoff_ratio", sizing.payoff_ratio)
-        if positive("sizing.maximum_equity_percent", sizing.maximum_equity_percent) > 100:
-            shown = sizing.maximum_equity_percent
-            raise invalid("sizing.maximum_equity_percent", f"expected at most 100, was {shown}")
-    return found
-
-
-def limits_of(limits: risk_pb2.Limits) -> Limits:
-    """The limits that are set."""
-    values: dict[str, Any] = {n: optional(f"limits.{n}", getattr(limits, n)) for n in _AMOUNTS}
-    for name in _MINIMA:
-        given = getattr(limits, name)
-        values[name] = at_least_zero(f"limits.{name}", given) if given else None
-    for name, most in _COUNTS.items():
-        values[name] = between(f"limits.{name}", getattr(limits, name), 0, most) or None
-    if (percent := values["max_drawdown_percent"]) is not None and percent > 100:
-        raise invalid("limits.max_drawdown_percent", f"expected at most 100, was {limits.max_drawdown_percent}")
-    for kind in ("notional", "quantity"):
-        least, highest = values[f"min_order_{kind}"], values[f"max_order_{kind}"]
-        if least is not None and highest is not None and least > highest:
-            expected = f"expected at most max_order_{kind} ({show(highest)}), was {show(least)}"
-            raise invalid(f"limits.min_order_{kind}", expected)
-    return Limits(**values)
-
-
-def rules_of(account: risk_pb2.Account) -> Rules:
-    """An account's rules; INVALID_ARGUMENT where a field does not fit."""
-    mode = named("mode", common_pb2.Mode, "MODE_", account.mode)
-    for instrument in account.instruments:
-        text("instruments", instrument, INSTRUMENT, "names like BTC/USDT")
-    for strategy in account.strategies:
-        identity("strategies", strategy)
-    return Rules(
-        account_id=account.account_id,
-        mode=mode,
-        currency=text("currency", account.currency, ASSET, "1 to 20 of A-Z and 0-9"),
-        enabled=account.enabled,
-        live_enabled=account.live_enabled,
-        credential_id=account.credential_id,
-        may_short=account.may_short,
-        instruments=frozenset(account.instruments),
-        strategies=frozenset(account.strategies),
-        sizing=checked_sizing(account.sizing),
-        limits=limits_of(account.limits),
-        breakers=_breakers_of(account.breakers),
-        windows=tuple(_window_of(w, f"trading_windows[{n}]") for n, w in enumerate(account.trading_windows)),
-        day_start_s=time_of_day("day_start", account.day_start or "00:00") % 86_400,
-        day_zone=zone("day_time_zone", account.day_time_zone or "UTC"),
-        margin_leverage=_leverage_of(account.leverage),
-    )
-
-
-def _leverage_of(given: str) -> Decimal | None:
-    leverage = optional("leverage", given)
-    if leverage is not None and leverage < 1:
-        raise invalid("leverage", f"expected at least 1, was {given}")
-    return leverage
-
-
-def _breakers_of(breakers: risk_pb2.Breakers) -> Breakers:
-    repeated = between("breakers.max_repeated_orders", breakers.max_repeated_orders, 0, 100)
-    window = between("breakers.repeated_orders_window_s", breakers.repeated_orders_window_s, 0, 86_400)
-    if (repeated > 0) != (window > 0) or repeated == 1:
-        expected = "expected max_repeated_orders of 2 to 100 and repeated_orders_window_s together, or neither"
-        raise invalid("breakers.max_repeated_orders", f"{expected}, was {repeated} and {window}")
-    return Breakers(
-        _breaker_state("daily_loss_state", breakers.daily_loss_state),
-        _breaker_state("drawdown_state", breakers.drawdown_state),
-        between("breakers.max_failures_in_a_row", breakers.max_failures_in_a_row, 0, 1000) or None,
-        _breaker_state("failures_state", breakers.failures_state),
-        repeated or None,
-        window or None,
-        _breaker_state("repeated_orders_state", breakers.repeated_orders_state),
-    )
-
-
-def _breaker_state(field: str, number: int) -> str:
-    return named(f"breakers.{field}", common_pb2.TradingState, "TRADING_STATE_", number) if number else "REDUCING"
-
-
-def _window_of(window: risk_pb2.TradingWindow, field: str) -> TradingWindow:
-    days = [int(day) for day in window.days] or list(range(1, 8))
-    for day in days:
-        named(f"{field}.days", risk_pb2.Weekday, "WEEKDAY_", day)
-    start, end = time_of_day(f"{field}.start", window.start), time_of_day(f"{field}.end", window.end)
-    if start == 86_400 or end == 0:
-        raise invalid(field, f"expected a start to 23:59 and an end from 00:01, was {window.start} to {window.end}")
-    zone_name = zone(f"{field}.time_zone", window.time_zone)
-    return TradingWindow(frozenset(day - 1 for day in days), start, end, zone_name)
-
-
 def market_of(instrument: common_pb2.Instrument) -> Market:
-    """What is traded."""
+    """The market of an instrument, checked against its name."""
     perpetual = instrument.kind == common_pb2.INSTRUMENT_KIND_LINEAR_PERPETUAL
     if not perpetual and instrument.kind != common_pb2.INSTRUMENT_KIND_SPOT:
         raise invalid("instrument.kind", f"expected SPOT or LINEAR_PERPETUAL, was {instrument.kind}")
@@ -221,8 +78,12 @@ def _kind_name(instrument: common_pb2.Instrument) -> str:
     return f"{kind} of {instrument.base_asset[:20]} in {instrument.quote_asset[:20]}"
 
 
-def asking_of(request: risk_pb2.EvaluateOrderRequest) -> Asking:
-    """The order that is asked for."""
+def order_request_of(request: risk_pb2.EvaluateOrderRequest) -> OrderRequest:
+    """The order of a request.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT.
+    """
     order, instrument = request.order, request.instrument
     if order.instrument != instrument.instrument:
         raise invalid(
@@ -237,7 +98,7 @@ def asking_of(request: risk_pb2.EvaluateOrderRequest) -> Asking:
         raise invalid("quote.instrument", f"expected {order.instrument[:40]!r}, was {was!r}", "FIELD_CONFLICT")
     kind = request.stop_loss.WhichOneof("level")
     market, lot_size, minimum_notional = _known_instrument(instrument.SerializeToString())
-    return Asking(
+    return OrderRequest(
         market=market,
         lot_size=lot_size,
         buy=order.side == common_pb2.SIDE_BUY,
@@ -265,7 +126,7 @@ def asking_of(request: risk_pb2.EvaluateOrderRequest) -> Asking:
 
 
 def _leg_of(order: order_pb2.Order) -> str:
-    """The name of a leg, which closes a quantity that its bracket says."""
+    """The name of a leg. A leg is an exit with a quantity, which its bracket gives."""
     leg = named("order.leg", order_pb2.BracketLeg, "BRACKET_LEG_", order.leg)
     if order.effect != order_pb2.ORDER_EFFECT_EXIT:
         raise invalid("order.effect", f"expected EXIT for a leg, was {order.effect}", "FIELD_CONFLICT")
@@ -274,7 +135,7 @@ def _leg_of(order: order_pb2.Order) -> str:
 
 
 def mark_of(quote: common_pb2.Quote, field: str) -> Mark:
-    """A quote as a mark; whether it is sane and young is for the checks."""
+    """A quote as a mark. The checks decide whether it is valid and fresh."""
     time = instant(quote.quote_time, f"{field}.quote_time")
     return Mark(amount(f"{field}.bid", quote.bid), amount(f"{field}.ask", quote.ask), time)
 
@@ -282,7 +143,7 @@ def mark_of(quote: common_pb2.Quote, field: str) -> Mark:
 def instant(timestamp: Timestamp, field: str) -> datetime:
     """A moment, to the microsecond, rounded down."""
     seconds, nanos = timestamp.seconds, timestamp.nanos
-    # As Timestamp.ToDatetime, which takes half as long again.
+    # This does what Timestamp.ToDatetime does, in two thirds of the time.
     if not (0 <= nanos < 1_000_000_000 and _FIRST_S <= seconds <= _LAST_S):
         raise invalid(field, f"expected a time, was {seconds} s")
     return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
@@ -305,7 +166,7 @@ def trade_of(fill: order_pb2.Fill) -> Trade:
 
 
 def position_message(account_id: str, holding: Holding) -> order_pb2.Position:
-    """A position with what it is worth."""
+    """A position with its average price, profit and mark."""
     position = holding.position
     message = order_pb2.Position(
         account_id=account_id,
@@ -326,7 +187,7 @@ def position_message(account_id: str, holding: Holding) -> order_pb2.Position:
 def encode_decision(
     request: risk_pb2.EvaluateOrderRequest, decision: Decision, position: Decimal, revision: int, now: datetime
 ) -> bytes:
-    """A RiskDecision with all that went in, serialised: as it is stored, it is answered."""
+    """A RiskDecision with everything it was decided on, serialised. The same bytes are stored and answered."""
     message = order_pb2.RiskDecision(
         order_id=request.order.order_id,
         verdict=order_pb2.RISK_VERDICT_APPROVED if decision.approved else order_pb2.RISK_VERDICT_DENIED,

@@ -1,4 +1,4 @@
-"""EvaluateOrder as a unit of work: read, size, check, reserve, record."""
+"""EvaluateOrder and BatchEvaluateOrders as a unit of work: read, size, check, reserve, record."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,39 +13,44 @@ from vantixs.model.decimals import format_decimal
 from vantixs.runtime.errors import ServiceError, invalid
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, Bookshelf
-from vantixs_risk.conversion import MOST_MARKS, asking_of, encode_decision, mark_of
-from vantixs_risk.desk import AccountHeld, Desk, scopes_of
-from vantixs_risk.domain.activity import Asked
-from vantixs_risk.domain.conduct import asked_for
+from vantixs_risk.account_cache import AccountCache
+from vantixs_risk.account_state import Account
+from vantixs_risk.conversion import MOST_MARKS, encode_decision, mark_of, order_request_of
+from vantixs_risk.domain.activity import EntryRecord
+from vantixs_risk.domain.activity_checks import entry_key
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.evaluation import Decision, evaluate
 from vantixs_risk.domain.exact import ZERO
-from vantixs_risk.domain.figures import fresh
-from vantixs_risk.domain.inputs import Asking, Inputs
+from vantixs_risk.domain.inputs import Inputs, OrderRequest
+from vantixs_risk.domain.metrics import fresh
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.fields import amount, identity
+from vantixs_risk.locks import lock_accounts, lock_books_shared
+from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.settings import RiskSettings
+from vantixs_risk.unit_context import AccountBusy, UnitContext, scopes_of
 from vantixs_risk.wire import encode_response
 
 
-class Ticket(NamedTuple):
-    """What is asked, as values.
+class ValidatedRequest(NamedTuple):
+    """A request whose fields were checked, with its fields as values.
 
     Attributes:
-        assumed: the position the order was derived from, signed base units.
-        marks: prices of other instruments that came along.
-        now: when it was asked.
+        request: the message.
+        order: the order, to be sized and decided.
+        assumed: the position that the caller derived the order from, signed base units.
+        marks: prices of other instruments that came with the request.
+        now: when the request was received.
     """
 
     request: risk_pb2.EvaluateOrderRequest
-    asking: Asking
+    order: OrderRequest
     assumed: Decimal
     marks: list[tuple[str, Mark]]
     now: datetime
 
 
-def check_request(request: risk_pb2.EvaluateOrderRequest, now: datetime) -> Ticket:
+def check_request(request: risk_pb2.EvaluateOrderRequest, now: datetime) -> ValidatedRequest:
     """The request as values; INVALID_ARGUMENT where a field does not fit."""
     identity("order.order_id", request.order.order_id)
     identity("order.account_id", request.order.account_id)
@@ -55,31 +60,31 @@ def check_request(request: risk_pb2.EvaluateOrderRequest, now: datetime) -> Tick
     if len(request.marks) > MOST_MARKS:
         raise invalid("marks", f"expected at most {MOST_MARKS}, was {len(request.marks)}")
     marks = [(quote.instrument, mark_of(quote, f"marks[{n}]")) for n, quote in enumerate(request.marks)]
-    asking = asking_of(request)
-    # What a leg is for is told by its bracket, so it assumes nothing.
-    assumed = ZERO if asking.leg else amount("assumed_position_quantity", request.assumed_position_quantity)
-    return Ticket(request, asking, assumed, marks, now)
+    order = order_request_of(request)
+    # The quantity of a leg comes from its bracket, so a leg assumes no position.
+    assumed = ZERO if order.leg else amount("assumed_position_quantity", request.assumed_position_quantity)
+    return ValidatedRequest(request, order, assumed, marks, now)
 
 
 def evaluate_orders(
-    connection: sa.Connection, desk: Desk, asked: Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]
+    connection: sa.Connection, context: UnitContext, requests: Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]
 ) -> list[bytes | ServiceError]:
-    """Decides, reserves and records what is asked, each as of its time; gives each EvaluateOrderResponse in bytes.
+    """Decides, reserves and records each request as of its time. Returns each EvaluateOrderResponse in bytes.
 
-    The same order_id is always answered the same. In place of a response there is the error to answer where a field does
-    not fit, or the account is not there.
+    The same order_id always gets the same answer. In place of a response there is the error to answer where a field is
+    invalid, the account does not exist, or another process has locked it.
     """
     answers: list[bytes | ServiceError] = []
-    tickets = []
-    for request, now in asked:
+    validated = []
+    for request, now in requests:
         try:
             if request.preview:
                 raise invalid("preview", "expected false in a batch, was true")
-            tickets.append(check_request(request, now))
+            validated.append(check_request(request, now))
             answers.append(b"")
         except ServiceError as error:
             answers.append(error)
-    decisions = iter(_decide(connection, desk, tickets))
+    decisions = iter(_decide(connection, context, validated))
     for place, answer in enumerate(answers):
         if isinstance(answer, bytes):
             decision = next(decisions)
@@ -87,94 +92,99 @@ def evaluate_orders(
     return answers
 
 
-def _decide(connection: sa.Connection, desk: Desk, tickets: Sequence[Ticket]) -> list[bytes | ServiceError]:
-    """Each RiskDecision in bytes, or NOT_FOUND for an order of an account that is not there.
+def _decide(
+    connection: sa.Connection, context: UnitContext, validated: Sequence[ValidatedRequest]
+) -> list[bytes | ServiceError]:
+    """Each RiskDecision in bytes, or the error to answer.
 
-    Each is decided on what those before it left. The tables are read once before all of them, and written once after.
+    Each order is decided on what the orders before it left. The tables are read once before all of them, and written once
+    after them.
     """
-    orders = [ticket.request.order for ticket in tickets]
-    store.share_books(connection)
-    locking = store.lock_accounts(connection, [o.account_id for o in orders])
-    heads = store.read_heads(connection, [o.account_id for o in orders], [o.order_id for o in orders])
-    held = locking()
-    restricted = desk.shelf.trading_states(connection, heads.trading_stamp)
-    known, about = heads.recorded, heads.about
-    new = [o.account_id for o in orders if o.order_id not in known and o.account_id in held]
-    desk.shelf.fetch(connection, new, heads)
+    orders = [checked.request.order for checked in validated]
+    lock_books_shared(connection)
+    locking = lock_accounts(connection, [o.account_id for o in orders])
+    lookup = look_up_orders(connection, [o.account_id for o in orders], [o.order_id for o in orders])
+    locked = locking()
+    restricted = context.cache.trading_states(connection, lookup.trading_version)
+    known, about = lookup.recorded, lookup.about
+    new = [o.account_id for o in orders if o.order_id not in known and o.account_id in locked]
+    context.cache.fetch(connection, new, lookup)
     decisions: list[bytes | ServiceError] = []
     accounts: dict[str, Account] = {}
     changed: dict[str, Account] = {}
     rows = []
-    for ticket, order in zip(tickets, orders, strict=True):
+    for checked, order in zip(validated, orders, strict=True):
         content = known.get(order.order_id)
         if content is not None:
-            # A sender's key names the order, and may have been used for something else at the same time.
+            # The order id comes from the sender's key, which may have been used for another account or instrument.
             other = about.get(order.order_id) not in (None, f"{order.account_id} {order.instrument}")
             decisions.append(_decided_for(order.order_id, about[order.order_id]) if other else content)
             continue
         account = accounts.get(order.account_id)
-        if account is None and order.account_id in heads.stamps and order.account_id not in held:
-            decisions.append(AccountHeld(order.account_id))
+        if account is None and order.account_id in lookup.versions and order.account_id not in locked:
+            decisions.append(AccountBusy(order.account_id))
             continue
         if account is None:
             try:
-                account = accounts[order.account_id] = desk.shelf.take(connection, order.account_id, heads)
+                account = accounts[order.account_id] = context.cache.take(connection, order.account_id, lookup)
             except ServiceError as error:
                 decisions.append(error)
                 continue
         position = account.position_now(order.instrument)
-        if position != ticket.assumed and not ticket.asking.leg:
+        if position != checked.assumed and not checked.order.leg:
             decisions.append(_position_changed(order.order_id, position))
             continue
-        inputs = _inputs(account, ticket, restricted, desk.settings)
+        inputs = _inputs(account, checked, restricted, context.settings)
         decision = evaluate(inputs)
-        content = encode_decision(ticket.request, decision, position, account.message.revision, inputs.now)
+        content = encode_decision(checked.request, decision, position, account.message.revision, inputs.now)
         known[order.order_id], about[order.order_id] = content, f"{order.account_id} {order.instrument}"
         decisions.append(content)
-        rows.append(_row(ticket, content, inputs, decision))
+        rows.append(_row(checked, content, inputs, decision))
         repeats = _remember(account, inputs, decision)
         if decision.approved:
             account.orders[order.order_id] = _reservation(inputs, decision)
-        if desk.trip_breakers(connection, account, inputs.now, repeats):
-            restricted = desk.shelf.changed_trading_states(connection)
-        desk.sample(connection, account, inputs.now, booked=False)
+        if context.trip_breakers(connection, account, inputs.now, repeats):
+            restricted = context.cache.changed_trading_states(connection)
+        context.sample(connection, account, inputs.now, booked=False)
         changed[order.account_id] = account
     store.INSERT_ORDER.run_all(connection, rows)
-    desk.shelf.save(connection, *changed.values())
+    context.cache.save(connection, *changed.values())
     for account_id, account in accounts.items():
         if account_id not in changed:
-            desk.shelf.put(account)
+            context.cache.put(account)
     return decisions
 
 
-def preview_order(connection: sa.Connection, ticket: Ticket, settings: RiskSettings) -> bytes:
-    """The RiskDecision in bytes, without reserving, recording or waiting for those who do."""
-    shelf, order = Bookshelf(), ticket.request.order
-    heads = store.read_heads(connection, [order.account_id])
-    account = shelf.take(connection, order.account_id, heads)
+def preview_order(connection: sa.Connection, checked: ValidatedRequest, settings: RiskSettings) -> bytes:
+    """The RiskDecision in bytes. Nothing is reserved or recorded, and no lock is waited for."""
+    cache, order = AccountCache(), checked.request.order
+    lookup = look_up_orders(connection, [order.account_id])
+    account = cache.take(connection, order.account_id, lookup)
     position = account.position_now(order.instrument)
-    if position != ticket.assumed and not ticket.asking.leg:
+    if position != checked.assumed and not checked.order.leg:
         return _position_changed(order.order_id, position)
-    inputs = _inputs(account, ticket, shelf.trading_states(connection, heads.trading_stamp), settings)
-    return encode_decision(ticket.request, evaluate(inputs), position, account.message.revision, inputs.now)
+    inputs = _inputs(account, checked, cache.trading_states(connection, lookup.trading_version), settings)
+    return encode_decision(checked.request, evaluate(inputs), position, account.message.revision, inputs.now)
 
 
-def _inputs(account: Account, ticket: Ticket, restricted: Mapping[str, str], settings: RiskSettings) -> Inputs:
-    """Brings the account to now, with the prices that came along, and gathers what the decision depends on."""
-    request, asking, _, marks, now = ticket
+def _inputs(
+    account: Account, checked: ValidatedRequest, restricted: Mapping[str, str], settings: RiskSettings
+) -> Inputs:
+    """Moves the account to now, takes the prices of the request, and gathers what the decision depends on."""
+    request, order, _, marks, now = checked
     account.begin(now)
     age_ms = account.rules.limits.max_price_age_ms or settings.max_price_age_ms
-    for instrument, mark in (*marks, (asking.market.instrument, asking.quote)):
+    for instrument, mark in (*marks, (order.market.instrument, order.quote)):
         if mark is not None and fresh(mark, account.clock, age_ms):
             account.mark(instrument, mark)
-    account.standing = account.standing.seen(account.valuation().equity)
+    account.lots[order.market.instrument] = order.lot_size
+    account.equity_history = account.equity_history.with_equity(account.valuation().equity)
     states: dict[str, str] = {}
     if restricted:
-        order = request.order
-        scopes = scopes_of(order.account_id, order.instrument, request.webhook_id, request.strategy_id)
+        scopes = scopes_of(account.account_id, order.market.instrument, request.webhook_id, request.strategy_id)
         states = {scope: restricted[scope] for scope in scopes if scope in restricted}
     return Inputs(
-        asking=asking,
+        order=order,
         rules=account.rules,
         books=account.books(),
         now=account.clock,
@@ -186,60 +196,59 @@ def _inputs(account: Account, ticket: Ticket, restricted: Mapping[str, str], set
 
 
 def _remember(account: Account, inputs: Inputs, decision: Decision) -> int:
-    """Counts what was asked and approved; returns how often this entry was asked for in the breaker's window."""
-    if decision.approved and account.rules.limits.max_orders_per_minute is not None and not inputs.asking.leg:
+    """Counts the request, and its approval. Returns how often this entry was requested within the breaker's window."""
+    if decision.approved and account.rules.limits.max_orders_per_minute is not None and not inputs.order.leg:
         account.activity = account.activity.with_order(inputs.now)
     repeats_s = account.rules.breakers.repeated_orders_window_s
     duplicates_s = account.rules.limits.duplicate_order_window_s
-    if not inputs.asking.entry or (repeats_s is None and duplicates_s is None):
+    if not inputs.order.entry or (repeats_s is None and duplicates_s is None):
         return 0
-    entry = Asked(asked_for(inputs, decision.quantity), inputs.now)
+    entry = EntryRecord(entry_key(inputs, decision.quantity), inputs.now)
     if decision.approved and duplicates_s is not None:
         account.activity = account.activity.with_approved(entry, duplicates_s)
     if repeats_s is None:
         return 0
-    account.activity = account.activity.with_asked(entry, repeats_s)
-    return account.activity.asked_since(entry.what, inputs.now, repeats_s)
+    account.activity = account.activity.with_requested(entry, repeats_s)
+    return account.activity.requested_since(entry.key, inputs.now, repeats_s)
 
 
 def _reservation(inputs: Inputs, decision: Decision) -> Reservation:
-    asking = inputs.asking
+    order = inputs.order
     return Reservation(
-        asking.market.instrument,
-        asking.entry,
-        asking.buy,
+        order.market.instrument,
+        order.entry,
+        order.buy,
         decision.quantity,
         decision.notional,
-        decision.hold,
-        leg=bool(asking.leg),
+        decision.reserved_funds,
+        leg=bool(order.leg),
     )
 
 
-def _row(ticket: Ticket, content: bytes, inputs: Inputs, decision: Decision) -> dict[str, Any]:
-    """What is recorded of an order."""
-    request, asking = ticket.request, ticket.asking
-    order = request.order
+def _row(checked: ValidatedRequest, content: bytes, inputs: Inputs, decision: Decision) -> dict[str, Any]:
+    """The row that records a decided order."""
+    request, order, message = checked.request, checked.order, checked.request.order
     return {
-        "order_id": order.order_id,
-        "signal_id": order.signal_id,
-        "account_id": order.account_id,
+        "order_id": message.order_id,
+        "signal_id": message.signal_id,
+        "account_id": message.account_id,
         "webhook_id": request.webhook_id,
         "strategy_id": request.strategy_id,
-        "instrument": asking.market.instrument,
-        "base_asset": asking.market.base,
-        "quote_asset": asking.market.quote,
-        "perpetual": asking.market.perpetual,
-        "entry": asking.entry,
-        "buy": asking.buy,
+        "instrument": order.market.instrument,
+        "base_asset": order.market.base,
+        "quote_asset": order.market.quote,
+        "perpetual": order.market.perpetual,
+        "entry": order.entry,
+        "buy": order.buy,
         "approved": decision.approved,
         "open": decision.approved,
         "quantity": decision.quantity,
         "notional": decision.notional,
-        "hold": decision.hold,
+        "hold": decision.reserved_funds,
         "filled": ZERO,
         "decide_time": inputs.now,
         "data": content,
-        "leg": asking.leg,
+        "leg": order.leg,
     }
 
 

@@ -1,4 +1,4 @@
-"""Fields of requests as values; what does not fit is INVALID_ARGUMENT and names the field."""
+"""Fields of requests as values. An invalid one is INVALID_ARGUMENT, and the error names the field."""
 
 import re
 from decimal import ROUND_FLOOR, Context, Decimal
@@ -13,10 +13,10 @@ from vantixs_risk.domain.exact import PLACES
 _WIDE = Context(prec=160)
 ACCOUNT_ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
 ASSET = re.compile(r"[A-Z0-9]{1,20}")
-# A perpetual is linear: what it is settled in is what it is quoted in.
+# A perpetual is linear: it is settled in the asset that it is quoted in.
 _NAME = r"[A-Z0-9]{1,20}/(?P<quote>[A-Z0-9]{1,20})(:(?P=quote))?"
 INSTRUMENT = re.compile(_NAME)
-# Ids of others: anything printable without blanks.
+# Ids that other services made: printable characters without blanks.
 IDENTITY = re.compile(r"[!-~]{1,200}")
 SCOPE = re.compile(rf"global|(account|webhook|strategy):[a-z][a-z0-9-]{{0,39}}|instrument:{_NAME}")
 TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
@@ -59,7 +59,7 @@ def between(field: str, number: int, least: int, most: int) -> int:
 
 
 def text(field: str, value: str, pattern: "re.Pattern[str]", expected: str) -> str:
-    """A text of a form."""
+    """A text that matches a pattern. `expected` describes the pattern in the error."""
     if not pattern.fullmatch(value):
         reason = "FIELD_INVALID" if value else "FIELD_MISSING"
         raise invalid(field, f"expected {expected}, was {value[:60]!r}", reason)
@@ -67,12 +67,12 @@ def text(field: str, value: str, pattern: "re.Pattern[str]", expected: str) -> s
 
 
 def identity(field: str, value: str) -> str:
-    """An id of another service."""
+    """An id that another service made."""
     return text(field, value, IDENTITY, "1 to 200 printable characters without blanks")
 
 
 def comment(field: str, value: str) -> str:
-    """A reason in words."""
+    """A comment of an operator, 1 to 500 characters."""
     if not 0 < len(value.strip()) <= 500 or "\x00" in value:
         raise invalid(field, f"expected 1 to 500 characters, was {len(value)}")
     return value
@@ -97,7 +97,7 @@ def zone(field: str, value: str) -> str:
 
 
 def named(field: str, enum: Any, prefix: str, number: int) -> str:
-    """Name of an enum's value without its prefix; one that is not given, or not known, is refused."""
+    """The name of an enum's value without its prefix. A value that is missing or unknown is rejected."""
     names = {v: n.removeprefix(prefix) for n, v in enum.items()}
     if number == 0 or number not in names:
         known = ", ".join(n for v, n in names.items() if v)
@@ -106,7 +106,7 @@ def named(field: str, enum: Any, prefix: str, number: int) -> str:
 
 
 def show(value: Decimal) -> str:
-    """A decimal as a message carries it: the books are exact, a message has 18 decimals, rounded down to them."""
+    """A decimal as text of a message, which has at most 18 decimals: rounded down to them, as the books may have more."""
     if value.as_tuple().exponent < -18:  # type: ignore[operator]  # finite, so it is a number
         value = value.quantize(PLACES, ROUND_FLOOR, context=_WIDE)
     return format_decimal(value)

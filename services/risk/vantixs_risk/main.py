@@ -1,4 +1,4 @@
-"""Wires risk: settings, database, journal for what it tells, gRPC."""
+"""Starts risk: settings, database, journal, gRPC server."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from vantixs.runtime.database import Database
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.home import Home
 from vantixs.runtime.instances import claim
+from vantixs.runtime.instruments import Instruments
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
@@ -24,11 +25,11 @@ from vantixs_risk.settings import RiskSettings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-RESERVE_BYTES = 8 << 20  # Disk kept for halts: each takes some pages of 4 KiB, twice.
+RESERVE_BYTES = 8 << 20  # Disk space that is kept for halts. Each takes some pages of 4 KiB, twice.
 
 
 def main(overrides: dict[str, str]) -> int:
-    """Runs risk until it is told to stop; returns the exit code."""
+    """Runs risk until it is stopped. Returns the exit code."""
     settings = claim(load("risk", RiskSettings, overrides=overrides), "risk")
 
     async def serve(life: Lifecycle) -> None:
@@ -40,7 +41,9 @@ def main(overrides: dict[str, str]) -> int:
         life.health.tolerate("journal-gap")
         journal = Journal(settings, life.health)
         outbox = Outbox(store.OUTBOX, database, journal)
+        instruments = Instruments(journal, settings, life.health, service="risk")
         journal.start(life)
+        instruments.start(life)
         guard = StoreGuard("risk", database, settings, journal, life.health)
         await guard.start(life)
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)

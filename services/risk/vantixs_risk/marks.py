@@ -1,4 +1,4 @@
-"""RefreshMarks as units of work: what accounts hold is valued anew while no order of theirs comes."""
+"""RefreshMarks as units of work: positions are valued at current quotes while no order of the account arrives (ADR 25)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,21 +8,23 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.runtime.errors import ServiceError, invalid
 
 from vantixs_risk import store
-from vantixs_risk.books import Account
+from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import MOST_MARKS, mark_of
-from vantixs_risk.desk import Desk
 from vantixs_risk.domain.equity import Mark
-from vantixs_risk.domain.figures import fresh
+from vantixs_risk.domain.metrics import fresh
+from vantixs_risk.locks import lock_accounts, lock_books_shared
+from vantixs_risk.order_lookup import look_up_orders
+from vantixs_risk.unit_context import UnitContext
 
-# Decisions wait for the units of work before them, so one of these is short: some 10 ms on SQLite.
+# Decisions wait for the units of work before them, so each of these is short: some 10 ms on SQLite.
 ACCOUNTS_AT_ONCE = 64
 
 
 def check_marks(quotes: Sequence[common_pb2.Quote]) -> dict[str, Mark]:
-    """Quotes as marks, by instrument. One that cannot be read is passed over: it does not keep the others from being used.
+    """Quotes as marks, by instrument. An invalid quote is left out, so that the others are still used.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT for too many.
+        ServiceError: INVALID_ARGUMENT where there are more than MOST_MARKS.
     """
     if len(quotes) > MOST_MARKS:
         raise invalid("marks", f"expected at most {MOST_MARKS}, was {len(quotes)}")
@@ -36,7 +38,7 @@ def check_marks(quotes: Sequence[common_pb2.Quote]) -> dict[str, Mark]:
 
 
 def read_held(connection: sa.Connection) -> dict[str, list[str]]:
-    """The instruments in which each account has a position; accounts without one, and scratch accounts, are not in it."""
+    """The instruments in which each account has a position. Accounts without any, and scratch accounts, are left out."""
     held: dict[str, list[str]] = {}
     for row in store.READ_HELD.rows(connection):
         held.setdefault(row.account_id, []).append(row.instrument)
@@ -44,47 +46,51 @@ def read_held(connection: sa.Connection) -> dict[str, list[str]]:
 
 
 def refresh_marks(
-    connection: sa.Connection, desk: Desk, account_ids: Sequence[str], marks: Mapping[str, Mark], now: datetime
+    connection: sa.Connection,
+    context: UnitContext,
+    account_ids: Sequence[str],
+    marks: Mapping[str, Mark],
+    now: datetime,
 ) -> int:
     """Values the accounts at these marks, as of `now`, and returns how many took one.
 
-    Equity counts for the peak, the breakers and the samples only while every position has a mark that is young enough for
-    an entry: what is valued at an old price, or at its cost, stops nobody.
+    Equity counts for the peak, the breakers and the samples only while every position has a mark that is fresh enough for
+    an entry. Equity at old prices, or at cost, never trips a breaker.
     """
-    store.share_books(connection)
-    locking = store.lock_accounts(connection, account_ids)
-    heads, shelf = store.read_heads(connection, account_ids), desk.shelf
-    held = locking()
+    lock_books_shared(connection)
+    locking = lock_accounts(connection, account_ids)
+    lookup, cache = look_up_orders(connection, account_ids), context.cache
+    locked = locking()
     changed = []
     for account_id in account_ids:
-        # What another process works on at this moment gets its prices from there, or the next time.
-        if account_id not in heads.stamps or account_id not in held:
+        # An account that another process has locked gets its prices there, or with the next refresh.
+        if account_id not in lookup.versions or account_id not in locked:
             continue
-        remembered = shelf.has(account_id)
-        account = shelf.take(connection, account_id, heads)
-        taken = _usable(account, marks, account.time(now), desk)
+        remembered = cache.has(account_id)
+        account = cache.take(connection, account_id, lookup)
+        taken = _usable(account, marks, account.time(now), context)
         if taken:
             account.begin(now)
             for instrument, mark in taken.items():
                 account.mark(instrument, mark)
-            if _known(account, desk):
-                account.standing = account.standing.seen(account.valuation().equity)
-                desk.trip_breakers(connection, account, account.clock)
-                desk.sample(connection, account, account.clock, booked=False)
+            if _known(account, context):
+                account.equity_history = account.equity_history.with_equity(account.valuation().equity)
+                context.trip_breakers(connection, account, account.clock)
+                context.sample(connection, account, account.clock, booked=False)
             changed.append((account, remembered))
         elif remembered:
-            shelf.put(account)
-    shelf.write(connection, [account for account, _ in changed])
+            cache.put(account)
+    cache.write(connection, [account for account, _ in changed])
     for account, remembered in changed:
-        # Those that only lie there do not push accounts out of memory that trade.
+        # Accounts that do not trade must not push accounts that do out of the cache.
         if remembered:
-            shelf.put(account)
+            cache.put(account)
     return len(changed)
 
 
-def _usable(account: Account, marks: Mapping[str, Mark], now: datetime, desk: Desk) -> dict[str, Mark]:
-    """The marks that are newer than what a position is valued at, sane, and young enough to decide on."""
-    age_ms = account.rules.limits.max_price_age_ms or desk.settings.max_price_age_ms
+def _usable(account: Account, marks: Mapping[str, Mark], now: datetime, context: UnitContext) -> dict[str, Mark]:
+    """The marks that are newer than the mark of a position, valid, and fresh enough to decide on."""
+    age_ms = account.rules.limits.max_price_age_ms or context.settings.max_price_age_ms
     usable = {}
     for instrument, holding in account.holdings.items():
         mark = marks.get(instrument)
@@ -95,8 +101,8 @@ def _usable(account: Account, marks: Mapping[str, Mark], now: datetime, desk: De
     return usable
 
 
-def _known(account: Account, desk: Desk) -> bool:
-    """Whether every position is valued at a price of which MARK_STALE would not complain."""
-    limit = timedelta(seconds=account.rules.limits.max_mark_age_s or desk.settings.max_mark_age_s)
+def _known(account: Account, context: UnitContext) -> bool:
+    """Whether every position has a mark that the check MARK_STALE would pass."""
+    limit = timedelta(seconds=account.rules.limits.max_mark_age_s or context.settings.max_mark_age_s)
     held: Iterable[Mark | None] = (h.mark for h in account.holdings.values() if h.position.quantity)
     return all(mark is not None and abs(account.clock - mark.time) <= limit for mark in held)

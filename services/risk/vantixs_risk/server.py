@@ -21,26 +21,30 @@ from vantixs.runtime.paging import page_of
 from vantixs.runtime.units import runs_in_pipeline
 
 from vantixs_risk import store
+from vantixs_risk.account_state import holding_of, read_marks
 from vantixs_risk.accounts import create_account, get_account, update_account
 from vantixs_risk.adjustment import record_adjustment
-from vantixs_risk.books import holding_of, read_marks
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.conversion import position_message
-from vantixs_risk.desk import AccountHeld, Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.evaluation import check_request, evaluate_orders, preview_order
 from vantixs_risk.fields import identity, show
+from vantixs_risk.funding import book_fundings, list_due
 from vantixs_risk.marks import ACCOUNTS_AT_ONCE, check_marks, read_held, refresh_marks
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.settlement import settle_orders
 from vantixs_risk.trading import checked_scope, get_trading_state, set_trading_state
+from vantixs_risk.unit_context import AccountBusy, UnitContext
 from vantixs_risk.wire import encode_response, encode_results
 
 NAME = "vantixs.api.risk.v1.RiskService"
 ROLES = {
     f"/{NAME}/{method}": role
     for role, methods in {
-        Role.SERVICE: ("EvaluateOrder", "BatchEvaluateOrders", "SettleOrder", "BatchSettleOrders", "RefreshMarks"),
+        Role.SERVICE: (
+            *("EvaluateOrder", "BatchEvaluateOrders", "SettleOrder", "BatchSettleOrders", "RefreshMarks"),
+            *("ListFundingDue", "BookFunding"),
+        ),
         Role.OPERATOR: ("CreateAccount", "UpdateAccount", "SetTradingState", "RecordAdjustment"),
         Role.VIEWER: ("GetAccount", "ListAccounts", "ListPositions", "GetTradingState", "ListEquity"),
     }.items()
@@ -49,28 +53,28 @@ ROLES = {
 
 
 MOST_ORDERS = 256
-# How long what is asked of an account waits for another process that works on it, and how often it looks.
-HELD_FOR_S, HELD_PAUSE_S = 0.5, 0.005
-Asked = TypeVar("Asked")
+# How long requests are tried again whose account another process has locked, and the pause between two attempts.
+BUSY_RETRY_S, BUSY_PAUSE_S = 0.5, 0.005
+Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 
 class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
-    """What an account may do, and its books."""
+    """Implements RiskService. Every method runs one unit of work, in one transaction."""
 
     def __init__(self, database: Database, outbox: Outbox, settings: RiskSettings, clock: SteadyClock) -> None:
         self._database = database
         self._outbox = outbox
         self._settings = settings
         self._clock = clock
-        self._desk = Desk(settings, outbox)
+        self._context = UnitContext(settings, outbox)
 
     async def EvaluateOrder(self, request: risk_pb2.EvaluateOrderRequest, context: Any) -> Any:
         """One transaction: read, size, check, reserve, record."""
         now = self._clock.now()
         if request.preview:
-            ticket = check_request(request, now)
-            return encode_response(await self._database.read(lambda c: preview_order(c, ticket, self._settings)))
+            checked = check_request(request, now)
+            return encode_response(await self._database.read(lambda c: preview_order(c, checked, self._settings)))
         (answer,) = await self._ask(self._evaluate_orders, [(request, now)])
         if isinstance(answer, ServiceError):
             raise answer
@@ -99,7 +103,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         )
 
     async def RefreshMarks(self, request: risk_pb2.RefreshMarksRequest, context: Any) -> Any:
-        """A transaction for some accounts each: orders do not wait for all of them."""
+        """Runs one transaction for each group of accounts, so that orders do not wait for all accounts."""
         marks = check_marks(request.marks)
         held = await self._database.read(read_held)
         touched = [account_id for account_id, names in held.items() if not marks.keys().isdisjoint(names)]
@@ -112,56 +116,75 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         instruments = sorted({name for names in held.values() for name in names})
         return risk_pb2.RefreshMarksResponse(instruments=instruments, accounts=count)
 
+    async def ListFundingDue(self, request: risk_pb2.ListFundingDueRequest, context: Any) -> Any:
+        """Positions in perpetuals for which a funding time has not been booked."""
+        now = self._clock.now()
+        return await self._database.read(lambda c: list_due(c, request, now))
+
+    async def BookFunding(self, request: risk_pb2.BookFundingRequest, context: Any) -> Any:
+        """Books every funding time that has passed, each once."""
+        (answer,) = await self._ask(self._book_fundings, [(request, self._clock.now())])
+        if isinstance(answer, ServiceError):
+            raise answer
+        self._outbox.wake()
+        return answer
+
+    @runs_in_pipeline
+    def _book_fundings(
+        self, connection: sa.Connection, calls: Sequence[Sequence[tuple[risk_pb2.BookFundingRequest, datetime]]]
+    ) -> list[list[risk_pb2.BookFundingResponse | ServiceError]]:
+        return _shared(book_fundings, connection, self._context, calls)
+
     @runs_in_pipeline
     def _refresh_marks(
         self, connection: sa.Connection, calls: Sequence[tuple[list[str], dict[str, Mark], datetime]]
     ) -> list[int]:
-        # Not among the units that run one by one: those take the books for themselves, and two processes that share them
-        # already would wait for one another.
-        return [refresh_marks(connection, self._desk, *call) for call in calls]
+        # This may not be a unit that runs alone: such a unit takes the books' lock exclusively, and two processes that hold
+        # it shared would wait for one another.
+        return [refresh_marks(connection, self._context, *call) for call in calls]
 
     @runs_in_pipeline
     def _evaluate_orders(
         self, connection: sa.Connection, calls: Sequence[Sequence[tuple[risk_pb2.EvaluateOrderRequest, datetime]]]
     ) -> list[list[bytes | ServiceError]]:
-        return _shared(evaluate_orders, connection, self._desk, calls)
+        return _shared(evaluate_orders, connection, self._context, calls)
 
     @runs_in_pipeline
     def _settle_orders(
         self, connection: sa.Connection, calls: Sequence[Sequence[tuple[risk_pb2.SettleOrderRequest, datetime]]]
     ) -> list[list[risk_pb2.SettleOrderResponse | ServiceError]]:
-        return _shared(settle_orders, connection, self._desk, calls)
+        return _shared(settle_orders, connection, self._context, calls)
 
     async def _ask(
         self,
-        run: Callable[[sa.Connection, Sequence[Sequence[Asked]]], list[list[Answer | ServiceError]]],
-        asked: Sequence[Asked],
+        run: Callable[[sa.Connection, Sequence[Sequence[Request]]], list[list[Answer | ServiceError]]],
+        requests: Sequence[Request],
     ) -> list[Answer | ServiceError]:
-        """The answers of a batch; where another process works on an account, what was asked of it is asked again."""
-        answers = await self._each(run, asked)
-        give_up = time.monotonic() + HELD_FOR_S
-        while held := [n for n, answer in enumerate(answers) if isinstance(answer, AccountHeld)]:
+        """The answers of a batch. Requests whose account another process has locked are tried again, for BUSY_RETRY_S."""
+        answers = await self._each(run, requests)
+        give_up = time.monotonic() + BUSY_RETRY_S
+        while busy := [n for n, answer in enumerate(answers) if isinstance(answer, AccountBusy)]:
             if time.monotonic() > give_up:
                 break
-            await asyncio.sleep(HELD_PAUSE_S)
-            for number, answer in zip(held, await self._each(run, [asked[n] for n in held]), strict=True):
+            await asyncio.sleep(BUSY_PAUSE_S)
+            for number, answer in zip(busy, await self._each(run, [requests[n] for n in busy]), strict=True):
                 answers[number] = answer
         return answers
 
     async def _each(
         self,
-        run: Callable[[sa.Connection, Sequence[Sequence[Asked]]], list[list[Answer | ServiceError]]],
-        asked: Sequence[Asked],
+        run: Callable[[sa.Connection, Sequence[Sequence[Request]]], list[list[Answer | ServiceError]]],
+        requests: Sequence[Request],
     ) -> list[Answer | ServiceError]:
-        """The answers of a batch; where it fails for a reason nobody foresaw, each is done by itself and fails alone."""
+        """The answers of a batch. Where the batch fails with an unexpected error, each request is run alone and fails alone."""
         try:
-            return await self._database.write_with_others(run, asked)
+            return await self._database.write_with_others(run, requests)
         except ServiceError:
             raise
         except Exception as error:
-            log.error("risk.batch_failed", size=len(asked), exc_info=error)
+            log.error("risk.batch_failed", size=len(requests), exc_info=error)
         answers: list[Answer | ServiceError] = []
-        for one in asked:
+        for one in requests:
             try:
                 answers += await self._database.write_with_others(run, [one])
             except ServiceError as error:
@@ -173,23 +196,23 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         return answers
 
     async def CreateAccount(self, request: risk_pb2.CreateAccountRequest, context: Any) -> Any:
-        """Creates an account, or a scratch copy of one."""
+        """Creates an account, or a scratch copy of an account."""
         now, actor = self._clock.now(), caller().actor
-        account = await self._database.write(lambda c: create_account(c, self._desk, request, actor, now))
+        account = await self._database.write(lambda c: create_account(c, self._context, request, actor, now))
         self._outbox.wake()
         return risk_pb2.CreateAccountResponse(account=account)
 
     async def UpdateAccount(self, request: risk_pb2.UpdateAccountRequest, context: Any) -> Any:
-        """Replaces an account's rules at the revision they were read."""
+        """Replaces an account's rules, if they still have the revision that the caller read."""
         now, who = self._clock.now(), caller()
         account = await self._database.write(
-            lambda c: update_account(c, self._desk, request.account, who.role, who.actor, now)
+            lambda c: update_account(c, self._context, request.account, who.role, who.actor, now)
         )
         self._outbox.wake()
         return risk_pb2.UpdateAccountResponse(account=account)
 
     async def GetAccount(self, request: risk_pb2.GetAccountRequest, context: Any) -> Any:
-        """The account, its books and what they come to."""
+        """The account with its balances, positions, equity and headroom."""
         account_id, now = identity("account_id", request.account_id), self._clock.now()
         return await self._database.read(lambda c: get_account(c, account_id, now))
 
@@ -245,9 +268,9 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         return await self._database.read(read)
 
     async def RecordAdjustment(self, request: risk_pb2.RecordAdjustmentRequest, context: Any) -> Any:
-        """Books a difference to the venue."""
+        """Books a difference between the account and the venue."""
         now, actor = self._clock.now(), caller().actor
-        response = await self._database.write(lambda c: record_adjustment(c, self._desk, request, actor, now))
+        response = await self._database.write(lambda c: record_adjustment(c, self._context, request, actor, now))
         self._outbox.wake()
         return response
 
@@ -257,18 +280,18 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         return await self._database.read(lambda c: get_trading_state(c, scope, self._settings))
 
     async def SetTradingState(self, request: risk_pb2.SetTradingStateRequest, context: Any) -> Any:
-        """Latches a scope's state; in force for the next decision."""
+        """Sets a scope's state. It is in force for the next decision."""
         now, actor = self._clock.now(), caller().actor
-        # A halt has to be possible while the disk is full; to trade again can wait until it is not.
+        # A halt has to be possible while the disk is full. Trading again can wait until there is space.
         lifts = request.state == common_pb2.TRADING_STATE_ACTIVE
         write = self._database.write if lifts else self._database.write_at_any_cost
-        response = await write(lambda c: set_trading_state(c, self._desk, request, actor, now))
+        response = await write(lambda c: set_trading_state(c, self._context, request, actor, now))
         self._outbox.wake()
         return response
 
 
 def _position(request: risk_pb2.ListPositionsRequest, connection: sa.Connection) -> risk_pb2.ListPositionsResponse:
-    """The account's position in the instrument, which the router asks for with every exit."""
+    """The account's position in the instrument. The router reads it with every exit."""
     rows = store.READ_POSITION.ask(connection, account_id=request.account_id, instrument=request.instrument)
     marks = read_marks(connection, request.account_id)
     return risk_pb2.ListPositionsResponse(
@@ -282,11 +305,11 @@ def _check_size(count: int) -> None:
 
 
 def _shared(
-    run: Callable[[sa.Connection, Desk, Sequence[Asked]], Sequence[Answer]],
+    run: Callable[[sa.Connection, UnitContext, Sequence[Request]], Sequence[Answer]],
     connection: sa.Connection,
-    desk: Desk,
-    calls: Sequence[Sequence[Asked]],
+    context: UnitContext,
+    calls: Sequence[Sequence[Request]],
 ) -> list[list[Answer]]:
-    """Runs what several calls ask for as one batch, and gives each call its own answers."""
-    answers = iter(run(connection, desk, [one for call in calls for one in call]))
+    """Runs the requests of several calls as one batch, and gives each call the answers to its own requests."""
+    answers = iter(run(connection, context, [one for call in calls for one in call]))
     return [list(islice(answers, len(call))) for call in calls]

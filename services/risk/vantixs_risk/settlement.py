@@ -1,4 +1,4 @@
-"""SettleOrder and BatchSettleOrders as a unit of work: book fills once, convert or release what orders hold."""
+"""SettleOrder and BatchSettleOrders as a unit of work: book each fill once, release what an ended order reserved."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,14 +13,17 @@ from vantixs.runtime.errors import ServiceError, not_found
 from vantixs.runtime.logs import log
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, Postings, reservation_of
+from vantixs_risk.account_state import Account, reservation_of
 from vantixs_risk.conversion import instant, position_message, trade_of
-from vantixs_risk.desk import AccountHeld, Desk
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, ZERO
 from vantixs_risk.domain.ledger import Market, Trade, book_trade
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.fields import identity
+from vantixs_risk.locks import lock_accounts, lock_books_shared
+from vantixs_risk.order_lookup import look_up_orders
+from vantixs_risk.postings import Postings
+from vantixs_risk.unit_context import AccountBusy, UnitContext
 
 EXCEEDS, AFTER_END = "FILL_EXCEEDS_ORDER", "FILL_AFTER_END"
 NOT_APPROVED, CONTRADICTORY = "FILL_NOT_APPROVED", "FILL_CONTRADICTORY"
@@ -28,7 +31,7 @@ BEYOND_POSITION = "EXITS_EXCEED_POSITION"
 
 
 class Settlement(NamedTuple):
-    """What is to be settled, as values: each fill as a trade, and when it was executed; `now` is when it was asked."""
+    """A request as values: each fill as a trade, and when it was executed. `now` is when the request was received."""
 
     request: risk_pb2.SettleOrderRequest
     trades: list[Trade]
@@ -37,7 +40,7 @@ class Settlement(NamedTuple):
 
 
 class _Booked(NamedTuple):
-    """A fill that was booked, and for which order."""
+    """A fill that was booked, and the order it was booked for."""
 
     trade: Trade
     order_id: str
@@ -56,48 +59,49 @@ def check_request(request: risk_pb2.SettleOrderRequest, now: datetime) -> Settle
 
 
 def settle_orders(
-    connection: sa.Connection, desk: Desk, asked: Sequence[tuple[risk_pb2.SettleOrderRequest, datetime]]
+    connection: sa.Connection, context: UnitContext, requests: Sequence[tuple[risk_pb2.SettleOrderRequest, datetime]]
 ) -> list[risk_pb2.SettleOrderResponse | ServiceError]:
-    """Books new fills and releases what is left of orders that have ended, each on what those before it left.
+    """Books new fills and releases what is left of orders that have ended, one request after the other.
 
-    Repeating it changes nothing. In place of a response there is the error to answer where a field does not fit, or the
-    order or its account is not there.
+    Repeating a request changes nothing. In place of a response there is the error to answer where a field is invalid, the
+    order or its account does not exist, or another process has locked the account.
     """
     checked: list[Settlement | ServiceError] = []
-    for request, now in asked:
+    for request, now in requests:
         try:
             checked.append(check_request(request, now))
         except ServiceError as error:
             checked.append(error)
-    books = _Books(connection, desk, [settlement for settlement in checked if isinstance(settlement, Settlement)])
+    batch = _Batch(connection, context, [settlement for settlement in checked if isinstance(settlement, Settlement)])
     answers: list[risk_pb2.SettleOrderResponse | ServiceError] = []
     for settlement in checked:
         if isinstance(settlement, ServiceError):
             answers.append(settlement)
             continue
         try:
-            answers.append(books.settle(settlement))
+            answers.append(batch.settle(settlement))
         except ServiceError as error:  # Raised before anything of it is booked.
             answers.append(error)
-    books.write()
+    batch.write()
     return answers
 
 
-class _Books:
-    """What a batch of settlements reads once before all of them, and writes once after."""
+class _Batch:
+    """A batch of settlements: what it reads once before all of them, and writes once after them."""
 
-    def __init__(self, connection: sa.Connection, desk: Desk, asked: Sequence[Settlement]) -> None:
+    def __init__(self, connection: sa.Connection, context: UnitContext, settlements: Sequence[Settlement]) -> None:
         self._connection = connection
-        self._desk = desk
-        store.share_books(connection)
-        owners = {r.order_id: (r.account_id, r.instrument) for r in (settlement.request for settlement in asked)}
-        self._read(asked, owners)
+        self._context = context
+        lock_books_shared(connection)
+        owners = {r.order_id: (r.account_id, r.instrument) for r in (settlement.request for settlement in settlements)}
+        self._read(settlements, owners)
         found = {row.order_id: (row.account_id, row.instrument) for row in self._orders.values()}
         if any(owners[order_id] != owner for order_id, owner in found.items()):
-            # Not named, or wrongly. Whose an order is does not change; how it stands may, until its account is held.
-            self._read(asked, owners | found)
+            # The request named no account, or a wrong one. The account of an order never changes. What is stored of the order
+            # may change until its account is locked, so all is read again.
+            self._read(settlements, owners | found)
         accounts = {row.account_id for row in self._orders.values()}
-        desk.shelf.fetch(connection, [a for a in sorted(accounts) if a in self._held], self._heads)
+        context.cache.fetch(connection, [a for a in sorted(accounts) if a in self._locked], self._lookup)
         self._accounts: dict[str, Account] = {}
         self._changed: dict[str, Account] = {}
         self._postings = Postings()
@@ -106,18 +110,18 @@ class _Books:
         self._updates: dict[str, dict[str, Any]] = {}
         self._samples: dict[str, dict[str, Any]] = {}
 
-    def _read(self, asked: Sequence[Settlement], owners: Mapping[str, tuple[str, str]]) -> None:
-        """Holds the orders' accounts and reads how they stand. Orders given up before they were decided have no account."""
+    def _read(self, settlements: Sequence[Settlement], owners: Mapping[str, tuple[str, str]]) -> None:
+        """Locks the orders' accounts and reads their state. Orders given up before they were decided have none."""
         connection = self._connection
         accounts = sorted({account_id for account_id, _ in owners.values() if account_id})
-        keys = [(*owners[s.request.order_id], fill.execution_id) for s in asked for fill in s.request.fills]
-        locking = store.lock_accounts(connection, accounts)
+        keys = [(*owners[s.request.order_id], fill.execution_id) for s in settlements for fill in s.request.fills]
+        locking = lock_accounts(connection, accounts)
         reading = store.READ_ORDERS.ask(connection, order_ids=list(owners))
         reading_fills = store.READ_FILLS.ask(connection, keys=keys) if keys else list
-        self._heads = store.read_heads(connection, accounts)
-        self._held = locking()
+        self._lookup = look_up_orders(connection, accounts)
+        self._locked = locking()
         self._orders = {row.order_id: row for row in reading()}
-        # Those of the fills in the batch that were booked before.
+        # The fills of this batch that were booked before.
         self._fills = {
             (row.account_id, row.instrument, row.execution_id): _Booked(
                 Trade(row.buy, row.quantity, row.price, row.fee, row.fee_asset), row.order_id
@@ -129,7 +133,7 @@ class _Books:
         """Settles one order.
 
         Raises:
-            ServiceError: NOT_FOUND, or another process works on the account; nothing was changed.
+            ServiceError: NOT_FOUND, or another process has locked the account. Nothing was changed.
         """
         request, trades, times, now = settlement
         row = self._orders.get(request.order_id)
@@ -139,13 +143,13 @@ class _Books:
             if row is None and request.final and request.order_id not in self._given_up:
                 self._given_up[request.order_id] = _given_up_row(request.order_id, now)
             return risk_pb2.SettleOrderResponse()
-        if row.account_id in self._heads.stamps and row.account_id not in self._held:
-            raise AccountHeld(row.account_id)
+        if row.account_id in self._lookup.versions and row.account_id not in self._locked:
+            raise AccountBusy(row.account_id)
         account = self._take(row.account_id)
         response = risk_pb2.SettleOrderResponse()
         market = Market(row.instrument, row.base_asset, row.quote_asset, row.perpetual)
         reservation, still_open, booked = reservation_of(row), row.open, False
-        # The day turns before anything new is known, as it does for a decision.
+        # A new day begins before the fills are booked, as it does for a decision.
         account.begin(now)
         for fill, trade, time in zip(request.fills, trades, times, strict=True):
             held = account.position_now(row.instrument)
@@ -153,7 +157,7 @@ class _Books:
             key = (row.account_id, row.instrument, fill.execution_id)
             known = self._fills.get(key)
             if known is not None:
-                # A fill that was booked before has to be the same one; the first stands.
+                # A fill that was booked before has to be the same as now. The first one stays booked.
                 flag = "" if known == _Booked(trade, row.order_id) else CONTRADICTORY
             else:
                 booked = True
@@ -164,7 +168,7 @@ class _Books:
                     reservation = reservation.fill(trade.quantity)
                 still_open = still_open and bool(reservation.leaves)
             if flag:
-                _report(self._connection, self._desk, row, fill, flag, account.clock, response)
+                _report(self._connection, self._context, row, fill, flag, account.clock, response)
         ended = request.final and still_open
         still_open = still_open and not request.final
         if booked or still_open != row.open:
@@ -175,32 +179,32 @@ class _Books:
         return response
 
     def write(self) -> None:
-        """Writes what has changed, and gives those accounts back to the desk."""
+        """Writes what has changed, and puts the changed accounts back into the cache."""
         connection = self._connection
         store.INSERT_ORDER.run_all(connection, list(self._given_up.values()))
         store.INSERT_FILL.run_all(connection, self._new_fills)
         self._postings.write(connection)
         store.UPDATE_ORDER.run_all(connection, list(self._updates.values()))
         store.WRITE_SAMPLE.run_all(connection, list(self._samples.values()))
-        # The others came to now as well, which is stored nowhere: they are forgotten, and read again when they are needed.
-        self._desk.shelf.save(connection, *self._changed.values())
+        # The time of unchanged accounts was moved as well and is not stored, so they are left out of the cache and read again.
+        self._context.cache.save(connection, *self._changed.values())
 
     def _take(self, account_id: str) -> Account:
         account = self._accounts.get(account_id)
         if account is None:
-            account = self._accounts[account_id] = self._desk.shelf.take(self._connection, account_id, self._heads)
+            account = self._accounts[account_id] = self._context.cache.take(self._connection, account_id, self._lookup)
         return account
 
     def _book(self, account: Account, market: Market, cause: str, trade: Trade) -> None:
         """Books one new fill."""
         booking = book_trade(account.holding(market).position, market, trade)
         self._postings.book(account, market, cause, booking)
-        # A fill is a price: the latest there is, unless a quote came since.
+        # The price of a fill is the latest price, unless a quote is newer.
         account.mark(market.instrument, Mark(trade.price, trade.price, account.clock))
         account.activity = account.activity.with_fill(booking.closed_profit, account.clock)
 
     def _change(self, account: Account, row: Any, reservation: Reservation, *, still_open: bool, booked: bool) -> None:
-        """Keeps what an order's fills or its end made of it and of its account."""
+        """Records what an order's fills or its end changed of the order and of its account."""
         order_id, account_id = row.order_id, row.account_id
         self._updates[order_id] = {"key": order_id, "filled": reservation.filled, "open": still_open}
         self._orders[order_id] = row._replace(filled=reservation.filled, open=still_open)
@@ -209,10 +213,11 @@ class _Books:
         else:
             account.orders.pop(order_id, None)
         equity = account.valuation().equity
-        account.standing = account.standing.seen(equity)
-        self._desk.trip_breakers(self._connection, account, account.clock)
-        # The minute's sample is that of its last booking; the first of an hour and of a day stand, so they are written now.
-        self._desk.sample(self._connection, account, account.clock, booked=False)
+        account.equity_history = account.equity_history.with_equity(equity)
+        self._context.trip_breakers(self._connection, account, account.clock)
+        # The sample of a minute is replaced by the last booking in it. Those of an hour and of a day are the first ones, so they
+        # are written now.
+        self._context.sample(self._connection, account, account.clock, booked=False)
         if booked:
             self._samples[account_id] = store.minute_sample(account_id, equity, account.clock)
         self._changed[account_id] = account
@@ -221,7 +226,7 @@ class _Books:
 def _flag(
     row: Any, reservation: Reservation, fill: order_pb2.Fill, trade: Trade, held: Decimal, *, still_open: bool
 ) -> str:
-    """What is wrong with a fill, with a position of `held` before it; empty for nothing."""
+    """What is wrong with a fill, where the position before it was `held`; empty where nothing is."""
     if not row.approved:
         return NOT_APPROVED
     if trade.buy != row.buy or fill.order_id not in ("", row.order_id):
@@ -231,7 +236,7 @@ def _flag(
             return EXCEEDS
     if not still_open:
         return AFTER_END
-    # Stop and target of a bracket may both fill where a cancel came too late: each of them fits its own order.
+    # Stop and target of a bracket may both fill where a cancel came too late. Each of the fills fits its own order.
     closable = max(-held if trade.buy else held, ZERO)
     return BEYOND_POSITION if not row.entry and trade.quantity > closable else ""
 
@@ -254,25 +259,25 @@ def _fill_row(row: Any, fill: order_pb2.Fill, trade: Trade, time: datetime, flag
 
 def _report(
     connection: sa.Connection,
-    desk: Desk,
+    context: UnitContext,
     row: Any,
     fill: order_pb2.Fill,
     flag: str,
     now: datetime,
     response: risk_pb2.SettleOrderResponse,
 ) -> None:
-    """Says what is wrong with a fill: in the answer, in the log, in the journal."""
+    """Reports what is wrong with a fill in the answer, the log and the journal."""
     response.flags.add(name=fill.execution_id, value=flag)
     detail = f"order {row.order_id} was approved for {row.quantity:f}, filled were {row.filled:f} before this call"
     log.error("fill.flagged", reason=flag, order_id=row.order_id, execution_id=fill.execution_id, detail=detail)
     event = journal_pb2.FillFlagged(account_id=row.account_id, fill=fill, reason=flag, detail=detail)
-    # One entry a fill and reason, however often it is repeated.
+    # There is one entry for each fill and reason, however often the request is repeated.
     event_id = f"{row.order_id}:{fill.execution_id}:flagged:{flag.lower()}"
-    desk.publish(connection, event_id, "service:risk", now, signal_id=row.signal_id, fill_flagged=event)
+    context.publish(connection, event_id, "service:risk", now, signal_id=row.signal_id, fill_flagged=event)
 
 
 def _given_up_row(order_id: str, now: datetime) -> dict[str, Any]:
-    """Denies an order that was given up before it was evaluated: the evaluation may still be on its way."""
+    """The row that denies an order that was given up before it was evaluated: its evaluation may still arrive."""
     message = order_pb2.RiskDecision(order_id=order_id, verdict=order_pb2.RISK_VERDICT_DENIED)
     message.checks.add(reason="SIGNAL_EXPIRED", detail="the caller gave the order up before it was evaluated")
     message.decide_time.FromDatetime(now)

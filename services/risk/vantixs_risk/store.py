@@ -1,18 +1,16 @@
 """Risk's tables, and the statements on them.
 
-What grows for ever (orders, fills, transfers) is only ever looked up by key; whatever a decision needs besides, it finds in
-rows whose number does not depend on history. So a decision costs the same after a million fills.
+Tables that grow without bound (orders, fills, transfers) are only looked up by key. Everything else that a decision reads is
+in rows whose number does not depend on history. So a decision costs the same after a million fills.
 """
 
-from collections.abc import Callable, Container, Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from vantixs.runtime.columns import Amount, Instant
-from vantixs.runtime.database_setup import ADVISORY_LOCK, SHARED_LOCK, lock_number
 from vantixs.runtime.outbox import outbox_table
-from vantixs.runtime.sql_elements import Among, AmongRows, Lines
+from vantixs.runtime.sql_elements import Among, AmongRows
 from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, insert_row, where
 
 METADATA = sa.MetaData()
@@ -25,8 +23,8 @@ ACCOUNTS = sa.Table(
     sa.Column("request_id", sa.Text, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
-# How an account stands, in one small row. Whoever changes anything of an account gives it a stamp that was never used:
-# so a process may keep an account in memory for as long as the stamp is the one it knows (`books.py`).
+# The state of an account in one small row. `stamp` is its version: every change of anything of an account writes one that was
+# never used. So a process may keep an account in memory for as long as the version is the one it knows (`account_cache.py`).
 STATES = sa.Table(
     "account_states",
     METADATA,
@@ -55,7 +53,7 @@ POSITIONS = sa.Table(
     sa.Column("realized_profit", Amount, nullable=False),
     sa.Column("fees", Amount, nullable=False),
 )
-# Every order that was decided. `open` ones hold a reservation.
+# Every order that was decided. Those that are `open` have a reservation.
 ORDERS = sa.Table(
     "orders",
     METADATA,
@@ -99,6 +97,16 @@ FILLS = sa.Table(
     sa.Column("flag", sa.Text, nullable=False),
     sa.Column("execute_time", Instant, nullable=False),
 )
+# The position at a funding time is the position now without what was filled since.
+_IS_PERPETUAL = FILLS.c.instrument.like(sa.literal_column("'%:%'"))
+sa.Index(
+    "ix_fills_perpetual",
+    FILLS.c.account_id,
+    FILLS.c.instrument,
+    FILLS.c.execute_time,
+    sqlite_where=sa.text("instrument LIKE '%:%'"),
+    postgresql_where=sa.text("instrument LIKE '%:%'"),
+)
 TRANSFERS = sa.Table(
     "transfers",
     METADATA,
@@ -109,6 +117,14 @@ TRANSFERS = sa.Table(
     sa.Column("target", sa.Text, nullable=False),
     sa.Column("asset", sa.Text, nullable=False),
     sa.Column("amount", Amount, nullable=False),
+)
+# Up to which time funding of a perpetual was booked. Booking moves it in the same transaction, so each time is booked once.
+FUNDED = sa.Table(
+    "funded",
+    METADATA,
+    sa.Column("account_id", sa.Text, primary_key=True),
+    sa.Column("instrument", sa.Text, primary_key=True),
+    sa.Column("until_time", Instant, nullable=False),
 )
 ADJUSTMENTS = sa.Table(
     "adjustments",
@@ -138,7 +154,7 @@ TRADING_STATES = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("update_time", Instant, nullable=False),
 )
-# One row, "trading_states": changes whenever that table does.
+# One row, "trading_states", with the version of that table.
 STAMPS = sa.Table(
     "stamps",
     METADATA,
@@ -149,94 +165,6 @@ OUTBOX = outbox_table(METADATA)
 
 TRADING = "trading_states"
 
-
-class Heads(NamedTuple):
-    """What decisions look up first: what was recorded of orders, the stamps of accounts, that of the trading states.
-
-    `about` has account and instrument of each order that is recorded, for example "paper BTC/USDT"; one that was given up before
-    it was asked for has none.
-    """
-
-    recorded: dict[str, bytes]
-    stamps: dict[str, str]
-    trading_stamp: str | None
-    about: dict[str, str]
-
-
-_ABOUT = ORDERS.c.account_id + " " + ORDERS.c.instrument
-
-
-def _heads(_: Any) -> sa.CompoundSelect[Any]:
-    stamps = Lines(STATES.c.account_id + " " + STATES.c.stamp)
-    no_data = sa.cast(sa.null(), sa.LargeBinary)
-    trading = sa.select(STAMPS.c.stamp).where(STAMPS.c.name == TRADING).scalar_subquery()
-    return sa.union_all(
-        sa.select(trading.label("name"), stamps.label("stamps"), no_data.label("data"))
-        .select_from(STATES)
-        .where(Among(STATES.c.account_id, "account_ids")),
-        sa.select(ORDERS.c.order_id, _ABOUT, ORDERS.c.data).where(Among(ORDERS.c.order_id, "order_ids")),
-    )
-
-
-_READ_HEADS = Statement(_heads)
-
-
-def read_heads(connection: sa.Connection, account_ids: Iterable[str], order_ids: Iterable[str] = ()) -> Heads:
-    """Reads them in one statement."""
-    # The first row is the first of the union: it is told by having no data.
-    head, *orders = sorted(
-        _READ_HEADS.rows(connection, account_ids=list(account_ids), order_ids=list(order_ids)),
-        key=lambda row: row.data is not None,
-    )
-    stamps = dict(line.split(" ") for line in head.stamps.split("\n")) if head.stamps else {}
-    about = {row.name: row.stamps for row in orders if row.stamps.strip()}
-    return Heads({row.name: bytes(row.data) for row in orders}, stamps, head.name, about)
-
-
-_BOOKS = lock_number("risk-books")
-_LOCK_ACCOUNTS = Statement(
-    lambda _: (
-        sa.select(STATES.c.account_id)
-        .where(Among(STATES.c.account_id, "account_ids"))
-        .order_by(STATES.c.account_id)
-        .with_for_update(skip_locked=True)
-    )
-)
-
-
-def share_books(connection: sa.Connection) -> None:
-    """Lets nobody change rules or trading states until the transaction ends; many may hold this at the same time."""
-    if connection.dialect.name == "postgresql":
-        SHARED_LOCK.send(connection, key=_BOOKS)
-
-
-def own_books(connection: sa.Connection) -> None:
-    """Waits until no other process decides or books, and keeps it so until the transaction ends.
-
-    So a halt returns only when nothing that was decided under the state before can still be committed.
-    """
-    if connection.dialect.name == "postgresql":
-        ADVISORY_LOCK.send(connection, key=_BOOKS)
-
-
-def lock_accounts(connection: sa.Connection, account_ids: Iterable[str]) -> Callable[[], Container[str]]:
-    """Holds accounts until the transaction ends, in their order, but for those that another one holds: nobody waits.
-
-    What it returns gives those that are held. What is read of an account has to be read after this, by another statement.
-    On SQLite no two transactions write at the same time, so all are.
-    """
-    if connection.dialect.name != "postgresql":
-        return lambda: _ALL
-    rows = _LOCK_ACCOUNTS.ask(connection, account_ids=sorted(set(account_ids)))
-    return lambda: {row.account_id for row in rows()}
-
-
-class _All:
-    def __contains__(self, _: object) -> bool:
-        return True
-
-
-_ALL = _All()
 READ_ACCOUNT = Statement(lambda _: sa.select(ACCOUNTS).where(where(ACCOUNTS, "account_id")))
 WRITE_ACCOUNT = insert_or_replace(ACCOUNTS)
 READ_STATE = Statement(lambda _: sa.select(STATES).where(where(STATES, "account_id")))
@@ -245,13 +173,13 @@ READ_BALANCES = Statement(lambda _: sa.select(BALANCES).where(where(BALANCES, "a
 WRITE_BALANCE = insert_or_replace(BALANCES)
 READ_POSITIONS = Statement(lambda _: sa.select(POSITIONS).where(where(POSITIONS, "account_id")))
 WRITE_POSITION = insert_or_replace(POSITIONS)
-# Without the decision: it is most of the row, and who settles an order has no use for it.
+# Without the decision, which is most of the row and is not needed to settle an order.
 READ_ORDERS = Statement(
     lambda _: sa.select(*(c for c in ORDERS.c if c.name != "data")).where(Among(ORDERS.c.order_id, "order_ids"))
 )
 READ_POSITION = Statement(lambda _: sa.select(POSITIONS).where(where(POSITIONS, "account_id", "instrument")))
 READ_OPEN_ORDERS = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "account_id"), _IS_OPEN))
-# One that another process stored meanwhile makes it fail, and then it is looked up again.
+# It fails where another process stored the order meanwhile. Then each request is run again and finds it.
 INSERT_ORDER = insert_row(ORDERS)
 UPDATE_ORDER = Statement(
     lambda _: (
@@ -262,6 +190,40 @@ UPDATE_ORDER = Statement(
 )
 INSERT_FILL = insert_ignoring(FILLS)
 READ_FILLS = Statement(lambda _: sa.select(FILLS).where(AmongRows(list(FILLS.primary_key), "keys")))
+READ_FUNDED = Statement(lambda _: sa.select(FUNDED).where(where(FUNDED, "account_id", "instrument")))
+WRITE_FUNDED = insert_or_replace(FUNDED)
+FIRST_FILL = Statement(
+    lambda _: (
+        sa.select(FILLS.c.execute_time)
+        .where(where(FILLS, "account_id", "instrument"), _IS_PERPETUAL)
+        .order_by(FILLS.c.execute_time)
+        .limit(1)
+    )
+)
+READ_FILLS_AFTER = Statement(
+    lambda _: sa.select(FILLS.c.buy, FILLS.c.quantity, FILLS.c.execute_time).where(
+        where(FILLS, "account_id", "instrument"),
+        _IS_PERPETUAL,
+        FILLS.c.execute_time > sa.bindparam("after", type_=Instant),
+    )
+)
+# Read once at each funding time. It has flat positions as well, as they may have been held at that time.
+READ_FUNDING_DUE = Statement(
+    lambda _: (
+        sa.select(POSITIONS.c.account_id, POSITIONS.c.instrument, ACCOUNTS.c.data)
+        .join(ACCOUNTS, ACCOUNTS.c.account_id == POSITIONS.c.account_id)
+        .outerjoin(
+            FUNDED,
+            sa.and_(FUNDED.c.account_id == POSITIONS.c.account_id, FUNDED.c.instrument == POSITIONS.c.instrument),
+        )
+        .where(
+            POSITIONS.c.perpetual.is_(sa.true()),
+            ACCOUNTS.c.scratch_of == "",
+            sa.or_(FUNDED.c.until_time.is_(None), FUNDED.c.until_time < sa.bindparam("until", type_=Instant)),
+        )
+        .order_by(POSITIONS.c.account_id, POSITIONS.c.instrument)
+    )
+)
 INSERT_TRANSFER = insert_ignoring(TRANSFERS)
 INSERT_ADJUSTMENT = insert_ignoring(ADJUSTMENTS)
 READ_ADJUSTMENT = Statement(lambda _: sa.select(ADJUSTMENTS).where(where(ADJUSTMENTS, "request_id")))
@@ -274,7 +236,7 @@ FORGET_SAMPLES = Statement(
     )
 )
 READ_RESTRICTED = Statement(lambda _: sa.select(TRADING_STATES).where(TRADING_STATES.c.state != "ACTIVE"))
-# A flat position is kept, its quantity as "0" or "0.000". The whole table is read: it is as large as the books, not as history.
+# Flat positions stay in the table, with a quantity of "0" or "0.000". The table does not grow with history.
 READ_HELD = Statement(
     lambda _: (
         sa.select(POSITIONS.c.account_id, POSITIONS.c.instrument)
@@ -287,27 +249,27 @@ READ_TRADING_STATE = Statement(lambda _: sa.select(TRADING_STATES).where(where(T
 WRITE_TRADING_STATE = insert_or_replace(TRADING_STATES)
 WRITE_STAMP = insert_or_replace(STAMPS)
 
-# How long samples of a resolution are kept, in seconds; None is for ever.
+# How long samples of a resolution are kept, in seconds; None means that they are never deleted.
 RESOLUTIONS: dict[int, int | None] = {60: 86_400, 3600: 90 * 86_400, 86_400: None}
 
 
 def open_orders(connection: sa.Connection, condition: "sa.ColumnElement[bool]", most: int) -> tuple[list[Any], int]:
-    """Open orders by account, at most so many, and how many there are."""
+    """Open orders that meet the condition, by account, at most `most`; and how many there are."""
     query = sa.select(ORDERS).where(_IS_OPEN, condition).order_by(ORDERS.c.account_id, ORDERS.c.order_id)
     count = connection.execute(sa.select(sa.func.count()).select_from(ORDERS).where(_IS_OPEN, condition)).scalar_one()
     return list(connection.execute(query.limit(most))), count
 
 
 def minute_sample(account_id: str, equity: Any, now: datetime) -> dict[str, Any]:
-    """The row that is the minute's sample."""
+    """The row of the minute's sample."""
     bucket = int(now.timestamp()) // 60
     return {"account_id": account_id, "resolution_s": 60, "bucket": bucket, "equity": equity, "sample_time": now}
 
 
 def sample_equity(connection: sa.Connection, account_id: str, equity: Any, now: datetime, minute: int) -> int:
-    """Keeps a sample of the minute, and the first of an hour and of a day; returns the minute. Old ones are forgotten.
+    """Stores the sample of the minute, and the first one of an hour and of a day; deletes old ones. Returns the minute.
 
-    `minute` is the one of the last sample: within the same minute only its sample is replaced.
+    `minute` is that of the last sample. Within the same minute only its sample is replaced.
     """
     second = int(now.timestamp())
     values = {"account_id": account_id, "equity": equity, "sample_time": now}

@@ -1,4 +1,4 @@
-"""Trading states as units of work: what an operator sets, and what lifting one starts anew."""
+"""GetTradingState and SetTradingState as units of work, and what is reset when an operator lifts a state."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -10,37 +10,39 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs.model.decimals import ZERO
 
 from vantixs_risk import store
-from vantixs_risk.books import Account, reservation_of
+from vantixs_risk.account_state import Account, reservation_of
 from vantixs_risk.conversion import STATES, state_message
-from vantixs_risk.desk import Desk
 from vantixs_risk.domain import breakers
 from vantixs_risk.existence import check_scope_exists
 from vantixs_risk.fields import SCOPE, comment, named, show, text
+from vantixs_risk.locks import lock_books
+from vantixs_risk.order_lookup import look_up_orders
 from vantixs_risk.settings import RiskSettings
+from vantixs_risk.unit_context import UnitContext
 
 MOST_SHOWN = 1000
 _SCOPE_FORM = "global, account:ID, webhook:ID, strategy:ID or instrument:NAME"
 
 
 def checked_scope(scope: str) -> str:
-    """A scope; empty is "global"."""
+    """The scope, checked. An empty one is "global"."""
     return text("scope", scope or "global", SCOPE, _SCOPE_FORM)
 
 
 def set_trading_state(
-    connection: sa.Connection, desk: Desk, request: risk_pb2.SetTradingStateRequest, actor: str, now: datetime
+    connection: sa.Connection, context: UnitContext, request: risk_pb2.SetTradingStateRequest, actor: str, now: datetime
 ) -> risk_pb2.SetTradingStateResponse:
-    """Latches a scope's state; in force for the next decision of every process on this database."""
+    """Sets a scope's state. It is in force for the next decision of every process on this database."""
     scope = checked_scope(request.scope)
     state = named("state", common_pb2.TradingState, "TRADING_STATE_", request.state)
-    store.own_books(connection)
+    lock_books(connection)
     held = store.READ_TRADING_STATE.first(connection, scope=scope)
     if state != "ACTIVE" or held is None:
-        # What is held can be let go, also where it does not exist any more.
+        # A state that is set can be lifted also where its account or instrument does not exist any more.
         check_scope_exists(connection, scope)
-    before = desk.set_trading_state(connection, scope, state, comment("comment", request.comment), actor, now)
+    before = context.set_trading_state(connection, scope, state, comment("comment", request.comment), actor, now)
     if state == "ACTIVE":
-        _start_anew(connection, desk, scope, held.actor if held else "", now)
+        _start_anew(connection, context, scope, held.actor if held else "", now)
     row = store.READ_TRADING_STATE.first(connection, scope=scope)
     orders, count = store.open_orders(connection, _in_scope(scope), MOST_SHOWN)
     return risk_pb2.SetTradingStateResponse(
@@ -75,7 +77,7 @@ def open_order_message(row: Any) -> risk_pb2.OpenOrder:
         effect=order_pb2.ORDER_EFFECT_ENTRY if row.entry else order_pb2.ORDER_EFFECT_EXIT,
         quantity=show(row.quantity),
         filled_quantity=show(row.filled),
-        hold=show(reservation_of(row).hold_left),
+        hold=show(reservation_of(row).reserved_funds_left),
         webhook_id=row.webhook_id,
         strategy_id=row.strategy_id,
     )
@@ -91,11 +93,11 @@ def _in_scope(scope: str) -> "sa.ColumnElement[bool]":
     return column == name
 
 
-def _start_anew(connection: sa.Connection, desk: Desk, scope: str, set_by: str, now: datetime) -> None:
-    """An operator who lets trading go on takes today's time for right, and what had stopped it is counted anew.
+def _start_anew(connection: sa.Connection, context: UnitContext, scope: str, set_by: str, now: datetime) -> None:
+    """Resets what had stopped trading, and times in the future, when an operator lets trading go on.
 
-    Without this an account whose drawdown breaker went off would trip again at once, for its peak is for ever; and one
-    that had seen a clock which was far ahead would wait for that time to come.
+    Without this an account whose drawdown breaker tripped would trip again at once, as its peak never falls by itself. An
+    account that had used a clock which was far ahead would wait until that time has come.
     """
     kind, _, name = scope.partition(":")
     if kind == "account":
@@ -105,38 +107,38 @@ def _start_anew(connection: sa.Connection, desk: Desk, scope: str, set_by: str, 
         ids = list(connection.execute(query).scalars())
     else:
         return
-    heads = store.read_heads(connection, ids)
+    lookup = look_up_orders(connection, ids)
     for account_id in ids:
-        if account_id not in heads.stamps:
+        if account_id not in lookup.versions:
             continue
-        account = desk.shelf.take(connection, account_id, heads)
+        account = context.cache.take(connection, account_id, lookup)
         if _changed(account, set_by if kind == "account" else "", now):
-            desk.shelf.save(connection, account)
+            context.cache.save(connection, account)
         else:
-            desk.shelf.put(account)
+            context.cache.put(account)
 
 
 def _changed(account: Account, set_by: str, now: datetime) -> bool:
-    """Whether anything had to be started anew."""
-    before = (account.clock, account.standing, account.activity)
-    # Only a time that is still to come is given up: otherwise nothing about an account's time opens a limit.
+    """Resets the account, and returns whether anything had to be reset."""
+    before = (account.clock, account.equity_history, account.activity)
+    # Only a time in the future is given up. Otherwise an account's time never goes back, so that no limit opens.
     if account.clock > now:
         account.clock = now
         today = account.day_of(now)
-        if account.standing.day > today:
-            account.standing = replace(account.standing, day=today)
+        if account.equity_history.day > today:
+            account.equity_history = replace(account.equity_history, day=today)
         account.activity = account.activity.not_after(now)
         for name, held in account.holdings.items():
-            # A price of a time that was never is no price.
+            # A price with a time in the future is not a price.
             if held.mark and held.mark.time > now:
                 account.holdings[name] = replace(held, mark=None)
     match set_by.removeprefix("breaker:"):
         case breakers.FAILURES:
             account.activity = replace(account.activity, failures=0)
         case breakers.REPEATED:
-            account.activity = replace(account.activity, asked=())
+            account.activity = replace(account.activity, requested=())
         case breakers.DRAWDOWN:
-            account.standing = replace(account.standing, peak=max(account.valuation().equity, ZERO))
+            account.equity_history = replace(account.equity_history, peak=max(account.valuation().equity, ZERO))
         case _:
             pass
-    return before != (account.clock, account.standing, account.activity)
+    return before != (account.clock, account.equity_history, account.activity)

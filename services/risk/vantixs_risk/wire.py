@@ -1,7 +1,7 @@
-"""The rows of a decision in protobuf's wire format, written directly.
+"""Encodes the rows of a decision in protobuf's wire format directly.
 
-A decision has about 70 small messages. To make them as objects takes longer than to size and check the order; this takes
-a quarter of that, and a test holds it against the objects.
+A decision has about 70 small messages. Making them as objects takes longer than sizing and checking the order. This takes
+a quarter of that time, and a test compares it with the objects.
 Source: protobuf.dev/programming-guides/encoding (length-delimited fields; varints).
 """
 
@@ -16,7 +16,7 @@ from vantixs_risk.domain.check import Check
 _FIELDS = order_pb2.RiskDecision.DESCRIPTOR.fields_by_name
 _CHECKS, _STEPS = (chr(_FIELDS[name].number << 3 | 2) for name in ("checks", "sizing_steps"))
 
-# The fields of a batch's response and of its results: a decision, and a settlement, are in the same places.
+# The field numbers of a batch's response and of its results are the same for decisions and settlements.
 _RESULTS = chr(risk_pb2.BatchEvaluateOrdersResponse.DESCRIPTOR.fields_by_name["results"].number << 3 | 2)
 _ERROR = chr(risk_pb2.EvaluateOrderResult.DESCRIPTOR.fields_by_name["error"].number << 3 | 2)
 _DECISION = chr(risk_pb2.EvaluateOrderResponse.DESCRIPTOR.fields_by_name["decision"].number << 3 | 2)
@@ -30,9 +30,9 @@ def _varint(number: int) -> str:
     return digits + chr(number)
 
 
-# A byte is one character here, until all is encoded as Latin-1 at the end.
+# Each character here stands for one byte. All is encoded as Latin-1 at the end.
 _LENGTHS = [_varint(number) for number in range(4096)]
-# The same few names come with every decision; more are not kept, for some have an instrument in them.
+# The same few names come with every decision. The number that is kept is limited, as some names contain an instrument.
 _NAMES: dict[str, str] = {}
 MOST_NAMES = 1000
 

@@ -21,7 +21,7 @@ from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.logs import log
 from vantixs.runtime.statements import Statement
 
-from vantixs_router.store import CLAIMS
+from vantixs_router.tables import CLAIMS
 
 # A repeat may lie in the spool of an ingress that does not reach the broker while the first one is long done.
 KEEP_WINDOWS_MS = 86_400_000

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Collection
 
 from vantixs.api.common.v1 import common_pb2
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.logs import log
 
 from vantixs_router.quotes import Quotes
@@ -42,7 +42,7 @@ class Market:
         """Shows the quotes that changed since the last look; to the others, that time has passed."""
         names = {instrument: tuple(keys) for instrument, keys in self._working.by_instrument.items()}
         for instrument, keys in names.items():
-            quote = self._quotes.current(CATALOGUE[instrument])
+            quote = self._quotes.current(INSTRUMENTS.current[instrument])
             content = quote.SerializeToString(deterministic=True)
             changed = self._last.get(instrument) != content
             self._last[instrument] = content

@@ -11,7 +11,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.ids import client_order_id, order_id
-from vantixs.model.instruments import CATALOGUE, Instrument
+from vantixs.model.instruments import INSTRUMENTS, Instrument
 from vantixs.runtime import trace
 
 from vantixs_router.domain.intent import Intent, Leg, derive_intent
@@ -86,7 +86,7 @@ def make_order(
             order.expire_time.CopyFrom(signal.order_expire_time)
         if order_type == common_pb2.ORDER_TYPE_STOP_LIMIT:
             order.triggered_timeout_s = webhook.triggered_timeout_s
-        round_prices(order, CATALOGUE[signal.instrument])
+        round_prices(order, INSTRUMENTS.current[signal.instrument])
     order.create_time.FromDatetime(now)
     order.update_time.FromDatetime(now)
     return order
@@ -263,7 +263,7 @@ def leg_request(
     return risk_pb2.EvaluateOrderRequest(
         order=order,
         quote=quote,
-        instrument=instrument_message(CATALOGUE[order.instrument]),
+        instrument=instrument_message(INSTRUMENTS.current[order.instrument]),
         fee_bps=format_decimal(capabilities.fee_bps),
         webhook_id=order.webhook_id,
     )

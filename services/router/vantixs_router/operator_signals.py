@@ -13,13 +13,13 @@ from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.model.ids import accepted_subject, keyed_signal_id, lane_of
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime import trace
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError, invalid, not_found, unavailable
 from vantixs.runtime.journal import Journal
 
-from vantixs_router import store
+from vantixs_router import store, tables
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.store import OrderRow
 from vantixs_router.working.rules import is_resting_entry
@@ -89,7 +89,7 @@ class OperatorSignals:
             raise invalid("request_id", f"expected a UUID, was {request.request_id[:60]!r}") from None
         if not 1 <= len(request.reason) <= 200:
             raise invalid("reason", f"expected 1 to 200 characters, was {len(request.reason)}")
-        if request.instrument not in CATALOGUE:
+        if request.instrument not in INSTRUMENTS.current:
             raise not_found("instrument", request.instrument)
         mode = await self._mode_of(request.account_id)
         accepted = _accepted(
@@ -149,9 +149,9 @@ class OperatorSignals:
 
 
 def _read_resting(connection: sa.Connection, request: router_pb2.CancelOrdersRequest) -> list[OrderRow]:
-    query = sa.select(store.ORDERS).where(sa.func.length(store.ORDERS.c.position) == sa.literal_column("0"))
+    query = sa.select(tables.ORDERS).where(sa.func.length(tables.ORDERS.c.position) == sa.literal_column("0"))
     if request.account_id:
-        query = query.where(store.ORDERS.c.account_id == request.account_id)
+        query = query.where(tables.ORDERS.c.account_id == request.account_id)
     rows = [store.to_order_row(connection, row) for row in connection.execute(query)]
     wanted = {name: getattr(request, name) for name in ("instrument", "webhook_id", "tag") if getattr(request, name)}
     fits = [

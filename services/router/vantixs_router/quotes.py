@@ -9,7 +9,7 @@ from typing import Any
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.model.decimals import EXACT, format_decimal
-from vantixs.model.instruments import CATALOGUE, Instrument
+from vantixs.model.instruments import INSTRUMENTS, Instrument
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle
@@ -58,7 +58,9 @@ class Quotes:
 
     def marks(self, held: list[str], traded: str) -> list[common_pb2.Quote]:
         """Quotes of what an account holds besides what it trades now, at most 100."""
-        return [self.current(CATALOGUE[name]) for name in held if name != traded and name in CATALOGUE][:100]
+        return [
+            self.current(INSTRUMENTS.current[name]) for name in held if name != traded and name in INSTRUMENTS.current
+        ][:100]
 
     async def push(self, quote: common_pb2.Quote) -> common_pb2.Quote:
         """See `PushedQuotes.push`."""
@@ -81,6 +83,14 @@ class Quotes:
             )
             for held in self._pushed.items()
         ]
+
+    def dated(self, instrument: Instrument) -> router_pb2.CurrentQuote:
+        """The quote to use now, with its age by our clock."""
+        quote = self.current(instrument)
+        found = router_pb2.CurrentQuote(quote=quote)
+        if quote.bid:
+            found.age_ms = (self._clock() - quote.quote_time.ToDatetime(UTC)) // timedelta(milliseconds=1)
+        return found
 
     def _simulated(self, instrument: Instrument) -> common_pb2.Quote:
         """The quote of this tenth of a second, made once: every order wants its own and that of each held position."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 from vantixs.api.common.v1 import common_pb2
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.logs import log
 
@@ -45,7 +45,9 @@ class RefreshMarks:
         Raises:
             ServiceError: risk did not answer.
         """
-        quotes = iter([self._quotes.current(CATALOGUE[name]) for name in self._held if name in CATALOGUE])
+        quotes = iter(
+            [self._quotes.current(INSTRUMENTS.current[name]) for name in self._held if name in INSTRUMENTS.current]
+        )
         held = await self._risk.refresh_marks(_next(quotes))
         while more := _next(quotes):
             held = await self._risk.refresh_marks(more)

@@ -8,25 +8,22 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import grpc
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
-from vantixs.model.decimals import ZERO, parse_decimal
+from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.runtime.batching import Batcher, BatcherFull, Bounds
 from vantixs.runtime.errors import ServiceError, from_rpc_error, from_status, unavailable
 from vantixs.runtime.grpc_replicas import PAUSES_S, Replica, Replicas
 
 SERVICE = "vantixs.api.risk.v1.RiskService"
 METHODS = (
-    "EvaluateOrder",
-    "BatchEvaluateOrders",
-    "BatchSettleOrders",
-    "ListPositions",
-    "RefreshMarks",
-    "GetTradingState",
+    *("EvaluateOrder", "BatchEvaluateOrders", "BatchSettleOrders", "ListPositions", "RefreshMarks"),
+    *("ListFundingDue", "BookFunding", "GetTradingState"),
 )
 IDEMPOTENT = tuple(f"/{SERVICE}/{m}" for m in METHODS)
 # A server takes requests of 256 KiB and 256 orders a batch; a decision is answered with about 5 KiB.
@@ -226,6 +223,40 @@ class RiskClient:
             raise from_rpc_error(error) from None
         name = common_pb2.TradingState.Name
         return {held.scope: name(held.state).removeprefix("TRADING_STATE_") for held in response.restricted}
+
+    async def funding_due(self, interval_s: int, until: datetime) -> list[tuple[str, str]]:
+        """Accounts and perpetuals of which a funding time up to `until` is not booked."""
+        request = risk_pb2.ListFundingDueRequest(interval_s=interval_s)
+        request.until_time.FromDatetime(until)
+        try:
+            found = await self._stub.ListFundingDue(request, timeout=REFRESH_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        return [(key.account_id, key.instrument) for key in found.keys]
+
+    async def book_funding(
+        self,
+        account_id: str,
+        instrument: str,
+        interval_s: int,
+        until: datetime,
+        rate_ratio: Decimal,
+        quote: common_pb2.Quote,
+    ) -> risk_pb2.BookFundingResponse:
+        """Books every funding time up to `until` that is not booked, at the quote."""
+        request = risk_pb2.BookFundingRequest(
+            account_id=account_id,
+            instrument=instrument,
+            interval_s=interval_s,
+            rate_ratio=format_decimal(rate_ratio),
+            quote=quote,
+        )
+        request.until_time.FromDatetime(until)
+        try:
+            booked: risk_pb2.BookFundingResponse = await self._stub.BookFunding(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        return booked
 
     async def copy_account(self, source: str, target: str) -> None:
         """Makes a scratch copy of an account, unless it is there."""

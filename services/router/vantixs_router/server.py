@@ -5,15 +5,17 @@ from typing import Any
 import sqlalchemy as sa
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import not_found
 from vantixs.runtime.grpc_server import Role, caller
+from vantixs.runtime.instruments import to_message
 from vantixs.runtime.paging import decode_token, encode_token, page_of, page_size
 
-from vantixs_router import store
+from vantixs_router import store, tables
+from vantixs_router.add_instrument import AddInstrument
+from vantixs_router.bars.kept import KeptBars
 from vantixs_router.lanes import table
-from vantixs_router.messages import instrument_message
 from vantixs_router.operator_signals import OperatorSignals
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.quotes import Quotes
@@ -22,7 +24,7 @@ from vantixs_router.signals.preview import Preview
 NAME = "vantixs.api.router.v1.RouterService"
 _VIEWER = (
     "GetOrder ListOrders GetStrategy ListStrategies ListCredentials ListInstruments CheckLiveReadiness ListPushedQuotes "
-    "ListLanes"
+    "ListLanes GetQuote ListQuotes ListBars"
 )
 _OPERATOR = (
     "CancelOrder CancelOrders ClosePosition CreateStrategy UpdateStrategy DeleteStrategy CreateCredential "
@@ -38,11 +40,21 @@ ROLES = {
 class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     """What the router answers."""
 
-    def __init__(self, database: Database, quotes: Quotes, preview: Preview, operator: OperatorSignals) -> None:
+    def __init__(
+        self,
+        database: Database,
+        quotes: Quotes,
+        preview: Preview,
+        operator: OperatorSignals,
+        instruments: AddInstrument,
+        bars: KeptBars,
+    ) -> None:
         self._database = database
         self._operator = operator
         self._quotes = quotes
+        self._bars = bars
         self._preview = preview
+        self._instruments = instruments
 
     async def PreviewSignal(self, request: router_pb2.PreviewSignalRequest, context: Any) -> Any:
         """What the signal would do."""
@@ -52,7 +64,9 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """An order and its fills."""
 
         def read(connection: sa.Connection) -> store.OrderRow | None:
-            row = connection.execute(sa.select(store.ORDERS).where(store.ORDERS.c.order_id == request.order_id)).first()
+            row = connection.execute(
+                sa.select(tables.ORDERS).where(tables.ORDERS.c.order_id == request.order_id)
+            ).first()
             return store.to_order_row(connection, row) if row else None
 
         row = await self._database.read(read)
@@ -64,14 +78,14 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """Orders, newest first."""
 
         def read(connection: sa.Connection) -> router_pb2.ListOrdersResponse:
-            query = sa.select(store.ORDERS)
+            query = sa.select(tables.ORDERS)
             if request.signal_id:
-                query = query.where(store.ORDERS.c.signal_id == request.signal_id)
+                query = query.where(tables.ORDERS.c.signal_id == request.signal_id)
             if request.account_id:
-                query = query.where(store.ORDERS.c.account_id == request.account_id)
+                query = query.where(tables.ORDERS.c.account_id == request.account_id)
             if request.open_only:
-                query = query.where(sa.func.length(store.ORDERS.c.position) == sa.literal_column("0"))
-            rows, following = page_of(connection, query, store.ORDERS.c.number, request, descending=True)
+                query = query.where(sa.func.length(tables.ORDERS.c.position) == sa.literal_column("0"))
+            rows, following = page_of(connection, query, tables.ORDERS.c.number, request, descending=True)
             orders = [
                 order for row in rows if _is_asked_for(order := store.to_order_row(connection, row).order, request)
             ]
@@ -97,11 +111,17 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     async def ListInstruments(self, request: router_pb2.ListInstrumentsRequest, context: Any) -> Any:
         """The catalogue."""
         after = decode_token(request.page_token) if request.page_token else ""
-        names = sorted(name for name in CATALOGUE if name > after)
+        catalogue = INSTRUMENTS.current
+        names = sorted(name for name in catalogue if name > after)
         size = page_size(request)
         following = encode_token(names[size - 1]) if len(names) > size else ""
-        instruments = [instrument_message(CATALOGUE[name]) for name in names[:size]]
+        instruments = [self._instruments.describe(name, to_message(catalogue[name])) for name in names[:size]]
         return router_pb2.ListInstrumentsResponse(instruments=instruments, next_page_token=following)
+
+    async def CreateInstrument(self, request: router_pb2.CreateInstrumentRequest, context: Any) -> Any:
+        """Adds an instrument. What it is makes a repeated call the same call; the request_id is not needed for it."""
+        added = await self._instruments.add(request.instrument, caller().actor)
+        return router_pb2.CreateInstrumentResponse(instrument=added)
 
     async def PublishQuote(self, request: router_pb2.PublishQuoteRequest, context: Any) -> Any:
         """Takes a quote from outside."""
@@ -122,6 +142,25 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         size = page_size(request)
         following = encode_token(quotes[size - 1].quote.instrument) if len(quotes) > size else ""
         return router_pb2.ListPushedQuotesResponse(quotes=quotes[:size], next_page_token=following)
+
+    async def GetQuote(self, request: router_pb2.GetQuoteRequest, context: Any) -> Any:
+        """The quote that orders would be decided with now."""
+        if request.instrument not in INSTRUMENTS.current:
+            raise not_found("instrument", request.instrument[:40])
+        return router_pb2.GetQuoteResponse(current=self._quotes.dated(INSTRUMENTS.current[request.instrument]))
+
+    async def ListQuotes(self, request: router_pb2.ListQuotesRequest, context: Any) -> Any:
+        """The same of every instrument."""
+        after = decode_token(request.page_token) if request.page_token else ""
+        names = sorted(name for name in INSTRUMENTS.current if name > after)
+        size = page_size(request)
+        following = encode_token(names[size - 1]) if len(names) > size else ""
+        quotes = [self._quotes.dated(INSTRUMENTS.current[name]) for name in names[:size]]
+        return router_pb2.ListQuotesResponse(quotes=quotes, next_page_token=following)
+
+    async def ListBars(self, request: router_pb2.ListBarsRequest, context: Any) -> Any:
+        """Closed bars of an instrument, newest first."""
+        return self._bars.page(request)
 
     async def ListLanes(self, request: router_pb2.ListLanesRequest, context: Any) -> Any:
         """Every lane: who runs it, and how far it is."""

@@ -1,128 +1,15 @@
-"""The router's tables, and reading and writing them inside a unit of work."""
+"""Signals, orders and fills in the router's database, read and written inside a unit of work."""
 
-from collections.abc import Callable, Collection
-from datetime import datetime
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
-from vantixs.runtime.columns import Instant
 from vantixs.runtime.journal_reader import Delivery
-from vantixs.runtime.outbox import mark_table, outbox_table
 from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, update_rows, where
 
-METADATA = sa.MetaData()
-SIGNALS = sa.Table(
-    "signal_runs",
-    METADATA,
-    sa.Column("signal_id", sa.Text, primary_key=True),
-    sa.Column("stream_sequence", sa.BigInteger, nullable=False),
-    sa.Column("plan", sa.Text, nullable=False),
-    sa.Column("done", sa.Boolean, nullable=False),
-    # How many gaps of the journal were accepted when the row was made: after one more its sequence is another stream's.
-    sa.Column("journal_epoch", sa.BigInteger, nullable=False, server_default=sa.text("0")),
-)
-ORDERS = sa.Table(
-    "orders",
-    METADATA,
-    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
-    sa.Column("order_id", sa.Text, nullable=False, unique=True),
-    sa.Column("signal_id", sa.Text, nullable=False, index=True),
-    sa.Column("account_id", sa.Text, nullable=False, index=True),
-    sa.Column("client_order_id", sa.Text, nullable=False, unique=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("intent", sa.Text, nullable=False),
-    sa.Column("data", sa.LargeBinary, nullable=False),
-    sa.Column("decision", sa.LargeBinary, nullable=False),
-    sa.Column("position", sa.LargeBinary, nullable=False),
-    sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")),
-    sa.Index(
-        "ix_orders_unsettled",
-        "lane",
-        "account_id",
-        sqlite_where=sa.text("length(position) = 0"),
-        postgresql_where=sa.text("length(position) = 0"),
-    ),
-)
-FILLS = sa.Table(
-    "fills",
-    METADATA,
-    sa.Column("execution_id", sa.Text, primary_key=True),
-    sa.Column("order_id", sa.Text, nullable=False, index=True),
-    sa.Column("data", sa.LargeBinary, nullable=False),
-)
-# The paper venue's own book. It stands in for a venue that is elsewhere: only `venues/paper/` touches it.
-PAPER_ORDERS = sa.Table(
-    "paper_orders",
-    METADATA,
-    sa.Column("client_order_id", sa.Text, primary_key=True),
-    # The fill of an order that was filled at once.
-    sa.Column("fill", sa.LargeBinary, nullable=False),
-    sa.Column("accept_time", Instant, nullable=False),
-    sa.Column("key", sa.Text, nullable=False, server_default=""),
-    # How it stands in its book, while it is open.
-    sa.Column("open", sa.Text, nullable=False, server_default=""),
-    # The name of the state in which it ended, "" while it is open.
-    sa.Column("ended", sa.Text, nullable=False, server_default="ORDER_STATE_FILLED"),
-    sa.Column("reason", sa.Text, nullable=False, server_default=""),
-    # What was filled of an order that rested, as a message of fills.
-    sa.Column("fills", sa.LargeBinary, nullable=False, server_default=""),
-    sa.Index("ix_paper_orders_open", "key", sqlite_where=sa.text("open <> ''"), postgresql_where=sa.text("open <> ''")),
-)
-# What protects positions, by the entry that opened them: see `brackets/`.
-BRACKETS = sa.Table(
-    "brackets",
-    METADATA,
-    sa.Column("entry_order_id", sa.Text, primary_key=True),
-    sa.Column("lane", sa.Integer, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("done", sa.Boolean, nullable=False),
-    # How many times history was told of it.
-    sa.Column("reports", sa.Integer, nullable=False),
-    sa.Column("data", sa.Text, nullable=False),
-    sa.Index("ix_brackets_open", "lane", "key", sqlite_where=sa.text("NOT done"), postgresql_where=sa.text("NOT done")),
-)
-# Orders that were given up while risk may still hold a reservation for them.
-RELEASES = sa.Table("releases", METADATA, sa.Column("order_id", sa.Text, primary_key=True))
-# Signals that wait for something outside, such as a venue that does not answer: their lane goes on without them.
-PARKED = sa.Table(
-    "parked",
-    METADATA,
-    sa.Column("signal_id", sa.Text, primary_key=True),
-    sa.Column("lane", sa.Integer, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("stream_sequence", sa.BigInteger, nullable=False),
-    sa.Column("subject", sa.Text, nullable=False),
-    sa.Column("data", sa.LargeBinary, nullable=False),
-    sa.Column("deliver_time", Instant, nullable=False),
-    sa.Column("why", sa.Text, nullable=False),
-    sa.Column("since", Instant, nullable=False),
-    sa.Column("superseded", sa.Boolean, nullable=False),
-    sa.Index("ix_parked_lane_deliver_time", "lane", "deliver_time"),
-)
-# What signals have claimed, so that a repeat which another ingress took is found: see `claims.py`.
-CLAIMS = sa.Table(
-    "claims",
-    METADATA,
-    sa.Column("claim", sa.LargeBinary, primary_key=True),
-    sa.Column("signal_id", sa.Text, nullable=False),
-    sa.Column("fingerprint", sa.LargeBinary, nullable=False),
-    sa.Column("receive_ms", sa.BigInteger, nullable=False),
-    sa.Column("window_ms", sa.BigInteger, nullable=False),
-    sa.Column("keep_until_ms", sa.BigInteger, nullable=False),
-    sa.Index("ix_claims_keep_until_ms", "keep_until_ms"),
-)
-# What a webhook's signals for an account and instrument have done so far.
-SENDER_STATES = sa.Table(
-    "sender_states",
-    METADATA,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("emit_ms", sa.BigInteger, nullable=False),
-    sa.Column("adds", sa.Integer, nullable=False),
-    sa.Column("entry_ms", sa.BigInteger, nullable=False),
-)
-OUTBOX = outbox_table(METADATA, lanes=True)
-JOURNAL_MARK = mark_table(METADATA)
+from vantixs_router.parked_signals import delivered_before, move_parked
+from vantixs_router.tables import CLAIMS, FILLS, ORDERS, PARKED, RELEASES, SENDER_STATES, SIGNALS
 
 # Written as in the index of these rows, so that it is used.
 _UNSETTLED = sa.and_(where(ORDERS, "lane", "account_id"), sa.func.length(ORDERS.c.position) == sa.literal_column("0"))
@@ -149,9 +36,10 @@ _MOVE_SIGNAL = Statement(
         .values(stream_sequence=sa.bindparam("sequence"), journal_epoch=sa.bindparam("epoch"))
     )
 )
+_READ_SENDER = Statement(lambda _: sa.select(SENDER_STATES).where(where(SENDER_STATES, "name")))
 _SAVE_SENDER = insert_or_replace(SENDER_STATES)
 _INSERT_ORDER = insert_ignoring(ORDERS)
-_UPDATE_ORDER = update_rows(ORDERS, "order_id", "state", "data", "position")
+_UPDATE_ORDER = update_rows(ORDERS, "order_id", "state", "data", "position", "counted")
 _INSERT_FILL = insert_ignoring(FILLS)
 _INSERT_RELEASE = insert_ignoring(RELEASES)
 _READ_ORDER = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "order_id")))
@@ -162,13 +50,6 @@ _READ_FILLS = Statement(
 _READ_UNSETTLED = Statement(lambda _: sa.select(ORDERS).where(_UNSETTLED))
 _KEY = sa.select(sa.cast(sa.bindparam("signal_id", type_=sa.Text), sa.Text).label("signal_id")).subquery()
 _EARLIER = PARKED.alias("earlier")
-
-
-def _delivered_before(parked: sa.FromClause) -> Any:
-    """The condition that a parked signal came before another: by time, as sequences begin again after a gap of the journal."""
-    time, sequence = sa.bindparam("time", type_=Instant), sa.bindparam("sequence", type_=sa.BigInteger)
-    at_once = sa.and_(parked.c.deliver_time == time, parked.c.stream_sequence < sequence)
-    return sa.or_(parked.c.deliver_time < time, at_once)
 
 
 _READ_PROGRESS = Statement(
@@ -184,7 +65,7 @@ _READ_PROGRESS = Statement(
         .where(
             _EARLIER.c.lane == sa.bindparam("lane", type_=sa.Integer),
             _EARLIER.c.key == sa.bindparam("key", type_=sa.Text),
-            _delivered_before(_EARLIER),
+            delivered_before(_EARLIER),
         )
         .scalar_subquery()
         .label("parked_before"),
@@ -200,24 +81,6 @@ _READ_PROGRESS = Statement(
         .outerjoin(CLAIMS, where(CLAIMS, "claim"))
         .outerjoin(SENDER_STATES, SENDER_STATES.c.name == sa.bindparam("sender", type_=sa.Text))
     )
-)
-_SUPERSEDE = Statement(
-    lambda _: sa.update(PARKED).where(where(PARKED, "lane", "key"), _delivered_before(PARKED)).values(superseded=True)
-)
-_MOVE_PARKED = Statement(
-    lambda _: (
-        sa.update(PARKED)
-        .where(where(PARKED, "signal_id"))
-        .values(
-            stream_sequence=sa.bindparam("sequence"),
-            deliver_time=sa.bindparam("time", type_=Instant),
-        )
-    )
-)
-_INSERT_PARKED = insert_ignoring(PARKED)
-_DELETE_PARKED = Statement(lambda _: sa.delete(PARKED).where(where(PARKED, "signal_id")))
-_DELETE_PARKED_DELIVERY = Statement(
-    lambda _: sa.delete(PARKED).where(where(PARKED, "lane", "stream_sequence", "deliver_time"))
 )
 
 
@@ -267,45 +130,27 @@ class Progress(NamedTuple):
 
 
 class OrderRow(NamedTuple):
-    """An order with what was decided and what came of it. `position` is the one after its fills, once they are booked."""
+    """An order with what was decided and what came of it. `position` is the one after its fills, once they are booked.
+
+    `counted` is what was filled of an entry when its webhook's sender state took note of it; "" before that.
+    """
 
     order: order_pb2.Order
     intent: str
     decision: order_pb2.RiskDecision
     fills: list[order_pb2.Fill]
     position: order_pb2.Position
+    counted: str = ""
+
+    @property
+    def enters(self) -> bool:
+        """Whether it is an entry that was filled, and is not counted yet."""
+        return bool(self.fills) and not self.counted and self.order.effect == order_pb2.ORDER_EFFECT_ENTRY
 
     @property
     def settled(self) -> bool:
         """Whether it has ended and risk has booked all of it."""
         return bool(self.position.account_id)
-
-
-class Parked(NamedTuple):
-    """A signal that waits, as it was delivered.
-
-    Attributes:
-        key: account and instrument, "paper|BTC/USDT": what is behind it and of the same key comes after it.
-        deliver_time: the delivery's own time.
-        why: one sentence for people.
-        since: when it was parked first.
-        superseded: whether a later exit of the key was carried out since: then it opens nothing any more.
-    """
-
-    signal_id: str
-    lane: int
-    key: str
-    stream_sequence: int
-    subject: str
-    data: bytes
-    deliver_time: datetime
-    why: str
-    since: datetime
-    superseded: bool = False
-
-    def delivery(self) -> Delivery:
-        """What the lane delivered, to be handled again."""
-        return Delivery(self.subject, self.data, self.stream_sequence, self.deliver_time)
 
 
 def read_signal(connection: sa.Connection, signal_id: str) -> SignalRow | None:
@@ -373,7 +218,7 @@ def move_signal(connection: sa.Connection, signal_id: str, before: int, delivery
     sequence = delivery.stream_sequence
     if not _MOVE_SIGNAL.run(connection, signal_id=signal_id, before=before, sequence=sequence, epoch=journal_epoch):
         raise LookupError(f"signal {signal_id} is done, or another delivery's")
-    _MOVE_PARKED.send(connection, signal_id=signal_id, sequence=sequence, time=delivery.time)
+    move_parked(connection, signal_id, delivery)
 
 
 def finish_signal(
@@ -392,6 +237,18 @@ def finish_signal(
             raise LookupError(f"signal {signal_id} is another delivery's")
 
     return answer
+
+
+def read_sender(connection: sa.Connection, name: str) -> SenderState:
+    """What a webhook's signals for an account and instrument have done so far."""
+    row = _READ_SENDER.first(connection, name=name)
+    return SenderState(row.emit_ms, row.adds, row.entry_ms) if row else SenderState()
+
+
+def count_entry(connection: sa.Connection, name: str, *, adds: bool, now_ms: int) -> None:
+    """An entry that rested was filled: it added to the position there was, or opened one."""
+    state = read_sender(connection, name)
+    save_sender(connection, name, state._replace(adds=state.adds + 1 if adds else 0, entry_ms=now_ms))
 
 
 def save_sender(connection: sa.Connection, name: str, state: SenderState) -> None:
@@ -413,6 +270,7 @@ def to_order_row(connection: sa.Connection, row: Any) -> OrderRow:
         order_pb2.RiskDecision.FromString(row.decision),
         [order_pb2.Fill.FromString(fill.data) for fill in fills],
         order_pb2.Position.FromString(row.position),
+        row.counted,
     )
 
 
@@ -445,6 +303,7 @@ def insert_order(
         "decision": decision.SerializeToString(),
         "position": b"",
         "lane": lane,
+        "counted": "",
     }
     made = _INSERT_ORDER.count(connection, **values)
     return lambda: made() == 1
@@ -458,38 +317,11 @@ def update_order(connection: sa.Connection, row: OrderRow) -> None:
         state=common_pb2.OrderState.Name(row.order.state),
         data=row.order.SerializeToString(),
         position=row.position.SerializeToString(),
+        counted=row.counted,
     )
     for fill in row.fills:
         values = {"execution_id": fill.execution_id, "order_id": fill.order_id, "data": fill.SerializeToString()}
         _INSERT_FILL.send(connection, **values)
-
-
-def park(connection: sa.Connection, parked: Parked) -> bool:
-    """Notes that the signal waits; False where that is noted already."""
-    return _INSERT_PARKED.run(connection, **parked._asdict()) == 1
-
-
-def unpark(connection: sa.Connection, signal_id: str) -> None:
-    """The signal does not wait any more."""
-    _DELETE_PARKED.send(connection, signal_id=signal_id)
-
-
-def unpark_delivery(connection: sa.Connection, lane: int, delivery: Delivery) -> None:
-    """The delivery does not wait any more: it is no signal, or the repeat of one."""
-    _DELETE_PARKED_DELIVERY.send(
-        connection, lane=lane, stream_sequence=delivery.stream_sequence, deliver_time=delivery.time
-    )
-
-
-def supersede(connection: sa.Connection, lane: int, key: str, delivery: Delivery) -> None:
-    """An exit of the key was carried out: what is parked and came before it opens nothing any more."""
-    _SUPERSEDE.send(connection, lane=lane, key=key, time=delivery.time, sequence=delivery.stream_sequence)
-
-
-def read_parked(connection: sa.Connection, lanes: Collection[int]) -> list[Parked]:
-    """The signals of these lanes that wait, in the order in which they were delivered."""
-    query = sa.select(PARKED).where(PARKED.c.lane.in_(lanes)).order_by(PARKED.c.deliver_time, PARKED.c.stream_sequence)
-    return [Parked(*row) for row in connection.execute(query)]
 
 
 def add_release(connection: sa.Connection, order_id: str) -> None:

@@ -34,7 +34,7 @@ from vantixs.runtime.store_records import HomeRecords
 MANIFEST, FORMAT = "backup.json", 1
 SERVICES = ("risk", "router", "audit")
 DATABASE_ERRORS = (sqlite3.Error, sa.exc.DatabaseError)
-BUCKETS = ("KV_vantixs-webhooks", "KV_vantixs-quotes")
+BUCKETS = ("KV_vantixs-webhooks", "KV_vantixs-quotes", "KV_vantixs-instruments")
 
 
 def take_databases(settings: ServiceSettings, target: Path, at_moment: Callable[[], int]) -> int:

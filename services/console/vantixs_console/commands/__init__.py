@@ -8,6 +8,7 @@ import grpc
 import httpx
 import typer
 from typer.exceptions import Abort, TyperException
+from vantixs.client import ClientError
 from vantixs.runtime.errors import from_rpc_error
 
 from vantixs_console.commands import (
@@ -65,6 +66,9 @@ def run_commands(arguments: list[str]) -> int:
     except grpc.aio.AioRpcError as error:
         failure = from_rpc_error(error)
         print(f"vantixs: {failure.reason}: {failure.detail}", file=sys.stderr)
+        return 1
+    except ClientError as error:
+        print(f"vantixs: {error}", file=sys.stderr)
         return 1
     except httpx.HTTPError as error:
         print(f"vantixs: {type(error).__name__}: {error}", file=sys.stderr)

@@ -207,7 +207,7 @@ def _print_account(response: Any, samples: Any) -> None:
     out.print(f"equity {response.equity}, today {response.daily_profit} ({response.day}), free {response.free_funds}")
     out.print(
         f"opened with {shown.balance}, adjusted {response.adjusted}, realised {response.realized_profit}, "
-        f"unrealised {response.unrealized_profit}, fees {response.fees}"
+        f"unrealised {response.unrealized_profit}, fees {response.fees}, funding {response.funding}"
     )
     out.print(f"peak {response.peak_equity}, drawdown {response.drawdown_percent} %")
     history = [Decimal(sample.equity) for sample in reversed(samples)] + [Decimal(response.equity)]

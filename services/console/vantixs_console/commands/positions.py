@@ -1,9 +1,7 @@
 """Positions: what is held, what protects it, and closing it."""
 
-import asyncio
 import json
 import sys
-import time
 import uuid
 from typing import Annotated, Any, NamedTuple
 
@@ -12,10 +10,10 @@ import typer
 from google.protobuf import json_format
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2, order_pb2
-from vantixs.api.risk.v1 import risk_pb2
 from vantixs.api.router.v1 import router_pb2
+from vantixs.client import DeadlineExceeded
 
-from vantixs_console.clients import Clients, read_pages
+from vantixs_console.clients import Clients
 from vantixs_console.order_words import prices_of, state_of
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out, show
 from vantixs_console.timeline import short_name
@@ -24,7 +22,6 @@ app = typer.Typer(no_args_is_help=True)
 position = typer.Typer(no_args_is_help=True, help="Positions: what is held, what protects it, and closing it")
 app.add_typer(position, name="position")
 WAIT_S = 30.0
-LOOK_EVERY_S = 0.1
 _NOT_KNOWN = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
 
 
@@ -112,33 +109,21 @@ def position_close(
 
 async def _ended(clients: Clients, signal_id: str) -> audit_pb2.GetSignalResponse | None:
     """The signal once history has its end; nothing where that takes too long, or audit does not answer for so long."""
-    look, until = audit_pb2.GetSignalRequest(signal_id=signal_id), time.monotonic() + WAIT_S
-    while time.monotonic() < until:
-        try:
-            found = await clients.audit.GetSignal(look, timeout=TIMEOUT_S)
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in (grpc.StatusCode.NOT_FOUND, *_NOT_KNOWN):
-                raise
-        else:
-            if found.signal.status != common_pb2.SIGNAL_STATUS_ACCEPTED:
-                return found
-        await asyncio.sleep(LOOK_EVERY_S)
-    return None
+    try:
+        return await clients.client.signals.wait(signal_id, timeout_s=WAIT_S)
+    except DeadlineExceeded:
+        return None
 
 
 async def _account_ids(clients: Clients) -> list[str]:
-    accounts = await read_pages(clients.risk.ListAccounts, risk_pb2.ListAccountsRequest(), "accounts", TIMEOUT_S)
-    return [account.account_id for account in accounts]
+    return [account.account_id async for account in clients.client.accounts.list()]
 
 
 async def _read_held(clients: Clients, account_id: str) -> list[Held]:
-    listing = risk_pb2.ListPositionsRequest(account_id=account_id)
-    positions = await read_pages(clients.risk.ListPositions, listing, "positions", TIMEOUT_S)
-    held = [item for item in positions if item.quantity not in ("", "0")]
+    held = [item async for item in clients.client.positions.list(account_id)]
     if not held:
         return []
-    working = router_pb2.ListOrdersRequest(account_id=account_id, open_only=True)
-    orders = await read_pages(clients.router.ListOrders, working, "orders", TIMEOUT_S)
+    orders = [item async for item in clients.client.orders.list(account_id=account_id, open_only=True)]
     legs = sorted((order for order in orders if order.leg), key=lambda order: (order.entry_order_id, order.target))
     return [Held(item, [leg for leg in legs if leg.instrument == item.instrument]) for item in held]
 

@@ -1,7 +1,10 @@
 """Instruments, and the quotes that are given for them."""
 
+import asyncio
 import json
 import sys
+import threading
+import uuid
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated
@@ -9,9 +12,14 @@ from typing import Annotated
 import typer
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2
+from vantixs.runtime.errors import ServiceError
 
-from vantixs_console.standing import Quoted, read_quotes
+from vantixs_console.clients import Clients
+from vantixs_console.feed import PAUSE_S, Fed, QuoteFeed, read_lines
+from vantixs_console.standing import Quoted, read_quote, read_quotes
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out, show
+
+READ_AHEAD = 1000  # Lines that are read and not sent yet.
 
 app = typer.Typer(no_args_is_help=True)
 quote = typer.Typer(no_args_is_help=True, help="Quotes: your own in place of simulated ones")
@@ -22,7 +30,7 @@ app.add_typer(instruments, name="instrument")
 
 @quote.command(name="list")
 def quote_list(home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Lists every instrument with the source of its quotes, and the age of each that was given."""
+    """Lists the current quote of every instrument with its source and age."""
     quotes = ask(home, read_quotes)
     if as_json:
         print(json.dumps({"quotes": [asdict(item) for item in quotes]}))
@@ -33,25 +41,53 @@ def quote_list(home: HomeOption = "", as_json: JsonOption = False) -> int:
 
 @quote.command(name="get")
 def quote_get(instrument: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Shows where an instrument's quotes come from, and the one that was given with its age."""
-    found = [item for item in ask(home, read_quotes) if item.instrument == instrument]
-    if not found:
-        print(f"vantixs: INSTRUMENT_NOT_FOUND: instrument {instrument!r} does not exist", file=sys.stderr)
-        return 1
+    """Shows the quote that orders of an instrument would be decided with now: source, prices, sizes, age."""
+    found = ask(home, lambda c: read_quote(c, instrument))
     if as_json:
-        print(json.dumps(asdict(found[0])))
+        print(json.dumps(asdict(found)))
     else:
-        _print_quotes(found)
+        _print_quotes([found])
     return 0
 
 
 def _print_quotes(quotes: Iterable[Quoted]) -> None:
-    table = make_table("instrument", "source", "bid", "ask", "age", "")
+    table = make_table("instrument", "source", "bid", "ask", "bid size", "ask size", "age", "")
     for item in quotes:
         age = "" if item.age_ms is None else f"{item.age_ms / 1000:.1f} s"
         stale = "stale: orders are refused as PRICE_STALE" if item.stale else ""
-        table.add_row(item.instrument, item.source, item.bid, item.ask, age, stale)
+        if not item.bid:
+            stale = "no price yet: orders are refused"
+        table.add_row(item.instrument, item.source, item.bid, item.ask, item.bid_size, item.ask_size, age, stale)
     out.print(table)
+
+
+@quote.command(name="bars")
+def quote_bars(
+    instrument: str,
+    timeframe: Annotated[str, typer.Option(help="length of a bar: one of the router's bar_timeframes")] = "1h",
+    home: HomeOption = "",
+    page_size: int = 50,
+    page_token: str = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Lists an instrument's last closed bars, newest first; prices are the middle of bid and ask, times are UTC."""
+    request = router_pb2.ListBarsRequest(
+        instrument=instrument, timeframe=timeframe, page_size=page_size, page_token=page_token
+    )
+    response = ask(home, lambda c: c.router.ListBars(request, timeout=TIMEOUT_S))
+
+    def text() -> None:
+        table = make_table("start", "open", "high", "low", "close", "quotes", "source", "")
+        for bar in response.bars:
+            start = bar.start_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
+            partial = "" if bar.complete else "partial: quotes of it may have been missed"
+            table.add_row(start, bar.open, bar.high, bar.low, bar.close, str(bar.quote_count), bar.source, partial)
+        out.print(table)
+        if response.next_page_token:
+            out.print(f"more: --page-token {response.next_page_token}")
+
+    show(response, as_json=as_json, text=text)
+    return 0
 
 
 # Its name before there were commands that list and show quotes; scripts use it.
@@ -74,6 +110,42 @@ def quote_set(
     return 0
 
 
+@quote.command(name="feed")
+def quote_feed(home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Gives quotes for as long as they come on standard input, one a line as JSON; connects again where it has to.
+
+    A line: {"instrument": "BTC/USDT", "bid": "63990", "ask": "64010"}, with "bid_size", "ask_size" and "quote_time" where known.
+    """
+
+    async def feed(clients: Clients) -> Fed:
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Queue[list[common_pb2.Quote] | None] = asyncio.Queue(READ_AHEAD)
+
+        async def recover(error: ServiceError) -> None:
+            _warn(f"{error.reason}: {error.detail}; trying again")
+            await asyncio.sleep(PAUSE_S)
+            await clients.transport.look("router")
+
+        def put(quotes: list[common_pb2.Quote] | None) -> None:
+            asyncio.run_coroutine_threadsafe(waiting.put(quotes), loop).result()
+
+        # Reading cannot be cut short: a thread that nobody waits for ends with the process.
+        threading.Thread(target=read_lines, args=(sys.stdin, put, _warn), daemon=True).start()
+        return await QuoteFeed(clients.router.PublishQuotes, waiting, recover).run()
+
+    fed = ask(home, feed)
+    if as_json:
+        print(json.dumps(asdict(fed)))
+    else:
+        refused = f", {fed.refused} refused: {fed.detail or 'see above'}" if fed.refused else ""
+        out.print(f"{fed.taken} taken{refused}", markup=False)
+    return 1 if fed.refused else 0
+
+
+def _warn(text: str) -> None:
+    print(f"vantixs: {text}", file=sys.stderr, flush=True)
+
+
 @quote.command(name="clear")
 def quote_clear(instrument: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
     """Takes an instrument's given quote away, so that it has simulated ones again; does nothing where there is none."""
@@ -94,7 +166,7 @@ def instrument_list(
     response = ask(home, lambda c: c.router.ListInstruments(request, timeout=TIMEOUT_S))
 
     def text() -> None:
-        table = make_table("instrument", "kind", "base", "quote", "price step", "quantity step", "least notional")
+        table = make_table("instrument", "kind", "base", "quote", "price step", "quantity step", "least notional", "")
         for item in response.instruments:
             kind = common_pb2.InstrumentKind.Name(item.kind).removeprefix("INSTRUMENT_KIND_").lower()
             table.add_row(
@@ -105,10 +177,37 @@ def instrument_list(
                 item.tick_size,
                 item.lot_size,
                 item.minimum_notional,
+                "added" if item.revision else "",
             )
         out.print(table)
         if response.next_page_token:
             out.print(f"more: --page-token {response.next_page_token}")
 
     show(response, as_json=as_json, text=text)
+    return 0
+
+
+@instruments.command(name="add")
+def instrument_add(
+    instrument: Annotated[str, typer.Argument(help="BASE/QUOTE, or BASE/QUOTE:QUOTE for a linear perpetual")],
+    tick_size: Annotated[str, typer.Option(help="price step in the quote asset")],
+    lot_size: Annotated[str, typer.Option(help="quantity step in the base asset")],
+    minimum_notional: Annotated[str, typer.Option(help="least notional of an order in the quote asset; 0 for none")],
+    reference_price: Annotated[str, typer.Option(help="where its simulated quotes start, in the quote asset")],
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Adds an instrument to the running system, for good: its terms can never be changed, and it cannot be removed."""
+    given = common_pb2.Instrument(
+        instrument=instrument,
+        tick_size=tick_size,
+        lot_size=lot_size,
+        minimum_notional=minimum_notional,
+        reference_price=reference_price,
+    )
+    request = router_pb2.CreateInstrumentRequest(request_id=str(uuid.uuid4()), instrument=given)
+    response = ask(home, lambda c: c.router.CreateInstrument(request, timeout=TIMEOUT_S))
+    added = response.instrument
+    text = f"{added.instrument} is there: price step {added.tick_size}, quantity step {added.lot_size}"
+    show(response, as_json=as_json, text=lambda: out.print(text, markup=False))
     return 0

@@ -1,7 +1,6 @@
 """Signals: listing, showing, watching, replaying."""
 
-import asyncio
-import uuid
+import math
 from typing import Annotated, Any
 
 import typer
@@ -112,11 +111,11 @@ def signals_tail(
 
     async def watch(clients: Clients) -> None:
         seen = 0
-        async for change in clients.audit.WatchSignals(audit_pb2.WatchSignalsRequest(), timeout=86_400):
+        async for item in clients.client.signals.watch():
             if as_json:
+                change = audit_pb2.WatchSignalsResponse(signal=item)
                 print(json_format.MessageToJson(change, preserving_proto_field_name=True, indent=None), flush=True)
             else:
-                item = change.signal
                 status_text = short_name(common_pb2.SignalStatus.Name(item.status))
                 out.print(f"{item.signal_id} {status_text} {item.instrument} {item.reason} {item.detail}", markup=False)
             seen += 1
@@ -139,17 +138,12 @@ def replay(
     as_json: JsonOption = False,
 ) -> int:
     """Runs signals again on a scratch copy of their account, and waits for the result."""
-    request = audit_pb2.ReplaySignalsRequest(request_id=str(uuid.uuid4()), signal_ids=signal_ids, comment=comment)
-    request.mode = enum_value(journal_pb2.ReplayMode, "REPLAY_MODE_", "mode", mode)
+    enum_value(journal_pb2.ReplayMode, "REPLAY_MODE_", "mode", mode)
 
     async def run(clients: Clients) -> audit_pb2.GetReplayResponse:
-        started = await clients.audit.ReplaySignals(request, timeout=TIMEOUT_S)
-        look = audit_pb2.GetReplayRequest(replay_id=started.replay.replay_id)
-        while True:
-            found = await clients.audit.GetReplay(look, timeout=TIMEOUT_S)
-            if found.replay.state != audit_pb2.REPLAY_STATE_RUNNING:
-                return found
-            await asyncio.sleep(0.1)
+        started = await clients.client.replays.start(signal_ids, mode=mode, comment=comment)
+        found = await clients.client.replays.wait(started.replay_id, timeout_s=math.inf)
+        return audit_pb2.GetReplayResponse(replay=found)
 
     response = ask(home, run)
 

@@ -46,7 +46,7 @@ def send(
     url: Annotated[str, typer.Option(help="webhook URL; the demo webhook where none is given")] = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Sends a payload through the real door, as a sender would."""
+    """Sends a payload to the webhook's URL, as a sender would."""
     if str(file) != "-" and not file.is_file():
         raise SettingsError(f"send: expected a file, was {file}")
     body = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()

@@ -1,6 +1,6 @@
-"""What an account did lately, bounded: rates, repeats, losses, failures; pure.
+"""What an account did lately: rates, repeats, losses, failures. Memory is bounded. Pure.
 
-Time is the account's own, which never goes back: so a clock set back opens nothing.
+All times are the account's own time, which never goes back, so a clock that is set back does not open any limit.
 """
 
 from dataclasses import dataclass, replace
@@ -9,13 +9,13 @@ from decimal import Decimal
 from typing import NamedTuple
 
 RATE_WINDOW_S = 60
-MOST_ASKED, MOST_APPROVED = 100, 500
+MOST_REQUESTED, MOST_APPROVED = 100, 500
 
 
-class Asked(NamedTuple):
-    """An entry that was asked for: what (instrument, side, quantity), and when."""
+class EntryRecord(NamedTuple):
+    """An entry that was requested, and when. `key` is side, quantity and instrument, for example "buy 0.01 BTC/USDT"."""
 
-    what: str
+    key: str
     time: datetime
 
 
@@ -25,7 +25,7 @@ class Activity:
 
     Attributes:
         seconds: (second since 1970, orders approved in it), of the last minute.
-        asked: entries asked for within the breaker's window, the last 100.
+        requested: entries requested within the breaker's window, the last 100.
         approved: the latest approved entry of each instrument, side and quantity within the window of duplicates, at
             most 500.
         failures: orders in a row that the venue rejected.
@@ -33,8 +33,8 @@ class Activity:
     """
 
     seconds: tuple[tuple[int, int], ...] = ()
-    asked: tuple[Asked, ...] = ()
-    approved: tuple[Asked, ...] = ()
+    requested: tuple[EntryRecord, ...] = ()
+    approved: tuple[EntryRecord, ...] = ()
     failures: int = 0
     last_loss: datetime | None = None
 
@@ -43,20 +43,20 @@ class Activity:
         first = int(now.timestamp()) - RATE_WINDOW_S
         return sum(count for second, count in self.seconds if second >= first)
 
-    def approved_since(self, what: str, now: datetime, window_s: int) -> Asked | None:
+    def approved_since(self, key: str, now: datetime, window_s: int) -> EntryRecord | None:
         """The approved entry of the same instrument, side and quantity that is younger than the window."""
         window = timedelta(seconds=window_s)
-        return next((e for e in self.approved if e.what == what and now - e.time < window), None)
+        return next((e for e in self.approved if e.key == key and now - e.time < window), None)
 
     def full(self, now: datetime, window_s: int) -> bool:
-        """Whether more was approved within the window than is remembered: then a repeat cannot be told."""
+        """Whether more was approved within the window than is remembered, so that a repeat may not be seen."""
         window = timedelta(seconds=window_s)
         return len(self.approved) >= MOST_APPROVED and all(now - e.time < window for e in self.approved)
 
-    def asked_since(self, what: str, now: datetime, window_s: int) -> int:
-        """How many entries of the same instrument, side and quantity were asked for within the window."""
+    def requested_since(self, key: str, now: datetime, window_s: int) -> int:
+        """How many entries of the same instrument, side and quantity were requested within the window."""
         window = timedelta(seconds=window_s)
-        return sum(e.what == what and now - e.time < window for e in self.asked)
+        return sum(e.key == key and now - e.time < window for e in self.requested)
 
     def with_order(self, now: datetime) -> "Activity":
         """After an order was approved."""
@@ -66,13 +66,13 @@ class Activity:
         count = next((count for second, count in self.seconds if second == this), 0)
         return replace(self, seconds=(*kept, (this, count + 1)))
 
-    def with_asked(self, entry: Asked, window_s: int) -> "Activity":
-        """After an entry was asked for; what is as old as the window is forgotten."""
-        return replace(self, asked=(*_younger(self.asked, entry.time, window_s), entry)[-MOST_ASKED:])
+    def with_requested(self, entry: EntryRecord, window_s: int) -> "Activity":
+        """After an entry was requested; what is as old as the window is forgotten."""
+        return replace(self, requested=(*_within_window(self.requested, entry.time, window_s), entry)[-MOST_REQUESTED:])
 
-    def with_approved(self, entry: Asked, window_s: int) -> "Activity":
+    def with_approved(self, entry: EntryRecord, window_s: int) -> "Activity":
         """After an entry was approved; what is as old as the window is forgotten."""
-        kept = [e for e in _younger(self.approved, entry.time, window_s) if e.what != entry.what]
+        kept = [e for e in _within_window(self.approved, entry.time, window_s) if e.key != entry.key]
         return replace(self, approved=(*kept, entry)[-MOST_APPROVED:])
 
     def with_fill(self, closed_profit: Decimal, now: datetime) -> "Activity":
@@ -91,11 +91,11 @@ class Activity:
         return replace(
             self,
             seconds=(*seconds, (this, ahead)) if ahead else seconds,
-            asked=tuple(Asked(e.what, min(e.time, now)) for e in self.asked),
-            approved=tuple(Asked(e.what, min(e.time, now)) for e in self.approved),
+            requested=tuple(EntryRecord(e.key, min(e.time, now)) for e in self.requested),
+            approved=tuple(EntryRecord(e.key, min(e.time, now)) for e in self.approved),
             last_loss=min(self.last_loss, now) if self.last_loss else None,
         )
 
 
-def _younger(entries: tuple[Asked, ...], now: datetime, window_s: int) -> list[Asked]:
+def _within_window(entries: tuple[EntryRecord, ...], now: datetime, window_s: int) -> list[EntryRecord]:
     return [e for e in entries if now - e.time < timedelta(seconds=window_s)]

@@ -1,4 +1,4 @@
-"""What an account is worth, and how it does: marks, exposure, margin, the day, the peak; pure."""
+"""What an account is worth, and what it was worth: marks, exposure, margin, the day's start, the highest equity. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from vantixs_risk.domain.ledger import Market, Position
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The last known bid and ask of an instrument, and when they were so."""
+    """The last known bid and ask of an instrument, and the time of that quote."""
 
     bid: Decimal
     ask: Decimal
@@ -21,7 +21,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A position in a market, with the mark it is valued at; None where no price was ever seen."""
+    """A position in a market, with the mark it is valued at. The mark is None where no price is known."""
 
     market: Market
     position: Position
@@ -36,7 +36,7 @@ class Holding:
 
     @property
     def notional(self) -> Decimal:
-        """Absolute worth, quote units. Without a mark it is the exact cost."""
+        """What the position is worth, quote units, never below 0. Without a mark it is the exact cost."""
         if self.mark is None:
             return self.position.cost.copy_abs()
         return BOOKS.multiply(self.position.quantity.copy_abs(), self.price)
@@ -72,7 +72,7 @@ class Valuation(NamedTuple):
 
 
 def value(cash: Decimal, holdings: Iterable[Holding], leverage: Decimal) -> Valuation:
-    """Adds it up: cash, worth of what is held on spot, unrealised profit of perpetuals."""
+    """Values an account: equity is cash, what spot positions are worth, and unrealised profit of perpetuals."""
     equity, unrealized, exposure, margin = cash, ZERO, ZERO, ZERO
     for holding in holdings:
         if not holding.position.quantity:
@@ -88,34 +88,34 @@ def value(cash: Decimal, holdings: Iterable[Holding], leverage: Decimal) -> Valu
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How an account does. Amounts are in its base currency.
+class EquityHistory:
+    """What daily loss and drawdown are measured from. Amounts are in the account's base currency.
 
     Attributes:
-        day: trading day of the last look.
-        day_equity: equity when that day began, moved by what was adjusted since.
-        peak: highest equity ever seen, moved by what was adjusted since.
+        day: the trading day that `day_equity` is of.
+        day_equity: equity when that day began, plus what was adjusted since.
+        peak: the high-water mark: highest equity ever seen, plus what was adjusted since.
     """
 
     day: date
     day_equity: Decimal
     peak: Decimal
 
-    def on(self, day: date, equity: Decimal) -> "Standing":
-        """The standing on a day: a later one begins with this equity. An earlier one changes nothing."""
+    def on_day(self, day: date, equity: Decimal) -> "EquityHistory":
+        """The history on a day. A later day begins with this equity; an earlier one changes nothing."""
         return replace(self, day=day, day_equity=equity) if day > self.day else self
 
-    def seen(self, equity: Decimal) -> "Standing":
-        """The standing after an equity was seen."""
+    def with_equity(self, equity: Decimal) -> "EquityHistory":
+        """The history after the account had this equity."""
         return replace(self, peak=equity) if equity > self.peak else self
 
-    def adjusted(self, change: Decimal) -> "Standing":
-        """The standing after money came in or went out: neither profit nor loss."""
+    def with_adjustment(self, change: Decimal) -> "EquityHistory":
+        """The history after money came in or went out, which is neither profit nor loss."""
         peak = max(BOOKS.add(self.peak, change), ZERO)
         return replace(self, day_equity=BOOKS.add(self.day_equity, change), peak=peak)
 
     def daily_loss(self, equity: Decimal) -> Decimal:
-        """What was lost today; below 0 for a profit."""
+        """What was lost since the day began; below 0 for a profit."""
         return BOOKS.subtract(self.day_equity, equity)
 
     def drawdown(self, equity: Decimal) -> Decimal:
@@ -126,7 +126,7 @@ class Standing:
         """How far equity is below its peak, in percent of the peak, rounded toward zero; 0 where the peak is 0."""
         return divide_down(BOOKS.multiply(self.drawdown(equity), HUNDRED), self.peak) if self.peak > 0 else ZERO
 
-    def fallen(self, equity: Decimal, percent: Decimal) -> bool:
+    def has_fallen(self, equity: Decimal, percent: Decimal) -> bool:
         """Whether equity is that much below its peak, or more; exact. A peak of 0 has nothing to fall from."""
         if self.peak <= 0:
             return False

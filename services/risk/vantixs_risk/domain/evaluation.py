@@ -1,14 +1,14 @@
-"""One decision, pure: same inputs, same decision."""
+"""Evaluates one order. Pure: the same inputs give the same decision."""
 
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
-from vantixs_risk.domain.check import Case, Check, run
-from vantixs_risk.domain.checks import ENTRY, EXIT, LEG
+from vantixs_risk.domain.check import Check, CheckContext, run
+from vantixs_risk.domain.check_tables import ENTRY, EXIT, LEG
 from vantixs_risk.domain.exact import BOOKS, ZERO, divide_up
-from vantixs_risk.domain.figures import Figures, figures_of
 from vantixs_risk.domain.inputs import Inputs
-from vantixs_risk.domain.prices import BPS
+from vantixs_risk.domain.metrics import RiskMetrics, metrics_of
+from vantixs_risk.domain.price_checks import BPS
 from vantixs_risk.domain.sizing import size
 
 
@@ -16,44 +16,45 @@ class Decision(NamedTuple):
     """What was decided. An exit is always reduce-only.
 
     Attributes:
-        quantity: base units, a multiple of the lot; 0 where it cannot be told.
-        notional: at the most that a unit may cost or bring, quote units.
-        hold: what an approved entry takes from free funds, quote units.
+        quantity: base units, a multiple of the lot; 0 where it is not known.
+        notional: quote units, at the highest price that a unit may cost or bring.
+        reserved_funds: what an approved entry takes from free funds, quote units; 0 for an exit.
         checks: every check that applies, in the order of the table.
-        steps: how the quantity came out.
+        steps: name and value of each step of the sizing.
+        metrics: what the checks looked at.
     """
 
     approved: bool
     quantity: Decimal
     notional: Decimal
-    hold: Decimal
+    reserved_funds: Decimal
     checks: tuple[Check, ...]
     steps: dict[str, str]
-    figures: Figures
+    metrics: RiskMetrics
 
 
 def evaluate(inputs: Inputs) -> Decision:
-    """Sizes the order and holds it against every check."""
+    """Sizes the order and runs every check of its table."""
     with localcontext(BOOKS):
-        figures = figures_of(inputs)
-        sized = size(inputs, figures)
+        metrics = metrics_of(inputs)
+        sized = size(inputs, metrics)
         quantity = sized.quantity or ZERO
-        notional = quantity * figures.price
-        hold = _hold(inputs, notional) if inputs.asking.entry else ZERO
-        case = Case(inputs, figures, sized, quantity, notional, hold)
-        table = LEG if inputs.asking.leg else ENTRY if inputs.asking.entry else EXIT
-        checks = tuple(run(table, case))
+        notional = quantity * metrics.price
+        reserved_funds = _reserved_funds(inputs, notional) if inputs.order.entry else ZERO
+        context = CheckContext(inputs, metrics, sized, quantity, notional, reserved_funds)
+        table = LEG if inputs.order.leg else ENTRY if inputs.order.entry else EXIT
+        checks = tuple(run(table, context))
         approved = all(check.passed for check in checks)
-        return Decision(approved, quantity, notional, hold, checks, sized.steps, figures)
+        return Decision(approved, quantity, notional, reserved_funds, checks, sized.steps, metrics)
 
 
-def _hold(inputs: Inputs, notional: Decimal) -> Decimal:
+def _reserved_funds(inputs: Inputs, notional: Decimal) -> Decimal:
     """Funds an entry takes: all of it for a spot buy, margin otherwise, with the highest fee and the price buffer.
 
-    A buy at a limit costs that or less: there the price cannot move. One that is triggered first may end as a market order.
+    A buy at a limit costs the limit or less, so it needs no buffer. An order that has to be triggered may become a market order.
     """
-    asking = inputs.asking
-    buffer_bps = ZERO if asking.buy and asking.order_type == "LIMIT" else inputs.price_buffer_bps
-    cost = divide_up(notional * (asking.fee_bps + buffer_bps), BPS)
-    paid = asking.buy and not asking.market.perpetual
+    order = inputs.order
+    buffer_bps = ZERO if order.buy and order.order_type == "LIMIT" else inputs.price_buffer_bps
+    cost = divide_up(notional * (order.fee_bps + buffer_bps), BPS)
+    paid = order.buy and not order.market.perpetual
     return cost + (notional if paid else divide_up(notional, inputs.rules.leverage))

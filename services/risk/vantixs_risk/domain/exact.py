@@ -1,4 +1,4 @@
-"""Exact arithmetic of the books: what would be rounded raises, and a division says which way it rounds."""
+"""Exact arithmetic of the books. A rounded result raises Inexact, and each division says which way it rounds."""
 
 from collections.abc import Iterable
 from decimal import (
@@ -16,7 +16,7 @@ from decimal import (
 ZERO, HUNDRED = Decimal(0), Decimal(100)
 PLACES = Decimal(1).scaleb(-18)
 # A product of three numbers of 20 + 18 digits has 114 digits, so nothing that is added or multiplied here is rounded.
-# Should it be, for a reason nobody thought of, Inexact is raised and the unit of work is rolled back.
+# If a result is rounded nevertheless, Inexact is raised and the unit of work is rolled back.
 BOOKS = Context(prec=160, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 _DIVISION = Context(prec=160, traps=[InvalidOperation, DivisionByZero, Overflow])
 

@@ -1,4 +1,4 @@
-"""How much of each limit an account uses before any new order, pure."""
+"""How much of each limit an account uses before any new order. Pure."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -21,6 +21,11 @@ class Headroom(NamedTuple):
     reason: str
 
 
+def _no_positions(books: Books) -> frozenset[str]:
+    """Instruments with a position of less than a lot and no open entry, which do not count as positions."""
+    return books.dust - {r.instrument for r in books.reservations if r.entry}
+
+
 def headroom(rules: Rules, books: Books, now: datetime) -> list[Headroom]:
     """Every limit that is set, and cash."""
     with localcontext(BOOKS):
@@ -32,7 +37,7 @@ def _sizes(rules: Rules, books: Books) -> Iterator[Headroom]:
     valuation = value(books.cash, books.holdings.values(), rules.leverage)
     entries = [r for r in books.reservations if r.entry]
     exposure = valuation.gross_exposure + sum((r.notional_left for r in entries), ZERO)
-    taken = valuation.margin + sum((r.hold_left for r in entries), ZERO)
+    taken = valuation.margin + sum((r.reserved_funds_left for r in entries), ZERO)
     yield Headroom("cash", max(books.cash, ZERO), max(taken, ZERO), currency, "INSUFFICIENT_FUNDS")
     instruments = sorted({*books.holdings, *(r.instrument for r in entries)})
     if limits.max_position_notional is not None:
@@ -46,7 +51,7 @@ def _sizes(rules: Rules, books: Books) -> Iterator[Headroom]:
             "max_gross_exposure", limits.max_gross_exposure, exposure, currency, "GROSS_EXPOSURE_ABOVE_MAXIMUM"
         )
     if limits.max_open_positions is not None:
-        most, count = Decimal(limits.max_open_positions), Decimal(len(instruments))
+        most, count = Decimal(limits.max_open_positions), Decimal(len(set(instruments) - _no_positions(books)))
         yield Headroom("max_open_positions", most, count, "positions", "OPEN_POSITIONS_ABOVE_MAXIMUM")
     if limits.max_leverage is not None:
         used = divide_down(exposure, valuation.equity) if valuation.equity > 0 else ZERO
@@ -56,13 +61,13 @@ def _sizes(rules: Rules, books: Books) -> Iterator[Headroom]:
 
 
 def _results(rules: Rules, books: Books, now: datetime) -> Iterator[Headroom]:
-    limits, standing, activity = rules.limits, books.standing, books.activity
+    limits, history, activity = rules.limits, books.equity_history, books.activity
     equity = value(books.cash, books.holdings.values(), rules.leverage).equity
     if limits.max_daily_loss is not None:
-        used = max(standing.daily_loss(equity), ZERO)
+        used = max(history.daily_loss(equity), ZERO)
         yield Headroom("max_daily_loss", limits.max_daily_loss, used, rules.currency, "DAILY_LOSS_LIMIT_REACHED")
     if limits.max_drawdown_percent is not None:
-        used = divide_down(standing.drawdown(equity) * 100, standing.peak) if standing.peak > 0 else ZERO
+        used = divide_down(history.drawdown(equity) * 100, history.peak) if history.peak > 0 else ZERO
         yield Headroom("max_drawdown_percent", limits.max_drawdown_percent, used, "%", "DRAWDOWN_LIMIT_REACHED")
     if limits.max_orders_per_minute is not None:
         most, count = Decimal(limits.max_orders_per_minute), Decimal(activity.orders_last_minute(now))

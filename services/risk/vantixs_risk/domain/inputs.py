@@ -1,4 +1,4 @@
-"""Everything a decision depends on, as values."""
+"""Everything a decision depends on, as values. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from vantixs_risk.domain.activity import Activity
-from vantixs_risk.domain.equity import Holding, Mark, Standing
+from vantixs_risk.domain.equity import EquityHistory, Holding, Mark
 from vantixs_risk.domain.exact import ZERO
 from vantixs_risk.domain.ledger import Market
 from vantixs_risk.domain.reservations import Reservation
@@ -24,16 +24,16 @@ class Stop:
     value: Decimal
 
 
-class Asking(NamedTuple):
-    """The order that is asked for.
+class OrderRequest(NamedTuple):
+    """The order that is to be sized and decided.
 
     Attributes:
         mode: PAPER or LIVE.
-        order_quantity: the most it may be, base units.
-        sizing: the webhook's, which goes before the account's.
-        signal_quantity: the signal's own, in `signal_quantity_type`; only ever makes it smaller.
+        order_quantity: the maximum of the order itself, base units.
+        sizing: the webhook's, which takes precedence over the account's.
+        signal_quantity: the signal's own, in `signal_quantity_type`. It can only make the order smaller.
         signal_previous_quantity: the size of the sender's own position before an exit, base units.
-        signal_price: the sender's view of the market.
+        signal_price: the market price as the sender saw it.
         quote: the current quote of its instrument.
         fee_bps: highest fee of the venue.
         limit_price, stop_price: of an order that rests, quote units.
@@ -68,19 +68,22 @@ class Asking(NamedTuple):
 
 
 class Books(NamedTuple):
-    """How the account stands.
+    """The account's money, positions and open orders, and what it did lately.
 
     Attributes:
         cash: in its base currency.
         holdings: positions that are not flat, by instrument, with their marks.
         reservations: open orders.
+        dust: instruments of `holdings` with less than a lot, so that no order can be sent for them. They count for equity, and
+            not as open positions.
     """
 
     cash: Decimal
-    standing: Standing
+    equity_history: EquityHistory
     holdings: Mapping[str, Holding]
     reservations: tuple[Reservation, ...] = ()
     activity: Activity = _NOTHING_DONE
+    dust: frozenset[str] = frozenset()
 
 
 class Inputs(NamedTuple):
@@ -89,11 +92,11 @@ class Inputs(NamedTuple):
     Attributes:
         now: the account's time.
         trading_states: scope to REDUCING or HALTED, of the scopes of this order that are not ACTIVE.
-        max_price_age_ms, max_mark_age_s: of the service; the account's limits go first.
-        price_buffer_bps: added to what an entry holds, for the price may move.
+        max_price_age_ms, max_mark_age_s: the service's settings. The account's limits take precedence.
+        price_buffer_bps: added to the funds that an entry reserves, as the price may move.
     """
 
-    asking: Asking
+    order: OrderRequest
     rules: Rules
     books: Books
     now: datetime

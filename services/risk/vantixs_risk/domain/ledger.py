@@ -1,11 +1,11 @@
-"""Double entry books of an account, pure: every transfer takes from one book exactly what it gives to another.
+"""Double-entry books of an account. Pure. Every transfer takes from one book exactly what it gives to another.
 
 A position keeps the exact cost of what is open, never an average: the average is cost / quantity, derived when shown.
 Reducing a position takes a share of the cost; that share is the only number in the books that is ever rounded (toward
 zero, 18 decimals), and what the rounding leaves stays in the cost until the position is flat. So this holds to the last
 digit, whatever was traded (ADR 0009):
 
-    equity = opening balance + adjusted + realised profit + unrealised profit - fees
+    equity = opening balance + adjusted + realised profit + unrealised profit - fees + funding
 """
 
 from dataclasses import dataclass, replace
@@ -24,6 +24,7 @@ TRADING = "trading"  # the other side of spot trades
 PROFIT = "profit"  # realised profit of perpetuals
 COUNTERPARTY = "counterparty"  # the other side of perpetual contracts
 FEES = "fees"
+FUNDING = "funding"  # the other side of what perpetuals pay and receive while they are held
 ADJUSTMENT = "adjustment"  # differences to the venue, booked by an operator
 
 
@@ -119,8 +120,8 @@ def open_books(currency: str, balance: Decimal) -> tuple[Transfer, ...]:
 def book_trade(position: Position, market: Market, trade: Trade) -> Booking:
     """Books one fill.
 
-    Spot moves cash and the base asset; a perpetual moves contracts, and cash only by what is realised. What goes through
-    flat closes the one side and opens the other at the fill's price. A fee in the base asset of a spot market lowers the
+    Spot moves cash and the base asset; a perpetual moves contracts, and cash only by what is realised. A trade
+    through flat closes the one side and opens the other at the fill's price. A fee in the base asset of a spot market lowers the
     holding, so it is booked as if that much had been sold at the fill's price to pay a fee in the quote asset. A fee in
     any other asset is booked in that asset and is no part of `fee`.
 
@@ -172,6 +173,11 @@ def adjust_position(position: Position, market: Market, change: Decimal, price: 
 def adjust_cash(asset: str, change: Decimal) -> tuple[Transfer, ...]:
     """Books a difference in cash, signed."""
     return transfer(ADJUSTMENT, CASH, asset, change)
+
+
+def pay_funding(market: Market, received: Decimal) -> tuple[Transfer, ...]:
+    """Books what a position received at a funding time, below 0 where it paid: cash alone, no profit of the position."""
+    return transfer(FUNDING, CASH, market.quote, received)
 
 
 def transfer(source: str, target: str, asset: str, amount: Decimal) -> tuple[Transfer, ...]:

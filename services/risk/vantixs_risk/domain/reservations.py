@@ -1,4 +1,4 @@
-"""What an approved order holds until it has ended, pure."""
+"""What an approved order reserves until it has ended. Pure."""
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -8,21 +8,21 @@ from vantixs_risk.domain.exact import BOOKS, ZERO, divide_up
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The hold of one open order.
+    """The reservation of one open order.
 
-    What is still held is computed from the whole and what is filled, never from what was held before: so the last fill
-    releases exactly what is left, and no rounding adds up.
+    What is still reserved is computed from the whole and what is filled, never from what was reserved before. So the last
+    fill releases exactly what is left, and no rounding errors add up.
 
     Attributes:
         instrument: what it trades.
-        entry: whether it holds funds and exposure (entry) or a part of the position (exit).
+        entry: whether it reserves funds and exposure (entry) or a part of the position (exit).
         buy: side.
         quantity: approved, base units.
         notional: of the whole, quote units.
-        hold: taken from free funds by the whole, quote units.
+        reserved_funds: taken from free funds by the whole, quote units.
         filled: base units, may exceed `quantity` where the venue filled more.
-        leg: whether it is a leg of a bracket: stop and targets are for the same quantity, of which only one fills, so it takes
-            nothing of the position away from other exits.
+        leg: whether it is a leg of a bracket. Stop and targets are for the same quantity and only one of them fills, so a leg
+            reserves nothing of the position.
     """
 
     instrument: str
@@ -30,7 +30,7 @@ class Reservation:
     buy: bool
     quantity: Decimal
     notional: Decimal
-    hold: Decimal
+    reserved_funds: Decimal
     filled: Decimal = ZERO
     leg: bool = False
 
@@ -50,9 +50,9 @@ class Reservation:
         return self._share(self.notional)
 
     @property
-    def hold_left(self) -> Decimal:
-        """Funds still held, rounded up."""
-        return self._share(self.hold)
+    def reserved_funds_left(self) -> Decimal:
+        """Funds that are still reserved, rounded up."""
+        return self._share(self.reserved_funds)
 
     def fill(self, quantity: Decimal) -> "Reservation":
         """The reservation after a fill."""

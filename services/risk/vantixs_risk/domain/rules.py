@@ -1,4 +1,4 @@
-"""An account's rules as values: what it may do, its limits, its breakers."""
+"""An account's rules as values: what it may do, its limits, its breakers. Pure."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal

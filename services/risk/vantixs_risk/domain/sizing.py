@@ -1,7 +1,7 @@
-"""How large an order becomes, step by step, pure.
+"""Sizes an order step by step. Pure.
 
-A method gives a quantity in base units; the order's own maximum and the signal's own quantity can only make it smaller;
-it is rounded down to the lot. What cannot be told is refused with the reason, never guessed.
+The method of the sizing gives a quantity in base units. The order's own maximum and the signal's own quantity can only make
+it smaller. It is rounded down to the lot. Where the quantity is not known the order is denied with the reason.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from vantixs_risk.domain.exact import HUNDRED, ZERO, divide_down, multiple_down, show
-from vantixs_risk.domain.figures import Figures
 from vantixs_risk.domain.inputs import Inputs
+from vantixs_risk.domain.metrics import RiskMetrics
 from vantixs_risk.domain.rules import ONE, Sizing
 
 PERCENT = Decimal("0.01")
@@ -22,10 +22,10 @@ FAILURES = (UNAVAILABLE, STOP_MISSING, STOP_INVALID, QUANTITY_MISSING, NO_EDGE)
 
 
 class Sized(NamedTuple):
-    """How a quantity came out.
+    """The result of a sizing.
 
     Attributes:
-        quantity: base units, a multiple of the lot; None where it cannot be told, then `reason` and `detail` say why.
+        quantity: base units, a multiple of the lot; None where it is not known; then `reason` and `detail` say why.
         steps: name and value of each step, in order.
     """
 
@@ -36,7 +36,7 @@ class Sized(NamedTuple):
 
 
 class _Unknown(Exception):
-    """A quantity that cannot be told."""
+    """The quantity is not known."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)
@@ -48,7 +48,7 @@ class _Work:
     """A sizing under way."""
 
     inputs: Inputs
-    figures: Figures
+    metrics: RiskMetrics
     sizing: Sizing
     price: Decimal
     risk_price: Decimal
@@ -66,57 +66,58 @@ class _Work:
         return self.step("value", self.sizing.value)
 
     def equity(self) -> Decimal:
-        """Equity that can be put to use: never below 0."""
-        return max(self.step("equity", self.figures.valuation.equity), ZERO)
+        """The account's equity, at least 0."""
+        return max(self.step("equity", self.metrics.valuation.equity), ZERO)
 
 
-def size(inputs: Inputs, figures: Figures) -> Sized:
+def size(inputs: Inputs, metrics: RiskMetrics) -> Sized:
     """The quantity of the order."""
-    asking = inputs.asking
-    sizing = asking.sizing or inputs.rules.sizing or Sizing("none")
-    price, risk_price = figures.exit_price, figures.exit_price
-    if asking.entry:
-        price, risk_price = figures.price, figures.risk_price
-    work = _Work(inputs, figures, sizing, price, risk_price)
-    if asking.leg:
+    order = inputs.order
+    sizing = order.sizing or inputs.rules.sizing or Sizing("none")
+    price, risk_price = metrics.exit_price, metrics.exit_price
+    if order.entry:
+        price, risk_price = metrics.price, metrics.risk_price
+    work = _Work(inputs, metrics, sizing, price, risk_price)
+    if order.leg:
         return _leg(work)
     try:
-        quantity = _entry(work) if asking.entry else work.step("closable", figures.closable)
-        if asking.order_quantity is not None and asking.order_quantity < quantity:
-            quantity = work.step("narrowed_by_order", asking.order_quantity)
-        asked = _narrowing(work)
-        if asked is not None and asked < quantity:
-            quantity = work.step("narrowed_by_signal", asked)
+        quantity = _entry(work) if order.entry else work.step("closable", metrics.closable)
+        if order.order_quantity is not None and order.order_quantity < quantity:
+            quantity = work.step("narrowed_by_order", order.order_quantity)
+        wanted = _narrowing(work)
+        if wanted is not None and wanted < quantity:
+            quantity = work.step("narrowed_by_signal", wanted)
     except _Unknown as unknown:
         return Sized(None, work.steps, unknown.reason, unknown.detail)
-    work.step("lot_size", asking.lot_size)
-    return Sized(work.step("quantity", multiple_down(quantity, asking.lot_size)), work.steps)
+    work.step("lot_size", order.lot_size)
+    return Sized(work.step("quantity", multiple_down(quantity, order.lot_size)), work.steps)
 
 
 def _leg(work: _Work) -> Sized:
-    """The quantity of a leg: as its bracket says, and no more than is held.
+    """The quantity of a leg: as its bracket says, and at most the position.
 
-    It is not denied for more than is held: the position would be without a stop until the bracket has heard of it.
+    A leg for more than the position is made smaller and not denied, as the position would be without a stop until the
+    bracket is updated.
     """
-    asking, figures = work.inputs.asking, work.figures
-    quantity = work.step("order_quantity", asking.order_quantity or ZERO)
-    closes = (figures.own.position.quantity > 0) != asking.buy
-    if closes and quantity > figures.closable:
-        work.step("closable", figures.closable)
-        work.step("lot_size", asking.lot_size)
-        quantity = multiple_down(figures.closable, asking.lot_size)
+    order, metrics = work.inputs.order, work.metrics
+    quantity = work.step("order_quantity", order.order_quantity or ZERO)
+    closes = (metrics.own.position.quantity > 0) != order.buy
+    if closes and quantity > metrics.closable:
+        work.step("closable", metrics.closable)
+        work.step("lot_size", order.lot_size)
+        quantity = multiple_down(metrics.closable, order.lot_size)
     return Sized(work.step("quantity", quantity), work.steps)
 
 
 def _narrowing(work: _Work) -> Decimal | None:
     """The signal's own quantity in base units, or None where it has none.
 
-    An exit is never held for it: where it cannot be told, or comes to nothing because the account has no equity left, the
-    whole of what can be closed is closed, and the steps say so (ADR 0010).
+    An exit is never denied for it. Where it is not known, or is 0 because the account has no equity left, everything that
+    can be closed is closed, and the steps say so (ADR 0010).
     """
-    if work.inputs.asking.signal_quantity is None:
+    if work.inputs.order.signal_quantity is None:
         return None
-    if work.inputs.asking.entry:
+    if work.inputs.order.entry:
         return _signal_units(work)
     try:
         units = _signal_units(work)
@@ -137,8 +138,8 @@ def _entry(work: _Work) -> Decimal:
     if not work.price:
         raise _Unknown(UNAVAILABLE, "there is no price to size at")
     work.step("price", work.price)
-    if work.inputs.asking.order_type != "MARKET":
-        work.steps["order_type"] = work.inputs.asking.order_type
+    if work.inputs.order.order_type != "MARKET":
+        work.steps["order_type"] = work.inputs.order.order_type
     return work.step("sized", method(work))
 
 
@@ -182,30 +183,30 @@ def _kelly(work: _Work) -> Decimal:
 
 
 def _signal_quantity(work: _Work) -> Decimal:
-    if work.inputs.asking.signal_quantity is None:
+    if work.inputs.order.signal_quantity is None:
         raise _Unknown(QUANTITY_MISSING, "the sizing is the signal's own quantity, and the signal sent none")
-    asked = work.step("asked_by_signal", _signal_units(work))
-    return asked if work.sizing.value is None else min(asked, work.step("maximum", work.sizing.value))
+    wanted = work.step("asked_by_signal", _signal_units(work))
+    return wanted if work.sizing.value is None else min(wanted, work.step("maximum", work.sizing.value))
 
 
 def _signal_units(work: _Work) -> Decimal:
     """The signal's own quantity in base units."""
-    asking, price = work.inputs.asking, work.price
-    quantity = asking.signal_quantity or ZERO
-    match asking.signal_quantity_type:
+    order, price = work.inputs.order, work.price
+    quantity = order.signal_quantity or ZERO
+    match order.signal_quantity_type:
         case "UNITS" | "UNSPECIFIED":
-            return quantity if asking.entry else _share_of_position(work, quantity)
+            return quantity if order.entry else _share_of_position(work, quantity)
         case "POSITION_PERCENT":
-            return divide_down(abs(work.figures.own.position.quantity) * quantity, HUNDRED)
+            return divide_down(abs(work.metrics.own.position.quantity) * quantity, HUNDRED)
         case _ if not price:
-            raise _Unknown(UNAVAILABLE, f"there is no price to turn {asking.signal_quantity_type} into units")
+            raise _Unknown(UNAVAILABLE, f"there is no price to turn {order.signal_quantity_type} into units")
         case "NOTIONAL":
             return divide_down(quantity, price)
         case "EQUITY_PERCENT":
             return _units_of_equity(work, quantity)
         case "RISK_PERCENT":
             return _units_at_risk(work, quantity)
-    raise _Unknown(UNAVAILABLE, f"the signal's quantity counts {asking.signal_quantity_type}, which is not known")
+    raise _Unknown(UNAVAILABLE, f"the signal's quantity counts {order.signal_quantity_type}, which is not known")
 
 
 def _share_of_position(work: _Work, quantity: Decimal) -> Decimal:
@@ -214,13 +215,13 @@ def _share_of_position(work: _Work, quantity: Decimal) -> Decimal:
     For example 1 of the sender's 3 is a third of ours. Where the size is the signal's own, without a maximum, it is the
     quantity as sent.
     """
-    before = work.inputs.asking.signal_previous_quantity
+    before = work.inputs.order.signal_previous_quantity
     same_size = work.sizing.method == "SIGNAL_QUANTITY" and work.sizing.value is None
     if same_size or before is None or before <= 0:
         return quantity
     work.step("sender_closes", quantity)
     work.step("of_senders_position", before)
-    return divide_down(abs(work.figures.own.position.quantity) * min(quantity, before), before)
+    return divide_down(abs(work.metrics.own.position.quantity) * min(quantity, before), before)
 
 
 def _units_of_equity(work: _Work, percent: Decimal) -> Decimal:
@@ -228,18 +229,18 @@ def _units_of_equity(work: _Work, percent: Decimal) -> Decimal:
 
 
 def _units_at_risk(work: _Work, percent: Decimal) -> Decimal:
-    """What loses that percent of equity between the price and the stop."""
+    """The quantity that loses that percent of equity between the price and the stop."""
     distance = work.step("stop_distance", _stop_distance(work))
     return divide_down(work.equity() * percent, HUNDRED * distance)
 
 
 def _stop_distance(work: _Work) -> Decimal:
-    stop, price = work.inputs.asking.stop, work.price
+    stop, price = work.inputs.order.stop, work.price
     if stop is None:
         raise _Unknown(STOP_MISSING, "RISK_PERCENT needs a stop loss, and the signal sent none")
     work.step(f"stop_{stop.kind.lower()}", stop.value)
     # An exit buys to leave a short: its stop lies where that of the entry did.
-    long = work.inputs.asking.buy == work.inputs.asking.entry
+    long = work.inputs.order.buy == work.inputs.order.entry
     distance = stop.value
     if stop.kind == "PERCENT":
         distance = price * stop.value * PERCENT

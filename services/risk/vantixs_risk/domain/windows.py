@@ -1,7 +1,7 @@
-"""When entries are allowed, and which day it is: local clocks with daylight saving, pure.
+"""Trading windows and trading days, in local time with daylight saving. Pure.
 
-Rules are kept in local time and zone; an instant is turned into local time and compared, never the other way round: so
-there is no local time that does not exist or exists twice. On the day the clocks go forward a window over the missing
+Rules are kept in local time and zone. An instant is converted to local time and compared, never the other way round, so no
+local time that does not exist or exists twice is ever converted. On the day the clocks go forward a window over the missing
 hour is an hour shorter, on the day they go back an hour longer.
 """
 
@@ -28,7 +28,7 @@ class TradingWindow:
     end_s: int
     zone: str
 
-    def holds(self, now: datetime) -> bool:
+    def contains(self, now: datetime) -> bool:
         """Whether the instant is in the window."""
         local = now.astimezone(ZoneInfo(self.zone))
         second = local.hour * 3600 + local.minute * 60 + local.second

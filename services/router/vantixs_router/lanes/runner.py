@@ -16,7 +16,7 @@ from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_reader import Delivery, Reader
 from vantixs.runtime.logs import log
 
-from vantixs_router import store
+from vantixs_router import parked_signals
 from vantixs_router.fence import Fence as FencePort
 from vantixs_router.fence import LeaseLost
 from vantixs_router.lanes.leases import Fence, Leases, Turn
@@ -192,7 +192,7 @@ class LaneRunner:
         while not (self._stopping.is_set() or lane.lost):
             try:
                 await self._inherit(lane.number)
-                rows = await self._database.read(lambda c: store.read_parked(c, [lane.number]))
+                rows = await self._database.read(lambda c: parked_signals.read_parked(c, [lane.number]))
                 await self._load_orders(lane.number)
             except Exception as error:
                 log.warning("lane.not_loaded", lane=lane.number, error=repr(error))

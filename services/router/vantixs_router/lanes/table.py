@@ -14,7 +14,7 @@ from vantixs.runtime.database_setup import ADVISORY_LOCK, lock_number
 from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, where
 
 from vantixs_router.fence import LeaseLost
-from vantixs_router.store import METADATA, PARKED
+from vantixs_router.tables import METADATA, PARKED
 
 NOBODY = ""
 LANE_TABLE = sa.Table(

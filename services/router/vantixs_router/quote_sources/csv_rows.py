@@ -1,4 +1,4 @@
-"""Reads a CSV file of quotes or of bars."""
+"""Reads the rows of a file of quotes or of bars, of CSV for one."""
 
 import csv
 import io
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from vantixs.model.decimals import EXACT, format_decimal, parse_decimal
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 
 from vantixs_router.domain.quotes import check_prices
 from vantixs_router.domain.replay import Tick, ticks_of_bar
@@ -23,7 +23,20 @@ _QUOTES = ("time", "instrument", "bid", "ask")
 _SIZED_QUOTES = (*_QUOTES, "bid_size", "ask_size")
 _PRICES = ("open", "low", "high", "close")
 _BARS = ("time", "instrument", "open", "high", "low", "close")
+HEADERS = (_QUOTES, _SIZED_QUOTES, _BARS)
+EXPECTED = " or ".join(",".join(names) for names in HEADERS)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Rows(Protocol):
+    """Rows of text; `line_num` is the number of the last one, for errors."""
+
+    @property
+    def line_num(self) -> int:
+        """1 is the header's."""
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """The rows after the header."""
 
 
 class FileError(Exception):
@@ -57,15 +70,20 @@ def read_ticks(content: bytes, options: Options) -> list[Tick]:
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = tuple(name.strip() for name in next(rows, []))
-        if header in (_QUOTES, _SIZED_QUOTES):
-            ticks = list(_quotes(rows, header))
-        elif header == _BARS:
-            ticks = _bars(rows, options)
-        else:
-            expected = " or ".join(",".join(names) for names in (_QUOTES, _SIZED_QUOTES, _BARS))
-            raise FileError(f"row 1: expected {expected}, was {','.join(header)[:80]!r}")
+        if header not in HEADERS:
+            raise FileError(f"row 1: expected {EXPECTED}, was {','.join(header)[:80]!r}")
+        return ticks_of_rows(header, rows, options)
     except csv.Error as error:
         raise FileError(f"row {rows.line_num}: expected CSV, was: {error}") from None
+
+
+def ticks_of_rows(header: tuple[str, ...], rows: Rows, options: Options) -> list[Tick]:
+    """The quotes of rows under one of `HEADERS`, their times counted from the first.
+
+    Raises:
+        FileError: as `read_ticks`.
+    """
+    ticks = _bars(rows, options) if header == _BARS else list(_quotes(rows, header))
     if not ticks:
         raise FileError("expected at least one row of quotes, was none")
     first = min(tick.at_us for tick in ticks)
@@ -89,7 +107,7 @@ def time_us(text: str) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-def _quotes(rows: Any, header: tuple[str, ...]) -> Iterator[Tick]:
+def _quotes(rows: Rows, header: tuple[str, ...]) -> Iterator[Tick]:
     last: dict[str, int] = {}
     for number, row in enumerate(_rows(rows, header), 1):
         if number > MOST_QUOTES:
@@ -106,7 +124,7 @@ def _quotes(rows: Any, header: tuple[str, ...]) -> Iterator[Tick]:
         yield Tick(at_us, row["instrument"], row["bid"], row["ask"], *sizes)
 
 
-def _bars(rows: Any, options: Options) -> list[Tick]:
+def _bars(rows: Rows, options: Options) -> list[Tick]:
     bars: dict[str, list[_Bar]] = {}
     last: dict[str, int] = {}
     for number, row in enumerate(_rows(rows, _BARS), 1):
@@ -120,7 +138,7 @@ def _bars(rows: Any, options: Options) -> list[Tick]:
         if not 0 < low <= min(prices.values()) or max(prices.values()) > high:
             detail = ", ".join(f"{name} {row[name]}" for name in _BARS[2:])
             raise FileError(f"row {rows.line_num}: expected 0 < low <= open, close <= high, was {detail}")
-        around = partial(_around, CATALOGUE[row["instrument"]].tick_size, options.spread_bps)
+        around = partial(_around, INSTRUMENTS.current[row["instrument"]].tick_size, options.spread_bps)
         made = [_field(rows.line_num, name, around, prices[name]) for name in _PRICES]
         bars.setdefault(row["instrument"], []).append(_Bar(rows.line_num, at_us, made))
     return [tick for name, found in bars.items() for tick in _ticks_of(name, found, options.interval_us)]
@@ -142,7 +160,7 @@ def _ticks_of(instrument: str, bars: list[_Bar], interval_us: int) -> Iterator[T
         yield from ticks_of_bar(bar.start_us, length, bar.prices, instrument)
 
 
-def _rows(rows: Any, header: tuple[str, ...]) -> Iterator[dict[str, str]]:
+def _rows(rows: Rows, header: tuple[str, ...]) -> Iterator[dict[str, str]]:
     for row in rows:
         if not row:
             continue
@@ -154,7 +172,7 @@ def _rows(rows: Any, header: tuple[str, ...]) -> Iterator[dict[str, str]]:
 def _head(number: int, row: dict[str, str], last: dict[str, int]) -> tuple[int | None, int]:
     """The time of the instrument's row before this one, and of this one."""
     name = row["instrument"]
-    if name not in CATALOGUE:
+    if name not in INSTRUMENTS.current:
         raise FileError(f"row {number}: instrument: expected one of the catalogue, was {name[:40]!r}")
     at_us = _field(number, "time", time_us, row["time"])
     before = last.get(name)

@@ -1,4 +1,4 @@
-"""Quotes of a CSV file, replayed with the spacing they had: for demonstrations and tests.
+"""Quotes of a CSV or Parquet file, replayed with the spacing they had: for demonstrations and tests.
 
 All replicas are at the same place of the file, for the place is a function of the time since the replay began, and that
 is a setting or is stored once in the KV bucket. A restart goes on there; the first start after the end of the file begins
@@ -22,6 +22,7 @@ from vantixs.runtime.logs import log
 from vantixs_router.domain.quotes import FORGOTTEN_AHEAD_NS
 from vantixs_router.domain.replay import Tape, Tick
 from vantixs_router.quote_sources.csv_rows import FileError, Options, read_ticks, time_us
+from vantixs_router.quote_sources.parquet_rows import read_parquet_ticks
 from vantixs_router.quote_sources.pushed import tell
 from vantixs_router.settings import RouterSettings
 
@@ -54,11 +55,10 @@ def read_quote_file(settings: RouterSettings) -> Replay | None:
     except ValueError as error:
         raise StartupError(f"setting quote_file_start: {error}") from None
     try:
-        if path.suffix == ".parquet":
-            raise FileError("expected CSV, was Parquet: not built yet")
         content = path.read_bytes()
         options = Options(int(settings.quote_file_interval_s * 1_000_000), settings.quote_file_spread_bps)
-        ticks = read_ticks(content, options)
+        read = read_parquet_ticks if path.suffix == ".parquet" else read_ticks
+        ticks = read(content, options)
     except OSError as error:
         raise StartupError(f"quote file {path}: expected a file that can be read, was: {error.strerror}") from None
     except FileError as error:

@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from nats.errors import Error as NatsError
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.model.ids import QUOTE_SUBJECTS, quote_subject
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS, is_name, key_of_instrument
 from vantixs.runtime.errors import ServiceError, invalid, not_found, unavailable
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.kv import KvTable
@@ -25,6 +25,7 @@ from vantixs.runtime.logs import log
 
 from vantixs_router.domain.quotes import check_prices, follows, time_of
 
+R = TypeVar("R")
 KEEP_EVERY_S = 1.0
 MOST_IN_REQUEST = 1000
 PART = 100  # Quotes of a stream that are taken in one turn of the event loop.
@@ -35,6 +36,9 @@ KNOWN_WITHIN_S = 2.0
 STORED_WITHIN_S = 2.0
 PUSHES = 5
 FLUSHED_WITHIN_S = 2
+# A connection that is five minutes old takes no calls any more, and is cut 30 s later: a call that began just before must have
+# ended by then. Who sends ends it by itself before that.
+STREAM_S = 25.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LOST = (grpc.StatusCode.ABORTED, grpc.StatusCode.ALREADY_EXISTS)
@@ -50,6 +54,7 @@ class PushedQuotes:
         self._held: dict[str, common_pb2.Quote] = {}  # Without a bid: cleared then.
         self._unkept: dict[str, None] = {}  # Instruments of which a quote came here by a stream and is not stored.
         self._listeners: list[Callable[[common_pb2.Quote], None]] = []
+        self.stream_s = STREAM_S
 
     def listen(self, listener: Callable[[common_pb2.Quote], None]) -> None:
         """Has every quote told that is taken, here or at another replica."""
@@ -86,7 +91,7 @@ class PushedQuotes:
         Raises:
             ServiceError: NOT_FOUND; UNAVAILABLE.
         """
-        if instrument not in CATALOGUE:
+        if instrument not in INSTRUMENTS.current:
             raise not_found("instrument", instrument)
         await self._known()
         cleared, held = self.get(instrument), self._held.get(instrument)
@@ -104,22 +109,23 @@ class PushedQuotes:
         sender that is faster is held up by gRPC's flow control.
 
         Raises:
-            ServiceError: INVALID_ARGUMENT for a request of more than 1,000 quotes; UNAVAILABLE while NATS is away. Either
-                says what was taken before.
+            ServiceError: INVALID_ARGUMENT for a request of more than 1,000 quotes; UNAVAILABLE while NATS is away, and once the
+                stream is 25 s old. Each says what was taken before.
         """
         done = router_pb2.PublishQuotesResponse()
+        ends = asyncio.get_running_loop().time() + self.stream_s
         try:
             await self._known()
             sent = 0
-            async for request in requests:
+            async for request in _until(ends, requests):
                 if len(request.quotes) > MOST_IN_REQUEST:
                     raise invalid("quotes", f"expected at most {MOST_IN_REQUEST}, was {len(request.quotes)}")
                 for first in range(0, len(request.quotes), PART):
                     sent += await self._send(request.quotes[first : first + PART], done)
                     if sent >= MOST_SENT:
                         sent = 0
-                        await self._journal.client.flush(FLUSHED_WITHIN_S)
-            await self._journal.client.flush(FLUSHED_WITHIN_S)
+                        await self._flush()
+            await self._flush()
         except (NatsError, OSError) as error:
             raise _with_counts(unavailable("JOURNAL_UNAVAILABLE", "NATS does not take quotes"), done) from error
         except ServiceError as error:
@@ -129,7 +135,8 @@ class PushedQuotes:
     def stored(self, key: str, quote: common_pb2.Quote | None) -> None:
         """What the bucket holds of a key has changed; None where it was deleted, as versions before did to clear."""
         if quote is not None:
-            if quote.instrument in CATALOGUE:
+            # Of an instrument that is not known here yet as well: it was when the quote was taken, and would be simulated.
+            if is_name(quote.instrument):
                 self._take(quote)
             return
         for name, held in list(self._held.items()):
@@ -162,6 +169,10 @@ class PushedQuotes:
             if self._held[name] is held:
                 self._unkept.pop(name, None)
 
+    async def _flush(self) -> None:
+        """Waits for the broker; not cut short with a call that is cancelled, for nats-py would take the answer for an error."""
+        await asyncio.shield(self._journal.client.flush(FLUSHED_WITHIN_S))
+
     async def _send(self, quotes: Any, done: router_pb2.PublishQuotesResponse) -> int:
         """Takes quotes of a stream here and sends them to the others; returns how many were sent."""
         if not self._journal.client.is_connected:
@@ -193,12 +204,12 @@ class PushedQuotes:
         except Exception:
             log.warning("quotes.unreadable", subject=message.subject)
             return
-        if quote.instrument in CATALOGUE and quote.bid:
+        if is_name(quote.instrument) and quote.bid:
             self._take(quote)
 
     def _checked(self, quote: common_pb2.Quote) -> common_pb2.Quote:
         """The quote as it is taken, or the one that is held where it is the same."""
-        if quote.instrument not in CATALOGUE:
+        if quote.instrument not in INSTRUMENTS.current:
             raise not_found("instrument", quote.instrument[:40])
         try:
             check_prices(quote.bid, quote.ask, quote.bid_size, quote.ask_size)
@@ -279,7 +290,7 @@ class PushedQuotes:
 
 def quote_key(instrument: str) -> str:
     """The KV key of an instrument, for example "btc-usdt" and "btc-usdt-usdt"."""
-    return instrument.replace("/", "-").replace(":", "-").lower()
+    return key_of_instrument(instrument)
 
 
 def tell(listeners: list[Callable[[common_pb2.Quote], None]], quote: common_pb2.Quote) -> None:
@@ -289,6 +300,24 @@ def tell(listeners: list[Callable[[common_pb2.Quote], None]], quote: common_pb2.
             listener(quote)
         except Exception as error:
             log.error("quotes.listener_failed", instrument=quote.instrument, exc_info=error)
+
+
+async def _until(ends: float, requests: AsyncIterator[R]) -> AsyncIterator[R]:
+    """Requests that come before a time of the event loop; only waiting for one is cut short, never what is done with one.
+
+    Raises:
+        ServiceError: UNAVAILABLE, STREAM_ENDED once that time has come.
+    """
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(TimeoutError):
+        while loop.time() < ends:
+            try:
+                async with asyncio.timeout_at(ends):
+                    request = await anext(requests)
+            except StopAsyncIteration:
+                return
+            yield request
+    raise unavailable("STREAM_ENDED", "the stream was open for as long as one may be: begin another")
 
 
 def _is_same(quote: common_pb2.Quote, held: common_pb2.Quote) -> bool:

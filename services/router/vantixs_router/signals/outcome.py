@@ -6,14 +6,18 @@ from decimal import Decimal
 
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.model.decimals import ZERO, parse_decimal
+from vantixs.model.instruments import Instrument
 from vantixs.model.reasons import REASONS
 
+from vantixs_router.domain.dust import dust_text, is_dust
+from vantixs_router.domain.intent import Intent
 from vantixs_router.orders.answers import PARTIALLY_FILLED
 from vantixs_router.store import OrderRow
 from vantixs_router.working.rules import describe_order
 
 REJECTED, FAILED = common_pb2.SIGNAL_STATUS_REJECTED, common_pb2.SIGNAL_STATUS_FAILED
 EXECUTED = common_pb2.SIGNAL_STATUS_EXECUTED
+DUST, NOTHING_TO_CLOSE = "POSITION_DUST", "NOTHING_TO_CLOSE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,22 @@ def repeat_of(first_signal_id: str) -> SignalOutcome:
 def executed(reason: str, detail: str) -> SignalOutcome:
     """The end of a signal that was filled."""
     return SignalOutcome(EXECUTED, "venue", reason, detail)
+
+
+def filled(orders: Sequence[OrderRow], instrument: Instrument) -> SignalOutcome:
+    """The end of a signal of which all was filled. An exit that leaves less than a lot has ended the position."""
+    text, last = describe_fills(orders), orders[-1]
+    left = parse_decimal(last.position.quantity) if last.position.quantity else ZERO
+    if last.order.effect == order_pb2.ORDER_EFFECT_EXIT and is_dust(left, instrument):
+        return executed(DUST, f"{text}; {dust_text(left, instrument)}")
+    return executed("", text)
+
+
+def nothing_to_do(intent: Intent, position: Decimal, instrument: Instrument) -> SignalOutcome:
+    """The end of a signal that asks for no order; one that would close dust says so."""
+    if intent.reason == NOTHING_TO_CLOSE and is_dust(position, instrument):
+        return SignalOutcome(REJECTED, "intent", DUST, f"{intent.text}: {dust_text(position, instrument)}")
+    return SignalOutcome(REJECTED, "intent", intent.reason, intent.text)
 
 
 def working(orders: Sequence[OrderRow]) -> SignalOutcome:

@@ -10,9 +10,10 @@ from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.errors import invalid
 
+from vantixs_router.domain.dust import without_dust
 from vantixs_router.domain.intent import Leg
 from vantixs_router.messages import (
     NothingLeft,
@@ -25,7 +26,7 @@ from vantixs_router.messages import (
 from vantixs_router.orders.answers import apply_answer
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
-from vantixs_router.signals.outcome import describe_fills, first_failure
+from vantixs_router.signals.outcome import describe_fills, first_failure, nothing_to_do
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.paper.venue import PaperVenue
 from vantixs_router.venues.port import Submission
@@ -43,7 +44,7 @@ class Preview:
     async def run(self, request: router_pb2.PreviewSignalRequest) -> list[journal_pb2.JournalEntry]:
         """The entries that the journal would hold. Only a scratch account, where one is asked for, is changed."""
         signal = request.accepted.signal
-        if signal.instrument not in CATALOGUE:
+        if signal.instrument not in INSTRUMENTS.current:
             raise invalid(
                 "accepted.signal.instrument", f"expected a catalogued instrument, was {signal.instrument[:40]!r}"
             )
@@ -55,9 +56,11 @@ class Preview:
             await self._risk.copy_account(webhook.account_id, scratch)
             webhook.account_id = scratch
         position = await self._risk.position(webhook.account_id, signal.instrument)
-        intent = intent_of(signal, webhook, position)
+        instrument = INSTRUMENTS.current[signal.instrument]
+        intent = intent_of(signal, webhook, without_dust(position, instrument))
+        ended = nothing_to_do(intent, position, instrument)
         completed = journal_pb2.SignalCompleted(
-            status=common_pb2.SIGNAL_STATUS_REJECTED, stage="intent", reason=intent.reason, detail=intent.text
+            status=ended.status, stage=ended.stage, reason=ended.reason, detail=ended.detail
         )
         orders: list[OrderRow] = []
         closed = ZERO
@@ -98,7 +101,7 @@ class Preview:
         closed: Decimal,
     ) -> OrderRow:
         signal = request.accepted.signal
-        instrument = CATALOGUE[signal.instrument]
+        instrument = INSTRUMENTS.current[signal.instrument]
         quote = self._quotes.current(instrument)
         prefix = f"{request.replay_id}:" if request.replay_id else "preview:"
         order = make_order(signal, webhook, leg, number, self._clock(), self._venue.capabilities, prefix=prefix)

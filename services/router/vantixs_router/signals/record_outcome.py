@@ -13,10 +13,10 @@ from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
 
-from vantixs_router import store
+from vantixs_router import parked_signals, store
 from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.messages import make_entry, order_entries
-from vantixs_router.signals.outcome import REJECTED, SignalOutcome
+from vantixs_router.signals.outcome import DUST, NOTHING_TO_CLOSE, REJECTED, SignalOutcome
 from vantixs_router.signals.run import SignalRun, lane_number
 
 
@@ -28,14 +28,14 @@ def completed_id(signal_id: str) -> str:
 def leaves_nothing_to_open(run: SignalRun, outcome: SignalOutcome) -> bool:
     """Whether the signal was an exit: entries before it that still wait are not wanted any more."""
     closed = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_EXIT for row in run.orders)
-    return closed or outcome.reason == "NOTHING_TO_CLOSE"
+    return closed or outcome.reason in (NOTHING_TO_CLOSE, DUST)
 
 
 def sender_after(run: SignalRun, now: datetime) -> store.SenderState:
     """What the webhook's signals for the account and instrument have done once this one has ended."""
     state = run.sender._replace(emit_ms=max(run.sender.emit_ms, run.emit_ms))
     limited = run.webhook.max_adds or run.webhook.add_spacing_s
-    entered = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_ENTRY for row in run.orders)
+    entered = any(row.enters for row in run.orders)
     if not (limited and entered):
         return state
     adds = state.adds + 1 if run.adds else 0
@@ -87,13 +87,14 @@ class RecordOutcome:
             sequence = run.delivery.stream_sequence
             finished = store.finish_signal(connection, signal_id, sequence, run.plan, run.journal_epoch)
             if run.parked:
-                store.unpark(connection, signal_id)
+                parked_signals.unpark(connection, signal_id)
             for row in run.orders:
                 if row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
-                    store.update_order(connection, row)
+                    counted = row.order.filled_quantity if row.enters else row.counted
+                    store.update_order(connection, row._replace(counted=counted))
             # Signals of a key are parked one after another, as they are handled: what waits was there at the recall.
             if run.waits_behind and leaves_nothing_to_open(run, outcome):
-                store.supersede(connection, run.lane, run.key, run.delivery)
+                parked_signals.supersede(connection, run.lane, run.key, run.delivery)
             if sender != run.sender:
                 store.save_sender(connection, run.sender_name, sender)
             self._outbox.put(connection, message, lane=run.lane)
@@ -110,7 +111,7 @@ class RecordOutcome:
 
     async def park(self, run: SignalRun, why: str) -> None:
         """The signal waits: it is kept as it was delivered, so that its lane can go on."""
-        parked = store.Parked(
+        parked = parked_signals.Parked(
             signal_id=run.signal_id,
             lane=run.lane,
             key=run.key,
@@ -123,7 +124,7 @@ class RecordOutcome:
         )
 
         def commit(connection: sa.Connection) -> bool:
-            return store.park(connection, parked)
+            return parked_signals.park(connection, parked)
 
         if await write_fenced(self._database, run.fence, commit, run.unclaimed):
             log.warning("signal.parked", signal_id=run.signal_id, detail=why)
@@ -139,7 +140,9 @@ class RecordOutcome:
 
     async def unpark(self, run: SignalRun) -> None:
         """The signal has ended before, and does not wait any more."""
-        await write_fenced(self._database, run.fence, lambda connection: store.unpark(connection, run.signal_id))
+        await write_fenced(
+            self._database, run.fence, lambda connection: parked_signals.unpark(connection, run.signal_id)
+        )
 
     async def suppress(self, accepted: journal_pb2.SignalAccepted, delivery: Delivery, fence: Fence) -> None:
         """Records a repeat as a signal of its own, with an id that a redelivery derives again, and marks the first one."""
@@ -199,7 +202,7 @@ class RecordOutcome:
         message = Message(event_subject("signal"), payload, entries[0].event_id)
 
         def commit(connection: sa.Connection) -> None:
-            store.unpark_delivery(connection, lane_number(delivery), delivery)
+            parked_signals.unpark_delivery(connection, lane_number(delivery), delivery)
             self._outbox.put(connection, message, lane=lane_number(delivery))
 
         await write_fenced(self._database, fence, commit)

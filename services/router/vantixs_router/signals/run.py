@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from vantixs.api.common.v1 import signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.model.instruments import CATALOGUE, Instrument
+from vantixs.model.instruments import INSTRUMENTS, Instrument
 from vantixs.runtime.journal_reader import Delivery
 
 from vantixs_router.claims import Claim, Held
@@ -85,7 +85,7 @@ class SignalRun:
     @property
     def instrument(self) -> Instrument:
         """What it is about."""
-        return CATALOGUE[self.accepted.signal.instrument]
+        return INSTRUMENTS.current[self.accepted.signal.instrument]
 
     @property
     def key(self) -> str:

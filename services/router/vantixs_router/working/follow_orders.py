@@ -5,7 +5,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.decimals import parse_decimal
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.database import Database
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
@@ -24,7 +25,7 @@ from vantixs_router.working.changes import message_of
 from vantixs_router.working.key import Key
 from vantixs_router.working.plans import leg_number
 from vantixs_router.working.restrictions import restriction_of
-from vantixs_router.working.rules import exitable_of, is_kept, is_resting_entry
+from vantixs_router.working.rules import adds_to, exitable_of, is_kept, is_resting_entry
 from vantixs_router.working.store import Kept
 
 
@@ -57,20 +58,29 @@ class FollowOrders:
             reason = cancel.get(row.order.order_id)
             if reason and after.order.state == common_pb2.ORDER_STATE_CANCELED and after.order.reason != reason:
                 after = after._replace(order=_with_reason(after.order, reason))
-        ended, new = has_ended(after.order), after.fills[len(row.fills) :]
+        # The fills of an entry that is not counted may have been stored before risk could book them.
+        all_again, ended = after.enters or (key.unbooked and bool(after.fills)), has_ended(after.order)
+        new = after.fills if all_again else after.fills[len(row.fills) :]
         position = order_pb2.Position()
-        if ended or new or (key.unbooked and after.fills):
+        if ended or new:
             with asking_risk():
                 position = await self._risk.settle(after.order, after.fills, final=ended)
         if ended:
             after = after._replace(position=position)
-        if after is row and not (key.unbooked and after.fills):
+        if after is row and not all_again:
             return row
-        entries = update_entries(after, new if not key.unbooked else after.fills, position, self._clock())
+        entries = update_entries(after, new, position, self._clock())
         message = message_of(f"{after.order.order_id}:{len(after.fills)}:{after.order.state}", entries)
+
+        if entered := after.enters:
+            after = after._replace(counted=after.order.filled_quantity)
 
         def write(connection: sa.Connection) -> None:
             router_store.update_order(connection, after)
+            if entered:
+                name, now_ms = f"{after.order.webhook_id}|{key.name}", int(self._clock().timestamp() * 1000)
+                adds = adds_to(parse_decimal(position.quantity), after)
+                router_store.count_entry(connection, name, adds=adds, now_ms=now_ms)
             self._outbox.put(connection, message, lane=key.lane)
 
         await write_fenced(self._database, fence, write)
@@ -83,9 +93,15 @@ class FollowOrders:
 
     async def _answer(self, key: Key, row: OrderRow, fence: Fence, cancel: dict[str, str]) -> Answer:
         if row.order.state == common_pb2.ORDER_STATE_SUBMITTED:
-            known = self._risk.known(key.account_id, key.instrument)
-            exitable = exitable_of(known, row.order) if known is not None else None
-            return await self._submit.submit(row, CATALOGUE[key.instrument], fence, fresh=False, exitable=exitable)
+            position = self._risk.known(key.account_id, key.instrument)
+            if position is None:
+                # After a restart: legs that were placed before may have closed it.
+                with asking_risk():
+                    position = await self._risk.position(key.account_id, key.instrument)
+            exitable = exitable_of(position, row.order)
+            return await self._submit.submit(
+                row, INSTRUMENTS.current[key.instrument], fence, fresh=False, exitable=exitable
+            )
         if row.order.order_id in cancel and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT:
             return await self._submit.cancel(row, fence)
         return await self._submit.query(row, fence)

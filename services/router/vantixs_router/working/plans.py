@@ -8,7 +8,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.ids import client_order_id
-from vantixs.model.instruments import CATALOGUE, Instrument
+from vantixs.model.instruments import INSTRUMENTS, Instrument
 
 from vantixs_router.domain.brackets import events
 from vantixs_router.domain.brackets.commands import LegKind
@@ -70,7 +70,7 @@ def plan_of(
     Raises:
         PlanError: a level on the wrong side, targets out of order, shares above 100, or a number that cannot be.
     """
-    instrument = CATALOGUE[signal.instrument]
+    instrument = INSTRUMENTS.current[signal.instrument]
     targets = list(signal.take_profits)
     if signal.HasField("take_profit") and not targets:
         targets = [common_pb2.TakeProfit(level=signal.take_profit)]
@@ -184,7 +184,7 @@ def _leg_events(leg: Leg | None, order: order_pb2.Order, now: datetime) -> Itera
 def _net(fill: order_pb2.Fill, instrument: str) -> tuple[Decimal, Decimal]:
     """What is held of a fill, and its fee in the quote asset."""
     quantity, fee = parse_decimal(fill.quantity), parse_decimal(fill.fee) if fill.fee else ZERO
-    if fill.fee_asset == CATALOGUE[instrument].base_asset:
+    if fill.fee_asset == INSTRUMENTS.current[instrument].base_asset:
         return quantity - fee, fee * parse_decimal(fill.price)
     return quantity, fee
 

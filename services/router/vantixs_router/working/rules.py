@@ -43,6 +43,13 @@ def exitable_of(position: Decimal, order: order_pb2.Order) -> Decimal:
     return max(position if order.side == common_pb2.SIDE_SELL else -position, ZERO)
 
 
+def adds_to(position: Decimal, row: OrderRow) -> bool:
+    """Whether an entry added to a position of its side; `position` is what is held after its fills, in signed base units."""
+    with localcontext(EXACT):
+        held = position if row.order.side == common_pb2.SIDE_BUY else -position
+        return held > sum((parse_decimal(fill.quantity) for fill in row.fills), ZERO)
+
+
 def is_resting_exit(row: OrderRow) -> bool:
     """Whether it is an exit of a signal that rests; a leg of a bracket is none."""
     return is_working(row) and row.order.effect == order_pb2.ORDER_EFFECT_EXIT and not row.order.entry_order_id

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.decimals import EXACT, ZERO, parse_decimal
-from vantixs.model.instruments import CATALOGUE
+from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.database import Database
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
@@ -161,7 +161,7 @@ class StepBrackets:
         """The order of a new leg, as risk recorded it. One that risk does not take is rejected, and the bracket hears that."""
         check_time_left(fence)
         order = leg_order(entry, leg, self._clock())
-        quote = self._quotes.current(CATALOGUE[order.instrument])
+        quote = self._quotes.current(INSTRUMENTS.current[order.instrument])
         with asking_risk():
             decision = await self._risk.evaluate(leg_request(order, quote, self._venue.capabilities))
         row = OrderRow(order, name_leg(leg), decision, [], order_pb2.Position())

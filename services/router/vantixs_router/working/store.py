@@ -9,7 +9,8 @@ from vantixs.runtime.statements import Statement, insert_or_replace, where
 
 from vantixs_router.domain.brackets.encode import from_dict, to_dict
 from vantixs_router.domain.brackets.state import Bracket
-from vantixs_router.store import BRACKETS, ORDERS, OrderRow, read_orders, to_order_row
+from vantixs_router.store import OrderRow, read_orders, to_order_row
+from vantixs_router.tables import BRACKETS, ORDERS
 from vantixs_router.working.rules import is_kept
 
 _SAVE = insert_or_replace(BRACKETS)

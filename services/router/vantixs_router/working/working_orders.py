@@ -6,6 +6,7 @@ So a crash between any two steps is the same as a second look.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2
 from vantixs.model.decimals import EXACT, ZERO
 from vantixs.runtime.database import Database
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.logs import log
 
 from vantixs_router import store as router_store
@@ -180,8 +182,10 @@ class WorkingOrders:
             return
         try:
             await self._look(key, fence)
-        except RiskFailed as failure:
-            if not is_final(failure.error):
+        except (RiskFailed, ServiceError) as failure:
+            # What the venue filled may be stored and not booked, or booked and not told.
+            key.unbooked = True
+            if isinstance(failure, ServiceError) or not is_final(failure.error):
                 raise
             # It is not known what is held: nothing of the key is sent until risk books it, and others are not held up.
             key.refused = f"risk does not book what an order of {name} filled: {failure.error.detail}"
@@ -257,7 +261,13 @@ class WorkingOrders:
     async def _look_once(self, key: Key, kept: Kept, fence: Fence) -> bool:
         """One round; whether there may be more to do."""
         more = False
-        cancel = not_allowed(kept, self._restricted) | key.cancel | unwanted(kept)
+        halted = not_allowed(kept, self._restricted)
+        if halted:
+            # What was heard may be a second old, and trading resumed meanwhile. It counts where risk does not answer.
+            with contextlib.suppress(ServiceError):
+                self._restricted = await self._risk.restricted()
+            halted = not_allowed(kept, self._restricted)
+        cancel = halted | key.cancel | unwanted(kept)
         for row in kept.orders:
             after = await self._orders.follow(key, row, fence, cancel)
             more |= after is not row

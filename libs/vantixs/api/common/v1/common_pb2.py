@@ -25,47 +25,47 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"vantixs/api/common/v1/common.proto\x12\x15vantixs.api.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x01\n\x05Quote\x12\x12\n\ninstrument\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0b\n\x03\x62id\x18\x03 \x01(\t\x12\x0b\n\x03\x61sk\x18\x04 \x01(\t\x12.\n\nquote_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62id_size\x18\x06 \x01(\t\x12\x10\n\x08\x61sk_size\x18\x07 \x01(\t\"\xcf\x01\n\nInstrument\x12\x12\n\ninstrument\x18\x01 \x01(\t\x12\x33\n\x04kind\x18\x02 \x01(\x0e\x32%.vantixs.api.common.v1.InstrumentKind\x12\x12\n\nbase_asset\x18\x03 \x01(\t\x12\x13\n\x0bquote_asset\x18\x04 \x01(\t\x12\x11\n\ttick_size\x18\x05 \x01(\t\x12\x10\n\x08lot_size\x18\x06 \x01(\t\x12\x18\n\x10minimum_notional\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\x03\"P\n\x0fProtectiveLevel\x12\x0f\n\x05price\x18\x01 \x01(\tH\x00\x12\x11\n\x07percent\x18\x02 \x01(\tH\x00\x12\x10\n\x06\x61mount\x18\x03 \x01(\tH\x00\x42\x07\n\x05level\"R\n\nTakeProfit\x12\x35\n\x05level\x18\x01 \x01(\x0b\x32&.vantixs.api.common.v1.ProtectiveLevel\x12\r\n\x05share\x18\x02 \x01(\t\"\x9a\x01\n\x06Sizing\x12\x33\n\x06method\x18\x01 \x01(\x0e\x32#.vantixs.api.common.v1.SizingMethod\x12\r\n\x05value\x18\x02 \x01(\t\x12\x16\n\x0ewin_rate_ratio\x18\x03 \x01(\t\x12\x14\n\x0cpayoff_ratio\x18\x04 \x01(\t\x12\x1e\n\x16maximum_equity_percent\x18\x05 \x01(\t*;\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0e\n\nMODE_PAPER\x10\x01\x12\r\n\tMODE_LIVE\x10\x02*_\n\x0bRoutingMode\x12\x1c\n\x18ROUTING_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13ROUTING_MODE_DIRECT\x10\x01\x12\x19\n\x15ROUTING_MODE_STRATEGY\x10\x02*\xf9\x01\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x0e\n\nACTION_BUY\x10\x01\x12\x0f\n\x0b\x41\x43TION_SELL\x10\x02\x12\x10\n\x0c\x41\x43TION_CLOSE\x10\x03\x12\x11\n\rACTION_CANCEL\x10\x04\x12\x14\n\x10\x41\x43TION_OPEN_LONG\x10\x05\x12\x15\n\x11\x41\x43TION_OPEN_SHORT\x10\x06\x12\x15\n\x11\x41\x43TION_CLOSE_LONG\x10\x07\x12\x16\n\x12\x41\x43TION_CLOSE_SHORT\x10\x08\x12\x12\n\x0e\x41\x43TION_REVERSE\x10\t\x12\x0e\n\nACTION_ADD\x10\n\x12\x11\n\rACTION_REDUCE\x10\x0b*v\n\x0cPositionSide\x12\x1d\n\x19POSITION_SIDE_UNSPECIFIED\x10\x00\x12\x16\n\x12POSITION_SIDE_LONG\x10\x01\x12\x17\n\x13POSITION_SIDE_SHORT\x10\x02\x12\x16\n\x12POSITION_SIDE_FLAT\x10\x03*9\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0c\n\x08SIDE_BUY\x10\x01\x12\r\n\tSIDE_SELL\x10\x02*\xa2\x01\n\tOrderType\x12\x1a\n\x16ORDER_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_TYPE_MARKET\x10\x01\x12\x14\n\x10ORDER_TYPE_LIMIT\x10\x02\x12\x13\n\x0fORDER_TYPE_STOP\x10\x03\x12\x19\n\x15ORDER_TYPE_STOP_LIMIT\x10\x04\x12\x1c\n\x18ORDER_TYPE_TRAILING_STOP\x10\x05*\x9f\x01\n\x0bTimeInForce\x12\x1d\n\x19TIME_IN_FORCE_UNSPECIFIED\x10\x00\x12\x15\n\x11TIME_IN_FORCE_GTC\x10\x01\x12\x15\n\x11TIME_IN_FORCE_IOC\x10\x02\x12\x15\n\x11TIME_IN_FORCE_FOK\x10\x03\x12\x15\n\x11TIME_IN_FORCE_DAY\x10\x04\x12\x15\n\x11TIME_IN_FORCE_GTD\x10\x05*\xc8\x01\n\x0cQuantityType\x12\x1d\n\x19QUANTITY_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13QUANTITY_TYPE_UNITS\x10\x01\x12\x1a\n\x16QUANTITY_TYPE_NOTIONAL\x10\x02\x12 \n\x1cQUANTITY_TYPE_EQUITY_PERCENT\x10\x03\x12\x1e\n\x1aQUANTITY_TYPE_RISK_PERCENT\x10\x04\x12\"\n\x1eQUANTITY_TYPE_POSITION_PERCENT\x10\x05*\xef\x01\n\x0cSizingMethod\x12\x1d\n\x19SIZING_METHOD_UNSPECIFIED\x10\x00\x12 \n\x1cSIZING_METHOD_FIXED_QUANTITY\x10\x01\x12 \n\x1cSIZING_METHOD_FIXED_NOTIONAL\x10\x02\x12 \n\x1cSIZING_METHOD_EQUITY_PERCENT\x10\x03\x12\x1e\n\x1aSIZING_METHOD_RISK_PERCENT\x10\x04\x12\x17\n\x13SIZING_METHOD_KELLY\x10\x05\x12!\n\x1dSIZING_METHOD_SIGNAL_QUANTITY\x10\x06*\xb7\x01\n\x0cSignalStatus\x12\x1d\n\x19SIGNAL_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SIGNAL_STATUS_ACCEPTED\x10\x01\x12\x1a\n\x16SIGNAL_STATUS_EXECUTED\x10\x02\x12\x1a\n\x16SIGNAL_STATUS_REJECTED\x10\x03\x12\x18\n\x14SIGNAL_STATUS_FAILED\x10\x04\x12\x1a\n\x16SIGNAL_STATUS_REPLAYED\x10\x05*\x9c\x02\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17ORDER_STATE_INITIALIZED\x10\x01\x12\x19\n\x15ORDER_STATE_SUBMITTED\x10\x02\x12\x18\n\x14ORDER_STATE_ACCEPTED\x10\x03\x12 \n\x1cORDER_STATE_PARTIALLY_FILLED\x10\x04\x12\x16\n\x12ORDER_STATE_FILLED\x10\x05\x12\x18\n\x14ORDER_STATE_CANCELED\x10\x06\x12\x18\n\x14ORDER_STATE_REJECTED\x10\x07\x12\x17\n\x13ORDER_STATE_EXPIRED\x10\x08\x12\x18\n\x14ORDER_STATE_IN_DOUBT\x10\t*}\n\x0cTradingState\x12\x1d\n\x19TRADING_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TRADING_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TRADING_STATE_REDUCING\x10\x02\x12\x18\n\x14TRADING_STATE_HALTED\x10\x03*q\n\x0eInstrumentKind\x12\x1f\n\x1bINSTRUMENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14INSTRUMENT_KIND_SPOT\x10\x01\x12$\n INSTRUMENT_KIND_LINEAR_PERPETUAL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"vantixs/api/common/v1/common.proto\x12\x15vantixs.api.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x01\n\x05Quote\x12\x12\n\ninstrument\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0b\n\x03\x62id\x18\x03 \x01(\t\x12\x0b\n\x03\x61sk\x18\x04 \x01(\t\x12.\n\nquote_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62id_size\x18\x06 \x01(\t\x12\x10\n\x08\x61sk_size\x18\x07 \x01(\t\"\xe8\x01\n\nInstrument\x12\x12\n\ninstrument\x18\x01 \x01(\t\x12\x33\n\x04kind\x18\x02 \x01(\x0e\x32%.vantixs.api.common.v1.InstrumentKind\x12\x12\n\nbase_asset\x18\x03 \x01(\t\x12\x13\n\x0bquote_asset\x18\x04 \x01(\t\x12\x11\n\ttick_size\x18\x05 \x01(\t\x12\x10\n\x08lot_size\x18\x06 \x01(\t\x12\x18\n\x10minimum_notional\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12\x17\n\x0freference_price\x18\t \x01(\t\"P\n\x0fProtectiveLevel\x12\x0f\n\x05price\x18\x01 \x01(\tH\x00\x12\x11\n\x07percent\x18\x02 \x01(\tH\x00\x12\x10\n\x06\x61mount\x18\x03 \x01(\tH\x00\x42\x07\n\x05level\"R\n\nTakeProfit\x12\x35\n\x05level\x18\x01 \x01(\x0b\x32&.vantixs.api.common.v1.ProtectiveLevel\x12\r\n\x05share\x18\x02 \x01(\t\"\x9a\x01\n\x06Sizing\x12\x33\n\x06method\x18\x01 \x01(\x0e\x32#.vantixs.api.common.v1.SizingMethod\x12\r\n\x05value\x18\x02 \x01(\t\x12\x16\n\x0ewin_rate_ratio\x18\x03 \x01(\t\x12\x14\n\x0cpayoff_ratio\x18\x04 \x01(\t\x12\x1e\n\x16maximum_equity_percent\x18\x05 \x01(\t*;\n\x04Mode\x12\x14\n\x10MODE_UNSPECIFIED\x10\x00\x12\x0e\n\nMODE_PAPER\x10\x01\x12\r\n\tMODE_LIVE\x10\x02*_\n\x0bRoutingMode\x12\x1c\n\x18ROUTING_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13ROUTING_MODE_DIRECT\x10\x01\x12\x19\n\x15ROUTING_MODE_STRATEGY\x10\x02*\xf9\x01\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x0e\n\nACTION_BUY\x10\x01\x12\x0f\n\x0b\x41\x43TION_SELL\x10\x02\x12\x10\n\x0c\x41\x43TION_CLOSE\x10\x03\x12\x11\n\rACTION_CANCEL\x10\x04\x12\x14\n\x10\x41\x43TION_OPEN_LONG\x10\x05\x12\x15\n\x11\x41\x43TION_OPEN_SHORT\x10\x06\x12\x15\n\x11\x41\x43TION_CLOSE_LONG\x10\x07\x12\x16\n\x12\x41\x43TION_CLOSE_SHORT\x10\x08\x12\x12\n\x0e\x41\x43TION_REVERSE\x10\t\x12\x0e\n\nACTION_ADD\x10\n\x12\x11\n\rACTION_REDUCE\x10\x0b*v\n\x0cPositionSide\x12\x1d\n\x19POSITION_SIDE_UNSPECIFIED\x10\x00\x12\x16\n\x12POSITION_SIDE_LONG\x10\x01\x12\x17\n\x13POSITION_SIDE_SHORT\x10\x02\x12\x16\n\x12POSITION_SIDE_FLAT\x10\x03*9\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0c\n\x08SIDE_BUY\x10\x01\x12\r\n\tSIDE_SELL\x10\x02*\xa2\x01\n\tOrderType\x12\x1a\n\x16ORDER_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_TYPE_MARKET\x10\x01\x12\x14\n\x10ORDER_TYPE_LIMIT\x10\x02\x12\x13\n\x0fORDER_TYPE_STOP\x10\x03\x12\x19\n\x15ORDER_TYPE_STOP_LIMIT\x10\x04\x12\x1c\n\x18ORDER_TYPE_TRAILING_STOP\x10\x05*\x9f\x01\n\x0bTimeInForce\x12\x1d\n\x19TIME_IN_FORCE_UNSPECIFIED\x10\x00\x12\x15\n\x11TIME_IN_FORCE_GTC\x10\x01\x12\x15\n\x11TIME_IN_FORCE_IOC\x10\x02\x12\x15\n\x11TIME_IN_FORCE_FOK\x10\x03\x12\x15\n\x11TIME_IN_FORCE_DAY\x10\x04\x12\x15\n\x11TIME_IN_FORCE_GTD\x10\x05*\xc8\x01\n\x0cQuantityType\x12\x1d\n\x19QUANTITY_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13QUANTITY_TYPE_UNITS\x10\x01\x12\x1a\n\x16QUANTITY_TYPE_NOTIONAL\x10\x02\x12 \n\x1cQUANTITY_TYPE_EQUITY_PERCENT\x10\x03\x12\x1e\n\x1aQUANTITY_TYPE_RISK_PERCENT\x10\x04\x12\"\n\x1eQUANTITY_TYPE_POSITION_PERCENT\x10\x05*\xef\x01\n\x0cSizingMethod\x12\x1d\n\x19SIZING_METHOD_UNSPECIFIED\x10\x00\x12 \n\x1cSIZING_METHOD_FIXED_QUANTITY\x10\x01\x12 \n\x1cSIZING_METHOD_FIXED_NOTIONAL\x10\x02\x12 \n\x1cSIZING_METHOD_EQUITY_PERCENT\x10\x03\x12\x1e\n\x1aSIZING_METHOD_RISK_PERCENT\x10\x04\x12\x17\n\x13SIZING_METHOD_KELLY\x10\x05\x12!\n\x1dSIZING_METHOD_SIGNAL_QUANTITY\x10\x06*\xb7\x01\n\x0cSignalStatus\x12\x1d\n\x19SIGNAL_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SIGNAL_STATUS_ACCEPTED\x10\x01\x12\x1a\n\x16SIGNAL_STATUS_EXECUTED\x10\x02\x12\x1a\n\x16SIGNAL_STATUS_REJECTED\x10\x03\x12\x18\n\x14SIGNAL_STATUS_FAILED\x10\x04\x12\x1a\n\x16SIGNAL_STATUS_REPLAYED\x10\x05*\x9c\x02\n\nOrderState\x12\x1b\n\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17ORDER_STATE_INITIALIZED\x10\x01\x12\x19\n\x15ORDER_STATE_SUBMITTED\x10\x02\x12\x18\n\x14ORDER_STATE_ACCEPTED\x10\x03\x12 \n\x1cORDER_STATE_PARTIALLY_FILLED\x10\x04\x12\x16\n\x12ORDER_STATE_FILLED\x10\x05\x12\x18\n\x14ORDER_STATE_CANCELED\x10\x06\x12\x18\n\x14ORDER_STATE_REJECTED\x10\x07\x12\x17\n\x13ORDER_STATE_EXPIRED\x10\x08\x12\x18\n\x14ORDER_STATE_IN_DOUBT\x10\t*}\n\x0cTradingState\x12\x1d\n\x19TRADING_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TRADING_STATE_ACTIVE\x10\x01\x12\x1a\n\x16TRADING_STATE_REDUCING\x10\x02\x12\x18\n\x14TRADING_STATE_HALTED\x10\x03*q\n\x0eInstrumentKind\x12\x1f\n\x1bINSTRUMENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14INSTRUMENT_KIND_SPOT\x10\x01\x12$\n INSTRUMENT_KIND_LINEAR_PERPETUAL\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vantixs.api.common.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODE']._serialized_start=783
-  _globals['_MODE']._serialized_end=842
-  _globals['_ROUTINGMODE']._serialized_start=844
-  _globals['_ROUTINGMODE']._serialized_end=939
-  _globals['_ACTION']._serialized_start=942
-  _globals['_ACTION']._serialized_end=1191
-  _globals['_POSITIONSIDE']._serialized_start=1193
-  _globals['_POSITIONSIDE']._serialized_end=1311
-  _globals['_SIDE']._serialized_start=1313
-  _globals['_SIDE']._serialized_end=1370
-  _globals['_ORDERTYPE']._serialized_start=1373
-  _globals['_ORDERTYPE']._serialized_end=1535
-  _globals['_TIMEINFORCE']._serialized_start=1538
-  _globals['_TIMEINFORCE']._serialized_end=1697
-  _globals['_QUANTITYTYPE']._serialized_start=1700
-  _globals['_QUANTITYTYPE']._serialized_end=1900
-  _globals['_SIZINGMETHOD']._serialized_start=1903
-  _globals['_SIZINGMETHOD']._serialized_end=2142
-  _globals['_SIGNALSTATUS']._serialized_start=2145
-  _globals['_SIGNALSTATUS']._serialized_end=2328
-  _globals['_ORDERSTATE']._serialized_start=2331
-  _globals['_ORDERSTATE']._serialized_end=2615
-  _globals['_TRADINGSTATE']._serialized_start=2617
-  _globals['_TRADINGSTATE']._serialized_end=2742
-  _globals['_INSTRUMENTKIND']._serialized_start=2744
-  _globals['_INSTRUMENTKIND']._serialized_end=2857
+  _globals['_MODE']._serialized_start=808
+  _globals['_MODE']._serialized_end=867
+  _globals['_ROUTINGMODE']._serialized_start=869
+  _globals['_ROUTINGMODE']._serialized_end=964
+  _globals['_ACTION']._serialized_start=967
+  _globals['_ACTION']._serialized_end=1216
+  _globals['_POSITIONSIDE']._serialized_start=1218
+  _globals['_POSITIONSIDE']._serialized_end=1336
+  _globals['_SIDE']._serialized_start=1338
+  _globals['_SIDE']._serialized_end=1395
+  _globals['_ORDERTYPE']._serialized_start=1398
+  _globals['_ORDERTYPE']._serialized_end=1560
+  _globals['_TIMEINFORCE']._serialized_start=1563
+  _globals['_TIMEINFORCE']._serialized_end=1722
+  _globals['_QUANTITYTYPE']._serialized_start=1725
+  _globals['_QUANTITYTYPE']._serialized_end=1925
+  _globals['_SIZINGMETHOD']._serialized_start=1928
+  _globals['_SIZINGMETHOD']._serialized_end=2167
+  _globals['_SIGNALSTATUS']._serialized_start=2170
+  _globals['_SIGNALSTATUS']._serialized_end=2353
+  _globals['_ORDERSTATE']._serialized_start=2356
+  _globals['_ORDERSTATE']._serialized_end=2640
+  _globals['_TRADINGSTATE']._serialized_start=2642
+  _globals['_TRADINGSTATE']._serialized_end=2767
+  _globals['_INSTRUMENTKIND']._serialized_start=2769
+  _globals['_INSTRUMENTKIND']._serialized_end=2882
   _globals['_QUOTE']._serialized_start=95
   _globals['_QUOTE']._serialized_end=248
   _globals['_INSTRUMENT']._serialized_start=251
-  _globals['_INSTRUMENT']._serialized_end=458
-  _globals['_PROTECTIVELEVEL']._serialized_start=460
-  _globals['_PROTECTIVELEVEL']._serialized_end=540
-  _globals['_TAKEPROFIT']._serialized_start=542
-  _globals['_TAKEPROFIT']._serialized_end=624
-  _globals['_SIZING']._serialized_start=627
-  _globals['_SIZING']._serialized_end=781
+  _globals['_INSTRUMENT']._serialized_end=483
+  _globals['_PROTECTIVELEVEL']._serialized_start=485
+  _globals['_PROTECTIVELEVEL']._serialized_end=565
+  _globals['_TAKEPROFIT']._serialized_start=567
+  _globals['_TAKEPROFIT']._serialized_end=649
+  _globals['_SIZING']._serialized_start=652
+  _globals['_SIZING']._serialized_end=806
 # @@protoc_insertion_point(module_scope)

@@ -213,7 +213,7 @@ class Quote(_message.Message):
     def __init__(self, instrument: _Optional[str] = ..., source: _Optional[str] = ..., bid: _Optional[str] = ..., ask: _Optional[str] = ..., quote_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., bid_size: _Optional[str] = ..., ask_size: _Optional[str] = ...) -> None: ...
 
 class Instrument(_message.Message):
-    __slots__ = ("instrument", "kind", "base_asset", "quote_asset", "tick_size", "lot_size", "minimum_notional", "revision")
+    __slots__ = ("instrument", "kind", "base_asset", "quote_asset", "tick_size", "lot_size", "minimum_notional", "revision", "reference_price")
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     BASE_ASSET_FIELD_NUMBER: _ClassVar[int]
@@ -222,6 +222,7 @@ class Instrument(_message.Message):
     LOT_SIZE_FIELD_NUMBER: _ClassVar[int]
     MINIMUM_NOTIONAL_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_PRICE_FIELD_NUMBER: _ClassVar[int]
     instrument: str
     kind: InstrumentKind
     base_asset: str
@@ -230,7 +231,8 @@ class Instrument(_message.Message):
     lot_size: str
     minimum_notional: str
     revision: int
-    def __init__(self, instrument: _Optional[str] = ..., kind: _Optional[_Union[InstrumentKind, str]] = ..., base_asset: _Optional[str] = ..., quote_asset: _Optional[str] = ..., tick_size: _Optional[str] = ..., lot_size: _Optional[str] = ..., minimum_notional: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
+    reference_price: str
+    def __init__(self, instrument: _Optional[str] = ..., kind: _Optional[_Union[InstrumentKind, str]] = ..., base_asset: _Optional[str] = ..., quote_asset: _Optional[str] = ..., tick_size: _Optional[str] = ..., lot_size: _Optional[str] = ..., minimum_notional: _Optional[str] = ..., revision: _Optional[int] = ..., reference_price: _Optional[str] = ...) -> None: ...
 
 class ProtectiveLevel(_message.Message):
     __slots__ = ("price", "percent", "amount")

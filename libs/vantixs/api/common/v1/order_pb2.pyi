@@ -182,6 +182,30 @@ class Fill(_message.Message):
     assumptions: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, execution_id: _Optional[str] = ..., order_id: _Optional[str] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., quantity: _Optional[str] = ..., price: _Optional[str] = ..., fee: _Optional[str] = ..., fee_asset: _Optional[str] = ..., execute_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., liquidity: _Optional[str] = ..., assumptions: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class Funding(_message.Message):
+    __slots__ = ("account_id", "instrument", "funding_time", "position_quantity", "mark_price", "mark_time", "rate_ratio", "amount", "asset", "assumptions")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    FUNDING_TIME_FIELD_NUMBER: _ClassVar[int]
+    POSITION_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    MARK_PRICE_FIELD_NUMBER: _ClassVar[int]
+    MARK_TIME_FIELD_NUMBER: _ClassVar[int]
+    RATE_RATIO_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    ASSET_FIELD_NUMBER: _ClassVar[int]
+    ASSUMPTIONS_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    instrument: str
+    funding_time: _timestamp_pb2.Timestamp
+    position_quantity: str
+    mark_price: str
+    mark_time: _timestamp_pb2.Timestamp
+    rate_ratio: str
+    amount: str
+    asset: str
+    assumptions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., funding_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position_quantity: _Optional[str] = ..., mark_price: _Optional[str] = ..., mark_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rate_ratio: _Optional[str] = ..., amount: _Optional[str] = ..., asset: _Optional[str] = ..., assumptions: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Position(_message.Message):
     __slots__ = ("account_id", "instrument", "quantity", "average_price", "realized_profit", "fees", "mark_price", "mark_time", "unrealized_profit", "cost")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]

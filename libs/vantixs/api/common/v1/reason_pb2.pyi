@@ -152,6 +152,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_CLOSE_FAILED: _ClassVar[Reason]
     REASON_CLOSE_REQUESTED: _ClassVar[Reason]
     REASON_UNKNOWN_LEG: _ClassVar[Reason]
+    REASON_STREAM_ENDED: _ClassVar[Reason]
+    REASON_POSITION_DUST: _ClassVar[Reason]
     REASON_HISTORY_ALTERED: _ClassVar[Reason]
     REASON_PROOF_NOT_YET: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
@@ -300,5 +302,7 @@ REASON_BELOW_MINIMUM: Reason
 REASON_CLOSE_FAILED: Reason
 REASON_CLOSE_REQUESTED: Reason
 REASON_UNKNOWN_LEG: Reason
+REASON_STREAM_ENDED: Reason
+REASON_POSITION_DUST: Reason
 REASON_HISTORY_ALTERED: Reason
 REASON_PROOF_NOT_YET: Reason

@@ -337,7 +337,7 @@ class GetAccountRequest(_message.Message):
     def __init__(self, account_id: _Optional[str] = ...) -> None: ...
 
 class GetAccountResponse(_message.Message):
-    __slots__ = ("account", "balances", "positions", "realized_profit", "fees", "equity", "unrealized_profit", "adjusted", "daily_profit", "day", "peak_equity", "drawdown_percent", "free_funds", "gross_exposure", "headroom", "open_orders", "restricted", "fees_by_asset")
+    __slots__ = ("account", "balances", "positions", "realized_profit", "fees", "equity", "unrealized_profit", "adjusted", "daily_profit", "day", "peak_equity", "drawdown_percent", "free_funds", "gross_exposure", "headroom", "open_orders", "restricted", "fees_by_asset", "funding")
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     BALANCES_FIELD_NUMBER: _ClassVar[int]
     POSITIONS_FIELD_NUMBER: _ClassVar[int]
@@ -356,6 +356,7 @@ class GetAccountResponse(_message.Message):
     OPEN_ORDERS_FIELD_NUMBER: _ClassVar[int]
     RESTRICTED_FIELD_NUMBER: _ClassVar[int]
     FEES_BY_ASSET_FIELD_NUMBER: _ClassVar[int]
+    FUNDING_FIELD_NUMBER: _ClassVar[int]
     account: Account
     balances: _containers.RepeatedCompositeFieldContainer[Balance]
     positions: _containers.RepeatedCompositeFieldContainer[_order_pb2.Position]
@@ -374,7 +375,8 @@ class GetAccountResponse(_message.Message):
     open_orders: _containers.RepeatedCompositeFieldContainer[OpenOrder]
     restricted: _containers.RepeatedCompositeFieldContainer[ScopeState]
     fees_by_asset: _containers.RepeatedCompositeFieldContainer[Balance]
-    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., balances: _Optional[_Iterable[_Union[Balance, _Mapping]]] = ..., positions: _Optional[_Iterable[_Union[_order_pb2.Position, _Mapping]]] = ..., realized_profit: _Optional[str] = ..., fees: _Optional[str] = ..., equity: _Optional[str] = ..., unrealized_profit: _Optional[str] = ..., adjusted: _Optional[str] = ..., daily_profit: _Optional[str] = ..., day: _Optional[str] = ..., peak_equity: _Optional[str] = ..., drawdown_percent: _Optional[str] = ..., free_funds: _Optional[str] = ..., gross_exposure: _Optional[str] = ..., headroom: _Optional[_Iterable[_Union[Headroom, _Mapping]]] = ..., open_orders: _Optional[_Iterable[_Union[OpenOrder, _Mapping]]] = ..., restricted: _Optional[_Iterable[_Union[ScopeState, _Mapping]]] = ..., fees_by_asset: _Optional[_Iterable[_Union[Balance, _Mapping]]] = ...) -> None: ...
+    funding: str
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., balances: _Optional[_Iterable[_Union[Balance, _Mapping]]] = ..., positions: _Optional[_Iterable[_Union[_order_pb2.Position, _Mapping]]] = ..., realized_profit: _Optional[str] = ..., fees: _Optional[str] = ..., equity: _Optional[str] = ..., unrealized_profit: _Optional[str] = ..., adjusted: _Optional[str] = ..., daily_profit: _Optional[str] = ..., day: _Optional[str] = ..., peak_equity: _Optional[str] = ..., drawdown_percent: _Optional[str] = ..., free_funds: _Optional[str] = ..., gross_exposure: _Optional[str] = ..., headroom: _Optional[_Iterable[_Union[Headroom, _Mapping]]] = ..., open_orders: _Optional[_Iterable[_Union[OpenOrder, _Mapping]]] = ..., restricted: _Optional[_Iterable[_Union[ScopeState, _Mapping]]] = ..., fees_by_asset: _Optional[_Iterable[_Union[Balance, _Mapping]]] = ..., funding: _Optional[str] = ...) -> None: ...
 
 class ListAccountsRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -515,6 +517,52 @@ class RecordAdjustmentResponse(_message.Message):
     balance: Balance
     position: _order_pb2.Position
     def __init__(self, balance: _Optional[_Union[Balance, _Mapping]] = ..., position: _Optional[_Union[_order_pb2.Position, _Mapping]] = ...) -> None: ...
+
+class ListFundingDueRequest(_message.Message):
+    __slots__ = ("interval_s", "until_time")
+    INTERVAL_S_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    interval_s: int
+    until_time: _timestamp_pb2.Timestamp
+    def __init__(self, interval_s: _Optional[int] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class FundingKey(_message.Message):
+    __slots__ = ("account_id", "instrument")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    instrument: str
+    def __init__(self, account_id: _Optional[str] = ..., instrument: _Optional[str] = ...) -> None: ...
+
+class ListFundingDueResponse(_message.Message):
+    __slots__ = ("keys",)
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedCompositeFieldContainer[FundingKey]
+    def __init__(self, keys: _Optional[_Iterable[_Union[FundingKey, _Mapping]]] = ...) -> None: ...
+
+class BookFundingRequest(_message.Message):
+    __slots__ = ("account_id", "instrument", "interval_s", "until_time", "rate_ratio", "quote")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_S_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    RATE_RATIO_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    instrument: str
+    interval_s: int
+    until_time: _timestamp_pb2.Timestamp
+    rate_ratio: str
+    quote: _common_pb2.Quote
+    def __init__(self, account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., interval_s: _Optional[int] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rate_ratio: _Optional[str] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ...) -> None: ...
+
+class BookFundingResponse(_message.Message):
+    __slots__ = ("fundings", "more")
+    FUNDINGS_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    fundings: _containers.RepeatedCompositeFieldContainer[_order_pb2.Funding]
+    more: bool
+    def __init__(self, fundings: _Optional[_Iterable[_Union[_order_pb2.Funding, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class ListEquityRequest(_message.Message):
     __slots__ = ("account_id", "resolution_s", "page_size", "page_token")

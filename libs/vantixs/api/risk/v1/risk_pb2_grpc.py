@@ -100,6 +100,16 @@ class RiskServiceStub:
                 request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentResponse.FromString,
                 _registered_method=True)
+        self.ListFundingDue = channel.unary_unary(
+                '/vantixs.api.risk.v1.RiskService/ListFundingDue',
+                request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListFundingDueRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListFundingDueResponse.FromString,
+                _registered_method=True)
+        self.BookFunding = channel.unary_unary(
+                '/vantixs.api.risk.v1.RiskService/BookFunding',
+                request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BookFundingRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BookFundingResponse.FromString,
+                _registered_method=True)
         self.ListEquity = channel.unary_unary(
                 '/vantixs.api.risk.v1.RiskService/ListEquity',
                 request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListEquityRequest.SerializeToString,
@@ -206,6 +216,21 @@ class RiskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFundingDue(self, request, context):
+        """Accounts and instruments of paper perpetuals of which a funding time has passed that was not booked. SERVICE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BookFunding(self, request, context):
+        """Books the funding of one account in one perpetual for every time that has passed and was not booked, each once. FAILED_PRECONDITION
+        PRICE_STALE where something was held and the quote is too old. SERVICE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEquity(self, request, context):
         """Samples of an account's equity, newest first. VIEWER.
         """
@@ -280,6 +305,16 @@ def add_RiskServiceServicer_to_server(servicer, server):
                     servicer.RecordAdjustment,
                     request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentResponse.SerializeToString,
+            ),
+            'ListFundingDue': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFundingDue,
+                    request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListFundingDueRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListFundingDueResponse.SerializeToString,
+            ),
+            'BookFunding': grpc.unary_unary_rpc_method_handler(
+                    servicer.BookFunding,
+                    request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BookFundingRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BookFundingResponse.SerializeToString,
             ),
             'ListEquity': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEquity,
@@ -639,6 +674,60 @@ class RiskService:
             '/vantixs.api.risk.v1.RiskService/RecordAdjustment',
             vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentRequest.SerializeToString,
             vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RecordAdjustmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFundingDue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.risk.v1.RiskService/ListFundingDue',
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListFundingDueRequest.SerializeToString,
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.ListFundingDueResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BookFunding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.risk.v1.RiskService/BookFunding',
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BookFundingRequest.SerializeToString,
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BookFundingResponse.FromString,
             options,
             channel_credentials,
             insecure,

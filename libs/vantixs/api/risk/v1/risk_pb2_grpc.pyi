@@ -67,6 +67,12 @@ class RiskServiceStub:
     """Books a difference between an account and its venue, visibly, in a book of its own. The same request_id is the same
     adjustment. OPERATOR.
     """
+    ListFundingDue: _grpc.UnaryUnaryMultiCallable[_risk_pb2.ListFundingDueRequest, _risk_pb2.ListFundingDueResponse]
+    """Accounts and instruments of paper perpetuals of which a funding time has passed that was not booked. SERVICE."""
+    BookFunding: _grpc.UnaryUnaryMultiCallable[_risk_pb2.BookFundingRequest, _risk_pb2.BookFundingResponse]
+    """Books the funding of one account in one perpetual for every time that has passed and was not booked, each once. FAILED_PRECONDITION
+    PRICE_STALE where something was held and the quote is too old. SERVICE.
+    """
     ListEquity: _grpc.UnaryUnaryMultiCallable[_risk_pb2.ListEquityRequest, _risk_pb2.ListEquityResponse]
     """Samples of an account's equity, newest first. VIEWER."""
 
@@ -108,6 +114,12 @@ class RiskServiceAsyncStub(RiskServiceStub):
     RecordAdjustment: _aio.UnaryUnaryMultiCallable[_risk_pb2.RecordAdjustmentRequest, _risk_pb2.RecordAdjustmentResponse]  # type: ignore[assignment]
     """Books a difference between an account and its venue, visibly, in a book of its own. The same request_id is the same
     adjustment. OPERATOR.
+    """
+    ListFundingDue: _aio.UnaryUnaryMultiCallable[_risk_pb2.ListFundingDueRequest, _risk_pb2.ListFundingDueResponse]  # type: ignore[assignment]
+    """Accounts and instruments of paper perpetuals of which a funding time has passed that was not booked. SERVICE."""
+    BookFunding: _aio.UnaryUnaryMultiCallable[_risk_pb2.BookFundingRequest, _risk_pb2.BookFundingResponse]  # type: ignore[assignment]
+    """Books the funding of one account in one perpetual for every time that has passed and was not booked, each once. FAILED_PRECONDITION
+    PRICE_STALE where something was held and the quote is too old. SERVICE.
     """
     ListEquity: _aio.UnaryUnaryMultiCallable[_risk_pb2.ListEquityRequest, _risk_pb2.ListEquityResponse]  # type: ignore[assignment]
     """Samples of an account's equity, newest first. VIEWER."""
@@ -225,6 +237,24 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_risk_pb2.RecordAdjustmentResponse, _abc.Awaitable[_risk_pb2.RecordAdjustmentResponse]]:
         """Books a difference between an account and its venue, visibly, in a book of its own. The same request_id is the same
         adjustment. OPERATOR.
+        """
+
+    @_abc_1.abstractmethod
+    def ListFundingDue(
+        self,
+        request: _risk_pb2.ListFundingDueRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_risk_pb2.ListFundingDueResponse, _abc.Awaitable[_risk_pb2.ListFundingDueResponse]]:
+        """Accounts and instruments of paper perpetuals of which a funding time has passed that was not booked. SERVICE."""
+
+    @_abc_1.abstractmethod
+    def BookFunding(
+        self,
+        request: _risk_pb2.BookFundingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_risk_pb2.BookFundingResponse, _abc.Awaitable[_risk_pb2.BookFundingResponse]]:
+        """Books the funding of one account in one perpetual for every time that has passed and was not booked, each once. FAILED_PRECONDITION
+        PRICE_STALE where something was held and the quote is too old. SERVICE.
         """
 
     @_abc_1.abstractmethod

@@ -459,3 +459,85 @@ class EnableLiveResponse(_message.Message):
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[ReadinessItem]
     def __init__(self, items: _Optional[_Iterable[_Union[ReadinessItem, _Mapping]]] = ...) -> None: ...
+
+class GetQuoteRequest(_message.Message):
+    __slots__ = ("instrument",)
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    def __init__(self, instrument: _Optional[str] = ...) -> None: ...
+
+class CurrentQuote(_message.Message):
+    __slots__ = ("quote", "age_ms")
+    QUOTE_FIELD_NUMBER: _ClassVar[int]
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    quote: _common_pb2.Quote
+    age_ms: int
+    def __init__(self, quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., age_ms: _Optional[int] = ...) -> None: ...
+
+class GetQuoteResponse(_message.Message):
+    __slots__ = ("current",)
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    current: CurrentQuote
+    def __init__(self, current: _Optional[_Union[CurrentQuote, _Mapping]] = ...) -> None: ...
+
+class ListQuotesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListQuotesResponse(_message.Message):
+    __slots__ = ("quotes", "next_page_token")
+    QUOTES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    quotes: _containers.RepeatedCompositeFieldContainer[CurrentQuote]
+    next_page_token: str
+    def __init__(self, quotes: _Optional[_Iterable[_Union[CurrentQuote, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Bar(_message.Message):
+    __slots__ = ("instrument", "timeframe", "start_time", "end_time", "open", "high", "low", "close", "quote_count", "source", "complete")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    TIMEFRAME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    timeframe: str
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    open: str
+    high: str
+    low: str
+    close: str
+    quote_count: int
+    source: str
+    complete: bool
+    def __init__(self, instrument: _Optional[str] = ..., timeframe: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open: _Optional[str] = ..., high: _Optional[str] = ..., low: _Optional[str] = ..., close: _Optional[str] = ..., quote_count: _Optional[int] = ..., source: _Optional[str] = ..., complete: _Optional[bool] = ...) -> None: ...
+
+class ListBarsRequest(_message.Message):
+    __slots__ = ("instrument", "timeframe", "page_size", "page_token")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    TIMEFRAME_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    timeframe: str
+    page_size: int
+    page_token: str
+    def __init__(self, instrument: _Optional[str] = ..., timeframe: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListBarsResponse(_message.Message):
+    __slots__ = ("bars", "next_page_token")
+    BARS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    bars: _containers.RepeatedCompositeFieldContainer[Bar]
+    next_page_token: str
+    def __init__(self, bars: _Optional[_Iterable[_Union[Bar, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

@@ -155,6 +155,21 @@ class RouterServiceStub:
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.EnableLiveRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.EnableLiveResponse.FromString,
                 _registered_method=True)
+        self.GetQuote = channel.unary_unary(
+                '/vantixs.api.router.v1.RouterService/GetQuote',
+                request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.GetQuoteRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.GetQuoteResponse.FromString,
+                _registered_method=True)
+        self.ListQuotes = channel.unary_unary(
+                '/vantixs.api.router.v1.RouterService/ListQuotes',
+                request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListQuotesRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListQuotesResponse.FromString,
+                _registered_method=True)
+        self.ListBars = channel.unary_unary(
+                '/vantixs.api.router.v1.RouterService/ListBars',
+                request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListBarsRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListBarsResponse.FromString,
+                _registered_method=True)
 
 
 class RouterServiceServicer:
@@ -274,7 +289,7 @@ class RouterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateInstrument(self, request, context):
-        """Adds an instrument. OPERATOR.
+        """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -289,7 +304,9 @@ class RouterServiceServicer:
 
     def PublishQuotes(self, request_iterator, context):
         """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
-        and it is what a restart begins with. OPERATOR.
+        and it is what a restart begins with. A caller ends its stream after 20 s at most, waits for the response, and begins the
+        next: one that is open for 25 s is ended with UNAVAILABLE (STREAM_ENDED), which says what was taken, for a connection lives
+        for five minutes only. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -325,6 +342,27 @@ class RouterServiceServicer:
 
     def EnableLive(self, request, context):
         """Lets an account place live orders, once every item is met. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQuote(self, request, context):
+        """The current quote of an instrument, from the source that is in force. VIEWER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQuotes(self, request, context):
+        """The current quote of every instrument, by name. VIEWER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBars(self, request, context):
+        """The last closed bars of an instrument, newest first. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -452,6 +490,21 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.EnableLive,
                     request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.EnableLiveRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.EnableLiveResponse.SerializeToString,
+            ),
+            'GetQuote': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuote,
+                    request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.GetQuoteRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.GetQuoteResponse.SerializeToString,
+            ),
+            'ListQuotes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuotes,
+                    request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListQuotesRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListQuotesResponse.SerializeToString,
+            ),
+            'ListBars': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBars,
+                    request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListBarsRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListBarsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1103,6 +1156,87 @@ class RouterService:
             '/vantixs.api.router.v1.RouterService/EnableLive',
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.EnableLiveRequest.SerializeToString,
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.EnableLiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.router.v1.RouterService/GetQuote',
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.GetQuoteRequest.SerializeToString,
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.GetQuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.router.v1.RouterService/ListQuotes',
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListQuotesRequest.SerializeToString,
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListQuotesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBars(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.router.v1.RouterService/ListBars',
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListBarsRequest.SerializeToString,
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ListBarsResponse.FromString,
             options,
             channel_credentials,
             insecure,

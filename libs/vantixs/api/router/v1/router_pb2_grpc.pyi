@@ -66,12 +66,14 @@ class RouterServiceStub:
     ListInstruments: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListInstrumentsRequest, _router_pb2.ListInstrumentsResponse]
     """The instrument catalogue. VIEWER."""
     CreateInstrument: _grpc.UnaryUnaryMultiCallable[_router_pb2.CreateInstrumentRequest, _router_pb2.CreateInstrumentResponse]
-    """Adds an instrument. OPERATOR."""
+    """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR."""
     PublishQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.PublishQuoteRequest, _router_pb2.PublishQuoteResponse]
     """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
     PublishQuotes: _grpc.StreamUnaryMultiCallable[_router_pb2.PublishQuotesRequest, _router_pb2.PublishQuotesResponse]
     """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
-    and it is what a restart begins with. OPERATOR.
+    and it is what a restart begins with. A caller ends its stream after 20 s at most, waits for the response, and begins the
+    next: one that is open for 25 s is ended with UNAVAILABLE (STREAM_ENDED), which says what was taken, for a connection lives
+    for five minutes only. OPERATOR.
     """
     ClearQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.ClearQuoteRequest, _router_pb2.ClearQuoteResponse]
     """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
@@ -83,6 +85,12 @@ class RouterServiceStub:
     """What an account still lacks for live orders. VIEWER."""
     EnableLive: _grpc.UnaryUnaryMultiCallable[_router_pb2.EnableLiveRequest, _router_pb2.EnableLiveResponse]
     """Lets an account place live orders, once every item is met. OPERATOR."""
+    GetQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetQuoteRequest, _router_pb2.GetQuoteResponse]
+    """The current quote of an instrument, from the source that is in force. VIEWER."""
+    ListQuotes: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListQuotesRequest, _router_pb2.ListQuotesResponse]
+    """The current quote of every instrument, by name. VIEWER."""
+    ListBars: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListBarsRequest, _router_pb2.ListBarsResponse]
+    """The last closed bars of an instrument, newest first. VIEWER."""
 
 @_typing.type_check_only
 class RouterServiceAsyncStub(RouterServiceStub):
@@ -122,12 +130,14 @@ class RouterServiceAsyncStub(RouterServiceStub):
     ListInstruments: _aio.UnaryUnaryMultiCallable[_router_pb2.ListInstrumentsRequest, _router_pb2.ListInstrumentsResponse]  # type: ignore[assignment]
     """The instrument catalogue. VIEWER."""
     CreateInstrument: _aio.UnaryUnaryMultiCallable[_router_pb2.CreateInstrumentRequest, _router_pb2.CreateInstrumentResponse]  # type: ignore[assignment]
-    """Adds an instrument. OPERATOR."""
+    """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR."""
     PublishQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.PublishQuoteRequest, _router_pb2.PublishQuoteResponse]  # type: ignore[assignment]
     """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
     PublishQuotes: _aio.StreamUnaryMultiCallable[_router_pb2.PublishQuotesRequest, _router_pb2.PublishQuotesResponse]  # type: ignore[assignment]
     """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
-    and it is what a restart begins with. OPERATOR.
+    and it is what a restart begins with. A caller ends its stream after 20 s at most, waits for the response, and begins the
+    next: one that is open for 25 s is ended with UNAVAILABLE (STREAM_ENDED), which says what was taken, for a connection lives
+    for five minutes only. OPERATOR.
     """
     ClearQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.ClearQuoteRequest, _router_pb2.ClearQuoteResponse]  # type: ignore[assignment]
     """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
@@ -139,6 +149,12 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """What an account still lacks for live orders. VIEWER."""
     EnableLive: _aio.UnaryUnaryMultiCallable[_router_pb2.EnableLiveRequest, _router_pb2.EnableLiveResponse]  # type: ignore[assignment]
     """Lets an account place live orders, once every item is met. OPERATOR."""
+    GetQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.GetQuoteRequest, _router_pb2.GetQuoteResponse]  # type: ignore[assignment]
+    """The current quote of an instrument, from the source that is in force. VIEWER."""
+    ListQuotes: _aio.UnaryUnaryMultiCallable[_router_pb2.ListQuotesRequest, _router_pb2.ListQuotesResponse]  # type: ignore[assignment]
+    """The current quote of every instrument, by name. VIEWER."""
+    ListBars: _aio.UnaryUnaryMultiCallable[_router_pb2.ListBarsRequest, _router_pb2.ListBarsResponse]  # type: ignore[assignment]
+    """The last closed bars of an instrument, newest first. VIEWER."""
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
     """Carries signals to their end."""
@@ -277,7 +293,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.CreateInstrumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.CreateInstrumentResponse, _abc.Awaitable[_router_pb2.CreateInstrumentResponse]]:
-        """Adds an instrument. OPERATOR."""
+        """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR."""
 
     @_abc_1.abstractmethod
     def PublishQuote(
@@ -294,7 +310,9 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.PublishQuotesResponse, _abc.Awaitable[_router_pb2.PublishQuotesResponse]]:
         """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
-        and it is what a restart begins with. OPERATOR.
+        and it is what a restart begins with. A caller ends its stream after 20 s at most, waits for the response, and begins the
+        next: one that is open for 25 s is ended with UNAVAILABLE (STREAM_ENDED), which says what was taken, for a connection lives
+        for five minutes only. OPERATOR.
         """
 
     @_abc_1.abstractmethod
@@ -336,5 +354,29 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.EnableLiveResponse, _abc.Awaitable[_router_pb2.EnableLiveResponse]]:
         """Lets an account place live orders, once every item is met. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def GetQuote(
+        self,
+        request: _router_pb2.GetQuoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.GetQuoteResponse, _abc.Awaitable[_router_pb2.GetQuoteResponse]]:
+        """The current quote of an instrument, from the source that is in force. VIEWER."""
+
+    @_abc_1.abstractmethod
+    def ListQuotes(
+        self,
+        request: _router_pb2.ListQuotesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.ListQuotesResponse, _abc.Awaitable[_router_pb2.ListQuotesResponse]]:
+        """The current quote of every instrument, by name. VIEWER."""
+
+    @_abc_1.abstractmethod
+    def ListBars(
+        self,
+        request: _router_pb2.ListBarsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.ListBarsResponse, _abc.Awaitable[_router_pb2.ListBarsResponse]]:
+        """The last closed bars of an instrument, newest first. VIEWER."""
 
 def add_RouterServiceServicer_to_server(servicer: RouterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -20,6 +20,6 @@ How it is driven, one `book.Book` for each instrument (and each account whose or
 - An order has ended with a Filled whose `leaves` is 0, a Canceled, an Expired or a Rejected. Invalid inputs (crossed, not above
   0, levels out of order) cannot be constructed: ValueError.
 
-The rules are in ADR 33; by module: `market` inputs, `orders` terms and state, `events` outputs, `fees` with funding, `taking` and
+The rules are in ADR 33; by module: `market` inputs, `orders` terms and state, `events` outputs, `fees`, `taking` and
 `resting` what fills, `index` and `open_orders` what is reached next, `matcher` the steps, `book` the inputs and bars.
 """

@@ -11,7 +11,7 @@ from vantixs.api.router.v1 import router_pb2
 from vantixs.runtime.statements import Statement, insert_ignoring, update_rows, where
 
 from vantixs_router.domain.matching.orders import OpenOrder
-from vantixs_router.store import PAPER_ORDERS
+from vantixs_router.tables import PAPER_ORDERS
 
 _INSERT = insert_ignoring(PAPER_ORDERS)
 _UPDATE = update_rows(PAPER_ORDERS, "client_order_id", "open", "ended", "reason", "fills")

@@ -8,7 +8,7 @@ from typing import cast
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
-from vantixs.model.instruments import CATALOGUE, Instrument
+from vantixs.model.instruments import INSTRUMENTS, Instrument
 from vantixs.runtime.database import Database
 from vantixs.runtime.logs import log
 
@@ -53,7 +53,8 @@ class PaperVenue:
             reduce_only=True,
             idempotent_submits=True,
         )
-        fees = Fees(settings.paper_maker_fee_bps, settings.paper_fee_bps)
+        base = settings.paper_buy_fee_asset == "base"
+        fees = Fees(settings.paper_maker_fee_bps, settings.paper_fee_bps, buy_fee_in_base=base)
         self._assumptions = Assumptions(
             participation_ratio=settings.paper_participation_ratio, slippage_bps=settings.paper_slippage_bps, fees=fees
         )
@@ -109,18 +110,18 @@ class PaperVenue:
 
     async def cancel(self, order: order_pb2.Order, fence: Fence) -> Answer:
         """Cancels what rests of it."""
-        book = await self._book(key_of(order.account_id, order.instrument), CATALOGUE[order.instrument])
+        book = await self._book(key_of(order.account_id, order.instrument), INSTRUMENTS.current[order.instrument])
         book.cancel(order.client_order_id, self._clock())
         return await self.query(order, fence)
 
     async def open_orders(self, account_id: str, instrument: str) -> list[str]:
         """What rests there."""
-        book = await self._book(key_of(account_id, instrument), CATALOGUE[instrument])
+        book = await self._book(key_of(account_id, instrument), INSTRUMENTS.current[instrument])
         return [client_order_id for client_order_id, order in book.orders.items() if not order.ended]
 
     async def follow(self, account_id: str, instrument: str) -> None:
         """Reads what rests there, so that it meets quotes."""
-        await self._book(key_of(account_id, instrument), CATALOGUE[instrument])
+        await self._book(key_of(account_id, instrument), INSTRUMENTS.current[instrument])
 
     def leave(self, account_id: str, instrument: str) -> None:
         """Forgets what rests there; what was not written has not happened."""

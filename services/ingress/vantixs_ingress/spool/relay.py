@@ -1,0 +1,157 @@
+"""Publishes the spool to the journal, in order. What was left by a crash goes first: it has the lowest sequences."""
+
+import asyncio
+import contextlib
+
+from prometheus_client import Gauge
+from vantixs.runtime.continuity import StreamFacts
+from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.health import Health
+from vantixs.runtime.journal import TRANSIENT, Journal, Message
+
+from vantixs_ingress.spool.spool import Spool
+
+BATCH = 500
+# A batch costs the broker four fsyncs and 2 ms, whatever is in it. While many come, a moment's wait makes one of five: a
+# message in a batch of 64 costs it 44 us, in one of 200 18 us, in one of 500 13 us.
+BUSY, GATHER_S = 32, 0.025
+# Shares of the journal's limit at which readiness warns, and at which entries are refused so that exits have room. Messages
+# that wait in the spool count as well.
+WARN_RATIO, REFUSE_RATIO = 0.8, 0.9
+# Share of the journal's limit at which signals stay in the spool: the rest is kept for the entries of other services about
+# earlier signals. Without it no lane could finish a signal, and nothing could be purged any more.
+HOLD_RATIO = 0.95
+HOLD_S = 0.2
+MESSAGE_OVERHEAD = 250  # Bytes the broker needs for a message beside its payload: subject, id and its own record.
+BEHIND = 10_000  # Backlog at which readiness reports it; signals are still accepted.
+REPORT_EVERY_S = 0.5
+BACKLOG = Gauge("vantixs_ingress_backlog", "messages in the spool that are not in the journal")
+
+
+class Relay:
+    """Publishes the spool; a message goes again with the same id until it is acknowledged."""
+
+    def __init__(self, spool: Spool, journal: Journal, health: Health) -> None:
+        self._spool = spool
+        self._journal = journal
+        self._health = health
+        self._published = 0
+        self._facts: StreamFacts | None = None
+        self._added_bytes = 0  # Published since `_facts` were asked for.
+        self._waiting: dict[int, asyncio.Future[None]] = {}
+        health.tolerate("backlog")
+        health.tolerate("journal-space")
+        BACKLOG.set_function(lambda: spool.backlog)
+
+    @property
+    def gap(self) -> str:
+        """What the journal is known to lack, empty where that is nothing."""
+        return self._journal.gap
+
+    @property
+    def used_ratio(self) -> float:
+        """Share of the journal's limit that is used once what waits in the spool is published, as last seen."""
+        facts = self._known_facts()
+        if facts is None or facts.limit_bytes <= 0:
+            return 0.0
+        return (facts.size_bytes + self._added_bytes + self._spool.pending_bytes) / facts.limit_bytes
+
+    async def published(self, sequence: int, timeout_s: float) -> bool:
+        """Whether the message is in the journal; waits for it up to `timeout_s`."""
+        if self._published >= sequence:
+            return True
+        done = self._waiting[sequence] = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait_for(done, timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.pop(sequence, None)
+        return True
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Runs until stopped; what is not published by then is published after the next start."""
+        rows = await self._spool.read_after(0, 1)
+        self._published = rows[0][0] - 1 if rows else self._spool.last_sequence
+        busy = False
+        while not stopping.is_set():
+            if busy and not self._waiting:
+                await asyncio.sleep(GATHER_S)
+            self._spool.added.clear()
+            found = self._spool.pending_after(self._published, BATCH)
+            if found is None:
+                found = await self._spool.read_after(self._published, BATCH)
+            if not found:
+                busy = False
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._spool.added.wait(), 0.5)
+                continue
+            found = await self._that_fit(found)
+            if not found:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), HOLD_S)
+                continue
+            busy = BUSY <= len(found) < BATCH  # A full batch has more behind it, and need not wait for it.
+            if not await self._publish(found, stopping):
+                return
+
+    def _known_facts(self) -> StreamFacts | None:
+        """What is last known of the journal; what was published before that is counted in it."""
+        if self._facts is not self._journal.facts:
+            self._facts, self._added_bytes = self._journal.facts, 0
+        return self._facts
+
+    async def _that_fit(self, rows: list[tuple[int, Message]]) -> list[tuple[int, Message]]:
+        """The oldest of the rows for which the journal has room, as far as signals may fill it."""
+        if self.used_ratio >= WARN_RATIO:
+            with contextlib.suppress(*TRANSIENT, ServiceError):
+                await self._journal.look()
+        facts = self._known_facts()
+        if facts is None or facts.limit_bytes <= 0:
+            return rows
+        free = HOLD_RATIO * facts.limit_bytes - facts.size_bytes - self._added_bytes
+        for number, (_, message) in enumerate(rows):
+            free -= len(message.payload) + MESSAGE_OVERHEAD
+            if free < 0:
+                return rows[:number]
+        return rows
+
+    async def _publish(self, rows: list[tuple[int, Message]], stopping: asyncio.Event) -> bool:
+        """Publishes the rows; False where the service stops while the broker does not answer."""
+        work = asyncio.create_task(self._journal.publish_batch([message for _, message in rows]))  # noqa: RUF006 - it is awaited below
+        stop = asyncio.create_task(stopping.wait())
+        await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()  # It is needed for the wait only.
+        if not work.done():
+            # Without the broker this could wait for ever, and the spool keeps the messages.
+            await asyncio.wait((work,), timeout=1)
+            if not work.done():
+                work.cancel()
+                return False
+        work.result()
+        self._published = rows[-1][0]
+        size = sum(len(message.payload) for _, message in rows)
+        self._added_bytes += size + len(rows) * MESSAGE_OVERHEAD
+        self._spool.forget(self._published, len(rows), size, self._journal.mark)
+        for sequence, _ in rows if self._waiting else ():
+            done = self._waiting.get(sequence)
+            if done and not done.done():
+                done.set_result(None)
+        return True
+
+    async def report(self, stopping: asyncio.Event) -> None:
+        """Reports the backlog, and a spool that cannot store more, to health until stopped."""
+        while not stopping.is_set():
+            self._report_once()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), REPORT_EVERY_S)
+
+    def _report_once(self) -> None:
+        backlog, problem = self._spool.backlog, self._spool.problem
+        self._health.set("backlog", backlog < BEHIND, "" if backlog < BEHIND else f"more than {BEHIND} messages wait")
+        self._health.set("spool", not problem, problem)
+        used = int(100 * self.used_ratio)
+        fuller = (
+            f"the journal is at {used} % of VANTIXS_JOURNAL_MAX_BYTES; from {REFUSE_RATIO:.0%} on only exits are taken"
+        )
+        self._health.set("journal-space", used < 100 * WARN_RATIO, "" if used < 100 * WARN_RATIO else fuller)

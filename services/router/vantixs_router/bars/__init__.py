@@ -1,0 +1,1 @@
+"""Closed bars: one replica builds them, all keep the last ones."""

@@ -1,0 +1,173 @@
+"""What a signal has to do with other orders of its account and instrument: waits for, cancels, or has them looked after."""
+
+from collections.abc import Callable
+from decimal import Decimal, localcontext
+
+from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.model.decimals import EXACT, parse_decimal
+from vantixs.runtime.database import Database
+from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.logs import log
+
+from vantixs_router import store
+from vantixs_router.domain.intent import Leg
+from vantixs_router.orders.answers import has_ended
+from vantixs_router.orders.record_answer import RecordAnswer
+from vantixs_router.orders.settle_order import settle_order
+from vantixs_router.orders.submit_order import SubmitOrder
+from vantixs_router.risk_client import RiskClient, RiskFailed, is_final
+from vantixs_router.signals.run import SignalRun, WaitsForEarlier
+from vantixs_router.working.rules import (
+    is_kept,
+    is_resting_entry,
+    is_resting_exit,
+    is_working,
+)
+from vantixs_router.working.working_orders import WorkingOrders
+
+
+class OtherOrders:
+    """Orders of other signals, and what rests of this one."""
+
+    def __init__(
+        self, database: Database, risk: RiskClient, working: WorkingOrders, submit: SubmitOrder, record: RecordAnswer
+    ) -> None:
+        self._database = database
+        self._risk = risk
+        self._working = working
+        self._submit = submit
+        self._record = record
+
+    async def ask_for_others(self, run: SignalRun) -> None:
+        """Books orders of other signals of this key that are not booked; asks the venue first for those that have not ended."""
+        unknown = []
+        for row in run.unsettled:
+            after = row
+            if not has_ended(row.order):
+                answer = await self._submit.query(row, run.fence)
+                after = await self._record.record(row, answer, run.fence, run.lane)
+            booked = False
+            if after.fills or has_ended(after.order):
+                try:
+                    await settle_order(self._risk, after)
+                    booked = has_ended(after.order)
+                except RiskFailed as failure:
+                    # Risk will never book it: that is no reason to keep an exit from closing what is held for certain.
+                    if not is_final(failure.error):
+                        raise
+            if not booked:
+                unknown.append(after)
+        run.unsettled = unknown
+
+    async def cancel(
+        self,
+        run: SignalRun,
+        reason: str,
+        of: Callable[[store.OrderRow], bool],
+        rests: Callable[[store.OrderRow], bool] = is_resting_entry,
+    ) -> list[store.OrderRow]:
+        """Cancels what rests (`rests`) and fits (`of`); returns it as it is after that.
+
+        Raises:
+            RiskFailed, ServiceError, LeaseLost: as `WorkingOrders.look`.
+        """
+        account_id, instrument = run.webhook.account_id, run.signal.instrument
+        rows = await self._working.cancel_resting(
+            run.lane, account_id, instrument, run.fence, reason=reason, of=of, rests=rests
+        )
+        if rows:  # What was filled of them meanwhile is an entry of its webhook.
+            run.sender = await self._database.read(lambda c: store.read_sender(c, run.sender_name))
+        return rows
+
+    async def replace_entries(self, run: SignalRun) -> None:
+        """Cancels the entries that rest and that a new signal of the webhook replaces."""
+        policy, mine = run.webhook.on_new_signal, run.webhook.webhook_id
+        if policy != webhook_pb2.ON_NEW_SIGNAL_KEEP:
+            everyone = policy == webhook_pb2.ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES
+            await self.cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda row: everyone or row.order.webhook_id == mine)
+
+    async def lacks_room(self, run: SignalRun, leg: Leg, position: Decimal) -> bool:
+        """Whether exits that rest leave less of the position than an exit at the market asks for."""
+        if leg.entry or not is_at_market(run.signal):
+            return False
+        resting = await self._working.resting_exits(run.webhook.account_id, run.signal.instrument)
+        return resting > 0 and asked_of(run.signal, leg, abs(position)) > abs(position) - resting
+
+    async def cancel_exits(self, run: SignalRun) -> None:
+        """Cancels the exits of signals that rest, of all webhooks."""
+        await self.cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda _: True, is_resting_exit)
+
+    async def look_after(self, run: SignalRun) -> None:
+        """What rests of the signal, what protects its position, and what protects one that it reduced, is looked at at once.
+
+        Raises:
+            LeaseLost: the next owner of the lane does it.
+        """
+        rests = any(is_working(row) for row in run.orders)
+        moved = any(row.fills for row in run.orders) and self._working.has(run.key)
+        if not (rests or run.protected or moved):
+            return
+        account_id, instrument = run.webhook.account_id, run.signal.instrument
+        untold = any(is_working(row) and row.fills for row in run.orders)
+        try:
+            await self._working.adopt(run.lane, account_id, instrument, run.fence, untold=untold)
+        except (RiskFailed, ServiceError) as failure:
+            log.warning("working.waiting", key=run.key, detail=str(failure))
+            self._working.look_later(run.key)
+
+
+def is_looked_after(row: store.OrderRow) -> bool:
+    """Whether the order rests, or protects a position: it holds up no signal, unless it is an exit that may have happened."""
+    return is_kept(row.order) and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT
+
+
+def is_at_market(signal: signal_pb2.Signal) -> bool:
+    """Whether the signal's exits are sent to be filled at once; those of a reversal always are."""
+    at_market = signal.order_type in (common_pb2.ORDER_TYPE_UNSPECIFIED, common_pb2.ORDER_TYPE_MARKET)
+    return at_market or signal.action == common_pb2.ACTION_REVERSE
+
+
+def asked_of(signal: signal_pb2.Signal, leg: Leg, held: Decimal) -> Decimal:
+    """How much of `held` base units an exit asks for: all of it where its size does not say so in units or percent."""
+    if leg.whole or not signal.quantity:
+        return held
+    quantity = parse_decimal(signal.quantity)
+    if signal.quantity_type in (common_pb2.QUANTITY_TYPE_UNSPECIFIED, common_pb2.QUANTITY_TYPE_UNITS):
+        return min(quantity, held)
+    if signal.quantity_type == common_pb2.QUANTITY_TYPE_POSITION_PERCENT:
+        with localcontext(EXACT):
+            return min(held * quantity / 100, held)
+    return held
+
+
+def fits_cancel(run: SignalRun) -> Callable[[store.OrderRow], bool]:
+    """Which orders a CANCEL is about: the one it names, those of its tag, or all of its webhook in the account and instrument."""
+    signal = run.signal
+
+    def fits(row: store.OrderRow) -> bool:
+        if signal.order_id:
+            return row.order.order_id == signal.order_id
+        of_webhook = not run.webhook.webhook_id or row.order.webhook_id == run.webhook.webhook_id
+        return of_webhook and (not signal.tag or row.order.tag == signal.tag)
+
+    return fits
+
+
+def wait_for_earlier(run: SignalRun, legs: tuple[Leg, ...]) -> None:
+    """An entry's turn comes after every earlier signal of its key. An exit waits only for an exit that has not ended.
+
+    An exit beside an entry that has not ended, as far as is known, closes what is held for certain. Beside an exit that has
+    not ended it might close it twice.
+
+    Raises:
+        WaitsForEarlier: it is not its turn.
+    """
+    enters = any(leg.entry for leg in legs)
+    for row in run.unsettled:
+        if enters or row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
+            raise WaitsForEarlier(
+                f"order {row.order.order_id} of an earlier signal: its end is not known, or not booked"
+            )
+    if enters and run.waits_behind:
+        raise WaitsForEarlier(f"{run.waits_behind} earlier signals of {run.key} wait")

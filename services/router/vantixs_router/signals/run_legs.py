@@ -1,0 +1,237 @@
+"""The legs of a signal, one after another: intent, decision of risk, order, answer of the venue, books."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.model.decimals import format_decimal, parse_decimal
+
+from vantixs_router.domain.dust import without_dust
+from vantixs_router.domain.intent import Leg
+from vantixs_router.domain.plan import decode_plan, encode_plan
+from vantixs_router.domain.policies import Pace, is_older, pace_problem
+from vantixs_router.messages import NothingLeft, intent_of
+from vantixs_router.orders.answers import has_ended
+from vantixs_router.orders.record_answer import RecordAnswer
+from vantixs_router.orders.settle_order import settle_order
+from vantixs_router.orders.submit_order import SubmitOrder
+from vantixs_router.risk_client import RiskClient, asking_risk
+from vantixs_router.signals.decide_leg import DecideLeg, NotSent
+from vantixs_router.signals.other_orders import OtherOrders, fits_cancel, wait_for_earlier
+from vantixs_router.signals.outcome import (
+    EXECUTED,
+    FAILED,
+    REJECTED,
+    SignalOutcome,
+    cancelled,
+    executed,
+    filled,
+    first_failure,
+    nothing_to_do,
+    stopped_at_venue,
+    working,
+)
+from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
+from vantixs_router.venues.port import Rejected, Unknown
+from vantixs_router.working.rules import (
+    exitable_of,
+    is_resting_entry,
+    is_resting_order,
+    is_working,
+)
+from vantixs_router.working.working_orders import WorkingOrders
+
+SUPERSEDED = "SIGNAL_SUPERSEDED"
+SUPERSEDED_TEXT = "it waited, and a later exit of the account in the instrument was carried out meanwhile"
+
+
+class RunLegs:
+    """Runs what a signal has to send; every step is entered again from what is stored."""
+
+    def __init__(
+        self,
+        risk: RiskClient,
+        working: WorkingOrders,
+        decide: DecideLeg,
+        others: OtherOrders,
+        submit: SubmitOrder,
+        record: RecordAnswer,
+        clock: Callable[[], datetime],
+        lost_until_ms: Callable[[], int],
+    ) -> None:
+        """`lost_until_ms` as of `ProcessSignal`."""
+        self._risk = risk
+        self._working = working
+        self._decide = decide
+        self._others = others
+        self._submit = submit
+        self._record = record
+        self._clock = clock
+        self._lost_until_ms = lost_until_ms
+
+    async def run(self, run: SignalRun) -> SignalOutcome:
+        """Runs every leg that has not run."""
+        if not run.plan:
+            outcome = await self._start(run)
+            if outcome:
+                return outcome
+        legs = decode_plan(run.plan)
+        while True:
+            await self._submit_and_settle(run)
+            if is_working(run.orders[-1]):
+                return working(run.orders)
+            stopped = stopped_at_venue(run.orders, len(legs), run.venue_says)
+            if stopped:
+                return stopped
+            if len(run.orders) == len(legs):
+                return filled(run.orders, run.instrument)
+            outcome = await self._second_leg(run, legs[len(run.orders)])
+            if outcome:
+                return outcome
+
+    async def _start(self, run: SignalRun) -> SignalOutcome | None:
+        """Has the first leg decided; an outcome where there is nothing to send."""
+        if is_expired(run, self._clock()):
+            detail = f"expired at {run.signal.expire_time.ToJsonString()}"
+            return SignalOutcome(REJECTED, "freshness", "SIGNAL_EXPIRED", detail, run.next_order_id)
+        if run.webhook.routing_mode == common_pb2.ROUTING_MODE_STRATEGY:
+            return SignalOutcome(FAILED, "strategy", "STRATEGY_UNAVAILABLE", "STRATEGY mode is not built yet")
+        await self._others.ask_for_others(run)
+        if run.signal.action == common_pb2.ACTION_CANCEL:
+            # One that is named may be an exit as well; a CANCEL that names none leaves the exits.
+            rests = is_resting_order if run.signal.order_id or run.signal.tag else is_resting_entry
+            return cancelled(await self._others.cancel(run, "CANCEL_REQUESTED", fits_cancel(run), rests))
+        await self._others.replace_entries(run)
+        if text := self._working.refused(run.key):
+            raise WaitsForEarlier(text)
+        return await self._first_leg(run)
+
+    async def _first_leg(self, run: SignalRun) -> SignalOutcome | None:
+        account, name = run.webhook.account_id, run.signal.instrument
+        position = self._risk.guess(account, name)
+        certain = closing = False
+        while True:
+            held = without_dust(position, run.instrument)
+            intent = intent_of(run.signal, run.webhook, held)
+            if not intent.legs:
+                if certain:
+                    return nothing_to_do(intent, position, run.instrument)
+                position, certain = await self._position(run), True
+                continue
+            if ended := self._may_not_open(run, intent.legs, held):
+                return ended
+            wait_for_earlier(run, intent.legs)
+            if (
+                not closing
+                and self._working.has(run.key)
+                and await self._others.lacks_room(run, intent.legs[0], position)
+            ):
+                # Risk keeps for them what they would exit: nothing would be left for this one.
+                await self._others.cancel_exits(run)
+                closing, certain = True, False
+                position = await self._position(run)
+                continue
+            run.plan = encode_plan(intent.legs)
+            try:
+                decision = await self._decide.decide(run, intent.legs[0], format_decimal(position), intent.text)
+            except NothingLeft as nothing:
+                run.plan = ""
+                return SignalOutcome(REJECTED, "intent", "NOTHING_TO_OPEN", nothing.text)
+            except NotSent as refused:
+                run.plan = ""
+                return SignalOutcome(REJECTED, "intent", refused.reason, refused.detail)
+            if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
+                run.plan = ""
+                position, certain = parse_decimal(decision.position_quantity), True
+                continue
+            if decision.verdict == order_pb2.RISK_VERDICT_DENIED:
+                reason, detail = first_failure(decision)
+                return SignalOutcome(REJECTED, "risk", reason, detail)
+            return None
+
+    async def _second_leg(self, run: SignalRun, leg: Leg) -> SignalOutcome | None:
+        """Has the new leg of a reversal decided, from the position after the close; an outcome where it is not sent."""
+        if run.superseded:
+            return executed(SUPERSEDED, f"closed; not opened: {SUPERSEDED_TEXT}")
+        intent = "second leg of a reversal"
+        while True:
+            position = await self._position(run)
+            try:
+                decision = await self._decide.decide(run, leg, format_decimal(position), intent)
+            except NothingLeft as nothing:
+                return executed("NOTHING_TO_OPEN", f"closed; not opened: {nothing.text}")
+            except NotSent as refused:
+                return executed(refused.reason, f"closed; not opened: {refused.detail}")
+            if decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
+                return None
+            if decision.verdict == order_pb2.RISK_VERDICT_DENIED:
+                reason, detail = first_failure(decision)
+                return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}")
+
+    def _may_not_open(self, run: SignalRun, legs: tuple[Leg, ...], position: Decimal) -> SignalOutcome | None:
+        """The end of a signal with an entry that comes too late, or that the webhook's pace does not allow."""
+        entry = next((leg for leg in legs if leg.entry), None)
+        if entry is None:
+            return None
+        if run.superseded:
+            return SignalOutcome(REJECTED, "freshness", SUPERSEDED, SUPERSEDED_TEXT, run.next_order_id)
+        if is_older(run.emit_ms, run.sender.emit_ms):
+            age_s = (run.sender.emit_ms - run.emit_ms) / 1000
+            text = f"it was sent {age_s:g} s before a signal of the webhook that was handled already"
+            return SignalOutcome(REJECTED, "freshness", SUPERSEDED, text, run.next_order_id)
+        webhook, sender = run.webhook, run.sender
+        reason, text = pace_problem(
+            Pace(webhook.max_adds, webhook.add_spacing_s * 1000),
+            position=position,
+            buy=entry.buy,
+            adds=sender.adds,
+            entry_ms=sender.entry_ms,
+            now_ms=int(self._clock().timestamp() * 1000),
+        )
+        run.adds = len(legs) == 1 and bool(position)
+        return SignalOutcome(REJECTED, "intent", reason, text, run.next_order_id) if reason else None
+
+    async def _position(self, run: SignalRun) -> Decimal:
+        """The position in the signal's instrument, as risk has it now, in signed base units."""
+        with asking_risk():
+            return await self._risk.position(run.webhook.account_id, run.signal.instrument)
+
+    async def _submit_and_settle(self, run: SignalRun) -> None:
+        """Has the newest order's outcome: from what is stored, else from the venue; then books it.
+
+        Raises:
+            OutcomeUnknown: it works, or it is not known what became of it.
+        """
+        row = run.orders[-1]
+        if not has_ended(row.order):
+            # A database that was lost may have known of this very order: then it is asked for like one found stored.
+            received_ms, lost_until_ms = run.accepted.request.receive_time.ToMilliseconds(), self._lost_until_ms()
+            fresh = run.fresh and (not lost_until_ms or received_ms > lost_until_ms)
+            run.fresh = False
+            exitable: Decimal | None = None
+            if not fresh and row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
+                # What protects the position may have closed it since the exit was approved.
+                exitable = exitable_of(await self._position(run), row.order)
+            answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh, exitable=exitable)
+            told_before = run.orders[:-1]
+            after = await self._record.record(
+                row, answer, run.fence, run.lane, told_before=told_before, cause=run.cause
+            )
+            run.orders[-1] = after
+            run.venue_says = answer.detail if isinstance(answer, Rejected) else ""
+            if not has_ended(after.order):
+                if after.fills:
+                    await settle_order(self._risk, after)
+                if is_working(after):
+                    return
+                said = answer.detail if isinstance(answer, Unknown) else "it works at the venue"
+                raise OutcomeUnknown(f"order {after.order.order_id}: {said}")
+        if not run.orders[-1].settled:
+            run.orders[-1] = await settle_order(self._risk, run.orders[-1])
+
+
+def is_expired(run: SignalRun, now: datetime) -> bool:
+    """Whether the signal came to its turn too late."""
+    limit = run.signal.expire_time
+    return run.signal.HasField("expire_time") and now > limit.ToDatetime(tzinfo=UTC)
