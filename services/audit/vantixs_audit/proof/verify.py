@@ -8,7 +8,7 @@ At the end: where history says that it ends, and checkpoints of a longer one.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -264,12 +264,20 @@ def _decode(row: Any) -> journal_pb2.JournalEntry:
         return journal_pb2.JournalEntry()
 
 
+def _event_time(entry: journal_pb2.JournalEntry) -> datetime | None:
+    try:
+        return entry.event_time.ToDatetime(tzinfo=UTC)
+    except ValueError:
+        # No such time was ever recorded: the bytes were altered, and the hashes were made again after it.
+        return None
+
+
 def _columns(row: Any, entry: journal_pb2.JournalEntry) -> Fault | None:
     expected = {
         "event_id": entry.event_id,
         "signal_id": entry.signal_id,
         "kind": entry.WhichOneof("event") or "",
-        "event_time": entry.event_time.ToDatetime(tzinfo=UTC),
+        "event_time": _event_time(entry),
     }
     for name, value in expected.items():
         if (found := getattr(row, name)) != value:
