@@ -15,7 +15,8 @@ import sqlalchemy as sa
 import vantixs_risk.main
 from vantixs.model.decimals import EXACT
 from vantixs.runtime.columns import Amount
-from vantixs.runtime.database import BATCH, Database
+from vantixs.runtime.database import Database
+from vantixs.runtime.database_reader import BATCH
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings

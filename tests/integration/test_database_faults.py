@@ -17,7 +17,7 @@ import sqlalchemy as sa
 import vantixs_risk
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vantixs.runtime import database as database_module
-from vantixs.runtime import database_writer
+from vantixs.runtime import database_reader, database_writer
 from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
@@ -30,8 +30,8 @@ MIGRATIONS = Path(vantixs_risk.__file__).parent / "migrations"
 ANSWER_S, SECONDS = 1.0, 30.0
 ANSWER_LIMITS = (
     (database_writer, "WRITE_ANSWER_S"),
-    (database_module, "READ_ANSWER_S"),
-    (database_module, "QUICK_ANSWER_S"),
+    (database_reader, "READ_ANSWER_S"),
+    (database_reader, "QUICK_ANSWER_S"),
 )
 
 

@@ -110,13 +110,13 @@ async def test_batch_with_a_message_that_is_there_stores_the_others_in_order(nat
 async def test_publishes_that_come_together_go_together_and_each_hears_its_own_sequence(nats: NatsServer) -> None:
     async with connected(nats) as (journal, _):
         atomic: list[int] = []
-        publish_atomically = journal._publish_atomically
+        publish_atomically = journal._publisher._publish_atomically
 
         async def counted(messages: Sequence[Message]) -> int:
             atomic.append(len(messages))
             return await publish_atomically(messages)
 
-        journal._publish_atomically = counted  # type: ignore[method-assign]
+        journal._publisher._publish_atomically = counted  # type: ignore[method-assign]
         many = await asyncio.gather(*(journal.publish(LANE, b"%d" % n, f"p{n}") for n in range(1200)))
         assert many == list(range(1, 1201))
         assert atomic == [500, 500, 200]
@@ -360,7 +360,7 @@ async def test_what_one_node_is_behind_with_is_no_gap_unless_it_stays_away(nats:
         assert await journal.publish(LANE, b"1", "one") == 1
         journal.note(2)
         await journal.look()
-        assert (journal.gap, journal._whole.is_set()) == ("", False)
+        assert (journal.gap, journal.is_whole.is_set()) == ("", False)
         if comes:
             assert await other.publish(LANE, b"2", "two") == 2
             assert await journal.whole(10)

@@ -8,11 +8,8 @@ them, in their order, and inserts what must not be there without ON CONFLICT: th
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,8 +17,9 @@ import grpc
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError
 
-from vantixs.runtime.answer_limit import AnswerLimit, Wait
-from vantixs.runtime.batching import Batcher, BatcherClosed, BatcherFull, Bounds
+from vantixs.runtime.answer_limit import AnswerLimit
+from vantixs.runtime.batching import BatcherClosed, BatcherFull, Bounds
+from vantixs.runtime.database_reader import BATCH, PROBE_TIMEOUT_S, QUEUE, Reader, busy
 from vantixs.runtime.database_setup import (
     ADVISORY_LOCK,
     SHARED_LOCK,
@@ -39,7 +37,6 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Message
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
-from vantixs.runtime.pipeline import interleaved, pipelined
 from vantixs.runtime.reserve import Reserve
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.store_identity import DELETE, Found, Identity
@@ -47,12 +44,8 @@ from vantixs.runtime.units import Work, run_first, run_in_pipeline, run_units
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-BATCH = 256
-QUEUE = 10_000
 NO_IDENTITY = Found(Identity(""))
-PROBE_S, PROBE_TIMEOUT_S = 2.0, 4.0
-# How long PostgreSQL may take, longer than it lets a statement wait for a lock: a batch of quick reads, any other read.
-QUICK_ANSWER_S, READ_ANSWER_S = 8.0, 60.0
+PROBE_S = 2.0
 # For so long a failed transaction counts against health, unless another one works.
 FAILED_FOR_S = 10.0
 
@@ -77,22 +70,14 @@ class Database:
         self.refusal = ""
         self.damage = ""
         self._writer = writer
-        self._readers = readers
         self._lock_number = lock
         self._lock = (ADVISORY_LOCK if exclusive else SHARED_LOCK) if writer.dialect.name == "postgresql" else None
-        # Which file it is, for SQLite: one that is put in its place is not the one we write to.
-        self._file = _file_id(readers.url.database or "") if readers.dialect.name == "sqlite" else None
         self._answers = AnswerLimit() if writer.dialect.name == "postgresql" else None
         self._reserve: Reserve | None = None
         self._writes = Writer(
             writer, self._lock, lock, self._answers, Bounds(items=batch, waiting=QUEUE), self._note_damage
         )
-        self._reads: Batcher[Callable[[sa.Connection], Any], Any] = Batcher(
-            self._read_batch,
-            Bounds(items=BATCH, waiting=QUEUE),
-            singly_after=lambda error: not isinstance(error, ServiceError),
-        )
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="database-read")
+        self._reads = Reader(readers, self._answers, self._note_damage)
         self._loop = asyncio.get_running_loop()
 
     @classmethod
@@ -198,7 +183,7 @@ class Database:
         try:
             result: T = await self._writes.submit(Work(run, item), urgent=urgent)
         except BatcherFull:
-            raise _busy("units") from None
+            raise busy("units") from None
         except BatcherClosed:
             raise unavailable("STORAGE_UNAVAILABLE", "the service is stopping") from None
         return result
@@ -210,7 +195,7 @@ class Database:
             ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE; FAILED_PRECONDITION STORE_NOT_ACCEPTED while it is not served.
         """
         self._check_served()
-        return await self._read(query)
+        return await self._reads.read(query)
 
     async def read_together(self, query: Callable[[sa.Connection], T]) -> T:
         """As `read`, for quick queries of which many come at once: those that wait share their round trips.
@@ -219,54 +204,7 @@ class Database:
         cost a round trip more.
         """
         self._check_served()
-        try:
-            result: T = await self._reads.submit(query)
-        except BatcherFull:
-            raise _busy("reads") from None
-        return result
-
-    async def _read_batch(self, queries: Sequence[Callable[[sa.Connection], Any]]) -> list[Any]:
-        def read(connection: sa.Connection) -> list[Any]:
-            # What goes straight to the driver begins no transaction by itself.
-            with pipelined(connection):
-                return interleaved([partial(query, connection) for query in queries], connection)
-
-        return await self._read_by(read, QUICK_ANSWER_S)
-
-    async def _read(self, query: Callable[[sa.Connection], T]) -> T:
-        def read(connection: sa.Connection) -> T:
-            with connection.begin():
-                return query(connection)
-
-        return await self._read_by(read, READ_ANSWER_S)
-
-    async def _read_by(self, read: Callable[[sa.Connection], T], limit_s: float) -> T:
-        def run() -> T:
-            for again in (True, False):
-                with self._readers.connect() as connection:
-                    try:
-                        with self._answering(connection, limit_s):
-                            return read(connection)
-                    except (DatabaseError, driver):
-                        # One that lay idle may have been closed by the server: that says nothing about a new one.
-                        if not (_is_lost(connection) and again):
-                            raise
-                        connection.invalidate()
-            raise AssertionError
-
-        driver: type[Exception] = self._readers.dialect.loaded_dbapi.DatabaseError
-        try:
-            return await self._loop.run_in_executor(self._pool, run)
-        except (DatabaseError, driver) as error:
-            if isinstance(error, _MISTAKES):
-                raise
-            failed = _unreadable(error)
-            self._note_damage(failed.detail)
-            raise failed from error
-
-    def _answering(self, connection: sa.Connection, limit_s: float) -> contextlib.AbstractContextManager[Wait | None]:
-        """While it lasts, the connection is ended where PostgreSQL does not answer for so long."""
-        return self._answers.within(connection, limit_s) if self._answers else contextlib.nullcontext()
+        return await self._reads.read_together(query)
 
     async def watch(self, health: Health, stopping: asyncio.Event) -> None:
         """Keeps health's state `database` by trying: reads the file anew and commits a write, until stopped.
@@ -291,7 +229,7 @@ class Database:
         """Why nothing can be read or written, empty where it can."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                await asyncio.to_thread(self._look_inside)
+                await asyncio.to_thread(self._reads.look_inside)
                 await self.write(rewrite_version, urgent=True, in_pipeline=True)
         except TimeoutError:
             return f"no answer in {PROBE_TIMEOUT_S:g} s"
@@ -299,46 +237,13 @@ class Database:
             return error.detail
         return self._writes.failure if self._loop.time() - self._writes.failed_at < FAILED_FOR_S else ""
 
-    def _look_inside(self) -> None:
-        """Reads both ends of every table by a connection that has no page in its memory yet.
-
-        Raises:
-            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE.
-        """
-        path = self._readers.url.database or ""
-        if self._file and _file_id(path) != self._file:
-            raise unavailable(
-                "STORAGE_UNAVAILABLE", f"{Path(path).name}: expected the file opened at start, it is gone"
-            )
-        try:
-            if not self._file:
-                self._ask_for_nothing()
-                return
-            # A connection of its own: the pages that others hold tell nothing of the file.
-            with contextlib.closing(self._readers.dialect.connect(path, timeout=1)) as connection:
-                names = "SELECT name FROM sqlite_master WHERE type = 'table'"
-                for (name,) in connection.execute(names).fetchall():
-                    for order in ("ASC", "DESC"):
-                        connection.execute(f'SELECT * FROM "{name}" ORDER BY rowid {order} LIMIT 1').fetchall()  # noqa: S608
-        except (DatabaseError, self._readers.dialect.loaded_dbapi.DatabaseError) as error:
-            raise _unreadable(error) from error
-
-    def _ask_for_nothing(self) -> None:
-        with self._readers.connect() as reader:
-            try:
-                with self._answering(reader, PROBE_TIMEOUT_S):
-                    reader.execute(sa.text("SELECT 1"))
-            except (DatabaseError, self._readers.dialect.loaded_dbapi.DatabaseError):
-                reader.invalidate()
-                raise
-
     async def read_identity(self) -> Identity | None:
         """Which store is there now, also while it is not served.
 
         Raises:
             ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE.
         """
-        return await self._read(read_identity)
+        return await self._reads.read(read_identity)
 
     async def write_identity(self, change: Callable[[Identity], Identity], message: Message | None = None) -> Identity:
         """Changes which store it is, with a message for the outbox, also while it is not served; raises as `write`."""
@@ -369,34 +274,7 @@ class Database:
     async def close(self) -> None:
         """Finishes what is queued and closes; what is written from then on is refused."""
         await self._writes.close()
-        self._pool.shutdown()
+        self._reads.close()
         self._writer.dispose()
-        self._readers.dispose()
         if self._answers:
             self._answers.close()
-
-
-# What a query did wrong; everything else is the database's fault, and may pass.
-_MISTAKES = (sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)
-
-
-def _busy(what: str) -> ServiceError:
-    detail = f"more than {QUEUE} {what} are queued"
-    return ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORAGE_BUSY", detail)
-
-
-def _unreadable(error: Exception) -> ServiceError:
-    return unavailable("STORAGE_UNAVAILABLE", str(getattr(error, "orig", None) or error).splitlines()[0])
-
-
-def _is_lost(connection: sa.Connection) -> bool:
-    """Whether the connection itself is gone; one to a file never is."""
-    return connection.invalidated or bool(getattr(connection.connection.driver_connection, "closed", False))
-
-
-def _file_id(path: str) -> tuple[int, int] | None:
-    try:
-        facts = os.stat(path)
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino

@@ -6,45 +6,33 @@ so every retry carries the same message id; `discard: new` refuses rather than f
 
 import asyncio
 import contextlib
-import json
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 
-from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 from nats.js import JetStreamContext
-from nats.js.errors import APIError, NotFoundError
-from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
 
-from vantixs.runtime.batching import Batcher, BatcherFull, Bounds
 from vantixs.runtime.continuity import NOTHING_SEEN, REMEDY, Mark, Report, StreamFacts, difference, facts_of, followed
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.health import Health
+from vantixs.runtime.journal_publish import ACK_TIMEOUT_S, TRANSIENT, Publisher, refusal
 from vantixs.runtime.journal_stream import STREAM, SUBJECTS, accept_gaps, add_report, earlier_stream, ensure_stream
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
-from vantixs.runtime.nats_client import MESSAGE_ID, Message, NatsClient, frame_of_batch, nats_connect, tls_refusal
+from vantixs.runtime.nats_client import Message, NatsClient, nats_connect, tls_refusal
 from vantixs.runtime.retry import retry
 from vantixs.runtime.settings import ServiceSettings
 
-__all__ = ["STREAM", "SUBJECTS", "Inspect", "Journal", "Message"]
+__all__ = ["STREAM", "SUBJECTS", "TRANSIENT", "Inspect", "Journal", "Message"]
 
-ACK_TIMEOUT_S = 2.0
-# An atomic batch costs two round trips and four syncs whatever is in it, of 1,000 messages at most. Below so many, single
-# messages that are all on their way at once take the broker no longer.
-ATOMIC_FROM = 12
-PART = Bounds(items=500, size=800_000)
 # What one node of several delivered, the one that is asked may have to catch up with: what is missing is asked for again.
 CONFIRM_S = 3.0
 # Of several processes of audit one accepts a gap: the stream says so first, and their history a moment later.
 _HISTORY_BEHIND = "history is older than the gap that was accepted as number"
 LOOK_EVERY_S = 1.0  # How long a stream that was replaced under a connection that held can go unnoticed.
-_FULL = (10077, 10023)  # maximum messages or bytes of the stream, or of the server, exceeded
 
 Inspect = Callable[[JetStreamContext, StreamFacts], Awaitable[tuple[Mark, str]]]
-TRANSIENT = (NatsError, JetStreamError, asyncio.TimeoutError, OSError, ConnectionError)
 
 
 class Journal:
@@ -74,7 +62,7 @@ class Journal:
         self._doubted_at: float | None = None  # Since when something is missing that may still come.
         self._told = False  # Whether the stream was told of it.
         self._looking = asyncio.Lock()
-        self._whole = asyncio.Event()
+        self.is_whole = asyncio.Event()  # Set while it is known to hold all that was seen of it.
         self._look_soon = asyncio.Event()
         self.mark = mark
         self.facts: StreamFacts | None = None
@@ -82,7 +70,7 @@ class Journal:
         self.gap = ""
         self._health = health
         self.client = NatsClient()
-        self._publishes = Batcher(self._publish_together, PART, size_of=lambda message: len(message.payload))
+        self._publisher = Publisher(self, health)
         self._connected = asyncio.Event()
         self.generation = 0
         self.dropped = 0  # Messages outside of streams that came faster than they were read here.
@@ -96,10 +84,10 @@ class Journal:
 
     async def whole(self, timeout_s: float = 0.5) -> bool:
         """Whether the journal is known to hold all that was seen of it, waiting for that as long as it may."""
-        if self._whole.is_set():
+        if self.is_whole.is_set():
             return True
         try:
-            await asyncio.wait_for(self._whole.wait(), timeout_s)
+            await asyncio.wait_for(self.is_whole.wait(), timeout_s)
         except TimeoutError:
             return False
         return True
@@ -156,16 +144,11 @@ class Journal:
         Those that are published while others are on their way go together. A message whose id is stored already is not
         stored again, and the first one's sequence is returned.
         """
-        message = Message(subject, payload, message_id)
-        return await retry(lambda: self._publishes.submit(message), self._may_pass)
+        return await self._publisher.publish(Message(subject, payload, message_id))
 
     async def publish_batch(self, messages: Sequence[Message]) -> None:
         """Publishes the messages in order: in atomic batches where the server takes them, else one by one."""
-        for part in _parts(messages):
-            if len(part) == 1 or not await self._publish_atomically(part):
-                for message in part:
-                    # The next one only once this one is stored: a journal that is full may have room for a smaller one.
-                    await retry(partial(self._publish_once, message), self._may_pass)
+        await self._publisher.publish_batch(messages)
 
     async def close(self) -> None:
         """Sends what is on its way and disconnects.
@@ -179,76 +162,13 @@ class Journal:
         with contextlib.suppress(*TRANSIENT):
             await self.client.close()
 
-    def _may_pass(self, error: Exception) -> bool:
-        """Whether publishing again may work; health is told why it did not."""
-        if isinstance(error, TRANSIENT):
-            self._health.set("journal", False, _refusal(error))
-        return isinstance(error, (*TRANSIENT, BatcherFull))
-
     def _unprepared(self, error: Exception) -> bool:
         """Whether preparing the stream again may work; health is told why it did not."""
         passing = isinstance(error, (*TRANSIENT, ServiceError))
         if passing:
-            log.warning("journal.stream_unavailable", error=repr(error), detail=_refusal(error))
-            self._health.set("journal", False, _refusal(error))
+            log.warning("journal.stream_unavailable", error=repr(error), detail=refusal(error))
+            self._health.set("journal", False, refusal(error))
         return passing
-
-    async def _publish_together(self, messages: Sequence[Message]) -> list[int | Exception]:
-        """One attempt at messages whose callers all wait, in whatever order: the sequence of each, or why it has none."""
-        await self._whole.wait()
-        if len(messages) >= ATOMIC_FROM and (last := await self._publish_atomically(messages)):
-            return list(range(last - len(messages) + 1, last + 1))
-
-        async def attempt(message: Message) -> int | Exception:
-            try:
-                return await self._publish_once(message)
-            except Exception as error:
-                return error
-
-        return await asyncio.gather(*map(attempt, messages))
-
-    async def _publish_once(self, message: Message) -> int:
-        await self._whole.wait()
-        subject, payload, message_id = message
-        # A fresh header dict each time: nats-py changes the one it is given.
-        ack = await self.js.publish(subject, payload, timeout=ACK_TIMEOUT_S, headers={MESSAGE_ID: message_id})
-        self._health.set("journal", True)
-        self.note(ack.seq)
-        return int(ack.seq)
-
-    async def _publish_atomically(self, messages: Sequence[Message]) -> int:
-        """The sequence of the last one where the batch was stored, and those before it have the ones before; else 0.
-
-        A refusal or time-out is not final: the same ids go again one by one. One id that is stored already refuses all.
-        """
-        await self._whole.wait()
-        batch = uuid.uuid4().hex
-        first, *between, last = messages
-        if not all(m.subject.isprintable() and m.message_id.isprintable() for m in between):
-            return 0
-        try:
-            if await self._request(first, batch, 1):
-                return 0  # The server speaks up where it has something against it.
-            if between:
-                await self.client.publish_frames(
-                    b"".join([frame_of_batch(m, batch, n) for n, m in enumerate(between, 2)])
-                )
-            answer = await self._request(last, batch, len(messages), commit="1")
-        except TRANSIENT:
-            return 0
-        if b'"error"' in answer:
-            return 0
-        sequence = int(json.loads(answer).get("seq", 0))
-        self._health.set("journal", True)
-        self.note(sequence)
-        return sequence
-
-    async def _request(self, message: Message, batch: str, number: int, commit: str = "") -> bytes:
-        headers = {MESSAGE_ID: message.message_id, "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
-        if commit:
-            headers["Nats-Batch-Commit"] = commit
-        reply = await self.client.request(message.subject, message.payload, timeout=ACK_TIMEOUT_S, headers=headers)
-        return bytes(reply.data)
 
     async def _look(self) -> StreamFacts:
         mark = self.mark  # Before asking: what is stored meanwhile may not be in the answer.
@@ -294,7 +214,7 @@ class Journal:
             if confirm_s:
                 log.warning("journal.gap_suspected", detail=missing, for_s=confirm_s)
         if now - self._doubted_at < confirm_s:
-            self._whole.clear()
+            self.is_whole.clear()
             return True
         self._doubted_at = None
         return False
@@ -317,9 +237,9 @@ class Journal:
         self.gap = found.gap or (self._missing and f"{self._service or 'here'}: {self._missing}")
         self._health.set("journal-gap", not self.gap, f"{self.gap}; {REMEDY}" if self.gap else "")
         if self.gap or not self.client.is_connected:
-            self._whole.clear()
+            self.is_whole.clear()
         else:
-            self._whole.set()
+            self.is_whole.set()
 
     async def _watch(self, stopping: asyncio.Event) -> None:
         """Looks at the stream once a second, and at once after a new connection."""
@@ -352,7 +272,7 @@ class Journal:
 
         async def disconnected() -> None:
             # What answers next may be another stream: nothing is published to it before it was looked at.
-            self._whole.clear()
+            self.is_whole.clear()
             self._health.set("journal", False, "disconnected")
 
         refused = ""
@@ -387,25 +307,3 @@ class Journal:
         self._health.set("journal", True)
         self._connected.set()
         await self._watch(stopping)
-
-
-def _parts(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-    """The messages in order, as many at a time as a batch takes."""
-    start, size = 0, 0
-    for number, message in enumerate(messages):
-        size += len(message.payload)
-        if number > start and (number - start >= PART.items or size > PART.size):
-            yield messages[start:number]
-            start, size = number, len(message.payload)
-    if messages:
-        yield messages[start:]
-
-
-def _refusal(error: Exception) -> str:
-    """What a failed request means for an operator. The code of a full journal is also that of a directory that is read-only."""
-    if not isinstance(error, APIError):
-        return "not reachable"
-    description = error.description or f"error {error.err_code}"
-    if error.err_code in _FULL and "writable" not in description:
-        return "journal full"
-    return f"the broker refuses it: {description}; make data/nats writable, or put a copy of it back"

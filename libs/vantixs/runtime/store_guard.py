@@ -7,31 +7,25 @@ by `vantixs store list`; nothing is read or written until it is right again or a
 
 import asyncio
 import contextlib
-import json
-import os
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import grpc
 
-from vantixs.api.journal.v1 import journal_pb2
-from vantixs.api.stores.v1 import stores_pb2, stores_pb2_grpc
-from vantixs.model.ids import event_subject
+from vantixs.api.stores.v1 import stores_pb2
 from vantixs.runtime.errors import ServiceError, invalid, unavailable
-from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import TRANSIENT, Journal, Message
 from vantixs.runtime.lifecycle import Lifecycle, StartupError
 from vantixs.runtime.logs import log
 from vantixs.runtime.settings import ServiceSettings
+from vantixs.runtime.store_file import StoreFile
 from vantixs.runtime.store_identity import Found, Identity, difference
+from vantixs.runtime.store_messages import identity_message, store_entry
 from vantixs.runtime.store_records import BrokerRecords, HomeRecords
 
-NAME = "vantixs.api.stores.v1.StoreService"
-ROLES = {f"/{NAME}/GetStore": Role.VIEWER, f"/{NAME}/AcceptStore": Role.OPERATOR}
 EVERY_S = 2.0  # An older copy is noticed where the store was written to this long after it was taken, or later.
 BROKER_S = 3.0  # What a home that has not seen this store waits for the broker, which may have.
 RECORD_LOOKS, RECORD_PAUSE_S = 10, 0.1
@@ -84,8 +78,7 @@ class StoreGuard:
         self._identity = store.found.identity
         self._committed = 0
         self._recorded_at_broker = False
-        self._file_id: tuple[int, int] | None = None
-        self._size = 0
+        self._file = StoreFile(store)
         self._write_problem = ""
         self._watching: asyncio.Task[None] | None = None
         health.set("store", False, "not compared yet")
@@ -155,8 +148,8 @@ class StoreGuard:
         return stores_pb2.Store(
             name=self.name,
             place=self.store.place,
-            found=_message(self._identity),
-            expected=_message(self._expected) if self._expected else None,
+            found=identity_message(self._identity),
+            expected=identity_message(self._expected) if self._expected else None,
             problem=self._health.snapshot()["store"][1],
         )
 
@@ -174,7 +167,7 @@ class StoreGuard:
         if store_id != self._identity.store_id:
             detail = f"{self.name}: expected store_id {self._identity.store_id}, was {store_id[:40]!r}"
             raise ServiceError(grpc.StatusCode.ABORTED, "STORE_CHANGED", detail)
-        if self._file_problem():
+        if self._file.problem():
             raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "STORE_NOT_ACCEPTED", self.problem)
         seen = [record for record in await self._records(required=True) if record] or [self._identity]
         expected = max(seen, key=lambda record: record.age)
@@ -233,7 +226,7 @@ class StoreGuard:
         Raises:
             ServiceError: UNAVAILABLE, JOURNAL_UNAVAILABLE where the broker's record is required.
         """
-        problem = self._file_problem()
+        problem = self._file.problem()
         # The records first: another process of this service may go on with the store in between, and records it afterwards.
         records = await self._records(required=required) if not problem else []
         if not problem:
@@ -299,7 +292,7 @@ class StoreGuard:
             with contextlib.suppress(*TRANSIENT):
                 await self._broker.write(self.name, self._identity)
                 self._recorded_at_broker = True
-        self._remember_file()
+        self._file.remember()
 
     async def _wait_for_broker(self, timeout_s: float | None, stopping: asyncio.Event) -> None:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -312,31 +305,6 @@ class StoreGuard:
 
     def _connected(self) -> bool:
         return bool(self._journal.client.is_connected)
-
-    def _file_problem(self) -> str:
-        """Whether the file is still the one that is open, and no smaller: none of ours ever shrinks."""
-        if self.store.damage:
-            return f"it is damaged: {self.store.damage}"
-        if self.store.file is None:
-            return ""
-        if self._file_id is None:
-            self._remember_file()
-        try:
-            now = self.store.file.stat()
-        except OSError as error:
-            return f"expected its file, found none: {error.strerror}"
-        if (now.st_dev, now.st_ino) != self._file_id:
-            return "expected the file that was opened, found another one"
-        if now.st_size < self._size:
-            return f"expected a file of {self._size} bytes or more, found {now.st_size}: it was cut"
-        self._size = now.st_size
-        return ""
-
-    def _remember_file(self) -> None:
-        if self.store.file is not None and self._file_id is None:
-            with contextlib.suppress(OSError):
-                found = os.stat(self.store.file)
-                self._file_id, self._size = (found.st_dev, found.st_ino), found.st_size
 
     def _judge(self, problem: str) -> None:
         if problem:
@@ -356,46 +324,6 @@ class StoreGuard:
 
     def _sentence(self, problem: str) -> str:
         remedy = f"stop, put the right one back, or run `vantixs store accept {self.name}`"
-        if self._file_problem():
+        if self._file.problem():
             remedy = "stop, put the right one back, and start again"
         return f"store {self.name} at {self.store.place}: {problem}; {remedy}"
-
-
-class StoreServicer(stores_pb2_grpc.StoreServiceServicer):
-    """What operators see of the service's store."""
-
-    def __init__(self, guard: StoreGuard, wake: Callable[[], None] = lambda: None) -> None:
-        self._guard = guard
-        self._wake = wake
-
-    async def GetStore(self, request: stores_pb2.GetStoreRequest, context: Any) -> Any:
-        """The store."""
-        return stores_pb2.GetStoreResponse(store=self._guard.message())
-
-    async def AcceptStore(self, request: stores_pb2.AcceptStoreRequest, context: Any) -> Any:
-        """Takes it as it is."""
-        if request.name != self._guard.name:
-            raise invalid("name", f"expected {self._guard.name!r}, was {request.name[:60]!r}")
-        await self._guard.accept(request.store_id, request.comment, caller().actor)
-        self._wake()
-        return stores_pb2.AcceptStoreResponse(store=self._guard.message())
-
-
-def _message(identity: Identity) -> stores_pb2.StoreIdentity:
-    return stores_pb2.StoreIdentity(store_id=identity.store_id, epoch=identity.epoch, accepted=identity.accepted)
-
-
-def store_entry(name: str, expected: Identity, found: Identity, detail: str, comment: str, operator: str) -> Message:
-    """What history says of a store that took the place of another, or of an older self."""
-    event = journal_pb2.ConfigurationChanged(
-        kind="store",
-        id=name,
-        revision=found.epoch,
-        before_json=json.dumps({"store_id": expected.store_id, "epoch": expected.epoch, "problem": detail}),
-        after_json=json.dumps({"store_id": found.store_id, "epoch": found.epoch, "comment": comment}),
-    )
-    event_id = f"store:{name}:{found.store_id}:{found.accepted}"
-    entry = journal_pb2.JournalEntry(event_id=event_id, actor=operator, configuration_changed=event)
-    entry.event_time.FromDatetime(datetime.now(UTC))
-    payload = journal_pb2.JournalBatch(entries=[entry]).SerializeToString()
-    return Message(event_subject("configuration"), payload, event_id)

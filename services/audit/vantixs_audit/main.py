@@ -17,9 +17,10 @@ from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.settings import load
-from vantixs.runtime.store_guard import NAME as STORES
-from vantixs.runtime.store_guard import ROLES as STORE_ROLES
-from vantixs.runtime.store_guard import StoreGuard, StoreServicer
+from vantixs.runtime.store_guard import StoreGuard
+from vantixs.runtime.store_service import NAME as STORES
+from vantixs.runtime.store_service import ROLES as STORE_ROLES
+from vantixs.runtime.store_service import StoreServicer
 
 from vantixs_audit import store
 from vantixs_audit.journal_gap import JournalGaps, compare_with_history

@@ -15,9 +15,10 @@ from vantixs.runtime.kv import KvTable, Versioned
 from vantixs.runtime.lifecycle import Lifecycle, StartupError, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.settings import load
-from vantixs.runtime.store_guard import NAME as STORES
-from vantixs.runtime.store_guard import ROLES as STORE_ROLES
-from vantixs.runtime.store_guard import StoreGuard, StoreServicer
+from vantixs.runtime.store_guard import StoreGuard
+from vantixs.runtime.store_service import NAME as STORES
+from vantixs.runtime.store_service import ROLES as STORE_ROLES
+from vantixs.runtime.store_service import StoreServicer
 
 from vantixs_ingress.http.authentication import Authenticator
 from vantixs_ingress.http.client_address import Proxies

@@ -14,9 +14,10 @@ from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.settings import load
-from vantixs.runtime.store_guard import NAME as STORES
-from vantixs.runtime.store_guard import ROLES as STORE_ROLES
-from vantixs.runtime.store_guard import StoreGuard, StoreServicer
+from vantixs.runtime.store_guard import StoreGuard
+from vantixs.runtime.store_service import NAME as STORES
+from vantixs.runtime.store_service import ROLES as STORE_ROLES
+from vantixs.runtime.store_service import StoreServicer
 
 from vantixs_risk import store
 from vantixs_risk.clock import SteadyClock

@@ -27,8 +27,8 @@ from vantixs.runtime.home import Home, write_atomically
 from vantixs.runtime.journal import STREAM
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
-from vantixs.runtime.store_guard import store_entry
 from vantixs.runtime.store_identity import DELETE, SELECT, Identity
+from vantixs.runtime.store_messages import store_entry
 from vantixs.runtime.store_records import HomeRecords
 
 MANIFEST, FORMAT = "backup.json", 1
