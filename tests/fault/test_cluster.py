@@ -64,7 +64,7 @@ def webhooks(cluster: Cluster) -> dict[str, str]:
     for block in others:
         assert "is whole" in cluster.run(block)
     paths = {}
-    for name in (f"desk-{number}" for number in range(WEBHOOKS)):
+    for name in (f"webhook-{number}" for number in range(WEBHOOKS)):
         account = cluster.command("account", "create", name)
         assert account.returncode == 0, account.stderr
         made = cluster.command("webhook", "create", "--account", name, "--webhook-id", name, "--json")

@@ -58,7 +58,7 @@ LONG = Plan(True, D(100), RULES, price("90"), exit_fee_ratio=D("0.001"))
 SHORT = replace(LONG, long=False, stop_loss=price("110"))
 
 
-class Desk:
+class BracketRun:
     """Tells events to a bracket, each second one, and remembers what was commanded."""
 
     def __init__(self, plan: Plan, quantity: str = "1") -> None:
@@ -107,7 +107,7 @@ class Desk:
         self.now += timedelta(seconds=seconds)
         return self.tell(events.Tick(self.now))
 
-    def opened(self, quantity: str = "1") -> "Desk":
+    def opened(self, quantity: str = "1") -> "BracketRun":
         """Entered at 100, the entry ended, every leg accepted."""
         self.enter(quantity)
         self.end_entry()
@@ -249,244 +249,242 @@ def test_targets_fill_one_after_the_other_to_the_end(count: int, shares: bool, l
     # 6 units: equal parts (6, 3, 2, 1.5, 1.2 or 1 each), or 15 percent (0.9) each and the rest for the last.
     share = "15" if shares else ""
     targets = tuple(target(str(level), share if n < count - 1 else "") for n, level in enumerate(levels))
-    desk = Desk(replace(LONG if long else SHORT, take_profits=targets), "6")
-    placed = orders(desk.enter("6"))
+    run = BracketRun(replace(LONG if long else SHORT, take_profits=targets), "6")
+    placed = orders(run.enter("6"))
     assert placed[0] == stop(1, "6", "90" if long else "110", buy=not long)
     parts = [D("0.9") if shares else D(6) / count for _ in levels[:-1]]
     parts.append(6 - sum(parts))
     assert placed[1:] == [take(n + 2, n + 1, str(parts[n]), str(levels[n]), buy=not long) for n in range(count)]
-    desk.end_entry()
-    desk.accept(*range(1, count + 2))
+    run.end_entry()
+    run.accept(*range(1, count + 2))
     left, stop_leg = D(6), 1
     for n in range(count):
-        assert orders(desk.fill(n + 2, str(parts[n]), str(levels[n]))) == [CancelLeg(stop_leg)]
+        assert orders(run.fill(n + 2, str(parts[n]), str(levels[n]))) == [CancelLeg(stop_leg)]
         left -= parts[n]
         # Nothing of the old stop can fill any more: only now the new one is placed, for what is left.
-        after = orders(desk.cancelled(stop_leg))
+        after = orders(run.cancelled(stop_leg))
         if left:
-            stop_leg = len(desk.bracket.legs)
+            stop_leg = len(run.bracket.legs)
             assert after == [stop(stop_leg, str(left), "90" if long else "110", buy=not long)]
-            desk.accept(stop_leg)
+            run.accept(stop_leg)
         else:
             assert after == []
-    assert desk.bracket.is_finished
-    assert desk.bracket.held == 0
-    assert desk.bracket.mode is Mode.OPEN
+    assert run.bracket.is_finished
+    assert run.bracket.held == 0
+    assert run.bracket.mode is Mode.OPEN
 
 
 def test_stop_and_targets_are_sized_to_what_is_filled() -> None:
-    desk = Desk(replace(LONG, take_profits=(target("110", "50"), target("120", "50"))), "2")
-    assert orders(desk.enter("0.4")) == [stop(1, "0.4", "90"), take(2, 1, "0.2", "110"), take(3, 2, "0.2", "120")]
-    desk.accept(1, 2, 3)
+    run = BracketRun(replace(LONG, take_profits=(target("110", "50"), target("120", "50"))), "2")
+    assert orders(run.enter("0.4")) == [stop(1, "0.4", "90"), take(2, 1, "0.2", "110"), take(3, 2, "0.2", "120")]
+    run.accept(1, 2, 3)
     # The next 0.6 get a stop of their own beside the first one, so that the 0.4 stay protected.
-    assert orders(desk.enter("0.6")) == [stop(4, "0.6", "90"), take(5, 1, "0.3", "110"), take(6, 2, "0.3", "120")]
-    desk.accept(4, 5, 6)
+    assert orders(run.enter("0.6")) == [stop(4, "0.6", "90"), take(5, 1, "0.3", "110"), take(6, 2, "0.3", "120")]
+    run.accept(4, 5, 6)
     # A third stop is not added: the smaller joins what is new.
-    assert orders(desk.enter("0.2")) == [CancelLeg(1), CancelLeg(2), CancelLeg(3)]
-    assert orders(desk.cancelled(1)) == [stop(7, "0.6", "90")]
+    assert orders(run.enter("0.2")) == [CancelLeg(1), CancelLeg(2), CancelLeg(3)]
+    assert orders(run.cancelled(1)) == [stop(7, "0.6", "90")]
 
 
 def test_stop_that_fills_cancels_targets_and_entry() -> None:
-    desk = Desk(replace(LONG, take_profits=(target("110"), target("120"))), "2")
-    desk.enter("1")
-    desk.accept(1, 2, 3)
-    assert orders(desk.fill(1, "1", "90")) == [CancelEntry(Why.STOP_FILLED), CancelLeg(2), CancelLeg(3)]
-    desk.cancelled(2)
-    desk.cancelled(3)
-    assert not desk.bracket.is_finished
+    run = BracketRun(replace(LONG, take_profits=(target("110"), target("120"))), "2")
+    run.enter("1")
+    run.accept(1, 2, 3)
+    assert orders(run.fill(1, "1", "90")) == [CancelEntry(Why.STOP_FILLED), CancelLeg(2), CancelLeg(3)]
+    run.cancelled(2)
+    run.cancelled(3)
+    assert not run.bracket.is_finished
     # What the entry fills before its cancel arrives is closed at once: the stop's price has been passed.
-    assert orders(desk.enter("0.3")) == [CloseNow(4, False, D("0.3"), Why.STOP_FILLED)]
-    desk.end_entry()
-    desk.fill(4, "0.3", "89")
-    assert desk.bracket.is_finished
+    assert orders(run.enter("0.3")) == [CloseNow(4, False, D("0.3"), Why.STOP_FILLED)]
+    run.end_entry()
+    run.fill(4, "0.3", "89")
+    assert run.bracket.is_finished
 
 
 def test_stop_that_ends_half_filled_is_closed_at_market() -> None:
-    desk = Desk(LONG).opened()
-    assert orders(desk.fill(1, "0.4", "90")) == []
-    assert orders(desk.cancelled(1, "0.4")) == [CloseNow(2, False, D("0.6"), Why.STOP_FILLED)]
+    run = BracketRun(LONG).opened()
+    assert orders(run.fill(1, "0.4", "90")) == []
+    assert orders(run.cancelled(1, "0.4")) == [CloseNow(2, False, D("0.6"), Why.STOP_FILLED)]
 
 
 def test_stop_that_does_not_fill_the_rest_is_replaced_by_the_market() -> None:
-    desk = Desk(LONG).opened()
-    desk.fill(1, "0.4", "90")
-    assert wake_time(desk.bracket) == START + timedelta(seconds=10)
-    assert orders(desk.wait(10)) == [CancelLeg(1)]
-    assert orders(desk.cancelled(1, "0.4")) == [CloseNow(2, False, D("0.6"), Why.STOP_NOT_FILLED)]
+    run = BracketRun(LONG).opened()
+    run.fill(1, "0.4", "90")
+    assert wake_time(run.bracket) == START + timedelta(seconds=10)
+    assert orders(run.wait(10)) == [CancelLeg(1)]
+    assert orders(run.cancelled(1, "0.4")) == [CloseNow(2, False, D("0.6"), Why.STOP_NOT_FILLED)]
 
 
 # Re-sizing, and fills that come late.
 
 
 def test_nothing_takes_the_place_of_fills_that_were_announced_and_not_told() -> None:
-    desk = Desk(replace(LONG, take_profits=(target("110", "50"),))).opened()
-    desk.fill(2, "0.5", "110")
+    run = BracketRun(replace(LONG, take_profits=(target("110", "50"),))).opened()
+    run.fill(2, "0.5", "110")
     # The stop lost 0.2 while it was cancelled. Held is 0.5; 0.2 are gone at the venue: at most 0.3 may be placed.
-    assert orders(desk.cancelled(1, "0.2")) == [stop(3, "0.3", "90")]
-    assert orders(desk.fill(1, "0.2", "90")) == []
-    assert desk.bracket.held == D("0.3")
-    assert desk.bracket.mode is Mode.STOPPED
+    assert orders(run.cancelled(1, "0.2")) == [stop(3, "0.3", "90")]
+    assert orders(run.fill(1, "0.2", "90")) == []
+    assert run.bracket.held == D("0.3")
+    assert run.bracket.mode is Mode.STOPPED
 
 
 def test_fill_after_a_cancel_is_counted_and_the_legs_are_made_smaller() -> None:
-    desk = Desk(replace(LONG, take_profits=(target("110", "50"), target("120", "50")))).opened()
-    desk.tell(events.OutsideFill(desk.now, "o1", D("0.5")))  # Target 2 and the stop are too much now.
-    assert orders(desk.cancelled(3)) == []
-    assert orders(desk.cancelled(1)) == [stop(4, "0.5", "90")]
-    desk.accept(4)
+    run = BracketRun(replace(LONG, take_profits=(target("110", "50"), target("120", "50")))).opened()
+    run.tell(events.OutsideFill(run.now, "o1", D("0.5")))  # Target 2 and the stop are too much now.
+    assert orders(run.cancelled(3)) == []
+    assert orders(run.cancelled(1)) == [stop(4, "0.5", "90")]
+    run.accept(4)
     # The venue said that nothing of target 2 was filled, and now tells 0.2.
-    commands = desk.fill(3, "0.2", "120")
+    commands = run.fill(3, "0.2", "120")
     assert reasons(commands) == [Why.FILL_AFTER_END]
     assert orders(commands) == [CancelLeg(4), CancelLeg(2)]
-    assert orders(desk.cancelled(4)) == [stop(5, "0.3", "90")]
+    assert orders(run.cancelled(4)) == [stop(5, "0.3", "90")]
 
 
 def test_leg_in_doubt_is_not_replaced_until_it_is_known() -> None:
-    desk = Desk(LONG)
-    desk.enter("1")
-    desk.end_entry()
-    assert desk.doubt(1) == ()
-    assert reasons(desk.wait(10)) == [Why.PROTECTION_IN_DOUBT]
-    assert orders(desk.wait(10)) == []
-    assert wake_time(desk.bracket) is None
+    run = BracketRun(LONG)
+    run.enter("1")
+    run.end_entry()
+    assert run.doubt(1) == ()
+    assert reasons(run.wait(10)) == [Why.PROTECTION_IN_DOUBT]
+    assert orders(run.wait(10)) == []
+    assert wake_time(run.bracket) is None
     # It never arrived, and the time without a stop is over: closed, not tried again.
-    assert orders(desk.resolve(1, False)) == [CloseNow(2, False, D(1), Why.UNPROTECTED_TOO_LONG)]
+    assert orders(run.resolve(1, False)) == [CloseNow(2, False, D(1), Why.UNPROTECTED_TOO_LONG)]
 
 
 def test_leg_in_doubt_that_works_is_kept() -> None:
-    desk = Desk(LONG)
-    desk.enter("1")
-    desk.doubt(1)
-    desk.wait(3)
-    assert desk.resolve(1, True) == ()
-    assert desk.bracket.unprotected_since is None
-    assert desk.bracket.unprotected_longest_ms == 3000
+    run = BracketRun(LONG)
+    run.enter("1")
+    run.doubt(1)
+    run.wait(3)
+    assert run.resolve(1, True) == ()
+    assert run.bracket.unprotected_since is None
+    assert run.bracket.unprotected_longest_ms == 3000
 
 
 def test_stop_in_doubt_that_never_arrived_is_placed_again_while_there_is_time() -> None:
-    desk = Desk(LONG)
-    desk.enter("1")
-    desk.doubt(1)
-    desk.wait(3)
-    assert orders(desk.resolve(1, False)) == [stop(2, "1", "90")]
+    run = BracketRun(LONG)
+    run.enter("1")
+    run.doubt(1)
+    run.wait(3)
+    assert orders(run.resolve(1, False)) == [stop(2, "1", "90")]
 
 
 def test_cancel_in_doubt_is_sent_again_once_the_leg_is_known_to_work() -> None:
-    desk = Desk(replace(LONG, take_profits=(target("110", "50"),))).opened()
-    desk.fill(2, "0.5", "110")
-    assert orders(desk.doubt(1)) == []
-    assert orders(desk.resolve(1, True)) == [CancelLeg(1)]
-    assert orders(desk.cancelled(1)) == [stop(3, "0.5", "90")]
+    run = BracketRun(replace(LONG, take_profits=(target("110", "50"),))).opened()
+    run.fill(2, "0.5", "110")
+    assert orders(run.doubt(1)) == []
+    assert orders(run.resolve(1, True)) == [CancelLeg(1)]
+    assert orders(run.cancelled(1)) == [stop(3, "0.5", "90")]
 
 
 # From outside.
 
 
 def test_outside_reduction_makes_the_legs_smaller_the_last_target_first() -> None:
-    desk = Desk(replace(LONG, take_profits=(target("110", "40"), target("120", "60")))).opened()
-    commands = desk.tell(events.OutsideFill(desk.now, "o1", D("0.5")))
+    run = BracketRun(replace(LONG, take_profits=(target("110", "40"), target("120", "60")))).opened()
+    commands = run.tell(events.OutsideFill(run.now, "o1", D("0.5")))
     assert reasons(commands) == [Why.POSITION_REDUCED_OUTSIDE]
     # 0.5 are left: target 1 keeps its 0.4, target 2 keeps 0.1 of 0.6.
     assert orders(commands) == [CancelLeg(1), CancelLeg(3)]
-    assert orders(desk.cancelled(1)) == [stop(4, "0.5", "90")]
-    assert orders(desk.cancelled(3)) == [take(5, 2, "0.1", "120")]
+    assert orders(run.cancelled(1)) == [stop(4, "0.5", "90")]
+    assert orders(run.cancelled(3)) == [take(5, 2, "0.1", "120")]
 
 
 def test_position_closed_outside_leaves_no_leg_and_no_entry() -> None:
-    desk = Desk(replace(LONG, take_profits=(target("110"),)), "2")
-    desk.enter("1")
-    desk.accept(1)
-    commands = desk.tell(events.PositionRead(desk.now, D(0), desk.bracket.revision))
+    run = BracketRun(replace(LONG, take_profits=(target("110"),)), "2")
+    run.enter("1")
+    run.accept(1)
+    commands = run.tell(events.PositionRead(run.now, D(0), run.bracket.revision))
     assert orders(commands) == [CancelEntry(Why.POSITION_CLOSED_OUTSIDE), CancelLeg(1)]
     # The target had no answer so far: it is cancelled once it is known to work.
-    assert orders(desk.accept(2)) == [CancelLeg(2)]
+    assert orders(run.accept(2)) == [CancelLeg(2)]
 
 
 def test_position_read_before_a_fill_was_booked_does_not_count() -> None:
-    desk = Desk(replace(LONG, take_profits=(target("110", "50"),))).opened()
-    revision = desk.bracket.revision
-    desk.fill(2, "0.5", "110")
-    assert desk.tell(events.PositionRead(desk.now, D("0.5"), revision)) == ()
-    assert desk.bracket.held == D("0.5")
+    run = BracketRun(replace(LONG, take_profits=(target("110", "50"),))).opened()
+    revision = run.bracket.revision
+    run.fill(2, "0.5", "110")
+    assert run.tell(events.PositionRead(run.now, D("0.5"), revision)) == ()
+    assert run.bracket.held == D("0.5")
 
 
 def test_position_that_was_read_too_small_is_corrected_by_the_next_reading() -> None:
-    desk = Desk(LONG).opened()
-    desk.tell(events.PositionRead(desk.now, D("0.4"), desk.bracket.revision))
-    assert desk.bracket.held == D("0.4")
-    desk.tell(events.PositionRead(desk.now, D(1), desk.bracket.revision))
-    assert desk.bracket.held == D(1)
-    assert reasons(desk.tell(events.PositionRead(desk.now, D(3), desk.bracket.revision))) == [
+    run = BracketRun(LONG).opened()
+    run.tell(events.PositionRead(run.now, D("0.4"), run.bracket.revision))
+    assert run.bracket.held == D("0.4")
+    run.tell(events.PositionRead(run.now, D(1), run.bracket.revision))
+    assert run.bracket.held == D(1)
+    assert reasons(run.tell(events.PositionRead(run.now, D(3), run.bracket.revision))) == [
         Why.POSITION_LARGER_THAN_KNOWN
     ]
-    assert desk.bracket.held == D(1)
+    assert run.bracket.held == D(1)
 
 
 # What cannot be protected.
 
 
 def test_position_whose_stop_is_rejected_is_closed() -> None:
-    desk = Desk(replace(LONG, take_profits=(target("110"),)), "2")
-    desk.enter("1")
-    desk.accept(2)
-    commands = desk.reject(1)
+    run = BracketRun(replace(LONG, take_profits=(target("110"),)), "2")
+    run.enter("1")
+    run.accept(2)
+    commands = run.reject(1)
     assert reasons(commands) == [Why.STOP_REJECTED]
     assert orders(commands) == [CancelEntry(Why.STOP_REJECTED), CancelLeg(2)]
     # The target could still sell: the close is for what is left once it cannot.
-    assert orders(desk.cancelled(2)) == [CloseNow(3, False, D(1), Why.STOP_REJECTED)]
+    assert orders(run.cancelled(2)) == [CloseNow(3, False, D(1), Why.STOP_REJECTED)]
 
 
 def test_position_without_a_stop_for_too_long_is_closed() -> None:
-    desk = Desk(LONG).opened()
-    desk.enter("0.5", "100")
-    assert desk.bracket.unprotected_since == START
-    assert wake_time(desk.bracket) is None  # The second stop has no answer yet: nothing could be closed.
-    desk.now += timedelta(seconds=10)
-    commands = desk.cancelled(2)
+    run = BracketRun(LONG).opened()
+    run.enter("0.5", "100")
+    assert run.bracket.unprotected_since == START
+    assert wake_time(run.bracket) is None  # The second stop has no answer yet: nothing could be closed.
+    run.now += timedelta(seconds=10)
+    commands = run.cancelled(2)
     assert reasons(commands) == [Why.STOP_REPLACED, Why.UNPROTECTED_TOO_LONG]
     # 0.5 have no stop and are closed now; the 1 has one, which is cancelled first.
     assert orders(commands) == [CancelLeg(1), CloseNow(3, False, D("0.5"), Why.UNPROTECTED_TOO_LONG)]
-    assert orders(desk.cancelled(1)) == [CloseNow(4, False, D(1), Why.UNPROTECTED_TOO_LONG)]
+    assert orders(run.cancelled(1)) == [CloseNow(4, False, D(1), Why.UNPROTECTED_TOO_LONG)]
 
 
 def test_stop_cancelled_by_others_is_placed_again_twice_then_all_is_closed() -> None:
-    desk = Desk(LONG).opened()
-    assert orders(desk.cancelled(1)) == [stop(2, "1", "90")]
-    assert orders(desk.cancelled(2)) == [stop(3, "1", "90")]
-    assert orders(desk.cancelled(3)) == [CloseNow(4, False, D(1), Why.STOP_LOST_REPEATEDLY)]
+    run = BracketRun(LONG).opened()
+    assert orders(run.cancelled(1)) == [stop(2, "1", "90")]
+    assert orders(run.cancelled(2)) == [stop(3, "1", "90")]
+    assert orders(run.cancelled(3)) == [CloseNow(4, False, D(1), Why.STOP_LOST_REPEATEDLY)]
 
 
 def test_close_that_fails_is_tried_again_after_a_growing_wait() -> None:
-    desk = Desk(LONG).opened()
-    desk.reject(desk.bracket.legs[-1].number)
-    desk.tell(events.CloseRequested(desk.now, "wanted"))
-    commands = desk.reject(2)
+    run = BracketRun(LONG).opened()
+    run.reject(run.bracket.legs[-1].number)
+    run.tell(events.CloseRequested(run.now, "wanted"))
+    commands = run.reject(2)
     assert (reasons(commands), orders(commands)) == ([Why.CLOSE_FAILED], [])
-    assert wake_time(desk.bracket) == START + timedelta(seconds=2)
-    assert orders(desk.wait(2)) == [CloseNow(3, False, D(1), Why.STOP_REJECTED)]
+    assert wake_time(run.bracket) == START + timedelta(seconds=2)
+    assert orders(run.wait(2)) == [CloseNow(3, False, D(1), Why.STOP_REJECTED)]
     # A part fills, the venue ends the rest: 0.6 are tried again after 4 s.
-    desk.fill(3, "0.4", "95")
-    desk.cancelled(3, "0.4")
-    assert wake_time(desk.bracket) == START + timedelta(seconds=6)
-    assert orders(desk.wait(4)) == [CloseNow(4, False, D("0.6"), Why.STOP_REJECTED)]
+    run.fill(3, "0.4", "95")
+    run.cancelled(3, "0.4")
+    assert wake_time(run.bracket) == START + timedelta(seconds=6)
+    assert orders(run.wait(4)) == [CloseNow(4, False, D("0.6"), Why.STOP_REJECTED)]
 
 
 def test_target_that_is_rejected_leaves_its_part_to_the_stop() -> None:
-    desk = Desk(replace(LONG, take_profits=(target("110"), target("120")))).opened()
-    desk.bracket = replace(
-        desk.bracket, legs=(*desk.bracket.legs[:2], replace(desk.bracket.legs[2], state=LegState.SENT))
-    )
-    commands = desk.reject(3)
+    run = BracketRun(replace(LONG, take_profits=(target("110"), target("120")))).opened()
+    run.bracket = replace(run.bracket, legs=(*run.bracket.legs[:2], replace(run.bracket.legs[2], state=LegState.SENT)))
+    commands = run.reject(3)
     assert (reasons(commands), orders(commands)) == ([Why.TARGET_REJECTED], [])
-    assert orders(desk.wait(60)) == []
+    assert orders(run.wait(60)) == []
 
 
 def test_less_than_the_minimum_is_told_once_and_not_ordered() -> None:
-    desk = Desk(replace(LONG, rules=Rules(D("0.01"), D("0.1"), D("0.3"))))
-    commands = desk.enter("0.2")
+    run = BracketRun(replace(LONG, rules=Rules(D("0.01"), D("0.1"), D("0.3"))))
+    commands = run.enter("0.2")
     assert (reasons(commands), orders(commands)) == ([Why.BELOW_MINIMUM], [])
-    assert desk.wait(60) == ()
-    assert orders(desk.enter("0.2")) == [stop(1, "0.4", "90")]
+    assert run.wait(60) == ()
+    assert orders(run.enter("0.2")) == [stop(1, "0.4", "90")]
 
 
 # Before the entry is filled.
@@ -507,26 +505,26 @@ def test_less_than_the_minimum_is_told_once_and_not_ordered() -> None:
     ],
 )
 def test_entry_is_cancelled_where_stop_or_target_was_reached_first(plan: Plan, seen: str, reason: Why | None) -> None:
-    desk = Desk(replace(plan, take_profits=(target("110" if plan.long else "90"),)))
-    assert desk.see(seen) == ((CancelEntry(reason),) if reason else ())
-    assert desk.see(seen) == ()
+    run = BracketRun(replace(plan, take_profits=(target("110" if plan.long else "90"),)))
+    assert run.see(seen) == ((CancelEntry(reason),) if reason else ())
+    assert run.see(seen) == ()
 
 
 # The stop moves.
 
 
 def test_break_even_pays_the_fees_of_both_sides() -> None:
-    desk = Desk(LONG).opened()
-    assert break_even_price(desk.bracket) == D("100.11")  # 100 / 0.999 = 100.1001...
+    run = BracketRun(LONG).opened()
+    assert break_even_price(run.bracket) == D("100.11")  # 100 / 0.999 = 100.1001...
     # 1 at 100 and 1 at 102 with fees of 0.1 and 0.1: (101 + 0.1) / 0.999 = 101.2012..., and 101.21 * 0.999 = 101.1088 > 101.1.
-    desk = Desk(LONG, "2")
-    desk.enter("1", "100", "0.1")
-    desk.enter("1", "102", "0.1")
-    assert break_even_price(desk.bracket) == D("101.21")
+    run = BracketRun(LONG, "2")
+    run.enter("1", "100", "0.1")
+    run.enter("1", "102", "0.1")
+    assert break_even_price(run.bracket) == D("101.21")
     # A short at 100 with 0.1: 99.9 / 1.001 = 99.8001..., and 99.8 * 1.001 = 99.8998 < 99.9.
-    desk = Desk(SHORT)
-    desk.enter("1", "100", "0.1")
-    assert break_even_price(desk.bracket) == D("99.8")
+    run = BracketRun(SHORT)
+    run.enter("1", "100", "0.1")
+    assert break_even_price(run.bracket) == D("99.8")
 
 
 @pytest.mark.parametrize(
@@ -542,70 +540,70 @@ def test_break_even_pays_the_fees_of_both_sides() -> None:
 def test_stepped_trailing_as_cornix_names_it(kind: SteppedKind, share: str | None, stops: list[str]) -> None:
     targets = tuple(target(level, "10") for level in ("110", "120", "130"))
     stepped = Stepped(kind, percent=D(share) if share else None)
-    desk = Desk(replace(LONG, take_profits=targets, stepped=stepped)).opened()
+    run = BracketRun(replace(LONG, take_profits=targets, stepped=stepped)).opened()
     for seen, expected in zip(("111", "121", "131"), stops, strict=True):
-        desk.see(seen)
-        assert stop_price(desk.bracket) == D(expected)
-    desk.see("95")
-    assert stop_price(desk.bracket) == D(stops[-1]), "a stop never moves back"
+        run.see(seen)
+        assert stop_price(run.bracket) == D(expected)
+    run.see("95")
+    assert stop_price(run.bracket) == D(stops[-1]), "a stop never moves back"
 
 
 def test_stepped_trailing_begins_at_the_target_that_was_named() -> None:
     targets = tuple(target(level) for level in ("110", "120"))
-    desk = Desk(replace(LONG, take_profits=targets, stepped=Stepped(SteppedKind.MOVING_TARGET, 2))).opened()
-    desk.see("115")
-    assert stop_price(desk.bracket) == D(90)
-    desk.see("120")
-    assert stop_price(desk.bracket) == D(110)
+    run = BracketRun(replace(LONG, take_profits=targets, stepped=Stepped(SteppedKind.MOVING_TARGET, 2))).opened()
+    run.see("115")
+    assert stop_price(run.bracket) == D(90)
+    run.see("120")
+    assert stop_price(run.bracket) == D(110)
 
 
 def test_trailing_follows_from_its_activation_on_and_moves_by_whole_steps() -> None:
-    desk = Desk(replace(LONG, trailing=Trailing(amount("4"), percent("10"), D(1)))).opened()
-    assert desk.see("109.99") == ()
-    commands = desk.see("110")  # 110 - 4
+    run = BracketRun(replace(LONG, trailing=Trailing(amount("4"), percent("10"), D(1)))).opened()
+    assert run.see("109.99") == ()
+    commands = run.see("110")  # 110 - 4
     assert (reasons(commands), orders(commands)) == ([Why.STOP_MOVED], [CancelLeg(1)])
-    assert orders(desk.cancelled(1)) == [stop(2, "1", "106")]
-    desk.accept(2)
-    assert desk.see("110.5") == ()  # 106.5 betters 106 by half a step.
-    assert desk.see("104") == ()
-    assert orders(desk.see("111")) == [CancelLeg(2)]
-    assert orders(desk.cancelled(2)) == [stop(3, "1", "107")]
+    assert orders(run.cancelled(1)) == [stop(2, "1", "106")]
+    run.accept(2)
+    assert run.see("110.5") == ()  # 106.5 betters 106 by half a step.
+    assert run.see("104") == ()
+    assert orders(run.see("111")) == [CancelLeg(2)]
+    assert orders(run.cancelled(2)) == [stop(3, "1", "107")]
 
 
 def test_trailing_of_a_short_follows_downwards() -> None:
-    desk = Desk(replace(SHORT, trailing=Trailing(percent("5")))).opened()
-    desk.see("90")
-    assert stop_price(desk.bracket) == D("94.5")
-    desk.see("95")
-    assert stop_price(desk.bracket) == D("94.5")
+    run = BracketRun(replace(SHORT, trailing=Trailing(percent("5")))).opened()
+    run.see("90")
+    assert stop_price(run.bracket) == D("94.5")
+    run.see("95")
+    assert stop_price(run.bracket) == D("94.5")
 
 
 def test_break_even_at_a_price_needs_no_target() -> None:
-    desk = Desk(replace(LONG, break_even_at=percent("3"))).opened()
-    desk.see("102.99")
-    assert stop_price(desk.bracket) == D(90)
-    desk.see("103")
-    assert stop_price(desk.bracket) == D("100.11")
+    run = BracketRun(replace(LONG, break_even_at=percent("3"))).opened()
+    run.see("102.99")
+    assert stop_price(run.bracket) == D(90)
+    run.see("103")
+    assert stop_price(run.bracket) == D("100.11")
 
 
 def test_base_of_the_stop_is_the_first_fill_or_the_average() -> None:
     # 1 at 100 and 3 at 96 are 97 on average: 10 percent below are 90 and 87.3.
     for base, expected in ((Base.FIRST_ENTRY, "90"), (Base.AVERAGE_ENTRY, "87.3")):
-        desk = Desk(replace(LONG, stop_loss=percent("10"), base=base), "4")
-        desk.enter("1", "100")
-        desk.enter("3", "96")
-        assert stop_price(desk.bracket) == D(expected)
+        run = BracketRun(replace(LONG, stop_loss=percent("10"), base=base), "4")
+        run.enter("1", "100")
+        run.enter("3", "96")
+        assert stop_price(run.bracket) == D(expected)
 
 
 def test_stop_that_moves_is_cancelled_first_and_the_time_between_is_counted() -> None:
-    desk = Desk(replace(LONG, trailing=Trailing(percent("5")))).opened()
-    desk.see("110")
-    assert desk.bracket.unprotected_since == START
-    desk.wait(1)
-    desk.cancelled(1)
-    desk.wait(1)
-    desk.accept(2)
-    assert (desk.bracket.unprotected_since, desk.bracket.unprotected_longest_ms) == (None, 2000)
+    run = BracketRun(replace(LONG, trailing=Trailing(percent("5")))).opened()
+    run.see("110")
+    assert run.bracket.unprotected_since == START
+    run.wait(1)
+    run.cancelled(1)
+    run.wait(1)
+    run.accept(2)
+    assert (run.bracket.unprotected_since, run.bracket.unprotected_longest_ms) == (None, 2000)
 
 
 def test_words_say_each_leg_and_what_links_them() -> None:
@@ -619,10 +617,10 @@ def test_words_say_each_leg_and_what_links_them() -> None:
         "20% has no target: only the stop protects it",
         "from target 1 on the stop goes to break-even, fees of both sides included",
     )
-    desk = Desk(plan)
-    desk.enter("1")
-    desk.accept(1, 2)
-    assert describe_bracket(desk.bracket) == (
+    run = BracketRun(plan)
+    run.enter("1")
+    run.accept(1, 2)
+    assert describe_bracket(run.bracket) == (
         "long 1 of 1 is held",
         "1 is protected at 90",
         "leg 1: stop at 90 for 1 works",
@@ -633,15 +631,15 @@ def test_words_say_each_leg_and_what_links_them() -> None:
 
 
 def test_stored_bracket_lacks_no_field_without_a_default() -> None:
-    stored = to_dict(Desk(LONG).bracket)
+    stored = to_dict(BracketRun(LONG).bracket)
     del stored["told"]
-    assert from_dict(stored) == Desk(LONG).bracket
+    assert from_dict(stored) == BracketRun(LONG).bracket
     del stored["now"]
     with pytest.raises(KeyError, match="now"):
         from_dict(stored)
 
 
 def test_event_of_a_leg_that_was_never_placed_is_told() -> None:
-    bracket, commands = step(Desk(LONG).bracket, events.LegAccepted(START, 7))
+    bracket, commands = step(BracketRun(LONG).bracket, events.LegAccepted(START, 7))
     assert reasons(commands) == [Why.UNKNOWN_LEG]
-    assert bracket == Desk(LONG).bracket
+    assert bracket == BracketRun(LONG).bracket

@@ -61,7 +61,7 @@ def _look_up(address: str) -> list[Address]:
 
 
 def _local_or_port(facts: dict[str, Any]) -> Address:
-    """The process's socket in this home where this user may use it: strangers cannot use up its connections."""
+    """The process's socket in this home where this user may use it: other users cannot use up its connections."""
     path = str(facts.get("socket", ""))
     usable = path and len(os.fsencode(path)) <= SOCKET_PATH_BYTES and os.access(path, os.W_OK)
     return Address(f"unix:{path}" if usable else str(facts["grpc"]))

@@ -61,11 +61,9 @@ class Home:
         try:
             if create and not marker.exists():
                 path.mkdir(parents=True, exist_ok=True)
-                strangers = sorted(p.name for p in path.iterdir() if _is_strange(p))
-                if strangers:
-                    raise StartupError(
-                        f"home {path}: expected an empty directory or one of ours, found {strangers[0]!r}"
-                    )
+                foreign = sorted(p.name for p in path.iterdir() if _is_foreign(p))
+                if foreign:
+                    raise StartupError(f"home {path}: expected an empty directory or one of ours, found {foreign[0]!r}")
                 (path / "data").mkdir(exist_ok=True)
                 write_atomically(path / "data" / STORES, "{}\n", mode=0o600)
                 write_atomically(marker, VERSION + "\n")
@@ -171,7 +169,7 @@ class Home:
         write_atomically(self.secrets / name, secrets.token_urlsafe(32) + "\n", mode=0o600)
 
 
-def _is_strange(path: Path) -> bool:
+def _is_foreign(path: Path) -> bool:
     """Whether it is neither ours nor an empty directory, such as a mount point."""
     return path.name not in ("settings.toml", "secrets") and not (path.is_dir() and not any(path.iterdir()))
 

@@ -132,7 +132,7 @@ def test_source_is_the_right_most_hop_that_is_no_trusted_proxy(peer: str, header
 
 
 @given(st.text(max_size=200))
-def test_forwarding_headers_never_raise_and_strangers_are_never_believed(text: str) -> None:
+def test_forwarding_headers_never_raise_and_unknown_addresses_are_never_believed(text: str) -> None:
     PROXIES.source("10.0.0.1", {"x-forwarded-for": text})
     PROXIES.source("10.0.0.1", {"forwarded": text})
     assert PROXIES.source("8.8.8.8", {"x-forwarded-for": text, "forwarded": text}) == "8.8.8.8"
@@ -184,16 +184,16 @@ def test_allowance_refills_evenly() -> None:
     assert allowance.take(1000) > 0
 
 
-def test_strangers_are_remembered_up_to_a_bound() -> None:
-    strangers = FailedAttemptLimiter(2)
+def test_failed_attempts_are_remembered_up_to_a_bound() -> None:
+    attempts = FailedAttemptLimiter(2)
     for number in range(MOST_ADDRESSES + 500):
-        strangers.failed(f"a{number}", 0)
-    assert len(strangers) == MOST_ADDRESSES
+        attempts.failed(f"a{number}", 0)
+    assert len(attempts) == MOST_ADDRESSES
     for _ in range(2):
-        strangers.failed("b", 0)
-    assert strangers.wait("b", 0) > 0
-    assert strangers.wait("b", 60) == 0
-    assert strangers.wait("never seen", 0) == 0
+        attempts.failed("b", 0)
+    assert attempts.wait("b", 0) > 0
+    assert attempts.wait("b", 60) == 0
+    assert attempts.wait("never seen", 0) == 0
     assert FailedAttemptLimiter(0).wait("b", 0) == 0
 
 
