@@ -98,7 +98,7 @@ async def make_calls(url: str, name: str, kill_before: int | None) -> dict[str, 
         return evaluate_orders(connection, context, asked)
 
     async def evaluate(request: risk_pb2.EvaluateOrderRequest) -> str:
-        answer = await database.write_with_others(decide, (request, START))
+        answer = await database.write_batched(decide, (request, START))
         return answer.hex()
 
     async def settle(order_id: str, fills: list[Any], *, final: bool) -> None:

@@ -85,8 +85,8 @@ class SteppedDatabase:
         self._steps.step()
         return result
 
-    async def write_with_others(self, run: Any, item: Any) -> Any:
-        result = await self._database.write_with_others(run, item)
+    async def write_batched(self, run: Any, item: Any) -> Any:
+        result = await self._database.write_batched(run, item)
         self._steps.step()
         self._steps.writes += 1
         if error := self._steps.write_errors.pop(self._steps.writes, None):

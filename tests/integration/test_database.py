@@ -76,7 +76,7 @@ async def test_what_waits_for_the_same_is_run_together(database: Database) -> No
         return [add(connection, "USDT", amount) for amount in amounts]
 
     amounts = [Decimal(n) for n in range(1, 101)]
-    results = await asyncio.gather(*(database.write_with_others(run, amount) for amount in amounts))
+    results = await asyncio.gather(*(database.write_batched(run, amount) for amount in amounts))
     # Each got its own result.
     assert results == [sum(amounts[: n + 1]) for n in range(100)]
     assert sum(calls) == 100
@@ -90,7 +90,7 @@ async def test_more_than_a_batch_at_once_is_shared_out(database: Database) -> No
         calls.append(len(amounts))
         return [add(connection, "USDT", Decimal(amount)) for amount in amounts]
 
-    await asyncio.gather(*(database.write_with_others(run, 1) for _ in range(2000)))
+    await asyncio.gather(*(database.write_batched(run, 1) for _ in range(2000)))
     assert sum(calls) == 2000
     assert max(calls) < 2 * BATCH
 
@@ -102,7 +102,7 @@ async def test_what_fails_among_others_fails_alone(database: Database) -> None:
             raise LookupError("unlucky")
         return stored
 
-    results = await asyncio.gather(*(database.write_with_others(run, n) for n in range(20)), return_exceptions=True)
+    results = await asyncio.gather(*(database.write_batched(run, n) for n in range(20)), return_exceptions=True)
     assert [n for n, result in enumerate(results) if isinstance(result, LookupError)] == [13]
     assert await database.read(lambda c: read(c, "USDT")) == sum(range(20)) - 13
 
@@ -114,7 +114,7 @@ async def test_an_exception_as_a_result_is_raised_and_rolls_nothing_back(databas
         calls.append(len(amounts))
         return [LookupError("odd") if n % 2 else add(connection, "USDT", Decimal(n)) for n in amounts]
 
-    results = await asyncio.gather(*(database.write_with_others(run, n) for n in range(20)), return_exceptions=True)
+    results = await asyncio.gather(*(database.write_batched(run, n) for n in range(20)), return_exceptions=True)
     assert [isinstance(result, LookupError) for result in results] == [False, True] * 10
     assert await database.read(lambda c: read(c, "USDT")) == sum(range(0, 20, 2))
     assert sum(calls) == 20, "run again"
@@ -132,15 +132,15 @@ async def test_what_comes_while_a_batch_is_written_shares_the_next_one_and_one_a
         assert go_on.wait(30)
         return [add(connection, "USDT", Decimal(amount)) for amount in amounts]
 
-    first = asyncio.create_task(database.write_with_others(run, 1))
+    first = asyncio.create_task(database.write_batched(run, 1))
     await asyncio.to_thread(begun.wait, 30)
-    others = [asyncio.create_task(database.write_with_others(run, 1)) for _ in range(30)]
+    others = [asyncio.create_task(database.write_batched(run, 1)) for _ in range(30)]
     while len(database._writes._units._waiting) < 30:
         await asyncio.sleep(0)
     go_on.set()
     await asyncio.gather(first, *others)
     assert calls == [1, 30]
-    await database.write_with_others(run, 1)
+    await database.write_batched(run, 1)
     assert calls == [1, 30, 1]
 
 

@@ -2,9 +2,13 @@
 
 import base64
 import hashlib
+import re
 import zlib
 
 LANES = 32
+# The names that people give to accounts, webhooks and strategies; by `fullmatch`, as `$` would let a line feed through.
+NAME_PATTERN = r"[a-z][a-z0-9-]{0,39}"
+NAME = re.compile(NAME_PATTERN)
 QUOTE_SUBJECTS = "vantixs.quotes.v1.*"
 BAR_SUBJECTS = "vantixs.bars.v1.*.*"
 # Whoever keeps bars answers with them to the reply subject of what is published here.

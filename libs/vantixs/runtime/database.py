@@ -141,9 +141,9 @@ class Database:
         An exception of the unit rolls back that unit alone and is raised here. A unit may run more than once, so it
         must have no effects but through its connection.
 
-        Raises: as `write_with_others`.
+        Raises: as `write_batched`.
         """
-        return await self.write_with_others(run_in_pipeline if in_pipeline else run_units, unit, urgent=urgent)
+        return await self.write_batched(run_in_pipeline if in_pipeline else run_units, unit, urgent=urgent)
 
     async def write_at_any_cost(self, unit: Callable[[sa.Connection], T]) -> T:
         """As `write`; where the disk is full, space that was kept for this is given back, step by step."""
@@ -155,7 +155,7 @@ class Database:
                     raise
                 log.warning("database.reserve_released", detail=error.detail)
 
-    async def write_with_others(
+    async def write_batched(
         self,
         run: Callable[[sa.Connection, Sequence[Item]], Sequence[T | Exception]],
         item: Item,

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -19,6 +18,7 @@ from nats.js.errors import (
 )
 from nats.js.kv import KeyValue
 
+from vantixs.model.ids import NAME
 from vantixs.runtime.errors import already_exists, invalid, not_found, revision_conflict, unavailable
 from vantixs.runtime.journal import TRANSIENT, Journal
 from vantixs.runtime.lifecycle import Lifecycle
@@ -26,7 +26,6 @@ from vantixs.runtime.logs import log
 
 M = TypeVar("M", bound=ProtoMessage)
 _WRONG_LAST_SEQUENCE = 10071
-_KEY = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class KvTable(Generic[M]):
         Raises:
             ServiceError: ALREADY_EXISTS; INVALID_ARGUMENT for a key that is not a lower-case name; UNAVAILABLE.
         """
-        if not _KEY.match(key):
+        if not NAME.fullmatch(key):
             raise invalid(f"{self._what}_id", f"expected 1 to 40 of a-z, 0-9 and '-', a letter first, was {key[:60]!r}")
         try:
             revision = await (await self._open()).create(key, value.SerializeToString())
@@ -135,7 +134,7 @@ class KvTable(Generic[M]):
 
     async def put(self, key: str, value: M) -> int:
         """Stores a value whatever was there before, and returns its revision; raises as `create` does."""
-        if not _KEY.match(key):
+        if not NAME.fullmatch(key):
             raise invalid(f"{self._what}_id", f"expected 1 to 40 of a-z, 0-9 and '-', a letter first, was {key[:60]!r}")
         try:
             revision = await (await self._open()).put(key, value.SerializeToString())

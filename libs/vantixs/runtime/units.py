@@ -24,7 +24,7 @@ Run = TypeVar("Run", bound=Callable[..., Any])
 
 
 def runs_in_pipeline(run: Run) -> Run:
-    """Marks what is given to `write_with_others` as sending everything by `Statement`: it then shares round trips."""
+    """Marks what is given to `write_batched` as sending everything by `Statement`: it then shares round trips."""
     run.in_pipeline = True  # type: ignore[attr-defined]  # a function takes attributes, its type does not say so
     return run
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from google.protobuf import json_format
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
+from vantixs.model.ids import NAME
 from vantixs.runtime.errors import already_exists, invalid, not_found, revision_conflict
 from vantixs.runtime.grpc_server import Role
 
@@ -19,7 +20,7 @@ from vantixs_risk.domain.exact import BOOKS, ZERO, divide_down, total
 from vantixs_risk.domain.headroom import headroom
 from vantixs_risk.domain.ledger import CASH, FEES, FUNDING, HOLDING, open_books
 from vantixs_risk.existence import check_currency, check_instruments
-from vantixs_risk.fields import ACCOUNT_ID, at_least_zero, identity, show, text
+from vantixs_risk.fields import at_least_zero, identity, show, text
 from vantixs_risk.locks import lock_books
 from vantixs_risk.postings import write_transfers
 from vantixs_risk.rule_conversion import rules_of
@@ -36,7 +37,7 @@ def create_account(
     """Creates an account with its opening balance, or a scratch copy of another. The same request_id creates it once."""
     lock_books(connection)
     message, source = risk_pb2.Account(), request.copy_from_account_id
-    account_id = text("account.account_id", request.account.account_id, ACCOUNT_ID, _ID_FORM)
+    account_id = text("account.account_id", request.account.account_id, NAME, _ID_FORM)
     there = store.READ_ACCOUNT.first(connection, account_id=account_id)
     if there is not None:
         if there.request_id and there.request_id == request.request_id:

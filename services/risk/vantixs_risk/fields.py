@@ -6,19 +6,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from vantixs.model.decimals import format_decimal, parse_decimal
+from vantixs.model.ids import NAME_PATTERN
 from vantixs.runtime.errors import invalid
 
 from vantixs_risk.domain.exact import PLACES
 
 _WIDE = Context(prec=160)
-ACCOUNT_ID = re.compile(r"[a-z][a-z0-9-]{0,39}")
 ASSET = re.compile(r"[A-Z0-9]{1,20}")
 # A perpetual is linear: it is settled in the asset that it is quoted in.
 _NAME = r"[A-Z0-9]{1,20}/(?P<quote>[A-Z0-9]{1,20})(:(?P=quote))?"
 INSTRUMENT = re.compile(_NAME)
 # Ids that other services made: printable characters without blanks.
 IDENTITY = re.compile(r"[!-~]{1,200}")
-SCOPE = re.compile(rf"global|(account|webhook|strategy):[a-z][a-z0-9-]{{0,39}}|instrument:{_NAME}")
+SCOPE = re.compile(rf"global|(account|webhook|strategy):{NAME_PATTERN}|instrument:{_NAME}")
 TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|(24):(00)")
 
 

@@ -110,7 +110,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         count = 0
         for some in (touched[n : n + ACCOUNTS_AT_ONCE] for n in range(0, len(touched), ACCOUNTS_AT_ONCE)):
             now = self._clock.now()
-            count += await self._database.write_with_others(self._refresh_marks, (some, marks, now))
+            count += await self._database.write_batched(self._refresh_marks, (some, marks, now))
         if count:
             self._outbox.wake()
         instruments = sorted({name for names in held.values() for name in names})
@@ -178,7 +178,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
     ) -> list[Answer | ServiceError]:
         """The answers of a batch. Where the batch fails with an unexpected error, each request is run alone and fails alone."""
         try:
-            return await self._database.write_with_others(run, requests)
+            return await self._database.write_batched(run, requests)
         except ServiceError:
             raise
         except Exception as error:
@@ -186,7 +186,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         answers: list[Answer | ServiceError] = []
         for one in requests:
             try:
-                answers += await self._database.write_with_others(run, [one])
+                answers += await self._database.write_batched(run, [one])
             except ServiceError as error:
                 answers.append(error)
             except Exception:

@@ -55,7 +55,7 @@ async def write_fenced(
         LeaseLost: this replica does not own the lane any more; nothing was written.
         IntegrityError: the driver's; another signal holds the claim. Nothing was written.
     """
-    return await database.write_with_others(_run_fenced, (fence, unit, claim))
+    return await database.write_batched(_run_fenced, (fence, unit, claim))
 
 
 @runs_in_pipeline

@@ -81,6 +81,15 @@ def test_policy_that_cannot_be_is_refused_by_name(policies: dict[str, Any], fiel
     assert "expected" in refused.value.detail
 
 
+@pytest.mark.parametrize("field", ["webhook_id", "account_id", "default_exchange"])
+def test_name_that_ends_with_a_line_feed_is_refused(field: str) -> None:
+    made = webhook()
+    setattr(made, field, "demo\n")
+    with pytest.raises(ServiceError) as refused:
+        check_webhook(made)
+    assert [v.field for v in refused.value.violations] == [field]
+
+
 def test_policies_are_listed_as_their_flags_take_them() -> None:
     listed = dict(webhook_rows(webhook(**POLICIES)))
     assert {name: listed[name] for name in POLICIES} == {

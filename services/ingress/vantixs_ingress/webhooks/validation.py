@@ -8,6 +8,7 @@ import grpc
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import parse_decimal
+from vantixs.model.ids import NAME
 from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.errors import ServiceError, Violation, invalid
 
@@ -15,8 +16,7 @@ from vantixs_ingress.domain.payload.mapping import check_mapping
 from vantixs_ingress.webhooks.networks import parse_networks
 
 MOST_LISTED = 100
-_NAME = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
-_EXCHANGE = re.compile(r"^[A-Za-z0-9_.-]{1,40}$")
+_EXCHANGE = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _RANGES = (
     ("dedupe_window_s", 86_400),
     ("entry_expires_after_s", 604_800),
@@ -99,7 +99,7 @@ def _check_list(name: str, values: Collection[object]) -> None:
 
 
 def _check_names(webhook: webhook_pb2.Webhook) -> None:
-    if not _NAME.match(webhook.webhook_id):
+    if not NAME.fullmatch(webhook.webhook_id):
         raise invalid(
             "webhook_id", f"expected 1 to 40 of a-z, 0-9 and '-', a letter first, was {_cut(webhook.webhook_id)}"
         )
@@ -107,12 +107,12 @@ def _check_names(webhook: webhook_pb2.Webhook) -> None:
         raise invalid("display_name", "expected at most 100 printable characters")
     if not webhook.account_id:
         raise invalid("account_id", "expected an account, was empty", "FIELD_MISSING")
-    if not _NAME.match(webhook.account_id):
+    if not NAME.fullmatch(webhook.account_id):
         raise invalid("account_id", f"expected an account's id, was {_cut(webhook.account_id)}")
-    if webhook.default_exchange and not _EXCHANGE.match(webhook.default_exchange):
+    if webhook.default_exchange and not _EXCHANGE.fullmatch(webhook.default_exchange):
         raise invalid("default_exchange", f"expected an exchange's name, was {_cut(webhook.default_exchange)}")
     strategy = webhook.routing_mode == common_pb2.ROUTING_MODE_STRATEGY
-    if strategy and not _NAME.match(webhook.strategy_id):
+    if strategy and not NAME.fullmatch(webhook.strategy_id):
         raise invalid("strategy_id", f"expected a strategy's id for STRATEGY, was {_cut(webhook.strategy_id)}")
     if not strategy and webhook.strategy_id:
         raise invalid("strategy_id", "expected none for DIRECT, or routing_mode STRATEGY")
