@@ -12,6 +12,7 @@ from vantixs_router.venues.port import Capabilities
 _AT_ONCE = (common_pb2.TIME_IN_FORCE_IOC, common_pb2.TIME_IN_FORCE_FOK)
 _WORKS = (common_pb2.ORDER_STATE_ACCEPTED, common_pb2.ORDER_STATE_PARTIALLY_FILLED)
 LIMITS = (common_pb2.ORDER_TYPE_LIMIT, common_pb2.ORDER_TYPE_STOP_LIMIT)
+AMENDED = "ORDER_AMENDED"
 STOPS = (common_pb2.ORDER_TYPE_STOP, common_pb2.ORDER_TYPE_STOP_LIMIT)
 
 

@@ -8,6 +8,7 @@ from vantixs.api.common.v1.order_pb2 import Order
 from vantixs.runtime.statements import Statement, insert_or_replace, where
 
 from vantixs_router.domain.brackets.encode import from_dict, to_dict
+from vantixs_router.domain.brackets.plan import Plan
 from vantixs_router.domain.brackets.state import Bracket
 from vantixs_router.store import OrderRow, read_orders, to_order_row
 from vantixs_router.tables import BRACKETS, ORDERS
@@ -68,6 +69,12 @@ def read_kept(connection: sa.Connection, lane: int, account_id: str, instrument:
         of_signal = read_orders(connection, entry.rpartition(".")[0])
         of_brackets[entry] = [row for row in of_signal if entry in (row.order.order_id, row.order.entry_order_id)]
     return Kept(rows, brackets, of_brackets)
+
+
+def read_plan(connection: sa.Connection, entry_order_id: str) -> Plan | None:
+    """What protects what an entry fills, as it was planned; None for an order without protection."""
+    row = connection.execute(sa.select(BRACKETS).where(BRACKETS.c.entry_order_id == entry_order_id)).first()
+    return _of_row(row).bracket.plan if row else None
 
 
 def read_kept_keys(connection: sa.Connection, lane: int) -> set[tuple[str, str]]:

@@ -26,7 +26,7 @@ from vantixs_router.risk_client import RiskClient, RiskFailed, asking_risk, is_f
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Venue
 from vantixs_router.working import store
-from vantixs_router.working.follow_orders import FollowOrders, not_allowed, unwanted
+from vantixs_router.working.follow_orders import FollowOrders, not_allowed, replaced, unwanted
 from vantixs_router.working.key import ASK_POSITION_S, Key
 from vantixs_router.working.restrictions import may_concern
 from vantixs_router.working.rules import is_resting_exit, remaining_of
@@ -267,7 +267,8 @@ class WorkingOrders:
             with contextlib.suppress(ServiceError):
                 self._restricted = await self._risk.restricted()
             halted = not_allowed(kept, self._restricted)
-        cancel = halted | key.cancel | unwanted(kept)
+        # Whoever else wants an order cancelled does not want it replaced: that reason counts.
+        cancel = replaced(kept) | halted | key.cancel | unwanted(kept)
         for row in kept.orders:
             after = await self._orders.follow(key, row, fence, cancel)
             more |= after is not row
