@@ -3,7 +3,7 @@
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from vantixs_router import store as router_store
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.risk_client import RiskFailed
 from vantixs_router.working.restrictions import WatchRestrictions
+from vantixs_router.working.rules import end_of_trading_day
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -38,6 +39,7 @@ async def rig_on_each(database_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
         yield Rig(made)
 
 
+STOP, IOC = common_pb2.ORDER_TYPE_STOP, common_pb2.TIME_IN_FORCE_IOC
 LIMIT: dict[str, Any] = {"order_type": common_pb2.ORDER_TYPE_LIMIT, "limit_price": "95"}
 
 
@@ -120,6 +122,30 @@ async def test_order_with_a_time_ends_by_itself(rig: Rig) -> None:
     await rig.check()
 
 
+async def test_order_of_the_day_ends_at_midnight_utc(rig: Rig) -> None:
+    before = now()
+    end = await rig.send("BUY", **LIMIT, time_in_force=common_pb2.TIME_IN_FORCE_DAY)
+    (row,) = await rig.router.orders("s1")
+    until = row.order.expire_time.ToDatetime(UTC)
+    assert until in (end_of_trading_day(before), end_of_trading_day(now()))
+    assert row.order.time_in_force == common_pb2.TIME_IN_FORCE_GTD
+    assert end.detail == f"limit buy of 0.5 at 95 until {row.order.expire_time.ToJsonString()} rests"
+    rig.venue._clock = lambda: until - timedelta(milliseconds=1)
+    rig.working.sees(KEY, common_pb2.Quote(), busy=False)
+    await rig.working.look(KEY, NoFence())
+    assert len(await rig.working_ones()) == 1
+    rig.venue._clock = lambda: until
+    rig.working.sees(KEY, common_pb2.Quote(), busy=False)
+    await rig.working.look(KEY, NoFence())
+    assert await rig.orders() == ["buy limit 0.5 @ 95 EXPIRED"]
+    await rig.check()
+
+
+async def test_market_order_of_the_day_is_filled_at_once(rig: Rig) -> None:
+    end = await rig.send("BUY", time_in_force=common_pb2.TIME_IN_FORCE_DAY)
+    assert (end.status, await rig.position()) == (EXECUTED, D("0.5"))
+
+
 async def test_stop_entry_and_trailing_stop_order(rig: Rig) -> None:
     await rig.send("BUY", order_type=common_pb2.ORDER_TYPE_STOP, stop_price="105")
     await rig.price("104")
@@ -143,7 +169,11 @@ async def test_stop_entry_and_trailing_stop_order(rig: Rig) -> None:
         ({"order_type": common_pb2.ORDER_TYPE_LIMIT}, "ORDER_TERMS_INVALID", "expected a limit_price"),
         ({"stop": "101"}, "PROTECTION_INVALID", "stop_loss: expected a price below the entry at 100, was 101"),
         ({"stop": "90", "targets": ["99"]}, "PROTECTION_INVALID", r"take_profits[0]: expected a price above the entry"),
-        ({**LIMIT, "time_in_force": common_pb2.TIME_IN_FORCE_DAY}, "ORDER_TYPE_UNSUPPORTED", "time in force is DAY"),
+        (
+            {"order_type": STOP, "stop_price": "105", "time_in_force": IOC},
+            "ORDER_TYPE_UNSUPPORTED",
+            "time in force is IOC",
+        ),
         ({"reduce_only": True}, "REDUCE_ONLY_ENTRY", "would open"),
     ],
 )
