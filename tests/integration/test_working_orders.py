@@ -12,6 +12,7 @@ import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.errors import not_found, unavailable
 from vantixs.testing.venue import NoFence
 from vantixs_router import store as router_store
@@ -119,6 +120,39 @@ async def test_order_with_a_time_ends_by_itself(rig: Rig) -> None:
     rig.working.sees(KEY, common_pb2.Quote(), busy=False)
     await rig.working.look(KEY, NoFence())
     assert await rig.orders() == ["buy limit 0.5 @ 95 EXPIRED"]
+    await rig.check()
+
+
+@pytest.mark.parametrize("activation", ["", "103"])
+async def test_trailing_stop_goes_on_from_where_it_was_when_the_process_was_killed(
+    rig_on_each: Rig, activation: str
+) -> None:
+    """What it gained is written by looks that it asks for itself: nothing else happens to the order."""
+    rig = rig_on_each
+    await rig.send("BUY")
+    trail: dict[str, Any] = {"order_type": common_pb2.ORDER_TYPE_TRAILING_STOP, "trail_amount": "5"}
+    await rig.send("CLOSE", **trail, activation_price=activation)
+    asked: list[str] = []
+    rig.working._enqueue = lambda _, key: not asked.append(key)
+    looks = 0
+    for tenths in range(1000, 1101):
+        rig.quotes.bid = rig.quotes.ask = f"{D(tenths) / 10}"
+        rig.working.sees(KEY, rig.quotes.current(CATALOGUE[PERPETUAL]), busy=False)
+        if asked:
+            asked.clear()
+            looks += 1
+            await rig.working.look(KEY, NoFence())
+    assert looks <= 21, "not each of 100 ticks is written, but each half a dollar"
+    rig.quotes.bid = rig.quotes.ask = "110.4"
+    rig.working.sees(KEY, rig.quotes.current(CATALOGUE[PERPETUAL]), busy=False)
+    rig.restart()  # Killed: the last 0.4 are less than a tenth of the distance, and lost.
+    await rig.load()
+    await rig.price("105.1")
+    assert await rig.position() == D("0.5")
+    await rig.price("104.9")
+    assert await rig.position() == 0
+    (row,) = await rig.router.orders("s2")
+    assert row.order.average_price == "104.9"
     await rig.check()
 
 
