@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.ids import lane_of
 from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.errors import not_found, unavailable
 from vantixs.testing.venue import NoFence
 from vantixs_router import store as router_store
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.risk_client import RiskFailed
+from vantixs_router.tables import ORDERS
 from vantixs_router.working.restrictions import WatchRestrictions
 from vantixs_router.working.rules import end_of_trading_day
+from vantixs_router.working.store import read_kept
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -808,3 +812,25 @@ async def test_short_is_opened_from_a_long_that_is_dust(rig: Rig) -> None:
     end = await spot.send("SELL", size="0.5", webhook_sell_opens_short=True)
     assert end.detail == "sold 0.5 at 100"
     assert await spot.position() == D("-0.49999155")
+
+
+async def test_open_orders_of_a_key_are_read_by_its_instrument(rig_on_each: Rig) -> None:
+    """Also one that a router wrote which did not know the column; nothing of the account's other instruments."""
+    rig = rig_on_each
+    keep = webhook_pb2.ON_NEW_SIGNAL_KEEP
+    for _ in range(2):
+        await rig.send("BUY", **LIMIT, webhook_on_new_signal=keep)
+    lane = lane_of("a", PERPETUAL)
+
+    def others(connection: sa.Connection) -> None:
+        connection.execute(sa.update(ORDERS).where(ORDERS.c.order_id == "s2.1").values(instrument=""))
+        stored = connection.execute(sa.select(ORDERS).where(ORDERS.c.order_id == "s1.1")).mappings().one()
+        values = {**stored, "instrument": "ETH/USDT:USDT", "order_id": "x.1", "client_order_id": "x", "number": 99}
+        values["data"] = b"\xff: no order, and not read"
+        connection.execute(sa.insert(ORDERS).values(values))
+
+    await rig.router.database.write(others)
+    kept = await rig.router.database.read(lambda c: read_kept(c, lane, "a", PERPETUAL))
+    assert [row.order.order_id for row in kept.orders] == ["s1.1", "s2.1"]
+    unsettled = await rig.router.database.read(lambda c: router_store.read_unsettled(c, lane, "a", PERPETUAL))
+    assert {row.order.order_id for row in unsettled} == {"s1.1", "s2.1"}
