@@ -62,8 +62,12 @@ def test_limit_order_is_seen_and_canceled(quoted: RunningStack) -> None:
 def test_limit_order_is_amended_and_its_protection_goes_with_it(quoted: RunningStack) -> None:
     ended = send(quoted, order_type="limit", limit_price="60000", **PROTECTED)
     (resting,) = open_orders(quoted)
-    done = quoted.run("order", "amend", resting["order_id"], "--limit-price", "61000", "--reason", "nearer")
+    asked = ("order", "amend", resting["order_id"], "--limit-price", "61000", "--reason", "nearer")
+    asked = (*asked, "--request-id", "0b6b7f0e-6f0c-4a3e-9a55-0f6f7f0c1d11")
+    done = quoted.run(*asked)
     assert done.returncode == 0, done.stdout + done.stderr
+    again = quoted.run(*asked)
+    assert (again.returncode, again.stdout) == (0, done.stdout), "the same call again is the same change"
     assert f" takes the place of {resting['order_id']}: BUY " in done.stdout
     (new,) = open_orders(quoted)
     assert (new["limit_price"], new["replaces_order_id"]) == ("61000", resting["order_id"]), ended
