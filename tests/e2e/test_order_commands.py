@@ -59,6 +59,31 @@ def test_limit_order_is_seen_and_canceled(quoted: RunningStack) -> None:
     assert (after["status"], after["reason"]) == ("SIGNAL_STATUS_EXECUTED", "ORDER_WORKING")
 
 
+def test_limit_order_is_amended_and_its_protection_goes_with_it(quoted: RunningStack) -> None:
+    ended = send(quoted, order_type="limit", limit_price="60000", **PROTECTED)
+    (resting,) = open_orders(quoted)
+    asked = ("order", "amend", resting["order_id"], "--limit-price", "61000", "--reason", "nearer")
+    asked = (*asked, "--request-id", "0b6b7f0e-6f0c-4a3e-9a55-0f6f7f0c1d11")
+    done = quoted.run(*asked)
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = quoted.run(*asked)
+    assert (again.returncode, again.stdout) == (0, done.stdout), "the same call again is the same change"
+    assert f" takes the place of {resting['order_id']}: BUY " in done.stdout
+    (new,) = open_orders(quoted)
+    assert (new["limit_price"], new["replaces_order_id"]) == ("61000", resting["order_id"]), ended
+    old = quoted.json("order", "show", resting["order_id"])["order"]
+    assert (old["state"], old["reason"]) == ("ORDER_STATE_CANCELED", "ORDER_AMENDED")
+    assert old["replaced_by_order_id"] == new["order_id"]
+    planned = quoted.run("signals", "show", new["signal_id"]).stdout
+    assert all(words in planned for words in ("replaces ", "stop at 58000", "target 1 at 66000")), planned
+    again = quoted.run("order", "amend", resting["order_id"], "--limit-price", "62000")
+    assert (again.returncode, "ORDER_HAS_ENDED" in again.stderr) == (1, True), again.stderr
+    refused = quoted.run("order", "amend", new["order_id"], "--limit-price", "57000")
+    assert (refused.returncode, "PROTECTION_INVALID" in refused.stdout) == (1, True), refused.stdout
+    assert [order["order_id"] for order in open_orders(quoted)] == [new["order_id"]]
+    assert quoted.run("order", "cancel", new["order_id"]).returncode == 0
+
+
 def test_halt_cancels_an_entry_that_rests(quoted: RunningStack) -> None:
     ended = send(quoted, order_type="limit", limit_price="60000")
     (resting,) = open_orders(quoted)

@@ -289,3 +289,16 @@ async def test_orders_and_messages_of_an_earlier_router_know_their_lane(dump: Pa
     assert {name: messages[name] for name in waiting} == {
         "e": lane_of(order.account_id, order.instrument), "f": 0, "g": 0,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "dump", [path for path in EARLIER if path.parent.name == "router" and path.name.startswith("0007")], ids=label
+)
+async def test_orders_of_an_earlier_router_know_their_instrument(dump: Path, url_of: Any) -> None:
+    url = url_of(dump.suffixes[-2].removeprefix("."))
+    restore(dump, url)
+    await migrate(url, "router")
+    with connected(url, "router") as connection:
+        orders = connection.execute(sa.text("SELECT data, instrument FROM orders")).all()
+    assert len({instrument for _, instrument in orders}) > 1
+    assert all(order_pb2.Order.FromString(data).instrument == instrument for data, instrument in orders)

@@ -136,6 +136,13 @@ class Services(
         self._hear(request, context)
         return router_pb2.CancelOrdersResponse(orders=self.canceled)
 
+    def AmendOrder(self, request: Any, context: Any) -> Any:
+        self._hear(request, context)
+        made = order_pb2.Order()
+        made.CopyFrom(ENTRY)
+        made.order_id, made.limit_price, made.replaces_order_id = "s2.1", request.limit_price, "s1.1"
+        return router_pb2.AmendOrderResponse(order=made, signal_id="s2")
+
     def ClosePosition(self, request: Any, context: Any) -> Any:
         self._hear(request, context)
         return router_pb2.ClosePositionResponse(signal_id="s2")
@@ -331,7 +338,7 @@ def test_cancel_of_a_name_there_is_not_cancels_nothing(what: str, services: Serv
 
 @pytest.mark.parametrize(
     "arguments",
-    [("order", "cancel", "s1.1"), ("order", "cancel", "--all"),
+    [("order", "cancel", "s1.1"), ("order", "cancel", "--all"), ("order", "amend", "s1.1", "--quantity", "1"),
      ("position", "close", "--account", "paper", "--instrument", "BTC/USDT", "--reason", "news")],
 )  # fmt: skip
 def test_refusal_is_one_line_and_exit_code_1(arguments: Any, services: Services, run: Any) -> None:
@@ -360,6 +367,30 @@ def test_positions_as_json_have_their_orders(services: Services, run: Any) -> No
         ("BTC/USDT", True),
         ("ETH/USDT", False),
     ]
+
+
+AMEND = ("order", "amend", "s1.1", "--limit-price", "61000", "--until", "2026-11-28T10:00:00Z", "--reason", "news")
+
+
+def test_amend_asks_for_the_terms_and_prints_the_new_order_and_the_end(services: Services, run: Any) -> None:
+    done = run(*AMEND)
+    assert done.returncode == 0, done.stderr
+    assert lines(done) == [
+        "s2.1 takes the place of s1.1: BUY 0.5 BTC/USDT at 61000 (limit, GTC)",
+        "EXECUTED -0.2 at 60100 WHY",
+    ]
+    (request,) = services.asked
+    assert (request.order_id, request.limit_price, request.reason) == ("s1.1", "61000", "news")
+    assert request.expire_time.ToJsonString() == "2026-11-28T10:00:00Z"
+    assert (request.stop_price, request.quantity, len(request.request_id)) == ("", "", 36)
+    services.statuses = [common_pb2.SIGNAL_STATUS_FAILED]
+    assert run(*AMEND).returncode == 1
+
+
+def test_amend_with_a_time_that_is_none_asks_nothing(services: Services, run: Any) -> None:
+    done = run("order", "amend", "s1.1", "--until", "tomorrow")
+    assert (done.returncode, services.asked) == (2, [])
+    assert "--until: expected a time" in done.stderr
 
 
 CLOSE = ("position", "close", "--account", "paper", "--instrument", "BTC/USDT", "--reason", "news")

@@ -3,21 +3,27 @@
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.ids import lane_of
+from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.errors import not_found, unavailable
 from vantixs.testing.venue import NoFence
 from vantixs_router import store as router_store
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.risk_client import RiskFailed
+from vantixs_router.tables import ORDERS
 from vantixs_router.working.restrictions import WatchRestrictions
+from vantixs_router.working.rules import end_of_trading_day
+from vantixs_router.working.store import read_kept
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -38,6 +44,7 @@ async def rig_on_each(database_url: str, tmp_path: Path) -> AsyncIterator[Rig]:
         yield Rig(made)
 
 
+STOP, IOC = common_pb2.ORDER_TYPE_STOP, common_pb2.TIME_IN_FORCE_IOC
 LIMIT: dict[str, Any] = {"order_type": common_pb2.ORDER_TYPE_LIMIT, "limit_price": "95"}
 
 
@@ -120,6 +127,63 @@ async def test_order_with_a_time_ends_by_itself(rig: Rig) -> None:
     await rig.check()
 
 
+@pytest.mark.parametrize("activation", ["", "103"])
+async def test_trailing_stop_goes_on_from_where_it_was_when_the_process_was_killed(
+    rig_on_each: Rig, activation: str
+) -> None:
+    """What it gained is written by looks that it asks for itself: nothing else happens to the order."""
+    rig = rig_on_each
+    await rig.send("BUY")
+    trail: dict[str, Any] = {"order_type": common_pb2.ORDER_TYPE_TRAILING_STOP, "trail_amount": "5"}
+    await rig.send("CLOSE", **trail, activation_price=activation)
+    asked: list[str] = []
+    rig.working._enqueue = lambda _, key: not asked.append(key)
+    looks = 0
+    for tenths in range(1000, 1101):
+        rig.quotes.bid = rig.quotes.ask = f"{D(tenths) / 10}"
+        rig.working.sees(KEY, rig.quotes.current(CATALOGUE[PERPETUAL]), busy=False)
+        if asked:
+            asked.clear()
+            looks += 1
+            await rig.working.look(KEY, NoFence())
+    assert looks <= 21, "not each of 100 ticks is written, but each half a dollar"
+    rig.quotes.bid = rig.quotes.ask = "110.4"
+    rig.working.sees(KEY, rig.quotes.current(CATALOGUE[PERPETUAL]), busy=False)
+    rig.restart()  # Killed: the last 0.4 are less than a tenth of the distance, and lost.
+    await rig.load()
+    await rig.price("105.1")
+    assert await rig.position() == D("0.5")
+    await rig.price("104.9")
+    assert await rig.position() == 0
+    (row,) = await rig.router.orders("s2")
+    assert row.order.average_price == "104.9"
+    await rig.check()
+
+
+async def test_order_of_the_day_ends_at_midnight_utc(rig: Rig) -> None:
+    before = now()
+    end = await rig.send("BUY", **LIMIT, time_in_force=common_pb2.TIME_IN_FORCE_DAY)
+    (row,) = await rig.router.orders("s1")
+    until = row.order.expire_time.ToDatetime(UTC)
+    assert until in (end_of_trading_day(before), end_of_trading_day(now()))
+    assert row.order.time_in_force == common_pb2.TIME_IN_FORCE_GTD
+    assert end.detail == f"limit buy of 0.5 at 95 until {row.order.expire_time.ToJsonString()} rests"
+    rig.venue._clock = lambda: until - timedelta(milliseconds=1)
+    rig.working.sees(KEY, common_pb2.Quote(), busy=False)
+    await rig.working.look(KEY, NoFence())
+    assert len(await rig.working_ones()) == 1
+    rig.venue._clock = lambda: until
+    rig.working.sees(KEY, common_pb2.Quote(), busy=False)
+    await rig.working.look(KEY, NoFence())
+    assert await rig.orders() == ["buy limit 0.5 @ 95 EXPIRED"]
+    await rig.check()
+
+
+async def test_market_order_of_the_day_is_filled_at_once(rig: Rig) -> None:
+    end = await rig.send("BUY", time_in_force=common_pb2.TIME_IN_FORCE_DAY)
+    assert (end.status, await rig.position()) == (EXECUTED, D("0.5"))
+
+
 async def test_stop_entry_and_trailing_stop_order(rig: Rig) -> None:
     await rig.send("BUY", order_type=common_pb2.ORDER_TYPE_STOP, stop_price="105")
     await rig.price("104")
@@ -143,7 +207,11 @@ async def test_stop_entry_and_trailing_stop_order(rig: Rig) -> None:
         ({"order_type": common_pb2.ORDER_TYPE_LIMIT}, "ORDER_TERMS_INVALID", "expected a limit_price"),
         ({"stop": "101"}, "PROTECTION_INVALID", "stop_loss: expected a price below the entry at 100, was 101"),
         ({"stop": "90", "targets": ["99"]}, "PROTECTION_INVALID", r"take_profits[0]: expected a price above the entry"),
-        ({**LIMIT, "time_in_force": common_pb2.TIME_IN_FORCE_DAY}, "ORDER_TYPE_UNSUPPORTED", "time in force is DAY"),
+        (
+            {"order_type": STOP, "stop_price": "105", "time_in_force": IOC},
+            "ORDER_TYPE_UNSUPPORTED",
+            "time in force is IOC",
+        ),
         ({"reduce_only": True}, "REDUCE_ONLY_ENTRY", "would open"),
     ],
 )
@@ -744,3 +812,25 @@ async def test_short_is_opened_from_a_long_that_is_dust(rig: Rig) -> None:
     end = await spot.send("SELL", size="0.5", webhook_sell_opens_short=True)
     assert end.detail == "sold 0.5 at 100"
     assert await spot.position() == D("-0.49999155")
+
+
+async def test_open_orders_of_a_key_are_read_by_its_instrument(rig_on_each: Rig) -> None:
+    """Also one that a router wrote which did not know the column; nothing of the account's other instruments."""
+    rig = rig_on_each
+    keep = webhook_pb2.ON_NEW_SIGNAL_KEEP
+    for _ in range(2):
+        await rig.send("BUY", **LIMIT, webhook_on_new_signal=keep)
+    lane = lane_of("a", PERPETUAL)
+
+    def others(connection: sa.Connection) -> None:
+        connection.execute(sa.update(ORDERS).where(ORDERS.c.order_id == "s2.1").values(instrument=""))
+        stored = connection.execute(sa.select(ORDERS).where(ORDERS.c.order_id == "s1.1")).mappings().one()
+        values = {**stored, "instrument": "ETH/USDT:USDT", "order_id": "x.1", "client_order_id": "x", "number": 99}
+        values["data"] = b"\xff: no order, and not read"
+        connection.execute(sa.insert(ORDERS).values(values))
+
+    await rig.router.database.write(others)
+    kept = await rig.router.database.read(lambda c: read_kept(c, lane, "a", PERPETUAL))
+    assert [row.order.order_id for row in kept.orders] == ["s1.1", "s2.1"]
+    unsettled = await rig.router.database.read(lambda c: router_store.read_unsettled(c, lane, "a", PERPETUAL))
+    assert {row.order.order_id for row in unsettled} == {"s1.1", "s2.1"}

@@ -4,6 +4,7 @@ from dataclasses import replace
 from decimal import Decimal as D
 from typing import Any
 
+from google.protobuf.message import Message
 from router_rig import SETTINGS, Router, SteppedDatabase, now
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
@@ -80,7 +81,10 @@ class Rig:
             accepted.webhook.sizing.value = size
         for name, value in fields.items():
             message, field = (accepted.webhook, name[8:]) if name.startswith("webhook_") else (accepted.signal, name)
-            setattr(message, field, value)
+            if isinstance(value, Message):
+                getattr(message, field).CopyFrom(value)
+            else:
+                setattr(message, field, value)
         return replace(delivery, data=batch.SerializeToString())
 
     async def send(self, action: str, **fields: Any) -> journal_pb2.SignalCompleted:

@@ -496,14 +496,22 @@ def _above(amount: Fraction, limit: Any) -> bool:
     return limit is not None and amount > Fraction(limit)
 
 
+_PRICES = ("limit_price", "stop_price", "trail_percent", "trail_amount", "activation_price")
+
+
 def _repeated(inputs: Any, quantity: Fraction) -> bool:
-    """Whether the same instrument, side and quantity was approved within the window, or that cannot be told any more."""
+    """Whether the same order was approved within the window, or that cannot be told any more."""
     window, order = inputs.rules.limits.duplicate_order_window_s, inputs.order
-    if window is None:
+    if window is None or order.replaces:
         return False
     within = [e for e in inputs.books.activity.approved if micros(inputs.now - e.time) < window * 1_000_000]
     for entry in within:
-        side, amount, instrument = entry.key.split(" ")
-        if (side == "buy") == order.buy and Fraction(amount) == quantity and instrument == order.market.instrument:
+        side, amount, instrument, *terms = entry.key.split(" ")
+        same = (side == "buy") == order.buy and Fraction(amount) == quantity and instrument == order.market.instrument
+        if same and not terms and order.order_type == "MARKET":
             return True
+        if same and terms and terms[0] == order.order_type:
+            prices = {name: Fraction(price) for name, price in zip(terms[1::2], terms[2::2], strict=True)}
+            if all(prices.get(name) == getattr(order, name) for name in _PRICES):
+                return True
     return len(within) >= MOST_REMEMBERED

@@ -24,6 +24,7 @@ LARGE = [Decimal(text) for text in ("100", "200", "500", "1000", "2000", "5000",
 PRICES = [Decimal(text) for text in ("0.5", "1", "2", "10", "99.999", "100", "101")]
 SIZES = ("UNITS", "NOTIONAL", "EQUITY_PERCENT", "RISK_PERCENT", "POSITION_PERCENT")
 METHODS = ("FIXED_QUANTITY", "FIXED_NOTIONAL", "EQUITY_PERCENT", "RISK_PERCENT", "SIGNAL_QUANTITY", "KELLY")
+TERMS = ("limit_price", "stop_price", "trail_percent", "trail_amount", "activation_price")
 UNIT = Decimal("0.000000000000000001")
 
 
@@ -147,10 +148,13 @@ def activity(draw: Draw, order: OrderRequest) -> Activity:
     side = "buy" if order.buy else "sell"
 
     def entries(count: int) -> list[EntryRecord]:
+        terms = "".join(f" {name} {getattr(order, name):f}" for name in TERMS if getattr(order, name) is not None)
+        terms = "" if order.order_type == "MARKET" else f" {order.order_type}{terms}"
+        other = f" LIMIT limit_price {draw.of([99, 100])}"
         names, quantities = [order.market.instrument, *NAMES], [1, 2, 3, 10, 100]
         found = [
             EntryRecord(
-                f"{draw.of([side, 'buy', 'sell'])} {draw.of(quantities)} {draw.of(names)}",
+                f"{draw.of([side, 'buy', 'sell'])} {draw.of(quantities)} {draw.of(names)}{draw.of(['', terms, other])}",
                 draw.ago(0, 0.999999, 1, 59.999999, 60, -1),
             )
             for _ in range(count)

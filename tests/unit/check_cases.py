@@ -29,6 +29,7 @@ RESTING: list[dict[str, Any]] = [
     {"order_type": "TRAILING_STOP", "trail_percent": D("0.5")},
     {"order_type": "TRAILING_STOP", "trail_amount": D(1), "activation_price": D(90)},
 ]
+LIMIT_AT_100: dict[str, Any] = {"order_type": "LIMIT", "limit_price": D(100)}
 LACKING: list[dict[str, Any]] = [
     {"order_type": "LIMIT", "stop_price": D(100)},
     {"order_type": "STOP", "limit_price": D(100)},
@@ -219,12 +220,23 @@ ENTRY_ROWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
         ],
     ),
     "DUPLICATE_ORDER": (
-        [{"duplicate_order_window_s": 10, "activity": approved(9.999)}],
+        [
+            {"duplicate_order_window_s": 10, "activity": approved(9.999)},
+            {
+                "duplicate_order_window_s": 10,
+                "activity": approved(1, f"{BUY_10} LIMIT limit_price 100"),
+                **LIMIT_AT_100,
+            },
+        ],
         [
             {"duplicate_order_window_s": 10, "activity": approved(10)},
             {"duplicate_order_window_s": 10, "activity": Activity(requested=(EntryRecord(BUY_10, NOW),))},
             {"duplicate_order_window_s": 10, "activity": approved(1, "sell 10 BTC/USDT")},
             {"duplicate_order_window_s": 10, "activity": approved(1, "buy 9 BTC/USDT")},
+            {"duplicate_order_window_s": 10, "activity": approved(1, f"{BUY_10} LIMIT limit_price 99"), **LIMIT_AT_100},
+            {"duplicate_order_window_s": 10, "activity": approved(1, f"{BUY_10} STOP stop_price 100"), **LIMIT_AT_100},
+            {"duplicate_order_window_s": 10, "activity": approved(1), **LIMIT_AT_100},
+            {"duplicate_order_window_s": 10, "activity": approved(9.999), "replaces": "s1.1"},
         ],
     ),
     "ORDER_QUANTITY_BELOW_MINIMUM": (

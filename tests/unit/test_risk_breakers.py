@@ -129,6 +129,18 @@ def test_same_entry_again_and_again_is_refused_then_stops_the_account(risk: Risk
     assert trader.states() == {"account:a": ("REDUCING", "breaker:repeated_orders")}
 
 
+def test_ladder_of_prices_is_no_repeat_and_the_same_rung_twice_is(risk: RiskFixture) -> None:
+    trader = open_trader(risk, duplicate_order_window_s=60)
+    for price in ("99", "98", "97"):
+        assert trader.failed(kind="LIMIT", limit_price=price, quantity="0.1") == []
+    assert trader.failed(kind="STOP", stop_price="110", quantity="0.1") == []
+    assert trader.failed(kind="LIMIT", limit_price="98", quantity="0.1") == ["DUPLICATE_ORDER"]
+    assert trader.failed(kind="LIMIT", limit_price="98.00", quantity="0.1") == ["DUPLICATE_ORDER"]
+    assert trader.failed(kind="LIMIT", limit_price="98", quantity="0.1", replaces_order_id="o1") == []
+    later(risk, 60)
+    assert trader.failed(kind="LIMIT", limit_price="98", quantity="0.1") == []
+
+
 def test_reducing_lets_exits_pass_and_halted_nothing(risk: RiskFixture) -> None:
     trader = open_trader(risk)
     trader.trade("100")

@@ -2,6 +2,7 @@
 
 import builtins
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.router.v1 import router_pb2
@@ -37,6 +38,40 @@ class AsyncOrders:
         )
         return response.order
 
+    async def amend(
+        self,
+        order_id: str,
+        *,
+        limit_price: str = "",
+        stop_price: str = "",
+        quantity: str = "",
+        trail_percent: str = "",
+        trail_amount: str = "",
+        until: datetime | None = None,
+        reason: str = "",
+        request_id: str = "",
+    ) -> router_pb2.AmendOrderResponse:
+        """Gives an order that rests other terms: it is cancelled, then what is left of it is placed anew, if risk lets it.
+
+        `quantity` is of the whole order, what is filled of it counted; what is not given stays. The response has the new order,
+        or the old one as it is where none was placed within some seconds; `client.signals.wait` of its `signal_id` says why. The
+        same `request_id`, a UUID, with the same terms is the same change.
+        """
+        request = router_pb2.AmendOrderRequest(
+            request_id=request_id,
+            order_id=order_id,
+            limit_price=limit_price,
+            stop_price=stop_price,
+            quantity=quantity,
+            trail_percent=trail_percent,
+            trail_amount=trail_amount,
+            reason=reason,
+        )
+        if until is not None:
+            request.expire_time.FromDatetime(until)
+        response: router_pb2.AmendOrderResponse = await self._calls.ask(request)
+        return response
+
     async def cancel_entries(
         self,
         *,
@@ -60,4 +95,5 @@ class Orders(Blocking[AsyncOrders]):
     list = iterating(AsyncOrders.list)
     get = blocking(AsyncOrders.get)
     cancel = blocking(AsyncOrders.cancel)
+    amend = blocking(AsyncOrders.amend)
     cancel_entries = blocking(AsyncOrders.cancel_entries)

@@ -225,5 +225,11 @@ _ROWS = (
         "run `vantixs audit verify`, and look at the entry it names",
     ),
     ("PROOF_NOT_YET", 0, "no signed checkpoint covers the entries yet", "try again in some seconds"),
+    (
+        "ORDER_AMENDED",
+        0,
+        "an operator gave the order other terms",
+        "look at the order that replaces it, or at why none does",
+    ),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

@@ -122,6 +122,7 @@ def order_request_of(request: risk_pb2.EvaluateOrderRequest) -> OrderRequest:
         trail_amount=optional("order.trail_amount", order.trail_amount),
         activation_price=optional("order.activation_price", order.activation_price),
         leg=_leg_of(order) if order.leg else "",
+        replaces=identity("order.replaces_order_id", order.replaces_order_id) if order.replaces_order_id else "",
     )
 
 

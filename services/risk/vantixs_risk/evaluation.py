@@ -17,7 +17,7 @@ from vantixs_risk.account_cache import AccountCache
 from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import MOST_MARKS, encode_decision, mark_of, order_request_of
 from vantixs_risk.domain.activity import EntryRecord
-from vantixs_risk.domain.activity_checks import entry_key
+from vantixs_risk.domain.activity_checks import approved_key, entry_key
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.evaluation import Decision, evaluate
 from vantixs_risk.domain.exact import ZERO
@@ -205,7 +205,8 @@ def _remember(account: Account, inputs: Inputs, decision: Decision) -> int:
         return 0
     entry = EntryRecord(entry_key(inputs, decision.quantity), inputs.now)
     if decision.approved and duplicates_s is not None:
-        account.activity = account.activity.with_approved(entry, duplicates_s)
+        approved = EntryRecord(approved_key(inputs, decision.quantity), inputs.now)
+        account.activity = account.activity.with_approved(approved, duplicates_s)
     if repeats_s is None:
         return 0
     account.activity = account.activity.with_requested(entry, repeats_s)

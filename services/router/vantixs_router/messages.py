@@ -20,7 +20,7 @@ from vantixs_router.domain.policies import PositionPolicy, under_policy
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Capabilities
-from vantixs_router.working.rules import round_prices
+from vantixs_router.working.rules import end_of_trading_day, round_prices
 
 ACTOR = "service:router"
 _POLICIES = {
@@ -60,8 +60,11 @@ def make_order(
         order_type = common_pb2.ORDER_TYPE_MARKET
     market = order_type == common_pb2.ORDER_TYPE_MARKET
     asked = signal.time_in_force
-    if market and asked == common_pb2.TIME_IN_FORCE_GTC:
+    of_day = asked == common_pb2.TIME_IN_FORCE_DAY
+    if market and (of_day or asked == common_pb2.TIME_IN_FORCE_GTC):
         asked = common_pb2.TIME_IN_FORCE_UNSPECIFIED  # Senders write it of every order; a market order does not rest.
+    elif of_day:
+        asked = common_pb2.TIME_IN_FORCE_GTD
     order = order_pb2.Order(
         order_id=identity,
         signal_id=signal.signal_id,
@@ -84,6 +87,8 @@ def make_order(
                 setattr(order, name, getattr(signal, name))
         if order.time_in_force == common_pb2.TIME_IN_FORCE_GTD:
             order.expire_time.CopyFrom(signal.order_expire_time)
+        if of_day:
+            order.expire_time.FromDatetime(end_of_trading_day(now))
         if order_type == common_pb2.ORDER_TYPE_STOP_LIMIT:
             order.triggered_timeout_s = webhook.triggered_timeout_s
         round_prices(order, INSTRUMENTS.current[signal.instrument])

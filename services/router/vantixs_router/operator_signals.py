@@ -8,10 +8,11 @@ from datetime import datetime
 
 import grpc
 import sqlalchemy as sa
-from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.router.v1 import router_pb2
+from vantixs.model.decimals import format_decimal, parse_decimal
 from vantixs.model.ids import accepted_subject, keyed_signal_id, lane_of
 from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime import trace
@@ -22,6 +23,7 @@ from vantixs.runtime.journal import Journal
 from vantixs_router import store, tables
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.store import OrderRow
+from vantixs_router.working.amended import TermsRefused, change_terms
 from vantixs_router.working.rules import is_resting_entry
 
 PUBLISH_S, ENDS_WITHIN_S, LOOK_EVERY_S = 5.0, 5.0, 0.05
@@ -53,12 +55,7 @@ class OperatorSignals:
         row = await self._database.read(lambda c: store.read_order(c, order_id))
         if row is None:
             raise not_found("order", order_id)
-        if row.order.entry_order_id:
-            detail = f"order {order_id} protects the position of {row.order.entry_order_id}: close the position"
-            raise _precondition("ORDER_IS_BRACKET_LEG", detail)
-        if has_ended(row.order):
-            state = common_pb2.OrderState.Name(row.order.state).removeprefix("ORDER_STATE_").lower()
-            raise _precondition("ORDER_HAS_ENDED", f"order {order_id} is {state}")
+        _check_rests(row.order)
         await self._cancel(row.order, actor)
         (after,) = await self._ended([order_id])
         return after
@@ -77,16 +74,56 @@ class OperatorSignals:
             await self._cancel(row.order, actor)
         return await self._ended([row.order.order_id for row in rows])
 
+    async def amend_order(self, request: router_pb2.AmendOrderRequest, actor: str) -> router_pb2.AmendOrderResponse:
+        """Gives an order that rests other terms; what is there once that has ended, or after some seconds.
+
+        Raises:
+            ServiceError: INVALID_ARGUMENT for a term, request_id or reason; NOT_FOUND; FAILED_PRECONDITION where the order has
+                ended, or protects a position.
+        """
+        _check_request_id(request.request_id)
+        if len(request.reason) > 200:
+            raise invalid("reason", f"expected at most 200 characters, was {len(request.reason)}")
+        row = await self._database.read(lambda c: store.read_order(c, request.order_id))
+        if row is None:
+            raise not_found("order", request.order_id)
+        # Other terms are another amendment, also under the same request_id.
+        said = request.SerializeToString(deterministic=True).hex()
+        accepted = _accepted(keyed_signal_id("operator", f"amend {said}"), row.order, common_pb2.ACTION_AMEND)
+        _ask_for(accepted.signal, request)
+        signal_id = accepted.signal.signal_id
+        if row.order.replaced_by_order_id != f"{signal_id}.1":  # Else the call is repeated.
+            _check_rests(row.order)
+            try:
+                change_terms(row.order, accepted.signal, self._clock())
+            except TermsRefused as refused:
+                raise invalid(refused.field, refused.text) from None
+            await self._publish(accepted, actor)
+        return await self._amended(row.order.order_id, signal_id)
+
+    async def _amended(self, order_id: str, signal_id: str) -> router_pb2.AmendOrderResponse:
+        """The new order once its signal has ended; else the old one as it is."""
+
+        def read(connection: sa.Connection) -> tuple[bool, OrderRow | None]:
+            signal = store.read_signal(connection, signal_id)
+            made = store.read_order(connection, f"{signal_id}.1")
+            return bool(signal and signal.done), made or store.read_order(connection, order_id)
+
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ENDS_WITHIN_S
+        while True:
+            done, row = await self._database.read(read)
+            if done or loop.time() > until:
+                return router_pb2.AmendOrderResponse(order=row.order if row else None, signal_id=signal_id)
+            await asyncio.sleep(LOOK_EVERY_S)
+
     async def close_position(self, request: router_pb2.ClosePositionRequest, actor: str) -> str:
         """Has the position closed at the market; returns the signal's id, the same for the same request_id.
 
         Raises:
             ServiceError: NOT_FOUND for an account or instrument, INVALID_ARGUMENT for a request_id or reason.
         """
-        try:
-            uuid.UUID(request.request_id)
-        except ValueError:
-            raise invalid("request_id", f"expected a UUID, was {request.request_id[:60]!r}") from None
+        _check_request_id(request.request_id)
         if not 1 <= len(request.reason) <= 200:
             raise invalid("reason", f"expected 1 to 200 characters, was {len(request.reason)}")
         if request.instrument not in INSTRUMENTS.current:
@@ -170,6 +207,44 @@ def _accepted(signal_id: str, order: order_pb2.Order, action: "common_pb2.Action
     accepted.webhook.routing_mode = common_pb2.ROUTING_MODE_DIRECT
     accepted.webhook.on_new_signal = webhook_pb2.ON_NEW_SIGNAL_KEEP
     return accepted
+
+
+def _check_request_id(request_id: str) -> None:
+    try:
+        uuid.UUID(request_id)
+    except ValueError:
+        raise invalid("request_id", f"expected a UUID, was {request_id[:60]!r}") from None
+
+
+def _check_rests(order: order_pb2.Order) -> None:
+    if order.entry_order_id:
+        detail = f"order {order.order_id} protects the position of {order.entry_order_id}: close the position"
+        raise _precondition("ORDER_IS_BRACKET_LEG", detail)
+    if has_ended(order):
+        state = common_pb2.OrderState.Name(order.state).removeprefix("ORDER_STATE_").lower()
+        by = f", replaced by {order.replaced_by_order_id}" if order.replaced_by_order_id else ""
+        raise _precondition("ORDER_HAS_ENDED", f"order {order.order_id} is {state}{by}")
+
+
+def _ask_for(signal: signal_pb2.Signal, request: router_pb2.AmendOrderRequest) -> None:
+    """Puts the terms that are asked for into the signal.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT for one that is no number above 0.
+    """
+    signal.order_id, signal.comment = request.order_id, request.reason
+    for field in ("limit_price", "stop_price", "quantity", "trail_percent", "trail_amount"):
+        if not (text := getattr(request, field)):
+            continue
+        try:
+            value = parse_decimal(text)
+        except ValueError:
+            raise invalid(field, f"expected a number, was {text[:40]!r}") from None
+        if value <= 0 or (field == "trail_percent" and value >= 100):
+            raise invalid(field, f"expected above 0{' and below 100' * (field == 'trail_percent')}, was {text[:40]}")
+        setattr(signal, field, format_decimal(value))
+    if request.HasField("expire_time"):
+        signal.order_expire_time.CopyFrom(request.expire_time)
 
 
 def _precondition(reason: str, detail: str) -> ServiceError:

@@ -27,7 +27,7 @@ _VIEWER = (
     "ListLanes GetQuote ListQuotes ListBars"
 )
 _OPERATOR = (
-    "CancelOrder CancelOrders ClosePosition CreateStrategy UpdateStrategy DeleteStrategy CreateCredential "
+    "CancelOrder CancelOrders AmendOrder ClosePosition CreateStrategy UpdateStrategy DeleteStrategy CreateCredential "
     "VerifyCredential DeleteCredential CreateInstrument PublishQuote PublishQuotes ClearQuote EnableLive"
 )
 ROLES = {
@@ -102,6 +102,10 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """Cancels every resting entry that fits."""
         orders = await self._operator.cancel_orders(request, caller().actor)
         return router_pb2.CancelOrdersResponse(orders=orders)
+
+    async def AmendOrder(self, request: router_pb2.AmendOrderRequest, context: Any) -> Any:
+        """Gives an order that rests other terms."""
+        return await self._operator.amend_order(request, caller().actor)
 
     async def ClosePosition(self, request: router_pb2.ClosePositionRequest, context: Any) -> Any:
         """Closes a position at the market."""

@@ -47,7 +47,11 @@ _READ_ORDERS = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "signal
 _READ_FILLS = Statement(
     lambda _: sa.select(FILLS.c.data).where(where(FILLS, "order_id")).order_by(FILLS.c.execution_id)
 )
-_READ_UNSETTLED = Statement(lambda _: sa.select(ORDERS).where(_UNSETTLED))
+# "" is a row of a router that did not write the instrument yet.
+OPEN_OF_KEY = sa.and_(
+    _UNSETTLED, ORDERS.c.instrument.in_([sa.bindparam("instrument", type_=sa.Text), sa.literal_column("''")])
+)
+_READ_UNSETTLED = Statement(lambda _: sa.select(ORDERS).where(OPEN_OF_KEY))
 _KEY = sa.select(sa.cast(sa.bindparam("signal_id", type_=sa.Text), sa.Text).label("signal_id")).subquery()
 _EARLIER = PARKED.alias("earlier")
 
@@ -282,7 +286,8 @@ def read_order(connection: sa.Connection, order_id: str) -> OrderRow | None:
 
 def read_unsettled(connection: sa.Connection, lane: int, account_id: str, instrument: str) -> list[OrderRow]:
     """The account's approved orders in the instrument of which risk has not booked the end, oldest first."""
-    rows = [to_order_row(connection, row) for row in _READ_UNSETTLED.rows(connection, lane=lane, account_id=account_id)]
+    found = _READ_UNSETTLED.rows(connection, lane=lane, account_id=account_id, instrument=instrument)
+    rows = [to_order_row(connection, row) for row in found]
     approved = order_pb2.RISK_VERDICT_APPROVED
     of_key = [row for row in rows if row.order.instrument == instrument and row.decision.verdict == approved]
     return sorted(of_key, key=lambda row: row.order.create_time.ToNanoseconds())
@@ -296,6 +301,7 @@ def insert_order(
         "order_id": order.order_id,
         "signal_id": order.signal_id,
         "account_id": order.account_id,
+        "instrument": order.instrument,
         "client_order_id": order.client_order_id,
         "state": common_pb2.OrderState.Name(order.state),
         "intent": intent,
@@ -304,6 +310,7 @@ def insert_order(
         "position": b"",
         "lane": lane,
         "counted": "",
+        "shared": "",
     }
     made = _INSERT_ORDER.count(connection, **values)
     return lambda: made() == 1

@@ -1,10 +1,14 @@
 """Orders: listing, showing, cancelling; and the lanes that signals run in."""
 
+import sys
+import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import grpc
 import typer
 from rich.markup import escape
+from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.ingress.v1 import ingress_pb2
 from vantixs.api.risk.v1 import risk_pb2
@@ -12,6 +16,7 @@ from vantixs.api.router.v1 import router_pb2
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
+from vantixs_console.ended_signal import NOT_KNOWN, show_end, wait_for_end
 from vantixs_console.order_words import (
     describe_order,
     filled_of,
@@ -111,6 +116,8 @@ def _order_rows(shown: order_pb2.Order) -> list[tuple[str, str]]:
     """What else there is to say of an order; what it does not have is left out."""
     rows = [
         ("for", link_of(shown)),
+        ("takes the place of", shown.replaces_order_id),
+        ("its place takes", shown.replaced_by_order_id),
         ("signal", shown.signal_id),
         ("account", f"{shown.account_id} ({short_name(common_pb2.Mode.Name(shown.mode))})"),
         ("webhook", shown.webhook_id),
@@ -185,6 +192,60 @@ def order_cancel(
         orders = list(response.orders)
     show(response, as_json=as_json, text=lambda: _print_canceled(orders))
     return 0 if all(item.state == common_pb2.ORDER_STATE_CANCELED for item in orders) else 1
+
+
+@order.command(name="amend")
+def order_amend(
+    order_id: Annotated[
+        str, typer.Argument(help="an order that rests; an order of a bracket is changed by its position only")
+    ],
+    limit_price: Annotated[str, typer.Option(help="new limit price")] = "",
+    stop_price: Annotated[str, typer.Option(help="new trigger price")] = "",
+    quantity: Annotated[str, typer.Option(help="new quantity of the whole order, what is filled of it counted")] = "",
+    until: Annotated[str, typer.Option(help="works until then, for example 2026-11-28T10:00:00Z")] = "",
+    trail_percent: Annotated[str, typer.Option(help="new distance of a trailing stop, percent")] = "",
+    trail_amount: Annotated[str, typer.Option(help="the same in the quote asset")] = "",
+    reason: Annotated[str, typer.Option(help="why, for the record")] = "",
+    request_id: Annotated[str, typer.Option(help="the same id is the same change; empty makes a new one")] = "",
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Gives a resting order other terms: cancels it, then places what is left anew, and waits for the end. Asks nothing.
+
+    The new order is asked of risk and may be refused: the old one stays cancelled then. The exit code is 0 where it was placed.
+    """
+    request = router_pb2.AmendOrderRequest(
+        request_id=request_id or str(uuid.uuid4()),
+        order_id=order_id,
+        limit_price=limit_price,
+        stop_price=stop_price,
+        quantity=quantity,
+        trail_percent=trail_percent,
+        trail_amount=trail_amount,
+        reason=reason,
+    )
+    if until:
+        try:
+            request.expire_time.FromJsonString(until)
+        except ValueError:
+            raise SettingsError(
+                f"order amend: --until: expected a time such as 2026-11-28T10:00:00Z, was {until!r}"
+            ) from None
+
+    async def amend(clients: Clients) -> tuple[str, audit_pb2.GetSignalResponse | None]:
+        try:
+            response = await clients.router.AmendOrder(request, timeout=TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in NOT_KNOWN:
+                print(f"vantixs: it may be changing: ask again with --request-id {request.request_id}", file=sys.stderr)
+            raise
+        after = response.order
+        if not as_json and after.order_id != order_id:
+            out.print(f"{after.order_id} takes the place of {order_id}: {describe_order(after)}", markup=False)
+        return response.signal_id, await wait_for_end(clients, response.signal_id)
+
+    signal_id, found = ask(home, amend)
+    return show_end(signal_id, found, as_json=as_json)
 
 
 async def _check_names(clients: Clients, account_id: str, webhook_id: str) -> None:

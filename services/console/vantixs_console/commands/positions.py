@@ -11,18 +11,15 @@ from google.protobuf import json_format
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.router.v1 import router_pb2
-from vantixs.client import DeadlineExceeded
 
 from vantixs_console.clients import Clients
+from vantixs_console.ended_signal import NOT_KNOWN, show_end, wait_for_end
 from vantixs_console.order_words import prices_of, state_of
-from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out, show
-from vantixs_console.timeline import short_name
+from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out
 
 app = typer.Typer(no_args_is_help=True)
 position = typer.Typer(no_args_is_help=True, help="Positions: what is held, what protects it, and closing it")
 app.add_typer(position, name="position")
-WAIT_S = 30.0
-_NOT_KNOWN = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
 
 
 class Held(NamedTuple):
@@ -84,35 +81,15 @@ def position_close(
         try:
             response = await clients.router.ClosePosition(request, timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            if error.code() in _NOT_KNOWN:
+            if error.code() in NOT_KNOWN:
                 print(f"vantixs: it may be closing: ask again with --request-id {request.request_id}", file=sys.stderr)
             raise
         if not as_json:
             out.print(f"{response.signal_id} closes {instrument} of {account_id}", markup=False)
-        return response.signal_id, await _ended(clients, response.signal_id)
+        return response.signal_id, await wait_for_end(clients, response.signal_id)
 
     signal_id, found = ask(home, close)
-    if found is None:
-        detail = f"it has not ended within {WAIT_S:g} s; see `vantixs signals show {signal_id}`"
-        print(f"vantixs: {detail}", file=sys.stderr)
-        return 1
-    ended = found.signal
-
-    def text() -> None:
-        filled = f"{ended.filled_quantity} at {ended.average_price}" if ended.average_price else ""
-        words = (short_name(common_pb2.SignalStatus.Name(ended.status)), filled, ended.reason, ended.detail)
-        out.print(" ".join(filter(None, words)), markup=False)
-
-    show(found, as_json=as_json, text=text)
-    return 0 if ended.status == common_pb2.SIGNAL_STATUS_EXECUTED else 1
-
-
-async def _ended(clients: Clients, signal_id: str) -> audit_pb2.GetSignalResponse | None:
-    """The signal once history has its end; nothing where that takes too long, or audit does not answer for so long."""
-    try:
-        return await clients.client.signals.wait(signal_id, timeout_s=WAIT_S)
-    except DeadlineExceeded:
-        return None
+    return show_end(signal_id, found, as_json=as_json)
 
 
 async def _account_ids(clients: Clients) -> list[str]:

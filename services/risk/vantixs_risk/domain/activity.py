@@ -13,7 +13,10 @@ MOST_REQUESTED, MOST_APPROVED = 100, 500
 
 
 class EntryRecord(NamedTuple):
-    """An entry that was requested, and when. `key` is side, quantity and instrument, for example "buy 0.01 BTC/USDT"."""
+    """An entry that was requested, and when. `key` is side, quantity and instrument, for example "buy 0.01 BTC/USDT".
+
+    Of an approved one that rests it has type and prices too.
+    """
 
     key: str
     time: datetime
@@ -26,8 +29,8 @@ class Activity:
     Attributes:
         seconds: (second since 1970, orders approved in it), of the last minute.
         requested: entries requested within the breaker's window, the last 100.
-        approved: the latest approved entry of each instrument, side and quantity within the window of duplicates, at
-            most 500.
+        approved: the latest approved entry of each instrument, side, quantity and prices within the window of duplicates,
+            at most 500.
         failures: orders in a row that the venue rejected.
         last_loss: when closing last realised a loss.
     """
@@ -44,7 +47,7 @@ class Activity:
         return sum(count for second, count in self.seconds if second >= first)
 
     def approved_since(self, key: str, now: datetime, window_s: int) -> EntryRecord | None:
-        """The approved entry of the same instrument, side and quantity that is younger than the window."""
+        """The approved entry of the same key that is younger than the window."""
         window = timedelta(seconds=window_s)
         return next((e for e in self.approved if e.key == key and now - e.time < window), None)
 

@@ -7,6 +7,7 @@ from vantixs_risk.domain.check import CheckContext, CheckResult
 from vantixs_risk.domain.exact import show
 from vantixs_risk.domain.inputs import Inputs
 from vantixs_risk.domain.metrics import age_ms
+from vantixs_risk.domain.terms import given_prices
 
 
 def daily_loss_below(c: CheckContext) -> CheckResult | None:
@@ -61,11 +62,16 @@ def rate_below(c: CheckContext) -> CheckResult | None:
 
 
 def not_repeated(c: CheckContext) -> CheckResult | None:
-    """No entry of the same instrument, side and quantity was approved within the window."""
+    """No entry of the same instrument, side, quantity and prices was approved within the window.
+
+    One that takes another order's place is no repeat, whatever it says: that one was canceled for it.
+    """
     window = c.inputs.rules.limits.duplicate_order_window_s
     if window is None:
         return None
-    key = entry_key(c.inputs, c.quantity)
+    key = approved_key(c.inputs, c.quantity)
+    if c.inputs.order.replaces:
+        return CheckResult(True, inputs={"order": key, "replaces": c.inputs.order.replaces}, limit=f"{window} s")
     activity = c.inputs.books.activity
     if same := activity.approved_since(key, c.inputs.now, window):
         detail = f"{key} was approved at {same.time.isoformat()}, within {window} s"
@@ -77,5 +83,17 @@ def not_repeated(c: CheckContext) -> CheckResult | None:
 
 
 def entry_key(inputs: Inputs, quantity: Decimal) -> str:
-    """The key by which entries count as the same, for example "buy 0.01 BTC/USDT"."""
+    """The key by which entries that were asked for count as the same, whatever their prices, for example "buy 0.01 BTC/USDT"."""
     return f"{'buy' if inputs.order.buy else 'sell'} {show(quantity)} {inputs.order.market.instrument}"
+
+
+def approved_key(inputs: Inputs, quantity: Decimal) -> str:
+    """The key by which approved entries count as the same: "buy 0.01 BTC/USDT", of one that rests "... LIMIT limit_price 95".
+
+    A ladder of entries at different prices is no repeat; the same rung twice is.
+    """
+    order = inputs.order
+    if order.order_type == "MARKET":
+        return entry_key(inputs, quantity)
+    prices = (f"{name} {show(price)}" for name, price in given_prices(order).items())
+    return " ".join((entry_key(inputs, quantity), order.order_type, *prices))

@@ -40,6 +40,7 @@ class OrderRequest(NamedTuple):
         trail_percent, trail_amount, activation_price: of a trailing stop, its distance from the best price (percent, or quote
             units) and the price from which it follows.
         leg: which leg of a bracket it is, for example STOP_LOSS; empty for any other order.
+        replaces: the order whose place it takes; empty for any other order.
     """
 
     market: Market
@@ -65,6 +66,7 @@ class OrderRequest(NamedTuple):
     trail_amount: Decimal | None = None
     activation_price: Decimal | None = None
     leg: str = ""
+    replaces: str = ""
 
 
 class Books(NamedTuple):

@@ -60,6 +60,7 @@ _TABLE: dict[tuple[str, str], tuple[Intent, Intent, Intent]] = {
     ("ADD", ""): (_NONE_TO_ADD, _ADD_LONG, _ADD_SHORT),
     ("REDUCE", ""): (_FLAT_ALREADY, _REDUCE_LONG, _REDUCE_SHORT),
     ("CANCEL", ""): (_NONE_RESTS, _NONE_RESTS, _NONE_RESTS),
+    ("AMEND", ""): (_NONE_RESTS, _NONE_RESTS, _NONE_RESTS),
 }
 _SELL_MAY_OPEN = (_OPEN_SHORT, _REDUCE_LONG, _ADD_SHORT)
 

@@ -1,17 +1,20 @@
 """Risk decides about the order of a leg; an approved order is stored before anything is sent."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import ZERO, parse_decimal
 from vantixs.runtime.database import Database
 
 from vantixs_router import store
 from vantixs_router.domain.brackets.levels import PlanError
-from vantixs_router.domain.brackets.plan import SettledPlan
+from vantixs_router.domain.brackets.plan import Plan, SettledPlan, settle_plan
 from vantixs_router.domain.brackets.step import open_bracket
 from vantixs_router.domain.brackets.words import describe_plan
 from vantixs_router.domain.intent import Leg
@@ -41,6 +44,34 @@ class NotSent(Exception):
         self.detail = detail
 
 
+class Asked(NamedTuple):
+    """What is asked for where it is not what the signal says: an order that takes another one's place.
+
+    Attributes:
+        signal: as it would say it.
+        webhook: as it would be.
+        plan: what protects what the order fills; None for nothing.
+        replaces: the order whose place it takes.
+    """
+
+    signal: signal_pb2.Signal
+    webhook: webhook_pb2.Webhook
+    plan: Plan | None
+    replaces: str
+
+
+class Prepared(NamedTuple):
+    """An order before risk has sized it, the quote it is asked about with, and the price it is expected to be filled at.
+
+    `protected` is whether a bracket belongs to it.
+    """
+
+    order: order_pb2.Order
+    quote: common_pb2.Quote
+    price: Decimal | None
+    protected: bool
+
+
 class DecideLeg:
     """Asks risk, and stores what it approves as SUBMITTED."""
 
@@ -58,7 +89,28 @@ class DecideLeg:
         self._capabilities = capabilities
         self._clock = clock
 
-    async def decide(self, run: SignalRun, leg: Leg, assumed: str, intent: str) -> order_pb2.RiskDecision:
+    def prepare(self, run: SignalRun, leg: Leg, asked: Asked | None = None) -> Prepared:
+        """The order of the run's next leg, with all that can be refused without risk.
+
+        Raises:
+            NotSent: the venue does not take such an order, or its protection does not fit.
+        """
+        signal, webhook = (asked.signal, asked.webhook) if asked else (run.signal, run.webhook)
+        number, alone = len(run.orders) + 1, "," not in run.plan
+        order = make_order(signal, webhook, leg, number, self._clock(), self._capabilities, alone=alone)
+        order.replaces_order_id = asked.replaces if asked else ""
+        quote = self._quotes.current(run.instrument)
+        wanted = bool(asked.plan) if asked else wants_bracket(signal)
+        self._check(order, leg, wanted)
+        price = expected_price(order, quote)
+        protected = leg.entry and price is not None and wanted
+        if protected:
+            self._plan(run, order, run.instrument.lot_size * _ANY_QUANTITY, price, asked)
+        return Prepared(order, quote, price, protected)
+
+    async def decide(
+        self, run: SignalRun, leg: Leg, assumed: str, intent: str, asked: Asked | None = None
+    ) -> order_pb2.RiskDecision:
         """Risk's decision on the run's next leg. The order is added to the run where risk approved or denied it.
 
         Args:
@@ -66,6 +118,7 @@ class DecideLeg:
             leg: what to do.
             assumed: signed position that the leg was derived from, base units.
             intent: the intent in words.
+            asked: what is asked for in place of what the signal says.
 
         Raises:
             NotSent: the venue does not take such an order, or its protection does not fit.
@@ -75,15 +128,8 @@ class DecideLeg:
             LeaseLost: another replica owns the lane, or may do so before the order could be sent; then it is not stored.
         """
         check_time_left(run.fence)
-        signal, webhook = run.signal, run.webhook
-        number, alone = len(run.orders) + 1, "," not in run.plan
-        order = make_order(signal, webhook, leg, number, self._clock(), self._capabilities, alone=alone)
-        quote = self._quotes.current(run.instrument)
-        self._check(run, order, leg)
-        price = expected_price(order, quote)
-        protected = leg.entry and price is not None and wants_bracket(signal)
-        if protected:
-            self._plan(run, order, run.instrument.lot_size * _ANY_QUANTITY, price)
+        signal, webhook = (asked.signal, asked.webhook) if asked else (run.signal, run.webhook)
+        order, quote, price, protected = self.prepare(run, leg, asked)
         with asking_risk():
             held = await self._risk.held(webhook.account_id)
         request = evaluation_request(
@@ -109,7 +155,7 @@ class DecideLeg:
             order.state = common_pb2.ORDER_STATE_SUBMITTED
             bracket: BracketRow | None = None
             if protected:
-                settled = self._plan(run, order, parse_decimal(order.quantity), price)
+                settled = self._plan(run, order, parse_decimal(order.quantity), price, asked)
                 bracket = BracketRow(order.order_id, run.lane, run.key, open_bracket(settled.plan, self._clock()))
                 intent = "; ".join((intent, *describe_plan(settled)))
 
@@ -134,17 +180,22 @@ class DecideLeg:
         run.orders.append(OrderRow(order, intent, decision, [], order_pb2.Position()))
         return decision
 
-    def _check(self, run: SignalRun, order: order_pb2.Order, leg: Leg) -> None:
+    def _check(self, order: order_pb2.Order, leg: Leg, wanted: bool) -> None:
         reason, detail = problem_of(order, self._capabilities)
         if not reason and leg.entry and order.reduce_only:
             reason, detail = "REDUCE_ONLY_ENTRY", "the signal says reduce-only, and would open or add to a position"
-        if not reason and leg.entry and wants_bracket(run.signal) and not self._capabilities.brackets:
+        if not reason and leg.entry and wanted and not self._capabilities.brackets:
             reason, detail = "PROTECTION_UNSUPPORTED", "the venue cannot hold a stop and targets for one position"
         if reason:
             raise NotSent(reason, detail)
 
-    def _plan(self, run: SignalRun, order: order_pb2.Order, quantity: Decimal, price: Decimal | None) -> SettledPlan:
+    def _plan(
+        self, run: SignalRun, order: order_pb2.Order, quantity: Decimal, price: Decimal | None, asked: Asked | None
+    ) -> SettledPlan:
         try:
+            if asked and asked.plan:
+                plan = replace(asked.plan, entry_price=price or ZERO, entry_triggers=bool(order.stop_price))
+                return settle_plan(plan, quantity)
             return plan_of(run.signal, run.webhook, order, quantity, price or ZERO, self._capabilities.fee_bps)
         except PlanError as error:
             raise NotSent("PROTECTION_INVALID", str(error)) from None

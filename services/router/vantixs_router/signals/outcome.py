@@ -73,11 +73,12 @@ def cancelled(orders: Sequence[OrderRow]) -> SignalOutcome:
     """The end of a signal that asked for cancels."""
     if not orders:
         return SignalOutcome(REJECTED, "intent", "NOTHING_TO_CANCEL", "no order rests that fits")
-    said = "; ".join(f"{describe_order(row.order)}: {_ending(row.order)}" for row in orders)
+    said = "; ".join(f"{describe_order(row.order)}: {name_ending(row.order)}" for row in orders)
     return SignalOutcome(EXECUTED, "venue", "", said)
 
 
-def _ending(order: order_pb2.Order) -> str:
+def name_ending(order: order_pb2.Order) -> str:
+    """How an order stands, for people: "partially filled"."""
     return common_pb2.OrderState.Name(order.state).removeprefix("ORDER_STATE_").lower().replace("_", " ")
 
 

@@ -29,6 +29,7 @@ from vantixs_router.orders.submit_order import SubmitOrder
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient, RiskFailed, is_final
 from vantixs_router.settings import RouterSettings
+from vantixs_router.signals.amend_order import AmendOrder
 from vantixs_router.signals.decide_leg import DecideLeg
 from vantixs_router.signals.other_orders import OtherOrders, is_looked_after
 from vantixs_router.signals.outcome import (
@@ -85,7 +86,8 @@ class ProcessSignal:
         self._journal_epoch = journal_epoch
         self._others = OtherOrders(database, risk, working, submit, record)
         decide = DecideLeg(database, risk, quotes, venue.capabilities, clock)
-        self._legs = RunLegs(risk, working, decide, self._others, submit, record, clock, lost_until_ms)
+        amend = AmendOrder(database, risk, working, decide, clock)
+        self._legs = RunLegs(risk, working, decide, self._others, amend, submit, record, clock, lost_until_ms)
         self._outcomes = RecordOutcome(database, outbox, clock)
 
     async def handle(self, delivery: Delivery, fence: Fence) -> Outcome:

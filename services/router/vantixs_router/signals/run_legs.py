@@ -17,6 +17,7 @@ from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.settle_order import settle_order
 from vantixs_router.orders.submit_order import SubmitOrder
 from vantixs_router.risk_client import RiskClient, asking_risk
+from vantixs_router.signals.amend_order import AmendOrder
 from vantixs_router.signals.decide_leg import DecideLeg, NotSent
 from vantixs_router.signals.other_orders import OtherOrders, fits_cancel, wait_for_earlier
 from vantixs_router.signals.outcome import (
@@ -55,6 +56,7 @@ class RunLegs:
         working: WorkingOrders,
         decide: DecideLeg,
         others: OtherOrders,
+        amend: AmendOrder,
         submit: SubmitOrder,
         record: RecordAnswer,
         clock: Callable[[], datetime],
@@ -65,6 +67,7 @@ class RunLegs:
         self._working = working
         self._decide = decide
         self._others = others
+        self._amend = amend
         self._submit = submit
         self._record = record
         self._clock = clock
@@ -102,6 +105,8 @@ class RunLegs:
             # One that is named may be an exit as well; a CANCEL that names none leaves the exits.
             rests = is_resting_order if run.signal.order_id or run.signal.tag else is_resting_entry
             return cancelled(await self._others.cancel(run, "CANCEL_REQUESTED", fits_cancel(run), rests))
+        if run.signal.action == common_pb2.ACTION_AMEND:
+            return await self._amend.run(run)
         await self._others.replace_entries(run)
         if text := self._working.refused(run.key):
             raise WaitsForEarlier(text)

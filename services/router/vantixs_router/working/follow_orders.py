@@ -25,7 +25,7 @@ from vantixs_router.working.changes import message_of
 from vantixs_router.working.key import Key
 from vantixs_router.working.plans import leg_number
 from vantixs_router.working.restrictions import restriction_of
-from vantixs_router.working.rules import adds_to, exitable_of, is_kept, is_resting_entry
+from vantixs_router.working.rules import AMENDED, adds_to, exitable_of, is_kept, is_resting_entry
 from vantixs_router.working.store import Kept
 
 
@@ -136,6 +136,11 @@ def unwanted(kept: Kept) -> dict[str, str]:
             if leg is not None and leg.state is LegState.CANCELLING:
                 found[row.order.order_id] = ""
     return found
+
+
+def replaced(kept: Kept) -> dict[str, str]:
+    """Orders whose place another one is to take."""
+    return {row.order.order_id: AMENDED for row in kept.orders if row.order.replaced_by_order_id}
 
 
 def not_allowed(kept: Kept, states: Mapping[str, str]) -> dict[str, str]:

@@ -39,6 +39,42 @@ def may_concern(scope: str, account_id: str, instrument: str) -> bool:
     return {"account": account_id, "instrument": instrument}.get(kind, name) == name
 
 
+class Restrictions:
+    """What is restricted, as risk said last.
+
+    What was heard may be a second old, and trading resumed meanwhile: before an entry is cancelled risk is asked again. One
+    answer is for all keys that look within a second, for a halt concerns thousands of them.
+    """
+
+    def __init__(self, risk: RiskClient, monotonic: Callable[[], float]) -> None:
+        self._risk = risk
+        self._monotonic = monotonic
+        self._asking = asyncio.Lock()
+        self._asked_s = -EVERY_S
+        self.states: Mapping[str, str] = {}
+
+    def hear(self, states: Mapping[str, str]) -> list[str]:
+        """Takes what was told; the scopes that were not restricted like this before."""
+        new = [scope for scope, state in states.items() if self.states.get(scope) != state]
+        self.states = dict(states)
+        if new:
+            self._asked_s = -EVERY_S  # What was answered before says nothing of them.
+        return new
+
+    async def confirm(self) -> Mapping[str, str]:
+        """As risk says now, or said within the last second. Where it does not answer, what was told last counts."""
+        async with self._asking:
+            now = self._monotonic()
+            if now - self._asked_s >= EVERY_S:
+                self._asked_s = now
+                heard = self.states
+                with contextlib.suppress(ServiceError):
+                    states = await self._risk.restricted()
+                    if self.states is heard:  # Else something newer was told meanwhile.
+                        self.states = states
+            return self.states
+
+
 class WatchRestrictions:
     """Tells what is restricted, asked of risk every second. While risk does not answer, what was told last stays in force."""
 

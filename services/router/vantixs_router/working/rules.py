@@ -1,5 +1,6 @@
 """Which orders rest, and what of a row says so: pure."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
 from vantixs.api.common.v1 import common_pb2, order_pb2
@@ -12,6 +13,7 @@ from vantixs_router.venues.port import Capabilities
 _AT_ONCE = (common_pb2.TIME_IN_FORCE_IOC, common_pb2.TIME_IN_FORCE_FOK)
 _WORKS = (common_pb2.ORDER_STATE_ACCEPTED, common_pb2.ORDER_STATE_PARTIALLY_FILLED)
 LIMITS = (common_pb2.ORDER_TYPE_LIMIT, common_pb2.ORDER_TYPE_STOP_LIMIT)
+AMENDED = "ORDER_AMENDED"
 STOPS = (common_pb2.ORDER_TYPE_STOP, common_pb2.ORDER_TYPE_STOP_LIMIT)
 
 
@@ -36,6 +38,12 @@ def is_kept(order: order_pb2.Order) -> bool:
 def is_resting_entry(row: OrderRow) -> bool:
     """Whether it is an entry that rests."""
     return is_working(row) and row.order.effect == order_pb2.ORDER_EFFECT_ENTRY
+
+
+def end_of_trading_day(now: datetime) -> datetime:
+    """Until when an order of the day works: every instrument trades without a break, and its day ends at 00:00 UTC (ADR 42)."""
+    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day + timedelta(days=1)
 
 
 def exitable_of(position: Decimal, order: order_pb2.Order) -> Decimal:
@@ -121,8 +129,9 @@ def describe_order(order: order_pb2.Order) -> str:
         )
         if text
     ]
+    until = f" until {order.expire_time.ToJsonString()}" if order.HasField("expire_time") else ""
     filled = f", {order.filled_quantity} filled" if order.filled_quantity else ""
-    return f"{kind} {side} of {order.quantity} {' '.join(prices)}{filled}"
+    return f"{kind} {side} of {order.quantity} {' '.join(prices)}{until}{filled}"
 
 
 def _on_tick(text: str, tick: Decimal, rounding: str) -> str:

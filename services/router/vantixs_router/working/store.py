@@ -8,13 +8,15 @@ from vantixs.api.common.v1.order_pb2 import Order
 from vantixs.runtime.statements import Statement, insert_or_replace, where
 
 from vantixs_router.domain.brackets.encode import from_dict, to_dict
+from vantixs_router.domain.brackets.plan import Plan
 from vantixs_router.domain.brackets.state import Bracket
-from vantixs_router.store import OrderRow, read_orders, to_order_row
+from vantixs_router.store import OPEN_OF_KEY, OrderRow, read_orders, to_order_row
 from vantixs_router.tables import BRACKETS, ORDERS
 from vantixs_router.working.rules import is_kept
 
 _SAVE = insert_or_replace(BRACKETS)
 _OPEN = sa.func.length(ORDERS.c.position) == sa.literal_column("0")
+_READ_OPEN = Statement(lambda _: sa.select(ORDERS).where(OPEN_OF_KEY).order_by(ORDERS.c.number))
 _NOT_DONE = sa.not_(BRACKETS.c.done)
 _READ_BRACKETS = Statement(lambda _: sa.select(BRACKETS).where(where(BRACKETS, "lane", "key"), _NOT_DONE))
 
@@ -57,8 +59,7 @@ def save_bracket(connection: sa.Connection, row: BracketRow) -> None:
 def read_kept(connection: sa.Connection, lane: int, account_id: str, instrument: str) -> Kept:
     """What is looked after of an account and instrument."""
     key = f"{account_id}|{instrument}"
-    query = sa.select(ORDERS).where(ORDERS.c.lane == lane, ORDERS.c.account_id == account_id, _OPEN)
-    found = connection.execute(query.order_by(ORDERS.c.number)).all()
+    found = _READ_OPEN.rows(connection, lane=lane, account_id=account_id, instrument=instrument)
     of_key = [row for row in found if is_kept(order := Order.FromString(row.data)) and order.instrument == instrument]
     rows = [to_order_row(connection, row) for row in of_key]
     brackets = [_of_row(row) for row in _READ_BRACKETS.rows(connection, lane=lane, key=key)]
@@ -68,6 +69,12 @@ def read_kept(connection: sa.Connection, lane: int, account_id: str, instrument:
         of_signal = read_orders(connection, entry.rpartition(".")[0])
         of_brackets[entry] = [row for row in of_signal if entry in (row.order.order_id, row.order.entry_order_id)]
     return Kept(rows, brackets, of_brackets)
+
+
+def read_plan(connection: sa.Connection, entry_order_id: str) -> Plan | None:
+    """What protects what an entry fills, as it was planned; None for an order without protection."""
+    row = connection.execute(sa.select(BRACKETS).where(BRACKETS.c.entry_order_id == entry_order_id)).first()
+    return _of_row(row).bracket.plan if row else None
 
 
 def read_kept_keys(connection: sa.Connection, lane: int) -> set[tuple[str, str]]:

@@ -6,7 +6,6 @@ So a crash between any two steps is the same as a second look.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
@@ -26,9 +25,9 @@ from vantixs_router.risk_client import RiskClient, RiskFailed, asking_risk, is_f
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Venue
 from vantixs_router.working import store
-from vantixs_router.working.follow_orders import FollowOrders, not_allowed, unwanted
+from vantixs_router.working.follow_orders import FollowOrders, not_allowed, replaced, unwanted
 from vantixs_router.working.key import ASK_POSITION_S, Key
-from vantixs_router.working.restrictions import may_concern
+from vantixs_router.working.restrictions import Restrictions, may_concern
 from vantixs_router.working.rules import is_resting_exit, remaining_of
 from vantixs_router.working.step_brackets import StepBrackets
 from vantixs_router.working.store import BracketRow, Kept
@@ -67,7 +66,7 @@ class WorkingOrders:
         self._monotonic = monotonic
         self._keys: dict[str, Key] = {}
         self._by_instrument: dict[str, dict[str, None]] = {}
-        self._restricted: Mapping[str, str] = {}
+        self._restrictions = Restrictions(risk, monotonic)
 
     @property
     def by_instrument(self) -> Mapping[str, Collection[str]]:
@@ -118,8 +117,7 @@ class WorkingOrders:
 
     def restrict(self, states: Mapping[str, str]) -> None:
         """HALTED or REDUCING, by scope: entries that rest there are cancelled, and those that come to rest there as well."""
-        new = [scope for scope, state in states.items() if self._restricted.get(scope) != state]
-        self._restricted = dict(states)
+        new = self._restrictions.hear(states)
         for key in self._keys.values():
             if any(may_concern(scope, key.account_id, key.instrument) for scope in new):
                 self._enqueue(key.lane, key.name)
@@ -261,13 +259,11 @@ class WorkingOrders:
     async def _look_once(self, key: Key, kept: Kept, fence: Fence) -> bool:
         """One round; whether there may be more to do."""
         more = False
-        halted = not_allowed(kept, self._restricted)
+        halted = not_allowed(kept, self._restrictions.states)
         if halted:
-            # What was heard may be a second old, and trading resumed meanwhile. It counts where risk does not answer.
-            with contextlib.suppress(ServiceError):
-                self._restricted = await self._risk.restricted()
-            halted = not_allowed(kept, self._restricted)
-        cancel = halted | key.cancel | unwanted(kept)
+            halted = not_allowed(kept, await self._restrictions.confirm())
+        # Whoever else wants an order cancelled does not want it replaced: that reason counts.
+        cancel = replaced(kept) | halted | key.cancel | unwanted(kept)
         for row in kept.orders:
             after = await self._orders.follow(key, row, fence, cancel)
             more |= after is not row

@@ -35,6 +35,7 @@ class Action(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACTION_REVERSE: _ClassVar[Action]
     ACTION_ADD: _ClassVar[Action]
     ACTION_REDUCE: _ClassVar[Action]
+    ACTION_AMEND: _ClassVar[Action]
 
 class PositionSide(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -138,6 +139,7 @@ ACTION_CLOSE_SHORT: Action
 ACTION_REVERSE: Action
 ACTION_ADD: Action
 ACTION_REDUCE: Action
+ACTION_AMEND: Action
 POSITION_SIDE_UNSPECIFIED: PositionSide
 POSITION_SIDE_LONG: PositionSide
 POSITION_SIDE_SHORT: PositionSide

@@ -108,6 +108,36 @@ class CancelOrdersResponse(_message.Message):
     orders: _containers.RepeatedCompositeFieldContainer[_order_pb2.Order]
     def __init__(self, orders: _Optional[_Iterable[_Union[_order_pb2.Order, _Mapping]]] = ...) -> None: ...
 
+class AmendOrderRequest(_message.Message):
+    __slots__ = ("request_id", "order_id", "limit_price", "stop_price", "quantity", "expire_time", "trail_percent", "trail_amount", "reason")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_PRICE_FIELD_NUMBER: _ClassVar[int]
+    STOP_PRICE_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    TRAIL_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    TRAIL_AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    order_id: str
+    limit_price: str
+    stop_price: str
+    quantity: str
+    expire_time: _timestamp_pb2.Timestamp
+    trail_percent: str
+    trail_amount: str
+    reason: str
+    def __init__(self, request_id: _Optional[str] = ..., order_id: _Optional[str] = ..., limit_price: _Optional[str] = ..., stop_price: _Optional[str] = ..., quantity: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trail_percent: _Optional[str] = ..., trail_amount: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AmendOrderResponse(_message.Message):
+    __slots__ = ("order", "signal_id")
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    order: _order_pb2.Order
+    signal_id: str
+    def __init__(self, order: _Optional[_Union[_order_pb2.Order, _Mapping]] = ..., signal_id: _Optional[str] = ...) -> None: ...
+
 class ClosePositionRequest(_message.Message):
     __slots__ = ("request_id", "account_id", "instrument", "reason")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]

@@ -60,6 +60,11 @@ class RouterServiceStub:
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersResponse.FromString,
                 _registered_method=True)
+        self.AmendOrder = channel.unary_unary(
+                '/vantixs.api.router.v1.RouterService/AmendOrder',
+                request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.AmendOrderRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.AmendOrderResponse.FromString,
+                _registered_method=True)
         self.ClosePosition = channel.unary_unary(
                 '/vantixs.api.router.v1.RouterService/ClosePosition',
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.ClosePositionRequest.SerializeToString,
@@ -206,6 +211,14 @@ class RouterServiceServicer:
 
     def CancelOrders(self, request, context):
         """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AmendOrder(self, request, context):
+        """Gives a resting order of a signal other terms: it is cancelled, and once that is confirmed what is left of it is placed anew,
+        if risk lets it. FAILED_PRECONDITION where it has ended, or is a leg of a bracket. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -395,6 +408,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.CancelOrders,
                     request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersResponse.SerializeToString,
+            ),
+            'AmendOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.AmendOrder,
+                    request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.AmendOrderRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.AmendOrderResponse.SerializeToString,
             ),
             'ClosePosition': grpc.unary_unary_rpc_method_handler(
                     servicer.ClosePosition,
@@ -643,6 +661,33 @@ class RouterService:
             '/vantixs.api.router.v1.RouterService/CancelOrders',
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersRequest.SerializeToString,
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.CancelOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AmendOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.router.v1.RouterService/AmendOrder',
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.AmendOrderRequest.SerializeToString,
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.AmendOrderResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,10 @@ class RouterServiceStub:
     """Cancels a resting order; a leg of a bracket only with its position. FAILED_PRECONDITION where it has ended. OPERATOR."""
     CancelOrders: _grpc.UnaryUnaryMultiCallable[_router_pb2.CancelOrdersRequest, _router_pb2.CancelOrdersResponse]
     """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR."""
+    AmendOrder: _grpc.UnaryUnaryMultiCallable[_router_pb2.AmendOrderRequest, _router_pb2.AmendOrderResponse]
+    """Gives a resting order of a signal other terms: it is cancelled, and once that is confirmed what is left of it is placed anew,
+    if risk lets it. FAILED_PRECONDITION where it has ended, or is a leg of a bracket. OPERATOR.
+    """
     ClosePosition: _grpc.UnaryUnaryMultiCallable[_router_pb2.ClosePositionRequest, _router_pb2.ClosePositionResponse]
     """Cancels what rests of an account's instrument and closes the position at the market. OPERATOR."""
     CreateStrategy: _grpc.UnaryUnaryMultiCallable[_router_pb2.CreateStrategyRequest, _router_pb2.CreateStrategyResponse]
@@ -107,6 +111,10 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """Cancels a resting order; a leg of a bracket only with its position. FAILED_PRECONDITION where it has ended. OPERATOR."""
     CancelOrders: _aio.UnaryUnaryMultiCallable[_router_pb2.CancelOrdersRequest, _router_pb2.CancelOrdersResponse]  # type: ignore[assignment]
     """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR."""
+    AmendOrder: _aio.UnaryUnaryMultiCallable[_router_pb2.AmendOrderRequest, _router_pb2.AmendOrderResponse]  # type: ignore[assignment]
+    """Gives a resting order of a signal other terms: it is cancelled, and once that is confirmed what is left of it is placed anew,
+    if risk lets it. FAILED_PRECONDITION where it has ended, or is a leg of a bracket. OPERATOR.
+    """
     ClosePosition: _aio.UnaryUnaryMultiCallable[_router_pb2.ClosePositionRequest, _router_pb2.ClosePositionResponse]  # type: ignore[assignment]
     """Cancels what rests of an account's instrument and closes the position at the market. OPERATOR."""
     CreateStrategy: _aio.UnaryUnaryMultiCallable[_router_pb2.CreateStrategyRequest, _router_pb2.CreateStrategyResponse]  # type: ignore[assignment]
@@ -198,6 +206,16 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.CancelOrdersResponse, _abc.Awaitable[_router_pb2.CancelOrdersResponse]]:
         """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def AmendOrder(
+        self,
+        request: _router_pb2.AmendOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.AmendOrderResponse, _abc.Awaitable[_router_pb2.AmendOrderResponse]]:
+        """Gives a resting order of a signal other terms: it is cancelled, and once that is confirmed what is left of it is placed anew,
+        if risk lets it. FAILED_PRECONDITION where it has ended, or is a leg of a bracket. OPERATOR.
+        """
 
     @_abc_1.abstractmethod
     def ClosePosition(

@@ -34,6 +34,7 @@ _CANCELED, _EXPIRED, _FILLED, _REJECTED = (
         common_pb2.ORDER_STATE_REJECTED,
     )
 )
+_PARTS_OF_DISTANCE = 10
 _REASONS = {
     CancelReason.CANCEL_REQUESTED: "CANCEL_REQUESTED",
     CancelReason.QUANTITY_REDUCED: "POSITION_REDUCED",
@@ -111,6 +112,8 @@ class PaperBook:
         self.orders = {order.client_order_id: order for order in orders}
         self.changed: set[str] = set()
         self._position: Decimal | None = None
+        # Water marks of trailing stops as they are written; None before a stop follows.
+        self._marks = {i: order.open.water_mark for i, order in self.orders.items() if order.open}
         self._book = Book(instrument, assumptions, [order.open for order in self.orders.values() if order.open])
 
     @property
@@ -127,6 +130,7 @@ class PaperBook:
         """An order that was let in, and rests."""
         self.orders[order.client_order_id] = order
         if order.open:
+            self._marks[order.client_order_id] = order.open.water_mark
             self._book.take_in(order.open)
 
     def see(self, quote: common_pb2.Quote, now: datetime, position: Decimal | None = None) -> bool:
@@ -163,8 +167,11 @@ class PaperBook:
         for order in orders:
             if self.orders.get(order.client_order_id) is order:
                 self.changed.discard(order.client_order_id)
+                if order.open:
+                    self._marks[order.client_order_id] = order.open.water_mark
                 if order.ended:
                     del self.orders[order.client_order_id]
+                    self._marks.pop(order.client_order_id, None)
 
     def to_write(self) -> list[PaperOrder]:
         """What changed since it was written, as it is now."""
@@ -175,9 +182,24 @@ class PaperBook:
         return [self.orders[client_order_id] for client_order_id in sorted(self.changed)]
 
     def _note(self, happened: bool) -> bool:
-        # A trailing stop that moved is written with the next thing that happens, or when its lane is handed over.
-        self.changed |= {i for i in self._book.take_changed() if i in self.orders}
-        return happened
+        moved = [i for i in self._book.take_changed() if i in self.orders]
+        self.changed.update(moved)
+        return happened or any(self._moved_far(i) for i in moved)
+
+    def _moved_far(self, client_order_id: str) -> bool:
+        """Whether a trailing stop has to be written now: it began to follow, or gained a tenth of its distance.
+
+        A smaller move is written with the next thing that happens. So a crash costs it less than a tenth of its distance, and
+        a market that rises tick by tick costs no commit for each tick.
+        """
+        opened = self._book.orders.get(client_order_id)
+        if opened is None or opened.water_mark is None or opened.stop_price is None:
+            return False
+        written = self._marks.get(client_order_id)
+        if written is None:
+            return True
+        distance = abs(subtract(opened.water_mark, opened.stop_price))
+        return abs(subtract(opened.water_mark, written)) * _PARTS_OF_DISTANCE >= distance
 
     def _hear(self, event: Event, quote: common_pb2.Quote, now: datetime) -> None:
         order = self.orders[event.order_id]
