@@ -72,16 +72,17 @@ def test_demo_and_page_work_from_the_wheel_alone(wheel: Path, tmp_path: Path) ->
     assert int(done.stdout) > 20
 
 
-EXTRAS = {"parquet": ["pyarrow"]}
+def requirements(name: str) -> list[str]:
+    lines = (ROOT / "requirements" / f"{name}.in").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def test_wheel_requires_what_the_lock_is_made_of(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as opened:
         name = next(n for n in opened.namelist() if n.endswith(".dist-info/METADATA"))
         required = re.findall(r"^Requires-Dist: (.+)$", opened.read(name).decode(), re.MULTILINE)
-    lines = (ROOT / "requirements" / "main.in").read_text().splitlines()
-    extras = [f'{name}; extra == "{extra}"' for extra, names in EXTRAS.items() for name in names]
-    assert sorted(required) == sorted([*extras, *(line for line in lines if line and not line.startswith("#"))])
+    extras = [f'{name}; extra == "{extra}"' for extra in ("parquet", "dev") for name in requirements(extra)]
+    assert sorted(required) == sorted([*extras, *requirements("main")])
 
 
 def test_every_import_is_declared() -> None:
