@@ -1,8 +1,8 @@
-"""CPU of one signal on its two hot paths, in this process alone: accepting it, and deciding about its order and booking its fill.
+"""CPU of one signal on its two hot paths, in this process alone: accepting it; deciding about its order and booking its fill.
 
-`paths.py accept|decide` measures what is imported here and prints microseconds of CPU a signal. `paths.py compare NAME=DIRECTORY...`
-runs both, in turns, with the checkout as it is ("plain") and with what is installed in each directory, and prints medians. CPU time
-holds on a machine that has other work, where rates do not.
+`paths.py accept|decide` measures what is imported here and prints microseconds of CPU a signal. `paths.py compare NAME=PATH...`
+runs both, in turns, with the checkout as it is ("plain") and with each PATH as PYTHONPATH, and prints medians. CPU time holds on
+a machine that has other work, where rates do not.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 PATHS = ("accept", "decide")
-CONNECTIONS, SIGNALS, WARM = 64, 6_000, 1_000
+CONNECTIONS, SIGNALS, WARM = 64, 3_000, 500
 BATCH, BATCHES, WARM_BATCHES = 64, 30, 4
-ROUNDS = 5
+ROUNDS = 4
 TOKEN = "vxt_" + "a" * 32
 
 
