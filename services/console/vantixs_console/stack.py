@@ -20,7 +20,7 @@ from vantixs.runtime.home import ENCRYPTING, SECRETS, Home, write_atomically
 from vantixs.runtime.instances import keep_for_up
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.log_output import LogFile
-from vantixs.runtime.nats_config import server_config
+from vantixs.runtime.nats_config import server_binary, server_config
 from vantixs.runtime.settings import SERVICES, SettingsError
 
 from vantixs_console.bootstrap import TOKEN
@@ -116,10 +116,11 @@ class Stack:
             "nats": f"nats://127.0.0.1:{nats_port}",
             "grpc": self.grpc,
         }
-        binary = str(Path(sys.executable).parent / "nats-server")
         nats_log = self._log("nats")
         self._add(
-            Child("nats", [binary, "-c", str(config)], dict(os.environ), nats_log, ["-l", str(nats_log.path)], {})
+            Child(
+                "nats", [server_binary(), "-c", str(config)], dict(os.environ), nats_log, ["-l", str(nats_log.path)], {}
+            )
         )
         for name, addresses in grpc.items():
             for number, address in enumerate(addresses):

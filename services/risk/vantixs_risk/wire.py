@@ -1,7 +1,7 @@
 """Encodes the rows of a decision in protobuf's wire format directly.
 
-A decision has about 70 small messages. Making them as objects takes longer than sizing and checking the order. This takes
-a quarter of that time, and a test compares it with the objects.
+A decision has about 70 small messages. Twenty checks take 51 us of CPU here and 168 us as objects, of the 940 us that deciding
+and settling an order take (2026-11-27, bench/clever.py and bench/paths.py, plain Python). A test compares it with the objects.
 Source: protobuf.dev/programming-guides/encoding (length-delimited fields; varints).
 """
 

@@ -6,7 +6,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.api.common.v1 import signal_pb2
-from vantixs_ingress.http.build_entry import Entropy
 from vantixs_ingress.spool.entries import make_received, sender_part
 from vantixs_ingress.spool.wire import field, timestamp
 
@@ -46,10 +45,3 @@ def test_request_is_that_of_objects(moment: datetime, payload: bytes, digest: by
     received = make_received(moment, payload, digest, sender_part(*texts))
     assert received.message() == expected
     assert received.receive_time == expected.receive_time
-
-
-def test_entropy_is_never_given_twice() -> None:
-    entropy = Entropy()
-    taken = [entropy.take(10) for _ in range(5000)]
-    assert {len(part) for part in taken} == {10}
-    assert len(set(taken)) == len(taken)

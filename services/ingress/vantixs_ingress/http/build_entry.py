@@ -1,7 +1,6 @@
 """The fourth step: what is stored of an accepted signal, and what of a request that is recorded."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from datetime import datetime
 
@@ -41,21 +40,6 @@ class SignalEntry:
         self.own_id = own_id
         self.reading = reading
         self.received = received
-
-
-class Entropy:
-    """Random bytes of the system, read 4096 at a time: each call to the system releases the interpreter's lock."""
-
-    def __init__(self) -> None:
-        self._page, self._used = b"", 0
-
-    def take(self, count: int) -> bytes:
-        """So many bytes, never the same ones twice."""
-        start, end = self._used, self._used + count
-        if end > len(self._page):
-            self._page, start, end = os.urandom(4096), 0, count
-        self._used = end
-        return self._page[start:end]
 
 
 def build_entry(

@@ -1,5 +1,6 @@
 """One signal: identify, authorize, read, build, store, answer. Each step is one module and is taken once, in this order."""
 
+import os
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from vantixs_ingress.domain.signal.content import set_key_aside
 from vantixs_ingress.http import responses
 from vantixs_ingress.http.authentication import NO_TOKEN, Authenticator, Sender, Target
 from vantixs_ingress.http.authorization import authorize
-from vantixs_ingress.http.build_entry import Entropy, SignalEntry, build_entry, record_request
+from vantixs_ingress.http.build_entry import SignalEntry, build_entry, record_request
 from vantixs_ingress.http.content_encoding import UnreadableContent
 from vantixs_ingress.http.read_payload import read_payload
 from vantixs_ingress.http.request_metrics import ACCEPTED, REQUESTS, UNRECORDED, refuse
@@ -28,6 +29,7 @@ from vantixs_ingress.spool.store import Stored
 
 JOURNAL_WAIT_S = 1.0
 JOURNAL_RETRY_S = 30
+_ENTROPY_BYTES = 10  # Of a signal id.
 # These rejections are counted and not recorded: a sender that is limited may not fill the record, and what cannot be stored
 # cannot be recorded either.
 _NOT_RECORDED = ("RATE_LIMITED", "STORAGE_UNAVAILABLE")
@@ -66,7 +68,6 @@ class SignalReceiver:
         self._outcomes = outcomes
         self._settings = settings
         self._body_max_bytes = settings.body_max_bytes
-        self._entropy = Entropy()
         self._unknown = responses.problem(Rejection("TOKEN_INVALID", NO_TOKEN))
 
     def receive(self, request: Request, target: Target) -> Response | Coroutine[Any, Any, Response]:
@@ -91,7 +92,7 @@ class SignalReceiver:
             return refuse(rejection)
         except Rejection as rejection:
             return self._reject(sender, request, rejection, now)
-        entry = build_entry(sender, request, reading, self._settings.instance, self._entropy.take(10), now)
+        entry = build_entry(sender, request, reading, self._settings.instance, os.urandom(_ENTROPY_BYTES), now)
         return self._store(sender, request, entry, now)
 
     async def _store(self, sender: Sender, request: Request, entry: SignalEntry, now: datetime) -> Response:
@@ -108,7 +109,7 @@ class SignalReceiver:
             # An exit must not be lost because its key was used before: it is stored as a signal of its own.
             set_key_aside(reading)
             again = datetime.now(UTC)
-            entry = build_entry(sender, request, reading, self._settings.instance, self._entropy.take(10), again)
+            entry = build_entry(sender, request, reading, self._settings.instance, os.urandom(_ENTROPY_BYTES), again)
             return await self._store(sender, request, entry, again)
         if stored.conflict:
             return await self._reject(sender, request, _CONFLICT, now)
@@ -149,7 +150,7 @@ class SignalReceiver:
             UNRECORDED.labels(rejection.reason).inc()
             return responses.problem(rejection)
         received = record_request(sender, request, self._body_max_bytes, self._settings.instance, now)
-        signal_id = new_signal_id(time.time_ns() // 1_000_000, self._entropy.take(10))
+        signal_id = new_signal_id(time.time_ns() // 1_000_000, os.urandom(_ENTROPY_BYTES))
         message = rejected_message(
             snapshot.record, received, signal_id, rejection.reason, rejection.detail, rejection.errors
         )

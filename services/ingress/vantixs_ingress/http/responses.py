@@ -30,20 +30,20 @@ class Rejection(Exception):
 
 def accepted(signal_id: str, receive_time: str, warnings: Sequence[FieldError] = ()) -> Response:
     """202: the signal is on disk. `warnings` say what of it is not used."""
-    text = f'{{"signal_id": "{signal_id}", "status": "accepted", "duplicate": false, "receive_time": "{receive_time}"'
+    content: dict[str, Any] = _accepted(signal_id, receive_time, duplicate=False)
     if warnings:
         rows = [{"field": w.field, "reason": w.reason, "detail": w.detail} for w in warnings[:MOST_WARNINGS]]
-        text = f'{text}, "warnings": {json.dumps(rows)}'
-    return Response(202, f"{text}}}".encode())
+        content["warnings"] = rows
+    return document(202, content)
 
 
 def duplicate(signal_id: str, receive_time: str, reason: str) -> Response:
     """200: the first signal's id, and why this one is a repeat of it."""
-    text = (
-        f'{{"signal_id": "{signal_id}", "status": "accepted", "duplicate": true, "receive_time": "{receive_time}", '
-        f'"reason": "{reason}"}}'
-    )
-    return Response(200, text.encode())
+    return document(200, {**_accepted(signal_id, receive_time, duplicate=True), "reason": reason})
+
+
+def _accepted(signal_id: str, receive_time: str, *, duplicate: bool) -> dict[str, Any]:
+    return {"signal_id": signal_id, "status": "accepted", "duplicate": duplicate, "receive_time": receive_time}
 
 
 def document(status: int, content: dict[str, Any]) -> Response:

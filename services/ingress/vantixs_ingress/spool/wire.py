@@ -1,5 +1,8 @@
 """Fields of protobuf messages on the wire, for what is serialized once and sent often.
 
+An accepted entry of parts takes 15 us of CPU, as objects 32 us, of a signal's 530 us (2026-11-27, bench/clever.py and
+bench/paths.py, plain Python).
+
 Source: https://protobuf.dev/programming-guides/encoding/
 """
 
@@ -25,6 +28,6 @@ def field(number: int, data: bytes) -> bytes:
 
 
 def timestamp(moment: datetime) -> Timestamp:
-    """An aware time as a message, to the microsecond. `FromDatetime` gives the same for eight times the cost."""
+    """An aware time as a message, to the microsecond. `FromDatetime` gives the same in 3.8 us instead of 1.0 us."""
     since = moment - _EPOCH
     return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
