@@ -225,5 +225,11 @@ _ROWS = (
         "run `vantixs audit verify`, and look at the entry it names",
     ),
     ("PROOF_NOT_YET", 0, "no signed checkpoint covers the entries yet", "try again in some seconds"),
+    (
+        "POSITION_OWNED_BY_OTHERS",
+        0,
+        "the entry would close what others hold in the account",
+        "wait until it is closed, or use another account",
+    ),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

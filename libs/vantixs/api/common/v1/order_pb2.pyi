@@ -89,7 +89,7 @@ class RiskDecision(_message.Message):
     def __init__(self, order_id: _Optional[str] = ..., verdict: _Optional[_Union[RiskVerdict, str]] = ..., quantity: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[RiskCheck, _Mapping]]] = ..., sizing_steps: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., position_quantity: _Optional[str] = ..., account_revision: _Optional[int] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reduce_only: _Optional[bool] = ...) -> None: ...
 
 class Order(_message.Message):
-    __slots__ = ("order_id", "signal_id", "account_id", "instrument", "client_order_id", "venue_order_id", "mode", "side", "effect", "order_type", "time_in_force", "quantity", "filled_quantity", "average_price", "limit_price", "state", "reason", "create_time", "update_time", "stop_price", "trail_percent", "trail_amount", "activation_price", "expire_time", "post_only", "reduce_only", "triggered_timeout_s", "entry_order_id", "leg", "target", "webhook_id", "tag")
+    __slots__ = ("order_id", "signal_id", "account_id", "instrument", "client_order_id", "venue_order_id", "mode", "side", "effect", "order_type", "time_in_force", "quantity", "filled_quantity", "average_price", "limit_price", "state", "reason", "create_time", "update_time", "stop_price", "trail_percent", "trail_amount", "activation_price", "expire_time", "post_only", "reduce_only", "triggered_timeout_s", "entry_order_id", "leg", "target", "webhook_id", "tag", "owned")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +122,7 @@ class Order(_message.Message):
     TARGET_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     TAG_FIELD_NUMBER: _ClassVar[int]
+    OWNED_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     signal_id: str
     account_id: str
@@ -154,7 +155,8 @@ class Order(_message.Message):
     target: int
     webhook_id: str
     tag: str
-    def __init__(self, order_id: _Optional[str] = ..., signal_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., client_order_id: _Optional[str] = ..., venue_order_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., effect: _Optional[_Union[OrderEffect, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., time_in_force: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., quantity: _Optional[str] = ..., filled_quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., limit_price: _Optional[str] = ..., state: _Optional[_Union[_common_pb2.OrderState, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stop_price: _Optional[str] = ..., trail_percent: _Optional[str] = ..., trail_amount: _Optional[str] = ..., activation_price: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., post_only: _Optional[bool] = ..., reduce_only: _Optional[bool] = ..., triggered_timeout_s: _Optional[int] = ..., entry_order_id: _Optional[str] = ..., leg: _Optional[_Union[BracketLeg, str]] = ..., target: _Optional[int] = ..., webhook_id: _Optional[str] = ..., tag: _Optional[str] = ...) -> None: ...
+    owned: bool
+    def __init__(self, order_id: _Optional[str] = ..., signal_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., client_order_id: _Optional[str] = ..., venue_order_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., effect: _Optional[_Union[OrderEffect, str]] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., time_in_force: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., quantity: _Optional[str] = ..., filled_quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., limit_price: _Optional[str] = ..., state: _Optional[_Union[_common_pb2.OrderState, str]] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stop_price: _Optional[str] = ..., trail_percent: _Optional[str] = ..., trail_amount: _Optional[str] = ..., activation_price: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., post_only: _Optional[bool] = ..., reduce_only: _Optional[bool] = ..., triggered_timeout_s: _Optional[int] = ..., entry_order_id: _Optional[str] = ..., leg: _Optional[_Union[BracketLeg, str]] = ..., target: _Optional[int] = ..., webhook_id: _Optional[str] = ..., tag: _Optional[str] = ..., owned: _Optional[bool] = ...) -> None: ...
 
 class Fill(_message.Message):
     __slots__ = ("execution_id", "order_id", "side", "quantity", "price", "fee", "fee_asset", "execute_time", "quote", "liquidity", "assumptions")
