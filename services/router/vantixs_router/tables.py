@@ -31,6 +31,8 @@ ORDERS = sa.Table(
     sa.Column("lane", sa.Integer, nullable=False, server_default=sa.text("0")),
     # What was filled of an entry when it was counted in its webhook's sender state, base units; "" before that.
     sa.Column("counted", sa.Text, nullable=False, server_default=""),
+    # By what the position moved through those of its fills that count in `owner_shares`, signed base units; "" for none.
+    sa.Column("shared", sa.Text, nullable=False, server_default=""),
     sa.Index(
         "ix_orders_unsettled",
         "lane",
@@ -115,6 +117,16 @@ SENDER_STATES = sa.Table(
     sa.Column("emit_ms", sa.BigInteger, nullable=False),
     sa.Column("adds", sa.Integer, nullable=False),
     sa.Column("entry_ms", sa.BigInteger, nullable=False),
+)
+# What webhooks own of the position of an account and instrument: see `owner_shares.py`.
+OWNER_SHARES = sa.Table(
+    "owner_shares",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("webhook_id", sa.Text, primary_key=True),
+    # Signed, base units, never 0.
+    sa.Column("quantity", sa.Text, nullable=False),
+    sa.Column("since_ms", sa.BigInteger, nullable=False),
 )
 OUTBOX = outbox_table(METADATA, lanes=True)
 JOURNAL_MARK = mark_table(METADATA)
