@@ -103,8 +103,8 @@ def with_fills(shares: Shares, rows: Iterable[OrderRow], position: Decimal, now_
 
 
 def shared(row: OrderRow) -> OrderRow:
-    """The order once all of its fills count."""
-    return row._replace(shared=format_decimal(moved_by(row))) if row.fills else row
+    """The order once all of its fills count; the same one where they do."""
+    return row._replace(shared=format_decimal(moved_by(row))) if row.fills and not_shared(row) else row
 
 
 def read_shares(connection: sa.Connection, key: str) -> Shares:

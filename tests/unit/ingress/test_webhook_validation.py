@@ -54,7 +54,10 @@ def test_policy_within_its_range_is_kept_as_it_was_set(policies: dict[str, Any])
 @pytest.mark.parametrize(
     ("policies", "field"),
     [
-        *(({name: 99}, name) for name in ("on_new_signal", "position_policy", "position_owner", "stop_move", "protection_base")),
+        *(
+            ({name: 99}, name)
+            for name in ("on_new_signal", "position_policy", "position_owner", "stop_move", "protection_base")
+        ),
         *(
             ({name: value}, name)
             for name, most in (
