@@ -14,7 +14,7 @@ def test_exits_of_two_webhooks_close_what_each_of_them_opened(stack: RunningStac
 
     def send(name: str, **fields: str) -> tuple[str, str, str]:
         response = stack.send({"symbol": "BTCUSDT", **fields}, urls[name])
-        assert response.status_code == 200, response.text
+        assert response.is_success, response.text
         signal_id = response.json()["signal_id"]
         signal = stack.ended([signal_id])[signal_id]
         return signal["status"].removeprefix("SIGNAL_STATUS_"), signal.get("reason", ""), position(stack)
