@@ -19,15 +19,15 @@ def test_exits_of_two_webhooks_close_what_each_of_them_opened(stack: RunningStac
         signal = stack.ended([signal_id])[signal_id]
         return signal["status"].removeprefix("SIGNAL_STATUS_"), signal.get("reason", ""), position(stack)
 
-    assert send("one", action="buy", quantity="1") == ("EXECUTED", "", "1")
-    assert send("other", action="buy", quantity="2") == ("EXECUTED", "", "3")
-    assert send("other", action="close") == ("EXECUTED", "", "1")
-    assert send("other", action="close") == ("REJECTED", "NOTHING_TO_CLOSE", "1")
-    assert send("other", action="buy", quantity="2") == ("EXECUTED", "", "3")
-    assert send("one", action="close") == ("EXECUTED", "", "2")
+    assert send("one", action="buy", quantity="0.01") == ("EXECUTED", "", "0.01")
+    assert send("other", action="buy", quantity="0.02") == ("EXECUTED", "", "0.03")
+    assert send("other", action="close") == ("EXECUTED", "", "0.01")
+    assert send("other", action="close") == ("REJECTED", "NOTHING_TO_CLOSE", "0.01")
+    assert send("other", action="buy", quantity="0.02") == ("EXECUTED", "", "0.03")
+    assert send("one", action="close") == ("EXECUTED", "", "0.02")
     # One that is to act on all of the account does, from its next signal on; what is owned stays owned.
     stack.json("webhook", "update", "one", "--position-owner", "account")
-    assert send("one", action="close") == ("REJECTED", "NOTHING_TO_CLOSE", "2")
+    assert send("one", action="close") == ("REJECTED", "NOTHING_TO_CLOSE", "0.02")
     stack.json("position", "close", "--account", "shared", "--instrument", "BTC/USDT", "--reason", "test")
 
 
