@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal as D
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
-from vantixs.testing.venue import NoFence
+from vantixs.testing.venue import Fault, NoFence
 from vantixs_router import owner_shares
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.owner_shares import read_shares
@@ -19,7 +20,7 @@ from vantixs_router.working.rules import is_resting_exit
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from router_rig import EXECUTED, REJECTED, Stopped, router_on
+from router_rig import EXECUTED, REJECTED, SETTINGS, Stopped, router_on
 from working_rig import Rig
 
 OWNER = webhook_pb2.POSITION_OWNER_WEBHOOK
@@ -154,18 +155,18 @@ async def test_adds_of_entries_that_rest_are_those_of_the_webhook(rig: Rig) -> N
 
 async def test_bracket_protects_what_its_webhook_owns(rig_on_each: Rig) -> None:
     rig = rig_on_each
-    await rig.send("BUY", size="1", stop="90", targets=("110 100",), **by("a"))
     await rig.send("BUY", size="2", stop="80", **by("b"))
-    assert await rig.working_ones("s1") == ["sell limit 1 @ 110", "sell stop 1 @ 90"]
-    # Half of what is protected is closed: the legs follow, though the account holds more than they are for.
+    await rig.send("BUY", size="1", stop="90", targets=("110 100",), **by("a"))
+    assert await rig.working_ones("s2") == ["sell limit 1 @ 110", "sell stop 1 @ 90"]
+    # The legs of the webhook that closes follow, and not those of the oldest bracket.
     await rig.send("SELL", quantity="0.5", **by("a"))
-    assert await rig.working_ones("s1") == ["sell limit 0.5 @ 110", "sell stop 0.5 @ 90"]
-    assert await rig.working_ones("s2") == ["sell stop 2 @ 80"]
+    assert await rig.working_ones("s2") == ["sell limit 0.5 @ 110", "sell stop 0.5 @ 90"]
+    assert await rig.working_ones("s1") == ["sell stop 2 @ 80"]
     rig.restart()
     await rig.load()
     await rig.price("89")
     assert (await owned(rig), await rig.position()) == ({"b": "2"}, D(2))
-    assert await rig.working_ones("s2") == ["sell stop 2 @ 80"]
+    assert await rig.working_ones("s1") == ["sell stop 2 @ 80"]
     await rig.send("CLOSE", **by("b"))
     await rig.check()
 
@@ -263,6 +264,46 @@ async def test_killed_after_any_step_of_a_fill_at_rest_it_counts_once(rig_on_eac
         if not killed:
             break
     assert number >= 2
+
+
+async def in_doubt(rig: Rig, **fills: Any) -> Any:
+    """An entry of 0.5 of webhook a of which the end is not known, beside 2 of b; its delivery, to be handled again."""
+    router = rig.router
+    router.settings = replace(SETTINGS, park_after_s=0.0)
+    assert await router.handle(rig.signal("BUY", size="2", **by("b"))) is Outcome.DONE
+    for name, value in fills.items():
+        setattr(router.venue, name, value)
+    delivery = rig.signal("BUY", size="0.5", **by("a"))
+    assert await router.handle(delivery) is Outcome.PARKED
+    return delivery
+
+
+async def test_what_a_waiting_entry_filled_in_part_is_its_webhooks(rig_on_each: Rig) -> None:
+    rig = rig_on_each
+    router = rig.router
+    delivery = await in_doubt(rig, rests=True, fill_ratios=[D("0.4")])
+    assert await owned(rig) == {"b": "2", "a": "0.2"}
+    assert await router.handle(rig.signal("CLOSE", **ANYBODY)) is Outcome.DONE
+    assert (await router.end("s3")).reason == "NOTHING_TO_CLOSE"
+    (row,) = await router.orders("s2")
+    router.venue.finish(row.order.client_order_id, D(1), common_pb2.ORDER_STATE_FILLED)
+    assert await router.handle(delivery) is Outcome.DONE
+    assert await owned(rig) == {"b": "2", "a": "0.5"}
+    await router.check_books()
+
+
+async def test_what_an_entry_in_doubt_filled_is_its_webhooks_once_another_asks_for_it(rig_on_each: Rig) -> None:
+    rig = rig_on_each
+    router = rig.router
+    delivery = await in_doubt(rig, submit_faults=[Fault.LOST])
+    assert await owned(rig) == {"b": "2"}
+    assert await router.handle(rig.signal("CLOSE", **ANYBODY)) is Outcome.DONE
+    assert (await router.end("s3")).reason == "NOTHING_TO_CLOSE"
+    assert await owned(rig) == {"b": "2", "a": "0.5"}
+    assert await router.handle(rig.signal("CLOSE", **by("b"))) is Outcome.DONE
+    assert await router.handle(delivery) is Outcome.DONE
+    assert (await owned(rig), await rig.position()) == ({"a": "0.5"}, D("0.5"))
+    await router.check_books()
 
 
 async def test_market_orders_of_a_webhook_that_owns_nothing_ask_for_no_shares(
