@@ -11,16 +11,19 @@ from typing import Any
 import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
+from vantixs.api.router.v1 import router_pb2
 from vantixs.testing.venue import Fault, NoFence
 from vantixs_router import owner_shares
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.owner_shares import read_shares
+from vantixs_router.signals.preview import Preview
 from vantixs_router.working.rules import is_resting_exit
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from router_rig import EXECUTED, REJECTED, SETTINGS, Stopped, router_on
+from router_rig import EXECUTED, REJECTED, SETTINGS, Stopped, now, router_on
 from working_rig import Rig
 
 OWNER = webhook_pb2.POSITION_OWNER_WEBHOOK
@@ -304,6 +307,31 @@ async def test_what_an_entry_in_doubt_filled_is_its_webhooks_once_another_asks_f
     assert await router.handle(delivery) is Outcome.DONE
     assert (await owned(rig), await rig.position()) == ({"a": "0.5"}, D("0.5"))
     await router.check_books()
+
+
+async def test_preview_says_what_the_webhook_would_close(rig: Rig) -> None:
+    await two_owners(rig)
+    quotes: Any = rig.quotes
+
+    async def shares(key: str) -> Any:
+        return await rig.router.database.read(lambda c: read_shares(c, key))
+
+    preview = Preview(rig.router.risk_client, quotes, rig.venue, now, shares)
+
+    async def previewed(action: str, **fields: Any) -> tuple[str, str]:
+        """Quantity of the first order, and the reason of the end."""
+        batch = journal_pb2.JournalBatch.FromString(rig.signal(action, **fields).data)
+        request = router_pb2.PreviewSignalRequest(accepted=batch.entries[0].signal_accepted)
+        entries = await preview.run(request)
+        made = next((e.order_evaluated.decision.quantity for e in entries if e.HasField("order_evaluated")), "")
+        return made, entries[-1].signal_completed.reason
+
+    assert await previewed("CLOSE", **by("a")) == ("1", "")
+    assert await previewed("SELL", quantity="25", quantity_type=PERCENT, **by("b")) == ("0.5", "")
+    assert await previewed("CLOSE", **ANYBODY) == ("", "NOTHING_TO_CLOSE")
+    assert await previewed("REVERSE", **by("a")) == ("1", "POSITION_OWNED_BY_OTHERS")
+    assert await previewed("OPEN_SHORT", **ANYBODY) == ("", "POSITION_OWNED_BY_OTHERS")
+    assert await previewed("CLOSE", **OPERATOR) == ("3", "")
 
 
 async def test_market_orders_of_a_webhook_that_owns_nothing_ask_for_no_shares(
