@@ -1,5 +1,6 @@
 """Webhooks that own what they open, on the paper venue with real databases and a real risk."""
 
+import random
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,8 +15,10 @@ from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.api.router.v1 import router_pb2
+from vantixs.model.decimals import format_decimal
 from vantixs.testing.venue import Fault, NoFence
 from vantixs_router import owner_shares
+from vantixs_router.domain.owner_shares import fit
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.owner_shares import read_shares
 from vantixs_router.signals.preview import Preview
@@ -53,10 +56,12 @@ OPERATOR: dict[str, Any] = {"webhook_webhook_id": ""}
 
 
 async def owned(rig: Rig) -> dict[str, str]:
-    """What webhooks own, by webhook."""
-    shares = await rig.router.database.read(lambda c: read_shares(c, rig.key))
-    assert abs(sum(share.quantity for share in shares)) <= abs(await rig.position())
-    return {share.webhook_id: f"{share.quantity:f}" for share in shares}
+    """What webhooks own of what is held, by webhook."""
+    stored = await rig.router.database.read(lambda c: read_shares(c, rig.key))
+    position = await rig.position()
+    shares = fit(stored, position)
+    assert abs(sum(share.quantity for share in shares)) <= abs(position)
+    return {share.webhook_id: format_decimal(share.quantity) for share in shares}
 
 
 async def two_owners(rig: Rig, **fields: Any) -> None:
@@ -334,6 +339,42 @@ async def test_preview_says_what_the_webhook_would_close(rig: Rig) -> None:
     assert await previewed("CLOSE", **OPERATOR) == ("3", "")
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_comes_no_webhook_takes_what_another_owns(rig: Rig, seed: int) -> None:
+    """Signals at the market and at rest, stops, operators' closes, adjustments and restarts, in any order."""
+    draw = random.Random(seed)
+    keep = {"webhook_on_new_signal": webhook_pb2.ON_NEW_SIGNAL_KEEP}
+    for number in range(40):
+        before, held = await owned(rig), await rig.position()
+        webhook_id = draw.choice(["a", "b", "c", "d"])
+        sender = ANYBODY if webhook_id == "c" else by(webhook_id)
+        kind = draw.choice(["market", "market", "market", "rest", "protect", "price", "price", "operator", "adjust"])
+        size = draw.choice(["0.2", "0.5", "1"])
+        if kind == "market":
+            action = draw.choice(["BUY", "SELL", "CLOSE", "OPEN_SHORT", "OPEN_LONG", "REVERSE", "ADD"])
+            await rig.send(action, size=size, quantity=draw.choice(["", size]), **sender, **keep)
+        elif kind == "rest":
+            action, away = draw.choice([("BUY", -2), ("SELL", 2)])
+            price = str(int(rig.quotes.bid) + away)
+            await rig.send(action, size=size, quantity=size, limit_price=price, **LIMIT, **sender, **keep)
+        elif kind == "protect":
+            await rig.send("BUY", size=size, stop=str(int(rig.quotes.bid) - 3), **sender, **keep)
+        elif kind == "price":
+            await rig.price(str(int(rig.quotes.bid) + draw.choice([-3, -1, 1, 3])))
+        elif kind == "operator" and draw.random() < 0.4:
+            await rig.send("CLOSE", **OPERATOR)
+            assert await rig.position() == 0
+        elif kind == "adjust" and held:
+            await adjust(rig, "-0.1" if held > 0 else "0.1", f"adjustment-{number}")
+        if draw.random() < 0.1:
+            rig.restart()
+            await rig.load()
+        after = await owned(rig)
+        if kind in ("market", "rest", "protect"):
+            others = before.keys() - {webhook_id}
+            assert {name: after.get(name) for name in others} == {name: before[name] for name in others}, number
+
+
 async def test_market_orders_of_a_webhook_that_owns_nothing_ask_for_no_shares(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,8 +390,8 @@ async def test_market_orders_of_a_webhook_that_owns_nothing_ask_for_no_shares(
             await rig.send("BUY", size="1", **by("a"))
 
 
-async def adjust(rig: Rig, quantity: str) -> None:
+async def adjust(rig: Rig, quantity: str, request_id: str = "adjustment") -> None:
     """An operator corrects the books by a signed quantity."""
-    request = risk_pb2.RecordAdjustmentRequest(request_id="adjustment", account_id=rig.account, comment="test")
+    request = risk_pb2.RecordAdjustmentRequest(request_id=request_id, account_id=rig.account, comment="test")
     request.position.instrument, request.position.quantity = rig.instrument, quantity
     await risk_pb2_grpc.RiskServiceStub(rig.router.operator).RecordAdjustment(request, timeout=10)
