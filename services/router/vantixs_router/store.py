@@ -137,10 +137,7 @@ class Progress(NamedTuple):
 
 
 class OrderRow(NamedTuple):
-    """An order with what was decided and what came of it. `position` is the one after its fills, once they are booked.
-
-    `counted` and `shared` are as in the table.
-    """
+    """An order, what was decided and what came of it; `position` is after its fills, once booked. Others as in the table."""
 
     order: order_pb2.Order
     intent: str
