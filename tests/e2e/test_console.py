@@ -29,6 +29,7 @@ def test_webhook_commands_print_a_listing_and_json_stays_the_message(stack: Runn
         "--minimum-proof", "address", "--sizing-method", "equity_percent", "--sizing-value", "2.5", "--signing",
         "--mapping", str(mapping), "--token-exits-only", "--rate-limit-per-minute", "30", "--sell-opens-short",
         "--on-new-signal", "cancel-all-entries", "--position-policy", "reduce-only", "--max-adds", "2", "--add-spacing-s", "60",
+        "--position-owner", "webhook",
         "--stop-move", "percent-below-trigger", "--stop-move-after-target", "2", "--stop-move-percent", "1.5",
         "--protection-base", "first-entry", "--unprotected-limit-s", "20", "--triggered-timeout-s", "30",
     )  # fmt: skip
@@ -56,6 +57,7 @@ def test_webhook_commands_print_a_listing_and_json_stays_the_message(stack: Runn
             "mapping.values.action=1 buy",
             "on_new_signal cancel_all_entries",
             "position_policy reduce_only",
+            "position_owner webhook",
             "max_adds 2",
             "add_spacing_s 60",
             "stop_move percent_below_trigger",

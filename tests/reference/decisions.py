@@ -249,7 +249,7 @@ def _signal(inputs: Any) -> Fraction:
         case "UNITS":
             return _senders_share(inputs, quantity)
         case "POSITION_PERCENT":
-            return cut(abs(own(inputs)) * quantity / 100)
+            return cut(_acts_on(inputs) * quantity / 100)
     if not price:
         raise Unsized("SIZING_UNAVAILABLE")
     match inputs.order.signal_quantity_type:
@@ -267,7 +267,13 @@ def _senders_share(inputs: Any, quantity: Fraction) -> Fraction:
     as_sent = sizing is not None and sizing.method == "SIGNAL_QUANTITY" and sizing.value is None
     if order.entry or as_sent or not before:
         return quantity
-    return cut(abs(own(inputs)) * min(quantity / Fraction(before), Fraction(1)))
+    return cut(_acts_on(inputs) * min(quantity / Fraction(before), Fraction(1)))
+
+
+def _acts_on(inputs: Any) -> Fraction:
+    """What parts of the position are of: of an exit that names its most, that is of no more (ADR 0041)."""
+    held, most = abs(own(inputs)), inputs.order.order_quantity
+    return held if inputs.order.entry or most is None else min(held, Fraction(most))
 
 
 def _distance(inputs: Any, price: Fraction) -> Fraction:

@@ -115,6 +115,15 @@ def test_order_that_names_its_most_is_not_larger() -> None:
     assert sized(EXIT, order_quantity=D(4), signal_quantity=D(3)) == 3
 
 
+def test_parts_of_the_position_are_of_the_most_that_an_exit_names() -> None:
+    half = {"signal_quantity": D(50), "signal_quantity_type": "POSITION_PERCENT", "order_quantity": D(4)}
+    assert sized(EXIT, **half) == 2
+    assert sized(EXIT, **{**half, "order_quantity": D(40)}) == 5
+    assert sized(EXIT, signal_quantity=D(1), signal_previous_quantity=D(2), order_quantity=D(4)) == 2
+    # Of an addition it is not: there the most is of the order alone.
+    assert sized(EXIT, entry=True, buy=True, **half) == 4
+
+
 def test_exit_is_capped_to_what_is_held_and_not_already_on_its_way_out() -> None:
     assert sized(EXIT, signal_quantity=D(50), reservations=(exit_of("4"),)) == 6
     assert sized(EXIT, signal_quantity=D(5), reservations=(exit_of("4"),)) == 5

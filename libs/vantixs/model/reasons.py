@@ -231,5 +231,11 @@ _ROWS = (
         "an operator gave the order other terms",
         "look at the order that replaces it, or at why none does",
     ),
+    (
+        "POSITION_OWNED_BY_OTHERS",
+        0,
+        "the entry would close what others hold in the account",
+        "wait until it is closed, or use another account",
+    ),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

@@ -36,6 +36,7 @@ _WEBHOOK_UNSET = {
     "mapping": "the built-in names",
     "on_new_signal": "cancel_own_entries",
     "position_policy": "ignore",
+    "position_owner": "account",
     "max_adds": NOT_LIMITED,
     "stop_move": "it stays",
     "stop_move_after_target": "1",

@@ -38,6 +38,7 @@ from vantixs_router.lanes.runner import LaneRunner
 from vantixs_router.market import Market
 from vantixs_router.operator_signals import OperatorSignals
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
+from vantixs_router.owner_shares import read_shares
 from vantixs_router.quotes import QuoteSources
 from vantixs_router.refresh_marks import RefreshMarks
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
@@ -96,7 +97,7 @@ def main(overrides: dict[str, str]) -> int:
         servicer = RouterServicer(  # type: ignore[abstract]
             database,
             quotes,
-            Preview(risk, quotes, venue, now),
+            Preview(risk, quotes, venue, now, lambda key: database.read(lambda c: read_shares(c, key))),
             OperatorSignals(database, journal, risk.mode_of, now),
             AddInstrument(instruments, journal, now),
             bars,

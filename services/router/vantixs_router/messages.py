@@ -15,7 +15,7 @@ from vantixs.model.instruments import INSTRUMENTS, Instrument
 from vantixs.runtime import trace
 
 from vantixs_router.domain.intent import Intent, Leg, derive_intent
-from vantixs_router.domain.leg_quantity import Sent, leg_quantity, position_before
+from vantixs_router.domain.leg_quantity import Sent, leg_quantity, percent_of, position_before
 from vantixs_router.domain.policies import PositionPolicy, under_policy
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.store import OrderRow
@@ -80,6 +80,7 @@ def make_order(
         webhook_id=webhook.webhook_id,
         tag=signal.tag,
         reduce_only=signal.reduce_only,
+        owned=webhook.position_owner == webhook_pb2.POSITION_OWNER_WEBHOOK,
     )
     if not market:
         for name in ("limit_price", "stop_price", "trail_percent", "trail_amount", "activation_price", "post_only"):
@@ -127,13 +128,15 @@ def evaluation_request(
     marks: list[common_pb2.Quote],
     capabilities: Capabilities,
     closed: Decimal = ZERO,
+    own: Decimal | None = None,
 ) -> risk_pb2.EvaluateOrderRequest:
     """Asks risk about an order; `marks` are quotes of what else the account holds, `closed` what an earlier leg closed.
 
-    A whole exit does not take the signal's quantity, the new leg of a reversal only what is left of it.
+    A whole exit does not take the signal's quantity, the new leg of a reversal only what is left of it. `own` is what the
+    sender acts on where that is not the whole position: an exit is at most that, and percents of the position are of it.
 
     Raises:
-        NothingLeft: the quantity sent is used up by the close before this leg.
+        NothingLeft: the quantity sent is used up by the close before this leg, or is a percentage of nothing.
     """
     request = risk_pb2.EvaluateOrderRequest(
         order=order,
@@ -152,18 +155,30 @@ def evaluation_request(
     quantity, before = leg_quantity(sent, leg, closed), position_before(sent, leg)
     if quantity is not None and quantity <= 0:
         raise NothingLeft
+    units = common_pb2.QUANTITY_TYPE_UNSPECIFIED
+    percent = signal.quantity_type == common_pb2.QUANTITY_TYPE_POSITION_PERCENT
+    if own is not None and leg.entry and percent and quantity is not None:
+        quantity, units = percent_of(own, quantity), common_pb2.QUANTITY_TYPE_UNITS
+        if not quantity:
+            raise NothingLeft("a percentage of what the webhook owns is asked for, and it owns nothing")
+    if own is not None and not leg.entry:
+        request.order.quantity = format_decimal(abs(own))
     if quantity is not None:
         request.signal_quantity = format_decimal(quantity)
-        request.signal_quantity_type = signal.quantity_type or common_pb2.QUANTITY_TYPE_UNITS
+        request.signal_quantity_type = units or signal.quantity_type or common_pb2.QUANTITY_TYPE_UNITS
     if before is not None:
         request.signal_previous_quantity = format_decimal(before)
     return request
 
 
 class NothingLeft(Exception):
-    """What the signal sent is used up by the close of the position before: there is nothing to open."""
+    """What the signal sent comes to nothing: there is nothing to open. `text` says why."""
 
-    text = "the quantity sent is used up by the close of the sender's position: nothing is left to open"
+    def __init__(
+        self, text: str = "the quantity sent is used up by the close of the sender's position: nothing is left to open"
+    ) -> None:
+        super().__init__(text)
+        self.text = text
 
 
 def sent_sizes(signal: signal_pb2.Signal) -> Sent:

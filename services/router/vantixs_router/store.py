@@ -9,7 +9,7 @@ from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.statements import Statement, insert_ignoring, insert_or_replace, update_rows, where
 
 from vantixs_router.parked_signals import delivered_before, move_parked
-from vantixs_router.tables import CLAIMS, FILLS, ORDERS, PARKED, RELEASES, SENDER_STATES, SIGNALS
+from vantixs_router.tables import CLAIMS, FILLS, ORDERS, OWNER_SHARES, PARKED, RELEASES, SENDER_STATES, SIGNALS
 
 # Written as in the index of these rows, so that it is used.
 _UNSETTLED = sa.and_(where(ORDERS, "lane", "account_id"), sa.func.length(ORDERS.c.position) == sa.literal_column("0"))
@@ -39,7 +39,7 @@ _MOVE_SIGNAL = Statement(
 _READ_SENDER = Statement(lambda _: sa.select(SENDER_STATES).where(where(SENDER_STATES, "name")))
 _SAVE_SENDER = insert_or_replace(SENDER_STATES)
 _INSERT_ORDER = insert_ignoring(ORDERS)
-_UPDATE_ORDER = update_rows(ORDERS, "order_id", "state", "data", "position", "counted")
+_UPDATE_ORDER = update_rows(ORDERS, "order_id", "state", "data", "position", "counted", "shared")
 _INSERT_FILL = insert_ignoring(FILLS)
 _INSERT_RELEASE = insert_ignoring(RELEASES)
 _READ_ORDER = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "order_id")))
@@ -73,6 +73,11 @@ _READ_PROGRESS = Statement(
         )
         .scalar_subquery()
         .label("parked_before"),
+        sa.select(sa.func.count())
+        .select_from(OWNER_SHARES)
+        .where(OWNER_SHARES.c.key == sa.bindparam("key", type_=sa.Text))
+        .scalar_subquery()
+        .label("owners"),
         CLAIMS.c.signal_id.label("claimed_by"),
         CLAIMS.c.fingerprint,
         CLAIMS.c.receive_ms,
@@ -122,6 +127,7 @@ class Progress(NamedTuple):
         parked_before: earlier signals of its key that are parked.
         held: who claimed the same before: signal, fingerprint, when ingress received it; None where nobody did.
         sender: what its webhook's signals have done so far.
+        owners: how many webhooks own something of the position of its account and instrument.
     """
 
     signal: SignalRow | None
@@ -131,13 +137,11 @@ class Progress(NamedTuple):
     parked_before: int
     held: tuple[str, bytes, int] | None = None
     sender: SenderState = SenderState()
+    owners: int = 0
 
 
 class OrderRow(NamedTuple):
-    """An order with what was decided and what came of it. `position` is the one after its fills, once they are booked.
-
-    `counted` is what was filled of an entry when its webhook's sender state took note of it; "" before that.
-    """
+    """An order, what was decided and what came of it; `position` is after its fills, once booked. Others as in the table."""
 
     order: order_pb2.Order
     intent: str
@@ -145,6 +149,7 @@ class OrderRow(NamedTuple):
     fills: list[order_pb2.Fill]
     position: order_pb2.Position
     counted: str = ""
+    shared: str = ""
 
     @property
     def enters(self) -> bool:
@@ -191,7 +196,7 @@ def read_progress(
     held = None if row.claimed_by is None else (row.claimed_by, bytes(row.fingerprint), row.receive_ms)
     state = SenderState() if row.emit_ms is None else SenderState(row.emit_ms, row.adds, row.entry_ms)
     parked = row.superseded is not None
-    return Progress(signal, parked, bool(row.superseded), row.unsettled, row.parked_before, held, state)
+    return Progress(signal, parked, bool(row.superseded), row.unsettled, row.parked_before, held, state, row.owners)
 
 
 def claim_signal(
@@ -275,6 +280,7 @@ def to_order_row(connection: sa.Connection, row: Any) -> OrderRow:
         [order_pb2.Fill.FromString(fill.data) for fill in fills],
         order_pb2.Position.FromString(row.position),
         row.counted,
+        row.shared,
     )
 
 
@@ -325,6 +331,7 @@ def update_order(connection: sa.Connection, row: OrderRow) -> None:
         data=row.order.SerializeToString(),
         position=row.position.SerializeToString(),
         counted=row.counted,
+        shared=row.shared,
     )
     for fill in row.fills:
         values = {"execution_id": fill.execution_id, "order_id": fill.order_id, "data": fill.SerializeToString()}

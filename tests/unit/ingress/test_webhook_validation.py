@@ -12,6 +12,7 @@ from vantixs_ingress.webhooks.validation import check_webhook, fill_defaults
 POLICIES = {
     "on_new_signal": webhook_pb2.ON_NEW_SIGNAL_KEEP,
     "position_policy": webhook_pb2.POSITION_POLICY_RECONCILE,
+    "position_owner": webhook_pb2.POSITION_OWNER_WEBHOOK,
     "max_adds": 3,
     "add_spacing_s": 604_800,
     "stop_move": webhook_pb2.STOP_MOVE_PERCENT_BELOW_TRIGGER,
@@ -40,6 +41,7 @@ def webhook(**policies: Any) -> webhook_pb2.Webhook:
         *(PERCENT | {"stop_move_percent": percent} for percent in ("0.000001", "99.99")),
         *({"on_new_signal": number} for number in webhook_pb2.OnNewSignal.values()),
         *({"position_policy": number} for number in webhook_pb2.PositionPolicy.values()),
+        *({"position_owner": number} for number in webhook_pb2.PositionOwner.values()),
         *({"protection_base": number} for number in webhook_pb2.ProtectionBase.values()),
     ],
 )
@@ -52,7 +54,10 @@ def test_policy_within_its_range_is_kept_as_it_was_set(policies: dict[str, Any])
 @pytest.mark.parametrize(
     ("policies", "field"),
     [
-        *(({name: 99}, name) for name in ("on_new_signal", "position_policy", "stop_move", "protection_base")),
+        *(
+            ({name: 99}, name)
+            for name in ("on_new_signal", "position_policy", "position_owner", "stop_move", "protection_base")
+        ),
         *(
             ({name: value}, name)
             for name, most in (
@@ -95,6 +100,7 @@ def test_policies_are_listed_as_their_flags_take_them() -> None:
     assert {name: listed[name] for name in POLICIES} == {
         "on_new_signal": "keep",
         "position_policy": "reconcile",
+        "position_owner": "webhook",
         "max_adds": "3",
         "add_spacing_s": "604800",
         "stop_move": "percent_below_trigger",

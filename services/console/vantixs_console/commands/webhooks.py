@@ -117,6 +117,13 @@ PositionPolicy = Annotated[
         "recorded), refuse, reduce-only or reconcile (what brings the account to the sender's position after it)"
     ),
 ]
+PositionOwner = Annotated[
+    str | None,
+    typer.Option(
+        help="whose position its signals act on: account (all of it that no webhook owns), or webhook (what its own entries "
+        "opened and is still open, which no other webhook closes)"
+    ),
+]
 MaxAdds = Annotated[int | None, typer.Option(help="most entries that may add to one position, 0 for no limit")]
 AddSpacing = Annotated[
     int | None,
@@ -166,6 +173,7 @@ _ENUMS: dict[str, tuple[Any, str]] = {
     "minimum_proof": (webhook_pb2.ProofLevel, "PROOF_LEVEL_"),
     "on_new_signal": (webhook_pb2.OnNewSignal, "ON_NEW_SIGNAL_"),
     "position_policy": (webhook_pb2.PositionPolicy, "POSITION_POLICY_"),
+    "position_owner": (webhook_pb2.PositionOwner, "POSITION_OWNER_"),
     "stop_move": (webhook_pb2.StopMove, "STOP_MOVE_"),
     "protection_base": (webhook_pb2.ProtectionBase, "PROTECTION_BASE_"),
 }
@@ -254,6 +262,7 @@ def webhook_create(
     signature_tolerance_s: Tolerance = None,
     on_new_signal: OnNewSignal = None,
     position_policy: PositionPolicy = None,
+    position_owner: PositionOwner = None,
     max_adds: MaxAdds = None,
     add_spacing_s: AddSpacing = None,
     stop_move: StopMove = None,
@@ -323,6 +332,7 @@ def webhook_update(
     signature_tolerance_s: Tolerance = None,
     on_new_signal: OnNewSignal = None,
     position_policy: PositionPolicy = None,
+    position_owner: PositionOwner = None,
     max_adds: MaxAdds = None,
     add_spacing_s: AddSpacing = None,
     stop_move: StopMove = None,
@@ -361,7 +371,7 @@ def webhook_update(
 
 _CLEARABLE = {
     "instruments", "actions", "source_networks", "mapping", "sizing", "display_name", "default_exchange", "on_new_signal",
-    "position_policy", "stop_move", "stop_move_percent", "protection_base",
+    "position_policy", "position_owner", "stop_move", "stop_move_percent", "protection_base",
 }  # fmt: skip
 _NOT_FIELDS = {
     "home", "as_json", "revision", "clear", "token_expires_in_s", "token_exits_only", "signing", "webhook",

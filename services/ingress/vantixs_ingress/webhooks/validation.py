@@ -36,6 +36,7 @@ _ENUMS: tuple[tuple[str, Any], ...] = (
     ("minimum_proof", webhook_pb2.ProofLevel),
     ("on_new_signal", webhook_pb2.OnNewSignal),
     ("position_policy", webhook_pb2.PositionPolicy),
+    ("position_owner", webhook_pb2.PositionOwner),
     ("stop_move", webhook_pb2.StopMove),
     ("protection_base", webhook_pb2.ProtectionBase),
 )

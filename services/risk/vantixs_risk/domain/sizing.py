@@ -65,6 +65,13 @@ class _Work:
             raise _Unknown(UNAVAILABLE, f"{self.sizing.method} needs a value above 0")
         return self.step("value", self.sizing.value)
 
+    def held(self) -> Decimal:
+        """The position's size, of which shares are taken. An exit with a maximum acts on no more than that (ADR 41)."""
+        held, most = abs(self.metrics.own.position.quantity), self.inputs.order.order_quantity
+        if self.inputs.order.entry or most is None or most >= held:
+            return held
+        return self.step("acts_on", most)
+
     def equity(self) -> Decimal:
         """The account's equity, at least 0."""
         return max(self.step("equity", self.metrics.valuation.equity), ZERO)
@@ -197,7 +204,7 @@ def _signal_units(work: _Work) -> Decimal:
         case "UNITS" | "UNSPECIFIED":
             return quantity if order.entry else _share_of_position(work, quantity)
         case "POSITION_PERCENT":
-            return divide_down(abs(work.metrics.own.position.quantity) * quantity, HUNDRED)
+            return divide_down(work.held() * quantity, HUNDRED)
         case _ if not price:
             raise _Unknown(UNAVAILABLE, f"there is no price to turn {order.signal_quantity_type} into units")
         case "NOTIONAL":
@@ -221,7 +228,7 @@ def _share_of_position(work: _Work, quantity: Decimal) -> Decimal:
         return quantity
     work.step("sender_closes", quantity)
     work.step("of_senders_position", before)
-    return divide_down(abs(work.metrics.own.position.quantity) * min(quantity, before), before)
+    return divide_down(work.held() * min(quantity, before), before)
 
 
 def _units_of_equity(work: _Work, percent: Decimal) -> Decimal:

@@ -53,6 +53,11 @@ def leg_quantity(sent: Sent, leg: Leg, closed: Decimal) -> Decimal | None:
     return max(quantity - closed, ZERO) if closed else None
 
 
+def percent_of(held: Decimal, percent: Decimal) -> Decimal:
+    """So many percent of a quantity of either sign, 0 or above; at most 18 decimals, rounded down."""
+    return _CUT.quantize(_CUT.divide(_CUT.multiply(abs(held), percent), Decimal(100)), _LAST_DECIMAL)
+
+
 def position_before(sent: Sent, leg: Leg) -> Decimal | None:
     """The size of the sender's position before an exit of a part: as sent, or what is left and what was taken together."""
     if leg.entry or leg.whole or not sent.units or sent.quantity is None:

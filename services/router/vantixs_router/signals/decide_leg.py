@@ -143,6 +143,7 @@ class DecideLeg:
             marks=self._quotes.marks(held, run.instrument.name),
             capabilities=self._capabilities,
             closed=closed_by(run.orders),
+            own=run.own,
         )
         with asking_risk():
             decision = await self._risk.evaluate(request)

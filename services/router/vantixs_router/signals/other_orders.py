@@ -1,6 +1,7 @@
 """What a signal has to do with other orders of its account and instrument: waits for, cancels, or has them looked after."""
 
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal, localcontext
 
 from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
@@ -14,8 +15,9 @@ from vantixs_router import store
 from vantixs_router.domain.intent import Leg
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.orders.record_answer import RecordAnswer
-from vantixs_router.orders.settle_order import settle_order
+from vantixs_router.orders.settle_order import settle_and_count, settle_order
 from vantixs_router.orders.submit_order import SubmitOrder
+from vantixs_router.owner_shares import read_shares, sender_of
 from vantixs_router.risk_client import RiskClient, RiskFailed, is_final
 from vantixs_router.signals.run import SignalRun, WaitsForEarlier
 from vantixs_router.working.rules import (
@@ -31,13 +33,20 @@ class OtherOrders:
     """Orders of other signals, and what rests of this one."""
 
     def __init__(
-        self, database: Database, risk: RiskClient, working: WorkingOrders, submit: SubmitOrder, record: RecordAnswer
+        self,
+        database: Database,
+        risk: RiskClient,
+        working: WorkingOrders,
+        submit: SubmitOrder,
+        record: RecordAnswer,
+        clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._risk = risk
         self._working = working
         self._submit = submit
         self._record = record
+        self._clock = clock
 
     async def ask_for_others(self, run: SignalRun) -> None:
         """Books orders of other signals of this key that are not booked; asks the venue first for those that have not ended."""
@@ -50,7 +59,11 @@ class OtherOrders:
             booked = False
             if after.fills or has_ended(after.order):
                 try:
-                    await settle_order(self._risk, after)
+                    if run.shares or after.order.owned:
+                        now_ms = int(self._clock().timestamp() * 1000)
+                        after, run.shares = await settle_and_count(self._risk, self._database, after, run.fence, now_ms)
+                    else:
+                        await settle_order(self._risk, after)
                     booked = has_ended(after.order)
                 except RiskFailed as failure:
                     # Risk will never book it: that is no reason to keep an exit from closing what is held for certain.
@@ -77,7 +90,9 @@ class OtherOrders:
             run.lane, account_id, instrument, run.fence, reason=reason, of=of, rests=rests
         )
         if rows:  # What was filled of them meanwhile is an entry of its webhook.
-            run.sender = await self._database.read(lambda c: store.read_sender(c, run.sender_name))
+            run.sender, run.shares = await self._database.read(
+                lambda c: (store.read_sender(c, run.sender_name), read_shares(c, run.key))
+            )
         return rows
 
     async def replace_entries(self, run: SignalRun) -> None:
@@ -88,15 +103,15 @@ class OtherOrders:
             await self.cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda row: everyone or row.order.webhook_id == mine)
 
     async def lacks_room(self, run: SignalRun, leg: Leg, position: Decimal) -> bool:
-        """Whether exits that rest leave less of the position than an exit at the market asks for."""
+        """Whether exits that rest leave less than an exit at the market asks for of the position that it acts on."""
         if leg.entry or not is_at_market(run.signal):
             return False
-        resting = await self._working.resting_exits(run.webhook.account_id, run.signal.instrument)
+        resting = await self._working.resting_exits(run.webhook.account_id, run.signal.instrument, competes_with(run))
         return resting > 0 and asked_of(run.signal, leg, abs(position)) > abs(position) - resting
 
     async def cancel_exits(self, run: SignalRun) -> None:
-        """Cancels the exits of signals that rest, of all webhooks."""
-        await self.cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda _: True, is_resting_exit)
+        """Cancels the exits of signals that rest, of all webhooks but those that close what only they own."""
+        await self.cancel(run, "REPLACED_BY_NEW_SIGNAL", competes_with(run), is_resting_exit)
 
     async def look_after(self, run: SignalRun) -> None:
         """What rests of the signal, what protects its position, and what protects one that it reduced, is looked at at once.
@@ -139,6 +154,17 @@ def asked_of(signal: signal_pb2.Signal, leg: Leg, held: Decimal) -> Decimal:
         with localcontext(EXACT):
             return min(held * quantity / 100, held)
     return held
+
+
+def competes_with(run: SignalRun) -> Callable[[store.OrderRow], bool]:
+    """Which exits are for the same part of the position as those of the signal."""
+    sender = sender_of(run.webhook)
+
+    def competes(row: store.OrderRow) -> bool:
+        own = row.order.webhook_id == sender.webhook_id
+        return not sender.webhook_id or own or not (sender.owns or row.order.owned)
+
+    return competes
 
 
 def fits_cancel(run: SignalRun) -> Callable[[store.OrderRow], bool]:

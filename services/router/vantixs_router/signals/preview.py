@@ -1,7 +1,7 @@
 """PreviewSignal: what a signal would do now, without effects or on a scratch copy of its account."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,6 +15,7 @@ from vantixs.runtime.errors import invalid
 
 from vantixs_router.domain.dust import without_dust
 from vantixs_router.domain.intent import Leg
+from vantixs_router.domain.owner_shares import Sender, Shares, acts_on
 from vantixs_router.messages import (
     NothingLeft,
     evaluation_request,
@@ -24,6 +25,7 @@ from vantixs_router.messages import (
     order_entries,
 )
 from vantixs_router.orders.answers import apply_answer
+from vantixs_router.owner_shares import OWNED, against_others, of_own, sender_of
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
 from vantixs_router.signals.outcome import describe_fills, first_failure, nothing_to_do
@@ -35,11 +37,20 @@ from vantixs_router.venues.port import Submission
 class Preview:
     """Derives a signal again with today's configuration and quote."""
 
-    def __init__(self, risk: RiskClient, quotes: Quotes, venue: PaperVenue, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        risk: RiskClient,
+        quotes: Quotes,
+        venue: PaperVenue,
+        clock: Callable[[], datetime],
+        shares: Callable[[str], Awaitable[Shares]],
+    ) -> None:
+        """`shares` gives what webhooks own in an account and instrument ("paper|BTC/USDT")."""
         self._risk = risk
         self._quotes = quotes
         self._venue = venue
         self._clock = clock
+        self._shares = shares
 
     async def run(self, request: router_pb2.PreviewSignalRequest) -> list[journal_pb2.JournalEntry]:
         """The entries that the journal would hold. Only a scratch account, where one is asked for, is changed."""
@@ -57,16 +68,25 @@ class Preview:
             webhook.account_id = scratch
         position = await self._risk.position(webhook.account_id, signal.instrument)
         instrument = INSTRUMENTS.current[signal.instrument]
-        intent = intent_of(signal, webhook, without_dust(position, instrument))
-        ended = nothing_to_do(intent, position, instrument)
+        # What the scratch copy of an account would leave to whom is not kept: there every signal acts on all of it.
+        shares = () if request.replay_id else await self._shares(f"{webhook.account_id}|{signal.instrument}")
+        sender = Sender() if request.replay_id else sender_of(webhook)
+        acts = acts_on(shares, sender, position)
+        own = None if acts == position else acts
+        intent = of_own(intent_of(signal, webhook, without_dust(acts, instrument)), own, position)
+        ended = nothing_to_do(intent, acts, instrument)
         completed = journal_pb2.SignalCompleted(
             status=ended.status, stage=ended.stage, reason=ended.reason, detail=ended.detail
         )
         orders: list[OrderRow] = []
         closed = ZERO
         for number, leg in enumerate(intent.legs, 1):
+            if others := against_others(leg, own, position, instrument):
+                status = common_pb2.SIGNAL_STATUS_EXECUTED if number > 1 else common_pb2.SIGNAL_STATUS_REJECTED
+                completed = journal_pb2.SignalCompleted(status=status, stage="intent", reason=OWNED, detail=others)
+                break
             try:
-                row = await self._leg(request, webhook, leg, number, format_decimal(position), intent.text, closed)
+                row = await self._leg(request, webhook, leg, number, position, intent.text, closed, own)
             except NothingLeft as nothing:
                 status = common_pb2.SIGNAL_STATUS_EXECUTED if number > 1 else common_pb2.SIGNAL_STATUS_REJECTED
                 completed = journal_pb2.SignalCompleted(
@@ -96,9 +116,10 @@ class Preview:
         webhook: webhook_pb2.Webhook,
         leg: Leg,
         number: int,
-        assumed: str,
+        position: Decimal,
         intent: str,
         closed: Decimal,
+        own: Decimal | None,
     ) -> OrderRow:
         signal = request.accepted.signal
         instrument = INSTRUMENTS.current[signal.instrument]
@@ -111,11 +132,12 @@ class Preview:
             webhook,
             instrument,
             leg,
-            assumed=assumed,
+            assumed=format_decimal(position),
             quote=quote,
             marks=self._quotes.marks(await self._risk.held(webhook.account_id), signal.instrument),
             capabilities=self._venue.capabilities,
             closed=closed,
+            own=own,
         )
         question.preview = not request.replay_id
         decision = await self._risk.evaluate(question)

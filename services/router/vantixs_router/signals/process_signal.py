@@ -22,10 +22,12 @@ from vantixs.runtime.outbox import Outbox
 
 from vantixs_router import store
 from vantixs_router.claims import Claim, Held, claim_of, is_conflict, is_repeat, set_key_aside
+from vantixs_router.domain.owner_shares import Shares
 from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.submit_order import SubmitOrder
+from vantixs_router.owner_shares import read_shares
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient, RiskFailed, is_final
 from vantixs_router.settings import RouterSettings
@@ -84,10 +86,10 @@ class ProcessSignal:
         self._stopping = stopping
         self._monotonic = monotonic
         self._journal_epoch = journal_epoch
-        self._others = OtherOrders(database, risk, working, submit, record)
+        self._others = OtherOrders(database, risk, working, submit, record, clock)
         decide = DecideLeg(database, risk, quotes, venue.capabilities, clock)
         amend = AmendOrder(database, risk, working, decide, clock)
-        self._legs = RunLegs(risk, working, decide, self._others, amend, submit, record, clock, lost_until_ms)
+        self._legs = RunLegs(risk, working, decide, self._others, amend, submit, record, clock, lost_until_ms, database)
         self._outcomes = RecordOutcome(database, outbox, clock)
 
     async def handle(self, delivery: Delivery, fence: Fence) -> Outcome:
@@ -182,15 +184,18 @@ class ProcessSignal:
         signal_id, account_id, instrument = run.signal_id, run.webhook.account_id, run.signal.instrument
         claim = run.claim.claim if run.claim else b""
 
-        def read(connection: sa.Connection) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow]]:
+        def read(
+            connection: sa.Connection,
+        ) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow], Shares]:
             progress = store.read_progress(
                 connection, signal_id, run.lane, account_id, run.key, run.delivery, claim, run.sender_name
             )
             orders = store.read_orders(connection, signal_id) if progress.signal else []
             others = store.read_unsettled(connection, run.lane, account_id, instrument) if progress.unsettled else []
-            return progress, orders, others
+            shares = read_shares(connection, run.key) if progress.owners else ()
+            return progress, orders, others, shares
 
-        progress, run.orders, others = await self._database.read_together(read)
+        progress, run.orders, others, run.shares = await self._database.read_together(read)
         run.plan = progress.signal.plan if progress.signal else ""
         run.orders = [row for row in run.orders if not row.order.entry_order_id]
         run.unsettled = [other for other in others if other.order.signal_id != signal_id and not is_looked_after(other)]

@@ -6,6 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.decimals import parse_decimal
 from vantixs.model.ids import event_subject, keyed_signal_id
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal import Message
@@ -16,8 +17,10 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_router import parked_signals, store
 from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.messages import make_entry, order_entries
+from vantixs_router.owner_shares import count_fills, shared
 from vantixs_router.signals.outcome import DUST, NOTHING_TO_CLOSE, REJECTED, SignalOutcome
 from vantixs_router.signals.run import SignalRun, lane_number
+from vantixs_router.store import OrderRow
 
 
 def completed_id(signal_id: str) -> str:
@@ -88,7 +91,7 @@ class RecordOutcome:
             finished = store.finish_signal(connection, signal_id, sequence, run.plan, run.journal_epoch)
             if run.parked:
                 parked_signals.unpark(connection, signal_id)
-            for row in run.orders:
+            for row in self._count(connection, run):
                 if row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
                     counted = row.order.filled_quantity if row.enters else row.counted
                     store.update_order(connection, row._replace(counted=counted))
@@ -124,10 +127,26 @@ class RecordOutcome:
         )
 
         def commit(connection: sa.Connection) -> bool:
+            if run.shared:
+                for row in self._count(connection, run):
+                    if row.settled:
+                        store.update_order(connection, row._replace(position=order_pb2.Position()))
             return parked_signals.park(connection, parked)
 
         if await write_fenced(self._database, run.fence, commit, run.unclaimed):
             log.warning("signal.parked", signal_id=run.signal_id, detail=why)
+
+    def _count(self, connection: sa.Connection, run: SignalRun) -> list[OrderRow]:
+        """Moves what webhooks own by what the signal was filled; its orders after that.
+
+        What rests is counted where it is looked after.
+        """
+        filled = [row for row in run.orders if row.fills and row.settled]
+        if not (run.shared and filled):
+            return run.orders
+        position, now_ms = parse_decimal(filled[-1].position.quantity), int(self._clock().timestamp() * 1000)
+        count_fills(connection, run.key, filled, position, now_ms)
+        return [shared(row) if row.settled else row for row in run.orders]
 
     async def move(self, run: SignalRun, before: int) -> None:
         """The signal, stored under the sequence `before`, goes on as it is delivered now."""

@@ -1,6 +1,7 @@
 """One signal on its way: what was delivered, and how far it is."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from vantixs.api.common.v1 import signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
@@ -9,7 +10,9 @@ from vantixs.model.instruments import INSTRUMENTS, Instrument
 from vantixs.runtime.journal_reader import Delivery
 
 from vantixs_router.claims import Claim, Held
+from vantixs_router.domain.owner_shares import Shares, acts_on
 from vantixs_router.fence import Fence
+from vantixs_router.owner_shares import owns, sender_of
 from vantixs_router.store import OrderRow, SenderState
 
 
@@ -45,6 +48,8 @@ class SignalRun:
         held: who claimed the same before, as far as is known.
         protected: whether a bracket was made for one of its entries in this try.
         apart: whether its key is another signal's, so that it goes by an id of its own.
+        shares: what webhooks own of the position in its account and instrument.
+        own: what of the position its webhook acts on, signed; None where that is all of it.
     """
 
     delivery: Delivery
@@ -66,6 +71,8 @@ class SignalRun:
     held: Held | None = None
     protected: bool = False
     apart: bool = False
+    shares: Shares = ()
+    own: Decimal | None = None
 
     @property
     def signal(self) -> signal_pb2.Signal:
@@ -101,6 +108,17 @@ class SignalRun:
     def emit_ms(self) -> int:
         """When the sender says it sent it, ms since 1970; 0 where they do not say."""
         return self.signal.emit_time.ToMilliseconds() if self.signal.HasField("emit_time") else 0
+
+    @property
+    def shared(self) -> bool:
+        """Whether anything of the position is, or may become, a webhook's own."""
+        return bool(self.shares) or owns(self.webhook)
+
+    def act_on(self, position: Decimal) -> Decimal:
+        """What of a signed position it acts on; remembered as `own`."""
+        acts = acts_on(self.shares, sender_of(self.webhook), position)
+        self.own = None if acts == position else acts
+        return acts
 
     @property
     def owns_orders(self) -> bool:

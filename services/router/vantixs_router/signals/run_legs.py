@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
+from vantixs.runtime.database import Database
 
 from vantixs_router.domain.dust import without_dust
 from vantixs_router.domain.intent import Leg
@@ -14,8 +15,9 @@ from vantixs_router.domain.policies import Pace, is_older, pace_problem
 from vantixs_router.messages import NothingLeft, intent_of
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.orders.record_answer import RecordAnswer
-from vantixs_router.orders.settle_order import settle_order
+from vantixs_router.orders.settle_order import settle_and_count, settle_order
 from vantixs_router.orders.submit_order import SubmitOrder
+from vantixs_router.owner_shares import OWNED, against_others, of_own
 from vantixs_router.risk_client import RiskClient, asking_risk
 from vantixs_router.signals.amend_order import AmendOrder
 from vantixs_router.signals.decide_leg import DecideLeg, NotSent
@@ -34,6 +36,7 @@ from vantixs_router.signals.outcome import (
     working,
 )
 from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
+from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Rejected, Unknown
 from vantixs_router.working.rules import (
     exitable_of,
@@ -61,6 +64,7 @@ class RunLegs:
         record: RecordAnswer,
         clock: Callable[[], datetime],
         lost_until_ms: Callable[[], int],
+        database: Database,
     ) -> None:
         """`lost_until_ms` as of `ProcessSignal`."""
         self._risk = risk
@@ -72,6 +76,7 @@ class RunLegs:
         self._record = record
         self._clock = clock
         self._lost_until_ms = lost_until_ms
+        self._database = database
 
     async def run(self, run: SignalRun) -> SignalOutcome:
         """Runs every leg that has not run."""
@@ -117,21 +122,21 @@ class RunLegs:
         position = self._risk.guess(account, name)
         certain = closing = False
         while True:
-            held = without_dust(position, run.instrument)
-            intent = intent_of(run.signal, run.webhook, held)
-            if not intent.legs:
+            acts = run.act_on(position)
+            held = without_dust(acts, run.instrument)
+            intent = of_own(intent_of(run.signal, run.webhook, held), run.own, position)
+            others = against_others(intent.legs[0], run.own, position, run.instrument) if intent.legs else ""
+            if others or not intent.legs:
+                if certain and others:
+                    return SignalOutcome(REJECTED, "intent", OWNED, others, run.next_order_id)
                 if certain:
-                    return nothing_to_do(intent, position, run.instrument)
+                    return nothing_to_do(intent, acts, run.instrument)
                 position, certain = await self._position(run), True
                 continue
             if ended := self._may_not_open(run, intent.legs, held):
                 return ended
             wait_for_earlier(run, intent.legs)
-            if (
-                not closing
-                and self._working.has(run.key)
-                and await self._others.lacks_room(run, intent.legs[0], position)
-            ):
+            if not closing and self._working.has(run.key) and await self._others.lacks_room(run, intent.legs[0], acts):
                 # Risk keeps for them what they would exit: nothing would be left for this one.
                 await self._others.cancel_exits(run)
                 closing, certain = True, False
@@ -162,6 +167,9 @@ class RunLegs:
         intent = "second leg of a reversal"
         while True:
             position = await self._position(run)
+            run.act_on(position)
+            if others := against_others(leg, run.own, position, run.instrument):
+                return executed(OWNED, f"closed; not opened: {others}")
             try:
                 decision = await self._decide.decide(run, leg, format_decimal(position), intent)
             except NothingLeft as nothing:
@@ -217,7 +225,7 @@ class RunLegs:
             exitable: Decimal | None = None
             if not fresh and row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
                 # What protects the position may have closed it since the exit was approved.
-                exitable = exitable_of(await self._position(run), row.order)
+                exitable = exitable_of(run.act_on(await self._position(run)), row.order)
             answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh, exitable=exitable)
             told_before = run.orders[:-1]
             after = await self._record.record(
@@ -227,13 +235,22 @@ class RunLegs:
             run.venue_says = answer.detail if isinstance(answer, Rejected) else ""
             if not has_ended(after.order):
                 if after.fills:
-                    await settle_order(self._risk, after)
+                    run.orders[-1] = after = await self._settle(run, after)
                 if is_working(after):
                     return
                 said = answer.detail if isinstance(answer, Unknown) else "it works at the venue"
                 raise OutcomeUnknown(f"order {after.order.order_id}: {said}")
         if not run.orders[-1].settled:
             run.orders[-1] = await settle_order(self._risk, run.orders[-1])
+
+    async def _settle(self, run: SignalRun, row: OrderRow) -> OrderRow:
+        """Books what was filled of an order that has not ended, for its webhook as well."""
+        if not run.shared:
+            return await settle_order(self._risk, row)
+        row, run.shares = await settle_and_count(
+            self._risk, self._database, row, run.fence, int(self._clock().timestamp() * 1000)
+        )
+        return row
 
 
 def is_expired(run: SignalRun, now: datetime) -> bool:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal, localcontext
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
-from vantixs.model.decimals import parse_decimal
+from vantixs.model.decimals import EXACT, parse_decimal
 from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.database import Database
 from vantixs.runtime.logs import log
@@ -13,11 +14,22 @@ from vantixs.runtime.outbox import Outbox
 
 from vantixs_router import store as router_store
 from vantixs_router.domain.brackets.state import LegState
+from vantixs_router.domain.owner_shares import Sender, acts_on
 from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.messages import update_entries
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.orders.record_answer import RecordAnswer
+from vantixs_router.orders.settle_order import settle_and_count, settle_order
 from vantixs_router.orders.submit_order import SubmitOrder
+from vantixs_router.owner_shares import (
+    OPERATOR,
+    count_fills,
+    group_of,
+    not_shared,
+    read_shares,
+    sender_of_order,
+    shared,
+)
 from vantixs_router.risk_client import RiskClient, asking_risk
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Answer, Executed
@@ -25,7 +37,15 @@ from vantixs_router.working.changes import message_of
 from vantixs_router.working.key import Key
 from vantixs_router.working.plans import leg_number
 from vantixs_router.working.restrictions import restriction_of
-from vantixs_router.working.rules import AMENDED, adds_to, exitable_of, is_kept, is_resting_entry
+from vantixs_router.working.rules import (
+    AMENDED,
+    adds_to,
+    exitable_of,
+    is_kept,
+    is_resting_entry,
+    is_resting_exit,
+    remaining_of,
+)
 from vantixs_router.working.store import Kept
 
 
@@ -76,14 +96,19 @@ class FollowOrders:
             after = after._replace(counted=after.order.filled_quantity)
 
         def write(connection: sa.Connection) -> None:
-            router_store.update_order(connection, after)
+            now_ms, held = int(self._clock().timestamp() * 1000), parse_decimal(position.quantity or "0")
+            if entered or (position.account_id and not_shared(after)):
+                shares = count_fills(connection, key.name, [after], held, now_ms)
+                held = acts_on(shares, sender_of_order(after.order), held)
+            router_store.update_order(connection, shared(after))
             if entered:
-                name, now_ms = f"{after.order.webhook_id}|{key.name}", int(self._clock().timestamp() * 1000)
-                adds = adds_to(parse_decimal(position.quantity), after)
+                name = f"{after.order.webhook_id}|{key.name}"
+                adds = adds_to(held, after)
                 router_store.count_entry(connection, name, adds=adds, now_ms=now_ms)
             self._outbox.put(connection, message, lane=key.lane)
 
         await write_fenced(self._database, fence, write)
+        after = shared(after)
         if ended:
             key.cancel.pop(after.order.order_id, None)
         await self._outbox.send(message)
@@ -98,7 +123,8 @@ class FollowOrders:
                 # After a restart: legs that were placed before may have closed it.
                 with asking_risk():
                     position = await self._risk.position(key.account_id, key.instrument)
-            exitable = exitable_of(position, row.order)
+            shares = await self._database.read(lambda c: read_shares(c, key.name))
+            exitable = exitable_of(acts_on(shares, sender_of_order(row.order), position), row.order)
             return await self._submit.submit(
                 row, INSTRUMENTS.current[key.instrument], fence, fresh=False, exitable=exitable
             )
@@ -112,15 +138,19 @@ class FollowOrders:
         They go on later. Until then nothing may exit what they have exited.
         """
         lane, account_id, instrument = key.lane, key.account_id, key.instrument
-        rows = await self._database.read(lambda c: router_store.read_unsettled(c, lane, account_id, instrument))
+        rows, shares = await self._database.read(
+            lambda c: (router_store.read_unsettled(c, lane, account_id, instrument), read_shares(c, key.name))
+        )
         for row in rows:
             if is_kept(row.order) or row.order.effect != order_pb2.ORDER_EFFECT_EXIT:
                 continue
             answer = None if has_ended(row.order) else await self._submit.query(row, fence)
             after = await self._record.record(row, answer, fence, lane) if isinstance(answer, Executed) else row
-            if after.fills:
-                with asking_risk():
-                    await self._risk.settle(after.order, after.fills, final=has_ended(after.order))
+            if after.fills and (shares or after.order.owned):
+                now_ms = int(self._clock().timestamp() * 1000)
+                await settle_and_count(self._risk, self._database, after, fence, now_ms)
+            elif after.fills:
+                await settle_order(self._risk, after)
 
 
 def unwanted(kept: Kept) -> dict[str, str]:
@@ -141,6 +171,23 @@ def unwanted(kept: Kept) -> dict[str, str]:
 def replaced(kept: Kept) -> dict[str, str]:
     """Orders whose place another one is to take."""
     return {row.order.order_id: AMENDED for row in kept.orders if row.order.replaced_by_order_id}
+
+
+def too_large(kept: Kept, position: Decimal) -> dict[str, str]:
+    """Exits that rest for more than their webhook acts on, where others hold the rest: the youngest of each webhook."""
+    room, found = dict[Sender, Decimal](), dict[str, str]()
+    with localcontext(EXACT):
+        for row in kept.orders if kept.shares else ():
+            sender = group_of(row.order)
+            if not is_resting_exit(row) or sender is OPERATOR:
+                continue
+            acts = acts_on(kept.shares, sender, position)
+            left = room.setdefault(sender, exitable_of(acts, row.order))
+            if remaining_of(row.order) > left and acts != position:
+                found[row.order.order_id] = "POSITION_REDUCED"
+            else:
+                room[sender] = left - remaining_of(row.order)
+    return found
 
 
 def not_allowed(kept: Kept, states: Mapping[str, str]) -> dict[str, str]:

@@ -134,6 +134,7 @@ def leg_order(entry: order_pb2.Order, leg: Leg, now: datetime) -> order_pb2.Orde
         target=leg.target,
         webhook_id=entry.webhook_id,
         tag=entry.tag,
+        owned=entry.owned,
     )
     order.create_time.FromDatetime(now)
     order.update_time.FromDatetime(now)

@@ -1,6 +1,6 @@
 """What brackets want: each hears all that is known of its orders, and its new legs are stored before they are sent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
@@ -20,9 +20,11 @@ from vantixs_router.domain.brackets.commands import Report
 from vantixs_router.domain.brackets.state import Bracket, Leg, LegState
 from vantixs_router.domain.brackets.step import step
 from vantixs_router.domain.brackets.words import describe_leg, name_leg
+from vantixs_router.domain.owner_shares import Sender, acts_on
 from vantixs_router.fence import Fence, write_fenced
 from vantixs_router.messages import leg_request, make_entry, order_entries
 from vantixs_router.orders.submit_order import check_time_left
+from vantixs_router.owner_shares import NO_OWNER, group_of, not_shared
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient, asking_risk
 from vantixs_router.signals.outcome import first_failure
@@ -83,16 +85,8 @@ class StepBrackets:
             for bid, ask in prices:
                 one.hear(events.PriceSeen(now, bid if one.bracket.plan.long else ask))
             heard.append(one)
-        with localcontext(EXACT):
-            for long in (True, False):
-                of_side = [one for one in heard if one.bracket.plan.long is long]
-                held = sum((one.bracket.held for one in of_side), ZERO)
-                lacks = held - max(position if long else -position, ZERO)
-                for one in of_side:
-                    taken = min(lacks, one.bracket.held)
-                    if taken > 0:
-                        lacks -= taken
-                        one.hear(events.OutsideFill(now, f"outside-{one.bracket.revision}", taken))
+        for one, taken in lacking(kept, heard, position):
+            one.hear(events.OutsideFill(now, f"outside-{one.bracket.revision}", taken))
         results = []
         for one in heard:
             one.hear(events.Tick(now), place=True)
@@ -169,6 +163,32 @@ class StepBrackets:
         if not _approved(row):
             order.reason = first_failure(decision)[0]
         return row
+
+
+def lacking(kept: Kept, heard: list[_Heard], position: Decimal) -> Iterator[tuple[_Heard, Decimal]]:
+    """Which brackets are for more than their webhook acts on, and by how much; of those of one side the oldest first."""
+    groups = dict[tuple[Sender, bool], list[_Heard]]()
+    uncounted = dict[Sender, Decimal]()
+    for one in heard:
+        entry = next(row for row in kept.of_brackets[one.row.entry_order_id] if not row.order.entry_order_id)
+        sender = group_of(entry.order)
+        groups.setdefault((sender, one.bracket.plan.long), []).append(one)
+        with localcontext(EXACT):
+            uncounted[sender] = uncounted.get(sender, ZERO) + abs(not_shared(entry))
+    rest = abs(acts_on(kept.shares, NO_OWNER, position))
+    with localcontext(EXACT):
+        for (sender, long), group in groups.items():
+            acts = acts_on(kept.shares, sender, position)
+            room = max(acts if long else -acts, ZERO)
+            if sender.owns and (position > 0) is long:
+                # An entry whose signal has not ended may be booked, and is in no share yet.
+                room += min(uncounted[sender], rest)
+            lacks = sum((one.bracket.held for one in group), ZERO) - room
+            for one in group:
+                taken = min(lacks, one.bracket.held)
+                if taken > 0:
+                    lacks -= taken
+                    yield one, taken
 
 
 def _approved(row: OrderRow) -> bool:

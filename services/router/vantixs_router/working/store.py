@@ -10,6 +10,8 @@ from vantixs.runtime.statements import Statement, insert_or_replace, where
 from vantixs_router.domain.brackets.encode import from_dict, to_dict
 from vantixs_router.domain.brackets.plan import Plan
 from vantixs_router.domain.brackets.state import Bracket
+from vantixs_router.domain.owner_shares import Shares
+from vantixs_router.owner_shares import read_shares
 from vantixs_router.store import OPEN_OF_KEY, OrderRow, read_orders, to_order_row
 from vantixs_router.tables import BRACKETS, ORDERS
 from vantixs_router.working.rules import is_kept
@@ -42,11 +44,19 @@ class BracketRow(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What is looked after of an account and instrument: orders that are not booked to their end, and brackets with theirs."""
+    """What is looked after of an account and instrument.
+
+    Attributes:
+        orders: those that are not booked to their end.
+        brackets: those that have not ended.
+        of_brackets: the orders of each bracket, by its entry.
+        shares: what webhooks own of the position.
+    """
 
     orders: list[OrderRow]
     brackets: list[BracketRow]
     of_brackets: dict[str, list[OrderRow]]
+    shares: Shares = ()
 
 
 def save_bracket(connection: sa.Connection, row: BracketRow) -> None:
@@ -68,7 +78,7 @@ def read_kept(connection: sa.Connection, lane: int, account_id: str, instrument:
         entry = bracket.entry_order_id
         of_signal = read_orders(connection, entry.rpartition(".")[0])
         of_brackets[entry] = [row for row in of_signal if entry in (row.order.order_id, row.order.entry_order_id)]
-    return Kept(rows, brackets, of_brackets)
+    return Kept(rows, brackets, of_brackets, read_shares(connection, key))
 
 
 def read_plan(connection: sa.Connection, entry_order_id: str) -> Plan | None:

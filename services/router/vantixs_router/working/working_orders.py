@@ -25,7 +25,7 @@ from vantixs_router.risk_client import RiskClient, RiskFailed, asking_risk, is_f
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Venue
 from vantixs_router.working import store
-from vantixs_router.working.follow_orders import FollowOrders, not_allowed, replaced, unwanted
+from vantixs_router.working.follow_orders import FollowOrders, not_allowed, replaced, too_large, unwanted
 from vantixs_router.working.key import ASK_POSITION_S, Key
 from vantixs_router.working.restrictions import Restrictions, may_concern
 from vantixs_router.working.rules import is_resting_exit, remaining_of
@@ -157,8 +157,8 @@ class WorkingOrders:
 
         return [row for row in await self._database.read(read) if row]
 
-    async def resting_exits(self, account_id: str, instrument: str) -> Decimal:
-        """What exits of signals that rest there would still take of the position, in base units.
+    async def resting_exits(self, account_id: str, instrument: str, of: Callable[[OrderRow], bool]) -> Decimal:
+        """What exits of signals that rest there and fit (`of`) would still take of the position, in base units.
 
         Raises:
             ServiceError: the database did not answer.
@@ -166,7 +166,7 @@ class WorkingOrders:
         key = self._keys.get(f"{account_id}|{instrument}")
         orders = (await self._read(key)).orders if key else []
         with localcontext(EXACT):
-            return sum((remaining_of(row.order) for row in orders if is_resting_exit(row)), ZERO)
+            return sum((remaining_of(row.order) for row in orders if is_resting_exit(row) and of(row)), ZERO)
 
     async def look(self, name: str, fence: Fence) -> None:
         """Brings everything of a key to where it should be, as far as venue and risk answer.
@@ -268,6 +268,9 @@ class WorkingOrders:
             after = await self._orders.follow(key, row, fence, cancel)
             more |= after is not row
         if more:
+            return True
+        if kept.shares and (large := too_large(kept, await self._position(key)).items() - key.cancel.items()):
+            key.cancel |= dict(large)
             return True
         if not kept.brackets:
             return False

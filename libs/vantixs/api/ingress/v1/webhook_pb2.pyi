@@ -26,6 +26,12 @@ class PositionPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     POSITION_POLICY_REDUCE_ONLY: _ClassVar[PositionPolicy]
     POSITION_POLICY_RECONCILE: _ClassVar[PositionPolicy]
 
+class PositionOwner(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    POSITION_OWNER_UNSPECIFIED: _ClassVar[PositionOwner]
+    POSITION_OWNER_ACCOUNT: _ClassVar[PositionOwner]
+    POSITION_OWNER_WEBHOOK: _ClassVar[PositionOwner]
+
 class StopMove(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STOP_MOVE_UNSPECIFIED: _ClassVar[StopMove]
@@ -57,6 +63,9 @@ POSITION_POLICY_IGNORE: PositionPolicy
 POSITION_POLICY_REFUSE: PositionPolicy
 POSITION_POLICY_REDUCE_ONLY: PositionPolicy
 POSITION_POLICY_RECONCILE: PositionPolicy
+POSITION_OWNER_UNSPECIFIED: PositionOwner
+POSITION_OWNER_ACCOUNT: PositionOwner
+POSITION_OWNER_WEBHOOK: PositionOwner
 STOP_MOVE_UNSPECIFIED: StopMove
 STOP_MOVE_BREAKEVEN: StopMove
 STOP_MOVE_MOVING_TARGET: StopMove
@@ -73,7 +82,7 @@ PROOF_LEVEL_CERTIFICATE: ProofLevel
 PROOF_LEVEL_SIGNATURE: ProofLevel
 
 class Webhook(_message.Message):
-    __slots__ = ("webhook_id", "display_name", "account_id", "mode", "routing_mode", "strategy_id", "enabled", "sizing", "instruments", "actions", "default_exchange", "default_instrument_kind", "sell_opens_short", "maximum_leverage", "dedupe_window_s", "entry_expires_after_s", "exit_expires_after_s", "time_is_emit_time", "rate_limit_per_minute", "source_networks", "mapping", "tokens", "minimum_proof", "create_time", "update_time", "revision", "signing_secrets", "signature_tolerance_s", "updated_by", "signal_id_is_key", "on_new_signal", "position_policy", "max_adds", "add_spacing_s", "stop_move", "stop_move_after_target", "stop_move_percent", "protection_base", "unprotected_limit_s", "triggered_timeout_s")
+    __slots__ = ("webhook_id", "display_name", "account_id", "mode", "routing_mode", "strategy_id", "enabled", "sizing", "instruments", "actions", "default_exchange", "default_instrument_kind", "sell_opens_short", "maximum_leverage", "dedupe_window_s", "entry_expires_after_s", "exit_expires_after_s", "time_is_emit_time", "rate_limit_per_minute", "source_networks", "mapping", "tokens", "minimum_proof", "create_time", "update_time", "revision", "signing_secrets", "signature_tolerance_s", "updated_by", "signal_id_is_key", "on_new_signal", "position_policy", "max_adds", "add_spacing_s", "stop_move", "stop_move_after_target", "stop_move_percent", "protection_base", "unprotected_limit_s", "triggered_timeout_s", "position_owner")
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     DISPLAY_NAME_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +123,7 @@ class Webhook(_message.Message):
     PROTECTION_BASE_FIELD_NUMBER: _ClassVar[int]
     UNPROTECTED_LIMIT_S_FIELD_NUMBER: _ClassVar[int]
     TRIGGERED_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    POSITION_OWNER_FIELD_NUMBER: _ClassVar[int]
     webhook_id: str
     display_name: str
     account_id: str
@@ -154,7 +164,8 @@ class Webhook(_message.Message):
     protection_base: ProtectionBase
     unprotected_limit_s: int
     triggered_timeout_s: int
-    def __init__(self, webhook_id: _Optional[str] = ..., display_name: _Optional[str] = ..., account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., routing_mode: _Optional[_Union[_common_pb2.RoutingMode, str]] = ..., strategy_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., instruments: _Optional[_Iterable[str]] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., default_exchange: _Optional[str] = ..., default_instrument_kind: _Optional[_Union[_common_pb2.InstrumentKind, str]] = ..., sell_opens_short: _Optional[bool] = ..., maximum_leverage: _Optional[str] = ..., dedupe_window_s: _Optional[int] = ..., entry_expires_after_s: _Optional[int] = ..., exit_expires_after_s: _Optional[int] = ..., time_is_emit_time: _Optional[bool] = ..., rate_limit_per_minute: _Optional[int] = ..., source_networks: _Optional[_Iterable[str]] = ..., mapping: _Optional[_Union[PayloadMapping, _Mapping]] = ..., tokens: _Optional[_Iterable[_Union[WebhookToken, _Mapping]]] = ..., minimum_proof: _Optional[_Union[ProofLevel, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., signing_secrets: _Optional[_Iterable[_Union[SigningSecret, _Mapping]]] = ..., signature_tolerance_s: _Optional[int] = ..., updated_by: _Optional[str] = ..., signal_id_is_key: _Optional[bool] = ..., on_new_signal: _Optional[_Union[OnNewSignal, str]] = ..., position_policy: _Optional[_Union[PositionPolicy, str]] = ..., max_adds: _Optional[int] = ..., add_spacing_s: _Optional[int] = ..., stop_move: _Optional[_Union[StopMove, str]] = ..., stop_move_after_target: _Optional[int] = ..., stop_move_percent: _Optional[str] = ..., protection_base: _Optional[_Union[ProtectionBase, str]] = ..., unprotected_limit_s: _Optional[int] = ..., triggered_timeout_s: _Optional[int] = ...) -> None: ...
+    position_owner: PositionOwner
+    def __init__(self, webhook_id: _Optional[str] = ..., display_name: _Optional[str] = ..., account_id: _Optional[str] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., routing_mode: _Optional[_Union[_common_pb2.RoutingMode, str]] = ..., strategy_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., sizing: _Optional[_Union[_common_pb2.Sizing, _Mapping]] = ..., instruments: _Optional[_Iterable[str]] = ..., actions: _Optional[_Iterable[_Union[_common_pb2.Action, str]]] = ..., default_exchange: _Optional[str] = ..., default_instrument_kind: _Optional[_Union[_common_pb2.InstrumentKind, str]] = ..., sell_opens_short: _Optional[bool] = ..., maximum_leverage: _Optional[str] = ..., dedupe_window_s: _Optional[int] = ..., entry_expires_after_s: _Optional[int] = ..., exit_expires_after_s: _Optional[int] = ..., time_is_emit_time: _Optional[bool] = ..., rate_limit_per_minute: _Optional[int] = ..., source_networks: _Optional[_Iterable[str]] = ..., mapping: _Optional[_Union[PayloadMapping, _Mapping]] = ..., tokens: _Optional[_Iterable[_Union[WebhookToken, _Mapping]]] = ..., minimum_proof: _Optional[_Union[ProofLevel, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., signing_secrets: _Optional[_Iterable[_Union[SigningSecret, _Mapping]]] = ..., signature_tolerance_s: _Optional[int] = ..., updated_by: _Optional[str] = ..., signal_id_is_key: _Optional[bool] = ..., on_new_signal: _Optional[_Union[OnNewSignal, str]] = ..., position_policy: _Optional[_Union[PositionPolicy, str]] = ..., max_adds: _Optional[int] = ..., add_spacing_s: _Optional[int] = ..., stop_move: _Optional[_Union[StopMove, str]] = ..., stop_move_after_target: _Optional[int] = ..., stop_move_percent: _Optional[str] = ..., protection_base: _Optional[_Union[ProtectionBase, str]] = ..., unprotected_limit_s: _Optional[int] = ..., triggered_timeout_s: _Optional[int] = ..., position_owner: _Optional[_Union[PositionOwner, str]] = ...) -> None: ...
 
 class PayloadMapping(_message.Message):
     __slots__ = ("fields", "values")
