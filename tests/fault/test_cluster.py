@@ -4,18 +4,14 @@ import itertools
 import os
 import re
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from cluster import GUIDE, Balancer, Cluster, Load, Machine, until
+from tests.support.cluster import GUIDE, Balancer, Cluster, Load, Machine, until
 
 INGRESS, ROUTERS, RISKS, AUDITS = 2, 3, 2, 2
 NAMES = tuple(

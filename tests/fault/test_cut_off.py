@@ -18,9 +18,7 @@ from vantixs.testing.promises import check_promises
 from vantixs.testing.proxy import TcpProxy
 from vantixs.testing.stack import RunningStack, wait_for
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from test_kill_loop import Sender
+from tests.support.sender import Sender
 
 LANES, INSTANCE = 32, "9"
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,10 +15,8 @@ from vantixs.testing.promises import check_promises
 from vantixs.testing.proxy import TcpProxy
 from vantixs.testing.stack import RunningStack, wait_for
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from test_kill_loop import Sender
-from test_store_health import STORES, serving
+from tests.support.sender import Sender
+from tests.support.stores import STORES, serving
 
 SAID_WITHIN_S = 12.0
 pytestmark = pytest.mark.long

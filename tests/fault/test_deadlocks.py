@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import sys
 import time
 import uuid
 from collections import Counter, defaultdict
@@ -22,10 +21,8 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError, from_rpc_error, from_status
 from vantixs.testing.postgres import PostgresServer
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "integration"))
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from risk_fixture import account_of, ask, fill
-from risk_processes import Callers, RiskProcesses
+from tests.support.risk_fixture import account_of, ask, fill
+from tests.support.risk_processes import Callers, RiskProcesses
 
 PROCESSES, ACCOUNTS = 4, [f"a{number}" for number in range(6)]
 INSTRUMENTS, WEBHOOKS, STRATEGIES = ("BTC/USDT", "ETH/USDT"), ("w1", "w2"), ("s1", "")

@@ -3,13 +3,11 @@
 import asyncio
 import contextlib
 import json
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple
 
 import grpc
@@ -23,8 +21,7 @@ from vantixs.runtime.grpc_client import open_channel
 from vantixs.testing.promises import check_promises
 from vantixs.testing.stack import RunningStack
 
-sys.path.insert(0, str(Path(__file__).parent.parent.parent / "bench"))
-from load import post_many, quantile
+from bench.load import post_many, quantile
 
 SYMBOLS = tuple(
     f"{name}USDT" for name in ("BTC", "ETH", "SOL", "BNB", "XRP", "ADA", "DOGE", "AVAX", "LINK", "LTC", "DOT", "ATOM")

@@ -29,10 +29,8 @@ from vantixs_ingress.webhooks.service import ROLES as INGRESS
 from vantixs_risk.server import ROLES as RISK
 from vantixs_router.server import ROLES as ROUTER
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "integration")]
-
-import grpc_attacker  # noqa: E402
-from risk_processes import RiskProcesses  # noqa: E402
+from tests.support import grpc_attacker
+from tests.support.risk_processes import RiskProcesses
 
 MEMORY_MB = 200
 DEADLINE_S = 10

@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +12,7 @@ from vantixs.runtime.errors import from_rpc_error
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.testing.stack import wait_for
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "integration"))
-
-from risk_processes import RiskProcesses
+from tests.support.risk_processes import RiskProcesses
 
 
 @pytest.fixture

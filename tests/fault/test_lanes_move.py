@@ -2,20 +2,16 @@
 
 import os
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.promises import check_promises
 from vantixs.testing.stack import RunningStack, wait_for
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from test_kill_loop import Sender
+from tests.support.sender import Sender
 
 ROUTERS, LANES, MOVED_WITHIN_S, LONGER_THAN_LEASE_S = 3, 32, 8.0, 5.0
 

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-CHILD = Path(__file__).parent / "kill_child.py"
+ROOT = Path(__file__).parents[2]
 
 
 def check(database_url: str, step: int, least: int) -> None:
     done = subprocess.run(
-        [sys.executable, str(CHILD), database_url, str(step)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.support.kill_child", database_url, str(step)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout.splitlines()[-1])  # What is logged of migrations stands before it.

@@ -6,10 +6,8 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 import sqlalchemy as sa
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.health import Health
@@ -18,14 +16,9 @@ from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.promises import check_promises
 from vantixs.testing.stack import RunningStack, wait_for
 
+from tests.support.stores import STORES, serving
+
 MIGRATIONS = Path(__file__).parents[2] / "services" / "risk" / "vantixs_risk" / "migrations"
-STORES = ("risk", "router", "audit")
-
-
-def serving(stack: RunningStack, name: str) -> bool:
-    with grpc.insecure_channel(stack.endpoints["grpc"][name]) as channel:
-        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def test_restart_of_postgresql_ends_nothing_and_health_tells_of_it(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Closed bars, by a real broker: the owner of lane 0 builds them, the others hear them and ask for those from before."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -29,8 +28,7 @@ from vantixs_router.quotes import QuoteSources
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
 
-sys.path.insert(0, str(Path(__file__).parent))
-from lane_replicas import until
+from tests.support.lane_replicas import until
 
 BTC = "BTC/USDT"
 MINUTE = timedelta(minutes=1)

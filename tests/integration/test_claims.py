@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -24,15 +23,17 @@ from vantixs_router.claims import Claim, store_claims
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.settings import RouterSettings
 
-sys.path.insert(0, str(Path(__file__).parent))
+from tests.support.router_rig import BTC, EXECUTED, REJECTED, Router, now, parked, router_on
 
-import test_process_signal
-from test_process_signal import BTC, EXECUTED, REJECTED, Router, now, parked
-
-router = test_process_signal.router  # The fixture.
 WINDOW_S = 10
 DRIVERS = (sqlite3.IntegrityError, psycopg.IntegrityError)
 Change = Callable[[journal_pb2.SignalAccepted], Any]
+
+
+@pytest.fixture
+async def router(database_url: str, tmp_path: Path) -> AsyncIterator[Router]:
+    async with router_on(database_url, tmp_path) as made:
+        yield made
 
 
 def changed(delivery: Delivery, change: Change) -> Delivery:

@@ -24,6 +24,7 @@ from vantixs_risk import order_lookup, store
 from vantixs_risk.order_lookup import OrderLookup, look_up_orders
 
 SETTINGS = ServiceSettings()
+ROOT = Path(__file__).parents[2]
 MIGRATIONS = vantixs_risk.main.MIGRATIONS
 
 
@@ -230,14 +231,13 @@ def test_amount_that_is_no_number_is_refused(value: str) -> None:
         Amount().process_bind_param(Decimal(value), None)  # type: ignore[arg-type]
 
 
-WRITER = """
+WRITER = f"""
 import asyncio, sys
 from dataclasses import replace
 from decimal import Decimal
 from vantixs.runtime.database import Database
 from vantixs.runtime.settings import ServiceSettings
-sys.path.insert(0, sys.argv[2])
-from test_database import MIGRATIONS, add
+from {__name__} import MIGRATIONS, add
 async def main():
     database = await Database.open(replace(ServiceSettings(), database_url=sys.argv[1]), "risk", MIGRATIONS)
     await asyncio.gather(*(database.write(lambda c: add(c, "USDT", Decimal(1))) for _ in range(100)))
@@ -247,8 +247,8 @@ asyncio.run(main())
 
 
 async def test_two_processes_lose_nothing(database: Database, database_url: str) -> None:
-    command = [sys.executable, "-c", WRITER, database_url, str(Path(__file__).parent)]
-    others = [await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE) for _ in range(2)]
+    command = [sys.executable, "-c", WRITER, database_url]
+    others = [await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
     await asyncio.gather(*(database.write(lambda c: add(c, "USDT", Decimal(1))) for _ in range(100)))
     for other in others:
         _, error = await other.communicate()

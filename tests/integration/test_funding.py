@@ -1,6 +1,5 @@
 """Funding of paper perpetuals, from the router's turn to risk's books, on both databases: time is now, fills are older."""
 
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,10 +16,8 @@ from vantixs.testing.venue import NoFence
 from vantixs_risk import store as risk_store
 from vantixs_router.book_funding import BookFunding
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from router_rig import Router, now, router_on
-from working_rig import KEY, PERPETUAL, Rig
+from tests.support.router_rig import Router, now, router_on
+from tests.support.working_rig import KEY, PERPETUAL, Rig
 
 INTERVAL_S = 28_800
 

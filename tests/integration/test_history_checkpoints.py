@@ -1,7 +1,6 @@
 """History that was there before the tree, checkpoints and their witness, and proofs of signals."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -25,8 +24,7 @@ from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.proof.witness import NotContinued, Witness
 from vantixs_audit.settings import AuditSettings
 
-sys.path.insert(0, str(Path(__file__).parent))
-from history_rig import SIGNER, History, copy_tables, deliveries, put_back
+from tests.support.history_rig import SIGNER, History, copy_tables, deliveries, put_back
 
 DUMPS = sorted((Path(__file__).parent.parent / "data" / "schemas" / "audit").glob("*.sql"))
 KINDS = audit_pb2.HistoryFaultKind

@@ -1,7 +1,6 @@
 """Whoever changes history in its database is found, and the first entry that is wrong is named; a clean one is silent."""
 
 import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +20,7 @@ from vantixs_audit.main import MIGRATIONS
 from vantixs_audit.settings import AuditSettings
 from vantixs_audit.store import CHECKPOINTS, ENTRIES, HEAD, SIGNALS
 
-sys.path.insert(0, str(Path(__file__).parent))
-from history_rig import SIGNER, History, copy_tables, deliveries, put_back, walk
+from tests.support.history_rig import SIGNER, History, copy_tables, deliveries, put_back, walk
 
 ATTACKS, MANY_ATTACKS = 25, int(os.environ.get("VANTIXS_TEST_ATTACKS", "1000"))
 SIGNALS_IN_IT = 90

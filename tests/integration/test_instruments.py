@@ -1,7 +1,6 @@
 """Instruments that are added reach every process by a real broker, survive restarts, and come back into a bucket that was lost."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -25,8 +24,7 @@ from vantixs_router.add_instrument import AddInstrument
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.signals.learn_instrument import GIVE_UP_AFTER_S, LearnInstrument
 
-sys.path.insert(0, str(Path(__file__).parent))
-from lane_replicas import until
+from tests.support.lane_replicas import until
 
 TON = "TON/USDT"
 

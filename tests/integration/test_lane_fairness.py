@@ -1,7 +1,6 @@
 """No key starves another: one with thousands of signals, and more slow ones than there are places."""
 
 import asyncio
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
@@ -18,9 +17,7 @@ from vantixs_router.fence import Fence
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.lanes.runner import AT_ONCE
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from lane_replicas import open_router_database, start_replica, until
+from tests.support.lane_replicas import open_router_database, start_replica, until
 
 BIG, OTHERS, EACH = 2000, 200, 3
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -28,9 +27,7 @@ from vantixs_router.fence import Fence, LeaseLost
 from vantixs_router.lanes import table
 from vantixs_router.lanes.outcome import Outcome
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from lane_replicas import Replica, open_router_database, send, start_replica, until
+from tests.support.lane_replicas import Replica, open_router_database, send, start_replica, until
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -30,9 +29,7 @@ from vantixs_router.risk_client import RiskClient
 from vantixs_router.venues import port
 from vantixs_router.venues.paper.venue import PaperVenue
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from router_rig import (
+from tests.support.router_rig import (
     EXECUTED,
     FAILED,
     FOR_GOOD,
@@ -44,6 +41,7 @@ from router_rig import (
     SteppedDatabase,
     Stopped,
     now,
+    parked,
     router_on,
 )
 
@@ -285,10 +283,6 @@ async def test_order_that_works_is_booked_as_it_fills(router: Router) -> None:
     (row,) = await router.orders("s1")
     assert (row.order.state, row.order.filled_quantity, len(row.fills)) == (common_pb2.ORDER_STATE_FILLED, "0.5", 2)
     await router.check_books()
-
-
-async def parked(router: Router, lanes: tuple[int, ...] = tuple(range(32))) -> list[parked_signals.Parked]:
-    return await router.database.read(lambda c: parked_signals.read_parked(c, lanes))
 
 
 async def test_signal_that_waits_too_long_is_parked_and_goes_on_later(router: Router) -> None:

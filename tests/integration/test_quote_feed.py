@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -24,9 +22,8 @@ from vantixs_router.quote_sources.pushed import PushedQuotes
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
 
-sys.path.insert(0, str(Path(__file__).parent))
-from lane_replicas import until
-from test_quotes import replica
+from tests.support.lane_replicas import until
+from tests.support.quote_replicas import replica
 
 BTC = "BTC/USDT"
 SETTINGS = replace(RouterSettings(), viewer_token="v", operator_token="o", service_token="s")

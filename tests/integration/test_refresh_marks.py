@@ -1,10 +1,8 @@
 """Marks are refreshed by one of several routers, through risk's service on SQLite and PostgreSQL."""
 
 import asyncio
-import sys
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -19,11 +17,9 @@ from vantixs_router.lanes.share import fair_share
 from vantixs_router.refresh_marks import LANE, RefreshMarks
 from vantixs_router.risk_client import RiskClient
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from lane_replicas import until
-from risk_fixture import account_of, fill
-from test_risk_batches import Risk, calls, entry, evaluate, risk, settle
+from tests.support.lane_replicas import until
+from tests.support.risk_fixture import account_of, fill
+from tests.support.risk_server import Risk, calls, entry, evaluate, risk, settle
 
 __all__ = ["risk"]  # The fixture.
 BTC = "BTC/USDT"

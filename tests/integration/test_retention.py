@@ -1,7 +1,6 @@
 """What of the journal goes, when, and how large it may be: a real broker, a real database."""
 
 import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,9 +35,7 @@ from vantixs_audit.settings import AuditSettings
 from vantixs_router.fence import Fence
 from vantixs_router.lanes.outcome import Outcome
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from lane_replicas import Handle, Replica, RouterOf, open_router_database, start_replica
+from tests.support.lane_replicas import Handle, Replica, RouterOf, open_router_database, start_replica
 
 MIGRATIONS = Path(vantixs_audit.__file__).parent / "migrations"
 DAY_S = 86_400

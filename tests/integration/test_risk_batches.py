@@ -1,91 +1,24 @@
 """BatchEvaluateOrders and BatchSettleOrders over gRPC, and the router's client of them, on SQLite and PostgreSQL."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 import vantixs_risk.evaluation
-from google.rpc import code_pb2, error_details_pb2, status_pb2
 from vantixs.api.common.v1 import order_pb2
-from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
-from vantixs.runtime.database import Database
+from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError, from_rpc_error
-from vantixs.runtime.grpc_client import open_channel
-from vantixs.runtime.grpc_server import HANDLED, Server
-from vantixs.runtime.health import Health
-from vantixs.runtime.outbox import Outbox
 from vantixs.testing.replicas import replicas_on
 from vantixs_risk import store
-from vantixs_risk.clock import SteadyClock
-from vantixs_risk.main import MIGRATIONS
-from vantixs_risk.server import MOST_ORDERS, NAME, ROLES, RiskServicer
-from vantixs_risk.settings import RiskSettings
+from vantixs_risk.server import MOST_ORDERS
 from vantixs_router.risk_client import RiskClient
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from risk_fixture import account_of, ask, fill
+from tests.support.risk_fixture import fill
+from tests.support.risk_server import Risk, calls, entry, evaluate, reason, risk, settle
 
-SETTINGS = replace(RiskSettings(), viewer_token="v", operator_token="o", service_token="s")
-
-
-@dataclass
-class Risk:
-    database: Database
-    channel: grpc.aio.Channel
-    stub: Any
-    viewer: Any
-    operator: Any
-
-
-@pytest.fixture
-async def risk(database_url: str) -> AsyncIterator[Risk]:
-    settings = replace(SETTINGS, database_url=database_url)
-    database = await Database.open(settings, "risk", MIGRATIONS)
-    health = Health()
-    health.set("database", True)
-    server = Server(settings, health, roles=ROLES)
-    nobody: Any = None
-    outbox = Outbox(store.OUTBOX, database, nobody)
-    servicer = RiskServicer(database, outbox, settings, SteadyClock())
-    server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, servicer, NAME)
-    address = await server.start()
-    channels = [open_channel(address, token=token) for token in ("s", "v", "o")]
-    service, viewer, operator = (risk_pb2_grpc.RiskServiceStub(channel) for channel in channels)
-    request = risk_pb2.CreateAccountRequest(request_id="a", account=account_of("a"))
-    await operator.CreateAccount(request, timeout=10)
-    yield Risk(database, channels[0], service, viewer, operator)
-    for channel in channels:
-        await channel.close()
-    await server.stop(0)
-    await database.close()
-
-
-def entry(order_id: str, **changes: Any) -> risk_pb2.EvaluateOrderRequest:
-    values = {"buy": True, "entry": True, "position": "0", "price": "100", "now": datetime.now(UTC), "notional": "100"}
-    return ask(order_id, "BTC/USDT", **{**values, **changes})
-
-
-def reason(status: status_pb2.Status) -> tuple[str, str]:
-    info = error_details_pb2.ErrorInfo()
-    assert status.details[0].Unpack(info)
-    return code_pb2.Code.Name(status.code), info.reason
-
-
-async def evaluate(risk: Risk, *requests: risk_pb2.EvaluateOrderRequest) -> list[risk_pb2.EvaluateOrderResult]:
-    request = risk_pb2.BatchEvaluateOrdersRequest(requests=requests)
-    return list((await risk.stub.BatchEvaluateOrders(request, timeout=10)).results)
-
-
-async def settle(risk: Risk, *requests: risk_pb2.SettleOrderRequest) -> list[risk_pb2.SettleOrderResult]:
-    request = risk_pb2.BatchSettleOrdersRequest(requests=requests)
-    return list((await risk.stub.BatchSettleOrders(request, timeout=10)).results)
+__all__ = ["risk"]  # The fixture.
 
 
 async def test_each_order_has_its_own_result_in_its_place(risk: Risk) -> None:
@@ -184,10 +117,6 @@ async def test_a_fill_is_found_by_its_key_however_many_there_are(risk: Risk) -> 
     shown = await risk.database.write(plan)
     print(shown)
     assert "SEARCH fills USING INDEX" in shown or "Index Scan using fills_pkey on fills" in shown, shown
-
-
-def calls(method: str) -> float:
-    return HANDLED.labels(f"/{NAME}/{method}", "OK")._value.get()
 
 
 async def test_the_router_shares_calls_and_each_gets_its_own_answer(risk: Risk) -> None:

@@ -3,11 +3,9 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,10 +20,8 @@ from vantixs_console.commands.accounts import bar, sparkline
 from vantixs_risk import store
 from vantixs_risk.rule_conversion import rules_of
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from risk_fixture import account_of, ask, fill
-from risk_processes import Callers, RiskProcesses
+from tests.support.risk_fixture import account_of, ask, fill
+from tests.support.risk_processes import Callers, RiskProcesses
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,10 @@
 """200 entries at once against a limit that admits 3, through 4 risk processes on one database: exactly 3, each time."""
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +12,8 @@ from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.testing.postgres import PostgresServer
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from risk_fixture import account_of, ask
-from risk_processes import Callers, RiskProcesses
+from tests.support.risk_fixture import account_of, ask
+from tests.support.risk_processes import Callers, RiskProcesses
 
 PROCESSES, ENTRIES, ADMITTED = 4, 200, 3
 APPROVED, DENIED = order_pb2.RISK_VERDICT_APPROVED, order_pb2.RISK_VERDICT_DENIED
@@ -78,17 +74,22 @@ async def one_round(callers: Callers, number: int, reason: str) -> None:
     assert Decimal(shown.free_funds) == Decimal(account.balance)
 
 
-async def race(processes: RiskProcesses, rounds: int) -> None:
+async def race(processes: RiskProcesses, rounds: range) -> None:
     callers, reasons = Callers(processes, PROCESSES), list(LIMITS)
     try:
-        for number in range(rounds):
+        for number in rounds:
             await one_round(callers, number, reasons[number % len(reasons)])
     finally:
         await callers.close()
 
 
 async def test_limit_admits_what_it_admits_however_many_ask_at_once(processes: RiskProcesses) -> None:
-    await race(processes, len(LIMITS))
+    await race(processes, range(len(LIMITS)))
+
+
+@pytest.mark.long
+async def test_limit_admits_what_it_admits_a_hundred_times(processes: RiskProcesses) -> None:
+    await race(processes, range(100, 200))
 
 
 async def test_halt_at_one_process_holds_for_the_next_decision_of_every_other(processes: RiskProcesses) -> None:

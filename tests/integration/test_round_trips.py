@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -35,8 +34,7 @@ from vantixs_router.lanes import table
 from vantixs_router.settings import RouterSettings
 from vantixs_router.venues.paper.book_store import PaperOrder, place
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from risk_fixture import account_of, ask, fill
+from tests.support.risk_fixture import account_of, ask, fill
 
 ROUTER_MIGRATIONS = Path(vantixs_router.__file__).parent / "migrations"
 # It is three or four: BEGIN with the locks and the first questions; what these answers lead to; what is written, with COMMIT.

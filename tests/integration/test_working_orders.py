@@ -1,6 +1,5 @@
 """Orders that rest and brackets, on the paper venue with a real database and a real risk: prices are given, time is now."""
 
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -19,10 +18,8 @@ from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.risk_client import RiskFailed
 from vantixs_router.working.restrictions import WatchRestrictions
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from router_rig import EXECUTED, REJECTED, Stopped, now, router_on
-from working_rig import KEY, PERPETUAL, Rig
+from tests.support.router_rig import EXECUTED, REJECTED, Stopped, now, router_on
+from tests.support.working_rig import KEY, PERPETUAL, Rig
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """What is no number of the contract is refused by name, in every decimal field of every request that decides or books."""
 
 import contextlib
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,8 +14,7 @@ from vantixs_risk.evaluation import check_request
 from vantixs_risk.rule_conversion import rules_of
 from vantixs_risk.settlement import check_fills
 
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import START, Process, RiskFixture, account_of
+from tests.support.risk_fixture import START, Process, RiskFixture, account_of
 
 NO_NUMBERS = (
     "NaN",

@@ -1,8 +1,6 @@
 """Orders that are decided or settled together are decided or settled as one after the other."""
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +13,7 @@ from vantixs_risk import store
 from vantixs_risk.account_state import load
 from vantixs_risk.settlement import settle_orders
 
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import KINDS, Process, RiskFixture, account_of, ask, fill, later
+from tests.support.risk_fixture import KINDS, Process, RiskFixture, account_of, ask, fill, later
 
 FEW = 40  # Examples; test_many_more_batches has ten times as many.
 LIMITS = {"max_gross_exposure": "3000", "max_position_notional": "2000", "max_orders_per_minute": 9}

@@ -4,7 +4,6 @@ What is in the database has to be the same to the last digit; a message shows 18
 """
 
 import asyncio
-import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
@@ -32,11 +31,9 @@ from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.unit_context import UnitContext
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parent))
-from reference.books import UNIT, Books, Fill, as_shown, assets, is_perpetual, raised, sum_by_asset
-from reference.sequences import MOST, draw, fills, fits, text
-from risk_fixture import decide, settle
+from tests.reference.books import UNIT, Books, Fill, as_shown, assets, is_perpetual, raised, sum_by_asset
+from tests.reference.sequences import MOST, draw, fills, fits, text
+from tests.support.risk_fixture import decide, settle
 
 SEQUENCES = 1000
 ACCOUNTS = 100

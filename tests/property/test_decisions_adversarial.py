@@ -3,14 +3,12 @@
 Each test draws its own cases from seeds: a failure names the seed, `question(seed)` gives the case again.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +21,7 @@ from vantixs_risk.domain.inputs import Books, Inputs, OrderRequest
 from vantixs_risk.domain.ledger import Market, Position
 from vantixs_risk.domain.rules import Limits, Rules, Sizing
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from reference.decisions import (
+from tests.reference.decisions import (
     Unsized,
     closable,
     denials_of_entry,
@@ -37,7 +34,7 @@ from reference.decisions import (
     quantity_of,
     used_of,
 )
-from reference.questions import FEW, NOW, SIZES, Draw, activity, open_order, question, rules, wide_question
+from tests.reference.questions import FEW, NOW, SIZES, Draw, activity, open_order, question, rules, wide_question
 
 HIGHER_IS_LOOSER = (
     "max_order_notional",

@@ -1,18 +1,15 @@
 """Whatever is traded and however late funding is booked: each time is booked once, of what was held then, and books balance."""
 
-import sys
 from datetime import datetime, timedelta
 from decimal import Decimal as D
-from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import Process, RiskFixture, account_of, ask, check_books, fill, later
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs_risk import store
+
+from tests.support.risk_fixture import Process, RiskFixture, account_of, ask, check_books, fill, later
 
 PERP = "BTC/USDT:USDT"
 STEP = st.one_of(

@@ -1,14 +1,12 @@
 """Random orders and markets: what the matching of the paper venue may never do, and a slow reference that must agree."""
 
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 from fractions import Fraction
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -31,8 +29,7 @@ from vantixs_router.domain.matching.orders import (
 )
 from vantixs_router.domain.matching.taking import Assumptions
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from reference.matching import SlowBook, levels_of
+from tests.reference.matching import SlowBook, levels_of
 
 START = datetime(2026, 11, 27, tzinfo=UTC)
 TICK, LOT = D("0.5"), D("0.1")

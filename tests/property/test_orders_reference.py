@@ -6,7 +6,6 @@ other exits.
 """
 
 import asyncio
-import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -29,11 +28,9 @@ from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.settings import RiskSettings
 from vantixs_risk.unit_context import UnitContext
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parent))
-from reference.books import assets, is_perpetual, sum_by_asset
-from reference.sequences import text
-from risk_fixture import decide, settle
+from tests.reference.books import assets, is_perpetual, sum_by_asset
+from tests.reference.sequences import text
+from tests.support.risk_fixture import decide, settle
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NAMES = ("BTC/USDT", "ETH/USDT", "BTC/USDT:USDT")

@@ -1,7 +1,6 @@
 """Random paper sessions through risk's real books: every asset is conserved to the last digit, and restarts change no fill."""
 
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal as D
@@ -10,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "integration"))
-
-from router_rig import BTC, PERPETUAL, router_on
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.model.decimals import EXACT
 from vantixs_router import tables
-from working_rig import Rig
-from working_walk import Script, Step, Walk
+
+from tests.support.router_rig import BTC, PERPETUAL, router_on
+from tests.support.working_rig import Rig
+from tests.support.working_walk import Script, Step, Walk
 
 OPENING = D(100_000)
 FEES: dict[str, Any] = {"paper_fee_bps": D(10), "paper_maker_fee_bps": D(-2), "paper_slippage_bps": D(1)}

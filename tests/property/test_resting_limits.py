@@ -4,9 +4,7 @@ The market only falls: a rise makes what is held worth more than any limit, and 
 of what is held rest beside the entries; where one fills the other is cancelled, and in the end nothing is reserved.
 """
 
-import sys
 from decimal import ROUND_DOWN, Decimal
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -14,8 +12,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs_risk.domain.exact import BOOKS, total
 
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import Process, RiskFixture, account_of, ask, check_books, fill, later
+from tests.support.risk_fixture import Process, RiskFixture, account_of, ask, check_books, fill, later
 
 ZERO, LOT, CENT = Decimal(0), Decimal("0.001"), Decimal("0.01")
 LIMITS = {"max_position_notional": "3000", "max_gross_exposure": "4000", "max_leverage": "1"}

@@ -4,10 +4,8 @@ Entries rest at prices of their own, and legs of brackets beside exits. Nothing 
 made or lost, no order that has ended holds anything, and what a process remembers of an account is what is stored.
 """
 
-import sys
 from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +19,7 @@ from vantixs_risk.account_state import load
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import BOOKS, total
 
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import KINDS, Process, RiskFixture, account_of, ask, check_books, fill, later
+from tests.support.risk_fixture import KINDS, Process, RiskFixture, account_of, ask, check_books, fill, later
 
 ZERO = Decimal(0)
 PRICE = st.integers(5_000, 20_000).map(lambda cents: f"{Decimal(cents) / 100}")

@@ -1,9 +1,7 @@
 """Trading windows, days and clocks: daylight saving, midnight, odd zones, a clock that is set."""
 
-import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,8 +9,7 @@ from vantixs_risk.clock import SteadyClock
 from vantixs_risk.domain.equity import EquityHistory
 from vantixs_risk.domain.windows import TradingWindow, trading_day
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from reference.local_time import day_number, in_window
+from tests.reference.local_time import day_number, in_window
 
 EVERY_DAY = frozenset(range(7))
 SUNDAY, SATURDAY = frozenset({6}), frozenset({5})

@@ -1,16 +1,13 @@
 """Random signals, prices, crashes and lost leases: an account is protected, and nothing is exited twice, after every step."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "integration"))
-
-from router_rig import router_on
-from working_rig import Rig
-from working_walk import Script, Walk
+from tests.support.router_rig import router_on
+from tests.support.working_rig import Rig
+from tests.support.working_walk import Script, Walk
 
 SEEDS = [int(seed) for seed in os.environ.get("WALK_SEEDS", "").split(",") if seed] or [1, 2, 3, 1018, 1027, 1148]
 

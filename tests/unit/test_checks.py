@@ -1,9 +1,7 @@
 """Every check of the tables: a case in which it alone denies, one at its limit that passes, and, for what is checked of
 entries only, an exit that passes although it would fail. A check without rows fails the first test."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +13,8 @@ from vantixs_risk.domain.check_tables import LEG as LEG_TABLE
 from vantixs_risk.domain.evaluation import evaluate
 from vantixs_risk.domain.inputs import Inputs
 
-sys.path.insert(0, str(Path(__file__).parent))
-from cases import BTC, ENTRY, EXIT, LEG, NOW, PERP, QUOTE, D, change, failed
-from check_cases import ENTRY_ROWS, EXIT_PASSES, EXIT_ROWS, LEG_PASSES, LEG_ROWS, NOON, SOL, quote
+from tests.support.cases import BTC, ENTRY, EXIT, LEG, NOW, PERP, QUOTE, D, change, failed
+from tests.support.check_cases import ENTRY_ROWS, EXIT_PASSES, EXIT_ROWS, LEG_PASSES, LEG_ROWS, NOON, SOL, quote
 
 
 def rows(table: dict[str, Any], which: int) -> list[Any]:

@@ -1,17 +1,13 @@
 """What is left of a position and is less than a lot: no open position, and it stays in the books."""
 
-import sys
 from decimal import Decimal as D
-from pathlib import Path
 
 import pytest
 from vantixs.model.instruments import CATALOGUE
 from vantixs_router.domain.dust import dust_text, is_dust, without_dust
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import RiskFixture, check_books, fill
-from risk_trader import APPROVED, Trader, open_trader
+from tests.support.risk_fixture import RiskFixture, check_books, fill
+from tests.support.risk_trader import APPROVED, Trader, open_trader
 
 BTC = CATALOGUE["BTC/USDT"]
 

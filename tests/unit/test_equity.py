@@ -1,9 +1,7 @@
 """What an account is worth and how it does: marks, days, peaks, windows, breakers, clocks."""
 
-import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from vantixs_risk.clock import SteadyClock
@@ -16,8 +14,7 @@ from vantixs_risk.domain.metrics import age_ms, fresh, metrics_of, remark, sane
 from vantixs_risk.domain.rules import Breakers, Limits
 from vantixs_risk.domain.windows import TradingWindow, trading_day
 
-sys.path.insert(0, str(Path(__file__).parent))
-from cases import BTC, ENTRY, EQUITY, ETH, NOW, PERP, RULES, D, change, entry_of, exit_of, held, seconds
+from tests.support.cases import BTC, ENTRY, EQUITY, ETH, NOW, PERP, RULES, D, change, entry_of, exit_of, held, seconds
 
 QUOTED = Mark(D(90), D(110), NOW)
 

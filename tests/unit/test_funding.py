@@ -1,9 +1,7 @@
 """Funding of paper perpetuals as risk books it: how much, when, and once. The clock begins on 2026-11-24 at 12:00 UTC."""
 
-import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +11,8 @@ from vantixs_risk import store
 from vantixs_risk.accounts import create_account
 from vantixs_risk.domain.funding import Change, funding_amount, funding_times, middle, position_at
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import RiskFixture, check_books, fill, later
-from risk_trader import Trader, open_trader
+from tests.support.risk_fixture import RiskFixture, check_books, fill, later
+from tests.support.risk_trader import Trader, open_trader
 
 PERP = "BTC/USDT:USDT"
 DAY = datetime(2026, 11, 24, tzinfo=UTC)

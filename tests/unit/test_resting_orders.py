@@ -3,9 +3,7 @@
 Unless a case says otherwise: 10,000 USDT, a quote of bid 99 and ask 100, entries of 1,000 USDT in lots of 0.001.
 """
 
-import sys
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +12,7 @@ from vantixs_risk.domain.evaluation import Decision, evaluate
 from vantixs_risk.domain.inputs import Inputs, Stop
 from vantixs_risk.domain.rules import Sizing
 
-sys.path.insert(0, str(Path(__file__).parent))
-from cases import BTC, ENTRY, EXIT, LEG, NOW, PERP, D, change, exit_of, failed, held, leg_of
+from tests.support.cases import BTC, ENTRY, EXIT, LEG, NOW, PERP, D, change, exit_of, failed, held, leg_of
 
 WIDE = change(ENTRY, quote=Mark(D(99), D(100), NOW), may_short=True)
 STOP_95 = {"sizing": Sizing("RISK_PERCENT", D(1)), "stop": Stop("PRICE", D(95))}

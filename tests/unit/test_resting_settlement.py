@@ -1,8 +1,6 @@
 """Orders that rest and legs of brackets as units of work on SQLite: what they hold, what fills make of it, what is left."""
 
-import sys
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +10,8 @@ from vantixs.runtime.errors import ServiceError
 from vantixs_risk import store
 from vantixs_risk.evaluation import check_request, preview_order
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import Process, RiskFixture, ask, check_books, fill
-from risk_trader import ACTIVE, APPROVED, CHANGED, DENIED, HALTED, REDUCING, Trader, open_trader, update
+from tests.support.risk_fixture import Process, RiskFixture, ask, check_books, fill
+from tests.support.risk_trader import ACTIVE, APPROVED, CHANGED, DENIED, HALTED, REDUCING, Trader, open_trader, update
 
 
 def leg_of(trader: Trader, leg: str, quantity: str, kind: str, **more: Any) -> order_pb2.RiskDecision:

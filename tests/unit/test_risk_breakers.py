@@ -1,15 +1,10 @@
 """What stops an account, and what lets it go on: breakers, trading states; by units of work on SQLite."""
 
-import sys
-from pathlib import Path
-
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.risk.v1 import risk_pb2
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import RiskFixture, ask, fill, later
-from risk_trader import ACTIVE, APPROVED, DENIED, HALTED, REDUCING, Trader, open_trader, update
+from tests.support.risk_fixture import RiskFixture, ask, fill, later
+from tests.support.risk_trader import ACTIVE, APPROVED, DENIED, HALTED, REDUCING, Trader, open_trader, update
 
 
 def test_breaker_that_goes_off_stops_the_next_order_of_the_same_batch(risk: RiskFixture) -> None:

@@ -1,8 +1,6 @@
 """What accounts hold is valued while no order of theirs comes: RefreshMarks by units of work on SQLite."""
 
-import sys
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from vantixs.api.common.v1 import common_pb2
@@ -12,10 +10,8 @@ from vantixs_risk import account_cache, store
 from vantixs_risk.accounts import create_account
 from vantixs_risk.marks import check_marks, read_held, refresh_marks
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import Process, RiskFixture, account_of, later
-from risk_trader import ACTIVE, APPROVED, Trader, open_trader, update
+from tests.support.risk_fixture import Process, RiskFixture, account_of, later
+from tests.support.risk_trader import ACTIVE, APPROVED, Trader, open_trader, update
 
 BTC, ETH, PERPETUAL = "BTC/USDT", "ETH/USDT", "BTC/USDT:USDT"
 

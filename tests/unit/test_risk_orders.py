@@ -1,8 +1,6 @@
 """What becomes of orders, fills and adjustments; by units of work on SQLite."""
 
-import sys
 from decimal import Decimal, localcontext
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +13,8 @@ from vantixs_risk.accounts import create_account
 from vantixs_risk.domain.exact import total
 from vantixs_risk.evaluation import check_request, preview_order
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import Process, RiskFixture, account_of, ask, check_books, fill, later
-from risk_trader import APPROVED, CHANGED, DENIED, Trader, open_trader
+from tests.support.risk_fixture import Process, RiskFixture, account_of, ask, check_books, fill, later
+from tests.support.risk_trader import APPROVED, CHANGED, DENIED, Trader, open_trader
 
 
 def test_same_order_gets_the_same_answer_and_reserves_once(risk: RiskFixture) -> None:

@@ -1,19 +1,15 @@
 """Days, windows, prices that grow old, clocks that are set; by units of work on SQLite."""
 
-import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs_risk import store
 from vantixs_risk.clock import SteadyClock
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-sys.path.insert(0, str(Path(__file__).parent))
-from risk_fixture import RiskFixture, ask, check_books, later
-from risk_trader import ACTIVE, APPROVED, Trader, open_trader, update
+from tests.support.risk_fixture import RiskFixture, ask, check_books, later
+from tests.support.risk_trader import ACTIVE, APPROVED, Trader, open_trader, update
 
 
 def test_old_or_missing_price_keeps_nobody_in(risk: RiskFixture) -> None:

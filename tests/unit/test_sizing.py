@@ -1,9 +1,7 @@
 """How large an order becomes: each method by hand, exact, rounded down, and only ever made smaller by a signal."""
 
-import sys
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +12,7 @@ from vantixs_risk.domain.evaluation import evaluate
 from vantixs_risk.domain.inputs import Inputs, Stop
 from vantixs_risk.domain.rules import Sizing
 
-sys.path.insert(0, str(Path(__file__).parent))
-from cases import BTC, ENTRY, EXIT, NOW, D, change, exit_of, held
+from tests.support.cases import BTC, ENTRY, EXIT, NOW, D, change, exit_of, held
 
 KELLY = Sizing("KELLY", D("0.5"), win_rate=D("0.6"), payoff=D(2), maximum_equity_percent=D(50))
 

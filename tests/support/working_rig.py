@@ -4,7 +4,6 @@ from dataclasses import replace
 from decimal import Decimal as D
 from typing import Any
 
-from router_rig import SETTINGS, Router, SteppedDatabase, now
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
@@ -14,6 +13,8 @@ from vantixs.testing.venue import NoFence
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.venues.paper.venue import PaperVenue
 from vantixs_router.working.restrictions import WatchRestrictions
+
+from tests.support.router_rig import SETTINGS, Router, SteppedDatabase, now
 
 PERPETUAL = "BTC/USDT:USDT"
 KEY = f"a|{PERPETUAL}"

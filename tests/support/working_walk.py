@@ -7,7 +7,6 @@ from decimal import Decimal as D
 from typing import Any
 
 import sqlalchemy as sa
-from router_rig import Stopped
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
@@ -21,7 +20,9 @@ from vantixs_router.domain.brackets.state import LegState, Mode, is_dust
 from vantixs_router.fence import LeaseLost
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.working.store import BRACKETS, _of_row
-from working_rig import Rig
+
+from tests.support.router_rig import Stopped
+from tests.support.working_rig import Rig
 
 OPENS = (
     common_pb2.ORDER_STATE_SUBMITTED,

@@ -1,7 +1,5 @@
 """One risk process on a SQLite database, and a short way to trade through it."""
 
-import sys
-from pathlib import Path
 from typing import Any
 
 from vantixs.api.common.v1 import common_pb2, order_pb2
@@ -9,8 +7,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs_risk import store
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from risk_fixture import Process, RiskFixture, account_of, ask, fill
+from tests.support.risk_fixture import Process, RiskFixture, account_of, ask, fill
 
 APPROVED, DENIED = order_pb2.RISK_VERDICT_APPROVED, order_pb2.RISK_VERDICT_DENIED
 CHANGED = order_pb2.RISK_VERDICT_POSITION_CHANGED

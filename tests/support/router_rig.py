@@ -31,7 +31,7 @@ from vantixs_risk import store as risk_store
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.server import NAME, ROLES, RiskServicer
 from vantixs_risk.settings import RiskSettings
-from vantixs_router import store, tables
+from vantixs_router import parked_signals, store, tables
 from vantixs_router.assemble import assemble
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.risk_client import IDEMPOTENT, RiskClient
@@ -290,3 +290,7 @@ async def router_on(database_url: str, tmp_path: Path) -> AsyncIterator[Router]:
         await made.account("a")
         yield made
         await database.close()
+
+
+async def parked(router: Router, lanes: tuple[int, ...] = tuple(range(32))) -> list[parked_signals.Parked]:
+    return await router.database.read(lambda c: parked_signals.read_parked(c, lanes))

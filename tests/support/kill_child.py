@@ -1,6 +1,6 @@
 """Runs risk's units of work on a real database, in processes that are killed before their n-th statement.
 
-    kill_child.py DATABASE_URL STEP
+    python -m tests.support.kill_child DATABASE_URL STEP
 
 For n = 0, STEP, 2 * STEP, ... a forked process makes the same five calls on an account of its own and kills itself (signal
 9) before its n-th statement, BEGIN and COMMIT included; another one makes all the calls again. Prints, as JSON, for each n
@@ -14,7 +14,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -34,8 +33,7 @@ from vantixs_risk.settlement import settle_orders
 from vantixs_risk.trading import set_trading_state
 from vantixs_risk.unit_context import UnitContext
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "property"))
-from risk_fixture import START, account_of, ask, fill
+from tests.support.risk_fixture import START, account_of, ask, fill
 
 
 class Countdown:

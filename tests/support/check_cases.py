@@ -1,8 +1,6 @@
 """The cases of every check: see test_checks.py."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from vantixs_risk.domain.activity import Activity, EntryRecord
@@ -12,8 +10,7 @@ from vantixs_risk.domain.ledger import Market, Position
 from vantixs_risk.domain.rules import Sizing
 from vantixs_risk.domain.windows import TradingWindow
 
-sys.path.insert(0, str(Path(__file__).parent))
-from cases import BTC, ENTRY, EQUITY, ETH, EXIT, NOW, PERP, D, entry_of, exit_of, held, leg_of, seconds
+from tests.support.cases import BTC, ENTRY, EQUITY, ETH, EXIT, NOW, PERP, D, entry_of, exit_of, held, leg_of, seconds
 
 SOL = Market.of("SOL/USDT")
 LIVE = {"mode": "LIVE", "rules": replace(ENTRY.rules, mode="LIVE", live_enabled=True, credential_id="c1")}
