@@ -9,7 +9,8 @@ from pathlib import Path
 
 from vantixs.testing.stack import RunningStack, wait_for
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 EXAMPLES = ROOT / "docs" / "examples"
 GUIDE = (ROOT / "docs" / "guides" / "client.md").read_text()
 

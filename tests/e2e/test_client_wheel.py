@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from vantixs.testing.stack import RunningStack
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info", "build")
 # What services run on.
 FOREIGN = "sqlalchemy alembic starlette uvicorn uvloop nats httpx structlog prometheus_client typer rich jinja2 psycopg"

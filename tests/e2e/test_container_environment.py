@@ -12,7 +12,9 @@ import pytest
 import yaml
 from vantixs.testing.stack import COMMANDS, RunningStack
 
-COMPOSE: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text())
+from tests.support.paths import ROOT
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 OURS = [name for name, service in COMPOSE["services"].items() if "VANTIXS_HOME" in service.get("environment", {})]
 
 

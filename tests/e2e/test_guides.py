@@ -21,7 +21,8 @@ from vantixs.testing.stack import RunningStack
 from vantixs_ingress.settings import IngressSettings
 from vantixs_risk.server import NAME, ROLES
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 BIN = Path(sys.executable).parent
 PAGES = sorted(
     path.relative_to(ROOT)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from vantixs.testing.stack import RunningStack
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 README = (ROOT / "README.md").read_text()
 [BLOCK] = [
     block for block in re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE) if "vantixs status" in block

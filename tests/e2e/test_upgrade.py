@@ -13,7 +13,9 @@ from vantixs.testing.earlier import dumps, restore
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.stack import RunningStack
 
-DUMPS = Path(__file__).parent.parent / "data" / "schemas"
+from tests.support.paths import DATA
+
+DUMPS = DATA / "schemas"
 COMMAND = (sys.executable, "-m", "vantixs_console")
 SERVICES = ("risk", "router", "audit")
 # The journal of those homes is not kept with the dumps, so audit has seen nothing of the new one.

@@ -15,7 +15,9 @@ import pytest
 from vantixs.testing.promises import check_promises
 from vantixs.testing.stack import RunningStack
 
-HOMES = sorted((Path(__file__).parent.parent / "data" / "homes").glob("*.tar.gz"))
+from tests.support.paths import DATA
+
+HOMES = sorted((DATA / "homes").glob("*.tar.gz"))
 # As in tests/data/homes/make.py.
 SIGNING_KEY = base64.urlsafe_b64encode(hashlib.sha256(b"a home for tests").digest()).decode().rstrip("=") + "\n"
 

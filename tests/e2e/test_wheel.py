@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.support.paths import ROOT
+
 # Runs in the new environment: everything it imports of us is from the wheel.
 EXECUTE = """
 import sys

@@ -3,14 +3,15 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+
 
 def run(*modules: str) -> tuple[float, str]:
-    command = [sys.executable, str(Path(__file__).parent / "mutants.py"), *modules]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.support.mutants", *modules]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     score = re.search(r"([0-9.]+) %$", done.stdout.strip())
     assert score, done.stdout

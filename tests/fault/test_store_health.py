@@ -16,9 +16,10 @@ from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.promises import check_promises
 from vantixs.testing.stack import RunningStack, wait_for
 
+from tests.support.paths import ROOT
 from tests.support.stores import STORES, serving
 
-MIGRATIONS = Path(__file__).parents[2] / "services" / "risk" / "vantixs_risk" / "migrations"
+MIGRATIONS = ROOT / "services" / "risk" / "vantixs_risk" / "migrations"
 
 
 def test_restart_of_postgresql_ends_nothing_and_health_tells_of_it(tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ from vantixs.runtime.statements import insert_ignore, upsert
 from vantixs_risk import order_lookup, store
 from vantixs_risk.order_lookup import OrderLookup, look_up_orders
 
+from tests.support.paths import ROOT
+
 SETTINGS = ServiceSettings()
-ROOT = Path(__file__).parents[2]
 MIGRATIONS = vantixs_risk.main.MIGRATIONS
 
 

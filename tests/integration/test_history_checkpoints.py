@@ -25,8 +25,9 @@ from vantixs_audit.proof.witness import NotContinued, Witness
 from vantixs_audit.settings import AuditSettings
 
 from tests.support.history_rig import SIGNER, History, copy_tables, deliveries, put_back
+from tests.support.paths import DATA
 
-DUMPS = sorted((Path(__file__).parent.parent / "data" / "schemas" / "audit").glob("*.sql"))
+DUMPS = sorted((DATA / "schemas" / "audit").glob("*.sql"))
 KINDS = audit_pb2.HistoryFaultKind
 
 

@@ -22,7 +22,9 @@ from vantixs.testing.postgres import PostgresServer
 from vantixs_risk import account_state, store
 from vantixs_risk.domain.exact import BOOKS
 
-DUMPS = Path(__file__).parent.parent / "data" / "schemas"
+from tests.support.paths import DATA
+
+DUMPS = DATA / "schemas"
 SERVICES = ("risk", "router", "audit")
 EARLIER = sorted(path for service in SERVICES for path in (DUMPS / service).glob("*.sql"))
 RISK = [path for path in EARLIER if path.parent.name == "risk"]

@@ -9,7 +9,9 @@ from vantixs.runtime.lifecycle import StartupError
 from vantixs_ingress.spool.deduplication import DeduplicationKey
 from vantixs_ingress.spool.store import VERSION, Item, Message, SpoolFile
 
-DUMPS = Path(__file__).parent.parent / "data" / "schemas" / "ingress"
+from tests.support.paths import DATA
+
+DUMPS = DATA / "schemas" / "ingress"
 EARLIER = sorted(DUMPS.glob("*.sql"))
 HOUR_MS = 3_600_000
 

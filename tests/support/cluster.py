@@ -29,7 +29,8 @@ from vantixs.testing.certificates import Authority
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.stack import COMMANDS, wait_for
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 BIN = Path(sys.executable).parent
 GUIDE = (ROOT / "docs" / "operations.md").read_text().partition("\n## A cluster\n")[2]
 NODES = ("nats-1", "nats-2", "nats-3")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md", "services/*/*.md") for path in ROOT.glob(pattern))
 LINK = re.compile(r"\[([^\]]*)\]\((?!\w+:)([^)#\s]+)")
 DECISIONS = {int(path.name[:4]) for path in (ROOT / "docs" / "adr").glob("[0-9]*.md")}

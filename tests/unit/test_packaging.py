@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 ROOTS = ("libs", *(f"services/{name}" for name in ("ingress", "risk", "router", "audit", "console")))
 COPIED = ("libs", "services", "requirements", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info", "build")

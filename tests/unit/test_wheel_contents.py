@@ -9,8 +9,7 @@ import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
-ROOT = Path(__file__).parent.parent.parent
-
+from tests.support.paths import ROOT
 
 BUILD = SimpleNamespace(**runpy.run_path(str(ROOT / "setup.py"), run_name="vantixs_setup"))
 

@@ -1,6 +1,6 @@
 """Changes one comparison or operator of risk's domain at a time, and runs the tests: who survives?
 
-    mutants.py [MODULE ...]        prints each survivor, then the score as the last line
+    python -m tests.support.mutants [MODULE ...]        prints each survivor, then the score as the last line
 
 Mutants run in forked processes, two at a time; everything that is slow to import is imported once before.
 """
@@ -24,7 +24,8 @@ import vantixs.api.risk.v1.risk_pb2_grpc
 import vantixs.runtime.database
 import vantixs.runtime.outbox
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 DOMAIN = ROOT / "services/risk/vantixs_risk/domain"
 TESTS = [
     "tests/unit/test_checks.py",
