@@ -346,7 +346,7 @@ class Cluster:
         for name, node in self.nodes.items():
             text = text.replace(f"{name}:4222", self._way(machine, node.ports[4222]))
         text = text.replace("db:5432", self._way(machine, Path(self._socket, ".s.PGSQL.5432")))
-        # The server of the wheel was built without TLS; tests/integration/test_tls.py has PostgreSQL with it.
+        # The server of the wheel was built without TLS; tests/integration/runtime/test_tls.py has PostgreSQL with it.
         text = re.sub(r"&sslmode=verify-full&sslrootcert=[^\"]*", "", text)
         for service in ("ingress", "router", "risk", "audit"):
             lines = [f"127.0.0.1:{self._inbound(m, 7000)}" for m in self.services.values() if m.service == service]

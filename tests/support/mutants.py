@@ -28,16 +28,16 @@ from tests.support.paths import ROOT
 
 DOMAIN = ROOT / "services/risk/vantixs_risk/domain"
 TESTS = [
-    "tests/unit/test_checks.py",
-    "tests/unit/test_ledger.py",
-    "tests/unit/test_equity.py",
-    "tests/unit/test_sizing.py",
-    "tests/unit/test_resting_orders.py",
-    "tests/unit/test_resting_settlement.py",
-    "tests/unit/test_risk_breakers.py",
-    "tests/unit/test_risk_orders.py",
-    "tests/unit/test_risk_time.py",
-    "tests/property/test_conservation.py",
+    "tests/unit/risk/test_checks.py",
+    "tests/unit/risk/test_ledger.py",
+    "tests/unit/risk/test_equity.py",
+    "tests/unit/risk/test_sizing.py",
+    "tests/unit/risk/test_resting_orders.py",
+    "tests/unit/risk/test_resting_settlement.py",
+    "tests/unit/risk/test_risk_breakers.py",
+    "tests/unit/risk/test_risk_orders.py",
+    "tests/unit/risk/test_risk_time.py",
+    "tests/property/risk/test_conservation.py",
 ]
 LIMIT_S, WORKERS = 60, 2
 LOADED = (hypothesis, pytest, sqlalchemy, vantixs)

@@ -29,7 +29,7 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/*.md", "docs/user/*.md", "docs/developer/*.md", "services/*/*.md")
     for path in ROOT.glob(pattern)
 )
-CLUSTER = "tests/fault/test_cluster.py runs it, with a directory for each machine"
+CLUSTER = "tests/fault/system/test_cluster.py runs it, with a directory for each machine"
 # By page and first line of a block: why it is not run here, and which test runs it where one does.
 NOT_RUN = {
     (
@@ -37,14 +37,14 @@ NOT_RUN = {
         "make up       # starts everything on this machine; Ctrl-C stops it",
     ): "needs an empty machine; CI runs make",
     ("README.md", "vantixs webhook create --account paper             # a webhook of your own: prints its URL once"): (
-        "tests/e2e/test_readme.py runs it"
+        "tests/e2e/system/test_readme.py runs it"
     ),
     ("CONTRIBUTING.md", "make setup    # .venv from the lock; python3 >= 3.11, no compiler"): "CI runs these targets",
     ("docs/operations.md", "docker-compose up -d"): "needs docker; test_container_environment.py has the environment",
     (
         "docs/operations.md",
         "vantixs up --scale router=2 --scale risk=2",
-    ): "runs until it is stopped; tests/e2e/test_scale.py",
+    ): "runs until it is stopped; tests/e2e/system/test_scale.py",
     ("docs/operations.md", "vantixs init --home /srv/vantixs"): CLUSTER,
     ("docs/operations.md", "for node in nats-1 nats-2 nats-3; do"): CLUSTER,
     ("docs/operations.md", "cp settings.toml /srv/vantixs/settings.toml"): CLUSTER,
