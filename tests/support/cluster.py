@@ -4,7 +4,6 @@ Each service is a process of its own with a home of its own. What it calls, and 
 so that it can be cut off.
 """
 
-import asyncio
 import json
 import os
 import re
@@ -14,29 +13,23 @@ import sys
 import threading
 import time
 import urllib.request
-import zlib
-from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import psycopg
-import uvloop
 from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.testing.certificates import Authority
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.stack import COMMANDS, wait_for
 
 from tests.support.paths import ROOT
+from tests.support.wires import Wire, Wires
 
 BIN = Path(sys.executable).parent
 GUIDE = (ROOT / "docs" / "operations.md").read_text().partition("\n## A cluster\n")[2]
 NODES = ("nats-1", "nats-2", "nats-3")
-SYMBOLS = tuple(
-    f"{base}USDT" for base in ["BTC", "ETH", "SOL", "BNB", "XRP", "ADA", "DOGE", "AVAX", "LINK", "DOT", "LTC", "ATOM"]
-)
 SRV, ETC = "/srv/vantixs", "/etc/vantixs"
 
 
@@ -51,120 +44,6 @@ def exec_line(word: str) -> list[str]:
         line for block in blocks("ini") for line in re.findall(r"^ExecStart=(.*)$", block, re.MULTILINE) if word in line
     ]
     return line.split()
-
-
-class Wires:
-    """The thread in which the bytes of all wires go on."""
-
-    def __init__(self) -> None:
-        self.loop = uvloop.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def do(self, work: Coroutine[Any, Any, Any]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
-
-    def stop(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
-
-
-class Wire:
-    """A port that leads to another one, or to a socket, and can be cut without a word to either end.
-
-    There are dozens, and the machine is small: `TcpProxy`, which can be slow as well, costs ten times the processor.
-    """
-
-    def __init__(self, wires: Wires, target: int | Path) -> None:
-        self._wires, self._target = wires, target
-        self._held = reserve_port()
-        self.port = port_of(self._held)
-        self.ends: set[asyncio.Transport] = set()
-        self.silent = False
-        self._server: asyncio.Server | None = None
-        wires.do(self._mend())
-
-    def cut(self) -> None:
-        """What is connected hears nothing any more, and nobody else can connect."""
-        self._wires.do(self._cut())
-
-    def mend(self) -> None:
-        """Takes connections again; those that were silent end."""
-        self._wires.do(self._mend())
-
-    def stop(self) -> None:
-        self._wires.do(self._close())
-        self._held.close()
-
-    async def reach(self, end: "End") -> None:
-        """Connects the far end of a connection."""
-        try:
-            _, far = await self._far_end(end)
-        except OSError:  # Nobody listens there.
-            end.transport.abort()
-            return
-        if end.transport.is_closing():
-            far.transport.abort()
-            return
-        end.peer = far
-        far.transport.write(b"".join(end.early))
-
-    async def _far_end(self, end: "End") -> tuple[asyncio.BaseTransport, "End"]:
-        loop = self._wires.loop
-        if isinstance(self._target, int):
-            return await loop.create_connection(lambda: End(self, end), "127.0.0.1", self._target)
-        while True:
-            try:
-                return await loop.create_unix_connection(lambda: End(self, end), str(self._target))
-            except BlockingIOError:  # The server's queue is full, which a port would not tell.
-                await asyncio.sleep(0.05)
-
-    async def _cut(self) -> None:
-        self.silent = True
-        if self._server:
-            self._server.close()
-        for end in self.ends:
-            end.pause_reading()
-
-    async def _mend(self) -> None:
-        await self._close()
-        self.silent = False
-        self._server = await self._wires.loop.create_server(lambda: End(self), "127.0.0.1", self.port)
-
-    async def _close(self) -> None:
-        if self._server:
-            self._server.close()
-        for end in list(self.ends):
-            end.abort()
-
-
-class End(asyncio.Protocol):
-    """One end of a connection; what comes here goes out at the other one."""
-
-    transport: asyncio.Transport
-
-    def __init__(self, wire: Wire, peer: "End | None" = None) -> None:
-        self._wire, self.peer = wire, peer
-        self.early: list[bytes] = []  # What came before there was another end.
-        self._reaching: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-        self._wire.ends.add(transport)
-        if self.peer is None:
-            self._reaching = asyncio.get_running_loop().create_task(self._wire.reach(self))
-
-    def data_received(self, data: bytes) -> None:
-        if self.peer:
-            self.peer.transport.write(data)
-        else:
-            self.early.append(data)
-
-    def connection_lost(self, _: Exception | None) -> None:
-        self._wire.ends.discard(self.transport)
-        if self.peer:
-            self.peer.transport.close()
 
 
 class Machine:
@@ -465,102 +344,5 @@ class Cluster:
         return codes
 
 
-class Balancer:
-    """What the guide asks of a load balancer: a webhook's path has one ingress while that is ready, by /readyz every second."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        (proxy,) = blocks("haproxy")
-        self._check = re.search(r"option httpchk GET (\S+)", proxy)[1]  # type: ignore[index]
-        names = re.findall(r"^  server (\S+) \1:8080$", proxy, re.MULTILINE)
-        self._machines = {name: cluster.services[name] for name in names if name in cluster.services}
-        self._ways = {name: cluster._inbound(machine, 8080) for name, machine in self._machines.items()}
-        self.up = dict.fromkeys(self._machines, True)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def _watch(self) -> None:
-        down = Counter[str]()
-        with httpx.Client(timeout=1, trust_env=False) as client:
-            while not self._stop.wait(1):
-                for name in self._machines:
-                    try:
-                        ready = client.get(self._target(name) + self._check).status_code == 200
-                    except httpx.HTTPError:
-                        ready = False
-                    down[name] = 0 if ready else down[name] + 1
-                    self.up[name] = down[name] < 2
-
-    def _target(self, name: str) -> str:
-        """Its wire; where it was killed its own port, which refuses connections as a wire to it does not."""
-        machine = self._machines[name]
-        return f"http://127.0.0.1:{machine.ports[8080] if machine.process is None else self._ways[name]}"
-
-    def post(self, client: httpx.Client, path: str, body: dict[str, str]) -> tuple[str, httpx.Response | None]:
-        """The ingress that it went to, and its answer: None where there was none."""
-        order = sorted(self._machines, key=lambda name: zlib.crc32(f"{name} {path}".encode()))
-        usable = [name for name in order if self.up[name]] or order
-        for name in usable:
-            try:
-                return name, client.post(self._target(name) + path, json=body, headers={"X-Forwarded-For": "192.0.2.7"})
-            except httpx.ConnectError:
-                continue
-            except httpx.TransportError:
-                return name, None
-        return usable[-1], None
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-
-class Load:
-    """Signals at a rate through the balancer, each webhook's in turn for every instrument, in and out; who gets no answer, or a 5xx, sends the same key again."""
-
-    def __init__(self, cluster: Cluster, balancer: Balancer, webhooks: dict[str, str], *, per_second: float) -> None:
-        self._balancer = balancer
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._pause = len(webhooks) / per_second
-        self.accepted: dict[str, str] = {}  # Signal id by key; the last one that was answered.
-        self.answers: Counter[tuple[str, str]] = Counter()
-        self._threads = [threading.Thread(target=self._run, args=item) for item in webhooks.items()]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self, name: str, path: str) -> None:
-        number = 0
-        due = time.monotonic()
-        with httpx.Client(timeout=5, trust_env=False) as client:
-            while not self._stop.is_set():
-                turn, at = divmod(number, len(SYMBOLS))
-                action = "sell" if turn % 2 else "buy"
-                body = {"action": action, "symbol": SYMBOLS[at], "idempotency_key": f"{name}-{number}"}
-                number += 1
-                while not self._send(client, path, body) and not self._stop.wait(0.3):
-                    pass
-                # Who was held up does not send all that was missed at once.
-                due = max(due + self._pause, time.monotonic() - self._pause)
-                self._stop.wait(max(0.0, due - time.monotonic()))
-
-    def _send(self, client: httpx.Client, path: str, body: dict[str, str]) -> bool:
-        name, response = self._balancer.post(client, path, body)
-        with self._lock:
-            self.answers[name, str(response.status_code) if response else "no answer"] += 1
-            if response is not None and response.is_success:
-                self.accepted[body["idempotency_key"]] = response.json()["signal_id"]
-                return True
-        assert response is None or response.status_code >= 500, response.text
-        return False
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-
 def until(condition: Callable[[], Any], what: str, timeout_s: float) -> Any:
     return wait_for(lambda: time.sleep(0.2) or condition(), what, timeout_s)
-
-
-__all__ = ["Balancer", "Cluster", "Load", "Machine", "blocks", "until"]

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.cluster import GUIDE, Balancer, Cluster, Load, Machine, until
+from tests.support.cluster import GUIDE, Cluster, Machine, until
+from tests.support.cluster_load import Balancer, Load
 
 INGRESS, ROUTERS, RISKS, AUDITS = 2, 3, 2, 2
 NAMES = tuple(
