@@ -1,17 +1,28 @@
 """Servers that tests share."""
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from vantixs.testing.nats import NatsServer
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.stack import RunningStack
 
+# Tests start hundreds of processes: each would compile again whatever has no bytecode on disk, three times the work.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # The machine may be busy: no test asserts a time, so neither does hypothesis.
 settings.register_profile("vantixs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("vantixs")
+
+# Without a configuration structlog shows the local variables of every frame: seconds of work for one traceback.
+PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -15,7 +15,7 @@ decision of this product and no definition, the ADRs are the source: what holds 
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from reference.books import cut, raised
+from tests.reference.books import cut, raised
 
 ZERO = Fraction(0)
 HUNDRED_PERCENT = Fraction(100)

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from random import Random
 
-from reference.books import Books, Fill, assets, is_perpetual
+from tests.reference.books import Books, Fill, assets, is_perpetual
 
 INSTRUMENTS = ("BTC/USDT", "ETH/USDT", "BTC/USDT:USDT", "SOL/USDT:USDT")
 MOST = Fraction(10**20) - Fraction(1, 10**18)

@@ -4,7 +4,7 @@ uvicorn has no time-out for a head, a body or an unread answer, no cap on either
 headers, and drops the body of a request that asks for another protocol. Here the application is started with complete
 requests only, so whatever is wrong with one is answered before any code of the application has run.
 
-What this class needs of uvicorn's is held by tests/integration/test_http_server.py; this module is not compiled.
+What this class needs of uvicorn's is held by tests/integration/ingress/test_http_server.py; this module is not compiled.
 """
 
 import asyncio

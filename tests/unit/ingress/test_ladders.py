@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,8 @@ from vantixs_ingress.domain.signal.read_signal import read_signal
 from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.spool.signal_message import signal_message
 from vantixs_ingress.webhooks.lint import lint_payload
+
+from tests.support.paths import ROOT
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(account_id="paper", entry_expires_after_s=300, exit_expires_after_s=86_400, sell_opens_short=True)
@@ -322,7 +323,7 @@ def test_a_single_target_is_the_first_of_the_list() -> None:
 
 
 def test_ladders_of_the_page_about_senders_are_ladders_of_two() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "senders.md").read_text().partition("## Targets")[2]
+    page = (ROOT / "docs" / "senders.md").read_text().partition("## Targets")[2]
     bodies = page.partition("```json\n")[2].partition("```")[0].splitlines()
     assert len(bodies) == 5
     for body in bodies:

@@ -4,7 +4,6 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from vantixs.model.instruments import CATALOGUE, Catalogue
@@ -15,6 +14,8 @@ from vantixs_ingress.domain.payload.redaction import redact, redact_payload
 from vantixs_ingress.domain.signal.read_signal import read_signal
 from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.domain.signal.symbols import Unresolved, resolve, resolver_of
+
+from tests.support.paths import ROOT
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RULES = Rules(account_id="paper", entry_expires_after_s=300)
@@ -317,7 +318,7 @@ def test_extras_are_json_with_numbers_as_written() -> None:
 
 
 def test_page_about_senders_names_every_alias() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "senders.md").read_text()
+    page = (ROOT / "docs" / "senders.md").read_text()
     words = set(re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", page, flags=re.DOTALL)))
     missing = {alias for aliases in ALIASES.values() for alias in aliases} | FLAGS.keys() | SECRETS | STEERING
     assert missing - words == set()

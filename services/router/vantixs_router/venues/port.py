@@ -1,6 +1,6 @@
 """Where orders go: what a venue can do, what it is asked, what it answers.
 
-A venue implements `Venue` and passes `tests/contract/test_venues.py`. Nothing else knows one venue from another.
+A venue implements `Venue` and passes `tests/contract/router/test_venues.py`. Nothing else knows one venue from another.
 """
 
 from collections.abc import Mapping

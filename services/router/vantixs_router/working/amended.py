@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 
 from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.decimals import EXACT, ZERO, format_decimal, parse_decimal
 
@@ -76,6 +77,8 @@ def as_signal(changed: order_pb2.Order, quantity: Decimal, signal_id: str) -> jo
     if changed.HasField("expire_time"):
         signal.order_expire_time.CopyFrom(changed.expire_time)
     webhook.webhook_id, webhook.account_id, webhook.mode = changed.webhook_id, changed.account_id, changed.mode
+    if changed.owned:
+        webhook.position_owner = webhook_pb2.POSITION_OWNER_WEBHOOK
     webhook.triggered_timeout_s = changed.triggered_timeout_s
     webhook.sizing.method = common_pb2.SIZING_METHOD_SIGNAL_QUANTITY
     return accepted
