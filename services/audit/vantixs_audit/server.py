@@ -13,10 +13,11 @@ from vantixs.runtime.paging import page_of
 
 from vantixs_audit import store
 from vantixs_audit.journal_gap import JournalGaps
+from vantixs_audit.list_signals import list_signals
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replay import Replays
-from vantixs_audit.signal_filter import condition_of, matches
+from vantixs_audit.signal_filter import expression_of, holds, row_of_message
 from vantixs_audit.views import summary
 
 NAME = "vantixs.api.audit.v1.AuditService"
@@ -60,14 +61,9 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         return await self._database.read(read)
 
     async def ListSignals(self, request: audit_pb2.ListSignalsRequest, context: Any) -> Any:
-        """Signals, newest first."""
-
-        def read(connection: sa.Connection) -> audit_pb2.ListSignalsResponse:
-            query = sa.select(store.SIGNALS).where(condition_of(request.filter))
-            rows, following = page_of(connection, query, store.SIGNALS.c.number, request, descending=True)
-            return audit_pb2.ListSignalsResponse(signals=[summary(row) for row in rows], next_page_token=following)
-
-        return await self._database.read(read)
+        """Signals by filter and order, newest first unless another one is asked for."""
+        rows, following = await self._database.read(lambda c: list_signals(c, request))
+        return audit_pb2.ListSignalsResponse(signals=[summary(row) for row in rows], next_page_token=following)
 
     async def WatchSignals(
         self, request: audit_pb2.WatchSignalsRequest, context: Any
@@ -75,8 +71,9 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         """Changes as they are recorded. The response's metadata is sent once none is missed any more."""
         if self._watchers.full:
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many watch already")
+        expression = expression_of(request.filter)
         async for signal in self._watchers.watch(lambda: context.send_initial_metadata(())):
-            if matches(request.filter, signal):
+            if holds(expression, row_of_message(signal)):
                 yield audit_pb2.WatchSignalsResponse(signal=signal)
 
     async def ReplaySignals(self, request: audit_pb2.ReplaySignalsRequest, context: Any) -> Any:
