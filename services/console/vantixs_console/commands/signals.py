@@ -42,7 +42,7 @@ def signals_list(
     filter_: Annotated[
         str,
         typer.Option(
-            "--filter", help="condition, for example 'reason:* AND latency > 1.5s'; see docs/guides/signals.md"
+            "--filter", help="condition, for example 'reason:* AND latency > 1.5s'; fields are in docs/operations.md"
         ),
     ] = "",
     order_by: Annotated[
