@@ -154,7 +154,7 @@ class JournalGaps:
             newest = sa.select(store.ENTRIES.c.event_time).order_by(store.ENTRIES.c.sequence.desc()).limit(1)
             if time := connection.execute(newest).scalar():
                 gap.recorded_until_time.FromDatetime(time)
-            open_signals = sa.select(sa.func.count()).where(store.SIGNALS.c.status == "ACCEPTED")
+            open_signals = sa.select(sa.func.count()).where(store.SIGNALS.c.outcome == "ACCEPTED")
             gap.open_signals = connection.execute(open_signals).scalar() or 0
             return gap
 
