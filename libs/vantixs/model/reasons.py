@@ -225,5 +225,11 @@ _ROWS = (
         "run `vantixs audit verify`, and look at the entry it names",
     ),
     ("PROOF_NOT_YET", 0, "no signed checkpoint covers the entries yet", "try again in some seconds"),
+    (
+        "WATCH_TOO_SLOW",
+        0,
+        "a watcher read more slowly than signals changed",
+        "watch again with after_sequence: nothing is missed",
+    ),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

@@ -1,13 +1,13 @@
 """AuditService: decode, run one query, encode."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-import grpc
 import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import ServiceError, not_found
+from vantixs.runtime.errors import not_found
 from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.paging import page_of
 
@@ -17,6 +17,7 @@ from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replay import Replays
 from vantixs_audit.views import summary
+from vantixs_audit.watch_signals import watch_signals
 
 NAME = "vantixs.api.audit.v1.AuditService"
 _VIEWER = (
@@ -72,11 +73,10 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         self, request: audit_pb2.WatchSignalsRequest, context: Any
     ) -> AsyncIterator[audit_pb2.WatchSignalsResponse]:
         """Changes as they are recorded. The response's metadata is sent once none is missed any more."""
-        if self._watchers.full:
-            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many watch already")
-        async for signal in self._watchers.watch(lambda: context.send_initial_metadata(())):
-            if store.matches(request.filter, signal):
-                yield audit_pb2.WatchSignalsResponse(signal=signal)
+        changes = watch_signals(self._database, self._watchers, request, lambda: context.send_initial_metadata(()))
+        async with contextlib.aclosing(changes):  # type: ignore[type-var]
+            async for change in changes:
+                yield change
 
     async def ReplaySignals(self, request: audit_pb2.ReplaySignalsRequest, context: Any) -> Any:
         """Starts a replay."""

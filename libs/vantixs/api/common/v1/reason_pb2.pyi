@@ -156,6 +156,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_POSITION_DUST: _ClassVar[Reason]
     REASON_HISTORY_ALTERED: _ClassVar[Reason]
     REASON_PROOF_NOT_YET: _ClassVar[Reason]
+    REASON_WATCH_TOO_SLOW: _ClassVar[Reason]
 REASON_UNSPECIFIED: Reason
 REASON_DUPLICATE_SIGNAL: Reason
 REASON_DUPLICATE_SUPPRESSED: Reason
@@ -306,3 +307,4 @@ REASON_STREAM_ENDED: Reason
 REASON_POSITION_DUST: Reason
 REASON_HISTORY_ALTERED: Reason
 REASON_PROOF_NOT_YET: Reason
+REASON_WATCH_TOO_SLOW: Reason
