@@ -12,6 +12,7 @@ from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.paging import page_of
 
 from vantixs_audit import store
+from vantixs_audit.export_signals import Exports
 from vantixs_audit.journal_gap import JournalGaps
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
@@ -32,11 +33,18 @@ ROLES = {
 
 
 class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
-    """What audit answers. Export and statistics are not built yet."""
+    """What audit answers."""
 
     def __init__(
-        self, database: Database, watchers: Watchers, replays: Replays, gaps: JournalGaps, proof: HistoryProof
+        self,
+        database: Database,
+        watchers: Watchers,
+        replays: Replays,
+        gaps: JournalGaps,
+        proof: HistoryProof,
+        exports: Exports,
     ) -> None:
+        self._exports = exports
         self._database = database
         self._watchers = watchers
         self._replays = replays
@@ -77,6 +85,15 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         async with contextlib.aclosing(changes):  # type: ignore[type-var]
             async for change in changes:
                 yield change
+
+    async def ExportSignals(
+        self, request: audit_pb2.ExportSignalsRequest, context: Any
+    ) -> AsyncIterator[audit_pb2.ExportSignalsResponse]:
+        """The signals that match, with an entry that says who took them."""
+        responses = self._exports.export(request, caller())
+        async with contextlib.aclosing(responses):  # type: ignore[type-var]
+            async for response in responses:
+                yield response
 
     async def ReplaySignals(self, request: audit_pb2.ReplaySignalsRequest, context: Any) -> Any:
         """Starts a replay."""
