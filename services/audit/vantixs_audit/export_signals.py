@@ -18,6 +18,8 @@ from vantixs.runtime.outbox import Outbox
 from vantixs_audit import store
 from vantixs_audit.history_reads import need_auditor, record_read, without_payload
 from vantixs_audit.proof.prove import prove_signal
+from vantixs_audit.signal_filter import condition_of
+from vantixs_audit.tables import ENTRIES, SIGNALS
 from vantixs_audit.views import summary
 
 MOST_AT_ONCE = 4
@@ -91,8 +93,8 @@ class Exports:
     def _read_page(
         self, connection: sa.Connection, request: audit_pb2.ExportSignalsRequest, after: int, last: int
     ) -> tuple[int, list[audit_pb2.ExportSignalsResponse]]:
-        number, size = store.SIGNALS.c.number, PROVEN_PAGE if request.proofs else PAGE
-        query = store.select_signals(request.filter).where(number > after, number <= last)
+        number, size = SIGNALS.c.number, PROVEN_PAGE if request.proofs else PAGE
+        query = sa.select(SIGNALS).where(condition_of(request.filter), number > after, number <= last)
         rows = connection.execute(query.order_by(number).limit(size)).all()
         ids = [row.signal_id for row in rows]
         timelines = _timelines(connection, ids) if request.timeline or request.payloads else {}
@@ -112,14 +114,14 @@ class Exports:
 
 def _extent(connection: sa.Connection, request: audit_pb2.ExportSignalsRequest) -> tuple[int, int]:
     """The number of the last signal that is meant, and how many are."""
-    meant = store.select_signals(request.filter).subquery()
-    last, total = connection.execute(sa.select(sa.func.max(meant.c.number), sa.func.count())).one()
+    query = sa.select(sa.func.max(SIGNALS.c.number), sa.func.count()).where(condition_of(request.filter))
+    last, total = connection.execute(query).one()
     return last or 0, total
 
 
 def _timelines(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Any]]:
     """The first 1,000 entries of each signal, in order."""
-    entries, found = store.ENTRIES, {signal_id: [] for signal_id in ids}  # type: dict[str, list[Any]]
+    entries, found = ENTRIES, {signal_id: [] for signal_id in ids}  # type: dict[str, list[Any]]
     if not ids:
         return found
     place = sa.func.row_number().over(partition_by=entries.c.signal_id, order_by=entries.c.sequence).label("place")

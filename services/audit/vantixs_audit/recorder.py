@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 import grpc
+import sqlalchemy as sa
 from prometheus_client import Gauge
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.continuity import Mark
@@ -17,11 +18,15 @@ from vantixs.runtime.journal_reader import Delivery, Reader
 from vantixs.runtime.logs import log
 
 from vantixs_audit import store
+from vantixs_audit.signal_filter import condition_of
+from vantixs_audit.tables import SIGNALS
 
 RECORDED = Gauge("vantixs_audit_stream_sequence", "journal sequence up to which history is recorded")
 WATCH_QUEUE = 1000
 FOLLOW_S, RETRY_S = 0.25, 0.5
 AT_ONCE = 500
+NOBODY: frozenset[str] = frozenset()
+NONE_MEANT: Mapping[bytes, set[str]] = {}
 
 
 class Change(NamedTuple):
@@ -39,17 +44,16 @@ class Begin(NamedTuple):
 
 
 class _Watcher:
-    """One who watches: those signals that `means` says, and up to which sequence it was told."""
+    """One who watches: what waits for them, and up to which sequence they were told. `filter` is as it was sent, in bytes."""
 
-    def __init__(self, means: Callable[[audit_pb2.SignalSummary], bool]) -> None:
-        self.means = means
+    def __init__(self, filter_: bytes) -> None:
+        self.filter = filter_
         self.waiting: deque[audit_pb2.SignalSummary] = deque()
         self.told = 0
         self.ended = self.too_slow = False
         self.wake = asyncio.Event()
 
-    def tell(self, signals: list[audit_pb2.SignalSummary], sequence: int) -> None:
-        meant = [signal for signal in signals if self.means(signal)]
+    def tell(self, meant: list[audit_pb2.SignalSummary], sequence: int) -> None:
         if len(self.waiting) + len(meant) > WATCH_QUEUE:
             self.too_slow = True
         else:
@@ -75,17 +79,29 @@ class Watchers:
         if len(self._all) >= self._most:
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many watch already")
 
-    def tell(self, signals: list[audit_pb2.SignalSummary], sequence: int) -> None:
-        """Passes changes on; there are no others up to the sequence."""
+    @property
+    def filters(self) -> set[bytes]:
+        """Which filters there are: a question to the database for each, however many watch by it."""
+        return {watcher.filter for watcher in self._all if watcher.filter}
+
+    def tell(
+        self, signals: list[audit_pb2.SignalSummary], sequence: int, meant: Mapping[bytes, set[str]] = NONE_MEANT
+    ) -> None:
+        """Passes changes on; there are no others up to the sequence. `meant` has for each filter the signals that it means.
+
+        Who came after the filters were looked at begins after these changes.
+        """
         for watcher in list(self._all):
-            watcher.tell(signals, sequence)
+            ids = meant.get(watcher.filter, NOBODY)
+            told = [s for s in signals if s.signal_id in ids] if watcher.filter else signals
+            watcher.tell(told, sequence)
             if watcher.too_slow:
                 self._all.discard(watcher)
 
     async def watch(
         self,
         begin: Callable[[], Awaitable[Begin]],
-        means: Callable[[audit_pb2.SignalSummary], bool] = lambda _: True,
+        filter_: audit_pb2.SignalFilter | None = None,
         heartbeat_s: float = 0,
     ) -> AsyncIterator[Change]:
         """Changes until told to stop; `begin` is called once none is missed any more, and says where they begin.
@@ -97,7 +113,7 @@ class Watchers:
                 more than 1,000 changes waited to be taken.
         """
         self.check_room()
-        watcher = _Watcher(means)
+        watcher = _Watcher(filter_.SerializeToString(deterministic=True) if filter_ else b"")
         self._all.add(watcher)
         try:
             missed, position = await begin()
@@ -168,7 +184,25 @@ class Follower:
         while self._told < head.sequence:
             told = self._told  # Given by a default below, which mypy cannot type: a lambda would see a later value.
             self._told, changed = await self._database.read(lambda c, t=told: store.changed_since(c, t, AT_ONCE))  # type: ignore[misc]
-            self._watchers.tell(changed, self._told)
+            filters = self._watchers.filters
+            self._watchers.tell(changed, self._told, await self._meant(filters, changed) if filters else NONE_MEANT)
+
+    async def _meant(self, filters: set[bytes], changed: list[audit_pb2.SignalSummary]) -> dict[bytes, set[str]]:
+        def read(connection: sa.Connection) -> dict[bytes, set[str]]:
+            given = {one: audit_pb2.SignalFilter.FromString(one) for one in filters}
+            return {one: meant_of(connection, filter_, changed) for one, filter_ in given.items()}
+
+        found: dict[bytes, set[str]] = await self._database.read(read)
+        return found
+
+
+def meant_of(
+    connection: sa.Connection, filter_: audit_pb2.SignalFilter, changed: list[audit_pb2.SignalSummary]
+) -> set[str]:
+    """Ids of those signals that a filter means."""
+    ids = [signal.signal_id for signal in changed]
+    query = sa.select(SIGNALS.c.signal_id).where(SIGNALS.c.signal_id.in_(ids), condition_of(filter_))
+    return set(connection.execute(query).scalars()) if ids else set()
 
 
 class Recorder:

@@ -17,6 +17,7 @@ from vantixs_audit.journal_gap import JournalGaps
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replay import Replays
+from vantixs_audit.signal_filter import condition_of
 from vantixs_audit.views import summary
 from vantixs_audit.watch_signals import watch_signals
 
@@ -71,7 +72,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         """Signals, newest first."""
 
         def read(connection: sa.Connection) -> audit_pb2.ListSignalsResponse:
-            query = store.select_signals(request.filter)
+            query = sa.select(store.SIGNALS).where(condition_of(request.filter))
             rows, following = page_of(connection, query, store.SIGNALS.c.number, request, descending=True)
             return audit_pb2.ListSignalsResponse(signals=[summary(row) for row in rows], next_page_token=following)
 

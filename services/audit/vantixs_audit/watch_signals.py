@@ -3,12 +3,13 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import invalid
 
 from vantixs_audit import store
-from vantixs_audit.recorder import AT_ONCE, Begin, Watchers
+from vantixs_audit.recorder import AT_ONCE, Begin, Watchers, meant_of
 
 MOST_HEARTBEAT_S = 300
 
@@ -35,13 +36,10 @@ async def watch_signals(
     if resumed:
         await begun()
 
-    def means(signal: audit_pb2.SignalSummary) -> bool:
-        return store.matches(request.filter, signal)
-
     # Who was away for long reads most of it before changes are kept for them: those would be too many by then.
     while resumed and head.sequence - position > AT_ONCE:
-        position, missed = await _page(database, position)
-        for signal in filter(means, missed):
+        position, missed = await _page(database, request.filter, position)
+        for signal in missed:
             yield audit_pb2.WatchSignalsResponse(signal=signal, sequence=signal.sequence)
         head = await database.read(store.read_head)
 
@@ -54,19 +52,26 @@ async def watch_signals(
         end = position
         while True:
             before = end
-            end, page = await _page(database, end)
-            missed += filter(means, page)
+            end, page = await _page(database, request.filter, end)
+            missed += page
             if end == before:
                 return Begin(missed, end)
 
-    changes = watchers.watch(begin, means, request.heartbeat_s)
+    changes = watchers.watch(begin, request.filter, request.heartbeat_s)
     async with contextlib.aclosing(changes):  # type: ignore[type-var]
         async for change in changes:
             yield audit_pb2.WatchSignalsResponse(signal=change.signal, sequence=change.sequence)
 
 
-async def _page(database: Database, after: int) -> tuple[int, list[audit_pb2.SignalSummary]]:
-    found: tuple[int, list[audit_pb2.SignalSummary]] = await database.read(
-        lambda c: store.changed_since(c, after, AT_ONCE)
-    )
+async def _page(
+    database: Database, filter_: audit_pb2.SignalFilter, after: int
+) -> tuple[int, list[audit_pb2.SignalSummary]]:
+    """What changed after a sequence of the signals that are meant, and up to where that is."""
+
+    def read(connection: sa.Connection) -> tuple[int, list[audit_pb2.SignalSummary]]:
+        end, changed = store.changed_since(connection, after, AT_ONCE)
+        meant = meant_of(connection, filter_, changed)
+        return end, [signal for signal in changed if signal.signal_id in meant]
+
+    found: tuple[int, list[audit_pb2.SignalSummary]] = await database.read(read)
     return found

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,6 +76,14 @@ def heartbeat(sequence: int) -> audit_pb2.WatchSignalsResponse:
     return audit_pb2.WatchSignalsResponse(sequence=sequence)
 
 
+def heard(request: Any, sequence: int) -> None:
+    """Waits until the client, whose own message the request is, took note of the sequence."""
+    deadline = time.monotonic() + 20
+    while request.after_sequence != sequence:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def test_watch_goes_on_after_the_sequence_up_to_which_it_was_told(rig: Any) -> None:
     watch = rig.client.signals.watch(webhook_id="demo")
 
@@ -86,6 +95,7 @@ def test_watch_goes_on_after_the_sequence_up_to_which_it_was_told(rig: Any) -> N
     assert (request.filter.webhook_id, request.after_sequence) == ("demo", 0)
     assert request.heartbeat_s > 0
     stream.send_response(heartbeat(7))
+    heard(request, 7)
     # Nothing was told but where history is: that suffices to go on.
     rig.end(stream, AWAY, stream=True)
     request, stream = rig.take_watch()
@@ -94,6 +104,7 @@ def test_watch_goes_on_after_the_sequence_up_to_which_it_was_told(rig: Any) -> N
     assert first.result() == "a8"
     second = following()
     stream.send_response(heartbeat(20))
+    heard(request, 20)
     rig.end(stream, unavailable("WATCH_TOO_SLOW", "slow"), stream=True)
     request, stream = rig.take_watch()
     assert (request.filter.webhook_id, request.after_sequence) == ("demo", 20)
