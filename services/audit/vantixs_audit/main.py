@@ -33,6 +33,7 @@ from vantixs_audit.replay import Replays
 from vantixs_audit.retention import Retention
 from vantixs_audit.server import NAME, ROLES, AuditServicer
 from vantixs_audit.settings import AuditSettings
+from vantixs_audit.stragglers import Stragglers
 from vantixs_audit.writer_lease import WriterLease
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -65,9 +66,8 @@ def main(overrides: dict[str, str]) -> int:
         signer = history_signer(home.secret("history-key"))
         witness = Witness(Path(settings.witness_file or home.path / "witness" / FILE), signer.key)
         proof = HistoryProof(database, signer.key, witness)
-        # What later parts build answers UNIMPLEMENTED by the generated base class.
         exports = Exports(database, outbox, signer.key)
-        servicer = AuditServicer(database, watchers, replays, gaps, proof, exports)  # type: ignore[abstract]
+        servicer = AuditServicer(database, watchers, replays, gaps, proof, exports, settings.straggler_s)
         server.add(audit_pb2_grpc.add_AuditServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
@@ -80,11 +80,13 @@ def main(overrides: dict[str, str]) -> int:
         works = [recorder.run, checkpoints.run, retention.run, outbox.run, replays.run]
         writing = life.spawn(guard.when_usable(partial(lease.run, works), life.stopping), name="writer")
         following = life.spawn(guard.when_usable(follower.run, life.stopping), name="follower")
+        late = Stragglers(database, life.health, settings.straggler_s)
+        counting = life.spawn(guard.when_usable(late.run, life.stopping), name="stragglers")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
         watchers.close()
-        await life.finish(writing, following)
+        await life.finish(writing, following, counting)
         await server.stop(settings.stop_grace_s)
         await guard.close()
         await journal.close()

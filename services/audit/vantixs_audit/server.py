@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,8 @@ from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replay import Replays
 from vantixs_audit.signal_filter import condition_of
+from vantixs_audit.statistics import read_statistics
+from vantixs_audit.stragglers import MOST_SHOWN, count_stragglers, select_stragglers
 from vantixs_audit.views import summary
 from vantixs_audit.watch_signals import watch_signals
 
@@ -44,8 +47,10 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         gaps: JournalGaps,
         proof: HistoryProof,
         exports: Exports,
+        straggler_limit_s: float,
     ) -> None:
         self._exports = exports
+        self._straggler_limit_s = straggler_limit_s
         self._database = database
         self._watchers = watchers
         self._replays = replays
@@ -95,6 +100,21 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         async with contextlib.aclosing(responses):  # type: ignore[type-var]
             async for response in responses:
                 yield response
+
+    async def GetStatistics(self, request: audit_pb2.GetStatisticsRequest, context: Any) -> Any:
+        """Counts, latencies and slippage, and what has no end."""
+        limit_s, now = self._straggler_limit_s, datetime.now(UTC)
+
+        def read(connection: sa.Connection) -> audit_pb2.GetStatisticsResponse:
+            late = connection.execute(select_stragglers(limit_s, now).limit(MOST_SHOWN)).all()
+            return audit_pb2.GetStatisticsResponse(
+                statistics=read_statistics(connection, request, now),
+                stragglers=[summary(row) for row in late],
+                straggler_count=count_stragglers(connection, limit_s, now),
+                straggler_limit_s=limit_s,
+            )
+
+        return await self._database.read(read)
 
     async def ReplaySignals(self, request: audit_pb2.ReplaySignalsRequest, context: Any) -> Any:
         """Starts a replay."""
