@@ -20,6 +20,7 @@ from vantixs.client.places import webhook_token
 from vantixs.runtime.retry import spread
 
 HEARTBEAT_S = 30  # After which audit says that nothing changed.
+EXPORT_S = 86_400.0
 WATCH_S = 3600.0  # After which a watch begins another call by itself.
 # With these a call ends whose connection or service ended; the watch goes on with another one.
 _INTERRUPTED = (
@@ -180,6 +181,37 @@ class AsyncSignals:
             await self._calls.transport.pause(next(waits))
             await self._calls.transport.look("audit")
 
+    async def export(
+        self,
+        *,
+        expression: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        timeline: bool = False,
+        payloads: bool = False,
+        proofs: bool = False,
+        timeout_s: float = EXPORT_S,
+    ) -> AsyncIterator[audit_pb2.ExportSignalsResponse]:
+        """Signals that match and are there now, oldest first, with their entries where `timeline` is set.
+
+        `payloads` and `proofs` need the token of an auditor or operator. Every export is an entry in history. One that is
+        interrupted has to be begun again.
+
+        Raises:
+            ClientError: see `vantixs.client.errors`.
+        """
+        given = _filter("", "", "", "", "", since, until)
+        given.expression = expression
+        request = audit_pb2.ExportSignalsRequest(filter=given, timeline=timeline, payloads=payloads, proofs=proofs)
+        stream = self._calls.transport.stream(rpc_of(request), request, timeout_s)
+        try:
+            async with contextlib.aclosing(stream):  # type: ignore[type-var]
+                async for response in stream:
+                    if response is not None:
+                        yield response
+        except grpc.RpcError as error:
+            raise error_of(error, "audit") from None
+
     async def _post(self, url: str, body: bytes, headers: dict[str, str], key: str, timeout_s: float | None) -> Answer:
         transport, policy = self._calls.transport, self._calls.policy
         deadline = transport.now() + (policy.timeout_s if timeout_s is None else timeout_s)
@@ -225,6 +257,7 @@ class Signals(Blocking[AsyncSignals]):
     wait = blocking(AsyncSignals.wait)
     list = iterating(AsyncSignals.list)
     watch = iterating(AsyncSignals.watch)
+    export = iterating(AsyncSignals.export)
 
 
 def _filter(

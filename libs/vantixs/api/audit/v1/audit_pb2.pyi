@@ -123,7 +123,7 @@ class RecordedEntry(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., stream_sequence: _Optional[int] = ..., entry: _Optional[_Union[_journal_pb2.JournalEntry, _Mapping]] = ..., hash: _Optional[bytes] = ...) -> None: ...
 
 class SignalFilter(_message.Message):
-    __slots__ = ("since", "until", "status", "webhook_id", "account_id", "instrument", "reason")
+    __slots__ = ("since", "until", "status", "webhook_id", "account_id", "instrument", "reason", "expression")
     SINCE_FIELD_NUMBER: _ClassVar[int]
     UNTIL_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +131,7 @@ class SignalFilter(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    EXPRESSION_FIELD_NUMBER: _ClassVar[int]
     since: _timestamp_pb2.Timestamp
     until: _timestamp_pb2.Timestamp
     status: _common_pb2.SignalStatus
@@ -138,7 +139,8 @@ class SignalFilter(_message.Message):
     account_id: str
     instrument: str
     reason: str
-    def __init__(self, since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., webhook_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    expression: str
+    def __init__(self, since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., webhook_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., reason: _Optional[str] = ..., expression: _Optional[str] = ...) -> None: ...
 
 class GetSignalRequest(_message.Message):
     __slots__ = ("signal_id",)
