@@ -23,6 +23,7 @@ from vantixs.runtime.store_guard import StoreGuard, StoreServicer
 
 from vantixs_audit import store
 from vantixs_audit.export_signals import Exports
+from vantixs_audit.history_reads import PayloadViews
 from vantixs_audit.journal_gap import JournalGaps, compare_with_history
 from vantixs_audit.proof.checkpoints import Checkpoints
 from vantixs_audit.proof.service import HistoryProof
@@ -67,7 +68,9 @@ def main(overrides: dict[str, str]) -> int:
         witness = Witness(Path(settings.witness_file or home.path / "witness" / FILE), signer.key)
         proof = HistoryProof(database, signer.key, witness)
         exports = Exports(database, outbox, signer.key)
-        servicer = AuditServicer(database, watchers, replays, gaps, proof, exports, settings.straggler_s)
+        servicer = AuditServicer(
+            database, watchers, replays, gaps, proof, exports, PayloadViews(database, outbox), settings.straggler_s
+        )
         server.add(audit_pb2_grpc.add_AuditServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()

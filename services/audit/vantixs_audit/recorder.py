@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 import grpc
-import sqlalchemy as sa
 from prometheus_client import Gauge
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.continuity import Mark
@@ -18,15 +17,13 @@ from vantixs.runtime.journal_reader import Delivery, Reader
 from vantixs.runtime.logs import log
 
 from vantixs_audit import store
-from vantixs_audit.signal_filter import condition_of
-from vantixs_audit.tables import SIGNALS
+from vantixs_audit.signal_filter import expression_of, holds, row_of_message
 
 RECORDED = Gauge("vantixs_audit_stream_sequence", "journal sequence up to which history is recorded")
 WATCH_QUEUE = 1000
 FOLLOW_S, RETRY_S = 0.25, 0.5
 AT_ONCE = 500
-NOBODY: frozenset[str] = frozenset()
-NONE_MEANT: Mapping[bytes, set[str]] = {}
+EVERY_SIGNAL = audit_pb2.SignalFilter()
 
 
 class Change(NamedTuple):
@@ -44,10 +41,11 @@ class Begin(NamedTuple):
 
 
 class _Watcher:
-    """One who watches: what waits for them, and up to which sequence they were told. `filter` is as it was sent, in bytes."""
+    """One who watches: what waits for them, and up to which sequence they were told. Equal filters are equal bytes."""
 
-    def __init__(self, filter_: bytes) -> None:
-        self.filter = filter_
+    def __init__(self, filter_: audit_pb2.SignalFilter) -> None:
+        self.filter = filter_.SerializeToString(deterministic=True)
+        self.expression = expression_of(filter_)
         self.waiting: deque[audit_pb2.SignalSummary] = deque()
         self.told = 0
         self.ended = self.too_slow = False
@@ -79,29 +77,20 @@ class Watchers:
         if len(self._all) >= self._most:
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many watch already")
 
-    @property
-    def filters(self) -> set[bytes]:
-        """Which filters there are: a question to the database for each, however many watch by it."""
-        return {watcher.filter for watcher in self._all if watcher.filter}
-
-    def tell(
-        self, signals: list[audit_pb2.SignalSummary], sequence: int, meant: Mapping[bytes, set[str]] = NONE_MEANT
-    ) -> None:
-        """Passes changes on; there are no others up to the sequence. `meant` has for each filter the signals that it means.
-
-        Who came after the filters were looked at begins after these changes.
-        """
+    def tell(self, signals: list[audit_pb2.SignalSummary], sequence: int) -> None:
+        """Passes changes on; there are no others up to the sequence. Each filter is asked once, however many watch by it."""
+        meant = {b"": signals}
         for watcher in list(self._all):
-            ids = meant.get(watcher.filter, NOBODY)
-            told = [s for s in signals if s.signal_id in ids] if watcher.filter else signals
-            watcher.tell(told, sequence)
+            if watcher.filter not in meant:
+                meant[watcher.filter] = [s for s in signals if holds(watcher.expression, row_of_message(s))]
+            watcher.tell(meant[watcher.filter], sequence)
             if watcher.too_slow:
                 self._all.discard(watcher)
 
     async def watch(
         self,
         begin: Callable[[], Awaitable[Begin]],
-        filter_: audit_pb2.SignalFilter | None = None,
+        filter_: audit_pb2.SignalFilter = EVERY_SIGNAL,
         heartbeat_s: float = 0,
     ) -> AsyncIterator[Change]:
         """Changes until told to stop; `begin` is called once none is missed any more, and says where they begin.
@@ -109,11 +98,11 @@ class Watchers:
         With `heartbeat_s` there is a change without signal at the beginning, and where there was none for so long.
 
         Raises:
-            ServiceError: RESOURCE_EXHAUSTED where too many watch; UNAVAILABLE WATCH_TOO_SLOW, after what was waiting, where
-                more than 1,000 changes waited to be taken.
+            ServiceError: INVALID_ARGUMENT where the filter is none; RESOURCE_EXHAUSTED where too many watch; UNAVAILABLE
+                WATCH_TOO_SLOW, after what was kept, where more than 1,000 changes waited to be taken.
         """
         self.check_room()
-        watcher = _Watcher(filter_.SerializeToString(deterministic=True) if filter_ else b"")
+        watcher = _Watcher(filter_)
         self._all.add(watcher)
         try:
             missed, position = await begin()
@@ -184,25 +173,7 @@ class Follower:
         while self._told < head.sequence:
             told = self._told  # Given by a default below, which mypy cannot type: a lambda would see a later value.
             self._told, changed = await self._database.read(lambda c, t=told: store.changed_since(c, t, AT_ONCE))  # type: ignore[misc]
-            filters = self._watchers.filters
-            self._watchers.tell(changed, self._told, await self._meant(filters, changed) if filters else NONE_MEANT)
-
-    async def _meant(self, filters: set[bytes], changed: list[audit_pb2.SignalSummary]) -> dict[bytes, set[str]]:
-        def read(connection: sa.Connection) -> dict[bytes, set[str]]:
-            given = {one: audit_pb2.SignalFilter.FromString(one) for one in filters}
-            return {one: meant_of(connection, filter_, changed) for one, filter_ in given.items()}
-
-        found: dict[bytes, set[str]] = await self._database.read(read)
-        return found
-
-
-def meant_of(
-    connection: sa.Connection, filter_: audit_pb2.SignalFilter, changed: list[audit_pb2.SignalSummary]
-) -> set[str]:
-    """Ids of those signals that a filter means."""
-    ids = [signal.signal_id for signal in changed]
-    query = sa.select(SIGNALS.c.signal_id).where(SIGNALS.c.signal_id.in_(ids), condition_of(filter_))
-    return set(connection.execute(query).scalars()) if ids else set()
+            self._watchers.tell(changed, self._told)
 
 
 class Recorder:

@@ -14,11 +14,12 @@ from vantixs.runtime.paging import page_of
 
 from vantixs_audit import store
 from vantixs_audit.export_signals import Exports
+from vantixs_audit.history_reads import PayloadViews
 from vantixs_audit.journal_gap import JournalGaps
+from vantixs_audit.list_signals import list_signals
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replay import Replays
-from vantixs_audit.signal_filter import condition_of
 from vantixs_audit.statistics import read_statistics
 from vantixs_audit.stragglers import MOST_SHOWN, count_stragglers, select_stragglers
 from vantixs_audit.views import summary
@@ -47,9 +48,11 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         gaps: JournalGaps,
         proof: HistoryProof,
         exports: Exports,
+        payload_views: PayloadViews,
         straggler_limit_s: float,
     ) -> None:
         self._exports = exports
+        self._payload_views = payload_views
         self._straggler_limit_s = straggler_limit_s
         self._database = database
         self._watchers = watchers
@@ -58,7 +61,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         self._proof = proof
 
     async def GetSignal(self, request: audit_pb2.GetSignalRequest, context: Any) -> Any:
-        """A signal and its timeline."""
+        """A signal and its timeline; that a person looked at the payload is an entry."""
 
         def read(connection: sa.Connection) -> audit_pb2.GetSignalResponse:
             query = sa.select(store.SIGNALS).where(store.SIGNALS.c.signal_id == request.signal_id)
@@ -71,17 +74,17 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
             ]
             return audit_pb2.GetSignalResponse(signal=summary(row), timeline=timeline)
 
-        return await self._database.read(read)
+        response = await self._database.read(read)
+        entries = [recorded.entry for recorded in response.timeline]
+        if any(map(has_payload, entries)) and not await self._payload_views.may_see(caller(), request.signal_id):
+            for entry in entries:
+                without_payload(entry)
+        return response
 
     async def ListSignals(self, request: audit_pb2.ListSignalsRequest, context: Any) -> Any:
-        """Signals, newest first."""
-
-        def read(connection: sa.Connection) -> audit_pb2.ListSignalsResponse:
-            query = sa.select(store.SIGNALS).where(condition_of(request.filter))
-            rows, following = page_of(connection, query, store.SIGNALS.c.number, request, descending=True)
-            return audit_pb2.ListSignalsResponse(signals=[summary(row) for row in rows], next_page_token=following)
-
-        return await self._database.read(read)
+        """Signals by filter and order, newest first unless another one is asked for."""
+        rows, following = await self._database.read(lambda c: list_signals(c, request))
+        return audit_pb2.ListSignalsResponse(signals=[summary(row) for row in rows], next_page_token=following)
 
     async def WatchSignals(
         self, request: audit_pb2.WatchSignalsRequest, context: Any

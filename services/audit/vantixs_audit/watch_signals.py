@@ -3,13 +3,14 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import invalid
 
 from vantixs_audit import store
-from vantixs_audit.recorder import AT_ONCE, Begin, Watchers, meant_of
+from vantixs_audit.domain.filter_expression import Expression
+from vantixs_audit.recorder import AT_ONCE, Begin, Watchers
+from vantixs_audit.signal_filter import expression_of, holds, row_of_message
 
 MOST_HEARTBEAT_S = 300
 
@@ -23,7 +24,8 @@ async def watch_signals(
     """Changes of the signals that the filter means; `begun` is called once none is missed any more.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT where history is not as far as `after_sequence`; or as `Watchers.watch`.
+        ServiceError: INVALID_ARGUMENT where the filter is none, or history is not as far as `after_sequence`; or as
+            `Watchers.watch`.
     """
     if not 0 <= request.heartbeat_s <= MOST_HEARTBEAT_S:
         raise invalid("heartbeat_s", f"expected 0 to {MOST_HEARTBEAT_S}, was {request.heartbeat_s}")
@@ -31,6 +33,7 @@ async def watch_signals(
     position = request.after_sequence
     if not 0 <= position <= head.sequence:
         raise invalid("after_sequence", f"expected 0 to {head.sequence}, where history ends, was {position}")
+    expression = expression_of(request.filter)
     watchers.check_room()
     resumed = position > 0
     if resumed:
@@ -38,7 +41,7 @@ async def watch_signals(
 
     # Who was away for long reads most of it before changes are kept for them: those would be too many by then.
     while resumed and head.sequence - position > AT_ONCE:
-        position, missed = await _page(database, request.filter, position)
+        position, missed = await _page(database, expression, position)
         for signal in missed:
             yield audit_pb2.WatchSignalsResponse(signal=signal, sequence=signal.sequence)
         head = await database.read(store.read_head)
@@ -52,7 +55,7 @@ async def watch_signals(
         end = position
         while True:
             before = end
-            end, page = await _page(database, request.filter, end)
+            end, page = await _page(database, expression, end)
             missed += page
             if end == before:
                 return Begin(missed, end)
@@ -63,15 +66,7 @@ async def watch_signals(
             yield audit_pb2.WatchSignalsResponse(signal=change.signal, sequence=change.sequence)
 
 
-async def _page(
-    database: Database, filter_: audit_pb2.SignalFilter, after: int
-) -> tuple[int, list[audit_pb2.SignalSummary]]:
+async def _page(database: Database, expression: Expression, after: int) -> tuple[int, list[audit_pb2.SignalSummary]]:
     """What changed after a sequence of the signals that are meant, and up to where that is."""
-
-    def read(connection: sa.Connection) -> tuple[int, list[audit_pb2.SignalSummary]]:
-        end, changed = store.changed_since(connection, after, AT_ONCE)
-        meant = meant_of(connection, filter_, changed)
-        return end, [signal for signal in changed if signal.signal_id in meant]
-
-    found: tuple[int, list[audit_pb2.SignalSummary]] = await database.read(read)
-    return found
+    end, changed = await database.read(lambda c: store.changed_since(c, after, AT_ONCE))
+    return end, [signal for signal in changed if holds(expression, row_of_message(signal))]
