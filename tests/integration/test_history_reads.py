@@ -20,7 +20,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.proof.signal_proof import ProvenEntry, check_proof, write_proof
 from vantixs.runtime.continuity import Mark
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.runtime.grpc_server import Caller, Role
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Journal
@@ -28,6 +28,7 @@ from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.outbox import Outbox
 from vantixs_audit import export_signals, recorder, store
 from vantixs_audit.export_signals import Exports
+from vantixs_audit.history_reads import PayloadViews, has_payload, without_payload
 from vantixs_audit.main import MIGRATIONS
 from vantixs_audit.recorder import Follower, Watchers
 from vantixs_audit.settings import AuditSettings
@@ -51,7 +52,8 @@ class Reads(History):
         settings = AuditSettings(home=directory)
         self.journal = Journal(settings, Health(), service="audit")
         self.watchers = Watchers(3)
-        self.exports = Exports(database, Outbox(store.OUTBOX, database, self.journal), SIGNER.key)
+        self.outbox = Outbox(store.OUTBOX, database, self.journal)
+        self.exports = Exports(database, self.outbox, SIGNER.key)
 
     async def export(self, who: Caller = AUDITOR, **asked: Any) -> list[audit_pb2.ExportSignalsResponse]:
         request = audit_pb2.ExportSignalsRequest(**asked)
@@ -127,7 +129,7 @@ async def test_watch_that_is_cut_off_again_and_again_misses_no_state_that_stayed
 async def test_watch_by_a_filter_tells_only_what_it_means(reads: Reads) -> None:
     random = Random(4)
     request = audit_pb2.WatchSignalsRequest(heartbeat_s=300)
-    request.filter.webhook_id = "w1"
+    request.filter.expression = 'webhook = "w1"'
     begun = asyncio.Event()
 
     async def begin() -> None:
@@ -154,12 +156,12 @@ async def test_watch_by_a_filter_tells_only_what_it_means(reads: Reads) -> None:
     assert {signal.webhook_id for signal in told} == {"w1"}
 
 
-async def test_watch_refuses_a_sequence_that_history_does_not_have(reads: Reads) -> None:
-    for request in (dict(after_sequence=1), dict(after_sequence=-1), dict(heartbeat_s=301)):
+async def test_watch_refuses_what_it_cannot_mean(reads: Reads) -> None:
+    wrong = audit_pb2.WatchSignalsRequest(filter=audit_pb2.SignalFilter(expression="(("))
+    requests = [audit_pb2.WatchSignalsRequest(after_sequence=n) for n in (1, -1)]
+    for request in (wrong, audit_pb2.WatchSignalsRequest(heartbeat_s=301), *requests):
         with pytest.raises(ServiceError) as caught:
-            await anext(
-                watch_signals(reads.database, reads.watchers, audit_pb2.WatchSignalsRequest(**request), nothing)
-            )
+            await anext(watch_signals(reads.database, reads.watchers, request, nothing))
         assert caught.value.code.name == "INVALID_ARGUMENT"
 
 
@@ -351,3 +353,41 @@ async def test_signal_without_an_end_is_a_straggler_until_it_has_one(reads: Read
     done.event_time.FromDatetime(START + timedelta(seconds=70))
     await reads.record(delivered(done), Random(1), copy=False)
     assert await late.look(START + timedelta(seconds=80)) == 0
+
+
+async def test_look_at_a_payload_is_an_entry_once_an_hour_for_each_person(
+    reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    views = PayloadViews(reads.database, reads.outbox, lambda: clock[0])
+    assert await views.may_see(Caller(Role.SERVICE, "router"), "s")
+    assert await views.may_see(Caller(Role.VIEWER, ""), "s")
+    assert not await reads.noted(), "neither is a person"
+    for who in (VIEWER, VIEWER, AUDITOR):
+        assert await views.may_see(who, "s")
+    assert [(e.actor, e.history_read.filter) for e in await reads.noted()] == [
+        ("viewer:bob", "s"),
+        ("auditor:eve", "s"),
+    ]
+    clock[0] = 3601.0
+    assert await views.may_see(VIEWER, "s")
+    assert len(await reads.noted()) == 3
+
+    async def full(_: Any) -> None:
+        raise unavailable("STORAGE_UNAVAILABLE", "disk full")
+
+    monkeypatch.setattr(reads.database, "write", full)
+    assert not await views.may_see(VIEWER, "another"), "what leaves no entry is not shown"
+
+
+def test_payload_is_taken_out_of_every_entry_that_has_it() -> None:
+    entry = accepted(b"plan")
+    assert has_payload(entry)
+    again = journal_pb2.JournalEntry()
+    again.replay_finished.entries.append(entry)
+    dead = journal_pb2.JournalEntry()
+    dead.dead_lettered.data = b"plan"
+    for one in (entry, again, dead):
+        assert b"plan" not in without_payload(one).SerializeToString()
+    assert not has_payload(entry)
+    assert not has_payload(dead)

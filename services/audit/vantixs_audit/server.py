@@ -14,7 +14,7 @@ from vantixs.runtime.paging import page_of
 
 from vantixs_audit import store
 from vantixs_audit.export_signals import Exports
-from vantixs_audit.history_reads import PayloadViews
+from vantixs_audit.history_reads import PayloadViews, has_payload, without_payload
 from vantixs_audit.journal_gap import JournalGaps
 from vantixs_audit.list_signals import list_signals
 from vantixs_audit.proof.service import HistoryProof

@@ -68,7 +68,7 @@ def read_statistics(
         ServiceError: INVALID_ARGUMENT where the filter is none, or there are more than 2,000 groups and times.
     """
     asked = _bounded(request.filter, now)
-    columns = {"key": _key(request.group), "start": _start(request.bucket)}
+    columns: dict[str, sa.ColumnElement[Any]] = {"key": _key(request.group), "start": _start(request.bucket)}
     columns |= {name: SIGNALS.c[name] for name in ("outcome", "reason")}
     columns |= {name: SIGNALS.c[name] for name in PHASES.values()}
     columns["slippage"] = sa.type_coerce(SIGNALS.c.slippage_bps, sa.BigInteger)
@@ -99,11 +99,11 @@ def _bounded(filter_: audit_pb2.SignalFilter, now: datetime) -> audit_pb2.Signal
     return asked
 
 
-def _key(group: int) -> "sa.ColumnElement[str]":
+def _key(group: "audit_pb2.StatisticsGroup") -> "sa.ColumnElement[str]":
     return SIGNALS.c[_GROUPS[group]] if group in _GROUPS else sa.literal_column("''", sa.Text)
 
 
-def _start(bucket: int) -> "sa.ColumnElement[int]":
+def _start(bucket: "audit_pb2.StatisticsBucket") -> "sa.ColumnElement[int]":
     if bucket not in _BUCKETS_US:
         return sa.literal_column("0", sa.BigInteger)
     size = sa.literal_column(str(_BUCKETS_US[bucket]), sa.BigInteger)
@@ -182,11 +182,9 @@ def _message(cell: Cell, found: _Found) -> audit_pb2.SignalStatistics:
             told.latencies.add(phase=phase, count=sum(n for _, n in buckets), p50_us=p50, p90_us=p90, p99_us=p99)
     if found.slippage:
         count = sum(n for _, n in found.slippage)
-        p50, p90, p99 = (_bps(Decimal(percentile(found.slippage, percent))) for percent in (50, 90, 99))
-        mean = _bps(Decimal(found.slippage_sum) / count)
-        told.slippage.MergeFrom(
-            audit_pb2.SlippageSummary(count=count, mean_bps=mean, p50_bps=p50, p90_bps=p90, p99_bps=p99)
-        )
+        told.slippage.count, told.slippage.mean_bps = count, _bps(Decimal(found.slippage_sum) / count)
+        for name, percent in (("p50_bps", 50), ("p90_bps", 90), ("p99_bps", 99)):
+            setattr(told.slippage, name, _bps(Decimal(percentile(found.slippage, percent))))
     return told
 
 

@@ -147,7 +147,7 @@ class Parquet:
             self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
             self._rows.clear()
 
-    def _type(self, field: FieldDescriptor) -> Any:
+    def _type(self, field: Any) -> Any:
         if field.message_type is not None and field.message_type.full_name == _TIME and not field.is_repeated:
             return self._arrow.timestamp("us", tz="UTC")
         whole = (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64)
@@ -169,7 +169,7 @@ class Fixture:
         signal = response.signal
         for recorded in response.timeline:
             kind = recorded.entry.WhichOneof("event") or ""
-            event = getattr(recorded.entry, kind, None)
+            event: Any = getattr(recorded.entry, kind, None)
             if kind in ("signal_accepted", "signal_rejected", "duplicate_suppressed") and event.HasField("request"):
                 status = signal.original_status or signal.status
                 request = event.request
@@ -227,7 +227,7 @@ def _write_line(file: IO[bytes], line: Any) -> None:
     file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
 
 
-def _reader(field: FieldDescriptor) -> Callable[[audit_pb2.SignalSummary], Any]:
+def _reader(field: Any) -> Callable[[audit_pb2.SignalSummary], Any]:
     name, enum = field.name, field.enum_type
     if field.is_repeated:
         return lambda signal: json.dumps(_plain(signal).get(name, []))
