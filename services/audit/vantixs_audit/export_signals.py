@@ -121,7 +121,8 @@ def _extent(connection: sa.Connection, request: audit_pb2.ExportSignalsRequest) 
 
 def _timelines(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[Any]]:
     """The first 1,000 entries of each signal, in order."""
-    entries, found = ENTRIES, {signal_id: [] for signal_id in ids}  # type: dict[str, list[Any]]
+    entries = ENTRIES
+    found: dict[str, list[Any]] = {signal_id: [] for signal_id in ids}
     if not ids:
         return found
     place = sa.func.row_number().over(partition_by=entries.c.signal_id, order_by=entries.c.sequence).label("place")
