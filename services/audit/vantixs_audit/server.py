@@ -14,6 +14,7 @@ from vantixs.runtime.paging import page_of
 
 from vantixs_audit import store
 from vantixs_audit.export_signals import Exports
+from vantixs_audit.get_signal import get_signal
 from vantixs_audit.history_reads import PayloadViews, has_payload, without_payload
 from vantixs_audit.journal_gap import JournalGaps
 from vantixs_audit.list_signals import list_signals
@@ -62,19 +63,8 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
 
     async def GetSignal(self, request: audit_pb2.GetSignalRequest, context: Any) -> Any:
         """A signal and its timeline; that a person looked at the payload is an entry."""
-
-        def read(connection: sa.Connection) -> audit_pb2.GetSignalResponse:
-            query = sa.select(store.SIGNALS).where(store.SIGNALS.c.signal_id == request.signal_id)
-            row = connection.execute(query).first()
-            if row is None:
-                raise not_found("signal", request.signal_id)
-            entries = sa.select(store.ENTRIES).where(store.ENTRIES.c.signal_id == request.signal_id)
-            timeline = [
-                store.recorded(e) for e in connection.execute(entries.order_by(store.ENTRIES.c.sequence).limit(1000))
-            ]
-            return audit_pb2.GetSignalResponse(signal=summary(row), timeline=timeline)
-
-        response = await self._database.read(read)
+        now = datetime.now(UTC)
+        response = await self._database.read(lambda c: get_signal(c, request.signal_id, now))
         entries = [recorded.entry for recorded in response.timeline]
         if any(map(has_payload, entries)) and not await self._payload_views.may_see(caller(), request.signal_id):
             for entry in entries:

@@ -138,7 +138,7 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportSignals(self, request, context):
-        """The signals that match and were there when it began, oldest first. VIEWER; payloads and proofs AUDITOR.
+        """The signals that match and were there when it began, in the order in which history first had them. VIEWER; payloads and proofs AUDITOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

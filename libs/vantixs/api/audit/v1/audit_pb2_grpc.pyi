@@ -40,7 +40,7 @@ class AuditServiceStub:
     WatchSignals: _grpc.UnaryStreamMultiCallable[_audit_pb2.WatchSignalsRequest, _audit_pb2.WatchSignalsResponse]
     """Signals as they change, from now on or after a sequence. VIEWER. One who reads too slowly is ended with WATCH_TOO_SLOW."""
     ExportSignals: _grpc.UnaryStreamMultiCallable[_audit_pb2.ExportSignalsRequest, _audit_pb2.ExportSignalsResponse]
-    """The signals that match and were there when it began, oldest first. VIEWER; payloads and proofs AUDITOR."""
+    """The signals that match and were there when it began, in the order in which history first had them. VIEWER; payloads and proofs AUDITOR."""
     ReplaySignals: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ReplaySignalsRequest, _audit_pb2.ReplaySignalsResponse]
     """Replays signals. OPERATOR."""
     GetReplay: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetReplayRequest, _audit_pb2.GetReplayResponse]
@@ -76,7 +76,7 @@ class AuditServiceAsyncStub(AuditServiceStub):
     WatchSignals: _aio.UnaryStreamMultiCallable[_audit_pb2.WatchSignalsRequest, _audit_pb2.WatchSignalsResponse]  # type: ignore[assignment]
     """Signals as they change, from now on or after a sequence. VIEWER. One who reads too slowly is ended with WATCH_TOO_SLOW."""
     ExportSignals: _aio.UnaryStreamMultiCallable[_audit_pb2.ExportSignalsRequest, _audit_pb2.ExportSignalsResponse]  # type: ignore[assignment]
-    """The signals that match and were there when it began, oldest first. VIEWER; payloads and proofs AUDITOR."""
+    """The signals that match and were there when it began, in the order in which history first had them. VIEWER; payloads and proofs AUDITOR."""
     ReplaySignals: _aio.UnaryUnaryMultiCallable[_audit_pb2.ReplaySignalsRequest, _audit_pb2.ReplaySignalsResponse]  # type: ignore[assignment]
     """Replays signals. OPERATOR."""
     GetReplay: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetReplayRequest, _audit_pb2.GetReplayResponse]  # type: ignore[assignment]
@@ -133,7 +133,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ExportSignalsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_audit_pb2.ExportSignalsResponse], _abc.AsyncIterator[_audit_pb2.ExportSignalsResponse]]:
-        """The signals that match and were there when it began, oldest first. VIEWER; payloads and proofs AUDITOR."""
+        """The signals that match and were there when it began, in the order in which history first had them. VIEWER; payloads and proofs AUDITOR."""
 
     @_abc_1.abstractmethod
     def ReplaySignals(
