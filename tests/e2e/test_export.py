@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow.parquet
 import pytest
 from vantixs.api.journal.v1 import journal_pb2
@@ -125,6 +126,12 @@ def test_statistics_count_what_happened(system: RunningStack, ids: list[str]) ->
     shown = command("statistics", "--per", "hour", f"--home={system.home}")
     assert shown.returncode == 0, shown.stderr
     assert "accept to decide" in shown.stdout
+    with httpx.Client(base_url=system.endpoints["console"], timeout=10) as page:
+        assert page.get("/statistics").status_code == 401
+        page.get("/", params={"token": (system.home / "secrets" / "console-token").read_text().strip()})
+        answer = page.get("/statistics")
+        assert (answer.status_code, f"demo {COUNT} signals" in answer.text) == (200, True)
+        assert "accept to decide" in answer.text
     wrong = command("statistics", "--by", "moon", f"--home={system.home}")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
 

@@ -10,14 +10,13 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 from vantixs.api.audit.v1 import audit_pb2
-from vantixs.api.common.v1 import common_pb2
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
 from vantixs_console.commands.signals import signal_table, signals
 from vantixs_console.signal_files import FORMATS, Fixture, Writer, whole_file
+from vantixs_console.statistics_words import describe_statistics
 from vantixs_console.terminal import HomeOption, JsonOption, ask, enum_value, make_table, out, show
-from vantixs_console.timeline import short_name
 
 app = typer.Typer(no_args_is_help=True)
 EXPORT_S = 86_400.0
@@ -113,26 +112,17 @@ def statistics(
 
 
 def _print_statistics(one: audit_pb2.SignalStatistics) -> None:
-    named = [one.key] if one.key else []
-    named += [one.start_time.ToJsonString()[:16]] if one.HasField("start_time") else []
-    out.print(f"\n{' '.join([*named, ''])}{one.count} signals", markup=False)
-    table = make_table("status", "reason", "signals")
-    for count in one.counts:
-        status = short_name(common_pb2.SignalStatus.Name(count.status))
-        table.add_row(status, escape(count.reason), str(count.count))
-    out.print(table)
-    if one.latencies:
-        table = make_table("phase", "signals", "p50 ms", "p90 ms", "p99 ms")
-        for phase in one.latencies:
-            times = (f"{value / 1000:.3f}" for value in (phase.p50_us, phase.p90_us, phase.p99_us))
-            table.add_row(phase.phase.replace("_", " "), str(phase.count), *times)
-        out.print(table)
-    if one.HasField("slippage"):
-        found = one.slippage
-        out.print(
-            f"slippage, bps, above 0 is worse: mean {found.mean_bps}, p50 {found.p50_bps}, p90 {found.p90_bps}, "
-            f"p99 {found.p99_bps}, of {found.count} signals with a price and fills"
-        )
+    found = describe_statistics(one)
+    out.print(f"\n{found.title}", markup=False)
+    columns = ("phase", "signals", "p50 ms", "p90 ms", "p99 ms")
+    for names, rows in ((("status", "reason", "signals"), found.counts), (columns, found.phases)):
+        if rows:
+            table = make_table(*names)
+            for row in rows:
+                table.add_row(*(escape(cell) for cell in row))
+            out.print(table)
+    if found.slippage:
+        out.print(found.slippage, markup=False)
 
 
 def signal_filter(expression: str, since: str, until: str) -> audit_pb2.SignalFilter:
