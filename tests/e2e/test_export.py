@@ -165,3 +165,20 @@ def test_watch_goes_on_while_audit_is_killed_and_a_program_resumes(system: Runni
         # A program that was started again hears of the same signals.
         again = {item.signal_id for item in itertools.islice(client.signals.watch(resume=start), len(wanted))}
         assert again <= set(ended)
+
+
+def test_export_from_an_audit_that_is_killed_is_whole_or_not_there(
+    system: RunningStack, ids: list[str], tmp_path: Path
+) -> None:
+    output = tmp_path / "s.jsonl"
+    arguments = [sys.executable, "-m", "vantixs_console", "signals", "export", "--output", str(output)]
+    system.signal("audit", signal.SIGSTOP)
+    with subprocess.Popen([*arguments, f"--home={system.home}"], stderr=subprocess.PIPE) as process:
+        wait_for(lambda: list(tmp_path.iterdir()), "the file that is being written")
+        system.kill("audit")
+        _, told = process.communicate(timeout=120)
+    if process.returncode:
+        assert told.count(b"\n") == 1, told
+        assert not list(tmp_path.iterdir())
+    else:  # It was answered by the successor.
+        assert len(output.read_text().splitlines()) >= COUNT

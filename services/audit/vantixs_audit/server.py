@@ -21,7 +21,7 @@ from vantixs_audit.list_signals import list_signals
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replay import Replays
-from vantixs_audit.statistics import read_statistics
+from vantixs_audit.statistics import add_counts, read_statistics
 from vantixs_audit.stragglers import MOST_SHOWN, count_stragglers, select_stragglers
 from vantixs_audit.views import summary
 from vantixs_audit.watch_signals import watch_signals
@@ -100,8 +100,10 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
 
         def read(connection: sa.Connection) -> audit_pb2.GetStatisticsResponse:
             late = connection.execute(select_stragglers(limit_s, now).limit(MOST_SHOWN)).all()
+            found = read_statistics(connection, request, now)
             return audit_pb2.GetStatisticsResponse(
-                statistics=read_statistics(connection, request, now),
+                counts=add_counts(found),
+                statistics=found,
                 stragglers=[summary(row) for row in late],
                 straggler_count=count_stragglers(connection, limit_s, now),
                 straggler_limit_s=limit_s,

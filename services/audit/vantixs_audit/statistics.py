@@ -4,7 +4,7 @@ The database counts. A percentile is read from a histogram whose buckets have th
 above that at most 1 % too high and never too low. So what is in memory does not grow with the number of signals.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -87,6 +87,15 @@ def read_statistics(
         else:
             found.latencies[kind].append((value, count))
     return [_message(cell, cells[cell]) for cell in sorted(cells)]
+
+
+def add_counts(found: Iterable[audit_pb2.SignalStatistics]) -> list[audit_pb2.StatusCount]:
+    """How many signals of each status and reason there are in all of them, most first."""
+    counted: Counter[tuple[Any, str]] = Counter()
+    for one in found:
+        for told in one.counts:
+            counted[told.status, told.reason] += told.count
+    return [audit_pb2.StatusCount(status=s, reason=r, count=n) for (s, r), n in counted.most_common()]
 
 
 def _bounded(filter_: audit_pb2.SignalFilter, now: datetime) -> audit_pb2.SignalFilter:

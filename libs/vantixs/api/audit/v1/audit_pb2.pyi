@@ -266,18 +266,20 @@ class ExportSignalsRequest(_message.Message):
     def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., timeline: _Optional[bool] = ..., payloads: _Optional[bool] = ..., proofs: _Optional[bool] = ...) -> None: ...
 
 class ExportSignalsResponse(_message.Message):
-    __slots__ = ("signal", "timeline", "proof", "exported", "total")
+    __slots__ = ("entry", "signal", "timeline", "proof", "exported", "total")
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
     EXPORTED_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    entry: RecordedEntry
     signal: SignalSummary
     timeline: _containers.RepeatedCompositeFieldContainer[RecordedEntry]
     proof: ProveSignalResponse
     exported: int
     total: int
-    def __init__(self, signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ..., proof: _Optional[_Union[ProveSignalResponse, _Mapping]] = ..., exported: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
+    def __init__(self, entry: _Optional[_Union[RecordedEntry, _Mapping]] = ..., signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ..., proof: _Optional[_Union[ProveSignalResponse, _Mapping]] = ..., exported: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
 
 class ReplaySignalsRequest(_message.Message):
     __slots__ = ("request_id", "signal_ids", "filter", "mode", "comment")
@@ -460,16 +462,18 @@ class SignalStatistics(_message.Message):
     def __init__(self, key: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., count: _Optional[int] = ..., counts: _Optional[_Iterable[_Union[StatusCount, _Mapping]]] = ..., latencies: _Optional[_Iterable[_Union[PhaseLatency, _Mapping]]] = ..., slippage: _Optional[_Union[SlippageSummary, _Mapping]] = ...) -> None: ...
 
 class GetStatisticsResponse(_message.Message):
-    __slots__ = ("statistics", "stragglers", "straggler_count", "straggler_limit_s")
+    __slots__ = ("counts", "statistics", "stragglers", "straggler_count", "straggler_limit_s")
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
     STRAGGLERS_FIELD_NUMBER: _ClassVar[int]
     STRAGGLER_COUNT_FIELD_NUMBER: _ClassVar[int]
     STRAGGLER_LIMIT_S_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedCompositeFieldContainer[StatusCount]
     statistics: _containers.RepeatedCompositeFieldContainer[SignalStatistics]
     stragglers: _containers.RepeatedCompositeFieldContainer[SignalSummary]
     straggler_count: int
     straggler_limit_s: float
-    def __init__(self, statistics: _Optional[_Iterable[_Union[SignalStatistics, _Mapping]]] = ..., stragglers: _Optional[_Iterable[_Union[SignalSummary, _Mapping]]] = ..., straggler_count: _Optional[int] = ..., straggler_limit_s: _Optional[float] = ...) -> None: ...
+    def __init__(self, counts: _Optional[_Iterable[_Union[StatusCount, _Mapping]]] = ..., statistics: _Optional[_Iterable[_Union[SignalStatistics, _Mapping]]] = ..., stragglers: _Optional[_Iterable[_Union[SignalSummary, _Mapping]]] = ..., straggler_count: _Optional[int] = ..., straggler_limit_s: _Optional[float] = ...) -> None: ...
 
 class JournalGap(_message.Message):
     __slots__ = ("gap_id", "detail", "first_missing_sequence", "last_missing_sequence", "recorded_until_time", "open_signals")
