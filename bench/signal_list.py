@@ -25,7 +25,7 @@ from vantixs_audit.views import row_of
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 EMPTY = row_of("", 0, 0, View())
-BATCH, TURNS = 5_000, 40
+BATCH, TURNS = 5_000, 30
 FILTERS = (
     "", "status = EXECUTED", "status = ACCEPTED", "status = REPLAYED", "original_status = FAILED", "status != EXECUTED",
     "reason = ORDER_NOTIONAL_ABOVE_MAXIMUM", "reason = OLD_ONLY", "reason = NONE_SUCH", "stage = risk", "stage = strategy",

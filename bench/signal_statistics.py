@@ -1,4 +1,4 @@
-"""Statistics of a day and of everything, out of a million signals: milliseconds, on SQLite and PostgreSQL.
+"""Statistics of a day and of everything, out of a million signals: milliseconds, and those of CPU in this process.
 
     python bench/signal_statistics.py sqlite|postgresql [SIGNALS]
 
@@ -24,20 +24,24 @@ TURNS = 7
 def measure(engine: sa.Engine, count: int) -> None:
     """Prints a line for each question."""
     end = BEGIN + timedelta(seconds=count)
-    print(f"{'signals, by':40} {'cells':>6} {'median':>8} {'most':>8}")
+    print(f"{'signals, by':40} {'cells':>6} {'median':>8} {'most':>8} {'CPU':>8}")
     with engine.connect() as connection:
         for days in (1, 7, count / 86_400):
             for group, bucket in ((0, 0), (1, 0), (1, 1)):
                 request = audit_pb2.GetStatisticsRequest(group=group, bucket=bucket)  # type: ignore[arg-type]
                 request.filter.until.FromDatetime(end)
                 request.filter.since.FromDatetime(end - timedelta(days=days))
-                took, cells = [], 0
+                took, cpu, cells = [], [], 0
                 for _ in range(TURNS if days == 1 else 1):
-                    begin = time.perf_counter()
+                    begin, used = time.perf_counter(), time.process_time()
                     cells = len(read_statistics(connection, request, end))
                     took.append((time.perf_counter() - begin) * 1000)
+                    cpu.append((time.process_time() - used) * 1000)
                 by = f"{days:.1f} days, {('all', 'webhook')[group]}{', hour' if bucket else ''}"
-                print(f"{by:40} {cells:6} {statistics.median(took):8.0f} {max(took):8.0f}", flush=True)
+                print(
+                    f"{by:40} {cells:6} {statistics.median(took):8.0f} {max(took):8.0f} {statistics.median(cpu):8.0f}",
+                    flush=True,
+                )
 
 
 def main() -> None:

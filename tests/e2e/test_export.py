@@ -42,7 +42,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 def ids(system: RunningStack) -> list[str]:
     bodies = [{"action": "buy", "symbol": ("BTCUSDT", "ETHUSDT")[n % 2], "comment": "=1+1"} for n in range(COUNT)]
     bodies[7] = {"action": "sell", "symbol": "SOLUSDT"}  # There is nothing to close.
-    found = [system.send(body).json()["signal_id"] for body in bodies]
+    found = [system.send(body | {"idempotency_key": f"n{n}"}).json()["signal_id"] for n, body in enumerate(bodies)]
     system.ended(found)
     return found
 
@@ -153,8 +153,9 @@ def test_watch_goes_on_while_audit_is_killed_and_a_program_resumes(system: Runni
         watching = threading.Thread(target=watch, args=(start,), daemon=True)
         watching.start()
         for number in range(3):
-            for _ in range(4):
-                wanted.add(system.send({"action": "buy", "symbol": "ETHUSDT"}).json()["signal_id"])
+            for turn in range(4):
+                body = {"action": "buy", "symbol": "ETHUSDT", "idempotency_key": f"w{number}.{turn}"}
+                wanted.add(system.send(body).json()["signal_id"])
             if number < 2:
                 system.kill("audit")
         done.set()

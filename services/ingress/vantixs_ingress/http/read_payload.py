@@ -40,7 +40,8 @@ def read_payload(sender: Sender, request: Request, signed_key: str, body_max_byt
     _check_key(reading)
     if reading.errors:
         rows = [{"field": e.field[:200], "reason": e.reason, "detail": e.detail} for e in reading.errors]
-        raise Rejection(reading.reason, reading.detail, errors=rows)
+        symbol, action = reading.values.get("symbol", ""), reading.values.get("action", "")
+        raise Rejection(reading.reason, reading.detail, errors=rows, symbol=symbol, action=action)
     return reading
 
 

@@ -151,7 +151,14 @@ class SignalReceiver:
         received = record_request(sender, request, self._body_max_bytes, self._settings.instance, now)
         signal_id = new_signal_id(time.time_ns() // 1_000_000, self._entropy.take(10))
         message = rejected_message(
-            snapshot.record, received, signal_id, rejection.reason, rejection.detail, rejection.errors
+            snapshot.record,
+            received,
+            signal_id,
+            rejection.reason,
+            rejection.detail,
+            rejection.errors,
+            symbol=rejection.symbol,
+            action=rejection.action,
         )
         try:
             await self._spool.store(message)

@@ -16,16 +16,25 @@ MOST_WARNINGS = 20
 
 
 class Rejection(Exception):
-    """A request that is answered with a problem document."""
+    """A request that is answered with a problem document. `symbol` and `action` are what could be read of a signal."""
 
     def __init__(
-        self, reason: str, detail: str, *, errors: Sequence[dict[str, str]] = (), retry_after_s: float = 0
+        self,
+        reason: str,
+        detail: str,
+        *,
+        errors: Sequence[dict[str, str]] = (),
+        retry_after_s: float = 0,
+        symbol: str = "",
+        action: str = "",
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
         self.errors = errors
         self.retry_after_s = retry_after_s
+        self.symbol = symbol
+        self.action = action
 
 
 def accepted(signal_id: str, receive_time: str, warnings: Sequence[FieldError] = ()) -> Response:

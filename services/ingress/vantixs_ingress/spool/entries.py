@@ -17,6 +17,7 @@ from vantixs_ingress.spool.store import Stored
 from vantixs_ingress.spool.wire import field, timestamp
 
 LONGEST_REJECTED = 4096  # Bytes of a rejected body that are kept.
+LONGEST_SYMBOL = 100
 MOST_ERRORS = 20
 _REDUCES = bytes((6 << 3, 1))  # Field 6 of a SignalAccepted: true.
 
@@ -121,14 +122,19 @@ def rejected_message(
     reason: str,
     detail: str,
     errors: Sequence[Mapping[str, str]] = (),
+    *,
+    symbol: str = "",
+    action: str = "",
 ) -> Message:
-    """The entry of a rejected signal."""
+    """The entry of a rejected signal, with what could be read of its symbol and action (canonical, or empty)."""
     event = journal_pb2.SignalRejected(
         reason=reason,
         detail=detail,
         errors=[webhook_pb2.FieldError(**error) for error in errors[:MOST_ERRORS]],
         request=_cut(received.message()),
         webhook=webhook.message,
+        symbol=symbol[:LONGEST_SYMBOL],
+        action=f"ACTION_{action or 'UNSPECIFIED'}",
     )
     event_id = f"{signal_id}:rejected"
     entry = _entry(event_id, signal_id, webhook, received, signal_rejected=event)
