@@ -1,14 +1,17 @@
 """Statistics of signals: counts by status and reason, how long each phase took, and slippage; by group and over time.
 
-The database counts. A percentile is read from a histogram whose buckets have three significant digits: up to 999 it is exact,
-above that at most 1 % too high and never too low. So what is in memory does not grow with the number of signals.
+A percentile is read from a histogram whose buckets are 1 % wide: it is at most 1 % too high and never too low. So what is in
+memory does not grow with the number of signals. The rows are counted here, column by column: SQLite, which sorts to group, needs
+twice the time for it.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import repeat
+from math import ceil, exp, floor, log
+from operator import mul
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -38,8 +41,10 @@ _BUCKETS_US = {
     audit_pb2.STATISTICS_BUCKET_HOUR: 3_600_000_000,
     audit_pb2.STATISTICS_BUCKET_DAY: 86_400_000_000,
 }
-# Powers of ten up to which a bucket has three digits: 999 days are 8.6e13 microseconds.
-_HIGHEST = 15
+ROWS_AT_ONCE = 10_000
+# Of 101 steps to a power of e each is 0.995 %.
+STEPS, BELOW = 101, 10_000
+SLIPPAGE = "slippage"
 
 
 class Cell(NamedTuple):
@@ -49,14 +54,26 @@ class Cell(NamedTuple):
     start_us: int
 
 
-@dataclass(slots=True)
 class _Found:
-    """What was counted for a cell."""
+    """What was counted for a cell. A histogram has how many values are in each bucket, by the bucket's number."""
 
-    counts: list[audit_pb2.StatusCount] = field(default_factory=list)
-    latencies: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
-    slippage: list[tuple[int, int]] = field(default_factory=list)
-    slippage_sum: int = 0
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.histograms: list[Counter[int]] = [Counter() for _ in (SLIPPAGE, *PHASES)]
+        self.slippage_sum = 0
+
+    def add(self, rows: Sequence[Any]) -> None:
+        """Counts rows of a cell, column by column: that is several times faster than row by row."""
+        _, _, outcomes, reasons, *columns = zip(*rows, strict=True)
+        self.counts.update(zip(outcomes, reasons, strict=True))
+        for histogram, column in zip(self.histograms, columns, strict=True):
+            values = [value for value in column if value is not None]
+            if values and min(values) > 0:
+                # By the same rule as `_bucket`, without a call for each value.
+                histogram.update(map(int, map(mul, map(log, values), repeat(STEPS))))
+            else:
+                histogram.update(map(_bucket, values))
+        self.slippage_sum += sum(value for value in columns[0] if value is not None)
 
 
 def read_statistics(
@@ -68,24 +85,18 @@ def read_statistics(
         ServiceError: INVALID_ARGUMENT where the filter is none, or there are more than 2,000 groups and times.
     """
     asked = _bounded(request.filter, now)
-    columns: dict[str, sa.ColumnElement[Any]] = {"key": _key(request.group), "start": _start(request.bucket)}
-    columns |= {name: SIGNALS.c[name] for name in ("outcome", "reason")}
-    columns |= {name: SIGNALS.c[name] for name in PHASES.values()}
-    columns["slippage"] = sa.type_coerce(SIGNALS.c.slippage_bps, sa.BigInteger)
-    query = sa.select(*(column.label(name) for name, column in columns.items())).where(condition_of(asked))
-    # Read once, whatever is counted of it: a row is wide, and what is counted of it is not.
-    meant = query.cte("meant")
+    columns: list[sa.ColumnElement[Any]] = [_key(request.group).label("key"), _start(request.bucket).label("start")]
+    columns += [SIGNALS.c.outcome, SIGNALS.c.reason, sa.type_coerce(SIGNALS.c.slippage_bps, sa.BigInteger)]
+    query = sa.select(*columns, *(SIGNALS.c[name] for name in PHASES.values())).where(condition_of(asked))
     cells: dict[Cell, _Found] = defaultdict(_Found)
-    _count(connection, meant, cells)
-    if len(cells) > MOST_CELLS:
-        raise invalid("bucket", f"expected at most {MOST_CELLS} groups and times, was {len(cells)}: ask for less")
-    for cell, kind, value, count, total in _histograms(connection, meant):
-        found = cells[cell]
-        if kind == "slippage":
-            found.slippage.append((value, count))
-            found.slippage_sum += total
-        else:
-            found.latencies[kind].append((value, count))
+    result = connection.execute(query, execution_options={"yield_per": ROWS_AT_ONCE})
+    for rows in result.partitions():
+        for cell, values in _by_cell(rows).items():
+            cells[cell].add(values)
+        if len(cells) > MOST_CELLS:
+            result.close()
+            detail = f"expected at most {MOST_CELLS} groups and times, was more: ask for less"
+            raise invalid("bucket", detail)
     return [_message(cell, cells[cell]) for cell in sorted(cells)]
 
 
@@ -120,80 +131,57 @@ def _start(bucket: "audit_pb2.StatisticsBucket") -> "sa.ColumnElement[int]":
     return received - received % size
 
 
-def _count(connection: sa.Connection, meant: "sa.CTE", cells: dict[Cell, _Found]) -> None:
-    columns = (meant.c.key, meant.c.start, meant.c.outcome, meant.c.reason)
-    count = sa.func.count().label("count")
-    query = sa.select(*columns, count).group_by(*columns).order_by(count.desc(), meant.c.outcome, meant.c.reason)
-    for row in connection.execute(query):
-        status: Any = common_pb2.SignalStatus.Value(f"SIGNAL_STATUS_{row.outcome}")
-        told = audit_pb2.StatusCount(status=status, reason=row.reason, count=row[4])
-        cells[Cell(row.key, int(row.start))].counts.append(told)
+def _by_cell(rows: Sequence[Any]) -> dict[Cell, Sequence[Any]]:
+    first = Cell(rows[0][0], int(rows[0][1]))
+    if all(row[0] == first.key and row[1] == first.start_us for row in rows):
+        return {first: rows}
+    found: dict[Cell, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[Cell(row[0], int(row[1]))].append(row)
+    return dict(found)
 
 
-def _histograms(connection: sa.Connection, meant: "sa.CTE") -> Iterator[tuple[Cell, str, int, int, int]]:
-    """Cell, phase or "slippage", upper end of a bucket, how many are in it, and their sum; in rising order of the bucket."""
-    parts = []
-    for kind, name in (PHASES | {"slippage": "slippage"}).items():
-        value = meant.c[name]
-        top = _top(value).label("top")
-        parts.append(
-            sa.select(
-                meant.c.key,
-                meant.c.start,
-                sa.literal_column(f"'{kind}'", sa.Text).label("kind"),
-                top,
-                sa.func.count().label("count"),
-                sa.func.sum(value).label("total"),
-            )
-            .where(value.is_not(None))
-            .group_by(meant.c.key, meant.c.start, top)
-        )
-    query = sa.union_all(*parts).order_by("top")
-    for key, start, kind, top, count, total in connection.execute(query):
-        yield Cell(key, int(start)), kind, int(top), count, int(total)
+def _bucket(value: int) -> int:
+    """The number of a value's bucket: its logarithm in steps of 1 %. Those of values below 0 are far below the others."""
+    if value > 0:
+        return int(log(value) * STEPS)
+    return -BELOW - int(log(-value) * STEPS) if value else -1
 
 
-def _top(value: "sa.ColumnElement[int]") -> "sa.ColumnElement[int]":
-    """The highest value with the same first three digits; below 0 that is the one nearest to 0."""
-
-    def number(of: int) -> "sa.ColumnElement[int]":
-        return sa.literal_column(str(of), sa.BigInteger)
-
-    above, below = [], []
-    for power in range(3, _HIGHEST):
-        size = number(10 ** (power - 2))
-        above.append((value < number(10 ** (power + 1)), value - value % size + size - number(1)))
-        below.append((value > number(-(10 ** (power + 1))), value - value % size))
-    small = value.between(number(-999), number(999))
-    # The remainder has the sign of the value in both databases.
-    return sa.case((small, value), *((sa.and_(value >= number(0), c), v) for c, v in above), *below, else_=value)
+def _top(bucket: int) -> int:
+    """The highest whole value of a bucket; below 0 that is the one nearest to 0."""
+    if bucket >= 0:
+        return floor(exp((bucket + 1) / STEPS))
+    return 0 if bucket == -1 else -ceil(exp((-BELOW - bucket) / STEPS))
 
 
-def percentile(histogram: Iterable[tuple[int, int]], percent: int) -> int:
-    """The least bucket that so many percent of the values are within (nearest rank); the buckets are in rising order."""
-    buckets = list(histogram)
-    rank = -(-sum(count for _, count in buckets) * percent // 100)
+def percentile(histogram: Counter[int], percent: int) -> int:
+    """The top of the least bucket that so many percent of the values are within (nearest rank); 0 of an empty histogram."""
+    rank = -(-histogram.total() * percent // 100)
     reached = 0
-    for value, count in buckets:
-        reached += count
+    for bucket in sorted(histogram):
+        reached += histogram[bucket]
         if reached >= rank:
-            return value
+            return _top(bucket)
     return 0
 
 
 def _message(cell: Cell, found: _Found) -> audit_pb2.SignalStatistics:
-    told = audit_pb2.SignalStatistics(key=cell.key, counts=found.counts, count=sum(c.count for c in found.counts))
+    told = audit_pb2.SignalStatistics(key=cell.key, count=found.counts.total())
+    for (outcome, reason), count in sorted(found.counts.items(), key=lambda item: (-item[1], item[0])):
+        status: Any = common_pb2.SignalStatus.Value(f"SIGNAL_STATUS_{outcome}")
+        told.counts.add(status=status, reason=reason, count=count)
     if cell.start_us:
         told.start_time.FromMicroseconds(cell.start_us)
-    for phase in PHASES:
-        if buckets := found.latencies.get(phase):
-            p50, p90, p99 = (percentile(buckets, percent) for percent in (50, 90, 99))
-            told.latencies.add(phase=phase, count=sum(n for _, n in buckets), p50_us=p50, p90_us=p90, p99_us=p99)
-    if found.slippage:
-        count = sum(n for _, n in found.slippage)
+    slippage, *phases = found.histograms
+    for phase, histogram in zip(PHASES, phases, strict=True):
+        if histogram:
+            p50, p90, p99 = (percentile(histogram, percent) for percent in (50, 90, 99))
+            told.latencies.add(phase=phase, count=histogram.total(), p50_us=p50, p90_us=p90, p99_us=p99)
+    if count := slippage.total():
         told.slippage.count, told.slippage.mean_bps = count, _bps(Decimal(found.slippage_sum) / count)
         for name, percent in (("p50_bps", 50), ("p90_bps", 90), ("p99_bps", 99)):
-            setattr(told.slippage, name, _bps(Decimal(percentile(found.slippage, percent))))
+            setattr(told.slippage, name, _bps(Decimal(percentile(slippage, percent))))
     return told
 
 
