@@ -66,10 +66,10 @@ def test_replayed_signal_stays_listed_under_what_it_was(stack: RunningStack, thi
 
 
 def test_rejected_signal_is_found_by_what_ingress_could_read_of_it(stack: RunningStack) -> None:
-    sent = stack.send({"action": "sell", "symbol": "BTCUSDT", "quantity": "many", "tag": "evening"})
+    sent = stack.send({"action": "buy", "symbol": "BTCUSDT", "quantity": "many", "tag": "evening"})
     rejected = sent.json()["signal_id"]
     stack.ended([rejected])
-    listed = stack.run("signals", "list", "--filter", "stage = ingress AND action = SELL AND symbol = BTCUSDT").stdout
+    listed = stack.run("signals", "list", "--filter", "stage = ingress AND action = BUY AND symbol = BTCUSDT").stdout
     assert rejected in listed
     signal = stack.json("signals", "show", rejected)["signal"]
     assert (signal["webhook_id"], signal["source_address"], signal["reason"]) == ("demo", "127.0.0.1", "FIELD_INVALID")

@@ -192,7 +192,7 @@ def _by_word(
     """Along the signals that have the word, which are in the order of lists."""
     joined = query.join_from(SIGNAL_WORDS, SIGNALS, SIGNALS.c.number == SIGNAL_WORDS.c.number)
     keys = [sa.type_coerce(SIGNAL_WORDS.c.receive_time, sa.BigInteger), SIGNAL_WORDS.c.number]
-    joined = joined.where(SIGNAL_WORDS.c.word == word, condition(expression, by_index=False))
+    joined = joined.where(SIGNAL_WORDS.c.word == word, condition(expression, by_index=False, but=word))
     return _in_order(connection, joined, keys, order, place, most)
 
 
