@@ -41,7 +41,7 @@ class AsyncClient:
     def from_home(
         cls, home: str | Path, *, token: str = "", operator: str = "", policy: Policy = POLICY
     ) -> "AsyncClient":
-        """The services that run in a home, with its operator's token where none is given, or else its viewer's.
+        """The services that run in a home, with its operator's token where none is given, or else its auditor's or viewer's.
 
         `operator` is the name under which history has what is asked for.
 
@@ -167,6 +167,6 @@ class Client(Blocking[AsyncClient]):
 
 
 def _token(settings: ServiceSettings, given: str) -> str:
-    if found := given or settings.operator_token or settings.viewer_token:
+    if found := given or settings.operator_token or settings.auditor_token or settings.viewer_token:
         return found
-    raise SettingsError(f"home {settings.home}: expected an operator's or a viewer's token, found none")
+    raise SettingsError(f"home {settings.home}: expected an operator's, auditor's or viewer's token, found none")

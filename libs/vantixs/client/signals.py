@@ -4,7 +4,6 @@ import contextlib
 import http.client
 import json
 import uuid
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -20,7 +19,8 @@ from vantixs.client.errors import DeadlineExceeded, NotFound, ServiceUnavailable
 from vantixs.client.places import webhook_token
 from vantixs.runtime.retry import spread
 
-CAUGHT_UP = 5000  # Signals that are looked at, the newest, after a watch was interrupted.
+HEARTBEAT_S = 30  # After which audit says that nothing changed.
+EXPORT_S = 86_400.0
 WATCH_S = 3600.0  # After which a watch begins another call by itself.
 # With these a call ends whose connection or service ended; the watch goes on with another one.
 _INTERRUPTED = (
@@ -143,19 +143,21 @@ class AsyncSignals:
         account_id: str = "",
         instrument: str = "",
         reason: str = "",
+        resume: int = 0,
         away_s: float = 60.0,
     ) -> AsyncIterator[audit_pb2.SignalSummary]:
-        """Signals as they change, from now on, without end.
+        """Signals as they change, without end: from now on, or after `resume`, the `sequence` of the last one that was yielded.
 
         Where the connection or audit ends it goes on by itself, and then yields each signal that changed in between once, as
-        it is then: of those received since the watch began, and of the newest 5,000 of them. So no signal is yielded twice in
-        the same state, and of several changes during an interruption only the last is seen.
+        it is then. So none is missed and none yielded twice in the same state, and of several changes during an interruption
+        only the last is seen. A program that is started again goes on in the same way with `resume`.
 
         Raises:
             ServiceUnavailable: audit was away for `away_s`.
+            InvalidRequest: history is not as far as `resume`: it was begun anew.
         """
         given = _filter(status, webhook_id, account_id, instrument, reason, None, None)
-        watched = _Watched(self._calls, given)
+        watched = _Watched(self._calls, given, resume)
         waits, away_since = spread(self._calls.policy.pauses), None
         while True:
             try:
@@ -179,6 +181,37 @@ class AsyncSignals:
             await self._calls.transport.pause(next(waits))
             await self._calls.transport.look("audit")
 
+    async def export(
+        self,
+        *,
+        expression: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        timeline: bool = False,
+        payloads: bool = False,
+        proofs: bool = False,
+        timeout_s: float = EXPORT_S,
+    ) -> AsyncIterator[audit_pb2.ExportSignalsResponse]:
+        """Signals that match and are there now, oldest first, with their entries where `timeline` is set.
+
+        `payloads` and `proofs` need the token of an auditor or operator. Every export is an entry in history. One that is
+        interrupted has to be begun again.
+
+        Raises:
+            ClientError: see `vantixs.client.errors`.
+        """
+        given = _filter("", "", "", "", "", since, until)
+        given.expression = expression
+        request = audit_pb2.ExportSignalsRequest(filter=given, timeline=timeline, payloads=payloads, proofs=proofs)
+        stream = self._calls.transport.stream(rpc_of(request), request, timeout_s)
+        try:
+            async with contextlib.aclosing(stream):  # type: ignore[type-var]
+                async for response in stream:
+                    if response is not None:
+                        yield response
+        except grpc.RpcError as error:
+            raise error_of(error, "audit") from None
+
     async def _post(self, url: str, body: bytes, headers: dict[str, str], key: str, timeout_s: float | None) -> Answer:
         transport, policy = self._calls.transport, self._calls.policy
         deadline = transport.now() + (policy.timeout_s if timeout_s is None else timeout_s)
@@ -199,55 +232,21 @@ class AsyncSignals:
 
 
 class _Watched:
-    """What a watch has seen, over several calls."""
+    """A watch over several calls: each goes on after the sequence up to which the one before told all."""
 
-    def __init__(self, calls: Calls, given: audit_pb2.SignalFilter) -> None:
+    def __init__(self, calls: Calls, given: audit_pb2.SignalFilter, after: int) -> None:
         self._calls = calls
-        self._request = audit_pb2.WatchSignalsRequest(filter=given)
-        self._since: audit_pb2.SignalSummary | None = None
-        self._begun = False
-        self._seen: OrderedDict[str, int] = OrderedDict()
+        self._request = audit_pb2.WatchSignalsRequest(filter=given, after_sequence=after, heartbeat_s=HEARTBEAT_S)
 
     async def changes(self) -> AsyncIterator[audit_pb2.SignalSummary | None]:
-        """What changed since the call before, then changes as they come; None once that is so."""
-        if not self._begun:
-            # From the newest signal on, by the service's clock and not by ours.
-            newest = await self._calls.ask(audit_pb2.ListSignalsRequest(page_size=1))
-            self._since = next(iter(newest.signals), None)
-            if self._since:
-                self._is_new(self._since)
-            self._begun = True
+        """Changes as they come, after those since the call before; None where there was none for a while."""
         stream = self._calls.transport.stream(rpc_of(self._request), self._request, WATCH_S)
         async with contextlib.aclosing(stream):  # type: ignore[type-var]
             async for change in stream:
                 if change is None:
-                    for missed in await self._missed():
-                        yield missed
-                    yield None
-                elif self._is_new(change.signal):
-                    yield change.signal
-
-    async def _missed(self) -> "list[audit_pb2.SignalSummary]":
-        request = audit_pb2.ListSignalsRequest(filter=self._request.filter)
-        if self._since:
-            request.filter.since.CopyFrom(self._since.receive_time)
-        found: list[audit_pb2.SignalSummary] = []
-        async with contextlib.aclosing(self._calls.pages(request)) as pages:  # type: ignore[type-var]
-            async for item in pages:
-                found.append(item)
-                if len(found) == CAUGHT_UP:
-                    break
-        return [item for item in sorted(found, key=lambda item: item.sequence) if self._is_new(item)]
-
-    def _is_new(self, signal: audit_pb2.SignalSummary) -> bool:
-        """Whether this state of it was not seen; it is from now on."""
-        if signal.sequence <= self._seen.get(signal.signal_id, 0):
-            return False
-        self._seen[signal.signal_id] = signal.sequence
-        self._seen.move_to_end(signal.signal_id)
-        if len(self._seen) > 2 * CAUGHT_UP:
-            self._seen.popitem(last=False)
-        return True
+                    continue
+                self._request.after_sequence = max(self._request.after_sequence, change.sequence)
+                yield change.signal if change.HasField("signal") else None
 
 
 class Signals(Blocking[AsyncSignals]):
@@ -258,6 +257,7 @@ class Signals(Blocking[AsyncSignals]):
     wait = blocking(AsyncSignals.wait)
     list = iterating(AsyncSignals.list)
     watch = iterating(AsyncSignals.watch)
+    export = iterating(AsyncSignals.export)
 
 
 def _filter(

@@ -237,5 +237,11 @@ _ROWS = (
         "the entry would close what others hold in the account",
         "wait until it is closed, or use another account",
     ),
+    (
+        "WATCH_TOO_SLOW",
+        0,
+        "a watcher read more slowly than signals changed",
+        "watch again with after_sequence: nothing is missed",
+    ),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

@@ -44,15 +44,16 @@ Refuse = Callable[[str, Exception, Any, float], Awaitable[None]]
 
 
 class Role(IntEnum):
-    """What a token may call; each role may call what those before it may."""
+    """What a token may call; each role may call what those before it may. AUDITOR reads everything, and changes nothing."""
 
     VIEWER = 1
-    OPERATOR = 2
-    SERVICE = 3
+    AUDITOR = 2
+    OPERATOR = 3
+    SERVICE = 4
 
 
 # Calls at once for each role. Streams (`WatchSignals`, `Health.Watch`) count while they are open.
-CALLS_AT_ONCE: Mapping[Role, int] = {Role.VIEWER: 400, Role.OPERATOR: 100, Role.SERVICE: 1500}
+CALLS_AT_ONCE: Mapping[Role, int] = {Role.VIEWER: 400, Role.AUDITOR: 100, Role.OPERATOR: 100, Role.SERVICE: 1500}
 
 
 class Caller(NamedTuple):
@@ -81,7 +82,7 @@ class Admission(grpc.aio.ServerInterceptor):
     `roles` gives the least role of each method ("/pkg.Service/Method"); `refuse` ends a call with an error's status.
     """
 
-    def __init__(self, tokens: tuple[str, str, str], roles: Mapping[str, Role], refuse: Refuse) -> None:
+    def __init__(self, tokens: tuple[str, str, str, str], roles: Mapping[str, Role], refuse: Refuse) -> None:
         self._tokens = [(_digest(t), role) for t, role in zip(tokens, Role, strict=True) if t]
         self._roles = {WATCH: Role.VIEWER, REFLECT: Role.VIEWER} | dict(roles)
         self._refuse = refuse

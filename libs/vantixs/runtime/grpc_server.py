@@ -63,7 +63,7 @@ class Server:
         self._health = health_of
         self._roles = roles
         self._names: list[str] = []
-        tokens = (settings.viewer_token, settings.operator_token, settings.service_token)
+        tokens = (settings.viewer_token, settings.auditor_token, settings.operator_token, settings.service_token)
         self._admission = Admission(tokens, roles, _fail)
         # Two servers, for the port and for the home's socket: each has its own connections and its own queue of calls
         # that wait to be looked at, and the event loop takes from both in turn.

@@ -15,10 +15,18 @@ from vantixs.runtime.startup import StartupError
 MARKER = "vantixs-home"
 VERSION = "1"
 STORES = "stores.json"  # In `data`: identities of the home's stores. One that is missing was lost: a new home has it.
-SECRETS = ("nats-token", "viewer-token", "operator-token", "service-token", "console-token", "signing-key")
+SECRETS = (
+    "nats-token",
+    "viewer-token",
+    "auditor-token",
+    "operator-token",
+    "service-token",
+    "console-token",
+    "signing-key",
+)
 # What machines that serve together share, in the file of `vantixs init --export`.
 SHARED = (*SECRETS, "postgres-password", "nats-route-password", "history-key")
-LATER = ("history-key",)  # What exports of an earlier version lack; it is made where it is missing.
+LATER = ("history-key", "auditor-token")  # What exports of an earlier version lack; it is made where it is missing.
 EXPORT, EXPORT_BYTES = "vantixs-secrets", 64 << 10
 ENCRYPTING = ("signing-key",)  # What is stored cannot be read with another one, so one that was lost is not made anew.
 

@@ -96,6 +96,7 @@ class ServiceSettings:
         doc="gRPC addresses of audit, separated by commas; names are looked up again and again; empty finds those of the home",
     )
     viewer_token: str = setting("", doc="bearer token that may read", secret=True)
+    auditor_token: str = setting("", doc="bearer token that may read everything, payloads and proofs too", secret=True)
     operator_token: str = setting("", doc="bearer token that may read and command", secret=True)
     service_token: str = setting("", doc="bearer token between services", secret=True)
     database_url: str = setting(

@@ -23,6 +23,8 @@ from vantixs.runtime.store_service import ROLES as STORE_ROLES
 from vantixs.runtime.store_service import StoreServicer
 
 from vantixs_audit import store
+from vantixs_audit.export_signals import Exports
+from vantixs_audit.history_reads import PayloadViews
 from vantixs_audit.journal_gap import JournalGaps, compare_with_history
 from vantixs_audit.proof.checkpoints import Checkpoints
 from vantixs_audit.proof.service import HistoryProof
@@ -33,6 +35,7 @@ from vantixs_audit.replay import Replays
 from vantixs_audit.retention import Retention
 from vantixs_audit.server import NAME, ROLES, AuditServicer
 from vantixs_audit.settings import AuditSettings
+from vantixs_audit.stragglers import Stragglers
 from vantixs_audit.writer_lease import WriterLease
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -65,8 +68,11 @@ def main(overrides: dict[str, str]) -> int:
         signer = history_signer(home.secret("history-key"))
         witness = Witness(Path(settings.witness_file or home.path / "witness" / FILE), signer.key)
         proof = HistoryProof(database, signer.key, witness)
+        exports = Exports(database, outbox, signer.key)
         # What later parts build answers UNIMPLEMENTED by the generated base class.
-        servicer = AuditServicer(database, watchers, replays, gaps, proof)  # type: ignore[abstract]
+        servicer = AuditServicer(  # type: ignore[abstract]
+            database, watchers, replays, gaps, proof, exports, PayloadViews(database, outbox), settings.straggler_s
+        )
         server.add(audit_pb2_grpc.add_AuditServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)
         address = await server.start()
@@ -79,11 +85,13 @@ def main(overrides: dict[str, str]) -> int:
         works = [recorder.run, checkpoints.run, retention.run, outbox.run, replays.run]
         writing = life.spawn(guard.when_usable(partial(lease.run, works), life.stopping), name="writer")
         following = life.spawn(guard.when_usable(follower.run, life.stopping), name="follower")
+        late = Stragglers(database, life.health, settings.straggler_s)
+        counting = life.spawn(guard.when_usable(late.run, life.stopping), name="stragglers")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()
         watchers.close()
-        await life.finish(writing, following)
+        await life.finish(writing, following, counting)
         await server.stop(settings.stop_grace_s)
         await guard.close()
         await journal.close()

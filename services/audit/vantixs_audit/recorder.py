@@ -2,23 +2,62 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple
 
+import grpc
 from prometheus_client import Gauge
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.continuity import Mark
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_reader import Delivery, Reader
 from vantixs.runtime.logs import log
 
 from vantixs_audit import store
+from vantixs_audit.signal_filter import expression_of, holds, row_of_message
 
 RECORDED = Gauge("vantixs_audit_stream_sequence", "journal sequence up to which history is recorded")
 WATCH_QUEUE = 1000
 FOLLOW_S, RETRY_S = 0.25, 0.5
 AT_ONCE = 500
+EVERY_SIGNAL = audit_pb2.SignalFilter()
+
+
+class Change(NamedTuple):
+    """What a watcher hears: a signal after its change, None where nothing changed; and up to which sequence it heard all."""
+
+    signal: audit_pb2.SignalSummary | None
+    sequence: int
+
+
+class Begin(NamedTuple):
+    """Where a watch begins: what was missed, and the sequence after which changes are told."""
+
+    missed: list[audit_pb2.SignalSummary]
+    sequence: int
+
+
+class _Watcher:
+    """One who watches: what waits for them, and up to which sequence they were told. Equal filters are equal bytes."""
+
+    def __init__(self, filter_: audit_pb2.SignalFilter) -> None:
+        self.filter = filter_.SerializeToString(deterministic=True)
+        self.expression = expression_of(filter_)
+        self.waiting: deque[audit_pb2.SignalSummary] = deque()
+        self.told = 0
+        self.ended = self.too_slow = False
+        self.wake = asyncio.Event()
+
+    def tell(self, meant: list[audit_pb2.SignalSummary], sequence: int) -> None:
+        if len(self.waiting) + len(meant) > WATCH_QUEUE:
+            self.too_slow = True
+        else:
+            self.waiting.extend(meant)
+            self.told = sequence
+        self.wake.set()
 
 
 class Watchers:
@@ -26,50 +65,77 @@ class Watchers:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._queues: set[asyncio.Queue[audit_pb2.SignalSummary | None]] = set()
+        self._all: set[_Watcher] = set()
 
     @property
     def any(self) -> bool:
         """Whether somebody watches."""
-        return bool(self._queues)
+        return bool(self._all)
 
-    @property
-    def full(self) -> bool:
-        """Whether no more may watch."""
-        return len(self._queues) >= self._most
+    def check_room(self) -> None:
+        """Raises RESOURCE_EXHAUSTED where too many watch."""
+        if len(self._all) >= self._most:
+            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many watch already")
 
-    def tell(self, signals: list[audit_pb2.SignalSummary]) -> None:
-        """Passes changes on."""
-        for queue in list(self._queues):
-            for signal in signals:
-                if queue.full():
-                    self._queues.discard(queue)
-                    break
-                queue.put_nowait(signal)
+    def tell(self, signals: list[audit_pb2.SignalSummary], sequence: int) -> None:
+        """Passes changes on; there are no others up to the sequence. Each filter is asked once, however many watch by it."""
+        meant = {b"": signals}
+        for watcher in list(self._all):
+            if watcher.filter not in meant:
+                meant[watcher.filter] = [s for s in signals if holds(watcher.expression, row_of_message(s))]
+            watcher.tell(meant[watcher.filter], sequence)
+            if watcher.too_slow:
+                self._all.discard(watcher)
 
-    async def watch(self, begun: Callable[[], Awaitable[None]]) -> AsyncIterator[audit_pb2.SignalSummary]:
-        """Changes from now on, until told to stop or fallen behind; `begun` is called once none is missed any more."""
-        queue: asyncio.Queue[audit_pb2.SignalSummary | None] = asyncio.Queue(WATCH_QUEUE)
-        self._queues.add(queue)
+    async def watch(
+        self,
+        begin: Callable[[], Awaitable[Begin]],
+        filter_: audit_pb2.SignalFilter = EVERY_SIGNAL,
+        heartbeat_s: float = 0,
+    ) -> AsyncIterator[Change]:
+        """Changes until told to stop; `begin` is called once none is missed any more, and says where they begin.
+
+        With `heartbeat_s` there is a change without signal at the beginning, and where there was none for so long.
+
+        Raises:
+            ServiceError: INVALID_ARGUMENT where the filter is none; RESOURCE_EXHAUSTED where too many watch; UNAVAILABLE
+                WATCH_TOO_SLOW, after what was kept, where more than 1,000 changes waited to be taken.
+        """
+        self.check_room()
+        watcher = _Watcher(filter_)
+        self._all.add(watcher)
         try:
-            await begun()
-            while queue in self._queues or not queue.empty():
-                try:
-                    signal = await asyncio.wait_for(queue.get(), 1.0)
-                except TimeoutError:
-                    continue
-                if signal is None:
+            missed, position = await begin()
+            for signal in missed:
+                yield Change(signal, signal.sequence)
+            if heartbeat_s:
+                yield Change(None, position)
+            while True:
+                watcher.wake.clear()
+                while watcher.waiting:
+                    signal = watcher.waiting.popleft()
+                    if signal.sequence > position:
+                        position = signal.sequence
+                        yield Change(signal, position)
+                if watcher.too_slow:
+                    detail = f"more than {WATCH_QUEUE} changes waited: go on after sequence {position}"
+                    raise unavailable("WATCH_TOO_SLOW", detail)
+                if watcher.ended:
                     return
-                yield signal
+                position = max(position, watcher.told)
+                try:
+                    await asyncio.wait_for(watcher.wake.wait(), heartbeat_s or None)
+                except TimeoutError:
+                    yield Change(None, position)
         finally:
-            self._queues.discard(queue)
+            self._all.discard(watcher)
 
     def close(self) -> None:
         """Ends every watch."""
-        for queue in self._queues:
-            if not queue.full():
-                queue.put_nowait(None)
-        self._queues.clear()
+        for watcher in self._all:
+            watcher.ended = True
+            watcher.wake.set()
+        self._all.clear()
 
 
 class Follower:
@@ -107,7 +173,7 @@ class Follower:
         while self._told < head.sequence:
             told = self._told  # Given by a default below, which mypy cannot type: a lambda would see a later value.
             self._told, changed = await self._database.read(lambda c, t=told: store.changed_since(c, t, AT_ONCE))  # type: ignore[misc]
-            self._watchers.tell(changed)
+            self._watchers.tell(changed, self._told)
 
 
 class Recorder:

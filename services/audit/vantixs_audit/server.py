@@ -1,26 +1,30 @@
 """AuditService: decode, run one query, encode."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
-import grpc
 import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import ServiceError, not_found
+from vantixs.runtime.errors import not_found
 from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.paging import page_of
 
 from vantixs_audit import store
+from vantixs_audit.export_signals import Exports
 from vantixs_audit.get_signal import get_signal
+from vantixs_audit.history_reads import PayloadViews, has_payload, without_payload
 from vantixs_audit.journal_gap import JournalGaps
 from vantixs_audit.list_signals import list_signals
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replay import Replays
-from vantixs_audit.signal_filter import expression_of, holds, row_of_message
+from vantixs_audit.statistics import add_counts, read_statistics
+from vantixs_audit.stragglers import MOST_SHOWN, count_stragglers, select_stragglers
 from vantixs_audit.views import summary
+from vantixs_audit.watch_signals import watch_signals
 
 NAME = "vantixs.api.audit.v1.AuditService"
 _VIEWER = (
@@ -35,11 +39,22 @@ ROLES = {
 
 
 class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
-    """What audit answers. Export and statistics are not built yet."""
+    """What audit answers."""
 
     def __init__(
-        self, database: Database, watchers: Watchers, replays: Replays, gaps: JournalGaps, proof: HistoryProof
+        self,
+        database: Database,
+        watchers: Watchers,
+        replays: Replays,
+        gaps: JournalGaps,
+        proof: HistoryProof,
+        exports: Exports,
+        payload_views: PayloadViews,
+        straggler_limit_s: float,
     ) -> None:
+        self._exports = exports
+        self._payload_views = payload_views
+        self._straggler_limit_s = straggler_limit_s
         self._database = database
         self._watchers = watchers
         self._replays = replays
@@ -47,9 +62,14 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         self._proof = proof
 
     async def GetSignal(self, request: audit_pb2.GetSignalRequest, context: Any) -> Any:
-        """A signal and its timeline."""
+        """A signal and its timeline; that a person looked at the payload is an entry."""
         now = datetime.now(UTC)
-        return await self._database.read(lambda c: get_signal(c, request.signal_id, now))
+        response = await self._database.read(lambda c: get_signal(c, request.signal_id, now))
+        entries = [recorded.entry for recorded in response.timeline]
+        if any(map(has_payload, entries)) and not await self._payload_views.may_see(caller(), request.signal_id):
+            for entry in entries:
+                without_payload(entry)
+        return response
 
     async def ListSignals(self, request: audit_pb2.ListSignalsRequest, context: Any) -> Any:
         """Signals by filter and order, newest first unless another one is asked for."""
@@ -60,12 +80,36 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         self, request: audit_pb2.WatchSignalsRequest, context: Any
     ) -> AsyncIterator[audit_pb2.WatchSignalsResponse]:
         """Changes as they are recorded. The response's metadata is sent once none is missed any more."""
-        if self._watchers.full:
-            raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many watch already")
-        expression = expression_of(request.filter)
-        async for signal in self._watchers.watch(lambda: context.send_initial_metadata(())):
-            if holds(expression, row_of_message(signal)):
-                yield audit_pb2.WatchSignalsResponse(signal=signal)
+        changes = watch_signals(self._database, self._watchers, request, lambda: context.send_initial_metadata(()))
+        async with contextlib.aclosing(changes):  # type: ignore[type-var]
+            async for change in changes:
+                yield change
+
+    async def ExportSignals(
+        self, request: audit_pb2.ExportSignalsRequest, context: Any
+    ) -> AsyncIterator[audit_pb2.ExportSignalsResponse]:
+        """The signals that match, with an entry that says who took them."""
+        responses = self._exports.export(request, caller())
+        async with contextlib.aclosing(responses):  # type: ignore[type-var]
+            async for response in responses:
+                yield response
+
+    async def GetStatistics(self, request: audit_pb2.GetStatisticsRequest, context: Any) -> Any:
+        """Counts, latencies and slippage, and what has no end."""
+        limit_s, now = self._straggler_limit_s, datetime.now(UTC)
+
+        def read(connection: sa.Connection) -> audit_pb2.GetStatisticsResponse:
+            late = connection.execute(select_stragglers(limit_s, now).limit(MOST_SHOWN)).all()
+            found = read_statistics(connection, request, now)
+            return audit_pb2.GetStatisticsResponse(
+                counts=add_counts(found),
+                statistics=found,
+                stragglers=[summary(row) for row in late],
+                straggler_count=count_stragglers(connection, limit_s, now),
+                straggler_limit_s=limit_s,
+            )
+
+        return await self._database.read(read)
 
     async def ReplaySignals(self, request: audit_pb2.ReplaySignalsRequest, context: Any) -> Any:
         """Starts a replay."""

@@ -22,6 +22,9 @@ class AuditSettings(ServiceSettings):
     )
     checkpoint_entries: int = setting(1000, doc="new entries after which history is signed", unit="entries", minimum=1)
     checkpoint_s: float = setting(10.0, doc="time after which new entries are signed", unit="s", minimum=0.5)
+    straggler_s: float = setting(
+        60.0, doc="time after which an accepted signal without an end is shown and counted", unit="s", minimum=1
+    )
     witness_file: str = setting(
         "",
         doc="file that keeps the last signed checkpoint, best where who can change the database cannot write; "

@@ -169,14 +169,16 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
 
 
 def changed_since(connection: sa.Connection, sequence: int, most: int) -> tuple[int, list[audit_pb2.SignalSummary]]:
-    """Signals with entries after a sequence of the chain, and the sequence up to which that is; `most` entries at once."""
+    """Signals whose last entry is after a sequence, in its order, and the sequence up to which that is; `most` entries at once.
+
+    A signal that changed again after that is left to the entries that come next, so each is told by its own sequence.
+    """
     query = sa.select(ENTRIES.c.sequence, ENTRIES.c.signal_id).where(ENTRIES.c.sequence > sequence)
     entries = connection.execute(query.order_by(ENTRIES.c.sequence).limit(most)).all()
     ids = {entry.signal_id for entry in entries if entry.signal_id}
     rows = SIGNALS_OF.rows(connection, ids=list(ids)) if ids else []
-    return (entries[-1].sequence if entries else sequence), [
-        summary(row) for row in sorted(rows, key=lambda r: r.sequence)
-    ]
+    end = entries[-1].sequence if entries else sequence
+    return end, [summary(row) for row in sorted(rows, key=lambda r: r.sequence) if row.sequence <= end]
 
 
 def _entries(delivery: Delivery) -> list[journal_pb2.JournalEntry]:

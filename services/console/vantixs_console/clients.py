@@ -81,7 +81,7 @@ async def read_pages(call: Callable[..., Awaitable[Any]], request: Any, field: s
 
 async def open_clients(settings: ServiceSettings, *, operator: str = "") -> Clients:
     """Connects to the services by settings, or as they run in the home."""
-    token = settings.operator_token or settings.viewer_token
+    token = settings.operator_token or settings.auditor_token or settings.viewer_token
     transport = WaitingTransport(settings, token=token, operator=operator)
     await asyncio.gather(*(transport.look(name) for name in SERVICES))
     client = AsyncClient(transport, policy=_POLICY, http=http_of(settings), home=settings.home)

@@ -24,7 +24,8 @@ def main(overrides: dict[str, str]) -> int:
         if not token:
             raise StartupError("console: expected a token (secrets/console-token or VANTIXS_CONSOLE_TOKEN), was none")
         # The page reads and nothing else: it gets the token that may.
-        clients = await open_clients(replace(settings, operator_token="") if settings.viewer_token else settings)
+        reading = replace(settings, operator_token="", auditor_token="") if settings.viewer_token else settings
+        clients = await open_clients(reading, operator="page")
         clients.find_again(life)
         http = HttpServer(Page(clients, token, life.stopping).app(), settings.http_listen)
         serving = http.start(life)

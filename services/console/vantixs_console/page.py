@@ -21,6 +21,7 @@ from vantixs.api.audit.v1 import audit_pb2
 from vantixs_console.clients import Clients
 from vantixs_console.order_words import ORDER_COLUMNS, latest_orders, order_cells
 from vantixs_console.standing import read_restrictions
+from vantixs_console.statistics_words import describe_statistics
 from vantixs_console.timeline import describe_timeline, short_name
 
 HERE = Path(__file__).parent
@@ -64,6 +65,7 @@ class Page:
             routes=[
                 Route("/", self.signals),
                 Route("/signals/{signal_id}", self.signal),
+                Route("/statistics", self.statistics),
                 Route("/events", self.events),
                 Route("/restrictions", self.restrictions),
                 Route("/healthz", self.alive),
@@ -126,6 +128,24 @@ class Page:
             orders=[order_cells(order) for order in latest_orders(entries)],
             order_columns=ORDER_COLUMNS,
             steps=describe_timeline(entries),
+            restricted=await self._restrictions(),
+        )
+
+    async def statistics(self, request: Request) -> Response:
+        """Statistics of a day, by webhook."""
+        if not self._knows(request):
+            return self._render("locked.html", 401)
+        ask = audit_pb2.GetStatisticsRequest(group=audit_pb2.STATISTICS_GROUP_WEBHOOK)
+        try:
+            found = await self._clients.audit.GetStatistics(ask, timeout=TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            return self._render("failed.html", 503, detail=error.details())
+        return self._render(
+            "statistics.html",
+            statistics=[describe_statistics(one) for one in found.statistics],
+            stragglers=[signal.signal_id for signal in found.stragglers],
+            straggler_count=found.straggler_count,
+            limit=f"{found.straggler_limit_s:g}",
             restricted=await self._restrictions(),
         )
 

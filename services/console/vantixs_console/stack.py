@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from vantixs.runtime.addresses import port_of, reserve_port
-from vantixs.runtime.home import ENCRYPTING, SECRETS, Home, write_atomically
+from vantixs.runtime.home import ENCRYPTING, LATER, SECRETS, Home, write_atomically
 from vantixs.runtime.instances import keep_for_up
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.log_output import LogFile
@@ -86,7 +86,7 @@ class Stack:
             raise StartupError(f"home {self.home.path}: `vantixs up` runs here already") from None
         first_bytes = first_journal_bytes(self.home)
         for name in (*SECRETS, TOKEN):
-            if name not in ENCRYPTING and self.home.has_stores and not (self.home.secrets / name).exists():
+            if name not in (*ENCRYPTING, *LATER) and self.home.has_stores and not (self.home.secrets / name).exists():
                 self.say(f"secrets/{name} was missing and is made anew: whoever has the old one is refused")
         for name in SECRETS:
             self.home.secret(name)

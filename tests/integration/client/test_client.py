@@ -18,7 +18,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.testing.certificates import Authority
-from vantixs_audit.recorder import Watchers
+from vantixs_audit.recorder import Begin, Watchers
 from vantixs_audit.server import NAME as AUDIT
 from vantixs_audit.server import ROLES as AUDIT_ROLES
 from vantixs_router.server import NAME as ROUTER
@@ -53,16 +53,18 @@ class Audit(audit_pb2_grpc.AuditServiceServicer):
         self.history = history
 
     async def WatchSignals(self, request: Any, context: Any) -> Any:
-        async for signal in self.watchers.watch(lambda: context.send_initial_metadata(())):
-            yield audit_pb2.WatchSignalsResponse(signal=signal)
+        async def begin() -> Begin:
+            await context.send_initial_metadata(())
+            after = request.after_sequence or self.history[-1].sequence
+            return Begin([s for s in self.history if s.sequence > after], self.history[-1].sequence)
 
-    async def ListSignals(self, request: Any, context: Any) -> Any:
-        return audit_pb2.ListSignalsResponse(signals=self.history[::-1])
+        async for change in self.watchers.watch(begin, heartbeat_s=request.heartbeat_s):
+            yield audit_pb2.WatchSignalsResponse(signal=change.signal, sequence=change.sequence)
 
     def tell(self, signal_id: str, sequence: int) -> None:
         signal = audit_pb2.SignalSummary(signal_id=signal_id, sequence=sequence)
         self.history.append(signal)
-        self.watchers.tell([signal])
+        self.watchers.tell([signal], sequence)
 
 
 @contextlib.asynccontextmanager

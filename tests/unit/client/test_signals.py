@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,7 @@ import pytest
 from vantixs import client as library
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
-from vantixs.runtime.errors import not_found
+from vantixs.runtime.errors import not_found, unavailable
 
 AWAY = grpc.StatusCode.UNAVAILABLE
 Summary = audit_pb2.SignalSummary
@@ -68,62 +69,73 @@ def test_filter_that_cannot_be_meant_is_refused_here(rig: Any) -> None:
 
 
 def change(signal_id: str, sequence: int) -> audit_pb2.WatchSignalsResponse:
-    return audit_pb2.WatchSignalsResponse(signal=Summary(signal_id=signal_id, sequence=sequence))
+    return audit_pb2.WatchSignalsResponse(signal=Summary(signal_id=signal_id, sequence=sequence), sequence=sequence)
 
 
-def listed(**sequences: int) -> audit_pb2.ListSignalsResponse:
-    newest_first = reversed(sequences.items())
-    return audit_pb2.ListSignalsResponse(signals=[Summary(signal_id=i, sequence=n) for i, n in newest_first])
+def heartbeat(sequence: int) -> audit_pb2.WatchSignalsResponse:
+    return audit_pb2.WatchSignalsResponse(sequence=sequence)
 
 
-def test_watch_goes_on_after_an_interruption_and_tells_what_it_missed_once(rig: Any) -> None:
+def heard(request: Any, sequence: int) -> None:
+    """Waits until the client, whose own message the request is, took note of the sequence."""
+    deadline = time.monotonic() + 20
+    while request.after_sequence != sequence:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_watch_goes_on_after_the_sequence_up_to_which_it_was_told(rig: Any) -> None:
     watch = rig.client.signals.watch(webhook_id="demo")
 
     def following() -> Any:
         return rig.begin(lambda: (item := next(watch)).signal_id + str(item.sequence))
 
     first = following()
-    rig.answer("ListSignals", listed(old=7))
     request, stream = rig.take_watch()
-    assert request.filter.webhook_id == "demo"
-    # One that came while the watch was being set up.
-    rig.answer("ListSignals", listed(old=7, a=8))
+    assert (request.filter.webhook_id, request.after_sequence) == ("demo", 0)
+    assert request.heartbeat_s > 0
+    stream.send_response(heartbeat(7))
+    heard(request, 7)
+    # Nothing was told but where history is: that suffices to go on.
+    rig.end(stream, AWAY, stream=True)
+    request, stream = rig.take_watch()
+    assert request.after_sequence == 7
+    stream.send_response(change("a", 8))
     assert first.result() == "a8"
     second = following()
-    stream.send_response(change("a", 8))
-    stream.send_response(change("b", 9))
-    assert second.result() == "b9", "a8 was told already"
-    third = following()
-    rig.end(stream, AWAY, stream=True)
-    _, stream = rig.take_watch()
-    # Of b two changes were missed: its state now is told. They come in the order in which they happened.
-    caught = rig.answer("ListSignals", listed(old=7, a=12, b=11))
-    assert caught.filter.webhook_id == "demo"
-    assert third.result() == "b11"
-    assert following().result() == "a12"
-    last = following()
-    stream.send_response(change("b", 11))
-    stream.send_response(change("c", 13))
-    assert last.result() == "c13"
+    stream.send_response(heartbeat(20))
+    heard(request, 20)
+    rig.end(stream, unavailable("WATCH_TOO_SLOW", "slow"), stream=True)
+    request, stream = rig.take_watch()
+    assert (request.filter.webhook_id, request.after_sequence) == ("demo", 20)
+    stream.send_response(change("b", 21))
+    assert second.result() == "b21"
+    watch.close()
+
+
+def test_watch_resumes_where_a_program_before_ended(rig: Any) -> None:
+    watch = rig.client.signals.watch(resume=12)
+    first = rig.begin(next, watch)
+    request, stream = rig.take_watch()
+    assert request.after_sequence == 12
+    stream.send_response(change("a", 13))
+    assert first.result().sequence == 13
     watch.close()
 
 
 def test_watch_ends_where_audit_stays_away(rig: Any) -> None:
     watching = rig.begin(next, rig.client.signals.watch(away_s=5.0))
-    # Two calls, each of two attempts that take six seconds: audit was away for more than five after the first call.
-    for _ in range(4):
+    for _ in range(2):
         assert not watching.done()
-        _, _, call = rig.take("ListSignals")
+        _, stream = rig.take_watch()
         rig.time.sleep_for(6)
-        rig.end(call, AWAY)
+        rig.end(stream, AWAY, stream=True)
     assert isinstance(watching.exception(), library.ServiceUnavailable)
 
 
 def test_watch_ends_where_it_is_not_permitted(rig: Any) -> None:
     watching = rig.begin(next, rig.client.signals.watch())
-    rig.answer("ListSignals", listed())
     _, stream = rig.take_watch()
-    rig.answer("ListSignals", listed())
     rig.end(stream, grpc.StatusCode.PERMISSION_DENIED, stream=True)
     assert isinstance(watching.exception(), library.NotPermitted)
 

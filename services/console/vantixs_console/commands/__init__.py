@@ -15,6 +15,7 @@ from vantixs_console.commands import (
     accounts,
     audit,
     backup,
+    exports,
     journal,
     lint,
     orders,
@@ -42,6 +43,7 @@ for part in (
     quotes,
     journal,
     audit,
+    exports,
     stores,
     backup,
 ):

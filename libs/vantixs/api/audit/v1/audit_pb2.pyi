@@ -20,6 +20,19 @@ class ReplayState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REPLAY_STATE_FINISHED: _ClassVar[ReplayState]
     REPLAY_STATE_CANCELED: _ClassVar[ReplayState]
 
+class StatisticsGroup(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STATISTICS_GROUP_UNSPECIFIED: _ClassVar[StatisticsGroup]
+    STATISTICS_GROUP_WEBHOOK: _ClassVar[StatisticsGroup]
+    STATISTICS_GROUP_ACCOUNT: _ClassVar[StatisticsGroup]
+    STATISTICS_GROUP_STRATEGY: _ClassVar[StatisticsGroup]
+
+class StatisticsBucket(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STATISTICS_BUCKET_UNSPECIFIED: _ClassVar[StatisticsBucket]
+    STATISTICS_BUCKET_HOUR: _ClassVar[StatisticsBucket]
+    STATISTICS_BUCKET_DAY: _ClassVar[StatisticsBucket]
+
 class HistoryFaultKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     HISTORY_FAULT_KIND_UNSPECIFIED: _ClassVar[HistoryFaultKind]
@@ -37,6 +50,13 @@ REPLAY_STATE_UNSPECIFIED: ReplayState
 REPLAY_STATE_RUNNING: ReplayState
 REPLAY_STATE_FINISHED: ReplayState
 REPLAY_STATE_CANCELED: ReplayState
+STATISTICS_GROUP_UNSPECIFIED: StatisticsGroup
+STATISTICS_GROUP_WEBHOOK: StatisticsGroup
+STATISTICS_GROUP_ACCOUNT: StatisticsGroup
+STATISTICS_GROUP_STRATEGY: StatisticsGroup
+STATISTICS_BUCKET_UNSPECIFIED: StatisticsBucket
+STATISTICS_BUCKET_HOUR: StatisticsBucket
+STATISTICS_BUCKET_DAY: StatisticsBucket
 HISTORY_FAULT_KIND_UNSPECIFIED: HistoryFaultKind
 HISTORY_FAULT_KIND_ALTERED: HistoryFaultKind
 HISTORY_FAULT_KIND_MISSING: HistoryFaultKind
@@ -216,28 +236,50 @@ class ListSignalsResponse(_message.Message):
     def __init__(self, signals: _Optional[_Iterable[_Union[SignalSummary, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchSignalsRequest(_message.Message):
-    __slots__ = ("filter",)
+    __slots__ = ("filter", "after_sequence", "heartbeat_s")
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    AFTER_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_S_FIELD_NUMBER: _ClassVar[int]
     filter: SignalFilter
-    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ...) -> None: ...
+    after_sequence: int
+    heartbeat_s: int
+    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., after_sequence: _Optional[int] = ..., heartbeat_s: _Optional[int] = ...) -> None: ...
 
 class WatchSignalsResponse(_message.Message):
-    __slots__ = ("signal",)
+    __slots__ = ("signal", "sequence")
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     signal: SignalSummary
-    def __init__(self, signal: _Optional[_Union[SignalSummary, _Mapping]] = ...) -> None: ...
+    sequence: int
+    def __init__(self, signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class ExportSignalsRequest(_message.Message):
-    __slots__ = ("filter",)
+    __slots__ = ("filter", "timeline", "payloads", "proofs")
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    PAYLOADS_FIELD_NUMBER: _ClassVar[int]
+    PROOFS_FIELD_NUMBER: _ClassVar[int]
     filter: SignalFilter
-    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ...) -> None: ...
+    timeline: bool
+    payloads: bool
+    proofs: bool
+    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., timeline: _Optional[bool] = ..., payloads: _Optional[bool] = ..., proofs: _Optional[bool] = ...) -> None: ...
 
 class ExportSignalsResponse(_message.Message):
-    __slots__ = ("entry",)
+    __slots__ = ("entry", "signal", "timeline", "proof", "exported", "total")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    EXPORTED_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
     entry: RecordedEntry
-    def __init__(self, entry: _Optional[_Union[RecordedEntry, _Mapping]] = ...) -> None: ...
+    signal: SignalSummary
+    timeline: _containers.RepeatedCompositeFieldContainer[RecordedEntry]
+    proof: ProveSignalResponse
+    exported: int
+    total: int
+    def __init__(self, entry: _Optional[_Union[RecordedEntry, _Mapping]] = ..., signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ..., proof: _Optional[_Union[ProveSignalResponse, _Mapping]] = ..., exported: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
 
 class ReplaySignalsRequest(_message.Message):
     __slots__ = ("request_id", "signal_ids", "filter", "mode", "comment")
@@ -356,10 +398,14 @@ class VerifyHistoryResponse(_message.Message):
     def __init__(self, intact: _Optional[bool] = ..., checked: _Optional[int] = ..., first_bad_sequence: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class GetStatisticsRequest(_message.Message):
-    __slots__ = ("filter",)
+    __slots__ = ("filter", "group", "bucket")
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    BUCKET_FIELD_NUMBER: _ClassVar[int]
     filter: SignalFilter
-    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ...) -> None: ...
+    group: StatisticsGroup
+    bucket: StatisticsBucket
+    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., group: _Optional[_Union[StatisticsGroup, str]] = ..., bucket: _Optional[_Union[StatisticsBucket, str]] = ...) -> None: ...
 
 class StatusCount(_message.Message):
     __slots__ = ("status", "reason", "count")
@@ -371,11 +417,63 @@ class StatusCount(_message.Message):
     count: int
     def __init__(self, status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
 
-class GetStatisticsResponse(_message.Message):
-    __slots__ = ("counts",)
+class PhaseLatency(_message.Message):
+    __slots__ = ("phase", "count", "p50_us", "p90_us", "p99_us")
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    P50_US_FIELD_NUMBER: _ClassVar[int]
+    P90_US_FIELD_NUMBER: _ClassVar[int]
+    P99_US_FIELD_NUMBER: _ClassVar[int]
+    phase: str
+    count: int
+    p50_us: int
+    p90_us: int
+    p99_us: int
+    def __init__(self, phase: _Optional[str] = ..., count: _Optional[int] = ..., p50_us: _Optional[int] = ..., p90_us: _Optional[int] = ..., p99_us: _Optional[int] = ...) -> None: ...
+
+class SlippageSummary(_message.Message):
+    __slots__ = ("count", "mean_bps", "p50_bps", "p90_bps", "p99_bps")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    MEAN_BPS_FIELD_NUMBER: _ClassVar[int]
+    P50_BPS_FIELD_NUMBER: _ClassVar[int]
+    P90_BPS_FIELD_NUMBER: _ClassVar[int]
+    P99_BPS_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    mean_bps: str
+    p50_bps: str
+    p90_bps: str
+    p99_bps: str
+    def __init__(self, count: _Optional[int] = ..., mean_bps: _Optional[str] = ..., p50_bps: _Optional[str] = ..., p90_bps: _Optional[str] = ..., p99_bps: _Optional[str] = ...) -> None: ...
+
+class SignalStatistics(_message.Message):
+    __slots__ = ("key", "start_time", "count", "counts", "latencies", "slippage")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
     COUNTS_FIELD_NUMBER: _ClassVar[int]
+    LATENCIES_FIELD_NUMBER: _ClassVar[int]
+    SLIPPAGE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    start_time: _timestamp_pb2.Timestamp
+    count: int
     counts: _containers.RepeatedCompositeFieldContainer[StatusCount]
-    def __init__(self, counts: _Optional[_Iterable[_Union[StatusCount, _Mapping]]] = ...) -> None: ...
+    latencies: _containers.RepeatedCompositeFieldContainer[PhaseLatency]
+    slippage: SlippageSummary
+    def __init__(self, key: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., count: _Optional[int] = ..., counts: _Optional[_Iterable[_Union[StatusCount, _Mapping]]] = ..., latencies: _Optional[_Iterable[_Union[PhaseLatency, _Mapping]]] = ..., slippage: _Optional[_Union[SlippageSummary, _Mapping]] = ...) -> None: ...
+
+class GetStatisticsResponse(_message.Message):
+    __slots__ = ("counts", "statistics", "stragglers", "straggler_count", "straggler_limit_s")
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    STRAGGLERS_FIELD_NUMBER: _ClassVar[int]
+    STRAGGLER_COUNT_FIELD_NUMBER: _ClassVar[int]
+    STRAGGLER_LIMIT_S_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedCompositeFieldContainer[StatusCount]
+    statistics: _containers.RepeatedCompositeFieldContainer[SignalStatistics]
+    stragglers: _containers.RepeatedCompositeFieldContainer[SignalSummary]
+    straggler_count: int
+    straggler_limit_s: float
+    def __init__(self, counts: _Optional[_Iterable[_Union[StatusCount, _Mapping]]] = ..., statistics: _Optional[_Iterable[_Union[SignalStatistics, _Mapping]]] = ..., stragglers: _Optional[_Iterable[_Union[SignalSummary, _Mapping]]] = ..., straggler_count: _Optional[int] = ..., straggler_limit_s: _Optional[float] = ...) -> None: ...
 
 class JournalGap(_message.Message):
     __slots__ = ("gap_id", "detail", "first_missing_sequence", "last_missing_sequence", "recorded_until_time", "open_signals")

@@ -131,14 +131,14 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchSignals(self, request, context):
-        """Signals as they change, from now on. VIEWER.
+        """Signals as they change, from now on or after a sequence. VIEWER. One who reads too slowly is ended with WATCH_TOO_SLOW.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportSignals(self, request, context):
-        """Every entry of the signals that match, oldest first. VIEWER.
+        """The signals that match and were there when it began, in the order in which history first had them. VIEWER; payloads and proofs AUDITOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

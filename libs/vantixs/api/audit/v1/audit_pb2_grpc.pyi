@@ -38,9 +38,9 @@ class AuditServiceStub:
     ListSignals: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListSignalsRequest, _audit_pb2.ListSignalsResponse]
     """Signals, newest first. VIEWER."""
     WatchSignals: _grpc.UnaryStreamMultiCallable[_audit_pb2.WatchSignalsRequest, _audit_pb2.WatchSignalsResponse]
-    """Signals as they change, from now on. VIEWER."""
+    """Signals as they change, from now on or after a sequence. VIEWER. One who reads too slowly is ended with WATCH_TOO_SLOW."""
     ExportSignals: _grpc.UnaryStreamMultiCallable[_audit_pb2.ExportSignalsRequest, _audit_pb2.ExportSignalsResponse]
-    """Every entry of the signals that match, oldest first. VIEWER."""
+    """The signals that match and were there when it began, in the order in which history first had them. VIEWER; payloads and proofs AUDITOR."""
     ReplaySignals: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ReplaySignalsRequest, _audit_pb2.ReplaySignalsResponse]
     """Replays signals. OPERATOR."""
     GetReplay: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetReplayRequest, _audit_pb2.GetReplayResponse]
@@ -74,9 +74,9 @@ class AuditServiceAsyncStub(AuditServiceStub):
     ListSignals: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListSignalsRequest, _audit_pb2.ListSignalsResponse]  # type: ignore[assignment]
     """Signals, newest first. VIEWER."""
     WatchSignals: _aio.UnaryStreamMultiCallable[_audit_pb2.WatchSignalsRequest, _audit_pb2.WatchSignalsResponse]  # type: ignore[assignment]
-    """Signals as they change, from now on. VIEWER."""
+    """Signals as they change, from now on or after a sequence. VIEWER. One who reads too slowly is ended with WATCH_TOO_SLOW."""
     ExportSignals: _aio.UnaryStreamMultiCallable[_audit_pb2.ExportSignalsRequest, _audit_pb2.ExportSignalsResponse]  # type: ignore[assignment]
-    """Every entry of the signals that match, oldest first. VIEWER."""
+    """The signals that match and were there when it began, in the order in which history first had them. VIEWER; payloads and proofs AUDITOR."""
     ReplaySignals: _aio.UnaryUnaryMultiCallable[_audit_pb2.ReplaySignalsRequest, _audit_pb2.ReplaySignalsResponse]  # type: ignore[assignment]
     """Replays signals. OPERATOR."""
     GetReplay: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetReplayRequest, _audit_pb2.GetReplayResponse]  # type: ignore[assignment]
@@ -125,7 +125,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.WatchSignalsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_audit_pb2.WatchSignalsResponse], _abc.AsyncIterator[_audit_pb2.WatchSignalsResponse]]:
-        """Signals as they change, from now on. VIEWER."""
+        """Signals as they change, from now on or after a sequence. VIEWER. One who reads too slowly is ended with WATCH_TOO_SLOW."""
 
     @_abc_1.abstractmethod
     def ExportSignals(
@@ -133,7 +133,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ExportSignalsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_audit_pb2.ExportSignalsResponse], _abc.AsyncIterator[_audit_pb2.ExportSignalsResponse]]:
-        """Every entry of the signals that match, oldest first. VIEWER."""
+        """The signals that match and were there when it began, in the order in which history first had them. VIEWER; payloads and proofs AUDITOR."""
 
     @_abc_1.abstractmethod
     def ReplaySignals(

@@ -1,0 +1,155 @@
+"""Signals out of history into a file, and statistics of them."""
+
+import contextlib
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from vantixs.api.audit.v1 import audit_pb2
+from vantixs.runtime.settings import SettingsError
+
+from vantixs_console.clients import Clients
+from vantixs_console.commands.signals import signal_table, signals
+from vantixs_console.signal_files import FORMATS, Fixture, Writer, whole_file
+from vantixs_console.statistics_words import describe_statistics
+from vantixs_console.terminal import HomeOption, JsonOption, ask, enum_value, make_table, out, show
+
+app = typer.Typer(no_args_is_help=True)
+EXPORT_S = 86_400.0
+STATISTICS_S = 60.0
+PROGRESS_EVERY = 1000
+_AGO = re.compile(r"(\d{1,6})([mhdw])\Z")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+SinceOption = Annotated[
+    str, typer.Option("--since", help="received at or after: 90m, 24h, 7d, 2w, or 2026-11-27T08:00Z")
+]
+UntilOption = Annotated[str, typer.Option("--until", help="received before, given as for --since")]
+FilterOption = Annotated[str, typer.Option("--filter", help="which signals, as for `signals list`")]
+
+
+@signals.command(name="export")
+def signals_export(
+    output: Annotated[str, typer.Option("--output", help="file to write")],
+    format_: Annotated[str, typer.Option("--format", help="jsonl, csv, or parquet (needs pyarrow)")] = "jsonl",
+    expression: FilterOption = "",
+    since: SinceOption = "",
+    until: UntilOption = "",
+    timeline: Annotated[bool, typer.Option(help="with each signal's entries (jsonl)")] = False,
+    payloads: Annotated[bool, typer.Option(help="with the payloads in them (jsonl); role AUDITOR")] = False,
+    proof: Annotated[
+        bool, typer.Option(help="with each signal's proof (jsonl), for `audit check`; role AUDITOR")
+    ] = False,
+    fixture: Annotated[bool, typer.Option(help="write a fixture for replays in CI instead; role AUDITOR")] = False,
+    home: HomeOption = "",
+) -> int:
+    """Writes signals, oldest first, into a file that is there once all of it is. That it was done is an entry in history."""
+    if format_ not in FORMATS:
+        raise SettingsError(f"--format: expected one of {', '.join(FORMATS)}, was {format_!r}")
+    if format_ != "jsonl" and (timeline or payloads or proof or fixture):
+        raise SettingsError(f"--format: expected jsonl for timelines, payloads, proofs and fixtures, was {format_!r}")
+    request = audit_pb2.ExportSignalsRequest(
+        filter=signal_filter(expression, since, until),
+        timeline=timeline or payloads or fixture,
+        payloads=payloads or fixture,
+        proofs=proof,
+    )
+    shown = sys.stderr.isatty()
+    path = Path(output)
+
+    async def export(clients: Clients, writer: Writer) -> int:
+        done = 0
+        async for response in clients.audit.ExportSignals(request, timeout=EXPORT_S):
+            writer.put(response)
+            done = response.exported
+            if shown and (done % PROGRESS_EVERY == 0 or done == response.total):
+                print(f"\r{done:,} of {response.total:,} signals", end="", file=sys.stderr, flush=True)
+        return done
+
+    with whole_file(path) as file:
+        writer = Fixture(file) if fixture else FORMATS[format_](file)
+        count = ask(home, lambda clients: export(clients, writer))
+        writer.close()
+    if shown:
+        print(file=sys.stderr)
+    out.print(f"{path}: {count:,} signals", markup=False)
+    return 0
+
+
+@app.command()
+def statistics(
+    expression: FilterOption = "",
+    since: SinceOption = "24h",
+    until: UntilOption = "",
+    by: Annotated[str, typer.Option(help="webhook, account or strategy")] = "",
+    per: Annotated[str, typer.Option(help="hour or day")] = "",
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Counts signals, and shows how long each phase took, slippage, and what was accepted and has no end."""
+    request = audit_pb2.GetStatisticsRequest(filter=signal_filter(expression, since, until))
+    if by:
+        request.group = enum_value(audit_pb2.StatisticsGroup, "STATISTICS_GROUP_", "by", by)
+    if per:
+        request.bucket = enum_value(audit_pb2.StatisticsBucket, "STATISTICS_BUCKET_", "per", per)
+    response = ask(home, lambda c: c.audit.GetStatistics(request, timeout=STATISTICS_S))
+
+    def text() -> None:
+        for one in response.statistics:
+            _print_statistics(one)
+        if not response.statistics:
+            out.print("no signals")
+        if response.straggler_count:
+            limit = f"{response.straggler_limit_s:g} s"
+            out.print(f"\n{response.straggler_count} accepted signals have no end after {limit}, the oldest:")
+            out.print(signal_table(response.stragglers))
+
+    show(response, as_json=as_json, text=text)
+    return 0
+
+
+def _print_statistics(one: audit_pb2.SignalStatistics) -> None:
+    found = describe_statistics(one)
+    out.print(f"\n{found.title}", markup=False)
+    columns = ("phase", "signals", "p50 ms", "p90 ms", "p99 ms")
+    for names, rows in ((("status", "reason", "signals"), found.counts), (columns, found.phases)):
+        if rows:
+            table = make_table(*names)
+            for row in rows:
+                table.add_row(*(escape(cell) for cell in row))
+            out.print(table)
+    if found.slippage:
+        out.print(found.slippage, markup=False)
+
+
+def signal_filter(expression: str, since: str, until: str) -> audit_pb2.SignalFilter:
+    """The filter that options mean.
+
+    Raises:
+        SettingsError: a time cannot be read.
+    """
+    given = audit_pb2.SignalFilter(expression=expression)
+    for name, value in (("since", since), ("until", until)):
+        if value:
+            getattr(given, name).FromDatetime(time_of(name, value, datetime.now(UTC)))
+    return given
+
+
+def time_of(option: str, text: str, now: datetime) -> datetime:
+    """A time given as itself, in UTC where it has no zone, or as how long ago it is.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    if ago := _AGO.match(text):
+        with contextlib.suppress(OverflowError):
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        detail = f"--{option}: expected a time as 2026-11-27T08:00Z or how long ago as 24h, was {text[:40]!r}"
+        raise SettingsError(detail) from None
