@@ -15,7 +15,6 @@ from vantixs_risk.domain.evaluation import evaluate
 from vantixs_risk.domain.inputs import Books, Inputs
 from vantixs_risk.domain.ledger import Market, Position
 from vantixs_risk.domain.reservations import Reservation
-from vantixs_risk.fields import amount, at_least_zero, show
 from vantixs_risk.rule_conversion import rules_of
 from vantixs_risk.settings import RiskSettings
 
@@ -30,14 +29,14 @@ def encode_inputs(request: risk_pb2.EvaluateOrderRequest, account: Account, inpu
     message = risk_pb2.DecisionInputs(
         request=request,
         account=account.message,
-        cash=show(books.cash),
+        cash=_exact(books.cash),
         day=books.equity_history.day.isoformat(),
-        day_equity=show(books.equity_history.day_equity),
-        peak=show(books.equity_history.peak),
+        day_equity=_exact(books.equity_history.day_equity),
+        peak=_exact(books.equity_history.peak),
         orders_last_minute=books.activity.orders_last_minute(inputs.now),
         max_price_age_ms=inputs.max_price_age_ms,
         max_mark_age_s=inputs.max_mark_age_s,
-        price_buffer_bps=show(inputs.price_buffer_bps),
+        price_buffer_bps=_exact(inputs.price_buffer_bps),
     )
     message.request.ClearField("marks")
     message.decide_time.FromDatetime(inputs.now)
@@ -62,12 +61,12 @@ def _add_holdings(message: risk_pb2.DecisionInputs, books: Books) -> None:
             base_asset=market.base,
             quote_asset=market.quote,
             perpetual=market.perpetual,
-            quantity=show(position.quantity),
-            cost=show(position.cost),
+            quantity=_exact(position.quantity),
+            cost=_exact(position.cost),
             dust=name in books.dust,
         )
         if holding.mark:
-            held.bid, held.ask = show(holding.mark.bid), show(holding.mark.ask)
+            held.bid, held.ask = _exact(holding.mark.bid), _exact(holding.mark.ask)
             held.mark_time.FromDatetime(holding.mark.time)
 
 
@@ -80,10 +79,10 @@ def _add_reservations(message: risk_pb2.DecisionInputs, books: Books) -> None:
             instrument=order.instrument,
             entry=order.entry,
             buy=order.buy,
-            quantity=show(order.quantity),
-            notional=show(order.notional),
-            hold=show(order.reserved_funds),
-            filled_quantity=show(order.filled),
+            quantity=_exact(order.quantity),
+            notional=_exact(order.notional),
+            hold=_exact(order.reserved_funds),
+            filled_quantity=_exact(order.filled),
             leg=order.leg,
         )
 
@@ -94,6 +93,11 @@ def _add_approved(message: risk_pb2.DecisionInputs, activity: Activity) -> None:
         return
     for entry in activity.approved:
         message.approved.add(key=entry.key).time.FromDatetime(entry.time)
+
+
+def _exact(value: Decimal) -> str:
+    """The value with its trailing zeros, which checks show: the decision has the same text again."""
+    return f"{value:f}"
 
 
 def decide_again(
@@ -132,7 +136,7 @@ def _inputs_of(message: risk_pb2.DecisionInputs) -> Inputs:
         day = date.fromisoformat(message.day)
     except ValueError:
         raise invalid("inputs.day", f"expected a date, was {message.day[:40]!r}") from None
-    history = EquityHistory(day, amount("inputs.day_equity", message.day_equity), amount("inputs.peak", message.peak))
+    history = EquityHistory(day, _value("inputs.day_equity", message.day_equity), _value("inputs.peak", message.peak))
     approved = tuple(EntryRecord(e.key, instant(e.time, "inputs.approved.time")) for e in message.approved)
     second, count = int(now.timestamp()), message.orders_last_minute
     activity = Activity(
@@ -141,7 +145,7 @@ def _inputs_of(message: risk_pb2.DecisionInputs) -> Inputs:
         last_loss=instant(message.loss_time, "inputs.loss_time") if message.HasField("loss_time") else None,
     )
     books = Books(
-        amount("inputs.cash", message.cash),
+        _value("inputs.cash", message.cash),
         history,
         {held.instrument: _holding_of(held) for held in message.held},
         tuple(map(_reservation_of, message.reserved)),
@@ -156,17 +160,17 @@ def _inputs_of(message: risk_pb2.DecisionInputs) -> Inputs:
         trading_states={state.name: state.value for state in message.trading_states},
         max_price_age_ms=message.max_price_age_ms,
         max_mark_age_s=message.max_mark_age_s,
-        price_buffer_bps=at_least_zero("inputs.price_buffer_bps", message.price_buffer_bps),
+        price_buffer_bps=_value("inputs.price_buffer_bps", message.price_buffer_bps),
     )
 
 
 def _holding_of(held: risk_pb2.HeldInput) -> Holding:
     market = Market(held.instrument, held.base_asset, held.quote_asset, held.perpetual)
-    position = Position(amount("inputs.held.quantity", held.quantity), amount("inputs.held.cost", held.cost))
+    position = Position(_value("inputs.held.quantity", held.quantity), _value("inputs.held.cost", held.cost))
     if not held.bid:
         return Holding(market, position)
     time = instant(held.mark_time, "inputs.held.mark_time")
-    mark = Mark(amount("inputs.held.bid", held.bid), amount("inputs.held.ask", held.ask), time)
+    mark = Mark(_value("inputs.held.bid", held.bid), _value("inputs.held.ask", held.ask), time)
     return Holding(market, position, mark)
 
 
@@ -175,9 +179,20 @@ def _reservation_of(order: risk_pb2.ReservedInput) -> Reservation:
         order.instrument,
         order.entry,
         order.buy,
-        amount("inputs.reserved.quantity", order.quantity),
-        amount("inputs.reserved.notional", order.notional),
-        amount("inputs.reserved.hold", order.hold),
-        amount("inputs.reserved.filled_quantity", order.filled_quantity),
+        _value("inputs.reserved.quantity", order.quantity),
+        _value("inputs.reserved.notional", order.notional),
+        _value("inputs.reserved.hold", order.hold),
+        _value("inputs.reserved.filled_quantity", order.filled_quantity),
         leg=order.leg,
     )
+
+
+def _value(field: str, text: str) -> Decimal:
+    """A value as the books had it, which may have more decimals than a sender may write."""
+    try:
+        value = Decimal(text)
+    except ArithmeticError:
+        value = Decimal("nan")
+    if not value.is_finite():
+        raise invalid(field, f"expected a number, was {text[:40]!r}")
+    return value

@@ -6,11 +6,10 @@ from decimal import Decimal
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
-from vantixs.model.decimals import ZERO, parse_decimal
+from vantixs.model.decimals import parse_decimal
 from vantixs.runtime.database import Database
 
 from vantixs_router import store
-from vantixs_router.domain.brackets.levels import PlanError
 from vantixs_router.domain.brackets.plan import SettledPlan
 from vantixs_router.domain.brackets.step import open_bracket
 from vantixs_router.domain.brackets.words import describe_plan
@@ -20,25 +19,14 @@ from vantixs_router.messages import evaluation_request, make_order
 from vantixs_router.orders.submit_order import check_time_left
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient, asking_risk
+from vantixs_router.signals.derive import ANY_QUANTITY, check_order, settled_plan
 from vantixs_router.signals.outcome import closed_by
 from vantixs_router.signals.run import SignalRun
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Capabilities
-from vantixs_router.working.plans import plan_of, wants_bracket
-from vantixs_router.working.rules import expected_price, problem_of
+from vantixs_router.working.plans import wants_bracket
+from vantixs_router.working.rules import expected_price
 from vantixs_router.working.store import BracketRow, save_bracket
-
-# Whether a plan can be carried out does not depend on its size, which is not known before risk has said it.
-_ANY_QUANTITY = 10**9
-
-
-class NotSent(Exception):
-    """The order cannot be sent: nothing was asked of risk. `reason` is one of ours, `detail` a sentence for people."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 class DecideLeg:
@@ -57,6 +45,11 @@ class DecideLeg:
         self._quotes = quotes
         self._capabilities = capabilities
         self._clock = clock
+
+    @property
+    def fee_bps(self) -> Decimal:
+        """The venue's highest fee, basis points of notional."""
+        return self._capabilities.fee_bps
 
     async def decide(self, run: SignalRun, leg: Leg, assumed: str, intent: str) -> order_pb2.RiskDecision:
         """Risk's decision on the run's next leg. The order is added to the run where risk approved or denied it.
@@ -79,11 +72,13 @@ class DecideLeg:
         number, alone = len(run.orders) + 1, "," not in run.plan
         order = make_order(signal, webhook, leg, number, self._clock(), self._capabilities, alone=alone)
         quote = self._quotes.current(run.instrument)
-        self._check(run, order, leg)
+        if run.inputs and number == 1:
+            run.inputs.quote.CopyFrom(quote)
+        check_order(order, signal, leg, self._capabilities)
         price = expected_price(order, quote)
         protected = leg.entry and price is not None and wants_bracket(signal)
         if protected:
-            self._plan(run, order, run.instrument.lot_size * _ANY_QUANTITY, price)
+            self._plan(run, order, run.instrument.lot_size * ANY_QUANTITY, price)
         with asking_risk():
             held = await self._risk.held(webhook.account_id)
         request = evaluation_request(
@@ -134,17 +129,5 @@ class DecideLeg:
         run.orders.append(OrderRow(order, intent, decision, [], order_pb2.Position()))
         return decision
 
-    def _check(self, run: SignalRun, order: order_pb2.Order, leg: Leg) -> None:
-        reason, detail = problem_of(order, self._capabilities)
-        if not reason and leg.entry and order.reduce_only:
-            reason, detail = "REDUCE_ONLY_ENTRY", "the signal says reduce-only, and would open or add to a position"
-        if not reason and leg.entry and wants_bracket(run.signal) and not self._capabilities.brackets:
-            reason, detail = "PROTECTION_UNSUPPORTED", "the venue cannot hold a stop and targets for one position"
-        if reason:
-            raise NotSent(reason, detail)
-
     def _plan(self, run: SignalRun, order: order_pb2.Order, quantity: Decimal, price: Decimal | None) -> SettledPlan:
-        try:
-            return plan_of(run.signal, run.webhook, order, quantity, price or ZERO, self._capabilities.fee_bps)
-        except PlanError as error:
-            raise NotSent("PROTECTION_INVALID", str(error)) from None
+        return settled_plan(run.signal, run.webhook, order, quantity, price, self._capabilities.fee_bps)

@@ -45,6 +45,7 @@ class SignalRun:
         held: who claimed the same before, as far as is known.
         protected: whether a bracket was made for one of its entries in this try.
         apart: whether its key is another signal's, so that it goes by an id of its own.
+        inputs: what its orders were derived from in this process; None where nothing was, or another process did that.
     """
 
     delivery: Delivery
@@ -66,6 +67,7 @@ class SignalRun:
     held: Held | None = None
     protected: bool = False
     apart: bool = False
+    inputs: journal_pb2.RoutingInputs | None = None
 
     @property
     def signal(self) -> signal_pb2.Signal:

@@ -218,7 +218,7 @@ class SignalCompleted(_message.Message):
     def __init__(self, status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., stage: _Optional[str] = ..., detail: _Optional[str] = ..., webhook_id: _Optional[str] = ..., inputs: _Optional[_Union[RoutingInputs, _Mapping]] = ...) -> None: ...
 
 class RoutingInputs(_message.Message):
-    __slots__ = ("decide_time", "position_quantity", "instrument", "quote", "fee_bps", "sender_emit_ms", "sender_entry_ms", "sender_adds", "superseded", "cancel_order_ids", "venue")
+    __slots__ = ("decide_time", "position_quantity", "instrument", "quote", "fee_bps", "sender_emit_ms", "sender_entry_ms", "sender_adds", "superseded", "cancel_order_ids")
     DECIDE_TIME_FIELD_NUMBER: _ClassVar[int]
     POSITION_QUANTITY_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
@@ -229,7 +229,6 @@ class RoutingInputs(_message.Message):
     SENDER_ADDS_FIELD_NUMBER: _ClassVar[int]
     SUPERSEDED_FIELD_NUMBER: _ClassVar[int]
     CANCEL_ORDER_IDS_FIELD_NUMBER: _ClassVar[int]
-    VENUE_FIELD_NUMBER: _ClassVar[int]
     decide_time: _timestamp_pb2.Timestamp
     position_quantity: str
     instrument: _common_pb2.Instrument
@@ -240,8 +239,7 @@ class RoutingInputs(_message.Message):
     sender_adds: int
     superseded: bool
     cancel_order_ids: _containers.RepeatedScalarFieldContainer[str]
-    venue: str
-    def __init__(self, decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position_quantity: _Optional[str] = ..., instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., fee_bps: _Optional[str] = ..., sender_emit_ms: _Optional[int] = ..., sender_entry_ms: _Optional[int] = ..., sender_adds: _Optional[int] = ..., superseded: _Optional[bool] = ..., cancel_order_ids: _Optional[_Iterable[str]] = ..., venue: _Optional[str] = ...) -> None: ...
+    def __init__(self, decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position_quantity: _Optional[str] = ..., instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., fee_bps: _Optional[str] = ..., sender_emit_ms: _Optional[int] = ..., sender_entry_ms: _Optional[int] = ..., sender_adds: _Optional[int] = ..., superseded: _Optional[bool] = ..., cancel_order_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReplayRequested(_message.Message):
     __slots__ = ("replay_id", "mode", "operator", "comment")
