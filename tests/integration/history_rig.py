@@ -20,7 +20,7 @@ from vantixs_audit.proof.verify import Walk
 from vantixs_audit.proof.witness import Witness
 
 SIGNER = history_signer("secret of the rig")
-TABLES = ("entries", "signals", "head", "tree_nodes", "checkpoints")
+TABLES = ("entries", "signals", "signal_words", "head", "tree_nodes", "checkpoints")
 
 
 def events(random: Random, signal_id: str) -> list[dict[str, Any]]:
@@ -38,7 +38,10 @@ def events(random: Random, signal_id: str) -> list[dict[str, Any]]:
         order_id=f"{signal_id}.1", signal_id=signal_id, side=common_pb2.SIDE_SELL, quantity="0.5",
         state=common_pb2.ORDER_STATE_FILLED, filled_quantity="0.5", average_price="99.5",
     )  # fmt: skip
-    signal = {"symbol": "BTCUSDT", "instrument": "BTC/USDT", "action": common_pb2.ACTION_SELL}
+    signal = {
+        "symbol": "BTCUSDT", "instrument": "BTC/USDT", "action": common_pb2.ACTION_SELL, "price": "100",
+        "comment": random.choice(("", "breakout of the week")), "tag": random.choice(("", "turtle")),
+    }  # fmt: skip
     told: list[dict[str, Any]] = [
         {"signal_accepted": journal_pb2.SignalAccepted(webhook=webhook, signal=signal)},
         {"order_evaluated": journal_pb2.OrderEvaluated(order=order)},

@@ -26,6 +26,7 @@ from vantixs_audit.journal_gap import JournalGaps, compare_with_history
 from vantixs_audit.proof.checkpoints import Checkpoints
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.proof.witness import FILE, Witness
+from vantixs_audit.rebuild import rebuild_signals
 from vantixs_audit.recorder import Follower, Recorder, Watchers
 from vantixs_audit.replay import Replays
 from vantixs_audit.retention import Retention
@@ -44,6 +45,7 @@ def main(overrides: dict[str, str]) -> int:
         home = Home.open(settings.home)
         database = await Database.open(settings, "audit", MIGRATIONS, life=life)
         life.health.tolerate("journal")
+        await rebuild_signals(database, life.stopping)
         head = await database.read(store.read_head)
         compare = partial(compare_with_history, database, lambda found: recorder.adopt(found))  # noqa: PLW0108 - made below
         journal = Journal(settings, life.health, service="audit", mark=head.mark, inspect=compare)

@@ -16,6 +16,7 @@ from vantixs_audit.journal_gap import JournalGaps
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replay import Replays
+from vantixs_audit.signal_filter import condition_of, matches
 from vantixs_audit.views import summary
 
 NAME = "vantixs.api.audit.v1.AuditService"
@@ -62,7 +63,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         """Signals, newest first."""
 
         def read(connection: sa.Connection) -> audit_pb2.ListSignalsResponse:
-            query = store.select_signals(request.filter)
+            query = sa.select(store.SIGNALS).where(condition_of(request.filter))
             rows, following = page_of(connection, query, store.SIGNALS.c.number, request, descending=True)
             return audit_pb2.ListSignalsResponse(signals=[summary(row) for row in rows], next_page_token=following)
 
@@ -75,7 +76,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         if self._watchers.full:
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many watch already")
         async for signal in self._watchers.watch(lambda: context.send_initial_metadata(())):
-            if store.matches(request.filter, signal):
+            if matches(request.filter, signal):
                 yield audit_pb2.WatchSignalsResponse(signal=signal)
 
     async def ReplaySignals(self, request: audit_pb2.ReplaySignalsRequest, context: Any) -> Any:

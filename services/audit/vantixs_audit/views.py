@@ -1,51 +1,143 @@
 """A signal's row: made from what its entries say, and told as a message."""
 
 import json
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from vantixs.api.audit.v1 import audit_pb2
-from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
+from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 
-from vantixs_audit.domain.status import Seen, View
+from vantixs_audit.domain.status import End, Filled, Origin, Seen, View, decimal_of, slippage_bps
+
+_WORD = re.compile(r"[^\W_]+")
+LONGEST_WORD = 40
+_MICROSECOND = timedelta(microseconds=1)
+# What an entry that makes a signal says about it; each is a column. The others of the row follow from later entries.
+ORIGIN_COLUMNS = (
+    "webhook_id", "account_id", "mode", "symbol", "instrument", "action", "source_address", "comment", "tag", "signal_price",
+    "replay_of", "replay_root",
+)  # fmt: skip
+_STAGE_OF_RANK = ("ingress", "ingress", "duplicate")
 
 
 def view_of(row: Any) -> View:
     """What is known of a signal by its row."""
+    state = json.loads(row.facts)
+    ended, rank = state["ended"], state["rank"]
+    told = ("", "") if ended else (row.reason, row.detail)
+    origin = None
+    if rank is not None:
+        facts = tuple(sorted((name, getattr(row, name)) for name in ORIGIN_COLUMNS))
+        received = row.receive_time if state["received"] else None
+        origin = Origin(rank, row.accept_time, _STAGE_OF_RANK[rank], told[0], told[1], facts, received, row.emit_time)
+    filled = None
+    if row.filled_order_id:
+        size = abs(decimal_of(row.filled_quantity) or Decimal(0))
+        filled = Filled(row.filled_order_id, size, row.filled_quantity, row.average_price)
     return View(
-        row.status,
-        row.original_status,
-        row.stage,
-        row.reason,
-        row.detail,
-        row.receive_time,
-        row.update_time,
-        row.duplicates,
-        tuple(json.loads(row.facts).items()),
+        origin=origin,
+        end=End(row.end_time, row.outcome, row.stage, row.reason, row.detail) if ended else None,
+        progress=state["progress"],
+        update_time=row.update_time,
+        first_time=row.first_time,
+        duplicates_told=state["told"],
+        last_repeat=state["repeat"],
+        first_signal_id=row.first_signal_id,
+        strategy_id=row.strategy_id,
+        side=row.side,
+        filled=filled,
+        decide_time=row.decide_time,
+        send_time=row.send_time,
+        fill_time=row.fill_time,
+        replay_count=row.replay_count,
+        replay_id=row.replay_id,
+        replay_time=row.replay_time,
     )
 
 
 def row_of(signal_id: str, number: int, sequence: int, view: View) -> dict[str, Any]:
-    """The row of the `number`-th signal, whose last entry has that sequence."""
-    facts = dict(view.facts)
+    """The row of the `number`-th signal, whose last entry has that sequence. Latencies are whole microseconds."""
+    origin, filled = view.origin, view.filled
+    facts = dict.fromkeys(ORIGIN_COLUMNS, "") | dict(origin.facts if origin else ())
+    reason, detail = view.why
+    quantity, price = (filled.quantity, filled.average_price) if filled else ("", "")
+    slippage = slippage_bps(facts["signal_price"], quantity, price)
+    accept_time = origin.time if origin else None
+    emit_time = origin.emit_time if origin else None
+    state = {
+        "rank": origin.rank if origin else None,
+        "received": bool(origin and origin.receive_time),
+        "ended": view.end is not None,
+        "progress": view.progress,
+        "told": view.duplicates_told,
+        "repeat": view.last_repeat,
+    }
     return {
         "signal_id": signal_id,
         "number": number,
         "sequence": sequence,
-        "status": view.status or "ACCEPTED",
-        "original_status": view.original_status,
+        "status": "REPLAYED" if view.replay_count else view.outcome,
+        "original_status": view.outcome if view.replay_count else "",
         "stage": view.stage,
-        "reason": view.reason,
-        "detail": view.detail.replace("\x00", ""),
-        "webhook_id": facts.get("webhook_id", ""),
-        "account_id": facts.get("account_id", ""),
-        "instrument": facts.get("instrument", ""),
+        "reason": reason,
+        "detail": detail,
         "receive_time": view.receive_time,
         "update_time": view.update_time,
         "duplicates": view.duplicates,
-        "facts": json.dumps(facts),
+        "facts": json.dumps(state),
+        "view_sequence": sequence,
+        "outcome": view.outcome,
+        **facts,
+        "side": view.side,
+        "strategy_id": view.strategy_id,
+        "first_signal_id": view.first_signal_id,
+        "replay_count": view.replay_count,
+        "replay_id": view.replay_id,
+        "first_time": view.first_time,
+        "emit_time": emit_time,
+        "accept_time": accept_time,
+        "decide_time": view.decide_time,
+        "send_time": view.send_time,
+        "fill_time": view.fill_time,
+        "end_time": view.end_time,
+        "replay_time": view.replay_time,
+        "receive_latency_us": _between(emit_time, view.receive_time),
+        "accept_latency_us": _between(view.receive_time, accept_time),
+        "decide_latency_us": _between(accept_time, view.decide_time),
+        "send_latency_us": _between(view.decide_time, view.send_time),
+        "fill_latency_us": _between(view.send_time, view.fill_time),
+        "latency_us": _between(view.receive_time, view.end_time),
+        "filled_order_id": filled.order_id if filled else "",
+        "filled_quantity": quantity,
+        "average_price": price,
+        "slippage_bps": slippage,
     }
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, each once, in small letters: what filters by text find; the first 40 characters of a word."""
+    return list(dict.fromkeys(word[:LONGEST_WORD] for word in _WORD.findall(text.lower())))
+
+
+def word_rows(number: int, view: View) -> list[dict[str, Any]]:
+    """Rows of the words of a signal's comment and tag."""
+    if view.origin is None:
+        return []
+    facts = dict(view.origin.facts)
+    return [
+        {"word": f"{name}:{word}", "receive_time": view.receive_time, "number": number}
+        for name in ("comment", "tag")
+        for word in words_of(facts.get(name, ""))
+    ]
+
+
+def _between(begin: datetime | None, end: datetime | None) -> int | None:
+    return None if begin is None or end is None else (end - begin) // _MICROSECOND
 
 
 def seen_of(entry: journal_pb2.JournalEntry) -> Seen:
@@ -55,31 +147,37 @@ def seen_of(entry: journal_pb2.JournalEntry) -> Seen:
     match kind:
         case "signal_accepted":
             event = entry.signal_accepted
-            facts = {
-                "webhook_id": event.webhook.webhook_id,
-                "account_id": event.webhook.account_id,
-                "mode": common_pb2.Mode.Name(event.webhook.mode),
-                "symbol": event.signal.symbol,
-                "instrument": event.signal.instrument,
-                "action": common_pb2.Action.Name(event.signal.action),
-            }
-            return Seen(kind, time, facts=tuple(facts.items()))
+            return _origin(kind, time, event.signal, event.request, event.webhook)
         case "signal_rejected":
             rejected = entry.signal_rejected
-            facts = {
-                "webhook_id": rejected.webhook.webhook_id,
-                "account_id": rejected.webhook.account_id,
-                "mode": common_pb2.Mode.Name(rejected.webhook.mode),
-            }
-            return Seen(kind, time, reason=rejected.reason, detail=rejected.detail, facts=tuple(facts.items()))
+            return _origin(
+                kind,
+                time,
+                None,
+                rejected.request,
+                rejected.webhook,
+                reason=rejected.reason,
+                detail=_text(rejected.detail),
+            )
         case "duplicate_suppressed":
             return _seen_duplicate(entry, time)
         case "signal_completed":
             done = entry.signal_completed
-            status = common_pb2.SignalStatus.Name(done.status).removeprefix("SIGNAL_STATUS_")
-            return Seen(kind, time, status, done.stage, done.reason, done.detail)
+            status = _name(common_pb2.SignalStatus, done.status, "SIGNAL_STATUS_") or "UNSPECIFIED"
+            return Seen(kind, time, status, _text(done.stage), _text(done.reason), _text(done.detail))
+        case "strategy_evaluated":
+            return Seen(kind, time, strategy_id=_text(entry.strategy_evaluated.strategy_id))
+        case "order_evaluated":
+            evaluated = entry.order_evaluated
+            decided = evaluated.decision
+            decide_time = _time(decided.decide_time) if decided.HasField("decide_time") else None
+            return _seen_order(kind, time, evaluated.order, decide_time=decide_time)
+        case "order_submitted":
+            return _seen_order(kind, time, entry.order_submitted.order)
         case "order_updated":
-            return Seen(kind, time, facts=_filled_facts(entry.order_updated.order))
+            return _seen_filled(time, entry.order_updated.order)
+        case "replay_finished":
+            return Seen(kind, time, replay_id=_text(entry.replay_finished.replay_id))
     return Seen(kind, time)
 
 
@@ -88,53 +186,120 @@ def _seen_duplicate(entry: journal_pb2.JournalEntry, time: datetime) -> Seen:
     event = entry.duplicate_suppressed
     if entry.signal_id == event.first_signal_id:
         return Seen("duplicate_suppressed", time, repeat=int(event.repeat))
-    facts = {
-        "webhook_id": event.webhook.webhook_id,
-        "account_id": event.webhook.account_id,
-        "mode": common_pb2.Mode.Name(event.webhook.mode),
-        "symbol": event.signal.symbol,
-        "instrument": event.signal.instrument,
-        "action": common_pb2.Action.Name(event.signal.action),
-        "first_signal_id": event.first_signal_id,
-    }
-    reason = "DUPLICATE_SUPPRESSED" if event.rule == "same_bytes" else "DUPLICATE_SIGNAL"
-    detail = f"repeats {event.first_signal_id} ({event.rule})"
-    first = event.first_signal_id
-    return Seen("duplicate_suppressed", time, "REJECTED", "duplicate", reason, detail, tuple(facts.items()), 0, first)
+    return _origin(
+        "duplicate_suppressed",
+        time,
+        event.signal,
+        event.request,
+        event.webhook,
+        reason="DUPLICATE_SUPPRESSED" if event.rule == "same_bytes" else "DUPLICATE_SIGNAL",
+        detail=f"repeats {_text(event.first_signal_id)} ({_text(event.rule)})",
+        repeat_of=_text(event.first_signal_id),
+    )
 
 
-def _filled_facts(order: order_pb2.Order) -> tuple[tuple[str, str], ...]:
+def _origin(
+    kind: str,
+    time: datetime,
+    signal: signal_pb2.Signal | None,
+    request: signal_pb2.ReceivedRequest,
+    webhook: webhook_pb2.Webhook,
+    *,
+    reason: str = "",
+    detail: str = "",
+    repeat_of: str = "",
+) -> Seen:
+    facts = dict.fromkeys(ORIGIN_COLUMNS, "")
+    facts["webhook_id"] = _text(webhook.webhook_id)
+    facts["account_id"] = _text(webhook.account_id)
+    facts["mode"] = _name(common_pb2.Mode, webhook.mode, "MODE_")
+    facts["source_address"] = _text(request.source_address)
+    emit_time = None
+    if signal is not None:
+        facts["symbol"] = _text(signal.symbol)
+        facts["instrument"] = _text(signal.instrument)
+        facts["action"] = _name(common_pb2.Action, signal.action, "ACTION_")
+        facts["comment"] = _text(signal.comment)
+        facts["tag"] = _text(signal.tag)
+        facts["signal_price"] = _text(signal.price)
+        emit_time = _time(signal.emit_time) if signal.HasField("emit_time") else None
+    return Seen(
+        kind,
+        time,
+        facts=tuple(facts.items()),
+        receive_time=_time(request.receive_time) if request.HasField("receive_time") else None,
+        emit_time=emit_time,
+        strategy_id=_text(webhook.strategy_id),
+        reason=reason,
+        detail=detail,
+        repeat_of=repeat_of,
+    )
+
+
+def _seen_order(kind: str, time: datetime, order: order_pb2.Order, decide_time: datetime | None = None) -> Seen:
+    """An order of the signal; stop and targets are not what the signal asked for, and say no more than that they are."""
+    if order.entry_order_id:
+        return Seen(kind, time)
+    side = _name(common_pb2.Side, order.side, "SIDE_")
+    return Seen(kind, time, order_id=_text(order.order_id), side=side, decide_time=decide_time)
+
+
+def _seen_filled(time: datetime, order: order_pb2.Order) -> Seen:
     """What is filled of an order so far, all of its fills together; it is told after each.
 
     What stop and targets fill later is not what the signal asked for, and an order without fills says nothing.
     """
-    if order.entry_order_id or not order.average_price:
-        return ()
-    sign = "" if order.side == common_pb2.SIDE_BUY else "-"
-    return (("filled_quantity", sign + order.filled_quantity), ("average_price", order.average_price))
+    if order.entry_order_id:
+        return Seen("order_updated", time)
+    sign = "-" if order.side == common_pb2.SIDE_SELL else ""
+    return Seen(
+        "order_updated",
+        time,
+        order_id=_text(order.order_id),
+        side=_name(common_pb2.Side, order.side, "SIDE_"),
+        filled_quantity=sign + _text(order.filled_quantity),
+        average_price=_text(order.average_price),
+    )
+
+
+def _text(text: str) -> str:
+    """PostgreSQL stores no NUL."""
+    return text.replace("\x00", "")
+
+
+def _name(enum: Any, number: int, prefix: str) -> str:
+    """A value's name without the prefix; empty for one that is not given, or that this version does not know."""
+    return enum.Name(number).removeprefix(prefix) if number and number in enum.values() else ""
+
+
+def _time(stamp: Timestamp) -> datetime | None:
+    """A time in an entry's content; None where it is none, so that no entry stops history."""
+    try:
+        return stamp.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def summary(row: Any) -> audit_pb2.SignalSummary:
     """A signal's row as a message."""
-    facts = json.loads(row.facts)
     message = audit_pb2.SignalSummary(
         signal_id=row.signal_id,
         webhook_id=row.webhook_id,
         account_id=row.account_id,
-        symbol=facts.get("symbol", ""),
+        symbol=row.symbol,
         instrument=row.instrument,
-        action=facts.get("action", "ACTION_UNSPECIFIED"),
-        mode=facts.get("mode", "MODE_UNSPECIFIED"),
+        action=f"ACTION_{row.action or 'UNSPECIFIED'}",
+        mode=f"MODE_{row.mode or 'UNSPECIFIED'}",
         status=f"SIGNAL_STATUS_{row.status}",
         original_status=f"SIGNAL_STATUS_{row.original_status or 'UNSPECIFIED'}",
         stage=row.stage,
         reason=row.reason,
         detail=row.detail,
         duplicate_count=row.duplicates,
-        filled_quantity=facts.get("filled_quantity", ""),
-        average_price=facts.get("average_price", ""),
+        filled_quantity=row.filled_quantity,
+        average_price=row.average_price,
         sequence=row.sequence,
-        first_signal_id=facts.get("first_signal_id", ""),
+        first_signal_id=row.first_signal_id,
     )
     if row.receive_time:
         message.receive_time.FromDatetime(row.receive_time)

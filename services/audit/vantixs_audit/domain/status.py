@@ -1,10 +1,16 @@
-"""A signal's status as a pure function of its entries, and the hash chain over all entries."""
+"""A signal's row as a pure function of its entries, whatever their order of arrival; and the hash chain over all entries.
+
+Each entry says something (`Seen`), and `fold` joins it to what is known (`View`). Joining is commutative: of two entries
+that say the same thing differently the earlier one counts, by its own time and content, and never the one that came first.
+"""
 
 import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal, InvalidOperation, localcontext
 
 GENESIS = bytes(32)
+Facts = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,73 +23,221 @@ class Seen:
     stage: str = ""
     reason: str = ""
     detail: str = ""
-    facts: tuple[tuple[str, str], ...] = field(default_factory=tuple)
+    facts: Facts = field(default_factory=tuple)
     repeat: int = 0
     repeat_of: str = ""
+    receive_time: datetime | None = None
+    emit_time: datetime | None = None
+    decide_time: datetime | None = None
+    order_id: str = ""
+    side: str = ""
+    filled_quantity: str = ""
+    average_price: str = ""
+    strategy_id: str = ""
+    replay_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """The entry that made the signal: the one with the lowest rank, and of those the earliest. `facts` are sorted."""
+
+    rank: int
+    time: datetime
+    stage: str = ""
+    reason: str = ""
+    detail: str = ""
+    facts: Facts = ()
+    receive_time: datetime | None = None
+    emit_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class End:
+    """How it ended; the earliest where several entries say so."""
+
+    time: datetime
+    status: str
+    stage: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Filled:
+    """What is filled of the signal's last order; of one order the larger is the later. `quantity` is below 0 for a sale."""
+
+    order_id: str
+    size: Decimal
+    quantity: str
+    average_price: str
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One line about a signal. `facts` are what it was accepted or rejected with: webhook, account, symbol, ..."""
+    """All that is known of a signal."""
 
-    status: str = ""
-    original_status: str = ""
-    stage: str = ""
-    reason: str = ""
-    detail: str = ""
-    receive_time: datetime | None = None
+    origin: Origin | None = None
+    end: End | None = None
+    progress: int = 0
     update_time: datetime | None = None
-    duplicates: int = 0
-    facts: tuple[tuple[str, str], ...] = ()
+    first_time: datetime | None = None
+    duplicates_told: int = 0
+    last_repeat: int = 0
+    first_signal_id: str = ""
+    strategy_id: str = ""
+    side: str = ""
+    filled: Filled | None = None
+    decide_time: datetime | None = None
+    send_time: datetime | None = None
+    fill_time: datetime | None = None
+    replay_count: int = 0
+    replay_id: str = ""
+    replay_time: datetime | None = None
+
+    @property
+    def outcome(self) -> str:
+        """How it stands, replays aside: ACCEPTED, EXECUTED, REJECTED or FAILED."""
+        if self.end:
+            return self.end.status
+        return "REJECTED" if self.origin and self.origin.rank > ACCEPTED else "ACCEPTED"
+
+    @property
+    def stage(self) -> str:
+        """The stage that it ended at, or is in."""
+        if self.end:
+            return self.end.stage
+        if self.origin and self.origin.rank > ACCEPTED:
+            return self.origin.stage
+        return STAGES[self.progress] if self.progress else self.origin.stage if self.origin else ""
+
+    @property
+    def why(self) -> tuple[str, str]:
+        """The reason, and one sentence."""
+        told = self.end or self.origin
+        return (told.reason, told.detail) if told else ("", "")
+
+    @property
+    def receive_time(self) -> datetime | None:
+        """When it was received, as far as known: at the latest when its first entry was made."""
+        return (self.origin.receive_time or self.origin.time) if self.origin else self.first_time
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When it ended; unset while it goes on."""
+        if self.end:
+            return self.end.time
+        return self.origin.time if self.origin and self.origin.rank > ACCEPTED else None
+
+    @property
+    def duplicates(self) -> int:
+        """How many repeats were suppressed. Not every repeat of a stuck sender is recorded, but each that is tells its number."""
+        return max(self.duplicates_told, self.last_repeat)
 
 
-_STAGES = {
-    "strategy_evaluated": "strategy",
-    "order_evaluated": "risk",
-    "order_submitted": "venue",
-    "order_updated": "venue",
-    "fill_recorded": "venue",
-    "bracket_changed": "venue",
+ACCEPTED, REJECTED, REPEAT = range(3)
+STAGES = ("", "strategy", "risk", "venue")
+_PROGRESS = {
+    "strategy_evaluated": 1,
+    "order_evaluated": 2,
+    "order_submitted": 3,
+    "order_updated": 3,
+    "fill_recorded": 3,
+    "bracket_changed": 3,
 }
 
 
 def fold(view: View, seen: Seen) -> View:
-    """The view after one more entry. A status that is an end changes only by a replay.
+    """The view with one more entry.
 
     Orders that rest and brackets are told under their signal after its end: what is filled follows, the end stays as it was.
     """
-    view = replace(view, update_time=max(view.update_time or seen.time, seen.time))
+    view = replace(
+        view, update_time=_later(view.update_time, seen.time), first_time=_earlier(view.first_time, seen.time)
+    )
     match seen.kind:
-        case "signal_accepted" | "signal_rejected":
-            if view.receive_time is not None:
-                return view
-            status = "ACCEPTED" if seen.kind == "signal_accepted" else "REJECTED"
-            view = replace(view, receive_time=seen.time, facts=view.facts + seen.facts)
-            # A row without a status is stored as ACCEPTED: what follows must not depend on how entries were batched.
-            if view.status not in ("", "ACCEPTED"):
-                return view
-            return replace(view, status=status, stage=view.stage or "ingress", reason=seen.reason, detail=seen.detail)
+        case "signal_accepted":
+            return _begin(view, seen, ACCEPTED, "ingress")
+        case "signal_rejected":
+            return _begin(view, seen, REJECTED, "ingress")
         case "duplicate_suppressed" if seen.repeat_of:
-            if view.receive_time is not None:
-                # It was accepted, by another ingress than the first one; its end tells the rest.
-                return replace(view, facts=(*view.facts, ("first_signal_id", seen.repeat_of)))
-            view = replace(view, receive_time=seen.time, facts=view.facts + seen.facts)
-            return replace(view, status="REJECTED", stage="duplicate", reason=seen.reason, detail=seen.detail)
+            # One that was accepted by another ingress than the first one goes on; its end tells the rest.
+            first = min(filter(None, (view.first_signal_id, seen.repeat_of)))
+            return _begin(replace(view, first_signal_id=first), seen, REPEAT, "duplicate")
         case "duplicate_suppressed":
-            # Not every repeat of a stuck sender is recorded, but each that is tells which one it is.
-            return replace(view, duplicates=max(view.duplicates + 1, seen.repeat))
+            told, last = view.duplicates_told + 1, max(view.last_repeat, seen.repeat)
+            return replace(view, duplicates_told=told, last_repeat=last)
         case "signal_completed":
-            if view.status not in ("", "ACCEPTED"):
-                return view
-            return replace(view, status=seen.status, stage=seen.stage, reason=seen.reason, detail=seen.detail)
+            end = End(seen.time, seen.status, seen.stage, seen.reason, seen.detail)
+            return replace(view, end=min(view.end, end) if view.end else end)
         case "replay_finished":
-            original = view.original_status or view.status
-            return replace(view, status="REPLAYED", original_status=original)
-    if seen.kind in _STAGES:
-        facts = dict(view.facts) | dict(seen.facts)
-        stage = _STAGES[seen.kind] if view.status in ("", "ACCEPTED") else view.stage
-        return replace(view, stage=stage, facts=tuple(facts.items()))
+            last_replay = max((view.replay_time or seen.time, view.replay_id), (seen.time, seen.replay_id))
+            return replace(
+                view, replay_count=view.replay_count + 1, replay_time=last_replay[0], replay_id=last_replay[1]
+            )
+    if seen.kind in _PROGRESS:
+        return _progress(view, seen)
     return view
+
+
+def _begin(view: View, seen: Seen, rank: int, stage: str) -> View:
+    facts = tuple(sorted(seen.facts))
+    view = replace(view, strategy_id=max(view.strategy_id, seen.strategy_id))
+    origin = Origin(rank, seen.time, stage, seen.reason, seen.detail, facts, seen.receive_time, seen.emit_time)
+    if view.origin and (view.origin.rank, view.origin.time, view.origin.facts) <= (rank, seen.time, facts):
+        return view
+    return replace(view, origin=origin)
+
+
+def _progress(view: View, seen: Seen) -> View:
+    view = replace(
+        view,
+        progress=max(view.progress, _PROGRESS[seen.kind]),
+        side=max(view.side, seen.side),
+        strategy_id=max(view.strategy_id, seen.strategy_id),
+    )
+    match seen.kind:
+        case "order_evaluated" if seen.order_id:
+            return replace(view, decide_time=_earlier(view.decide_time, seen.decide_time or seen.time))
+        case "order_submitted" if seen.order_id:
+            return replace(view, send_time=_earlier(view.send_time, seen.time))
+        case "fill_recorded":
+            # What a stop or target fills comes after what its entry filled.
+            return replace(view, fill_time=_earlier(view.fill_time, seen.time))
+        case "order_updated" if seen.average_price:
+            size = abs(decimal_of(seen.filled_quantity) or Decimal(0))
+            filled = Filled(seen.order_id, size, seen.filled_quantity, seen.average_price)
+            return replace(view, filled=max(view.filled, filled) if view.filled else filled)
+    return view
+
+
+def decimal_of(text: str) -> Decimal | None:
+    """The number of a text; None where it is none."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() else None
+
+
+def slippage_bps(signal_price: str, filled_quantity: str, average_price: str) -> Decimal | None:
+    """How much worse than the signal's price it was filled, in basis points with two decimals; below 0 for better.
+
+    Bought at 101 for a signal at 100 is 100; sold at 101 is -100. None where a price is missing, and beyond +-1,000,000.
+    """
+    expected, quantity, filled = (decimal_of(text) for text in (signal_price, filled_quantity, average_price))
+    if not expected or not quantity or filled is None or expected < 0:
+        return None
+    with localcontext(prec=60):
+        found = (filled / expected - 1) * (10_000 if quantity > 0 else -10_000)
+        return found.quantize(Decimal("0.01")) if abs(found) <= 1_000_000 else None
+
+
+def _earlier(one: datetime | None, other: datetime) -> datetime:
+    return min(one, other) if one else other
+
+
+def _later(one: datetime | None, other: datetime) -> datetime:
+    return max(one, other) if one else other
 
 
 def chain(previous: bytes, stored: bytes) -> bytes:

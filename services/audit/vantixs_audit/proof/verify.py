@@ -34,8 +34,8 @@ from vantixs_audit.proof.findings import (
     at,
     broken_chain,
 )
-from vantixs_audit.store import CHECKPOINTS, ENTRIES, SIGNALS, TREE_NODES, TREE_START
-from vantixs_audit.views import row_of, seen_of
+from vantixs_audit.tables import CHECKPOINTS, ENTRIES, SIGNAL_WORDS, SIGNALS, TREE_NODES, TREE_START
+from vantixs_audit.views import row_of, seen_of, word_rows
 
 PAGE, CONTEXT = 500, 64
 
@@ -202,6 +202,10 @@ class Walk:
         rows = {
             row.signal_id: row for row in connection.execute(sa.select(SIGNALS).where(SIGNALS.c.signal_id.in_(ids)))
         }
+        stored: dict[int, set[str]] = {}
+        numbers = [row.number for row in rows.values()]
+        for word in connection.execute(sa.select(SIGNAL_WORDS).where(SIGNAL_WORDS.c.number.in_(numbers))):
+            stored.setdefault(word.number, set()).add(word.word)
         for signal_id, entries in by_signal.items():
             begins = entries[0].sequence
             self._signals += 1
@@ -212,6 +216,11 @@ class Walk:
                 view = fold(view, seen_of(_decode(entry)))
             expected = row_of(signal_id, self._signals, entries[-1].sequence, view)
             found = rows[signal_id]._mapping
+            words = {row["word"] for row in word_rows(self._signals, view)}
+            if words != stored.get(self._signals, set()):
+                return at(
+                    VIEW, begins, f"signal {signal_id}: its words are not those of its comment and tag", signal_id
+                )
             for name, value in expected.items():
                 if found[name] != value:
                     detail = f"signal {signal_id}: its {name} is {found[name]!r}, its entries say {value!r}"

@@ -1,0 +1,91 @@
+"""Writing the rows of signals: from the entries that are recorded, and again from all entries after an upgrade."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.runtime.sql_elements import Among
+from vantixs.runtime.statements import Statement, insert_or_replace
+
+from vantixs_audit.domain.status import View, fold
+from vantixs_audit.tables import ENTRIES, SIGNAL_WORDS, SIGNALS
+from vantixs_audit.views import row_of, seen_of, view_of, word_rows
+
+SIGNALS_OF = Statement(lambda _: sa.select(SIGNALS).where(Among(SIGNALS.c.signal_id, "ids")))
+_PUT_SIGNAL = insert_or_replace(SIGNALS)
+_PUT_WORD = Statement(
+    lambda insert: (
+        insert(SIGNAL_WORDS)
+        .values({c.name: sa.bindparam(c.name, type_=c.type) for c in SIGNAL_WORDS.columns})
+        .on_conflict_do_nothing()
+    )
+)
+
+
+def update_rows(
+    connection: sa.Connection, changed: dict[str, list[tuple[int, journal_pb2.JournalEntry]]], signals: int
+) -> int:
+    """Brings the rows of signals up to their new entries, which are stored; returns how many signals there are then."""
+    found = SIGNALS_OF.rows(connection, ids=list(changed)) if changed else []
+    views: dict[str, tuple[int, View]] = {
+        row.signal_id: (row.number, view_of(row)) for row in found if row.view_sequence == row.sequence
+    }
+    if stale := {row.signal_id: row.number for row in found if row.view_sequence != row.sequence}:
+        # Rows of an earlier version. The entries that come now are stored already.
+        views |= {signal_id: (stale[signal_id], view) for signal_id, _, view in made_again(connection, stale)}
+    rows, words = [], []
+    for signal_id, entries in changed.items():
+        number, before = views.get(signal_id, (0, View()))
+        if not number:
+            signals += 1
+            number = signals
+        view = before
+        for _, entry in entries if signal_id not in stale else ():
+            view = fold(view, seen_of(entry))
+        rows.append(row_of(signal_id, number, entries[-1][0], view))
+        if view.origin != before.origin or signal_id in stale:
+            words += _changed_words(connection, number, before if signal_id not in stale else View(), view)
+    _PUT_SIGNAL.run_all(connection, rows)
+    _PUT_WORD.run_all(connection, words)
+    return signals
+
+
+def made_again(connection: sa.Connection, signal_ids: Iterable[str]) -> Iterator[tuple[str, int, View]]:
+    """Each of the signals with its last entry's sequence and its view, made of all of its entries."""
+    query = sa.select(ENTRIES.c.signal_id, ENTRIES.c.sequence, ENTRIES.c.data)
+    for signal_id in signal_ids:
+        view, last = View(), 0
+        for row in connection.execute(query.where(ENTRIES.c.signal_id == signal_id).order_by(ENTRIES.c.sequence)):
+            view, last = fold(view, seen_of(journal_pb2.JournalEntry.FromString(row.data))), row.sequence
+        yield signal_id, last, view
+
+
+def _changed_words(connection: sa.Connection, number: int, before: View, view: View) -> list[dict[str, Any]]:
+    """The words to store of a signal whose origin is another one than before; those of before are removed."""
+    for row in word_rows(number, before):
+        gone = sa.and_(*(SIGNAL_WORDS.c[name] == value for name, value in row.items()))
+        connection.execute(sa.delete(SIGNAL_WORDS).where(gone))
+    return word_rows(number, view)
+
+
+def rebuild(connection: sa.Connection, most: int) -> int:
+    """Makes rows again that an earlier version made, at most that many; how many they were."""
+    stale = SIGNALS.c.view_sequence != SIGNALS.c.sequence
+    query = sa.select(SIGNALS.c.signal_id, SIGNALS.c.number).where(stale).order_by(SIGNALS.c.number).limit(most)
+    numbers = {row.signal_id: row.number for row in connection.execute(query)}
+    rows, words = [], []
+    for signal_id, sequence, view in made_again(connection, numbers):
+        if not sequence:  # A row that no entry stands for is one that was forged: the walk finds it.
+            continue
+        rows.append(row_of(signal_id, numbers[signal_id], sequence, view))
+        words += word_rows(numbers[signal_id], view)
+    _PUT_SIGNAL.run_all(connection, rows)
+    _PUT_WORD.run_all(connection, words)
+    return len(rows)
+
+
+def count_stale(connection: sa.Connection) -> int:
+    """How many rows an earlier version made."""
+    stale = SIGNALS.c.view_sequence != SIGNALS.c.sequence
+    return connection.execute(sa.select(sa.func.count()).select_from(SIGNALS).where(stale)).scalar_one()

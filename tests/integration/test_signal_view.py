@@ -1,0 +1,105 @@
+"""Rows of signals: made again after an upgrade, and held against their entries column by column."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from vantixs.runtime.database import Database
+from vantixs.testing.earlier import restore
+from vantixs_audit import store
+from vantixs_audit.main import MIGRATIONS
+from vantixs_audit.rebuild import rebuild_signals
+from vantixs_audit.settings import AuditSettings
+from vantixs_audit.tables import SIGNAL_WORDS, SIGNALS
+
+sys.path.insert(0, str(Path(__file__).parent))
+from history_rig import History, deliveries, walk
+
+DUMPS = Path(__file__).parent.parent / "data" / "schemas" / "audit"
+
+
+async def opened(database_url: str) -> Database:
+    return await Database.open(replace(AuditSettings(), database_url=database_url), "audit", MIGRATIONS)
+
+
+@pytest.fixture
+async def history(database_url: str, tmp_path: Path) -> AsyncIterator[History]:
+    database = await opened(database_url)
+    yield History(database, tmp_path)
+    await database.close()
+
+
+def signal_rows(connection: sa.Connection) -> list[dict[str, Any]]:
+    return [dict(row._mapping) for row in connection.execute(sa.select(SIGNALS).order_by(SIGNALS.c.number))]
+
+
+async def test_rows_of_an_earlier_version_are_made_again_from_their_entries(database_url: str) -> None:
+    dialect = "sqlite" if database_url.startswith("sqlite") else "postgresql"
+    restore(DUMPS / f"0004-1645da5.{dialect}.sql", database_url)
+    database = await opened(database_url)
+    before = await database.read(signal_rows)
+    assert before
+    assert not any(row["view_sequence"] for row in before)
+    await rebuild_signals(database, asyncio.Event())
+    after = await database.read(signal_rows)
+    assert await database.read(walk) is None
+    names = ("signal_id", "number", "sequence", "status", "original_status", "stage", "reason", "detail", "webhook_id")
+    assert [[row[name] for name in names] for row in after] == [[row[name] for name in names] for row in before]
+    assert all(row["latency_us"] is not None for row in after)
+    assert {row["action"] for row in after} >= {"BUY", "CLOSE"}
+    assert {row["side"] for row in after} >= {"BUY"}
+    await database.close()
+
+
+async def test_row_that_is_not_made_again_yet_is_right_after_its_next_entry(history: History) -> None:
+    random = Random(3)
+    messages = deliveries(random, 20)
+    await history.record(messages[:40], random, copy=False)
+    stale = {"view_sequence": 0, "facts": "{}", "outcome": "", "side": "", "tag": "", "first_time": None}
+    await history.database.write(lambda c: c.execute(sa.update(SIGNALS).values(stale)) and None)
+    await history.database.write(lambda c: c.execute(sa.delete(SIGNAL_WORDS)) and None)
+    await history.record(messages[40:], random, copy=False)
+    await rebuild_signals(history.database, asyncio.Event())
+    assert await history.fault() is None
+
+
+async def test_every_column_of_a_row_is_held_against_the_entries(history: History) -> None:
+    random = Random(5)
+    await history.record(deliveries(random, 12), random, copy=False)
+    assert await history.fault() is None
+    number = sa.select(sa.func.max(SIGNALS.c.number)).where(SIGNALS.c.outcome == "EXECUTED").scalar_subquery()
+
+    def attack(connection: sa.Connection, column: "sa.Column[Any]") -> Any:
+        before = connection.execute(sa.select(column).where(SIGNALS.c.number == number)).scalar_one()
+        if isinstance(column.type, sa.Text):
+            value: Any = f"{before}x"
+        else:
+            value = sa.func.coalesce(sa.type_coerce(column, sa.BigInteger), 0) + 1
+        with connection.begin_nested() as inner:
+            connection.execute(sa.update(SIGNALS).where(SIGNALS.c.number == number).values({column.name: value}))
+            found = walk(connection)
+            inner.rollback()
+        return found
+
+    for column in SIGNALS.columns:
+        if column.name not in ("signal_id", "number"):
+            found = await history.database.write(lambda c, column=column: attack(c, column))
+            assert found is not None, column.name
+            assert column.name in found.detail or "no entries" in found.detail, found.detail
+
+
+async def test_word_that_no_comment_has_is_found(history: History) -> None:
+    random = Random(5)
+    await history.record(deliveries(random, 12), random, copy=False)
+    put = sa.insert(SIGNAL_WORDS).from_select(
+        ["word", "receive_time", "number"], sa.select(sa.literal("tag:made"), SIGNALS.c.receive_time, SIGNALS.c.number)
+    )
+    await history.database.write(lambda c: c.execute(put) and None)
+    assert "words" in (await history.fault()).detail
+    assert (await history.database.read(store.read_head)).signals == 12
