@@ -225,5 +225,7 @@ _ROWS = (
         "run `vantixs audit verify`, and look at the entry it names",
     ),
     ("PROOF_NOT_YET", 0, "no signed checkpoint covers the entries yet", "try again in some seconds"),
+    ("REPLAY_REFUSED", 0, "a replay may not run the signal", "see the detail; VERIFY runs nothing, and always may"),
+    ("REPLAY_ENDED", 0, "the replay has ended", "start another one"),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

@@ -28,7 +28,8 @@ from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.proof.witness import FILE, Witness
 from vantixs_audit.rebuild import rebuild_signals
 from vantixs_audit.recorder import Follower, Recorder, Watchers
-from vantixs_audit.replay import Replays
+from vantixs_audit.replays.run_signal import RunSignal
+from vantixs_audit.replays.service import Replays
 from vantixs_audit.retention import Retention
 from vantixs_audit.server import NAME, ROLES, AuditServicer
 from vantixs_audit.settings import AuditSettings
@@ -59,7 +60,10 @@ def main(overrides: dict[str, str]) -> int:
         gaps = JournalGaps(database, journal, outbox, recorder)
         routers = Replicas("router", settings, token=settings.service_token)
         life.spawn(routers.run(life.stopping), name="router-replicas")
-        replays = Replays(database, outbox, RouterServiceStub(routers.channel), settings.replay_max)
+        run_signal = RunSignal(database, RouterServiceStub(routers.channel))
+        replays = Replays(
+            database, outbox, run_signal, most=settings.replay_max, per_second=settings.replay_signals_per_s
+        )
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         signer = history_signer(home.secret("history-key"))
         witness = Witness(Path(settings.witness_file or home.path / "witness" / FILE), signer.key)
