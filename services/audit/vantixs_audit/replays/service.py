@@ -177,9 +177,8 @@ class Replays:
         row = await self._database.read(lambda c: rows.signal_at(c, replay.replay_id, place))
         due = time.monotonic()
         before = known.row.receive_time if known and known.row else None
-        if replay.speed and before and row and row.receive_time:
-            gap_s = max((row.receive_time - before).total_seconds(), 0.0) / replay.speed
-            due = self._ran_at.get(replay.replay_id, due) + gap_s
+        if before and row and row.receive_time:
+            due = self._ran_at.get(replay.replay_id, due) + gap_s(before, row.receive_time, replay.speed)
         upcoming = self._upcoming[replay.replay_id] = _Upcoming(place, row, due)
         return upcoming
 
@@ -232,6 +231,15 @@ class Replays:
     def _put(self, connection: sa.Connection, message_id: str, entries: Sequence[journal_pb2.JournalEntry]) -> None:
         payload = journal_pb2.JournalBatch(entries=entries).SerializeToString()
         self._outbox.put(connection, Message(event_subject("replay"), payload, message_id))
+
+
+def gap_s(before: datetime, after: datetime, speed: float) -> float:
+    """Seconds between two signals of a replay: those there were, divided by the speed; 0 for as fast as possible.
+
+    >>> gap_s(datetime(2026, 11, 27, 12, 0, 0), datetime(2026, 11, 27, 12, 0, 30), 10)
+    3.0
+    """
+    return max((after - before).total_seconds(), 0.0) / speed if speed else 0.0
 
 
 def _entry(replay: audit_pb2.Replay, signal_id: str, step: str, **event: Any) -> journal_pb2.JournalEntry:
