@@ -50,7 +50,7 @@ def books(stack: RunningStack) -> Any:
 
 
 def test_count_comes_first_and_no_is_no(stack: RunningStack, signals: list[str]) -> None:
-    asked = replay(stack, "start", "--filter", "account_id=paper", "--comment", "why", answer="n\n")
+    asked = replay(stack, "start", "--filter", "account = paper", "--comment", "why", answer="n\n")
     assert asked.returncode != 0
     assert "12 signals are meant; replay them in mode" in asked.stderr
     assert not stack.json("replay", "list").get("replays")
@@ -58,7 +58,7 @@ def test_count_comes_first_and_no_is_no(stack: RunningStack, signals: list[str])
 
 def test_verify_finds_nothing_and_leaves_the_account_alone(stack: RunningStack, signals: list[str]) -> None:
     before = books(stack)
-    found = started(stack, "--filter", "account_id=paper")
+    found = started(stack, "--filter", "account = paper")
     assert (found["finished"], found.get("different", 0), found.get("not_verifiable", 0)) == (12, 0, 0)
     assert [r["signal_id"] for r in found["results"]] == signals
     assert books(stack) == before

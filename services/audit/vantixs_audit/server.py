@@ -1,22 +1,22 @@
 """AuditService: decode, run one query, encode."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
-import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import ServiceError, not_found
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.grpc_server import Role, caller
-from vantixs.runtime.paging import page_of
 
-from vantixs_audit import store
+from vantixs_audit.get_signal import get_signal
 from vantixs_audit.journal_gap import JournalGaps
+from vantixs_audit.list_signals import list_signals
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
 from vantixs_audit.replays.service import Replays
-from vantixs_audit.signal_filter import condition_of, matches
+from vantixs_audit.signal_filter import expression_of, holds, row_of_message
 from vantixs_audit.views import summary
 
 NAME = "vantixs.api.audit.v1.AuditService"
@@ -46,29 +46,13 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
 
     async def GetSignal(self, request: audit_pb2.GetSignalRequest, context: Any) -> Any:
         """A signal and its timeline."""
-
-        def read(connection: sa.Connection) -> audit_pb2.GetSignalResponse:
-            query = sa.select(store.SIGNALS).where(store.SIGNALS.c.signal_id == request.signal_id)
-            row = connection.execute(query).first()
-            if row is None:
-                raise not_found("signal", request.signal_id)
-            entries = sa.select(store.ENTRIES).where(store.ENTRIES.c.signal_id == request.signal_id)
-            timeline = [
-                store.recorded(e) for e in connection.execute(entries.order_by(store.ENTRIES.c.sequence).limit(1000))
-            ]
-            return audit_pb2.GetSignalResponse(signal=summary(row), timeline=timeline)
-
-        return await self._database.read(read)
+        now = datetime.now(UTC)
+        return await self._database.read(lambda c: get_signal(c, request.signal_id, now))
 
     async def ListSignals(self, request: audit_pb2.ListSignalsRequest, context: Any) -> Any:
-        """Signals, newest first."""
-
-        def read(connection: sa.Connection) -> audit_pb2.ListSignalsResponse:
-            query = sa.select(store.SIGNALS).where(condition_of(request.filter))
-            rows, following = page_of(connection, query, store.SIGNALS.c.number, request, descending=True)
-            return audit_pb2.ListSignalsResponse(signals=[summary(row) for row in rows], next_page_token=following)
-
-        return await self._database.read(read)
+        """Signals by filter and order, newest first unless another one is asked for."""
+        rows, following = await self._database.read(lambda c: list_signals(c, request))
+        return audit_pb2.ListSignalsResponse(signals=[summary(row) for row in rows], next_page_token=following)
 
     async def WatchSignals(
         self, request: audit_pb2.WatchSignalsRequest, context: Any
@@ -76,8 +60,9 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         """Changes as they are recorded. The response's metadata is sent once none is missed any more."""
         if self._watchers.full:
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many watch already")
+        expression = expression_of(request.filter)
         async for signal in self._watchers.watch(lambda: context.send_initial_metadata(())):
-            if matches(request.filter, signal):
+            if holds(expression, row_of_message(signal)):
                 yield audit_pb2.WatchSignalsResponse(signal=signal)
 
     async def ReplaySignals(self, request: audit_pb2.ReplaySignalsRequest, context: Any) -> Any:

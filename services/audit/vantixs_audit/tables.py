@@ -38,6 +38,8 @@ TIMES = (
 LATENCIES = (
     "receive_latency", "accept_latency", "decide_latency", "send_latency", "fill_latency", "latency",
 )  # fmt: skip
+# Columns that are mostly empty: their indexes have only the rows where they are not.
+PARTLY_INDEXED = ("original_status", "reason", "strategy_id", "tag", "first_signal_id", "replay_of", "replay_root")
 ENTRIES = sa.Table(
     "entries",
     METADATA,
@@ -77,7 +79,7 @@ SIGNALS = sa.Table(
     *(sa.Column(f"{name}_us", sa.BigInteger, nullable=True) for name in LATENCIES),
     sa.Column("slippage_bps", BasisPoints, nullable=True),
 )
-# A list is by time of receipt. An index of a column that is mostly empty has only the rows that are not.
+# A list is by time of receipt.
 _LISTED = (SIGNALS.c.receive_time, SIGNALS.c.number)
 for _name in (
     "status",
@@ -92,7 +94,7 @@ for _name in (
     "source_address",
 ):
     sa.Index(f"signals_by_{_name}", SIGNALS.c[_name], *_LISTED)
-for _name in ("original_status", "reason", "strategy_id", "tag", "first_signal_id", "replay_of", "replay_root"):
+for _name in PARTLY_INDEXED:
     _given = SIGNALS.c[_name] != sa.literal_column("''")
     sa.Index(f"signals_by_{_name}", SIGNALS.c[_name], *_LISTED, sqlite_where=_given, postgresql_where=_given)
 for _name in ("latency_us", "slippage_bps", "emit_time"):

@@ -150,10 +150,11 @@ def seen_of(entry: journal_pb2.JournalEntry) -> Seen:
             return _origin(kind, time, event.signal, event.request, event.webhook)
         case "signal_rejected":
             rejected = entry.signal_rejected
+            known = signal_pb2.Signal(symbol=rejected.symbol, action=rejected.action)
             return _origin(
                 kind,
                 time,
-                None,
+                known,
                 rejected.request,
                 rejected.webhook,
                 reason=rejected.reason,
@@ -300,8 +301,27 @@ def summary(row: Any) -> audit_pb2.SignalSummary:
         average_price=row.average_price,
         sequence=row.sequence,
         first_signal_id=row.first_signal_id,
+        outcome=f"SIGNAL_STATUS_{row.outcome}",
+        side=f"SIDE_{row.side or 'UNSPECIFIED'}",
+        strategy_id=row.strategy_id,
+        source_address=row.source_address,
+        comment=row.comment,
+        tag=row.tag,
+        signal_price=row.signal_price,
+        slippage_bps="" if row.slippage_bps is None else format(row.slippage_bps, "f"),
+        replay_count=row.replay_count,
+        replay_id=row.replay_id,
+        replay_of=row.replay_of,
+        replay_root=row.replay_root,
     )
-    if row.receive_time:
-        message.receive_time.FromDatetime(row.receive_time)
-    message.update_time.FromDatetime(row.update_time)
+    for name in _TOLD_TIMES:
+        if (time := getattr(row, name)) is not None:
+            getattr(message, name).FromDatetime(time)
+    if row.latency_us is not None:
+        message.latency.FromMicroseconds(row.latency_us)
     return message
+
+
+_TOLD_TIMES = (
+    "receive_time", "update_time", "emit_time", "accept_time", "decide_time", "send_time", "fill_time", "end_time",
+)  # fmt: skip

@@ -31,7 +31,6 @@ from vantixs_console.timeline import short_name
 app = typer.Typer(no_args_is_help=True)
 replay = typer.Typer(no_args_is_help=True, help="Replays: signals decided again, or run again on paper")
 app.add_typer(replay, name="replay")
-_FILTERS = ("status", "webhook_id", "account_id", "instrument", "reason")
 CONFIRMATION = "replay live"
 
 
@@ -42,9 +41,11 @@ def start(
     comment: Annotated[str, typer.Option(help="why, for the record")] = "",
     name: Annotated[str, typer.Option(help="who asks; without it the user of this terminal")] = "",
     filter_: Annotated[
-        list[str] | None,
-        typer.Option("--filter", help="status=, webhook_id=, account_id=, instrument= or reason=; may be repeated"),
-    ] = None,
+        str,
+        typer.Option(
+            "--filter", help="signals by a condition, as of `signals list`: status = FAILED AND latency > 1.5s"
+        ),
+    ] = "",
     since: Annotated[str, typer.Option(help="received at or after, for example 2026-11-27T09:00Z")] = "",
     until: Annotated[str, typer.Option(help="received before")] = "",
     of_replay: Annotated[str, typer.Option("--of", help="the signals of this replay again")] = "",
@@ -78,7 +79,7 @@ def start(
         different_only=different_only,
     )
     if filter_ or since or until:
-        request.filter.CopyFrom(_filter_of(filter_ or [], since, until))
+        request.filter.CopyFrom(_filter_of(filter_, since, until))
     if not comment.strip():
         raise SettingsError("--comment: expected why the replay is asked for, was empty")
     if not (yes or request.signal_ids) and not _agreed(home, request):
@@ -166,17 +167,8 @@ def _agreed(home: str, request: audit_pb2.ReplaySignalsRequest) -> bool:
     return typer.confirm(f"{counted.count} signals are meant; replay them in mode {mode}?", err=True)
 
 
-def _filter_of(conditions: list[str], since: str, until: str) -> audit_pb2.SignalFilter:
-    found = audit_pb2.SignalFilter()
-    for condition in conditions:
-        name, given, value = condition.partition("=")
-        if name not in _FILTERS or not given or not value:
-            known = ", ".join(f"{known}=" for known in _FILTERS)
-            raise SettingsError(f"--filter: expected one of {known}, was {condition!r}")
-        if name == "status":
-            found.status = enum_value(common_pb2.SignalStatus, "SIGNAL_STATUS_", "filter status", value)
-        else:
-            setattr(found, name, value)
+def _filter_of(expression: str, since: str, until: str) -> audit_pb2.SignalFilter:
+    found = audit_pb2.SignalFilter(expression=expression)
     for flag, text, field in (("since", since, found.since), ("until", until, found.until)):
         if text:
             field.FromDatetime(_time_of(flag, text))

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from vantixs.api.common.v1 import common_pb2 as _common_pb2
 from vantixs.api.journal.v1 import journal_pb2 as _journal_pb2
@@ -51,7 +52,7 @@ HISTORY_FAULT_KIND_CHECKPOINT: HistoryFaultKind
 HISTORY_FAULT_KIND_TREE: HistoryFaultKind
 
 class SignalSummary(_message.Message):
-    __slots__ = ("signal_id", "webhook_id", "account_id", "symbol", "instrument", "action", "mode", "status", "original_status", "stage", "reason", "detail", "receive_time", "update_time", "duplicate_count", "filled_quantity", "average_price", "sequence", "first_signal_id")
+    __slots__ = ("signal_id", "webhook_id", "account_id", "symbol", "instrument", "action", "mode", "status", "original_status", "stage", "reason", "detail", "receive_time", "update_time", "duplicate_count", "filled_quantity", "average_price", "sequence", "first_signal_id", "outcome", "side", "strategy_id", "source_address", "comment", "tag", "signal_price", "slippage_bps", "emit_time", "accept_time", "decide_time", "send_time", "fill_time", "end_time", "latency", "replay_count", "replay_id", "replay_of", "replay_root")
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +72,25 @@ class SignalSummary(_message.Message):
     AVERAGE_PRICE_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FIRST_SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    TAG_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_PRICE_FIELD_NUMBER: _ClassVar[int]
+    SLIPPAGE_BPS_FIELD_NUMBER: _ClassVar[int]
+    EMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    ACCEPT_TIME_FIELD_NUMBER: _ClassVar[int]
+    DECIDE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SEND_TIME_FIELD_NUMBER: _ClassVar[int]
+    FILL_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_OF_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_ROOT_FIELD_NUMBER: _ClassVar[int]
     signal_id: str
     webhook_id: str
     account_id: str
@@ -90,7 +110,40 @@ class SignalSummary(_message.Message):
     average_price: str
     sequence: int
     first_signal_id: str
-    def __init__(self, signal_id: _Optional[str] = ..., webhook_id: _Optional[str] = ..., account_id: _Optional[str] = ..., symbol: _Optional[str] = ..., instrument: _Optional[str] = ..., action: _Optional[_Union[_common_pb2.Action, str]] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., original_status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., stage: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duplicate_count: _Optional[int] = ..., filled_quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., sequence: _Optional[int] = ..., first_signal_id: _Optional[str] = ...) -> None: ...
+    outcome: _common_pb2.SignalStatus
+    side: _common_pb2.Side
+    strategy_id: str
+    source_address: str
+    comment: str
+    tag: str
+    signal_price: str
+    slippage_bps: str
+    emit_time: _timestamp_pb2.Timestamp
+    accept_time: _timestamp_pb2.Timestamp
+    decide_time: _timestamp_pb2.Timestamp
+    send_time: _timestamp_pb2.Timestamp
+    fill_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    latency: _duration_pb2.Duration
+    replay_count: int
+    replay_id: str
+    replay_of: str
+    replay_root: str
+    def __init__(self, signal_id: _Optional[str] = ..., webhook_id: _Optional[str] = ..., account_id: _Optional[str] = ..., symbol: _Optional[str] = ..., instrument: _Optional[str] = ..., action: _Optional[_Union[_common_pb2.Action, str]] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., original_status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., stage: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duplicate_count: _Optional[int] = ..., filled_quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., sequence: _Optional[int] = ..., first_signal_id: _Optional[str] = ..., outcome: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., strategy_id: _Optional[str] = ..., source_address: _Optional[str] = ..., comment: _Optional[str] = ..., tag: _Optional[str] = ..., signal_price: _Optional[str] = ..., slippage_bps: _Optional[str] = ..., emit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., send_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fill_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., replay_count: _Optional[int] = ..., replay_id: _Optional[str] = ..., replay_of: _Optional[str] = ..., replay_root: _Optional[str] = ...) -> None: ...
+
+class SignalLinks(_message.Message):
+    __slots__ = ("duplicate_signal_ids", "replay_ids", "replayed_as_signal_ids", "order_ids", "execution_ids")
+    DUPLICATE_SIGNAL_IDS_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_IDS_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_AS_SIGNAL_IDS_FIELD_NUMBER: _ClassVar[int]
+    ORDER_IDS_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_IDS_FIELD_NUMBER: _ClassVar[int]
+    duplicate_signal_ids: _containers.RepeatedScalarFieldContainer[str]
+    replay_ids: _containers.RepeatedScalarFieldContainer[str]
+    replayed_as_signal_ids: _containers.RepeatedScalarFieldContainer[str]
+    order_ids: _containers.RepeatedScalarFieldContainer[str]
+    execution_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, duplicate_signal_ids: _Optional[_Iterable[str]] = ..., replay_ids: _Optional[_Iterable[str]] = ..., replayed_as_signal_ids: _Optional[_Iterable[str]] = ..., order_ids: _Optional[_Iterable[str]] = ..., execution_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RecordedEntry(_message.Message):
     __slots__ = ("sequence", "stream_sequence", "entry", "hash")
@@ -105,7 +158,7 @@ class RecordedEntry(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., stream_sequence: _Optional[int] = ..., entry: _Optional[_Union[_journal_pb2.JournalEntry, _Mapping]] = ..., hash: _Optional[bytes] = ...) -> None: ...
 
 class SignalFilter(_message.Message):
-    __slots__ = ("since", "until", "status", "webhook_id", "account_id", "instrument", "reason")
+    __slots__ = ("since", "until", "status", "webhook_id", "account_id", "instrument", "reason", "expression")
     SINCE_FIELD_NUMBER: _ClassVar[int]
     UNTIL_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +166,7 @@ class SignalFilter(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    EXPRESSION_FIELD_NUMBER: _ClassVar[int]
     since: _timestamp_pb2.Timestamp
     until: _timestamp_pb2.Timestamp
     status: _common_pb2.SignalStatus
@@ -120,7 +174,8 @@ class SignalFilter(_message.Message):
     account_id: str
     instrument: str
     reason: str
-    def __init__(self, since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., webhook_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    expression: str
+    def __init__(self, since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., webhook_id: _Optional[str] = ..., account_id: _Optional[str] = ..., instrument: _Optional[str] = ..., reason: _Optional[str] = ..., expression: _Optional[str] = ...) -> None: ...
 
 class GetSignalRequest(_message.Message):
     __slots__ = ("signal_id",)
@@ -129,22 +184,30 @@ class GetSignalRequest(_message.Message):
     def __init__(self, signal_id: _Optional[str] = ...) -> None: ...
 
 class GetSignalResponse(_message.Message):
-    __slots__ = ("signal", "timeline")
+    __slots__ = ("signal", "timeline", "links", "sentence", "since_last_step")
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_LAST_STEP_FIELD_NUMBER: _ClassVar[int]
     signal: SignalSummary
     timeline: _containers.RepeatedCompositeFieldContainer[RecordedEntry]
-    def __init__(self, signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ...) -> None: ...
+    links: SignalLinks
+    sentence: str
+    since_last_step: _duration_pb2.Duration
+    def __init__(self, signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ..., links: _Optional[_Union[SignalLinks, _Mapping]] = ..., sentence: _Optional[str] = ..., since_last_step: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ListSignalsRequest(_message.Message):
-    __slots__ = ("filter", "page_size", "page_token")
+    __slots__ = ("filter", "page_size", "page_token", "order_by")
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ORDER_BY_FIELD_NUMBER: _ClassVar[int]
     filter: SignalFilter
     page_size: int
     page_token: str
-    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    order_by: str
+    def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., order_by: _Optional[str] = ...) -> None: ...
 
 class ListSignalsResponse(_message.Message):
     __slots__ = ("signals", "next_page_token")

@@ -104,18 +104,22 @@ class SignalAccepted(_message.Message):
     def __init__(self, signal: _Optional[_Union[_signal_pb2.Signal, _Mapping]] = ..., request: _Optional[_Union[_signal_pb2.ReceivedRequest, _Mapping]] = ..., webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ..., fingerprint: _Optional[bytes] = ..., reduces: _Optional[bool] = ...) -> None: ...
 
 class SignalRejected(_message.Message):
-    __slots__ = ("reason", "detail", "errors", "request", "webhook")
+    __slots__ = ("reason", "detail", "errors", "request", "webhook", "symbol", "action")
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
     reason: str
     detail: str
     errors: _containers.RepeatedCompositeFieldContainer[_webhook_pb2.FieldError]
     request: _signal_pb2.ReceivedRequest
     webhook: _webhook_pb2.Webhook
-    def __init__(self, reason: _Optional[str] = ..., detail: _Optional[str] = ..., errors: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ..., request: _Optional[_Union[_signal_pb2.ReceivedRequest, _Mapping]] = ..., webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ...) -> None: ...
+    symbol: str
+    action: _common_pb2.Action
+    def __init__(self, reason: _Optional[str] = ..., detail: _Optional[str] = ..., errors: _Optional[_Iterable[_Union[_webhook_pb2.FieldError, _Mapping]]] = ..., request: _Optional[_Union[_signal_pb2.ReceivedRequest, _Mapping]] = ..., webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ..., symbol: _Optional[str] = ..., action: _Optional[_Union[_common_pb2.Action, str]] = ...) -> None: ...
 
 class DuplicateSuppressed(_message.Message):
     __slots__ = ("first_signal_id", "rule", "request", "signal", "duplicate_signal_id", "repeat", "webhook")
