@@ -121,6 +121,22 @@ def test_audit_killed_in_the_middle_goes_on_with_each_signal_once(stack: Running
     wait_for(told, "each signal to be told once")
 
 
+def test_paper_begins_from_the_account_as_it_stood_then(stack: RunningStack, signals: list[str]) -> None:
+    before = books(stack)
+    found = started(stack, *signals, "--mode", "paper")
+    assert found["seed"] == f"paper: as it was when {signals[0]} was decided"
+    # From the account of now, which holds the last three, the first three would add and the exits close more.
+    assert {r["signal_id"]: (r["status"], r.get("reason", "")) for r in found["results"]} == {
+        signal_id: ended for signal_id, ended in outcomes(stack, signals).items()
+    }
+    assert books(stack) == before
+
+
+def outcomes(stack: RunningStack, signals: list[str]) -> dict[str, tuple[str, str]]:
+    listed = stack.signals()
+    return {i: (listed[i].get("outcome", listed[i]["status"]), listed[i].get("reason", "")) for i in signals}
+
+
 def test_a_lowered_limit_is_reported_for_the_signals_it_affects(stack: RunningStack, signals: list[str]) -> None:
     assert stack.run("account", "update", "paper", "--max-order-notional", "1").returncode == 0
     found = started(stack, *signals, "--current")

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from risk_fixture import Process, RiskFixture, account_of, ask, fill, later
+from risk_fixture import Process, RiskFixture, account_of, ask, check_books, fill, later
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError
+from vantixs_risk.accounts import create_account
 from vantixs_risk.decision_inputs import MOST_RECORDED, decide_again
 from vantixs_risk.settings import RiskSettings
 
@@ -71,3 +72,40 @@ def test_a_leg_of_a_bracket_records_no_inputs(risk: RiskFixture) -> None:
         order_quantity="0.01", kind="STOP", stop_price="49000",
     )  # fmt: skip
     assert not process.evaluate(leg).inputs
+
+
+def test_a_scratch_account_begins_from_what_a_decision_recorded(risk: RiskFixture) -> None:
+    process = Process(risk)
+    process.create(account_of())
+    for number, (name, buy) in enumerate((("BTC/USDT", True), ("BTC/USDT:USDT", False)), 1):
+        entry = ask(f"s{number}.1", name, buy=buy, entry=True, position="0", price="50000", now=risk.now)
+        quantity = process.evaluate(entry).quantity
+        trade = fill(f"e{number}", buy=buy, quantity=quantity, price="50000", fee="1")
+        process.settle(risk_pb2.SettleOrderRequest(order_id=f"s{number}.1", fills=[trade], final=True))
+    then = risk.account("a")
+    seed = _inputs(process.evaluate(_buy(risk, 3, "ETH/USDT")))
+    process.settle(risk_pb2.SettleOrderRequest(order_id="s3.1", final=True))
+    leave = ask("s4.1", "BTC/USDT", buy=False, entry=False, position="0.02", price="60000", now=risk.now)
+    process.evaluate(leave)
+    trade = fill("e4", buy=False, quantity="0.02", price="60000")
+    process.settle(risk_pb2.SettleOrderRequest(order_id="s4.1", fills=[trade], final=True))
+    request = risk_pb2.CreateAccountRequest(request_id="x", copy_from_account_id="a", seed=seed)
+    request.account.account_id = "replay-x"
+    process.run(lambda c, d, now: create_account(c, d, request, "service:router", now))
+    made = check_books(risk, "replay-x")
+    assert made.equity == then.equity
+    assert {p.instrument: (p.quantity, p.cost) for p in made.positions} == {
+        p.instrument: (p.quantity, p.cost) for p in then.positions
+    }
+    assert made.account.scratch_of == "a"
+
+
+def test_a_seed_is_of_the_account_that_is_copied(risk: RiskFixture) -> None:
+    process = Process(risk)
+    process.create(account_of())
+    process.create(account_of("b"))
+    seed = _inputs(process.evaluate(_buy(risk, 1)))
+    request = risk_pb2.CreateAccountRequest(request_id="x", copy_from_account_id="b", seed=seed)
+    request.account.account_id = "replay-x"
+    with pytest.raises(ServiceError, match="expected 'b', was 'a'"):
+        process.run(lambda c, d, now: create_account(c, d, request, "service:router", now))

@@ -115,7 +115,7 @@ def decide_again(
     """
     if message.left_out:
         raise invalid("inputs.left_out", f"expected all inputs, was without {', '.join(message.left_out)}")
-    inputs = _inputs_of(message)
+    inputs = inputs_of(message)
     if current is not None:
         inputs = inputs._replace(
             rules=rules_of(current),
@@ -130,7 +130,8 @@ def decide_again(
     return order_pb2.RiskDecision.FromString(content)
 
 
-def _inputs_of(message: risk_pb2.DecisionInputs) -> Inputs:
+def inputs_of(message: risk_pb2.DecisionInputs) -> Inputs:
+    """The inputs as values; INVALID_ARGUMENT where they are not what a decision records."""
     now = instant(message.decide_time, "inputs.decide_time")
     try:
         day = date.fromisoformat(message.day)

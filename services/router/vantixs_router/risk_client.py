@@ -269,10 +269,12 @@ class RiskClient:
             raise from_rpc_error(error) from None
         return response.decision
 
-    async def copy_account(self, source: str, target: str) -> None:
-        """Makes a scratch copy of an account, unless it is there."""
+    async def copy_account(self, source: str, target: str, seed: bytes = b"") -> None:
+        """Makes a scratch copy of an account, unless it is there: as it is, or as the `seed` (DecisionInputs) has it."""
         request = risk_pb2.CreateAccountRequest(request_id=target, copy_from_account_id=source)
         request.account.account_id = target
+        if seed:
+            request.seed.MergeFromString(seed)
         try:
             await self._stub.CreateAccount(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:

@@ -16,7 +16,6 @@ from vantixs_audit.replays.refusal import refusal
 MODES = (journal_pb2.REPLAY_MODE_VERIFY, journal_pb2.REPLAY_MODE_PAPER, journal_pb2.REPLAY_MODE_LIVE)
 CONFIRMATION = "replay live"
 FASTEST = 100_000
-SEED = "the account's rules, balances and positions as they are when the replay reaches its first signal"
 
 
 def check(request: audit_pb2.ReplaySignalsRequest) -> None:
@@ -91,8 +90,6 @@ def new_replay(
         speed=request.speed,
         total=total,
     )
-    if replay.mode == journal_pb2.REPLAY_MODE_PAPER:
-        replay.seed = SEED
     if request.of_replay_id:
         source = rows.read(connection, request.of_replay_id)
         replay.root_replay_id = source.root_replay_id or source.replay_id

@@ -17,6 +17,7 @@ from vantixs.runtime.errors import ServiceError, from_rpc_error
 
 from vantixs_audit.replays import outcomes, rows
 from vantixs_audit.replays.refusal import refusal
+from vantixs_audit.replays.seeds import seed_of
 from vantixs_audit.tables import ENTRIES
 
 TIMEOUT_S = 5.0
@@ -82,7 +83,9 @@ class RunSignal:
         return Ran(outcomes.verified(signal_id, response))
 
     async def _paper(self, replay: audit_pb2.Replay, first: Any, accepted: journal_pb2.SignalAccepted) -> Ran:
-        request = router_pb2.PreviewSignalRequest(accepted=accepted, replay_id=replay.replay_id)
+        account_id = accepted.webhook.account_id
+        seed = await self._database.read(lambda c: seed_of(c, replay.replay_id, account_id))
+        request = router_pb2.PreviewSignalRequest(accepted=accepted, replay_id=replay.replay_id, seed=seed.inputs)
         try:
             response = await self._router.PreviewSignal(request, timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:

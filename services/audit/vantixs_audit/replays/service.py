@@ -21,7 +21,7 @@ from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.paging import page_of
 
 from vantixs_audit.replays import request as requests
-from vantixs_audit.replays import rows
+from vantixs_audit.replays import rows, seeds
 from vantixs_audit.replays.run_signal import Ran, RunSignal
 from vantixs_audit.tables import REPLAYS
 
@@ -73,6 +73,9 @@ class Replays:
                 stored = rows.of_request(connection, request.request_id)
                 if stored and stored.replay_id != replay.replay_id:
                     return stored
+            if replay.mode == journal_pb2.REPLAY_MODE_PAPER:
+                replay.seed = seeds.describe(connection, replay.replay_id)
+                rows.update(connection, replay)
             self._put_requested(connection, replay, signal_ids)
             return replay
 

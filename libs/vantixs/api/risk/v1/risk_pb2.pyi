@@ -315,14 +315,16 @@ class RefreshMarksResponse(_message.Message):
     def __init__(self, instruments: _Optional[_Iterable[str]] = ..., accounts: _Optional[int] = ...) -> None: ...
 
 class CreateAccountRequest(_message.Message):
-    __slots__ = ("request_id", "account", "copy_from_account_id")
+    __slots__ = ("request_id", "account", "copy_from_account_id", "seed")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     COPY_FROM_ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     account: Account
     copy_from_account_id: str
-    def __init__(self, request_id: _Optional[str] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., copy_from_account_id: _Optional[str] = ...) -> None: ...
+    seed: DecisionInputs
+    def __init__(self, request_id: _Optional[str] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., copy_from_account_id: _Optional[str] = ..., seed: _Optional[_Union[DecisionInputs, _Mapping]] = ...) -> None: ...
 
 class CreateAccountResponse(_message.Message):
     __slots__ = ("account",)

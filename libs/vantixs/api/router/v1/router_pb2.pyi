@@ -24,14 +24,16 @@ PREVIEW_INPUTS_CURRENT: PreviewInputs
 PREVIEW_INPUTS_RECORDED: PreviewInputs
 
 class PreviewSignalRequest(_message.Message):
-    __slots__ = ("accepted", "inputs", "replay_id")
+    __slots__ = ("accepted", "inputs", "replay_id", "seed")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
     accepted: _journal_pb2.SignalAccepted
     inputs: PreviewInputs
     replay_id: str
-    def __init__(self, accepted: _Optional[_Union[_journal_pb2.SignalAccepted, _Mapping]] = ..., inputs: _Optional[_Union[PreviewInputs, str]] = ..., replay_id: _Optional[str] = ...) -> None: ...
+    seed: bytes
+    def __init__(self, accepted: _Optional[_Union[_journal_pb2.SignalAccepted, _Mapping]] = ..., inputs: _Optional[_Union[PreviewInputs, str]] = ..., replay_id: _Optional[str] = ..., seed: _Optional[bytes] = ...) -> None: ...
 
 class PreviewSignalResponse(_message.Message):
     __slots__ = ("entries",)
