@@ -48,7 +48,7 @@ class AsyncReplays:
             speed: 0 for as fast as possible, 1 for the gaps there were, n for n times as fast.
 
         Raises:
-            FailedPrecondition: REPLAY_REFUSED where the mode may not run one of them.
+            NotPossibleNow: REPLAY_REFUSED where the mode may not run one of them.
         """
         request = audit_pb2.ReplaySignalsRequest(
             request_id=request_id,
