@@ -1,4 +1,4 @@
-"""Runs the newest executed signals again on a scratch copy of their account, and says what comes out differently."""
+"""Decides the newest executed signals again with the configuration as it is now, and says what comes out differently."""
 
 import sys
 from itertools import islice
@@ -8,7 +8,7 @@ from vantixs.client import Client
 with Client.from_home(sys.argv[1]) as client:
     executed = client.signals.list(status="executed", webhook_id="demo")
     signal_ids = [signal.signal_id for signal in islice(executed, 10)]
-    replay = client.replays.run(signal_ids, comment="does the new configuration decide otherwise?")
-    print(f"{replay.finished} of {replay.total} run again, {replay.different} with differences")
+    replay = client.replays.run(signal_ids, current=True, comment="does the new configuration decide otherwise?")
+    print(f"{replay.finished} of {replay.total} decided again, {replay.different} with differences")
     for result in replay.results:
         print(result.signal_id, result.reason, "; ".join(result.differences) or "as before")

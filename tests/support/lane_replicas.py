@@ -113,7 +113,7 @@ class RouterOf:
 
     def __init__(self, database: Database) -> None:
         nothing: Any = None
-        self._servicer = RouterServicer(database, nothing, nothing, nothing, nothing, nothing)  # type: ignore[abstract]
+        self._servicer = RouterServicer(database, nothing, nothing, nothing, nothing, nothing, nothing)  # type: ignore[abstract]
 
     async def ListLanes(self, request: Any, timeout: float) -> Any:
         return await self._servicer.ListLanes(request, None)

@@ -19,6 +19,7 @@ from vantixs.runtime.statements import _Compiled
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.adjustment import record_adjustment
+from vantixs_risk.decision_inputs import decide_again
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.domain.exact import total
 from vantixs_risk.evaluation import evaluate_orders
@@ -64,7 +65,22 @@ def decide(
 ) -> list[order_pb2.RiskDecision]:
     """The decisions; raises the first error there is in place of one."""
     answers = evaluate_orders(connection, context, [(request, now) for request in requests])
-    return [risk_pb2.EvaluateOrderResponse.FromString(answer).decision for answer in _raised(answers)]
+    decisions = [risk_pb2.EvaluateOrderResponse.FromString(answer).decision for answer in _raised(answers)]
+    for decision in decisions:
+        _check_decided_again(decision)
+    return decisions
+
+
+def _check_decided_again(decision: order_pb2.RiskDecision) -> None:
+    """What a decision records is enough to make it again, to the last digit."""
+    inputs = risk_pb2.DecisionInputs.FromString(decision.inputs)
+    if not decision.inputs or inputs.left_out:
+        return
+    again = decide_again(inputs, None, RiskSettings())
+    before = order_pb2.RiskDecision()
+    before.CopyFrom(decision)
+    before.ClearField("inputs")
+    assert again == before
 
 
 def settle(

@@ -243,5 +243,7 @@ _ROWS = (
         "a watcher read more slowly than signals changed",
         "watch again with after_sequence: nothing is missed",
     ),
+    ("REPLAY_REFUSED", 0, "a replay may not run the signal", "see the detail; VERIFY runs nothing, and always may"),
+    ("REPLAY_ENDED", 0, "the replay has ended", "start another one"),
 )
 REASONS: dict[str, Reason] = {row[0]: Reason(*row) for row in _ROWS}

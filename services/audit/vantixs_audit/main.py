@@ -31,7 +31,8 @@ from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.proof.witness import FILE, Witness
 from vantixs_audit.rebuild import rebuild_signals
 from vantixs_audit.recorder import Follower, Recorder, Watchers
-from vantixs_audit.replay import Replays
+from vantixs_audit.replays.run_signal import RunSignal
+from vantixs_audit.replays.service import Replays
 from vantixs_audit.retention import Retention
 from vantixs_audit.server import NAME, ROLES, AuditServicer
 from vantixs_audit.settings import AuditSettings
@@ -63,14 +64,19 @@ def main(overrides: dict[str, str]) -> int:
         gaps = JournalGaps(database, journal, outbox, recorder)
         routers = Replicas("router", settings, token=settings.service_token)
         life.spawn(routers.run(life.stopping), name="router-replicas")
-        replays = Replays(database, outbox, RouterServiceStub(routers.channel), settings.replay_max)
+        replays = Replays(
+            database,
+            outbox,
+            RunSignal(database, RouterServiceStub(routers.channel)),
+            most=settings.replay_max,
+            per_second=settings.replay_signals_per_s,
+        )
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         signer = history_signer(home.secret("history-key"))
         witness = Witness(Path(settings.witness_file or home.path / "witness" / FILE), signer.key)
         proof = HistoryProof(database, signer.key, witness)
         exports = Exports(database, outbox, signer.key)
-        # What later parts build answers UNIMPLEMENTED by the generated base class.
-        servicer = AuditServicer(  # type: ignore[abstract]
+        servicer = AuditServicer(
             database, watchers, replays, gaps, proof, exports, PayloadViews(database, outbox), settings.straggler_s
         )
         server.add(audit_pb2_grpc.add_AuditServiceServicer_to_server, servicer, NAME)
@@ -85,8 +91,8 @@ def main(overrides: dict[str, str]) -> int:
         works = [recorder.run, checkpoints.run, retention.run, outbox.run, replays.run]
         writing = life.spawn(guard.when_usable(partial(lease.run, works), life.stopping), name="writer")
         following = life.spawn(guard.when_usable(follower.run, life.stopping), name="follower")
-        late = Stragglers(database, life.health, settings.straggler_s)
-        counting = life.spawn(guard.when_usable(late.run, life.stopping), name="stragglers")
+        stragglers = Stragglers(database, life.health, settings.straggler_s).run
+        counting = life.spawn(guard.when_usable(stragglers, life.stopping), name="stragglers")
         life.spawn(database.watch(life.health, life.stopping), name="database-watch")
         life.ready(grpc=address, metrics=metrics)
         await life.stopped()

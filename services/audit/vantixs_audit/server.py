@@ -8,11 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import not_found
 from vantixs.runtime.grpc_server import Role, caller
-from vantixs.runtime.paging import page_of
 
-from vantixs_audit import store
 from vantixs_audit.export_signals import Exports
 from vantixs_audit.get_signal import get_signal
 from vantixs_audit.history_reads import PayloadViews, has_payload, without_payload
@@ -20,7 +17,7 @@ from vantixs_audit.journal_gap import JournalGaps
 from vantixs_audit.list_signals import list_signals
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.recorder import Watchers
-from vantixs_audit.replay import Replays
+from vantixs_audit.replays.service import Replays
 from vantixs_audit.statistics import add_counts, read_statistics
 from vantixs_audit.stragglers import MOST_SHOWN, count_stragglers, select_stragglers
 from vantixs_audit.views import summary
@@ -31,9 +28,10 @@ _VIEWER = (
     "GetSignal ListSignals WatchSignals ExportSignals GetReplay ListReplays VerifyHistory GetStatistics GetJournal "
     "CheckHistory GetCheckpoint ProveSignal"
 )
+_OPERATOR = "ReplaySignals CancelReplay PauseReplay ResumeReplay AcceptJournalGap"
 ROLES = {
     f"/{NAME}/{method}": role
-    for role, methods in {Role.VIEWER: _VIEWER, Role.OPERATOR: "ReplaySignals CancelReplay AcceptJournalGap"}.items()
+    for role, methods in {Role.VIEWER: _VIEWER, Role.OPERATOR: _OPERATOR}.items()
     for method in methods.split()
 }
 
@@ -112,28 +110,31 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         return await self._database.read(read)
 
     async def ReplaySignals(self, request: audit_pb2.ReplaySignalsRequest, context: Any) -> Any:
-        """Starts a replay."""
-        return audit_pb2.ReplaySignalsResponse(replay=await self._replays.start(request, caller().actor))
+        """Starts a replay, or counts its signals."""
+        return await self._replays.start(request, caller().actor)
 
     async def GetReplay(self, request: audit_pb2.GetReplayRequest, context: Any) -> Any:
-        """A replay with its results so far."""
-        query = sa.select(store.REPLAYS.c.data).where(store.REPLAYS.c.replay_id == request.replay_id)
-        data = await self._database.read(lambda c: c.execute(query).scalar())
-        if data is None:
-            raise not_found("replay", request.replay_id)
-        return audit_pb2.GetReplayResponse(replay=audit_pb2.Replay.FromString(data))
+        """A replay with a page of its results."""
+        return await self._replays.get(request)
 
     async def ListReplays(self, request: audit_pb2.ListReplaysRequest, context: Any) -> Any:
         """Replays, newest first."""
+        return await self._replays.list(request)
 
-        def read(connection: sa.Connection) -> audit_pb2.ListReplaysResponse:
-            rows, following = page_of(
-                connection, sa.select(store.REPLAYS), store.REPLAYS.c.number, request, descending=True
-            )
-            replays = [audit_pb2.Replay.FromString(row.data) for row in rows]
-            return audit_pb2.ListReplaysResponse(replays=replays, next_page_token=following)
+    async def CancelReplay(self, request: audit_pb2.CancelReplayRequest, context: Any) -> Any:
+        """Stops a replay."""
+        state = audit_pb2.REPLAY_STATE_CANCELED
+        return audit_pb2.CancelReplayResponse(replay=await self._replays.set_state(request.replay_id, state))
 
-        return await self._database.read(read)
+    async def PauseReplay(self, request: audit_pb2.PauseReplayRequest, context: Any) -> Any:
+        """Holds a replay."""
+        state = audit_pb2.REPLAY_STATE_PAUSED
+        return audit_pb2.PauseReplayResponse(replay=await self._replays.set_state(request.replay_id, state))
+
+    async def ResumeReplay(self, request: audit_pb2.ResumeReplayRequest, context: Any) -> Any:
+        """Goes on with a replay."""
+        state = audit_pb2.REPLAY_STATE_RUNNING
+        return audit_pb2.ResumeReplayResponse(replay=await self._replays.set_state(request.replay_id, state))
 
     async def GetJournal(self, request: audit_pb2.GetJournalRequest, context: Any) -> Any:
         """The journal and what it lacks."""

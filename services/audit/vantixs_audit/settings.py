@@ -10,7 +10,13 @@ class AuditSettings(ServiceSettings):
     """What audit adds."""
 
     watchers_max: int = setting(100, doc="most WatchSignals calls at once", minimum=1)
-    replay_max: int = setting(1000, doc="most signals of one replay", minimum=1, maximum=100_000)
+    replay_max: int = setting(10_000, doc="most signals of one replay", minimum=1, maximum=100_000)
+    replay_signals_per_s: float = setting(
+        100.0,
+        doc="most signals that replays run, all together, so that live signals are not slowed",
+        unit="/s",
+        minimum=0.1,
+    )
     journal_keep_hours: float = setting(
         168.0, doc="age at which the journal may forget what history has and every lane is past", unit="h", minimum=0
     )

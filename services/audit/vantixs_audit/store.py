@@ -1,7 +1,6 @@
 """Reading and writing audit's tables inside a unit of work."""
 
 import hashlib
-import json
 from datetime import UTC
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.logs import log
 from vantixs.runtime.sql_elements import Among
-from vantixs.runtime.statements import Statement, insert_ignore, insert_row, upsert
+from vantixs.runtime.statements import Statement, insert_row, upsert
 
 from vantixs_audit.domain.status import GENESIS, chain
 from vantixs_audit.signal_rows import SIGNALS_OF, update_rows
@@ -47,12 +46,9 @@ __all__ = [
     "WRITER",
     "Head",
     "changed_since",
-    "insert_replay",
     "read_head",
-    "read_replay",
     "record",
     "recorded",
-    "update_replay",
     "write_head",
 ]
 
@@ -206,31 +202,4 @@ def recorded(row: Any) -> audit_pb2.RecordedEntry:
         stream_sequence=row.stream_sequence,
         entry=journal_pb2.JournalEntry.FromString(row.data),
         hash=row.hash,
-    )
-
-
-def insert_replay(connection: sa.Connection, replay: audit_pb2.Replay, request_id: str, signal_ids: list[str]) -> None:
-    """A new replay."""
-    values: dict[str, Any] = {
-        "replay_id": replay.replay_id,
-        "request_id": request_id,
-        "state": audit_pb2.ReplayState.Name(replay.state),
-        "signal_ids": json.dumps(signal_ids),
-        "data": replay.SerializeToString(),
-    }
-    insert_ignore(REPLAYS, connection, values)
-
-
-def read_replay(connection: sa.Connection, replay_id: str) -> audit_pb2.Replay | None:
-    """A replay as far as it is."""
-    data = connection.execute(sa.select(REPLAYS.c.data).where(REPLAYS.c.replay_id == replay_id)).scalar()
-    return None if data is None else audit_pb2.Replay.FromString(data)
-
-
-def update_replay(connection: sa.Connection, replay: audit_pb2.Replay) -> None:
-    """How far a replay is."""
-    connection.execute(
-        sa.update(REPLAYS)
-        .where(REPLAYS.c.replay_id == replay.replay_id)
-        .values(state=audit_pb2.ReplayState.Name(replay.state), data=replay.SerializeToString())
     )

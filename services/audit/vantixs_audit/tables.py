@@ -162,6 +162,19 @@ REPLAYS = sa.Table(
     sa.Column("signal_ids", sa.Text, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
 )
+_WITH_REQUEST = sa.text("request_id != ''")
+sa.Index(
+    "replays_by_request", REPLAYS.c.request_id, unique=True, sqlite_where=_WITH_REQUEST, postgresql_where=_WITH_REQUEST
+)
+# The signals of each replay in their order, fixed when it began; `data` is the result.
+REPLAY_SIGNALS = sa.Table(
+    "replay_signals",
+    METADATA,
+    sa.Column("replay_id", sa.Text, primary_key=True),
+    sa.Column("place", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("signal_id", sa.Text, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=True),
+)
 # One row: which of several processes records, and until when it surely does.
 WRITER = sa.Table(
     "writer",

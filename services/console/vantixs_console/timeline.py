@@ -173,10 +173,14 @@ def _duplicate(event: journal_pb2.DuplicateSuppressed, _: str) -> _Told:
 
 
 def _replayed(event: journal_pb2.ReplayFinished, _: str) -> _Told:
-    status = short_name(common_pb2.SignalStatus.Name(event.status))
+    mode = short_name(journal_pb2.ReplayMode.Name(event.mode)).lower()
+    status = "not verifiable" if event.missing else short_name(common_pb2.SignalStatus.Name(event.status))
     details = [(f"run: {s.title}", s.text) for s in describe_timeline(event.entries)]
     details += [("difference", difference) for difference in event.differences]
-    return "replayed", f"{event.replay_id}: {status} {event.reason}", details
+    details += [("not recorded", missing) for missing in event.missing]
+    if event.root_replay_id not in ("", event.replay_id):
+        details.append(("goes back to replay", event.root_replay_id))
+    return "replayed", f"{event.replay_id} ({mode}): {status} {event.reason}".rstrip(), details
 
 
 def _any(event: Any, kind: str) -> _Told:

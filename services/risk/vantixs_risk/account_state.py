@@ -147,6 +147,18 @@ def load(connection: sa.Connection, account_id: str) -> Account:
     return account
 
 
+def read_rules(connection: sa.Connection, account_id: str) -> risk_pb2.Account:
+    """An account's rules as they are stored.
+
+    Raises:
+        ServiceError: NOT_FOUND.
+    """
+    row = store.READ_ACCOUNT.first(connection, account_id=account_id)
+    if row is None:
+        raise not_found("account", account_id)
+    return risk_pb2.Account.FromString(row.data)
+
+
 def read_marks(connection: sa.Connection, account_id: str) -> dict[str, Mark]:
     """The marks of an account's positions.
 

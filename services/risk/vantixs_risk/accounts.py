@@ -24,6 +24,7 @@ from vantixs_risk.fields import at_least_zero, identity, show, text
 from vantixs_risk.locks import lock_books
 from vantixs_risk.postings import write_transfers
 from vantixs_risk.rule_conversion import rules_of
+from vantixs_risk.seeded_books import opening_of, write_seed
 from vantixs_risk.trading import MOST_SHOWN, open_order_message
 from vantixs_risk.unit_context import UnitContext
 
@@ -44,24 +45,38 @@ def create_account(
             return risk_pb2.Account.FromString(there.data)
         raise already_exists("account", account_id)
     copied = load(connection, identity("copy_from_account_id", source)) if source else None
-    message.CopyFrom(copied.message if copied else request.account)
+    seed = _seed_of(request)
+    message.CopyFrom(seed.account if seed else copied.message if copied else request.account)
     message.account_id, message.scratch_of, message.revision = account_id, source, 0
     if not copied and message.live_enabled:
         raise invalid("account.live_enabled", "expected false: live trading is enabled by EnableLive", "LIVE_NOT_READY")
     if not copied:
         check_currency("account.currency", message.currency)
         check_instruments("account.instruments", message.instruments)
+    if seed:
+        message.balance = show(opening_of(seed))
     balance = at_least_zero("account.balance", message.balance)
     message.create_time.FromDatetime(now)
     _store(connection, context, None, message, request.request_id, actor, now)
     account = new_account(message, now, balance)
-    if copied:
+    if seed:
+        write_seed(connection, account, seed)
+    elif copied:
         _copy_books(connection, copied, account)
     else:
         write_transfers(connection, account, "opening", open_books(message.currency, balance))
     context.sample(connection, account, now, booked=True)
     context.cache.save(connection, account)
     return message
+
+
+def _seed_of(request: risk_pb2.CreateAccountRequest) -> risk_pb2.DecisionInputs | None:
+    if not request.HasField("seed"):
+        return None
+    source, of = request.copy_from_account_id, request.seed.account.account_id
+    if not source or source != of:
+        raise invalid("seed.account.account_id", f"expected {source[:40]!r}, was {of[:40]!r}", "FIELD_CONFLICT")
+    return request.seed
 
 
 def update_account(

@@ -186,9 +186,17 @@ def position_message(account_id: str, holding: Holding) -> order_pb2.Position:
 
 
 def encode_decision(
-    request: risk_pb2.EvaluateOrderRequest, decision: Decision, position: Decimal, revision: int, now: datetime
+    request: risk_pb2.EvaluateOrderRequest,
+    decision: Decision,
+    position: Decimal,
+    revision: int,
+    now: datetime,
+    inputs: bytes = b"",
 ) -> bytes:
-    """A RiskDecision with everything it was decided on, serialised. The same bytes are stored and answered."""
+    """A RiskDecision with everything it was decided on, serialised. The same bytes are stored and answered.
+
+    `inputs` are what it can be decided again from, serialised; empty where that is not recorded.
+    """
     message = order_pb2.RiskDecision(
         order_id=request.order.order_id,
         verdict=order_pb2.RISK_VERDICT_APPROVED if decision.approved else order_pb2.RISK_VERDICT_DENIED,
@@ -197,6 +205,7 @@ def encode_decision(
         position_quantity=show(position),
         account_revision=revision,
         reduce_only=request.order.effect == order_pb2.ORDER_EFFECT_EXIT,
+        inputs=inputs,
     )
     message.decide_time.FromDatetime(now)
     return message.SerializeToString() + encode_rows(decision.checks, decision.steps)

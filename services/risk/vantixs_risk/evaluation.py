@@ -16,6 +16,7 @@ from vantixs_risk import store
 from vantixs_risk.account_cache import AccountCache
 from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import MOST_MARKS, encode_decision, mark_of, order_request_of
+from vantixs_risk.decision_inputs import encode_inputs
 from vantixs_risk.domain.activity import EntryRecord
 from vantixs_risk.domain.activity_checks import approved_key, entry_key
 from vantixs_risk.domain.equity import Mark
@@ -136,7 +137,14 @@ def _decide(
             continue
         inputs = _inputs(account, checked, restricted, context.settings)
         decision = evaluate(inputs)
-        content = encode_decision(checked.request, decision, position, account.message.revision, inputs.now)
+        content = encode_decision(
+            checked.request,
+            decision,
+            position,
+            account.message.revision,
+            inputs.now,
+            _recorded(account, checked, inputs),
+        )
         known[order.order_id], about[order.order_id] = content, f"{order.account_id} {order.instrument}"
         decisions.append(content)
         rows.append(_row(checked, content, inputs, decision))
@@ -153,6 +161,11 @@ def _decide(
         if account_id not in changed:
             context.cache.put(account)
     return decisions
+
+
+def _recorded(account: Account, checked: ValidatedRequest, inputs: Inputs) -> bytes:
+    """What the decision can be made again from. A leg of a bracket is recorded as it is, not decided."""
+    return b"" if checked.order.leg else encode_inputs(checked.request, account, inputs)
 
 
 def preview_order(connection: sa.Connection, checked: ValidatedRequest, settings: RiskSettings) -> bytes:

@@ -21,11 +21,12 @@ from vantixs.runtime.paging import page_of
 from vantixs.runtime.units import runs_in_pipeline
 
 from vantixs_risk import store
-from vantixs_risk.account_state import holding_of, read_marks
+from vantixs_risk.account_state import holding_of, read_marks, read_rules
 from vantixs_risk.accounts import create_account, get_account, update_account
 from vantixs_risk.adjustment import record_adjustment
 from vantixs_risk.clock import SteadyClock
 from vantixs_risk.conversion import position_message
+from vantixs_risk.decision_inputs import decide_again
 from vantixs_risk.domain.equity import Mark
 from vantixs_risk.evaluation import check_request, evaluate_orders, preview_order
 from vantixs_risk.fields import identity, show
@@ -43,7 +44,7 @@ ROLES = {
     for role, methods in {
         Role.SERVICE: (
             *("EvaluateOrder", "BatchEvaluateOrders", "SettleOrder", "BatchSettleOrders", "RefreshMarks"),
-            *("ListFundingDue", "BookFunding"),
+            *("ListFundingDue", "BookFunding", "VerifyDecision"),
         ),
         Role.OPERATOR: ("CreateAccount", "UpdateAccount", "SetTradingState", "RecordAdjustment"),
         Role.VIEWER: ("GetAccount", "ListAccounts", "ListPositions", "GetTradingState", "ListEquity"),
@@ -101,6 +102,14 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
         return encode_results(
             a if isinstance(a, ServiceError) else encode_response(a.SerializeToString()) for a in answers
         )
+
+    async def VerifyDecision(self, request: risk_pb2.VerifyDecisionRequest, context: Any) -> Any:
+        """Decides again from what was recorded."""
+        account = None
+        if request.current:
+            account_id = identity("inputs.account.account_id", request.inputs.account.account_id)
+            account = await self._database.read(lambda c: read_rules(c, account_id))
+        return risk_pb2.VerifyDecisionResponse(decision=decide_again(request.inputs, account, self._settings))
 
     async def RefreshMarks(self, request: risk_pb2.RefreshMarksRequest, context: Any) -> Any:
         """Runs one transaction for each group of accounts, so that orders do not wait for all accounts."""

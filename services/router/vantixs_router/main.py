@@ -47,6 +47,7 @@ from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.learn_instrument import LearnInstrument
 from vantixs_router.signals.preview import Preview
 from vantixs_router.signals.process_signal import key_of
+from vantixs_router.signals.verify import VerifySignals
 from vantixs_router.venues.paper.venue import PaperVenue
 from vantixs_router.working.restrictions import WatchRestrictions
 
@@ -101,6 +102,7 @@ def main(overrides: dict[str, str]) -> int:
             OperatorSignals(database, journal, risk.mode_of, now),
             AddInstrument(instruments, journal, now),
             bars,
+            VerifySignals(risk, venue.capabilities),
         )
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)

@@ -23,7 +23,7 @@ from vantixs.runtime.grpc_replicas import PAUSES_S, Replica, Replicas
 SERVICE = "vantixs.api.risk.v1.RiskService"
 METHODS = (
     *("EvaluateOrder", "BatchEvaluateOrders", "BatchSettleOrders", "ListPositions", "RefreshMarks"),
-    *("ListFundingDue", "BookFunding", "GetTradingState"),
+    *("ListFundingDue", "BookFunding", "GetTradingState", "VerifyDecision"),
 )
 IDEMPOTENT = tuple(f"/{SERVICE}/{m}" for m in METHODS)
 # A server takes requests of 256 KiB and 256 orders a batch; a decision is answered with about 5 KiB.
@@ -258,10 +258,23 @@ class RiskClient:
             raise from_rpc_error(error) from None
         return booked
 
-    async def copy_account(self, source: str, target: str) -> None:
-        """Makes a scratch copy of an account, unless it is there."""
+    async def decide_again(self, inputs: risk_pb2.DecisionInputs, *, current: bool) -> order_pb2.RiskDecision:
+        """The decision from recorded inputs, with the account's rules as recorded or as they are now."""
+        request = risk_pb2.VerifyDecisionRequest(inputs=inputs, current=current)
+        try:
+            response: risk_pb2.VerifyDecisionResponse = await self._stub.VerifyDecision(
+                request, timeout=self._timeout_s
+            )
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+        return response.decision
+
+    async def copy_account(self, source: str, target: str, seed: bytes = b"") -> None:
+        """Makes a scratch copy of an account, unless it is there: as it is, or as the `seed` (DecisionInputs) has it."""
         request = risk_pb2.CreateAccountRequest(request_id=target, copy_from_account_id=source)
         request.account.account_id = target
+        if seed:
+            request.seed.MergeFromString(seed)
         try:
             await self._stub.CreateAccount(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:

@@ -20,6 +20,7 @@ from vantixs_router.operator_signals import OperatorSignals
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.quotes import Quotes
 from vantixs_router.signals.preview import Preview
+from vantixs_router.signals.verify import VerifySignals
 
 NAME = "vantixs.api.router.v1.RouterService"
 _VIEWER = (
@@ -32,7 +33,11 @@ _OPERATOR = (
 )
 ROLES = {
     f"/{NAME}/{method}": role
-    for role, methods in {Role.VIEWER: _VIEWER, Role.OPERATOR: _OPERATOR, Role.SERVICE: "PreviewSignal"}.items()
+    for role, methods in {
+        Role.VIEWER: _VIEWER,
+        Role.OPERATOR: _OPERATOR,
+        Role.SERVICE: "PreviewSignal VerifySignal",
+    }.items()
     for method in methods.split()
 }
 
@@ -48,17 +53,23 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         operator: OperatorSignals,
         instruments: AddInstrument,
         bars: KeptBars,
+        verify: VerifySignals,
     ) -> None:
         self._database = database
         self._operator = operator
         self._quotes = quotes
         self._bars = bars
         self._preview = preview
+        self._verify = verify
         self._instruments = instruments
 
     async def PreviewSignal(self, request: router_pb2.PreviewSignalRequest, context: Any) -> Any:
         """What the signal would do."""
         return router_pb2.PreviewSignalResponse(entries=await self._preview.run(request))
+
+    async def VerifySignal(self, request: router_pb2.VerifySignalRequest, context: Any) -> Any:
+        """What of the signal's decisions differs."""
+        return await self._verify.run(request)
 
     async def GetOrder(self, request: router_pb2.GetOrderRequest, context: Any) -> Any:
         """An order and its fills."""

@@ -85,6 +85,6 @@ def test_replay_and_compare(stack: RunningStack) -> None:
     signal_id = stack.send({"action": "buy", "symbol": "BTCUSDT"}).json()["signal_id"]
     stack.ended([signal_id])
     summary, *results = execute("replay_and_compare", stack)
-    total = int(re.match(r"(\d+) of \1 run again", summary)[1])  # type: ignore[index]
+    total = int(re.match(r"(\d+) of \1 decided again", summary)[1])  # type: ignore[index]
     assert len(results) == total >= 1
     assert [line for line in results if line.startswith(signal_id)]

@@ -96,7 +96,7 @@ def test_paper_replay_leaves_the_account_alone_and_is_in_the_timeline(stack: Run
     signal_id = stack.send({"action": "buy", "symbol": "LTCUSDT"}).json()["signal_id"]
     stack.ended([signal_id])
     before = stack.json("account", "show", "paper")
-    replay = stack.json("replay", signal_id)["replay"]
+    replay = stack.json("replay", "start", signal_id, "--mode", "paper", "--comment", "again")["replay"]
     assert replay["results"][0]["status"] == "SIGNAL_STATUS_EXECUTED"
     assert stack.json("account", "show", "paper") == before
     wait_for(lambda: stack.signals()[signal_id]["status"] == "SIGNAL_STATUS_REPLAYED", "the replay to be recorded")

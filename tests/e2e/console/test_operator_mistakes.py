@@ -119,7 +119,7 @@ def test_stale_pushed_quote_is_shown_and_cleared(stack: RunningStack) -> None:
         ("webhook get nope", "webhook 'nope' does not exist"),
         ("webhook revoke demo nope", "token 'nope' does not exist"),
         ("quote set DOGE/FOO 1 1", "instrument 'DOGE/FOO' does not exist"),
-        ("replay nope", "signal 'nope' does not exist"),
+        ("replay start nope --comment why", "signal 'nope' does not exist"),
         ("signals show nope", "signal 'nope' does not exist"),
     ],
 )

@@ -121,7 +121,7 @@ def test_repeat_is_a_signal_of_its_own_linked_counted_and_replayed(stack: Runnin
     assert repeat["signal_id"] in stack.run("signals", "show", first["signal_id"]).stdout
     assert first["signal_id"] in stack.run("signals", "show", repeat["signal_id"]).stdout
     assert stack.signals()[first["signal_id"]]["duplicate_count"] == 1
-    assert stack.run("replay", repeat["signal_id"], "--mode", "paper").returncode == 0
+    assert stack.run("replay", "start", repeat["signal_id"], "--mode", "paper", "--comment", "again").returncode == 0
 
     def replayed() -> bool:
         return stack.signals()[repeat["signal_id"]]["status"] == "SIGNAL_STATUS_REPLAYED"

@@ -292,7 +292,7 @@ async def served(one: Replica, token: str) -> AsyncIterator[Any]:
     settings = replace(RouterSettings(), viewer_token="v", operator_token="o", service_token="s")
     server = Server(settings, Health(), roles=ROLES)
     none: Any = None
-    servicer = RouterServicer(none, one.sources.quotes, none, none, none, one.kept)  # type: ignore[abstract]
+    servicer = RouterServicer(none, one.sources.quotes, none, none, none, one.kept, none)  # type: ignore[abstract]
     server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
     channel = open_channel(await server.start(), token=token)
     yield router_pb2_grpc.RouterServiceStub(channel)

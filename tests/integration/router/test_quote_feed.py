@@ -60,7 +60,7 @@ def feeding(publish: Any, stream_s: float) -> Feeding:
 async def served(pushed: Any, token: str = "o", address: str = "127.0.0.1:0") -> AsyncIterator[tuple[Any, str]]:
     none: Any = None
     server = Server(replace(SETTINGS, grpc_listen=address), Health(), roles=ROLES)
-    servicer = RouterServicer(none, pushed, none, none, none, none)  # type: ignore[abstract]
+    servicer = RouterServicer(none, pushed, none, none, none, none, none)  # type: ignore[abstract]
     server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
     found = await server.start()
     channel = open_channel(found, token=token)

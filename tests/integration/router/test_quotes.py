@@ -268,7 +268,7 @@ async def served_at(one: Replica) -> AsyncIterator[str]:
     settings = replace(RouterSettings(), viewer_token="v", operator_token="o", service_token="s")
     server = Server(settings, Health(), roles=ROLES)
     none: Any = None
-    servicer = RouterServicer(none, one.sources.quotes, none, none, none, none)  # type: ignore[abstract]
+    servicer = RouterServicer(none, one.sources.quotes, none, none, none, none, none)  # type: ignore[abstract]
     server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
     yield await server.start()
     await server.stop(0)

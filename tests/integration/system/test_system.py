@@ -46,4 +46,9 @@ def test_signals_of_every_kind_end_as_they_should_and_the_books_hold(system: Run
     assert (repeated.status_code, repeated.json()["signal_id"]) == (200, ids[0])
     check_promises(system, ids)
     assert len(system.json("order", "list", "--signal", ids[0])["orders"]) == 1
-    assert system.json("replay", ids[0])["replay"]["results"][0]["status"] == "SIGNAL_STATUS_EXECUTED"
+    assert (
+        system.json("replay", "start", ids[0], "--mode", "paper", "--comment", "again")["replay"]["results"][0][
+            "status"
+        ]
+        == "SIGNAL_STATUS_EXECUTED"
+    )

@@ -1,6 +1,5 @@
-"""Signals: listing, showing, watching, replaying."""
+"""Signals: listing, showing, watching."""
 
-import math
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -10,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
-from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
@@ -201,34 +199,4 @@ def signals_tail(
         ask(home, watch)
     except KeyboardInterrupt:
         return 0
-    return 0
-
-
-@app.command()
-def replay(
-    signal_ids: Annotated[list[str], typer.Argument(help="signals to replay")],
-    mode: Annotated[str, typer.Option(help="paper; verify and live are not built yet")] = "paper",
-    comment: Annotated[str, typer.Option(help="why")] = "",
-    home: HomeOption = "",
-    as_json: JsonOption = False,
-) -> int:
-    """Runs signals again on a scratch copy of their account, and waits for the result."""
-    enum_value(journal_pb2.ReplayMode, "REPLAY_MODE_", "mode", mode)
-
-    async def run(clients: Clients) -> audit_pb2.GetReplayResponse:
-        started = await clients.client.replays.start(signal_ids, mode=mode, comment=comment)
-        found = await clients.client.replays.wait(started.replay_id, timeout_s=math.inf)
-        return audit_pb2.GetReplayResponse(replay=found)
-
-    response = ask(home, run)
-
-    def text() -> None:
-        table = make_table("signal", "outcome", "reason", "differences")
-        for result in response.replay.results:
-            outcome = short_name(common_pb2.SignalStatus.Name(result.status))
-            table.add_row(result.signal_id, outcome, result.reason, "; ".join(result.differences) or "none")
-        out.print(f"replay {response.replay.replay_id}")
-        out.print(table)
-
-    show(response, as_json=as_json, text=text)
     return 0

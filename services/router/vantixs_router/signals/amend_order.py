@@ -22,7 +22,8 @@ from vantixs_router.domain.plan import encode_plan
 from vantixs_router.fence import write_fenced
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.risk_client import RiskClient, asking_risk
-from vantixs_router.signals.decide_leg import Asked, DecideLeg, NotSent
+from vantixs_router.signals.decide_leg import Asked, DecideLeg
+from vantixs_router.signals.derive import NotSent
 from vantixs_router.signals.other_orders import wait_for_earlier
 from vantixs_router.signals.outcome import EXECUTED, FAILED, REJECTED, SignalOutcome, first_failure, name_ending
 from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier

@@ -23,25 +23,14 @@ from vantixs_router.messages import evaluation_request, make_order
 from vantixs_router.orders.submit_order import check_time_left
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient, asking_risk
+from vantixs_router.signals.derive import ANY_QUANTITY, NotSent, check_order, settled_plan
 from vantixs_router.signals.outcome import closed_by
 from vantixs_router.signals.run import SignalRun
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.port import Capabilities
-from vantixs_router.working.plans import plan_of, wants_bracket
-from vantixs_router.working.rules import expected_price, problem_of
+from vantixs_router.working.plans import wants_bracket
+from vantixs_router.working.rules import expected_price
 from vantixs_router.working.store import BracketRow, save_bracket
-
-# Whether a plan can be carried out does not depend on its size, which is not known before risk has said it.
-_ANY_QUANTITY = 10**9
-
-
-class NotSent(Exception):
-    """The order cannot be sent: nothing was asked of risk. `reason` is one of ours, `detail` a sentence for people."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 class Asked(NamedTuple):
@@ -89,6 +78,11 @@ class DecideLeg:
         self._capabilities = capabilities
         self._clock = clock
 
+    @property
+    def fee_bps(self) -> Decimal:
+        """The venue's highest fee, basis points of notional."""
+        return self._capabilities.fee_bps
+
     def prepare(self, run: SignalRun, leg: Leg, asked: Asked | None = None) -> Prepared:
         """The order of the run's next leg, with all that can be refused without risk.
 
@@ -100,12 +94,14 @@ class DecideLeg:
         order = make_order(signal, webhook, leg, number, self._clock(), self._capabilities, alone=alone)
         order.replaces_order_id = asked.replaces if asked else ""
         quote = self._quotes.current(run.instrument)
+        if run.inputs and number == 1:
+            run.inputs.quote.CopyFrom(quote)
         wanted = bool(asked.plan) if asked else wants_bracket(signal)
-        self._check(order, leg, wanted)
+        check_order(order, leg, self._capabilities, wanted=wanted)
         price = expected_price(order, quote)
         protected = leg.entry and price is not None and wanted
         if protected:
-            self._plan(run, order, run.instrument.lot_size * _ANY_QUANTITY, price, asked)
+            self._plan(run, order, run.instrument.lot_size * ANY_QUANTITY, price, asked)
         return Prepared(order, quote, price, protected)
 
     async def decide(
@@ -181,22 +177,13 @@ class DecideLeg:
         run.orders.append(OrderRow(order, intent, decision, [], order_pb2.Position()))
         return decision
 
-    def _check(self, order: order_pb2.Order, leg: Leg, wanted: bool) -> None:
-        reason, detail = problem_of(order, self._capabilities)
-        if not reason and leg.entry and order.reduce_only:
-            reason, detail = "REDUCE_ONLY_ENTRY", "the signal says reduce-only, and would open or add to a position"
-        if not reason and leg.entry and wanted and not self._capabilities.brackets:
-            reason, detail = "PROTECTION_UNSUPPORTED", "the venue cannot hold a stop and targets for one position"
-        if reason:
-            raise NotSent(reason, detail)
-
     def _plan(
         self, run: SignalRun, order: order_pb2.Order, quantity: Decimal, price: Decimal | None, asked: Asked | None
     ) -> SettledPlan:
+        if not asked or not asked.plan:
+            return settled_plan(run.signal, run.webhook, order, quantity, price, self._capabilities.fee_bps)
         try:
-            if asked and asked.plan:
-                plan = replace(asked.plan, entry_price=price or ZERO, entry_triggers=bool(order.stop_price))
-                return settle_plan(plan, quantity)
-            return plan_of(run.signal, run.webhook, order, quantity, price or ZERO, self._capabilities.fee_bps)
+            plan = replace(asked.plan, entry_price=price or ZERO, entry_triggers=bool(order.stop_price))
+            return settle_plan(plan, quantity)
         except PlanError as error:
             raise NotSent("PROTECTION_INVALID", str(error)) from None

@@ -64,7 +64,7 @@ class Preview:
         webhook.mode = common_pb2.MODE_PAPER
         if request.replay_id:
             scratch = scratch_account(request.replay_id, webhook.account_id)
-            await self._risk.copy_account(webhook.account_id, scratch)
+            await self._risk.copy_account(webhook.account_id, scratch, request.seed)
             webhook.account_id = scratch
         position = await self._risk.position(webhook.account_id, signal.instrument)
         instrument = INSTRUMENTS.current[signal.instrument]

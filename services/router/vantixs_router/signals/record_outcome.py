@@ -72,6 +72,7 @@ class RecordOutcome:
             stage=outcome.stage,
             detail=outcome.detail,
             webhook_id=run.webhook.webhook_id,
+            inputs=run.inputs,
         )
         entries = [e for row in run.orders for e in order_entries(row, run.cause)]
         if run.apart:

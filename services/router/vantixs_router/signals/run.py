@@ -50,6 +50,7 @@ class SignalRun:
         apart: whether its key is another signal's, so that it goes by an id of its own.
         shares: what webhooks own of the position in its account and instrument.
         own: what of the position its webhook acts on, signed; None where that is all of it.
+        inputs: what its orders were derived from in this process; None where nothing was, or another process did that.
     """
 
     delivery: Delivery
@@ -73,6 +74,7 @@ class SignalRun:
     apart: bool = False
     shares: Shares = ()
     own: Decimal | None = None
+    inputs: journal_pb2.RoutingInputs | None = None
 
     @property
     def signal(self) -> signal_pb2.Signal:

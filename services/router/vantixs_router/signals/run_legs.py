@@ -1,18 +1,19 @@
 """The legs of a signal, one after another: intent, decision of risk, order, answer of the venue, books."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from vantixs.api.common.v1 import common_pb2, order_pb2
+from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
 from vantixs.runtime.database import Database
 
 from vantixs_router.domain.dust import without_dust
 from vantixs_router.domain.intent import Leg
 from vantixs_router.domain.plan import decode_plan, encode_plan
-from vantixs_router.domain.policies import Pace, is_older, pace_problem
-from vantixs_router.messages import NothingLeft, intent_of
+from vantixs_router.messages import NothingLeft, instrument_message, intent_of
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.settle_order import settle_and_count, settle_order
@@ -20,11 +21,18 @@ from vantixs_router.orders.submit_order import SubmitOrder
 from vantixs_router.owner_shares import OWNED, against_others, of_own
 from vantixs_router.risk_client import RiskClient, asking_risk
 from vantixs_router.signals.amend_order import AmendOrder
-from vantixs_router.signals.decide_leg import DecideLeg, NotSent
+from vantixs_router.signals.decide_leg import DecideLeg
+from vantixs_router.signals.derive import (
+    SUPERSEDED,
+    SUPERSEDED_TEXT,
+    NotSent,
+    Sender,
+    ended_before,
+    may_not_open,
+)
 from vantixs_router.signals.other_orders import OtherOrders, fits_cancel, wait_for_earlier
 from vantixs_router.signals.outcome import (
     EXECUTED,
-    FAILED,
     REJECTED,
     SignalOutcome,
     cancelled,
@@ -46,8 +54,8 @@ from vantixs_router.working.rules import (
 )
 from vantixs_router.working.working_orders import WorkingOrders
 
-SUPERSEDED = "SIGNAL_SUPERSEDED"
-SUPERSEDED_TEXT = "it waited, and a later exit of the account in the instrument was carried out meanwhile"
+# Of a CANCEL, so many of the orders it was for are told by id.
+MOST_CANCELED = 100
 
 
 class RunLegs:
@@ -100,30 +108,35 @@ class RunLegs:
 
     async def _start(self, run: SignalRun) -> SignalOutcome | None:
         """Has the first leg decided; an outcome where there is nothing to send."""
-        if is_expired(run, self._clock()):
-            detail = f"expired at {run.signal.expire_time.ToJsonString()}"
-            return SignalOutcome(REJECTED, "freshness", "SIGNAL_EXPIRED", detail, run.next_order_id)
-        if run.webhook.routing_mode == common_pb2.ROUTING_MODE_STRATEGY:
-            return SignalOutcome(FAILED, "strategy", "STRATEGY_UNAVAILABLE", "STRATEGY mode is not built yet")
+        now = self._clock()
+        self._note_inputs(run, now)
+        if ended := ended_before(run.signal, run.webhook, now):
+            return replace(ended, gave_up=run.next_order_id if ended.stage == "freshness" else "")
         await self._others.ask_for_others(run)
         if run.signal.action == common_pb2.ACTION_CANCEL:
             # One that is named may be an exit as well; a CANCEL that names none leaves the exits.
             rests = is_resting_order if run.signal.order_id or run.signal.tag else is_resting_entry
-            return cancelled(await self._others.cancel(run, "CANCEL_REQUESTED", fits_cancel(run), rests))
+            canceled = await self._others.cancel(run, "CANCEL_REQUESTED", fits_cancel(run), rests)
+            inputs = self._note_inputs(run, now)
+            inputs.cancel_order_ids.extend(row.order.order_id for row in canceled[:MOST_CANCELED])
+            return cancelled(canceled)
         if run.signal.action == common_pb2.ACTION_AMEND:
             return await self._amend.run(run)
         await self._others.replace_entries(run)
         if text := self._working.refused(run.key):
             raise WaitsForEarlier(text)
-        return await self._first_leg(run)
+        return await self._first_leg(run, now)
 
-    async def _first_leg(self, run: SignalRun) -> SignalOutcome | None:
+    async def _first_leg(self, run: SignalRun, now: datetime) -> SignalOutcome | None:
         account, name = run.webhook.account_id, run.signal.instrument
         position = self._risk.guess(account, name)
         certain = closing = False
         while True:
             acts = run.act_on(position)
             held = without_dust(acts, run.instrument)
+            inputs = self._note_inputs(run, now)
+            inputs.position_quantity = format_decimal(position)
+            inputs.own_position_quantity = "" if run.own is None else format_decimal(run.own)
             intent = of_own(intent_of(run.signal, run.webhook, held), run.own, position)
             others = against_others(intent.legs[0], run.own, position, run.instrument) if intent.legs else ""
             if others or not intent.legs:
@@ -133,8 +146,10 @@ class RunLegs:
                     return nothing_to_do(intent, acts, run.instrument)
                 position, certain = await self._position(run), True
                 continue
-            if ended := self._may_not_open(run, intent.legs, held):
-                return ended
+            sender = Sender(run.sender, run.superseded)
+            if ended := may_not_open(run.signal, run.webhook, sender, intent.legs, held, now):
+                return replace(ended, gave_up=run.next_order_id)
+            run.adds = len(intent.legs) == 1 and intent.legs[0].entry and bool(held)
             wait_for_earlier(run, intent.legs)
             if not closing and self._working.has(run.key) and await self._others.lacks_room(run, intent.legs[0], acts):
                 # Risk keeps for them what they would exit: nothing would be left for this one.
@@ -182,28 +197,18 @@ class RunLegs:
                 reason, detail = first_failure(decision)
                 return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}")
 
-    def _may_not_open(self, run: SignalRun, legs: tuple[Leg, ...], position: Decimal) -> SignalOutcome | None:
-        """The end of a signal with an entry that comes too late, or that the webhook's pace does not allow."""
-        entry = next((leg for leg in legs if leg.entry), None)
-        if entry is None:
-            return None
-        if run.superseded:
-            return SignalOutcome(REJECTED, "freshness", SUPERSEDED, SUPERSEDED_TEXT, run.next_order_id)
-        if is_older(run.emit_ms, run.sender.emit_ms):
-            age_s = (run.sender.emit_ms - run.emit_ms) / 1000
-            text = f"it was sent {age_s:g} s before a signal of the webhook that was handled already"
-            return SignalOutcome(REJECTED, "freshness", SUPERSEDED, text, run.next_order_id)
-        webhook, sender = run.webhook, run.sender
-        reason, text = pace_problem(
-            Pace(webhook.max_adds, webhook.add_spacing_s * 1000),
-            position=position,
-            buy=entry.buy,
-            adds=sender.adds,
-            entry_ms=sender.entry_ms,
-            now_ms=int(self._clock().timestamp() * 1000),
+    def _note_inputs(self, run: SignalRun, now: datetime) -> journal_pb2.RoutingInputs:
+        """What the signal is decided from, to be told at its end: VERIFY derives it again from that."""
+        run.inputs = journal_pb2.RoutingInputs(
+            instrument=instrument_message(run.instrument),
+            fee_bps=format_decimal(self._decide.fee_bps),
+            sender_emit_ms=run.sender.emit_ms,
+            sender_entry_ms=run.sender.entry_ms,
+            sender_adds=run.sender.adds,
+            superseded=run.superseded,
         )
-        run.adds = len(legs) == 1 and bool(position)
-        return SignalOutcome(REJECTED, "intent", reason, text, run.next_order_id) if reason else None
+        run.inputs.decide_time.FromDatetime(now)
+        return run.inputs
 
     async def _position(self, run: SignalRun) -> Decimal:
         """The position in the signal's instrument, as risk has it now, in signed base units."""

@@ -19,6 +19,7 @@ class ReplayState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REPLAY_STATE_RUNNING: _ClassVar[ReplayState]
     REPLAY_STATE_FINISHED: _ClassVar[ReplayState]
     REPLAY_STATE_CANCELED: _ClassVar[ReplayState]
+    REPLAY_STATE_PAUSED: _ClassVar[ReplayState]
 
 class StatisticsGroup(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -50,6 +51,7 @@ REPLAY_STATE_UNSPECIFIED: ReplayState
 REPLAY_STATE_RUNNING: ReplayState
 REPLAY_STATE_FINISHED: ReplayState
 REPLAY_STATE_CANCELED: ReplayState
+REPLAY_STATE_PAUSED: ReplayState
 STATISTICS_GROUP_UNSPECIFIED: StatisticsGroup
 STATISTICS_GROUP_WEBHOOK: StatisticsGroup
 STATISTICS_GROUP_ACCOUNT: StatisticsGroup
@@ -282,27 +284,43 @@ class ExportSignalsResponse(_message.Message):
     def __init__(self, entry: _Optional[_Union[RecordedEntry, _Mapping]] = ..., signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ..., proof: _Optional[_Union[ProveSignalResponse, _Mapping]] = ..., exported: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
 
 class ReplaySignalsRequest(_message.Message):
-    __slots__ = ("request_id", "signal_ids", "filter", "mode", "comment")
+    __slots__ = ("request_id", "signal_ids", "filter", "mode", "comment", "count_only", "current", "speed", "name", "confirmation", "of_replay_id", "different_only")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_IDS_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     COMMENT_FIELD_NUMBER: _ClassVar[int]
+    COUNT_ONLY_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    SPEED_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMATION_FIELD_NUMBER: _ClassVar[int]
+    OF_REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENT_ONLY_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     signal_ids: _containers.RepeatedScalarFieldContainer[str]
     filter: SignalFilter
     mode: _journal_pb2.ReplayMode
     comment: str
-    def __init__(self, request_id: _Optional[str] = ..., signal_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., mode: _Optional[_Union[_journal_pb2.ReplayMode, str]] = ..., comment: _Optional[str] = ...) -> None: ...
+    count_only: bool
+    current: bool
+    speed: float
+    name: str
+    confirmation: str
+    of_replay_id: str
+    different_only: bool
+    def __init__(self, request_id: _Optional[str] = ..., signal_ids: _Optional[_Iterable[str]] = ..., filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., mode: _Optional[_Union[_journal_pb2.ReplayMode, str]] = ..., comment: _Optional[str] = ..., count_only: _Optional[bool] = ..., current: _Optional[bool] = ..., speed: _Optional[float] = ..., name: _Optional[str] = ..., confirmation: _Optional[str] = ..., of_replay_id: _Optional[str] = ..., different_only: _Optional[bool] = ...) -> None: ...
 
 class ReplaySignalsResponse(_message.Message):
-    __slots__ = ("replay",)
+    __slots__ = ("replay", "count")
     REPLAY_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
     replay: Replay
-    def __init__(self, replay: _Optional[_Union[Replay, _Mapping]] = ...) -> None: ...
+    count: int
+    def __init__(self, replay: _Optional[_Union[Replay, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class Replay(_message.Message):
-    __slots__ = ("replay_id", "mode", "operator", "comment", "state", "total", "finished", "different", "results", "create_time")
+    __slots__ = ("replay_id", "mode", "operator", "comment", "state", "total", "finished", "different", "results", "create_time", "root_replay_id", "name", "current", "speed", "not_verifiable", "refused", "seed", "end_time")
     REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     OPERATOR_FIELD_NUMBER: _ClassVar[int]
@@ -313,6 +331,14 @@ class Replay(_message.Message):
     DIFFERENT_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ROOT_REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    SPEED_FIELD_NUMBER: _ClassVar[int]
+    NOT_VERIFIABLE_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
     replay_id: str
     mode: _journal_pb2.ReplayMode
     operator: str
@@ -323,31 +349,51 @@ class Replay(_message.Message):
     different: int
     results: _containers.RepeatedCompositeFieldContainer[ReplayResult]
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[_journal_pb2.ReplayMode, str]] = ..., operator: _Optional[str] = ..., comment: _Optional[str] = ..., state: _Optional[_Union[ReplayState, str]] = ..., total: _Optional[int] = ..., finished: _Optional[int] = ..., different: _Optional[int] = ..., results: _Optional[_Iterable[_Union[ReplayResult, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    root_replay_id: str
+    name: str
+    current: bool
+    speed: float
+    not_verifiable: int
+    refused: int
+    seed: str
+    end_time: _timestamp_pb2.Timestamp
+    def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[_journal_pb2.ReplayMode, str]] = ..., operator: _Optional[str] = ..., comment: _Optional[str] = ..., state: _Optional[_Union[ReplayState, str]] = ..., total: _Optional[int] = ..., finished: _Optional[int] = ..., different: _Optional[int] = ..., results: _Optional[_Iterable[_Union[ReplayResult, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., root_replay_id: _Optional[str] = ..., name: _Optional[str] = ..., current: _Optional[bool] = ..., speed: _Optional[float] = ..., not_verifiable: _Optional[int] = ..., refused: _Optional[int] = ..., seed: _Optional[str] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ReplayResult(_message.Message):
-    __slots__ = ("signal_id", "status", "reason", "differences")
+    __slots__ = ("signal_id", "status", "reason", "differences", "found", "missing", "refused")
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     signal_id: str
     status: _common_pb2.SignalStatus
     reason: str
     differences: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, signal_id: _Optional[str] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., differences: _Optional[_Iterable[str]] = ...) -> None: ...
+    found: _containers.RepeatedCompositeFieldContainer[_journal_pb2.Difference]
+    missing: _containers.RepeatedScalarFieldContainer[str]
+    refused: str
+    def __init__(self, signal_id: _Optional[str] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., differences: _Optional[_Iterable[str]] = ..., found: _Optional[_Iterable[_Union[_journal_pb2.Difference, _Mapping]]] = ..., missing: _Optional[_Iterable[str]] = ..., refused: _Optional[str] = ...) -> None: ...
 
 class GetReplayRequest(_message.Message):
-    __slots__ = ("replay_id",)
+    __slots__ = ("replay_id", "page_size", "page_token")
     REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     replay_id: str
-    def __init__(self, replay_id: _Optional[str] = ...) -> None: ...
+    page_size: int
+    page_token: str
+    def __init__(self, replay_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class GetReplayResponse(_message.Message):
-    __slots__ = ("replay",)
+    __slots__ = ("replay", "next_page_token")
     REPLAY_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     replay: Replay
-    def __init__(self, replay: _Optional[_Union[Replay, _Mapping]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, replay: _Optional[_Union[Replay, _Mapping]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListReplaysRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -610,3 +656,27 @@ class ProveSignalResponse(_message.Message):
     checkpoint: str
     entries: _containers.RepeatedCompositeFieldContainer[ProvenEntry]
     def __init__(self, checkpoint: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[ProvenEntry, _Mapping]]] = ...) -> None: ...
+
+class PauseReplayRequest(_message.Message):
+    __slots__ = ("replay_id",)
+    REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    replay_id: str
+    def __init__(self, replay_id: _Optional[str] = ...) -> None: ...
+
+class PauseReplayResponse(_message.Message):
+    __slots__ = ("replay",)
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
+    replay: Replay
+    def __init__(self, replay: _Optional[_Union[Replay, _Mapping]] = ...) -> None: ...
+
+class ResumeReplayRequest(_message.Message):
+    __slots__ = ("replay_id",)
+    REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    replay_id: str
+    def __init__(self, replay_id: _Optional[str] = ...) -> None: ...
+
+class ResumeReplayResponse(_message.Message):
+    __slots__ = ("replay",)
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
+    replay: Replay
+    def __init__(self, replay: _Optional[_Union[Replay, _Mapping]] = ...) -> None: ...

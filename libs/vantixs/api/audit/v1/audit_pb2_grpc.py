@@ -75,6 +75,16 @@ class AuditServiceStub:
                 request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CancelReplayRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CancelReplayResponse.FromString,
                 _registered_method=True)
+        self.PauseReplay = channel.unary_unary(
+                '/vantixs.api.audit.v1.AuditService/PauseReplay',
+                request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.PauseReplayRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.PauseReplayResponse.FromString,
+                _registered_method=True)
+        self.ResumeReplay = channel.unary_unary(
+                '/vantixs.api.audit.v1.AuditService/ResumeReplay',
+                request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ResumeReplayRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ResumeReplayResponse.FromString,
+                _registered_method=True)
         self.VerifyHistory = channel.unary_unary(
                 '/vantixs.api.audit.v1.AuditService/VerifyHistory',
                 request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.VerifyHistoryRequest.SerializeToString,
@@ -166,7 +176,21 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelReplay(self, request, context):
-        """Stops a replay after the signal it is at. OPERATOR.
+        """Stops a replay after the signal it is at. FAILED_PRECONDITION where it has ended. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseReplay(self, request, context):
+        """Holds a replay after the signal it is at, until it is resumed. FAILED_PRECONDITION where it has ended. OPERATOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeReplay(self, request, context):
+        """Goes on with a replay that is held. FAILED_PRECONDITION where it has ended. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -263,6 +287,16 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.CancelReplay,
                     request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CancelReplayRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CancelReplayResponse.SerializeToString,
+            ),
+            'PauseReplay': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseReplay,
+                    request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.PauseReplayRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.PauseReplayResponse.SerializeToString,
+            ),
+            'ResumeReplay': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeReplay,
+                    request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ResumeReplayRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ResumeReplayResponse.SerializeToString,
             ),
             'VerifyHistory': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyHistory,
@@ -517,6 +551,60 @@ class AuditService:
             '/vantixs.api.audit.v1.AuditService/CancelReplay',
             vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CancelReplayRequest.SerializeToString,
             vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.CancelReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseReplay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.audit.v1.AuditService/PauseReplay',
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.PauseReplayRequest.SerializeToString,
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.PauseReplayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeReplay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.audit.v1.AuditService/ResumeReplay',
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ResumeReplayRequest.SerializeToString,
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ResumeReplayResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,7 +48,11 @@ class AuditServiceStub:
     ListReplays: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListReplaysRequest, _audit_pb2.ListReplaysResponse]
     """Replays, newest first. VIEWER."""
     CancelReplay: _grpc.UnaryUnaryMultiCallable[_audit_pb2.CancelReplayRequest, _audit_pb2.CancelReplayResponse]
-    """Stops a replay after the signal it is at. OPERATOR."""
+    """Stops a replay after the signal it is at. FAILED_PRECONDITION where it has ended. OPERATOR."""
+    PauseReplay: _grpc.UnaryUnaryMultiCallable[_audit_pb2.PauseReplayRequest, _audit_pb2.PauseReplayResponse]
+    """Holds a replay after the signal it is at, until it is resumed. FAILED_PRECONDITION where it has ended. OPERATOR."""
+    ResumeReplay: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ResumeReplayRequest, _audit_pb2.ResumeReplayResponse]
+    """Goes on with a replay that is held. FAILED_PRECONDITION where it has ended. OPERATOR."""
     VerifyHistory: _grpc.UnaryUnaryMultiCallable[_audit_pb2.VerifyHistoryRequest, _audit_pb2.VerifyHistoryResponse]
     """Finds the first altered, missing or reordered entry. VIEWER."""
     GetStatistics: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetStatisticsRequest, _audit_pb2.GetStatisticsResponse]
@@ -84,7 +88,11 @@ class AuditServiceAsyncStub(AuditServiceStub):
     ListReplays: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListReplaysRequest, _audit_pb2.ListReplaysResponse]  # type: ignore[assignment]
     """Replays, newest first. VIEWER."""
     CancelReplay: _aio.UnaryUnaryMultiCallable[_audit_pb2.CancelReplayRequest, _audit_pb2.CancelReplayResponse]  # type: ignore[assignment]
-    """Stops a replay after the signal it is at. OPERATOR."""
+    """Stops a replay after the signal it is at. FAILED_PRECONDITION where it has ended. OPERATOR."""
+    PauseReplay: _aio.UnaryUnaryMultiCallable[_audit_pb2.PauseReplayRequest, _audit_pb2.PauseReplayResponse]  # type: ignore[assignment]
+    """Holds a replay after the signal it is at, until it is resumed. FAILED_PRECONDITION where it has ended. OPERATOR."""
+    ResumeReplay: _aio.UnaryUnaryMultiCallable[_audit_pb2.ResumeReplayRequest, _audit_pb2.ResumeReplayResponse]  # type: ignore[assignment]
+    """Goes on with a replay that is held. FAILED_PRECONDITION where it has ended. OPERATOR."""
     VerifyHistory: _aio.UnaryUnaryMultiCallable[_audit_pb2.VerifyHistoryRequest, _audit_pb2.VerifyHistoryResponse]  # type: ignore[assignment]
     """Finds the first altered, missing or reordered entry. VIEWER."""
     GetStatistics: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetStatisticsRequest, _audit_pb2.GetStatisticsResponse]  # type: ignore[assignment]
@@ -165,7 +173,23 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.CancelReplayRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.CancelReplayResponse, _abc.Awaitable[_audit_pb2.CancelReplayResponse]]:
-        """Stops a replay after the signal it is at. OPERATOR."""
+        """Stops a replay after the signal it is at. FAILED_PRECONDITION where it has ended. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def PauseReplay(
+        self,
+        request: _audit_pb2.PauseReplayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.PauseReplayResponse, _abc.Awaitable[_audit_pb2.PauseReplayResponse]]:
+        """Holds a replay after the signal it is at, until it is resumed. FAILED_PRECONDITION where it has ended. OPERATOR."""
+
+    @_abc_1.abstractmethod
+    def ResumeReplay(
+        self,
+        request: _audit_pb2.ResumeReplayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ResumeReplayResponse, _abc.Awaitable[_audit_pb2.ResumeReplayResponse]]:
+        """Goes on with a replay that is held. FAILED_PRECONDITION where it has ended. OPERATOR."""
 
     @_abc_1.abstractmethod
     def VerifyHistory(

@@ -65,7 +65,7 @@ class RiskCheck(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., passed: _Optional[bool] = ..., inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., limit: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class RiskDecision(_message.Message):
-    __slots__ = ("order_id", "verdict", "quantity", "checks", "sizing_steps", "quote", "position_quantity", "account_revision", "decide_time", "reduce_only")
+    __slots__ = ("order_id", "verdict", "quantity", "checks", "sizing_steps", "quote", "position_quantity", "account_revision", "decide_time", "reduce_only", "inputs")
     ORDER_ID_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     QUANTITY_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +76,7 @@ class RiskDecision(_message.Message):
     ACCOUNT_REVISION_FIELD_NUMBER: _ClassVar[int]
     DECIDE_TIME_FIELD_NUMBER: _ClassVar[int]
     REDUCE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
     order_id: str
     verdict: RiskVerdict
     quantity: str
@@ -86,7 +87,8 @@ class RiskDecision(_message.Message):
     account_revision: int
     decide_time: _timestamp_pb2.Timestamp
     reduce_only: bool
-    def __init__(self, order_id: _Optional[str] = ..., verdict: _Optional[_Union[RiskVerdict, str]] = ..., quantity: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[RiskCheck, _Mapping]]] = ..., sizing_steps: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., position_quantity: _Optional[str] = ..., account_revision: _Optional[int] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reduce_only: _Optional[bool] = ...) -> None: ...
+    inputs: bytes
+    def __init__(self, order_id: _Optional[str] = ..., verdict: _Optional[_Union[RiskVerdict, str]] = ..., quantity: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[RiskCheck, _Mapping]]] = ..., sizing_steps: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., position_quantity: _Optional[str] = ..., account_revision: _Optional[int] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reduce_only: _Optional[bool] = ..., inputs: _Optional[bytes] = ...) -> None: ...
 
 class Order(_message.Message):
     __slots__ = ("order_id", "signal_id", "account_id", "instrument", "client_order_id", "venue_order_id", "mode", "side", "effect", "order_type", "time_in_force", "quantity", "filled_quantity", "average_price", "limit_price", "state", "reason", "create_time", "update_time", "stop_price", "trail_percent", "trail_amount", "activation_price", "expire_time", "post_only", "reduce_only", "triggered_timeout_s", "entry_order_id", "leg", "target", "webhook_id", "tag", "replaces_order_id", "replaced_by_order_id", "owned")

@@ -208,18 +208,46 @@ class BracketChanged(_message.Message):
     def __init__(self, entry_order_id: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., legs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SignalCompleted(_message.Message):
-    __slots__ = ("status", "reason", "stage", "detail", "webhook_id")
+    __slots__ = ("status", "reason", "stage", "detail", "webhook_id", "inputs")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     STAGE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_ID_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
     status: _common_pb2.SignalStatus
     reason: str
     stage: str
     detail: str
     webhook_id: str
-    def __init__(self, status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., stage: _Optional[str] = ..., detail: _Optional[str] = ..., webhook_id: _Optional[str] = ...) -> None: ...
+    inputs: RoutingInputs
+    def __init__(self, status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., stage: _Optional[str] = ..., detail: _Optional[str] = ..., webhook_id: _Optional[str] = ..., inputs: _Optional[_Union[RoutingInputs, _Mapping]] = ...) -> None: ...
+
+class RoutingInputs(_message.Message):
+    __slots__ = ("decide_time", "position_quantity", "instrument", "quote", "fee_bps", "sender_emit_ms", "sender_entry_ms", "sender_adds", "superseded", "cancel_order_ids", "own_position_quantity")
+    DECIDE_TIME_FIELD_NUMBER: _ClassVar[int]
+    POSITION_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_FIELD_NUMBER: _ClassVar[int]
+    FEE_BPS_FIELD_NUMBER: _ClassVar[int]
+    SENDER_EMIT_MS_FIELD_NUMBER: _ClassVar[int]
+    SENDER_ENTRY_MS_FIELD_NUMBER: _ClassVar[int]
+    SENDER_ADDS_FIELD_NUMBER: _ClassVar[int]
+    SUPERSEDED_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_ORDER_IDS_FIELD_NUMBER: _ClassVar[int]
+    OWN_POSITION_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    decide_time: _timestamp_pb2.Timestamp
+    position_quantity: str
+    instrument: _common_pb2.Instrument
+    quote: _common_pb2.Quote
+    fee_bps: str
+    sender_emit_ms: int
+    sender_entry_ms: int
+    sender_adds: int
+    superseded: bool
+    cancel_order_ids: _containers.RepeatedScalarFieldContainer[str]
+    own_position_quantity: str
+    def __init__(self, decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., position_quantity: _Optional[str] = ..., instrument: _Optional[_Union[_common_pb2.Instrument, _Mapping]] = ..., quote: _Optional[_Union[_common_pb2.Quote, _Mapping]] = ..., fee_bps: _Optional[str] = ..., sender_emit_ms: _Optional[int] = ..., sender_entry_ms: _Optional[int] = ..., sender_adds: _Optional[int] = ..., superseded: _Optional[bool] = ..., cancel_order_ids: _Optional[_Iterable[str]] = ..., own_position_quantity: _Optional[str] = ...) -> None: ...
 
 class ReplayRequested(_message.Message):
     __slots__ = ("replay_id", "mode", "operator", "comment")
@@ -234,20 +262,38 @@ class ReplayRequested(_message.Message):
     def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[ReplayMode, str]] = ..., operator: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
 
 class ReplayFinished(_message.Message):
-    __slots__ = ("replay_id", "mode", "status", "reason", "differences", "entries")
+    __slots__ = ("replay_id", "mode", "status", "reason", "differences", "entries", "found", "missing", "root_replay_id")
     REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
     ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    FOUND_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    ROOT_REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
     replay_id: str
     mode: ReplayMode
     status: _common_pb2.SignalStatus
     reason: str
     differences: _containers.RepeatedScalarFieldContainer[str]
     entries: _containers.RepeatedCompositeFieldContainer[JournalEntry]
-    def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[ReplayMode, str]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., differences: _Optional[_Iterable[str]] = ..., entries: _Optional[_Iterable[_Union[JournalEntry, _Mapping]]] = ...) -> None: ...
+    found: _containers.RepeatedCompositeFieldContainer[Difference]
+    missing: _containers.RepeatedScalarFieldContainer[str]
+    root_replay_id: str
+    def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[ReplayMode, str]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., differences: _Optional[_Iterable[str]] = ..., entries: _Optional[_Iterable[_Union[JournalEntry, _Mapping]]] = ..., found: _Optional[_Iterable[_Union[Difference, _Mapping]]] = ..., missing: _Optional[_Iterable[str]] = ..., root_replay_id: _Optional[str] = ...) -> None: ...
+
+class Difference(_message.Message):
+    __slots__ = ("decision", "input", "before", "after")
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    decision: str
+    input: str
+    before: str
+    after: str
+    def __init__(self, decision: _Optional[str] = ..., input: _Optional[str] = ..., before: _Optional[str] = ..., after: _Optional[str] = ...) -> None: ...
 
 class ConfigurationChanged(_message.Message):
     __slots__ = ("kind", "id", "revision", "before_json", "after_json")

@@ -315,14 +315,16 @@ class RefreshMarksResponse(_message.Message):
     def __init__(self, instruments: _Optional[_Iterable[str]] = ..., accounts: _Optional[int] = ...) -> None: ...
 
 class CreateAccountRequest(_message.Message):
-    __slots__ = ("request_id", "account", "copy_from_account_id")
+    __slots__ = ("request_id", "account", "copy_from_account_id", "seed")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     COPY_FROM_ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     account: Account
     copy_from_account_id: str
-    def __init__(self, request_id: _Optional[str] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., copy_from_account_id: _Optional[str] = ...) -> None: ...
+    seed: DecisionInputs
+    def __init__(self, request_id: _Optional[str] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., copy_from_account_id: _Optional[str] = ..., seed: _Optional[_Union[DecisionInputs, _Mapping]] = ...) -> None: ...
 
 class CreateAccountResponse(_message.Message):
     __slots__ = ("account",)
@@ -591,3 +593,107 @@ class ListEquityResponse(_message.Message):
     samples: _containers.RepeatedCompositeFieldContainer[EquitySample]
     next_page_token: str
     def __init__(self, samples: _Optional[_Iterable[_Union[EquitySample, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class HeldInput(_message.Message):
+    __slots__ = ("instrument", "base_asset", "quote_asset", "perpetual", "quantity", "cost", "bid", "ask", "mark_time", "dust")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    BASE_ASSET_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_ASSET_FIELD_NUMBER: _ClassVar[int]
+    PERPETUAL_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    COST_FIELD_NUMBER: _ClassVar[int]
+    BID_FIELD_NUMBER: _ClassVar[int]
+    ASK_FIELD_NUMBER: _ClassVar[int]
+    MARK_TIME_FIELD_NUMBER: _ClassVar[int]
+    DUST_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    base_asset: str
+    quote_asset: str
+    perpetual: bool
+    quantity: str
+    cost: str
+    bid: str
+    ask: str
+    mark_time: _timestamp_pb2.Timestamp
+    dust: bool
+    def __init__(self, instrument: _Optional[str] = ..., base_asset: _Optional[str] = ..., quote_asset: _Optional[str] = ..., perpetual: _Optional[bool] = ..., quantity: _Optional[str] = ..., cost: _Optional[str] = ..., bid: _Optional[str] = ..., ask: _Optional[str] = ..., mark_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dust: _Optional[bool] = ...) -> None: ...
+
+class ReservedInput(_message.Message):
+    __slots__ = ("instrument", "entry", "buy", "quantity", "notional", "hold", "filled_quantity", "leg")
+    INSTRUMENT_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    BUY_FIELD_NUMBER: _ClassVar[int]
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    NOTIONAL_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
+    FILLED_QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    LEG_FIELD_NUMBER: _ClassVar[int]
+    instrument: str
+    entry: bool
+    buy: bool
+    quantity: str
+    notional: str
+    hold: str
+    filled_quantity: str
+    leg: bool
+    def __init__(self, instrument: _Optional[str] = ..., entry: _Optional[bool] = ..., buy: _Optional[bool] = ..., quantity: _Optional[str] = ..., notional: _Optional[str] = ..., hold: _Optional[str] = ..., filled_quantity: _Optional[str] = ..., leg: _Optional[bool] = ...) -> None: ...
+
+class ApprovedInput(_message.Message):
+    __slots__ = ("key", "time")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, key: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class DecisionInputs(_message.Message):
+    __slots__ = ("request", "account", "decide_time", "cash", "day", "day_equity", "peak", "held", "reserved", "trading_states", "orders_last_minute", "approved", "loss_time", "max_price_age_ms", "max_mark_age_s", "price_buffer_bps", "left_out")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    DECIDE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CASH_FIELD_NUMBER: _ClassVar[int]
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    DAY_EQUITY_FIELD_NUMBER: _ClassVar[int]
+    PEAK_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_FIELD_NUMBER: _ClassVar[int]
+    TRADING_STATES_FIELD_NUMBER: _ClassVar[int]
+    ORDERS_LAST_MINUTE_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_FIELD_NUMBER: _ClassVar[int]
+    LOSS_TIME_FIELD_NUMBER: _ClassVar[int]
+    MAX_PRICE_AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    MAX_MARK_AGE_S_FIELD_NUMBER: _ClassVar[int]
+    PRICE_BUFFER_BPS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    request: EvaluateOrderRequest
+    account: Account
+    decide_time: _timestamp_pb2.Timestamp
+    cash: str
+    day: str
+    day_equity: str
+    peak: str
+    held: _containers.RepeatedCompositeFieldContainer[HeldInput]
+    reserved: _containers.RepeatedCompositeFieldContainer[ReservedInput]
+    trading_states: _containers.RepeatedCompositeFieldContainer[_order_pb2.Input]
+    orders_last_minute: int
+    approved: _containers.RepeatedCompositeFieldContainer[ApprovedInput]
+    loss_time: _timestamp_pb2.Timestamp
+    max_price_age_ms: int
+    max_mark_age_s: int
+    price_buffer_bps: str
+    left_out: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, request: _Optional[_Union[EvaluateOrderRequest, _Mapping]] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cash: _Optional[str] = ..., day: _Optional[str] = ..., day_equity: _Optional[str] = ..., peak: _Optional[str] = ..., held: _Optional[_Iterable[_Union[HeldInput, _Mapping]]] = ..., reserved: _Optional[_Iterable[_Union[ReservedInput, _Mapping]]] = ..., trading_states: _Optional[_Iterable[_Union[_order_pb2.Input, _Mapping]]] = ..., orders_last_minute: _Optional[int] = ..., approved: _Optional[_Iterable[_Union[ApprovedInput, _Mapping]]] = ..., loss_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_price_age_ms: _Optional[int] = ..., max_mark_age_s: _Optional[int] = ..., price_buffer_bps: _Optional[str] = ..., left_out: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class VerifyDecisionRequest(_message.Message):
+    __slots__ = ("inputs", "current")
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    inputs: DecisionInputs
+    current: bool
+    def __init__(self, inputs: _Optional[_Union[DecisionInputs, _Mapping]] = ..., current: _Optional[bool] = ...) -> None: ...
+
+class VerifyDecisionResponse(_message.Message):
+    __slots__ = ("decision",)
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    decision: _order_pb2.RiskDecision
+    def __init__(self, decision: _Optional[_Union[_order_pb2.RiskDecision, _Mapping]] = ...) -> None: ...

@@ -55,6 +55,11 @@ class RiskServiceStub:
                 request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersResponse.FromString,
                 _registered_method=True)
+        self.VerifyDecision = channel.unary_unary(
+                '/vantixs.api.risk.v1.RiskService/VerifyDecision',
+                request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.VerifyDecisionRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.VerifyDecisionResponse.FromString,
+                _registered_method=True)
         self.RefreshMarks = channel.unary_unary(
                 '/vantixs.api.risk.v1.RiskService/RefreshMarks',
                 request_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.RefreshMarksRequest.SerializeToString,
@@ -146,6 +151,13 @@ class RiskServiceServicer:
     def BatchSettleOrders(self, request, context):
         """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
         call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyDecision(self, request, context):
+        """Decides again from recorded inputs, with the configuration as it was or as it is. Reads and changes no books. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -260,6 +272,11 @@ def add_RiskServiceServicer_to_server(servicer, server):
                     servicer.BatchSettleOrders,
                     request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersResponse.SerializeToString,
+            ),
+            'VerifyDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyDecision,
+                    request_deserializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.VerifyDecisionRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.VerifyDecisionResponse.SerializeToString,
             ),
             'RefreshMarks': grpc.unary_unary_rpc_method_handler(
                     servicer.RefreshMarks,
@@ -431,6 +448,33 @@ class RiskService:
             '/vantixs.api.risk.v1.RiskService/BatchSettleOrders',
             vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersRequest.SerializeToString,
             vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.BatchSettleOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.risk.v1.RiskService/VerifyDecision',
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.VerifyDecisionRequest.SerializeToString,
+            vantixs_dot_api_dot_risk_dot_v1_dot_risk__pb2.VerifyDecisionResponse.FromString,
             options,
             channel_credentials,
             insecure,

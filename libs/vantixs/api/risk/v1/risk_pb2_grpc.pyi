@@ -45,6 +45,8 @@ class RiskServiceStub:
     """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
     call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
     """
+    VerifyDecision: _grpc.UnaryUnaryMultiCallable[_risk_pb2.VerifyDecisionRequest, _risk_pb2.VerifyDecisionResponse]
+    """Decides again from recorded inputs, with the configuration as it was or as it is. Reads and changes no books. SERVICE."""
     RefreshMarks: _grpc.UnaryUnaryMultiCallable[_risk_pb2.RefreshMarksRequest, _risk_pb2.RefreshMarksResponse]
     """Values what accounts hold at current quotes, without any order: equity, the day, the peak and the breakers follow. Scratch
     accounts are left as they are. INVALID_ARGUMENT for more than 100 quotes. SERVICE.
@@ -93,6 +95,8 @@ class RiskServiceAsyncStub(RiskServiceStub):
     """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
     call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
     """
+    VerifyDecision: _aio.UnaryUnaryMultiCallable[_risk_pb2.VerifyDecisionRequest, _risk_pb2.VerifyDecisionResponse]  # type: ignore[assignment]
+    """Decides again from recorded inputs, with the configuration as it was or as it is. Reads and changes no books. SERVICE."""
     RefreshMarks: _aio.UnaryUnaryMultiCallable[_risk_pb2.RefreshMarksRequest, _risk_pb2.RefreshMarksResponse]  # type: ignore[assignment]
     """Values what accounts hold at current quotes, without any order: equity, the day, the peak and the breakers follow. Scratch
     accounts are left as they are. INVALID_ARGUMENT for more than 100 quotes. SERVICE.
@@ -162,6 +166,14 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
         """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
         call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
         """
+
+    @_abc_1.abstractmethod
+    def VerifyDecision(
+        self,
+        request: _risk_pb2.VerifyDecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_risk_pb2.VerifyDecisionResponse, _abc.Awaitable[_risk_pb2.VerifyDecisionResponse]]:
+        """Decides again from recorded inputs, with the configuration as it was or as it is. Reads and changes no books. SERVICE."""
 
     @_abc_1.abstractmethod
     def RefreshMarks(

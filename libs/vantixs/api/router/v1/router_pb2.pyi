@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from vantixs.api.common.v1 import common_pb2 as _common_pb2
 from vantixs.api.common.v1 import order_pb2 as _order_pb2
+from vantixs.api.ingress.v1 import webhook_pb2 as _webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2 as _journal_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -23,14 +24,16 @@ PREVIEW_INPUTS_CURRENT: PreviewInputs
 PREVIEW_INPUTS_RECORDED: PreviewInputs
 
 class PreviewSignalRequest(_message.Message):
-    __slots__ = ("accepted", "inputs", "replay_id")
+    __slots__ = ("accepted", "inputs", "replay_id", "seed")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
     accepted: _journal_pb2.SignalAccepted
     inputs: PreviewInputs
     replay_id: str
-    def __init__(self, accepted: _Optional[_Union[_journal_pb2.SignalAccepted, _Mapping]] = ..., inputs: _Optional[_Union[PreviewInputs, str]] = ..., replay_id: _Optional[str] = ...) -> None: ...
+    seed: bytes
+    def __init__(self, accepted: _Optional[_Union[_journal_pb2.SignalAccepted, _Mapping]] = ..., inputs: _Optional[_Union[PreviewInputs, str]] = ..., replay_id: _Optional[str] = ..., seed: _Optional[bytes] = ...) -> None: ...
 
 class PreviewSignalResponse(_message.Message):
     __slots__ = ("entries",)
@@ -571,3 +574,27 @@ class ListBarsResponse(_message.Message):
     bars: _containers.RepeatedCompositeFieldContainer[Bar]
     next_page_token: str
     def __init__(self, bars: _Optional[_Iterable[_Union[Bar, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class VerifySignalRequest(_message.Message):
+    __slots__ = ("accepted", "entries", "current", "webhook")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    accepted: _journal_pb2.SignalAccepted
+    entries: _containers.RepeatedCompositeFieldContainer[_journal_pb2.JournalEntry]
+    current: bool
+    webhook: _webhook_pb2.Webhook
+    def __init__(self, accepted: _Optional[_Union[_journal_pb2.SignalAccepted, _Mapping]] = ..., entries: _Optional[_Iterable[_Union[_journal_pb2.JournalEntry, _Mapping]]] = ..., current: _Optional[bool] = ..., webhook: _Optional[_Union[_webhook_pb2.Webhook, _Mapping]] = ...) -> None: ...
+
+class VerifySignalResponse(_message.Message):
+    __slots__ = ("status", "reason", "differences", "missing")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    status: _common_pb2.SignalStatus
+    reason: str
+    differences: _containers.RepeatedCompositeFieldContainer[_journal_pb2.Difference]
+    missing: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., differences: _Optional[_Iterable[_Union[_journal_pb2.Difference, _Mapping]]] = ..., missing: _Optional[_Iterable[str]] = ...) -> None: ...

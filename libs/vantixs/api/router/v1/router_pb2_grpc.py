@@ -40,6 +40,11 @@ class RouterServiceStub:
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PreviewSignalRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PreviewSignalResponse.FromString,
                 _registered_method=True)
+        self.VerifySignal = channel.unary_unary(
+                '/vantixs.api.router.v1.RouterService/VerifySignal',
+                request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.VerifySignalRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.VerifySignalResponse.FromString,
+                _registered_method=True)
         self.GetOrder = channel.unary_unary(
                 '/vantixs.api.router.v1.RouterService/GetOrder',
                 request_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.GetOrderRequest.SerializeToString,
@@ -183,6 +188,13 @@ class RouterServiceServicer:
 
     def PreviewSignal(self, request, context):
         """Derives what a signal would do, without effects or on a scratch copy of its account. SERVICE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifySignal(self, request, context):
+        """Derives a signal's decisions again from what its entries recorded, and tells what differs. No effects. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -389,6 +401,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PreviewSignalRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PreviewSignalResponse.SerializeToString,
             ),
+            'VerifySignal': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifySignal,
+                    request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.VerifySignalRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.VerifySignalResponse.SerializeToString,
+            ),
             'GetOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOrder,
                     request_deserializer=vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.GetOrderRequest.FromString,
@@ -553,6 +570,33 @@ class RouterService:
             '/vantixs.api.router.v1.RouterService/PreviewSignal',
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PreviewSignalRequest.SerializeToString,
             vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.PreviewSignalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifySignal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.router.v1.RouterService/VerifySignal',
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.VerifySignalRequest.SerializeToString,
+            vantixs_dot_api_dot_router_dot_v1_dot_router__pb2.VerifySignalResponse.FromString,
             options,
             channel_credentials,
             insecure,

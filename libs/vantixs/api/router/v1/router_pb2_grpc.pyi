@@ -35,6 +35,8 @@ class RouterServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RouterServiceAsyncStub: ...
     PreviewSignal: _grpc.UnaryUnaryMultiCallable[_router_pb2.PreviewSignalRequest, _router_pb2.PreviewSignalResponse]
     """Derives what a signal would do, without effects or on a scratch copy of its account. SERVICE."""
+    VerifySignal: _grpc.UnaryUnaryMultiCallable[_router_pb2.VerifySignalRequest, _router_pb2.VerifySignalResponse]
+    """Derives a signal's decisions again from what its entries recorded, and tells what differs. No effects. SERVICE."""
     GetOrder: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetOrderRequest, _router_pb2.GetOrderResponse]
     """One order with its fills. VIEWER."""
     ListOrders: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListOrdersRequest, _router_pb2.ListOrdersResponse]
@@ -103,6 +105,8 @@ class RouterServiceAsyncStub(RouterServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     PreviewSignal: _aio.UnaryUnaryMultiCallable[_router_pb2.PreviewSignalRequest, _router_pb2.PreviewSignalResponse]  # type: ignore[assignment]
     """Derives what a signal would do, without effects or on a scratch copy of its account. SERVICE."""
+    VerifySignal: _aio.UnaryUnaryMultiCallable[_router_pb2.VerifySignalRequest, _router_pb2.VerifySignalResponse]  # type: ignore[assignment]
+    """Derives a signal's decisions again from what its entries recorded, and tells what differs. No effects. SERVICE."""
     GetOrder: _aio.UnaryUnaryMultiCallable[_router_pb2.GetOrderRequest, _router_pb2.GetOrderResponse]  # type: ignore[assignment]
     """One order with its fills. VIEWER."""
     ListOrders: _aio.UnaryUnaryMultiCallable[_router_pb2.ListOrdersRequest, _router_pb2.ListOrdersResponse]  # type: ignore[assignment]
@@ -174,6 +178,14 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.PreviewSignalResponse, _abc.Awaitable[_router_pb2.PreviewSignalResponse]]:
         """Derives what a signal would do, without effects or on a scratch copy of its account. SERVICE."""
+
+    @_abc_1.abstractmethod
+    def VerifySignal(
+        self,
+        request: _router_pb2.VerifySignalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.VerifySignalResponse, _abc.Awaitable[_router_pb2.VerifySignalResponse]]:
+        """Derives a signal's decisions again from what its entries recorded, and tells what differs. No effects. SERVICE."""
 
     @_abc_1.abstractmethod
     def GetOrder(

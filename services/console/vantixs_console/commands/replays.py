@@ -1,0 +1,262 @@
+"""Replays: starting, watching, holding and stopping them, and comparing outcomes with those that a file expects."""
+
+import json
+import math
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from vantixs.api.audit.v1 import audit_pb2
+from vantixs.api.common.v1 import common_pb2
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.runtime.settings import SettingsError
+
+from vantixs_console.clients import Clients
+from vantixs_console.terminal import (
+    TIMEOUT_S,
+    HomeOption,
+    JsonOption,
+    ask,
+    enum_value,
+    make_table,
+    out,
+    show,
+    user_name,
+)
+from vantixs_console.timeline import short_name
+
+app = typer.Typer(no_args_is_help=True)
+replay = typer.Typer(no_args_is_help=True, help="Replays: signals decided again, or run again on paper")
+app.add_typer(replay, name="replay")
+CONFIRMATION = "replay live"
+
+
+@replay.command(name="start")
+def start(
+    signal_ids: Annotated[list[str] | None, typer.Argument(help="signals; or name them by a filter")] = None,
+    mode: Annotated[str, typer.Option(help="verify, paper or live")] = "verify",
+    comment: Annotated[str, typer.Option(help="why, for the record")] = "",
+    name: Annotated[str, typer.Option(help="who asks; without it the user of this terminal")] = "",
+    filter_: Annotated[
+        str,
+        typer.Option(
+            "--filter", help="signals by a condition, as of `signals list`: status = FAILED AND latency > 1.5s"
+        ),
+    ] = "",
+    since: Annotated[str, typer.Option(help="received at or after, for example 2026-11-27T09:00Z")] = "",
+    until: Annotated[str, typer.Option(help="received before")] = "",
+    of_replay: Annotated[str, typer.Option("--of", help="the signals of this replay again")] = "",
+    different_only: Annotated[bool, typer.Option("--different-only", help="of them those with differences")] = False,
+    current: Annotated[bool, typer.Option("--current", help="verify with the configuration as it is now")] = False,
+    speed: Annotated[
+        float, typer.Option(help="0 as fast as possible, 1 with the gaps there were, n times as fast")
+    ] = 0,
+    expect: Annotated[
+        Path | None, typer.Option(help="JSON lines of signal_id, status, reason; others are exit code 1")
+    ] = None,
+    request_id: Annotated[str, typer.Option(help="UUID that makes a repeated call the same call")] = "",
+    confirm: Annotated[str, typer.Option(help=f"for live: {CONFIRMATION!r}")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask, however many signals are meant")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="wait for the end")] = True,
+    home: HomeOption = "",
+    as_json: JsonOption = False,
+) -> int:
+    """Replays signals: VERIFY decides them again from the record and changes nothing, PAPER runs them on a scratch account."""
+    expected = _read_expected(expect) if expect else {}
+    request = audit_pb2.ReplaySignalsRequest(
+        request_id=request_id,
+        signal_ids=signal_ids or ([] if filter_ or since or until or of_replay else list(expected)),
+        mode=enum_value(journal_pb2.ReplayMode, "REPLAY_MODE_", "mode", mode),
+        comment=comment,
+        name=name or user_name(),
+        current=current,
+        speed=speed,
+        confirmation=confirm,
+        of_replay_id=of_replay,
+        different_only=different_only,
+    )
+    if filter_ or since or until:
+        request.filter.CopyFrom(_filter_of(filter_, since, until))
+    if not comment.strip():
+        raise SettingsError("--comment: expected why the replay is asked for, was empty")
+    if not (yes or request.signal_ids) and not _agreed(home, request):
+        return 1
+
+    async def run(clients: Clients) -> audit_pb2.GetReplayResponse:
+        started = await clients.client.replays.begin(request)
+        if not wait and not expected:
+            return audit_pb2.GetReplayResponse(replay=started)
+        found = await clients.client.replays.wait(started.replay_id, timeout_s=math.inf)
+        return audit_pb2.GetReplayResponse(replay=found)
+
+    response = ask(home, run)
+    show(response, as_json=as_json, text=lambda: _print(response.replay))
+    if wrong := _unexpected(response.replay, expected):
+        for line in wrong:
+            out.print(line, markup=False)
+        return 1
+    return 0
+
+
+@replay.command(name="list")
+def list_(home: HomeOption = "", page_size: int = 50, page_token: str = "", as_json: JsonOption = False) -> int:
+    """Lists replays, newest first."""
+    request = audit_pb2.ListReplaysRequest(page_size=page_size, page_token=page_token)
+    response = ask(home, lambda c: c.audit.ListReplays(request, timeout=TIMEOUT_S))
+
+    def text() -> None:
+        table = make_table(
+            "replay", "asked", "mode", "state", "done", "different", "not verifiable", "refused", "by", "why"
+        )
+        for found in response.replays:
+            table.add_row(*map(escape, _cells(found)))
+        out.print(table)
+        if response.next_page_token:
+            out.print(f"more: --page-token {response.next_page_token}")
+
+    show(response, as_json=as_json, text=text)
+    return 0
+
+
+@replay.command(name="show")
+def show_(replay_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Shows how far a replay is, and its results."""
+
+    async def read(clients: Clients) -> audit_pb2.GetReplayResponse:
+        return audit_pb2.GetReplayResponse(replay=await clients.client.replays.get(replay_id))
+
+    response = ask(home, read)
+    show(response, as_json=as_json, text=lambda: _print(response.replay))
+    return 0
+
+
+@replay.command(name="pause")
+def pause(replay_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Holds a replay after the signal it is at."""
+    return _change(home, as_json, lambda c: c.client.replays.pause(replay_id))
+
+
+@replay.command(name="resume")
+def resume(replay_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Goes on with a replay that is held."""
+    return _change(home, as_json, lambda c: c.client.replays.resume(replay_id))
+
+
+@replay.command(name="cancel")
+def cancel(replay_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Stops a replay for good, after the signal it is at."""
+    return _change(home, as_json, lambda c: c.client.replays.cancel(replay_id))
+
+
+def _change(home: str, as_json: bool, call: Callable[[Clients], Awaitable[Any]]) -> int:
+    found = ask(home, call)
+    show(audit_pb2.GetReplayResponse(replay=found), as_json=as_json, text=lambda: _print(found))
+    return 0
+
+
+def _agreed(home: str, request: audit_pb2.ReplaySignalsRequest) -> bool:
+    """Tells how many signals are meant, and asks whether to go on."""
+    counting = audit_pb2.ReplaySignalsRequest()
+    counting.CopyFrom(request)
+    counting.count_only = True
+    counted = ask(home, lambda c: c.audit.ReplaySignals(counting, timeout=TIMEOUT_S))
+    mode = short_name(journal_pb2.ReplayMode.Name(request.mode))
+    return typer.confirm(f"{counted.count} signals are meant; replay them in mode {mode}?", err=True)
+
+
+def _filter_of(expression: str, since: str, until: str) -> audit_pb2.SignalFilter:
+    found = audit_pb2.SignalFilter(expression=expression)
+    for flag, text, field in (("since", since, found.since), ("until", until, found.until)):
+        if text:
+            field.FromDatetime(_time_of(flag, text))
+    return found
+
+
+def _time_of(flag: str, text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise SettingsError(f"--{flag}: expected a time with its zone like 2026-11-27T09:00Z, was {text!r}")
+    return time.astimezone(UTC)
+
+
+def _read_expected(path: Path) -> dict[str, tuple[str, str]]:
+    """Status and reason by signal, of JSON lines as `signals export --fixture` writes them."""
+    found: dict[str, tuple[str, str]] = {}
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise SettingsError(f"--expect: {error}") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            found[str(row["signal_id"])] = str(row["status"]).lower(), str(row.get("reason", ""))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            was = f"was {line[:60]!r} in line {number}"
+            raise SettingsError(f"--expect: expected JSON with signal_id and status, {was}") from None
+    return found
+
+
+def _unexpected(found: audit_pb2.Replay, expected: dict[str, tuple[str, str]]) -> list[str]:
+    """A line for each signal that came out otherwise than expected, or not at all."""
+    came = {r.signal_id: (_status(r), r.reason) for r in found.results}
+    return [
+        f"{signal_id}: expected {_words(*wanted)}, was {_words(*came.get(signal_id, ('not replayed', '')))}"
+        for signal_id, wanted in expected.items()
+        if came.get(signal_id) != wanted
+    ]
+
+
+def _words(status: str, reason: str) -> str:
+    return f"{status} {reason}".strip()
+
+
+def _status(result: audit_pb2.ReplayResult) -> str:
+    if result.missing:
+        return "not verifiable"
+    if result.refused:
+        return "refused"
+    return short_name(common_pb2.SignalStatus.Name(result.status)).lower()
+
+
+def _cells(found: audit_pb2.Replay) -> tuple[str, ...]:
+    return (
+        found.replay_id,
+        found.create_time.ToJsonString()[:19],
+        short_name(journal_pb2.ReplayMode.Name(found.mode)),
+        audit_pb2.ReplayState.Name(found.state).removeprefix("REPLAY_STATE_").lower(),
+        f"{found.finished} of {found.total}",
+        str(found.different),
+        str(found.not_verifiable),
+        str(found.refused),
+        found.name or found.operator,
+        found.comment,
+    )
+
+
+def _print(found: audit_pb2.Replay) -> None:
+    _, asked, mode, state, done, *_ = _cells(found)
+    out.print(
+        f"replay {found.replay_id}  {mode} {state}, {done}, asked {asked} by {found.name}: {found.comment}",
+        markup=False,
+    )
+    out.print(
+        f"{found.different} with differences, {found.not_verifiable} not verifiable, {found.refused} refused",
+        markup=False,
+    )
+    if found.seed:
+        out.print(f"scratch account: {found.seed}", markup=False)
+    if found.root_replay_id not in ("", found.replay_id):
+        out.print(f"goes back to replay {found.root_replay_id}", markup=False)
+    if found.results:
+        table = make_table("signal", "outcome", "reason", "differences")
+        for result in found.results:
+            told = [*result.differences, *(f"not recorded: {m}" for m in result.missing), result.refused]
+            cells = (result.signal_id, _status(result), result.reason, "; ".join(filter(None, told)) or "none")
+            table.add_row(*map(escape, cells))
+        out.print(table)
