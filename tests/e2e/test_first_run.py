@@ -18,8 +18,7 @@ def test_printed_curl_is_answered_202_and_the_signal_is_executed(stack: RunningS
     for part in (
         "payload:",
         "demo revision",
-        "pass ORDER_NOTIONAL_ABOVE_MAXIMUM",
-        "limit 10000",
+        "<= 10,000: pass",
         "quote used:",
         "EXECUTED",
     ):

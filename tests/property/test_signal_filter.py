@@ -101,6 +101,7 @@ async def test_database_and_rule_find_the_same_signals_in_pages_of_any_size(
 ) -> None:
     cases = data.draw(st.lists(st.tuples(EXPRESSIONS, ORDERS), min_size=8, max_size=8))
     size, few = data.draw(st.integers(7, 40)), data.draw(st.sampled_from((0, 20, 3000)))
+    window = data.draw(st.sampled_from((1, 9, 5000)))
 
     def check(connection: sa.Connection) -> None:
         rows = connection.execute(sa.select(SIGNALS)).all()
@@ -116,11 +117,12 @@ async def test_database_and_rule_find_the_same_signals_in_pages_of_any_size(
             assert set(found) == expected, text
             assert found == in_order([row for row in rows if row.signal_id in expected], order_by), (text, order_by)
 
-    before, listing.FEW = listing.FEW, few
+    before = listing.FEW, listing.WINDOW
+    listing.FEW, listing.WINDOW = few, window
     try:
         await database.read(check)
     finally:
-        listing.FEW = before
+        listing.FEW, listing.WINDOW = before
 
 
 def in_order(rows: list[Any], order_by: str) -> list[str]:

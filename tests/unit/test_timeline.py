@@ -51,8 +51,38 @@ def test_no_check_is_an_empty_line(reason: str, passed: bool) -> None:
     decision = order_pb2.RiskDecision(checks=[order_pb2.RiskCheck(reason=reason, passed=passed)])
     step = describe_entry(entry("r", 1, order_evaluated=journal_pb2.OrderEvaluated(decision=decision)))
     ((name, text),) = step.details
-    assert name.endswith(reason)
-    assert text
+    assert name
+    assert text == "pass" if passed else text.startswith(f"FAIL {reason}: ")
+
+
+def test_checks_are_told_in_positive_words_and_those_that_failed_first() -> None:
+    def check(reason: str, *inputs: tuple[str, str], limit: str = "", passed: bool = True, detail: str = "") -> Any:
+        given = [order_pb2.Input(name=name, value=value) for name, value in inputs]
+        return order_pb2.RiskCheck(reason=reason, passed=passed, inputs=given, limit=limit, detail=detail)
+
+    decision = order_pb2.RiskDecision(
+        checks=[
+            check("TRADING_HALTED"),
+            check("PRICE_STALE", ("bid", "9"), ("ask", "10"), ("age_ms", "12"), limit="5000 ms"),
+            check("ORDER_NOTIONAL_ABOVE_MAXIMUM", ("notional", "99.4"), limit="10000"),
+            check(
+                "GROSS_EXPOSURE_ABOVE_MAXIMUM", ("positions_notional", "900"), ("open_entries", "0"),
+                ("order_notional", "200.5"), limit="1000", passed=False, detail="gross exposure would be 1100.5",
+            ),
+            check("OPEN_POSITIONS_ABOVE_MAXIMUM", ("open_positions", "3"), limit="2"),
+        ]
+    )  # fmt: skip
+    details = describe_entry(entry("r", 1, order_evaluated=journal_pb2.OrderEvaluated(decision=decision))).details
+    assert details == [
+        (
+            "gross exposure 1,100.5 <= 1,000 (positions notional 900 + open entries 0 + order notional 200.5)",
+            "FAIL GROSS_EXPOSURE_ABOVE_MAXIMUM: gross exposure would be 1100.5",
+        ),
+        ("trading is not halted", "pass"),
+        ("age of the quote 12 <= 5,000 ms", "pass"),
+        ("order notional 99.4 <= 10,000", "pass"),
+        ("open positions 3 <= 2, which it does not add to", "pass"),
+    ]
 
 
 @pytest.mark.parametrize(

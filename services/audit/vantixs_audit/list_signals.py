@@ -20,7 +20,7 @@ from vantixs_audit.signal_filter import condition, expression_of
 from vantixs_audit.tables import SIGNAL_WORDS, SIGNALS
 from vantixs_audit.views import words_of
 
-FEW = 3_000
+FEW, WINDOW = 3_000, 5_000
 _ORDERS = {
     "receive_time": "receive_time",
     "emit_time": "emit_time",
@@ -116,28 +116,67 @@ def _find(
         query = query.where(condition(expression))
     elif listed and (word := _longest_word(conditions)):
         return _by_word(connection, query, word, expression, order, place, most)
-    elif all(isinstance(item, Comparison) and item.name == "receive_time" for item in conditions):
+    elif all(isinstance(item, Comparison) and item.field.column == order.column for item in conditions):
         query = query.where(condition(expression))
     else:
         found = sa.select(SIGNALS.c.number).where(condition(expression)).limit(FEW + 1)
         if connection.execute(sa.select(sa.func.count()).select_from(found.subquery())).scalar_one() <= FEW:
             query = query.where(SIGNALS.c.number.in_(found))
         else:
-            query = query.where(condition(expression, by_index=False))
+            return _find_many(connection, query, expression, order, place, most, empty=empty)
+    keys, there = _keys_of(order, empty=empty)
+    return _in_order(connection, query.where(there), keys, order, place, most)
+
+
+def _find_many(
+    connection: sa.Connection,
+    query: "sa.Select[Any]",
+    expression: Expression,
+    order: Order,
+    place: Place | None,
+    most: int,
+    *,
+    empty: bool,
+) -> _Rows:
+    """Along the next 5,000 signals; what has too few matches there has few in all, or only further on, and is sorted."""
+    keys, there = _keys_of(order, empty=empty)
+    walk = sa.select(*keys).where(there, _after(keys, order, place)).order_by(*_directed(keys, order))
+    last = connection.execute(walk.offset(WINDOW).limit(1)).first()
+    near = query.where(there, condition(expression, by_index=False))
+    if last is not None:
+        near = near.where(sa.not_(_after(keys, order, Place(tuple(last)))))
+    rows = _in_order(connection, near, keys, order, place, most)
+    if last is None or len(rows) == most:
+        return rows
+    unindexed = [key + sa.literal(0, sa.BigInteger) for key in keys]
+    found = sa.select(SIGNALS.c.number).where(there, condition(expression), _after(unindexed, order, place))
+    found = found.order_by(*_directed(unindexed, order)).limit(most)
+    return _in_order(connection, query.where(SIGNALS.c.number.in_(found)), keys, order, None, most)
+
+
+def _keys_of(order: Order, *, empty: bool) -> "tuple[list[Any], sa.ColumnElement[bool]]":
+    """By what rows are ordered that have a value of the order's column, or have none; and the condition that they do."""
     keys = order.keys
-    if not listed:
-        query = query.where(keys[0].is_(None) if empty else keys[0].is_not(None))
-    return _in_order(connection, query, keys[1:] if empty else keys, order, place, most)
+    if order.column == "receive_time":
+        return keys, sa.true()
+    return (keys[1:], keys[0].is_(None)) if empty else (keys, keys[0].is_not(None))
+
+
+def _after(keys: "list[Any]", order: Order, place: Place | None) -> "sa.ColumnElement[bool]":
+    if place is None:
+        return sa.true()
+    given = sa.tuple_(*(sa.literal(key, sa.BigInteger) for key in place.keys[-len(keys) :]))
+    return sa.tuple_(*keys) < given if order.descending else sa.tuple_(*keys) > given
+
+
+def _directed(keys: "list[Any]", order: Order) -> "list[Any]":
+    return [key.desc() if order.descending else key for key in keys]
 
 
 def _in_order(
     connection: sa.Connection, query: "sa.Select[Any]", keys: "list[Any]", order: Order, place: Place | None, most: int
 ) -> _Rows:
-    if place:
-        after = sa.tuple_(*keys)
-        given = sa.tuple_(*(sa.literal(key, sa.BigInteger) for key in place.keys[-len(keys) :]))
-        query = query.where(after < given if order.descending else after > given)
-    query = query.order_by(*(key.desc() if order.descending else key for key in keys)).limit(most)
+    query = query.where(_after(keys, order, place)).order_by(*_directed(keys, order)).limit(most)
     return list(connection.execute(query).mappings())
 
 

@@ -1,6 +1,7 @@
 """AuditService: decode, run one query, encode."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ from vantixs.runtime.grpc_server import Role, caller
 from vantixs.runtime.paging import page_of
 
 from vantixs_audit import store
+from vantixs_audit.get_signal import get_signal
 from vantixs_audit.journal_gap import JournalGaps
 from vantixs_audit.list_signals import list_signals
 from vantixs_audit.proof.service import HistoryProof
@@ -46,19 +48,8 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
 
     async def GetSignal(self, request: audit_pb2.GetSignalRequest, context: Any) -> Any:
         """A signal and its timeline."""
-
-        def read(connection: sa.Connection) -> audit_pb2.GetSignalResponse:
-            query = sa.select(store.SIGNALS).where(store.SIGNALS.c.signal_id == request.signal_id)
-            row = connection.execute(query).first()
-            if row is None:
-                raise not_found("signal", request.signal_id)
-            entries = sa.select(store.ENTRIES).where(store.ENTRIES.c.signal_id == request.signal_id)
-            timeline = [
-                store.recorded(e) for e in connection.execute(entries.order_by(store.ENTRIES.c.sequence).limit(1000))
-            ]
-            return audit_pb2.GetSignalResponse(signal=summary(row), timeline=timeline)
-
-        return await self._database.read(read)
+        now = datetime.now(UTC)
+        return await self._database.read(lambda c: get_signal(c, request.signal_id, now))
 
     async def ListSignals(self, request: audit_pb2.ListSignalsRequest, context: Any) -> Any:
         """Signals by filter and order, newest first unless another one is asked for."""

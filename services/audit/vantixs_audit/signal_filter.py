@@ -14,7 +14,7 @@ from vantixs.api.common.v1 import common_pb2
 from vantixs.runtime.errors import invalid
 
 from vantixs_audit.domain.filter_expression import ANY, All, Comparison, Expression, FilterError, Not, Some, read_filter
-from vantixs_audit.domain.filter_fields import Kind
+from vantixs_audit.domain.filter_fields import FIELDS, Kind
 from vantixs_audit.tables import PARTLY_INDEXED, SIGNAL_WORDS, SIGNALS
 from vantixs_audit.views import words_of
 
@@ -60,6 +60,11 @@ def condition(expression: Expression, *, by_index: bool = True) -> "sa.ColumnEle
             return sa.and_(sa.true(), *(condition(item, by_index=by_index) for item in items))
         case Some(items):
             return sa.or_(sa.false(), *(condition(item, by_index=by_index) for item in items))
+        case Not(Comparison(name, "=", value)) if name in _OTHERS and value != "REPLAYED":
+            # What is not one of few names is one of the others, by which an index finds it.
+            column: sa.ColumnElement[Any] = SIGNALS.c[_OTHERS[name]]
+            column = column if by_index else column + sa.literal("", sa.Text)
+            return column.in_([other for other in ("", *FIELDS[name].names) if other != value])
         case Not(item):
             return sa.not_(condition(item, by_index=by_index))
     return _compare(expression, by_index=by_index)
@@ -109,6 +114,7 @@ def _compare_number(column: "sa.ColumnElement[Any]", operator: str, value: Decim
     return _OPERATORS[operator](column, sa.literal(below, sa.BigInteger))  # type: ignore[no-any-return]
 
 
+_OTHERS = {"status": "outcome", "action": "action", "side": "side", "mode": "mode"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OPERATORS: dict[str, Any] = {
     "=": lambda a, b: a == b,

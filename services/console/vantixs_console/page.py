@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import grpc
 import jinja2
@@ -83,15 +84,27 @@ class Page:
             return response
         if not self._knows(request):
             return self._render("locked.html", 401)
-        ask = audit_pb2.ListSignalsRequest(page_size=100, page_token=request.query_params.get("page", ""))
+        asked = request.query_params.get("filter", "").strip()
+        page = request.query_params.get("page", "")
+        ask = audit_pb2.ListSignalsRequest(page_size=100, page_token=page)
+        ask.filter.expression = asked
+        wrong = ""
         try:
             listed = await self._clients.audit.ListSignals(ask, timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            return self._render("failed.html", 503, detail=error.details())
-        rows = [row_of(signal) for signal in listed.signals]
-        restricted = await self._restrictions()
+            if error.code() != grpc.StatusCode.INVALID_ARGUMENT:
+                return self._render("failed.html", 503, detail=error.details())
+            wrong, listed = error.details() or "", audit_pb2.ListSignalsResponse()
         return self._render(
-            "signals.html", columns=COLUMNS, rows=rows, following=listed.next_page_token, restricted=restricted
+            "signals.html",
+            400 if wrong else 200,
+            columns=COLUMNS,
+            rows=[row_of(signal) for signal in listed.signals],
+            following=urlencode({"filter": asked, "page": listed.next_page_token}) if listed.next_page_token else "",
+            restricted=await self._restrictions(),
+            asked=asked,
+            wrong=wrong,
+            live=not (asked or page),
         )
 
     async def signal(self, request: Request) -> Response:
@@ -108,6 +121,8 @@ class Page:
         return self._render(
             "signal.html",
             signal=row_of(found.signal),
+            sentence=found.sentence,
+            links=links_of(found),
             orders=[order_cells(order) for order in latest_orders(entries)],
             order_columns=ORDER_COLUMNS,
             steps=describe_timeline(entries),
@@ -161,11 +176,28 @@ class Page:
         return Response(text, status, HEADERS, "text/html")
 
 
+def links_of(found: audit_pb2.GetSignalResponse) -> list[tuple[str, list[str]]]:
+    """Signals that belong to one, by what they are to it."""
+    signal, links = found.signal, found.links
+    return [
+        (what, ids)
+        for what, ids in (
+            ("repeats", [signal.first_signal_id]),
+            ("repeated by", list(links.duplicate_signal_ids)),
+            ("replay of", [signal.replay_of]),
+            ("replayed as", list(links.replayed_as_signal_ids)),
+        )
+        if any(ids)
+    ]
+
+
 def row_of(signal: audit_pb2.SignalSummary) -> dict[str, str]:
     """A signal as the page shows it."""
     content = json_format.MessageToDict(signal, preserving_proto_field_name=True)
     row = {key: str(content.get(key, "")) for key in _SHOWN}
-    row["status"] = short_name(row["status"])
+    row["replayed"] = "replayed" if row["status"] == "SIGNAL_STATUS_REPLAYED" else ""
+    row["status"] = short_name(row.pop("original_status") if row["replayed"] else row["status"])
+    row.pop("original_status", "")
     row["action"] = short_name(row["action"])
     row["instrument"] = row["instrument"] or row["symbol"]
     row["why"] = f"{row['reason']} {row['detail']}".strip()
@@ -174,6 +206,6 @@ def row_of(signal: audit_pb2.SignalSummary) -> dict[str, str]:
 
 
 _SHOWN = (
-    "signal_id", "receive_time", "webhook_id", "account_id", "action", "instrument", "symbol", "status", "stage", "reason",
-    "detail", "filled_quantity", "average_price", "duplicate_count",
+    "signal_id", "receive_time", "webhook_id", "account_id", "action", "instrument", "symbol", "status", "original_status",
+    "stage", "reason", "detail", "filled_quantity", "average_price", "duplicate_count",
 )  # fmt: skip

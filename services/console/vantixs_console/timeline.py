@@ -7,8 +7,8 @@ from google.protobuf import json_format
 from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.model.reasons import REASONS
 
+from vantixs_console.check_words import check_lines
 from vantixs_console.order_words import describe_order, filled_of, role_of, state_of
 
 
@@ -114,27 +114,16 @@ def _rejected(event: journal_pb2.SignalRejected, _: str) -> _Told:
 def _evaluated(event: journal_pb2.OrderEvaluated, _: str) -> _Told:
     decision = event.decision
     verdict = short_name(order_pb2.RiskVerdict.Name(decision.verdict))
-    details = [(("pass " if c.passed else "FAIL ") + c.reason, _check_text(c)) for c in decision.checks]
+    details = check_lines(decision)
     steps = ", ".join(f"{step.name} {step.value}" for step in decision.sizing_steps)
-    details.insert(0, ("sizing", steps))
+    failed = sum(not check.passed for check in decision.checks)
+    inputs = [("sizing", steps)]
     if decision.quote.bid:
         quote = decision.quote
-        details.insert(
-            1, ("quote", f"{quote.source} bid {quote.bid} ask {quote.ask} at {quote.quote_time.ToJsonString()}")
-        )
+        inputs.append(("quote", f"{quote.source} bid {quote.bid} ask {quote.ask} at {quote.quote_time.ToJsonString()}"))
+    details = [*details[:failed], *inputs, *details[failed:]]
     text = " ".join(filter(None, (verdict, decision.quantity)))
     return "risk", f"{text} for: {event.intent}", details
-
-
-def _check_text(check: order_pb2.RiskCheck) -> str:
-    """What a check compared; of one that compares no numbers, what it found not to be the case."""
-    numbers = ", ".join(f"{entry.name} {entry.value}" for entry in check.inputs)
-    limit = f"(limit {check.limit})" if check.limit else ""
-    text = " ".join(filter(None, (check.detail or numbers, limit)))
-    if text or check.reason not in REASONS:
-        return text or "nothing to compare"
-    meaning = REASONS[check.reason].meaning
-    return f"not the case: {meaning}" if check.passed else meaning
 
 
 def _submitted(event: journal_pb2.OrderSubmitted, _: str) -> _Told:

@@ -73,7 +73,7 @@ def read_value(field: Field, text: str) -> Value | None:
 
 
 def _read_name(field: Field, text: str) -> str | None:
-    return text.upper() if text.upper() in field.names else None
+    return text.upper() if not text or text.upper() in field.names else None
 
 
 def _read_time(_: Field, text: str) -> datetime | None:

@@ -1,6 +1,7 @@
 """Signals: listing, showing, watching, replaying."""
 
 import math
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from rich.table import Table
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
 from vantixs_console.order_words import ORDER_COLUMNS, latest_orders, order_cells
@@ -21,6 +23,7 @@ from vantixs_console.terminal import (
     enum_value,
     make_table,
     out,
+    print_rows,
     show,
 )
 from vantixs_console.timeline import describe_timeline, short_name
@@ -36,13 +39,28 @@ def signals_list(
     status_: Annotated[str, typer.Option("--status", help="accepted, executed, rejected, failed, replayed")] = "",
     webhook_id: Annotated[str, typer.Option("--webhook", help="webhook")] = "",
     account_id: Annotated[str, typer.Option("--account", help="account")] = "",
+    filter_: Annotated[
+        str,
+        typer.Option(
+            "--filter", help="condition, for example 'reason:* AND latency > 1.5s'; see docs/guides/signals.md"
+        ),
+    ] = "",
+    order_by: Annotated[
+        str, typer.Option(help="receive_time, emit_time, latency or slippage_bps, with ' desc' for downwards")
+    ] = "",
+    since: Annotated[str, typer.Option(help="received at or after: a time, or today, yesterday (UTC)")] = "",
+    until: Annotated[str, typer.Option(help="received before: a time, or today, yesterday (UTC)")] = "",
     page_size: int = 50,
     page_token: str = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Lists signals, newest first."""
-    request = audit_pb2.ListSignalsRequest(page_size=page_size, page_token=page_token)
+    """Lists signals, newest first unless asked otherwise."""
+    request = audit_pb2.ListSignalsRequest(page_size=page_size, page_token=page_token, order_by=order_by)
     request.filter.webhook_id, request.filter.account_id = webhook_id, account_id
+    request.filter.expression = filter_
+    for name, value in (("since", since), ("until", until)):
+        if value:
+            getattr(request.filter, name).FromDatetime(read_time(name, value, datetime.now(UTC)))
     if status_:
         request.filter.status = enum_value(common_pb2.SignalStatus, "SIGNAL_STATUS_", "status", status_)
     response = ask(home, lambda c: c.audit.ListSignals(request, timeout=TIMEOUT_S))
@@ -56,22 +74,43 @@ def signals_list(
     return 0
 
 
+def read_time(flag: str, text: str, now: datetime) -> datetime:
+    """A time as flags take it: RFC 3339 or a date, in UTC where no zone is given, or a day in words.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = {"today": midnight, "yesterday": midnight - timedelta(days=1)}
+    try:
+        found = days.get(text) or datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise SettingsError(f"--{flag}: expected a time, today or yesterday, was {text!r}") from None
+
+
 def signal_table(listed: Any) -> Table:
     """Signals as a table."""
     table = make_table("signal", "received", "action", "instrument", "status", "filled", "at", "why")
     for item in listed:
-        action = short_name(common_pb2.Action.Name(item.action)) if item.action else ""
         table.add_row(
             item.signal_id,
             item.receive_time.ToJsonString()[:19],
-            action,
+            _action(item),
             item.instrument or item.symbol,
-            short_name(common_pb2.SignalStatus.Name(item.status)),
+            status_text(item),
             item.filled_quantity,
             item.average_price,
             f"{item.reason} {item.detail}".strip(),
         )
     return table
+
+
+def status_text(signal: audit_pb2.SignalSummary) -> str:
+    """A status; of a replayed signal how it ended before, with a mark: "EXECUTED (replayed)"."""
+    if signal.status == common_pb2.SIGNAL_STATUS_REPLAYED:
+        return f"{short_name(common_pb2.SignalStatus.Name(signal.original_status))} (replayed)"
+    return short_name(common_pb2.SignalStatus.Name(signal.status))
 
 
 @signals.command(name="show")
@@ -82,8 +121,11 @@ def signals_show(signal_id: str, home: HomeOption = "", as_json: JsonOption = Fa
 
     def text() -> None:
         found = response.signal
-        status = short_name(common_pb2.SignalStatus.Name(found.status))
-        out.print(f"{found.signal_id}  status {status} {found.reason} {found.detail}".rstrip(), markup=False)
+        out.print(
+            f"{found.signal_id}  status {status_text(found)} {found.reason} {found.detail}".rstrip(), markup=False
+        )
+        out.print(response.sentence, markup=False)
+        print_rows(signal_rows(response))
         entries = [recorded.entry for recorded in response.timeline]
         if orders := latest_orders(entries):
             table = make_table(*ORDER_COLUMNS)
@@ -101,6 +143,38 @@ def signals_show(signal_id: str, home: HomeOption = "", as_json: JsonOption = Fa
     return 0
 
 
+def _action(signal: audit_pb2.SignalSummary) -> str:
+    return short_name(common_pb2.Action.Name(signal.action)) if signal.action else ""
+
+
+def signal_rows(response: audit_pb2.GetSignalResponse) -> list[tuple[str, str]]:
+    """What is known of a signal beside its timeline; what it does not have is left out."""
+    found, links = response.signal, response.links
+    last = response.since_last_step.ToTimedelta()
+    latency = f"{found.latency.ToMilliseconds()} ms" if found.HasField("latency") else ""
+    return [
+        (name, value)
+        for name, value in (
+            ("sent", " ".join(filter(None, (_action(found), found.symbol)))),
+            ("by webhook", found.webhook_id),
+            ("from", found.source_address),
+            ("strategy", found.strategy_id),
+            ("tag", found.tag),
+            ("comment", found.comment),
+            ("slippage", f"{found.slippage_bps} bps" if found.slippage_bps else ""),
+            ("receipt to end", latency),
+            ("last step", f"{timedelta(seconds=int(last.total_seconds()))} ago"),
+            ("repeats", found.first_signal_id),
+            ("repeated by", ", ".join(links.duplicate_signal_ids)),
+            ("replays", ", ".join(links.replay_ids)),
+            ("replay of", found.replay_of),
+            ("replayed as", ", ".join(links.replayed_as_signal_ids)),
+            ("fills", ", ".join(links.execution_ids)),
+        )
+        if value
+    ]
+
+
 @signals.command(name="tail")
 def signals_tail(
     home: HomeOption = "",
@@ -116,8 +190,9 @@ def signals_tail(
                 change = audit_pb2.WatchSignalsResponse(signal=item)
                 print(json_format.MessageToJson(change, preserving_proto_field_name=True, indent=None), flush=True)
             else:
-                status_text = short_name(common_pb2.SignalStatus.Name(item.status))
-                out.print(f"{item.signal_id} {status_text} {item.instrument} {item.reason} {item.detail}", markup=False)
+                out.print(
+                    f"{item.signal_id} {status_text(item)} {item.instrument} {item.reason} {item.detail}", markup=False
+                )
             seen += 1
             if seen == count:
                 return

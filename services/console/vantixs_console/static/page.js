@@ -4,10 +4,7 @@ const COLUMNS = ["receive_time", "webhook_id", "action", "instrument", "status",
 const labels = [...document.querySelectorAll("#signals th")].map((head) => head.textContent);
 const body = document.querySelector("#signals tbody");
 const live = document.querySelector("#live");
-const source = new EventSource("/events");
-source.onopen = () => { live.hidden = false; };
-source.onerror = () => { live.hidden = true; };
-source.onmessage = (event) => {
+const showChange = (event) => {
   const signal = JSON.parse(event.data);
   const row = document.createElement("tr");
   row.dataset.id = signal.signal_id;
@@ -23,6 +20,7 @@ source.onmessage = (event) => {
       const text = document.createElement("b");
       text.className = text.textContent = signal[name];
       cell.append(text);
+      if (signal.replayed) { cell.append(" ", Object.assign(document.createElement("small"), { textContent: signal.replayed })); }
     } else {
       cell.textContent = signal[name];
     }
@@ -32,6 +30,13 @@ source.onmessage = (event) => {
   document.querySelector("#empty")?.remove();
   while (body.rows.length > 200) { body.deleteRow(-1); }
 };
+// Of a filtered list and of older pages a change is no part.
+if ("live" in document.querySelector("#signals").dataset) {
+  const source = new EventSource("/events");
+  source.onopen = () => { live.hidden = false; };
+  source.onerror = () => { live.hidden = true; };
+  source.onmessage = showChange;
+}
 
 // A halt may come from a terminal or from a breaker, so the page asks for it again and again.
 const restricted = document.querySelector("#restricted");
