@@ -10,6 +10,7 @@ from typing import NamedTuple
 HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 TILE_LEVELS = 8
+TILE_LEAVES = 1 << TILE_LEVELS
 # Gives so many stored hashes of a level, which is a multiple of 8, from a position on. Level 0 are the leaves.
 Read = Callable[[int, int, int], Sequence[bytes]]
 
@@ -52,15 +53,35 @@ class Tree:
 
     def append(self, leaf: bytes) -> None:
         """Appends the hash of a leaf."""
-        remaining, level = self.size, 0
+        self._append(0, leaf)
+
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        """Appends the hashes of leaves; many at once take half the time of as many `append`."""
+        sha256, at = hashlib.sha256, 0
+        while at < len(leaves):
+            if self.size % TILE_LEAVES or len(leaves) - at < TILE_LEAVES:
+                self.append(leaves[at])
+                at += 1
+                continue
+            hashes = list(leaves[at : at + TILE_LEAVES])
+            at += TILE_LEAVES
+            while len(hashes) > 1:
+                pairs = zip(hashes[::2], hashes[1::2], strict=True)
+                hashes = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+            self.made.append(Node(TILE_LEVELS, self.size >> TILE_LEVELS, hashes[0]))
+            self._append(TILE_LEVELS, hashes[0])
+
+    def _append(self, level: int, node: bytes) -> None:
+        """Appends the root of a complete subtree of that level, where the tree is a multiple of its size."""
+        remaining, added = self.size >> level, 1 << level
         while remaining & 1:
-            leaf = node_hash(self._edge.pop(), leaf)
+            node = node_hash(self._edge.pop(), node)
             remaining >>= 1
             level += 1
             if level % TILE_LEVELS == 0:
-                self.made.append(Node(level, remaining, leaf))
-        self._edge.append(leaf)
-        self.size += 1
+                self.made.append(Node(level, remaining, node))
+        self._edge.append(node)
+        self.size += added
 
     @property
     def root(self) -> bytes:

@@ -94,6 +94,7 @@ class HistoryProof:
 def _response(step: Step, fault: Fault | None, *, leaves: bool) -> audit_pb2.CheckHistoryResponse:
     return audit_pb2.CheckHistoryResponse(
         checked=step.checked,
+        rows_checked=step.rows_checked,
         total=step.total,
         finished=step.done,
         fault=fault.message if fault else None,

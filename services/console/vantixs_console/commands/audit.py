@@ -52,7 +52,8 @@ def verify(
         async for last in clients.audit.CheckHistory(request, timeout=WALK_S):
             leaves.extend(last.leaf_hashes)
             if shown:
-                print(f"\r{last.checked:,} of {last.total:,} entries", end="", file=sys.stderr, flush=True)
+                told = f"{last.checked:,} of {last.total:,} entries, {last.rows_checked:,} with columns and rows"
+                print(f"\r{told}", end="", file=sys.stderr, flush=True)
         if shown:
             print(file=sys.stderr)
         return last

@@ -608,18 +608,20 @@ class CheckHistoryRequest(_message.Message):
     def __init__(self, checkpoint: _Optional[str] = ..., leaves: _Optional[bool] = ...) -> None: ...
 
 class CheckHistoryResponse(_message.Message):
-    __slots__ = ("checked", "total", "finished", "fault", "leaf_hashes")
+    __slots__ = ("checked", "total", "finished", "fault", "leaf_hashes", "rows_checked")
     CHECKED_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     FAULT_FIELD_NUMBER: _ClassVar[int]
     LEAF_HASHES_FIELD_NUMBER: _ClassVar[int]
+    ROWS_CHECKED_FIELD_NUMBER: _ClassVar[int]
     checked: int
     total: int
     finished: bool
     fault: HistoryFault
     leaf_hashes: bytes
-    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., finished: _Optional[bool] = ..., fault: _Optional[_Union[HistoryFault, _Mapping]] = ..., leaf_hashes: _Optional[bytes] = ...) -> None: ...
+    rows_checked: int
+    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., finished: _Optional[bool] = ..., fault: _Optional[_Union[HistoryFault, _Mapping]] = ..., leaf_hashes: _Optional[bytes] = ..., rows_checked: _Optional[int] = ...) -> None: ...
 
 class GetCheckpointRequest(_message.Message):
     __slots__ = ()
