@@ -1,9 +1,7 @@
 """Filters: whatever is asked, the database and the rule in Python find the same signals, and pages hold each of them once."""
 
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +21,7 @@ from vantixs_audit.signal_filter import condition, holds, row_of_message
 from vantixs_audit.tables import SIGNALS
 from vantixs_audit.views import summary
 
-sys.path.insert(0, str(Path(__file__).parent))
-from signal_rows import store_signals
+from tests.support.signal_rows import store_signals
 
 TEXTS = ("", "a", "b", "r1", "x y", "é", 'q"\\', "*", "AND")
 VALUES: dict[Kind, tuple[str, ...]] = {

@@ -1,7 +1,6 @@
 """Rows of signals: made again after an upgrade, and held against their entries column by column."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +17,10 @@ from vantixs_audit.rebuild import rebuild_signals
 from vantixs_audit.settings import AuditSettings
 from vantixs_audit.tables import SIGNAL_WORDS, SIGNALS
 
-sys.path.insert(0, str(Path(__file__).parent))
-from history_rig import History, deliveries, walk
+from tests.support.history_rig import History, deliveries, walk
+from tests.support.paths import DATA
 
-DUMPS = Path(__file__).parent.parent / "data" / "schemas" / "audit"
+DUMPS = DATA / "schemas" / "audit"
 
 
 async def opened(database_url: str) -> Database:

@@ -1,9 +1,7 @@
 """A signal's row is a total function of its entries: the same in every order of arrival, however they are batched."""
 
 import itertools
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +13,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs_audit.domain.status import View, fold, slippage_bps
 from vantixs_audit.views import row_of, seen_of, view_of
 
-sys.path.insert(0, str(Path(__file__).parent))
-from signal_rows import entries_of
+from tests.support.signal_rows import entries_of
 
 STATUSES = {"ACCEPTED", "EXECUTED", "REJECTED", "FAILED", "UNSPECIFIED"}
 

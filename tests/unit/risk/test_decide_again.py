@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
-from risk_fixture import Process, RiskFixture, account_of, ask, check_books, fill, later
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError
 from vantixs_risk.accounts import create_account
 from vantixs_risk.decision_inputs import MOST_RECORDED, decide_again
 from vantixs_risk.settings import RiskSettings
+
+from tests.support.risk_fixture import Process, RiskFixture, account_of, ask, check_books, fill, later
 
 
 @pytest.fixture

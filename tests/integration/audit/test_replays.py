@@ -1,7 +1,6 @@
 """Replays on SQLite and PostgreSQL: real router and risk behind gRPC, signals that really ran, audit's own database."""
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -32,10 +31,8 @@ from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.verify import VerifySignals
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from router_rig import TOKENS, Router, UnsentOutbox, router_on
-from test_verify_signal import entries_of, limit, run_mixed
+from tests.support.mixed_signals import entries_of, limit, run_mixed
+from tests.support.router_rig import TOKENS, Router, UnsentOutbox, router_on
 
 COUNT = 40
 VERIFY, PAPER, LIVE = (journal_pb2.ReplayMode.Value(f"REPLAY_MODE_{n}") for n in ("VERIFY", "PAPER", "LIVE"))

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import math
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -37,8 +36,7 @@ from vantixs_audit.stragglers import Stragglers
 from vantixs_audit.tables import SIGNALS
 from vantixs_audit.watch_signals import watch_signals
 
-sys.path.insert(0, str(Path(__file__).parent))
-from history_rig import SIGNER, History, deliveries
+from tests.support.history_rig import SIGNER, History, deliveries
 
 AUDITOR, VIEWER = Caller(Role.AUDITOR, "eve"), Caller(Role.VIEWER, "bob")
 START = datetime(2026, 11, 26, tzinfo=UTC)
