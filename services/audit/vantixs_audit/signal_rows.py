@@ -8,9 +8,9 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.sql_elements import Among
 from vantixs.runtime.statements import Statement, insert_or_replace
 
-from vantixs_audit.domain.status import View, fold
+from vantixs_audit.domain.status import View, apply_entry
 from vantixs_audit.tables import ENTRIES, SIGNAL_WORDS, SIGNALS
-from vantixs_audit.views import row_of, seen_of, view_of, word_rows
+from vantixs_audit.views import facts_of, row_of, view_of, word_rows
 
 SIGNALS_OF = Statement(lambda _: sa.select(SIGNALS).where(Among(SIGNALS.c.signal_id, "ids")))
 _PUT_SIGNAL = insert_or_replace(SIGNALS)
@@ -36,16 +36,17 @@ def update_rows(
         views |= {signal_id: (stale[signal_id], view) for signal_id, _, view in made_again(connection, stale)}
     rows, words = [], []
     for signal_id, entries in changed.items():
-        number, before = views.get(signal_id, (0, View()))
+        number, view = views.get(signal_id, (0, View()))
+        # Words follow from the origin alone.
+        before = View() if signal_id in stale else View(origin=view.origin)
         if not number:
             signals += 1
             number = signals
-        view = before
         for _, entry in entries if signal_id not in stale else ():
-            view = fold(view, seen_of(entry))
+            apply_entry(view, facts_of(entry))
         rows.append(row_of(signal_id, number, entries[-1][0], view))
         if view.origin != before.origin or signal_id in stale:
-            words += _changed_words(connection, number, before if signal_id not in stale else View(), view)
+            words += _changed_words(connection, number, before, view)
     _PUT_SIGNAL.run_all(connection, rows)
     _PUT_WORD.run_all(connection, words)
     return signals
@@ -57,7 +58,8 @@ def made_again(connection: sa.Connection, signal_ids: Iterable[str]) -> Iterator
     for signal_id in signal_ids:
         view, last = View(), 0
         for row in connection.execute(query.where(ENTRIES.c.signal_id == signal_id).order_by(ENTRIES.c.sequence)):
-            view, last = fold(view, seen_of(journal_pb2.JournalEntry.FromString(row.data))), row.sequence
+            apply_entry(view, facts_of(journal_pb2.JournalEntry.FromString(row.data)))
+            last = row.sequence
         yield signal_id, last, view
 
 

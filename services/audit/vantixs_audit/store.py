@@ -17,7 +17,7 @@ from vantixs.runtime.logs import log
 from vantixs.runtime.sql_elements import Among
 from vantixs.runtime.statements import Statement, insert_row, upsert
 
-from vantixs_audit.domain.status import GENESIS, chain
+from vantixs_audit.domain.status import GENESIS, chain_hash
 from vantixs_audit.signal_rows import SIGNALS_OF, update_rows
 from vantixs_audit.tables import (
     CHECKPOINTS,
@@ -130,7 +130,7 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
         known.add(entry.event_id)
         sequence += 1
         data = entry.SerializeToString()
-        chained, leaf = chain(chained, data), leaf_hash(data)
+        chained, leaf = chain_hash(chained, data), leaf_hash(data)
         tree.append(leaf)
         rows.append(
             {

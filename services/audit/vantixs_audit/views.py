@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,7 +13,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 
-from vantixs_audit.domain.status import End, Filled, Origin, Seen, View, decimal_of, slippage_bps
+from vantixs_audit.domain.status import End, EntryFacts, Filled, Origin, View, decimal_of, slippage_bps
 
 _WORD = re.compile(r"[^\W_]+")
 LONGEST_WORD = 40
@@ -140,7 +141,7 @@ def _between(begin: datetime | None, end: datetime | None) -> int | None:
     return None if begin is None or end is None else (end - begin) // _MICROSECOND
 
 
-def seen_of(entry: journal_pb2.JournalEntry) -> Seen:
+def facts_of(entry: journal_pb2.JournalEntry) -> EntryFacts:
     """What an entry says about its signal."""
     kind = entry.WhichOneof("event") or ""
     time = entry.event_time.ToDatetime(tzinfo=UTC)
@@ -165,9 +166,9 @@ def seen_of(entry: journal_pb2.JournalEntry) -> Seen:
         case "signal_completed":
             done = entry.signal_completed
             status = _name(common_pb2.SignalStatus, done.status, "SIGNAL_STATUS_") or "UNSPECIFIED"
-            return Seen(kind, time, status, _text(done.stage), _text(done.reason), _text(done.detail))
+            return EntryFacts(kind, time, status, _text(done.stage), _text(done.reason), _text(done.detail))
         case "strategy_evaluated":
-            return Seen(kind, time, strategy_id=_text(entry.strategy_evaluated.strategy_id))
+            return EntryFacts(kind, time, strategy_id=_text(entry.strategy_evaluated.strategy_id))
         case "order_evaluated":
             evaluated = entry.order_evaluated
             decided = evaluated.decision
@@ -178,15 +179,15 @@ def seen_of(entry: journal_pb2.JournalEntry) -> Seen:
         case "order_updated":
             return _seen_filled(time, entry.order_updated.order)
         case "replay_finished":
-            return Seen(kind, time, replay_id=_text(entry.replay_finished.replay_id))
-    return Seen(kind, time)
+            return EntryFacts(kind, time, replay_id=_text(entry.replay_finished.replay_id))
+    return EntryFacts(kind, time)
 
 
-def _seen_duplicate(entry: journal_pb2.JournalEntry, time: datetime) -> Seen:
+def _seen_duplicate(entry: journal_pb2.JournalEntry, time: datetime) -> EntryFacts:
     """A repeat's own entry makes it a signal; the other is a mark on the first signal."""
     event = entry.duplicate_suppressed
     if entry.signal_id == event.first_signal_id:
-        return Seen("duplicate_suppressed", time, repeat=int(event.repeat))
+        return EntryFacts("duplicate_suppressed", time, repeat=int(event.repeat))
     return _origin(
         "duplicate_suppressed",
         time,
@@ -209,7 +210,7 @@ def _origin(
     reason: str = "",
     detail: str = "",
     repeat_of: str = "",
-) -> Seen:
+) -> EntryFacts:
     facts = dict.fromkeys(ORIGIN_COLUMNS, "")
     facts["webhook_id"] = _text(webhook.webhook_id)
     facts["account_id"] = _text(webhook.account_id)
@@ -224,7 +225,7 @@ def _origin(
         facts["tag"] = _text(signal.tag)
         facts["signal_price"] = _text(signal.price)
         emit_time = _time(signal.emit_time) if signal.HasField("emit_time") else None
-    return Seen(
+    return EntryFacts(
         kind,
         time,
         facts=tuple(facts.items()),
@@ -237,23 +238,23 @@ def _origin(
     )
 
 
-def _seen_order(kind: str, time: datetime, order: order_pb2.Order, decide_time: datetime | None = None) -> Seen:
+def _seen_order(kind: str, time: datetime, order: order_pb2.Order, decide_time: datetime | None = None) -> EntryFacts:
     """An order of the signal; stop and targets are not what the signal asked for, and say no more than that they are."""
     if order.entry_order_id:
-        return Seen(kind, time)
+        return EntryFacts(kind, time)
     side = _name(common_pb2.Side, order.side, "SIDE_")
-    return Seen(kind, time, order_id=_text(order.order_id), side=side, decide_time=decide_time)
+    return EntryFacts(kind, time, order_id=_text(order.order_id), side=side, decide_time=decide_time)
 
 
-def _seen_filled(time: datetime, order: order_pb2.Order) -> Seen:
+def _seen_filled(time: datetime, order: order_pb2.Order) -> EntryFacts:
     """What is filled of an order so far, all of its fills together; it is told after each.
 
     What stop and targets fill later is not what the signal asked for, and an order without fills says nothing.
     """
     if order.entry_order_id:
-        return Seen("order_updated", time)
+        return EntryFacts("order_updated", time)
     sign = "-" if order.side == common_pb2.SIDE_SELL else ""
-    return Seen(
+    return EntryFacts(
         "order_updated",
         time,
         order_id=_text(order.order_id),
@@ -268,6 +269,7 @@ def _text(text: str) -> str:
     return text.replace("\x00", "")
 
 
+@lru_cache(maxsize=1024)
 def _name(enum: Any, number: int, prefix: str) -> str:
     """A value's name without the prefix; empty for one that is not given, or that this version does not know."""
     return enum.Name(number).removeprefix(prefix) if number and number in enum.values() else ""

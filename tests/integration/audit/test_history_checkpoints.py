@@ -22,6 +22,7 @@ from vantixs_audit.proof.checkpoints import REFUSED, SIGNED, Checkpoints
 from vantixs_audit.proof.nodes import last_checkpoint
 from vantixs_audit.proof.service import HistoryProof
 from vantixs_audit.proof.witness import NotContinued, Witness
+from vantixs_audit.rebuild import rebuild_signals
 from vantixs_audit.settings import AuditSettings
 
 from tests.support.history_rig import SIGNER, History, copy_tables, deliveries, put_back
@@ -34,6 +35,8 @@ KINDS = audit_pb2.HistoryFaultKind
 @asynccontextmanager
 async def opened(url: str, directory: Path) -> AsyncIterator[History]:
     database = await Database.open(replace(AuditSettings(), database_url=url), "audit", MIGRATIONS)
+    # As a start of audit does, before it serves.
+    await rebuild_signals(database, asyncio.Event())
     try:
         yield History(database, directory)
     finally:

@@ -15,7 +15,7 @@ from vantixs.proof.tree import leaf_hash
 from vantixs.runtime.database import Database
 from vantixs.runtime.database_setup import make_engine
 from vantixs_audit import store
-from vantixs_audit.domain.status import chain
+from vantixs_audit.domain.status import chain_hash
 from vantixs_audit.main import MIGRATIONS
 from vantixs_audit.settings import AuditSettings
 from vantixs_audit.store import CHECKPOINTS, ENTRIES, HEAD, SIGNALS
@@ -75,7 +75,7 @@ def change_bytes(on: Attacked) -> Named:
     if how:
         values["leaf_hash"] = leaf_hash(values["data"])
     if how == 2:
-        values["hash"] = chain(on.rows[at - 2].hash if at > 1 else bytes(32), values["data"])
+        values["hash"] = chain_hash(on.rows[at - 2].hash if at > 1 else bytes(32), values["data"])
     on.change(at, **values)
     # Who makes the entry's own hashes again leaves the next one, and columns, that do not follow from it.
     return Named({"ALTERED", "COLUMN", "TREE"}, at, exact=not how)
@@ -91,7 +91,7 @@ def rewrite_all_after(on: Attacked) -> Named:
             entry = store.journal_pb2.JournalEntry.FromString(data)
             entry.trace_parent += "x"
             data = entry.SerializeToString()
-        previous = chain(previous, data)
+        previous = chain_hash(previous, data)
         tree.append(leaf_hash(data))
         if row.sequence >= at:
             on.change(row.sequence, data=data, hash=previous, leaf_hash=leaf_hash(data))
@@ -124,7 +124,7 @@ def insert(on: Attacked) -> Named:
     values["leaf_hash"] = leaf_hash(values["data"])
     values["hash"] = on.random.randbytes(32)
     if on.random.random() < 0.5:
-        values["hash"] = chain(on.rows[at - 2].hash if at > 1 else bytes(32), values["data"])
+        values["hash"] = chain_hash(on.rows[at - 2].hash if at > 1 else bytes(32), values["data"])
     if at <= on.size:
         on.shift(at, 1)
     on.connection.execute(sa.insert(ENTRIES).values(**values))

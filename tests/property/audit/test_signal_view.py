@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs_audit.domain.status import View, fold, slippage_bps
-from vantixs_audit.views import row_of, seen_of, view_of
+from vantixs_audit.domain.status import View, apply_entry, slippage_bps
+from vantixs_audit.views import facts_of, row_of, view_of
 
 from tests.support.signal_rows import entries_of
 
@@ -62,7 +62,7 @@ def row(entries: list[journal_pb2.JournalEntry], stored_after: int = 0) -> dict[
     """The row of entries in that order; it goes through the database's form after each `stored_after` of them."""
     view = View()
     for number, one in enumerate(entries, 1):
-        view = fold(view, seen_of(one))
+        apply_entry(view, facts_of(one))
         if stored_after and number % stored_after == 0:
             view = view_of(SimpleNamespace(**row_of("s1", 1, 1, view)))
     return row_of("s1", 1, 1, view)

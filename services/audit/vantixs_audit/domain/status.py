@@ -1,11 +1,12 @@
 """A signal's row as a pure function of its entries, whatever their order of arrival; and the hash chain over all entries.
 
-Each entry says something (`Seen`), and `fold` joins it to what is known (`View`). Joining is commutative: of two entries
-that say the same thing differently the earlier one counts, by its own time and content, and never the one that came first.
+Each entry says something (`EntryFacts`), and `apply_entry` joins it to what is known (`View`). Joining is commutative: of
+two entries that say the same thing differently the earlier one counts, by its own time and content, and never the one that
+came first.
 """
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation, localcontext
 
@@ -14,7 +15,7 @@ Facts = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class EntryFacts:
     """What one entry says about a signal. Only what the kind has is given."""
 
     kind: str
@@ -72,9 +73,9 @@ class Filled:
     average_price: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class View:
-    """All that is known of a signal."""
+    """All that is known of a signal; `apply_entry` changes it."""
 
     origin: Origin | None = None
     end: End | None = None
@@ -146,68 +147,60 @@ _PROGRESS = {
 }
 
 
-def fold(view: View, seen: Seen) -> View:
-    """The view with one more entry.
+def apply_entry(view: View, seen: EntryFacts) -> None:
+    """Joins one more entry to the view.
 
     Orders that rest and brackets are told under their signal after its end: what is filled follows, the end stays as it was.
     """
-    view = replace(
-        view, update_time=_later(view.update_time, seen.time), first_time=_earlier(view.first_time, seen.time)
-    )
+    view.update_time = _later(view.update_time, seen.time)
+    view.first_time = _earlier(view.first_time, seen.time)
     match seen.kind:
         case "signal_accepted":
-            return _begin(view, seen, ACCEPTED, "ingress")
+            _begin(view, seen, ACCEPTED, "ingress")
         case "signal_rejected":
-            return _begin(view, seen, REJECTED, "ingress")
+            _begin(view, seen, REJECTED, "ingress")
         case "duplicate_suppressed" if seen.repeat_of:
             # One that was accepted by another ingress than the first one goes on; its end tells the rest.
-            first = min(filter(None, (view.first_signal_id, seen.repeat_of)))
-            return _begin(replace(view, first_signal_id=first), seen, REPEAT, "duplicate")
+            view.first_signal_id = min(filter(None, (view.first_signal_id, seen.repeat_of)))
+            _begin(view, seen, REPEAT, "duplicate")
         case "duplicate_suppressed":
-            told, last = view.duplicates_told + 1, max(view.last_repeat, seen.repeat)
-            return replace(view, duplicates_told=told, last_repeat=last)
+            view.duplicates_told += 1
+            view.last_repeat = max(view.last_repeat, seen.repeat)
         case "signal_completed":
             end = End(seen.time, seen.status, seen.stage, seen.reason, seen.detail)
-            return replace(view, end=min(view.end, end) if view.end else end)
+            view.end = min(view.end, end) if view.end else end
         case "replay_finished":
-            last_replay = max((view.replay_time or seen.time, view.replay_id), (seen.time, seen.replay_id))
-            return replace(
-                view, replay_count=view.replay_count + 1, replay_time=last_replay[0], replay_id=last_replay[1]
-            )
-    if seen.kind in _PROGRESS:
-        return _progress(view, seen)
-    return view
+            last = max((view.replay_time or seen.time, view.replay_id), (seen.time, seen.replay_id))
+            view.replay_count += 1
+            view.replay_time, view.replay_id = last
+        case kind if kind in _PROGRESS:
+            _progress(view, seen)
 
 
-def _begin(view: View, seen: Seen, rank: int, stage: str) -> View:
+def _begin(view: View, seen: EntryFacts, rank: int, stage: str) -> None:
     facts = tuple(sorted(seen.facts))
-    view = replace(view, strategy_id=max(view.strategy_id, seen.strategy_id))
-    origin = Origin(rank, seen.time, stage, seen.reason, seen.detail, facts, seen.receive_time, seen.emit_time)
+    view.strategy_id = max(view.strategy_id, seen.strategy_id)
     if view.origin and (view.origin.rank, view.origin.time, view.origin.facts) <= (rank, seen.time, facts):
-        return view
-    return replace(view, origin=origin)
+        return
+    view.origin = Origin(rank, seen.time, stage, seen.reason, seen.detail, facts, seen.receive_time, seen.emit_time)
 
 
-def _progress(view: View, seen: Seen) -> View:
-    view = replace(
-        view,
-        progress=max(view.progress, _PROGRESS[seen.kind]),
-        side=max(view.side, seen.side),
-        strategy_id=max(view.strategy_id, seen.strategy_id),
-    )
+def _progress(view: View, seen: EntryFacts) -> None:
+    view.progress = max(view.progress, _PROGRESS[seen.kind])
+    view.side = max(view.side, seen.side)
+    view.strategy_id = max(view.strategy_id, seen.strategy_id)
     match seen.kind:
         case "order_evaluated" if seen.order_id:
-            return replace(view, decide_time=_earlier(view.decide_time, seen.decide_time or seen.time))
+            view.decide_time = _earlier(view.decide_time, seen.decide_time or seen.time)
         case "order_submitted" if seen.order_id:
-            return replace(view, send_time=_earlier(view.send_time, seen.time))
+            view.send_time = _earlier(view.send_time, seen.time)
         case "fill_recorded":
             # What a stop or target fills comes after what its entry filled.
-            return replace(view, fill_time=_earlier(view.fill_time, seen.time))
+            view.fill_time = _earlier(view.fill_time, seen.time)
         case "order_updated" if seen.average_price:
             size = abs(decimal_of(seen.filled_quantity) or Decimal(0))
             filled = Filled(seen.order_id, size, seen.filled_quantity, seen.average_price)
-            return replace(view, filled=max(view.filled, filled) if view.filled else filled)
-    return view
+            view.filled = max(view.filled, filled) if view.filled else filled
 
 
 def decimal_of(text: str) -> Decimal | None:
@@ -240,6 +233,6 @@ def _later(one: datetime | None, other: datetime) -> datetime:
     return max(one, other) if one else other
 
 
-def chain(previous: bytes, stored: bytes) -> bytes:
+def chain_hash(previous: bytes, stored: bytes) -> bytes:
     """The hash of an entry: SHA-256 over the hash of the one before and the bytes as stored."""
     return hashlib.sha256(previous + stored).digest()

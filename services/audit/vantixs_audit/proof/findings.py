@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from vantixs.api.audit.v1 import audit_pb2
 
-from vantixs_audit.domain.status import chain
+from vantixs_audit.domain.status import chain_hash
 
 ALTERED = audit_pb2.HISTORY_FAULT_KIND_ALTERED
 MISSING = audit_pb2.HISTORY_FAULT_KIND_MISSING
@@ -53,17 +53,17 @@ def broken_chain(before: Sequence[bytes], rows: Sequence[Any], *, leaf_holds: bo
     row, following = rows[0], rows[1:]
     # One or more entries before it may be new: then it follows from a hash before those.
     for back in range(2, len(before) + 1):
-        if chain(before[-back], row.data) == row.hash:
+        if chain_hash(before[-back], row.data) == row.hash:
             added = row.sequence - back + 1
             return at(
                 INSERTED, added, f"entry {added} was not recorded: entry {row.sequence} follows from what is before"
             )
-    expected = chain(before[-1], row.data)
-    if following and leaf_holds and chain(expected, following[0].data) == following[0].hash:
+    expected = chain_hash(before[-1], row.data)
+    if following and leaf_holds and chain_hash(expected, following[0].data) == following[0].hash:
         return at(COLUMN, row.sequence, f"the hash of entry {row.sequence} does not follow from its bytes")
     for other in following:
-        if chain(before[-1], other.data) == other.hash:
-            moved = chain(other.hash, row.data) == row.hash
+        if chain_hash(before[-1], other.data) == other.hash:
+            moved = chain_hash(other.hash, row.data) == row.hash
             if other is following[0] and not moved and _in_order(before[-1], following):
                 return at(INSERTED, row.sequence, f"entry {row.sequence} was not recorded")
             detail = f"entry {row.sequence} is at another's place, which is at {other.sequence}"
@@ -80,7 +80,7 @@ def broken_chain(before: Sequence[bytes], rows: Sequence[Any], *, leaf_holds: bo
 
 def _in_order(previous: bytes, rows: Sequence[Any]) -> bool:
     for row in rows[:2]:
-        if chain(previous, row.data) != row.hash:
+        if chain_hash(previous, row.data) != row.hash:
             return False
         previous = row.hash
     return True

@@ -9,10 +9,10 @@ from google.protobuf.message import DecodeError
 from vantixs.api.journal.v1 import journal_pb2
 
 from vantixs_audit import store
-from vantixs_audit.domain.status import View, fold
+from vantixs_audit.domain.status import View, apply_entry
 from vantixs_audit.proof.findings import COLUMN, TREE, VIEW, Fault, at
 from vantixs_audit.tables import ENTRIES, SIGNAL_WORDS, SIGNALS
-from vantixs_audit.views import row_of, seen_of, word_rows
+from vantixs_audit.views import facts_of, row_of, word_rows
 
 PAGE = 500
 
@@ -79,7 +79,7 @@ class RowWalk:
                 return at(VIEW, begins, f"signal {signal_id} has entries and no row", signal_id)
             view = View()
             for _, entry in told:
-                view = fold(view, seen_of(entry))
+                apply_entry(view, facts_of(entry))
             expected = row_of(signal_id, self._signals, told[-1][0], view)
             found = rows[signal_id]._mapping
             words = {row["word"] for row in word_rows(self._signals, view)}

@@ -14,7 +14,7 @@ from vantixs.proof.note import Checkpoint, Key, NoteError, open_checkpoint
 from vantixs.proof.tree import Tree, leaf_hash
 
 from vantixs_audit import store
-from vantixs_audit.domain.status import GENESIS, chain
+from vantixs_audit.domain.status import GENESIS, chain_hash
 from vantixs_audit.proof.findings import (
     ALTERED,
     CHECKPOINT,
@@ -154,7 +154,7 @@ class TreeWalk:
 
     def _entry(self, connection: sa.Connection, head: store.Head, rows: Any, begun: int) -> Fault | None:
         row = rows[0]
-        leaf, chained = leaf_hash(row.data), chain(self._hashes[-1], row.data)
+        leaf, chained = leaf_hash(row.data), chain_hash(self._hashes[-1], row.data)
         leaf_holds = row.leaf_hash == leaf or (row.leaf_hash is None and row.sequence <= begun)
         if row.hash != chained:
             last = connection.execute(sa.select(sa.func.max(ENTRIES.c.sequence))).scalar() or 0
