@@ -22,11 +22,13 @@ from vantixs_console.commands import (
     positions,
     quotes,
     replays,
+    send,
     signals,
     status,
     stores,
     system,
     trading,
+    webhook_credentials,
     webhooks,
 )
 
@@ -34,7 +36,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 for part in (
     system,
     status,
+    send,
     webhooks,
+    webhook_credentials,
     lint,
     trading,
     accounts,
