@@ -19,8 +19,9 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.kv import KvTable
 from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
+from vantixs_router.market_server import MarketData, MarketServicer
 from vantixs_router.quote_sources.pushed import PushedQuotes
-from vantixs_router.server import NAME, ROLES, RouterServicer
+from vantixs_router.server import NAME, ROLES
 from vantixs_router.settings import RouterSettings
 
 SETTINGS = replace(RouterSettings(), operator_token="o", service_token="s")
@@ -92,7 +93,7 @@ async def main() -> None:
             none: Any = None
             made: Any = one
             # PublishQuotes alone is called; what later parts build answers by the generated base class, as in main.py.
-            servicer = RouterServicer(none, made, none, none, none, none)  # type: ignore[abstract]
+            servicer = MarketServicer(MarketData(made, none, none))  # type: ignore[abstract]
             server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
             channel = open_channel(await server.start(), token="o")
             stub = router_pb2_grpc.RouterServiceStub(channel)

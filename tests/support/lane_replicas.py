@@ -21,6 +21,7 @@ from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.lanes.runner import LaneRunner
+from vantixs_router.market_server import MarketData
 from vantixs_router.server import RouterServicer
 from vantixs_router.settings import RouterSettings
 
@@ -113,7 +114,7 @@ class RouterOf:
 
     def __init__(self, database: Database) -> None:
         nothing: Any = None
-        self._servicer = RouterServicer(database, nothing, nothing, nothing, nothing, nothing, nothing)  # type: ignore[abstract]
+        self._servicer = RouterServicer(database, nothing, nothing, nothing, MarketData(nothing, nothing, nothing))  # type: ignore[abstract]
 
     async def ListLanes(self, request: Any, timeout: float) -> Any:
         return await self._servicer.ListLanes(request, None)

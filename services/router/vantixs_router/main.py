@@ -36,6 +36,7 @@ from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
 from vantixs_router.lanes.runner import LaneRunner
 from vantixs_router.market import Market
+from vantixs_router.market_server import MarketData
 from vantixs_router.operator_signals import OperatorSignals
 from vantixs_router.orders.release_reservations import OpenReservations, ReleaseReservations
 from vantixs_router.owner_shares import read_shares
@@ -97,12 +98,10 @@ def main(overrides: dict[str, str]) -> int:
         # What later parts build answers UNIMPLEMENTED by the generated base class.
         servicer = RouterServicer(  # type: ignore[abstract]
             database,
-            quotes,
-            Preview(risk, quotes, venue, now, lambda key: database.read(lambda c: read_shares(c, key))),
             OperatorSignals(database, journal, risk.mode_of, now),
-            AddInstrument(instruments, journal, now),
-            bars,
+            Preview(risk, quotes, venue, now, lambda key: database.read(lambda c: read_shares(c, key))),
             VerifySignals(risk, venue.capabilities),
+            MarketData(quotes, bars, AddInstrument(instruments, journal, now)),
         )
         server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)

@@ -4,21 +4,17 @@ from typing import Any
 
 import sqlalchemy as sa
 from vantixs.api.common.v1 import order_pb2
-from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
-from vantixs.model.instruments import INSTRUMENTS
+from vantixs.api.router.v1 import router_pb2
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import not_found
 from vantixs.runtime.grpc_server import Role, caller
-from vantixs.runtime.instruments import to_message
-from vantixs.runtime.paging import decode_token, encode_token, page_of, page_size
+from vantixs.runtime.paging import page_of
 
 from vantixs_router import store, tables
-from vantixs_router.add_instrument import AddInstrument
-from vantixs_router.bars.kept import KeptBars
 from vantixs_router.lanes import table
+from vantixs_router.market_server import MarketData, MarketServicer
 from vantixs_router.operator_signals import OperatorSignals
 from vantixs_router.orders.answers import has_ended
-from vantixs_router.quotes import Quotes
 from vantixs_router.signals.preview import Preview
 from vantixs_router.signals.verify import VerifySignals
 
@@ -42,26 +38,17 @@ ROLES = {
 }
 
 
-class RouterServicer(router_pb2_grpc.RouterServiceServicer):
-    """What the router answers."""
+class RouterServicer(MarketServicer):
+    """All that the router answers."""
 
     def __init__(
-        self,
-        database: Database,
-        quotes: Quotes,
-        preview: Preview,
-        operator: OperatorSignals,
-        instruments: AddInstrument,
-        bars: KeptBars,
-        verify: VerifySignals,
+        self, database: Database, operator: OperatorSignals, preview: Preview, verify: VerifySignals, market: MarketData
     ) -> None:
+        super().__init__(market)
         self._database = database
         self._operator = operator
-        self._quotes = quotes
-        self._bars = bars
         self._preview = preview
         self._verify = verify
-        self._instruments = instruments
 
     async def PreviewSignal(self, request: router_pb2.PreviewSignalRequest, context: Any) -> Any:
         """What the signal would do."""
@@ -122,60 +109,6 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         """Closes a position at the market."""
         signal_id = await self._operator.close_position(request, caller().actor)
         return router_pb2.ClosePositionResponse(signal_id=signal_id)
-
-    async def ListInstruments(self, request: router_pb2.ListInstrumentsRequest, context: Any) -> Any:
-        """The catalogue."""
-        after = decode_token(request.page_token) if request.page_token else ""
-        catalogue = INSTRUMENTS.current
-        names = sorted(name for name in catalogue if name > after)
-        size = page_size(request)
-        following = encode_token(names[size - 1]) if len(names) > size else ""
-        instruments = [self._instruments.describe(name, to_message(catalogue[name])) for name in names[:size]]
-        return router_pb2.ListInstrumentsResponse(instruments=instruments, next_page_token=following)
-
-    async def CreateInstrument(self, request: router_pb2.CreateInstrumentRequest, context: Any) -> Any:
-        """Adds an instrument. What it is makes a repeated call the same call; the request_id is not needed for it."""
-        added = await self._instruments.add(request.instrument, caller().actor)
-        return router_pb2.CreateInstrumentResponse(instrument=added)
-
-    async def PublishQuote(self, request: router_pb2.PublishQuoteRequest, context: Any) -> Any:
-        """Takes a quote from outside."""
-        return router_pb2.PublishQuoteResponse(quote=await self._quotes.push(request.quote))
-
-    async def PublishQuotes(self, request_iterator: Any, context: Any) -> Any:
-        """Takes quotes from outside as they come."""
-        return await self._quotes.publish(request_iterator)
-
-    async def ClearQuote(self, request: router_pb2.ClearQuoteRequest, context: Any) -> Any:
-        """Takes a quote away that came from outside."""
-        return router_pb2.ClearQuoteResponse(cleared=await self._quotes.clear(request.instrument))
-
-    async def ListPushedQuotes(self, request: router_pb2.ListPushedQuotesRequest, context: Any) -> Any:
-        """Quotes from outside, and their age."""
-        after = decode_token(request.page_token) if request.page_token else ""
-        quotes = [pushed for pushed in self._quotes.pushed() if pushed.quote.instrument > after]
-        size = page_size(request)
-        following = encode_token(quotes[size - 1].quote.instrument) if len(quotes) > size else ""
-        return router_pb2.ListPushedQuotesResponse(quotes=quotes[:size], next_page_token=following)
-
-    async def GetQuote(self, request: router_pb2.GetQuoteRequest, context: Any) -> Any:
-        """The quote that orders would be decided with now."""
-        if request.instrument not in INSTRUMENTS.current:
-            raise not_found("instrument", request.instrument[:40])
-        return router_pb2.GetQuoteResponse(current=self._quotes.dated(INSTRUMENTS.current[request.instrument]))
-
-    async def ListQuotes(self, request: router_pb2.ListQuotesRequest, context: Any) -> Any:
-        """The same of every instrument."""
-        after = decode_token(request.page_token) if request.page_token else ""
-        names = sorted(name for name in INSTRUMENTS.current if name > after)
-        size = page_size(request)
-        following = encode_token(names[size - 1]) if len(names) > size else ""
-        quotes = [self._quotes.dated(INSTRUMENTS.current[name]) for name in names[:size]]
-        return router_pb2.ListQuotesResponse(quotes=quotes, next_page_token=following)
-
-    async def ListBars(self, request: router_pb2.ListBarsRequest, context: Any) -> Any:
-        """Closed bars of an instrument, newest first."""
-        return self._bars.page(request)
 
     async def ListLanes(self, request: router_pb2.ListLanesRequest, context: Any) -> Any:
         """Every lane: who runs it, and how far it is."""

@@ -20,10 +20,8 @@ _INSERT_SIGNAL = insert_ignoring(SIGNALS)
 def _finish_signal(insert: Any) -> Any:
     """Marks the signal's row as done, or makes it; touches none where it is another delivery's."""
     statement = insert(SIGNALS).values({c.name: sa.bindparam(c.name, type_=c.type) for c in SIGNALS.c})
-    mine = SIGNALS.c.stream_sequence == statement.excluded.stream_sequence
-    return statement.on_conflict_do_update(
-        index_elements=["signal_id"], set_={"done": statement.excluded.done}, where=mine
-    )
+    mine, done = SIGNALS.c.stream_sequence == statement.excluded.stream_sequence, {"done": statement.excluded.done}
+    return statement.on_conflict_do_update(index_elements=["signal_id"], set_=done, where=mine)
 
 
 _FINISH_SIGNAL = Statement(_finish_signal)
@@ -44,9 +42,8 @@ _INSERT_FILL = insert_ignoring(FILLS)
 _INSERT_RELEASE = insert_ignoring(RELEASES)
 _READ_ORDER = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "order_id")))
 _READ_ORDERS = Statement(lambda _: sa.select(ORDERS).where(where(ORDERS, "signal_id")).order_by(ORDERS.c.order_id))
-_READ_FILLS = Statement(
-    lambda _: sa.select(FILLS.c.data).where(where(FILLS, "order_id")).order_by(FILLS.c.execution_id)
-)
+_FILLS_OF = sa.select(FILLS.c.data).where(where(FILLS, "order_id")).order_by(FILLS.c.execution_id)
+_READ_FILLS = Statement(lambda _: _FILLS_OF)
 # "" is a row of a router that did not write the instrument yet.
 OPEN_OF_KEY = sa.and_(
     _UNSETTLED, ORDERS.c.instrument.in_([sa.bindparam("instrument", type_=sa.Text), sa.literal_column("''")])
@@ -54,8 +51,6 @@ OPEN_OF_KEY = sa.and_(
 _READ_UNSETTLED = Statement(lambda _: sa.select(ORDERS).where(OPEN_OF_KEY))
 _KEY = sa.select(sa.cast(sa.bindparam("signal_id", type_=sa.Text), sa.Text).label("signal_id")).subquery()
 _EARLIER = PARKED.alias("earlier")
-
-
 _READ_PROGRESS = Statement(
     lambda _: sa.select(
         SIGNALS.c.stream_sequence,

@@ -27,6 +27,7 @@ from vantixs_audit import store
 from vantixs_audit.replays.run_signal import RunSignal
 from vantixs_audit.replays.service import Replays
 from vantixs_audit.settings import AuditSettings
+from vantixs_router.market_server import MarketData
 from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.verify import VerifySignals
@@ -99,7 +100,7 @@ async def serving(router: Router) -> AsyncIterator[Any]:
     """The router's VerifySignal behind gRPC."""
     none: Any = None
     verify = VerifySignals(router.risk_client, router.venue.capabilities)
-    servicer = RouterServicer(router.database, none, none, none, none, none, verify)  # type: ignore[abstract]
+    servicer = RouterServicer(router.database, none, none, verify, MarketData(none, none, none))  # type: ignore[abstract]
     server = Server(replace(RouterSettings(), **TOKENS), Health(), roles=ROLES)
     server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
     channel = open_channel(await server.start(), token="s")

@@ -24,8 +24,9 @@ from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
 from vantixs_router.bars.build import BuildBars
 from vantixs_router.bars.kept import KeptBars, read_timeframes
+from vantixs_router.market_server import MarketData, MarketServicer
 from vantixs_router.quotes import QuoteSources
-from vantixs_router.server import NAME, ROLES, RouterServicer
+from vantixs_router.server import NAME, ROLES
 from vantixs_router.settings import RouterSettings
 
 from tests.support.lane_replicas import until
@@ -292,7 +293,7 @@ async def served(one: Replica, token: str) -> AsyncIterator[Any]:
     settings = replace(RouterSettings(), viewer_token="v", operator_token="o", service_token="s")
     server = Server(settings, Health(), roles=ROLES)
     none: Any = None
-    servicer = RouterServicer(none, one.sources.quotes, none, none, none, one.kept, none)  # type: ignore[abstract]
+    servicer = MarketServicer(MarketData(one.sources.quotes, one.kept, none))  # type: ignore[abstract]
     server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
     channel = open_channel(await server.start(), token=token)
     yield router_pb2_grpc.RouterServiceStub(channel)

@@ -18,8 +18,9 @@ from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.health import Health
 from vantixs.testing.nats import NatsServer
 from vantixs_console.feed import QuoteFeed, read_lines, read_quote_line
+from vantixs_router.market_server import MarketData, MarketServicer
 from vantixs_router.quote_sources.pushed import PushedQuotes
-from vantixs_router.server import NAME, ROLES, RouterServicer
+from vantixs_router.server import NAME, ROLES
 from vantixs_router.settings import RouterSettings
 
 from tests.support.lane_replicas import until
@@ -60,7 +61,7 @@ def feeding(publish: Any, stream_s: float) -> Feeding:
 async def served(pushed: Any, token: str = "o", address: str = "127.0.0.1:0") -> AsyncIterator[tuple[Any, str]]:
     none: Any = None
     server = Server(replace(SETTINGS, grpc_listen=address), Health(), roles=ROLES)
-    servicer = RouterServicer(none, pushed, none, none, none, none, none)  # type: ignore[abstract]
+    servicer = MarketServicer(MarketData(pushed, none, none))  # type: ignore[abstract]
     server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
     found = await server.start()
     channel = open_channel(found, token=token)

@@ -18,8 +18,9 @@ from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import OPTIONS, Server
 from vantixs.runtime.health import Health
 from vantixs.testing.nats import NatsServer
+from vantixs_router.market_server import MarketData, MarketServicer
 from vantixs_router.quote_sources.pushed import STREAM_S
-from vantixs_router.server import NAME, ROLES, RouterServicer
+from vantixs_router.server import NAME, ROLES
 from vantixs_router.settings import RouterSettings
 
 from tests.support.lane_replicas import until
@@ -268,7 +269,7 @@ async def served_at(one: Replica) -> AsyncIterator[str]:
     settings = replace(RouterSettings(), viewer_token="v", operator_token="o", service_token="s")
     server = Server(settings, Health(), roles=ROLES)
     none: Any = None
-    servicer = RouterServicer(none, one.sources.quotes, none, none, none, none, none)  # type: ignore[abstract]
+    servicer = MarketServicer(MarketData(one.sources.quotes, none, none))  # type: ignore[abstract]
     server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
     yield await server.start()
     await server.stop(0)
