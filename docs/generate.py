@@ -29,10 +29,10 @@ def reason_proto() -> str:
         "  // No reason.",
         "  REASON_UNSPECIFIED = 0;",
     ]
-    for number, reason in enumerate(REASONS.values(), 1):
+    for reason in REASONS.values():
         http = f" HTTP {reason.http} at the webhook." if reason.http else ""
         comment = f"  // {reason.meaning.capitalize()}.{http} What to do: {reason.remedy}."
-        lines += [comment, f"  REASON_{reason.name} = {number};"]
+        lines += [comment, f"  REASON_{reason.name} = {reason.number};"]
     return "\n".join([*lines, "}", ""])
 
 

@@ -158,3 +158,7 @@ def test_secret_that_is_a_directory_or_cannot_be_made_is_one_line(tmp_path: Path
         home.secret("viewer-token")
     with pytest.raises(StartupError, match=r"expected a writable directory, File exists: .*secrets"):
         Home.open(home.path)
+
+
+def test_every_reason_has_a_number_of_its_own_without_gaps() -> None:
+    assert sorted(reason.number for reason in REASONS.values()) == list(range(1, len(REASONS) + 1))
