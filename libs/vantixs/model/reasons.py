@@ -1,6 +1,7 @@
 """Every reason this system gives, once: what it means, what to do, and its HTTP status at the webhook.
 
-A number is given once and never again. `protos/vantixs/api/common/v1/reason.proto` and `docs/reference/reasons.md` are generated from it.
+A number is given once and never again. `protos/vantixs/api/common/v1/reason.proto` and `docs/reference/reasons.md` are
+generated from it.
 """
 
 from typing import NamedTuple
