@@ -29,6 +29,7 @@ def test_readme_commands_pasted_into_a_shell_work_and_leave_trading_as_it_was(st
     done = subprocess.run(
         ["/bin/bash"],
         input=script,
+        cwd=stack.home.parent,
         env={"PATH": path, "HOME": str(stack.home.parent), "VANTIXS_HOME": str(stack.home)},
         capture_output=True,
         text=True,
