@@ -12,6 +12,7 @@ from vantixs_risk.conversion import encode_decision, instant, order_request_of
 from vantixs_risk.domain.activity import Activity, EntryRecord
 from vantixs_risk.domain.equity import EquityHistory, Holding, Mark
 from vantixs_risk.domain.evaluation import evaluate
+from vantixs_risk.domain.exact import show
 from vantixs_risk.domain.inputs import Books, Inputs
 from vantixs_risk.domain.ledger import Market, Position
 from vantixs_risk.domain.reservations import Reservation
@@ -29,14 +30,14 @@ def encode_inputs(request: risk_pb2.EvaluateOrderRequest, account: Account, inpu
     message = risk_pb2.DecisionInputs(
         request=request,
         account=account.message,
-        cash=_exact(books.cash),
+        cash=show(books.cash),
         day=books.equity_history.day.isoformat(),
-        day_equity=_exact(books.equity_history.day_equity),
-        peak=_exact(books.equity_history.peak),
+        day_equity=show(books.equity_history.day_equity),
+        peak=show(books.equity_history.peak),
         orders_last_minute=books.activity.orders_last_minute(inputs.now),
         max_price_age_ms=inputs.max_price_age_ms,
         max_mark_age_s=inputs.max_mark_age_s,
-        price_buffer_bps=_exact(inputs.price_buffer_bps),
+        price_buffer_bps=show(inputs.price_buffer_bps),
     )
     message.request.ClearField("marks")
     message.decide_time.FromDatetime(inputs.now)
@@ -61,12 +62,12 @@ def _add_holdings(message: risk_pb2.DecisionInputs, books: Books) -> None:
             base_asset=market.base,
             quote_asset=market.quote,
             perpetual=market.perpetual,
-            quantity=_exact(position.quantity),
-            cost=_exact(position.cost),
+            quantity=show(position.quantity),
+            cost=show(position.cost),
             dust=name in books.dust,
         )
         if holding.mark:
-            held.bid, held.ask = _exact(holding.mark.bid), _exact(holding.mark.ask)
+            held.bid, held.ask = show(holding.mark.bid), show(holding.mark.ask)
             held.mark_time.FromDatetime(holding.mark.time)
 
 
@@ -79,10 +80,10 @@ def _add_reservations(message: risk_pb2.DecisionInputs, books: Books) -> None:
             instrument=order.instrument,
             entry=order.entry,
             buy=order.buy,
-            quantity=_exact(order.quantity),
-            notional=_exact(order.notional),
-            hold=_exact(order.reserved_funds),
-            filled_quantity=_exact(order.filled),
+            quantity=show(order.quantity),
+            notional=show(order.notional),
+            hold=show(order.reserved_funds),
+            filled_quantity=show(order.filled),
             leg=order.leg,
         )
 
@@ -93,11 +94,6 @@ def _add_approved(message: risk_pb2.DecisionInputs, activity: Activity) -> None:
         return
     for entry in activity.approved:
         message.approved.add(key=entry.key).time.FromDatetime(entry.time)
-
-
-def _exact(value: Decimal) -> str:
-    """The value with its trailing zeros, which checks show: the decision has the same text again."""
-    return f"{value:f}"
 
 
 def decide_again(

@@ -16,7 +16,7 @@ from vantixs_risk import store
 from vantixs_risk.account_state import Account, reservation_of
 from vantixs_risk.conversion import instant, position_message, trade_of
 from vantixs_risk.domain.equity import Mark
-from vantixs_risk.domain.exact import BOOKS, ZERO
+from vantixs_risk.domain.exact import BOOKS, ZERO, show
 from vantixs_risk.domain.ledger import Market, Trade, book_trade
 from vantixs_risk.domain.reservations import Reservation
 from vantixs_risk.fields import identity
@@ -268,7 +268,7 @@ def _report(
 ) -> None:
     """Reports what is wrong with a fill in the answer, the log and the journal."""
     response.flags.add(name=fill.execution_id, value=flag)
-    detail = f"order {row.order_id} was approved for {row.quantity:f}, filled were {row.filled:f} before this call"
+    detail = f"order {row.order_id} was approved for {show(row.quantity)}, filled were {show(row.filled)} before this call"
     log.error("fill.flagged", reason=flag, order_id=row.order_id, execution_id=fill.execution_id, detail=detail)
     event = journal_pb2.FillFlagged(account_id=row.account_id, fill=fill, reason=flag, detail=detail)
     # There is one entry for each fill and reason, however often the request is repeated.
