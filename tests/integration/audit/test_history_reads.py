@@ -25,6 +25,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.secret_cipher import PayloadCipher
 from vantixs_audit import export_signals, recorder, store
 from vantixs_audit.export_signals import Exports
 from vantixs_audit.history_reads import PayloadViews, has_payload, without_payload
@@ -51,7 +52,7 @@ class Reads(History):
         self.journal = Journal(settings, Health(), service="audit")
         self.watchers = Watchers(3)
         self.outbox = Outbox(store.OUTBOX, database, self.journal)
-        self.exports = Exports(database, self.outbox, SIGNER.key)
+        self.exports = Exports(database, self.outbox, SIGNER.key, PayloadCipher(bytes(32)))
 
     async def export(self, who: Caller = AUDITOR, **asked: Any) -> list[audit_pb2.ExportSignalsResponse]:
         request = audit_pb2.ExportSignalsRequest(**asked)
