@@ -159,7 +159,7 @@ class Home:
 
     def _make_secret(self, name: str) -> None:
         """Makes a secret that is missing, 256 bits. Where another process made it meanwhile, that one is kept."""
-        made = self.secrets / f".{name}.{os.getpid()}.made"
+        made = self.secrets / f".{name}.{secrets.token_hex(4)}"
         write_atomically(made, secrets.token_urlsafe(32) + "\n", mode=0o600)
         try:
             os.link(made, self.secrets / name)

@@ -74,6 +74,10 @@ def build_entry(
         unique = hashlib.sha256(webhook.webhook_id.encode() + b"\0" + fingerprint).digest()[:16]
         key = DeduplicationKey(unique, signal_id, fingerprint, receive_ms, webhook.dedupe_window_s * 1000)
     signal, warnings = signal_message(reading, signal_id), field_errors(reading.warnings)
+    if sender.snapshot.seals:
+        # Nothing acts on them; they are in the sealed payload.
+        signal.ClearField("extras")
+        signal.ClearField("comment")
     described = _described(sender, request, instance)
     received = make_received(now, payload, payload_sha256, described, sender.snapshot.seals)
     record = sender.snapshot.record
