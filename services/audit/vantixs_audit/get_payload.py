@@ -46,11 +46,12 @@ class Payloads:
 def _first_request(connection: sa.Connection, signal_id: str) -> signal_pb2.ReceivedRequest:
     """The request that the signal came with."""
     query = sa.select(ENTRIES).where(ENTRIES.c.signal_id == signal_id).order_by(ENTRIES.c.sequence).limit(MOST_ENTRIES)
+    if not signal_id:  # Entries of no signal have none.
+        raise not_found("signal", signal_id)
     found = False
     for row in connection.execute(query):
         found = True
-        request = request_of(recorded(row).entry)
-        if request is not None and request.payload_sha256:
+        if (request := request_of(recorded(row).entry)) is not None:
             return request
     if not found:
         raise not_found("signal", signal_id)
