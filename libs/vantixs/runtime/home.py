@@ -125,8 +125,9 @@ class Home:
         if name in ENCRYPTING:
             remedy = f"put it back from a copy, or run `vantixs init --new-{name}`, which gives up what it encrypts"
         try:
+            had_it = self._had(name)  # Before the look at the file: another process may make both in between.
             if not path.exists():
-                if self._has_lost(name):
+                if had_it:
                     raise StartupError(
                         f"secrets/{name}: expected the key that stored data is encrypted with, found none; {remedy}"
                     )
@@ -149,8 +150,8 @@ class Home:
         """A file that says that the home had the key: homes of an earlier version do not have it, and lost nothing."""
         return self.data / f"{name}.made"
 
-    def _has_lost(self, name: str) -> bool:
-        """Whether the home had the key that is missing."""
+    def _had(self, name: str) -> bool:
+        """Whether the home had the key, so that it is lost where it is missing."""
         if name not in ENCRYPTING:
             return False
         if name in LATER:
