@@ -31,6 +31,7 @@ async def accept(directory: Path) -> float:
     from vantixs.runtime.health import Health
     from vantixs.runtime.journal import Journal
     from vantixs.runtime.kv import Versioned
+    from vantixs.runtime.secret_cipher import PayloadCipher, SecretCipher
     from vantixs_ingress.http.authentication import Authenticator
     from vantixs_ingress.http.client_address import Proxies
     from vantixs_ingress.http.client_certificate import CertificateRule
@@ -45,11 +46,10 @@ async def accept(directory: Path) -> float:
     from vantixs_ingress.spool.room import Bounds
     from vantixs_ingress.spool.spool import Spool
     from vantixs_ingress.webhooks.registry import WebhookRegistry
-    from vantixs_ingress.webhooks.signatures import SecretCipher
     from vantixs_ingress.webhooks.snapshot import token_digest
 
     spool, health, settings = Spool(directory / "spool", Bounds(1 << 30)), Health(), IngressSettings()
-    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), 100, entries_per_minute=0)
+    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), PayloadCipher(bytes(32)), 100, entries_per_minute=0)
     webhook = webhook_pb2.Webhook(webhook_id="demo", account_id="paper", enabled=True, dedupe_window_s=20, mode=1)
     webhook.tokens.add(token_id="t1", sha256=token_digest(TOKEN))
     registry.changed("demo", Versioned(webhook, 1))

@@ -93,6 +93,16 @@ class AsyncSignals:
         )
         return response
 
+    async def payload(self, signal_id: str, *, timeout_s: float | None = None) -> audit_pb2.GetPayloadResponse:
+        """What was sent with a signal, also where the webhook seals it. Needs the token of an auditor or operator.
+
+        Each look is an entry in history. NotFound where history has no such signal.
+        """
+        response: audit_pb2.GetPayloadResponse = await self._calls.ask(
+            audit_pb2.GetPayloadRequest(signal_id=signal_id), timeout_s
+        )
+        return response
+
     async def wait(self, signal_id: str, *, timeout_s: float = 30.0) -> audit_pb2.GetSignalResponse:
         """A signal and its timeline once it has ended. That of an order that rests has ended, as EXECUTED, ORDER_WORKING.
 
@@ -254,6 +264,7 @@ class Signals(Blocking[AsyncSignals]):
 
     send = blocking(AsyncSignals.send)
     get = blocking(AsyncSignals.get)
+    payload = blocking(AsyncSignals.payload)
     wait = blocking(AsyncSignals.wait)
     list = iterating(AsyncSignals.list)
     watch = iterating(AsyncSignals.watch)

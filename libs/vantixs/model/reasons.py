@@ -334,5 +334,13 @@ _ROWS = (
         "see the detail; VERIFY runs nothing, and always may",
     ),
     (154, "REPLAY_ENDED", 0, "the replay has ended", "start another one"),
+    (
+        155,
+        "PAYLOAD_KEY_MISSING",
+        0,
+        "the payload is sealed with another key than audit has",
+        "put secrets/payload-key back from a copy; without it nobody can read the payload",
+    ),
+    (156, "PAYLOAD_ALTERED", 0, "the sealed payload is not as it was sealed", "run `vantixs audit verify`"),
 )
 REASONS: dict[str, Reason] = {row[1]: Reason(*row) for row in _ROWS}

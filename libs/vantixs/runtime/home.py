@@ -23,12 +23,14 @@ SECRETS = (
     "service-token",
     "console-token",
     "signing-key",
+    "payload-key",
 )
 # What machines that serve together share, in the file of `vantixs init --export`.
 SHARED = (*SECRETS, "postgres-password", "nats-route-password", "history-key")
-LATER = ("history-key", "auditor-token")  # What exports of an earlier version lack; it is made where it is missing.
+# What exports of an earlier version lack; it is made where it is missing.
+LATER = ("history-key", "auditor-token", "payload-key")
 EXPORT, EXPORT_BYTES = "vantixs-secrets", 64 << 10
-ENCRYPTING = ("signing-key",)  # What is stored cannot be read with another one, so one that was lost is not made anew.
+ENCRYPTING = ("signing-key", "payload-key")  # What is stored cannot be read with another: a lost one is not made anew.
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +125,15 @@ class Home:
         if name in ENCRYPTING:
             remedy = f"put it back from a copy, or run `vantixs init --new-{name}`, which gives up what it encrypts"
         try:
+            had_it = self._had(name)  # Before the look at the file: another process may make both in between.
             if not path.exists():
-                if name in ENCRYPTING and self.has_stores:
+                if had_it:
                     raise StartupError(
                         f"secrets/{name}: expected the key that stored data is encrypted with, found none; {remedy}"
                     )
-                self.replace_secret(name)
+                self._make_secret(name)
+            if name in ENCRYPTING and name in LATER and not (mark := self._mark_of(name)).exists():
+                write_atomically(mark, "")
         except OSError as error:
             raise StartupError(
                 f"{path}: expected a directory in which a secret can be made, {error.strerror}"
@@ -140,6 +145,31 @@ class Home:
         if not found:
             raise StartupError(f"secrets/{name}: expected text, was empty; {remedy}")
         return found
+
+    def _mark_of(self, name: str) -> Path:
+        """A file that says that the home had the key: homes of an earlier version do not have it, and lost nothing."""
+        return self.data / f"{name}.made"
+
+    def _had(self, name: str) -> bool:
+        """Whether the home had the key, so that it is lost where it is missing."""
+        if name not in ENCRYPTING:
+            return False
+        if name in LATER:
+            return self._mark_of(name).exists()
+        return self.has_stores
+
+    def _make_secret(self, name: str) -> None:
+        """Makes a secret that is missing, 256 bits. Where another process made it meanwhile, that one is kept."""
+        made = self.secrets / f".{name}.{secrets.token_hex(4)}"
+        write_atomically(made, secrets.token_urlsafe(32) + "\n", mode=0o600)
+        try:
+            os.link(made, self.secrets / name)
+        except FileExistsError:
+            pass
+        except OSError:  # A file system without hard links.
+            made.replace(self.secrets / name)
+        finally:
+            made.unlink(missing_ok=True)
 
     def export_secrets(self) -> str:
         """The secrets that machines share, as the text of one file, for `read_export`; those that are missing are made."""

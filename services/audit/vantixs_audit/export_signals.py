@@ -14,9 +14,10 @@ from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.grpc_server import Caller
 from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.secret_cipher import PayloadCipher
 
 from vantixs_audit import store
-from vantixs_audit.history_reads import need_auditor, record_read, without_payload
+from vantixs_audit.history_reads import need_auditor, open_payload, record_read, without_payload
 from vantixs_audit.proof.prove import prove_signal
 from vantixs_audit.signal_filter import condition_of
 from vantixs_audit.tables import ENTRIES, SIGNALS
@@ -33,10 +34,11 @@ COVERED_S, LOOK_S = 60.0, 0.5
 class Exports:
     """Exports signals, at most four at once."""
 
-    def __init__(self, database: Database, outbox: Outbox, key: Key) -> None:
+    def __init__(self, database: Database, outbox: Outbox, key: Key, cipher: PayloadCipher) -> None:
         self._database = database
         self._outbox = outbox
         self._key = key
+        self._cipher = cipher
         self._running = 0
 
     async def export(
@@ -105,6 +107,8 @@ class Exports:
                 recorded = store.recorded(entry)
                 if not request.payloads:
                     without_payload(recorded.entry)
+                elif unreadable := open_payload(recorded.entry, self._cipher):
+                    response.payload_unreadable = unreadable
                 response.timeline.append(recorded)
             if request.proofs:
                 response.proof.CopyFrom(prove_signal(connection, row.signal_id, self._key))

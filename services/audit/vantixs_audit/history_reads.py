@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import grpc
+from vantixs.api.common.v1 import signal_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.ids import event_subject
 from vantixs.runtime import trace
@@ -17,6 +18,7 @@ from vantixs.runtime.grpc_server import Caller, Role
 from vantixs.runtime.journal import Message
 from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.secret_cipher import PayloadCipher
 
 LONGEST_FILTER = 4000
 AGAIN_S, MOST_NOTED = 3600.0, 10_000
@@ -50,6 +52,16 @@ async def record_read(database: Database, outbox: Outbox, who: Caller, event: jo
     outbox.wake()
 
 
+async def record_payload_read(database: Database, outbox: Outbox, who: Caller, signal_id: str) -> None:
+    """Stores the entry that says who looked at a signal's payload.
+
+    Raises:
+        ServiceError: as `record_read`.
+    """
+    read = journal_pb2.HistoryRead(kind="payload", filter=signal_id, count=1, payloads=True)
+    await record_read(database, outbox, who, read)
+
+
 class PayloadViews:
     """Looks at one signal's payload by callers with a name: an entry for each name and signal, once an hour."""
 
@@ -66,9 +78,8 @@ class PayloadViews:
         key = (who.actor, signal_id)
         if self._now() - self._noted.get(key, -math.inf) < AGAIN_S:
             return True
-        read = journal_pb2.HistoryRead(kind="payload", filter=signal_id, count=1, payloads=True)
         try:
-            await record_read(self._database, self._outbox, who, read)
+            await record_payload_read(self._database, self._outbox, who, signal_id)
         except ServiceError as error:
             log.warning("payload.not_shown", signal_id=signal_id, reason=error.reason)
             return False
@@ -79,19 +90,40 @@ class PayloadViews:
         return True
 
 
-def has_payload(entry: journal_pb2.JournalEntry) -> bool:
-    """Whether the entry has the payload of a request."""
+def request_of(entry: journal_pb2.JournalEntry) -> signal_pb2.ReceivedRequest | None:
+    """The request that the entry holds, where it holds one."""
     kind = entry.WhichOneof("event")
-    return kind in _WITH_REQUEST and bool(getattr(entry, kind).request.payload)
+    if kind not in _WITH_REQUEST or not (event := getattr(entry, kind)).HasField("request"):
+        return None
+    request: signal_pb2.ReceivedRequest = event.request
+    return request
+
+
+def has_payload(entry: journal_pb2.JournalEntry) -> bool:
+    """Whether the entry has the payload of a request, and can be read by who gets it: one that is sealed cannot."""
+    request = request_of(entry)
+    return request is not None and bool(request.payload)
+
+
+def open_payload(entry: journal_pb2.JournalEntry, cipher: PayloadCipher) -> str:
+    """Puts what is sealed in the entry into its payload; else says why it stays sealed."""
+    request = request_of(entry)
+    if request is None or not request.sealed_payload:
+        return ""
+    try:
+        request.payload = cipher.open(request.sealed_payload, request.payload_sha256)
+    except ServiceError as error:
+        return f"{error.reason}: {error.detail}"
+    request.ClearField("sealed_payload")
+    return ""
 
 
 def without_payload(entry: journal_pb2.JournalEntry) -> journal_pb2.JournalEntry:
-    """The entry, from which the payload was taken; its SHA-256 stays."""
+    """The entry, from which the payload was taken, sealed or not; its SHA-256 stays."""
     kind = entry.WhichOneof("event")
-    if kind in _WITH_REQUEST:
-        event = getattr(entry, kind)
-        if event.HasField("request"):
-            event.request.ClearField("payload")
+    if (request := request_of(entry)) is not None:
+        request.ClearField("payload")
+        request.ClearField("sealed_payload")
     elif kind == "dead_lettered":
         entry.dead_lettered.ClearField("data")
     elif kind == "replay_finished":

@@ -16,6 +16,7 @@ from vantixs.runtime.journal import Journal
 from vantixs.runtime.lifecycle import Lifecycle, run
 from vantixs.runtime.metrics import serve_metrics
 from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.secret_cipher import PayloadCipher
 from vantixs.runtime.settings import load
 from vantixs.runtime.store_guard import StoreGuard
 from vantixs.runtime.store_service import NAME as STORES
@@ -24,6 +25,7 @@ from vantixs.runtime.store_service import StoreServicer
 
 from vantixs_audit import store
 from vantixs_audit.export_signals import Exports
+from vantixs_audit.get_payload import Payloads
 from vantixs_audit.history_reads import PayloadViews
 from vantixs_audit.journal_gap import JournalGaps, compare_with_history
 from vantixs_audit.proof.checkpoints import Checkpoints
@@ -73,11 +75,19 @@ def main(overrides: dict[str, str]) -> int:
         )
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         signer = history_signer(home.secret("history-key"))
+        cipher = PayloadCipher.of(settings.payload_key or home.secret("payload-key"))
         witness = Witness(Path(settings.witness_file or home.path / "witness" / FILE), signer.key)
-        proof = HistoryProof(database, signer.key, witness)
-        exports = Exports(database, outbox, signer.key)
+        exports, payloads = Exports(database, outbox, signer.key, cipher), Payloads(database, outbox, cipher)
         servicer = AuditServicer(
-            database, watchers, replays, gaps, proof, exports, PayloadViews(database, outbox), settings.straggler_s
+            database,
+            watchers,
+            replays,
+            gaps,
+            HistoryProof(database, signer.key, witness),
+            exports,
+            payloads,
+            PayloadViews(database, outbox),
+            settings.straggler_s,
         )
         server.add(audit_pb2_grpc.add_AuditServiceServicer_to_server, servicer, NAME)
         server.add(stores_pb2_grpc.add_StoreServiceServicer_to_server, StoreServicer(guard, outbox.wake), STORES)

@@ -11,6 +11,7 @@ from vantixs.runtime.database import Database
 from vantixs.runtime.grpc_server import Role, caller
 
 from vantixs_audit.export_signals import Exports
+from vantixs_audit.get_payload import Payloads
 from vantixs_audit.get_signal import get_signal
 from vantixs_audit.history_reads import PayloadViews, has_payload, without_payload
 from vantixs_audit.journal_gap import JournalGaps
@@ -28,10 +29,11 @@ _VIEWER = (
     "GetSignal ListSignals WatchSignals ExportSignals GetReplay ListReplays VerifyHistory GetStatistics GetJournal "
     "CheckHistory GetCheckpoint ProveSignal"
 )
+_AUDITOR = "GetPayload"
 _OPERATOR = "ReplaySignals CancelReplay PauseReplay ResumeReplay AcceptJournalGap"
 ROLES = {
     f"/{NAME}/{method}": role
-    for role, methods in {Role.VIEWER: _VIEWER, Role.OPERATOR: _OPERATOR}.items()
+    for role, methods in {Role.VIEWER: _VIEWER, Role.AUDITOR: _AUDITOR, Role.OPERATOR: _OPERATOR}.items()
     for method in methods.split()
 }
 
@@ -47,10 +49,12 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         gaps: JournalGaps,
         proof: HistoryProof,
         exports: Exports,
+        payloads: Payloads,
         payload_views: PayloadViews,
         straggler_limit_s: float,
     ) -> None:
         self._exports = exports
+        self._payloads = payloads
         self._payload_views = payload_views
         self._straggler_limit_s = straggler_limit_s
         self._database = database
@@ -68,6 +72,10 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
             for entry in entries:
                 without_payload(entry)
         return response
+
+    async def GetPayload(self, request: audit_pb2.GetPayloadRequest, context: Any) -> Any:
+        """What was sent, also where it is sealed; that it was looked at is an entry."""
+        return await self._payloads.get(request.signal_id, caller())
 
     async def ListSignals(self, request: audit_pb2.ListSignalsRequest, context: Any) -> Any:
         """Signals by filter and order, newest first unless another one is asked for."""

@@ -36,3 +36,6 @@ class AuditSettings(ServiceSettings):
         doc="file that keeps the last signed checkpoint, best where who can change the database cannot write; "
         "empty: `witness/audit.checkpoint` in the home",
     )
+    payload_key: str = setting(
+        "", doc="32 bytes in URL-safe base64 that open sealed payloads; the same for ingress and audit", secret=True
+    )

@@ -157,8 +157,8 @@ class Parquet:
 class Fixture:
     """What a replay in CI needs of each signal: payload, the webhook's settings that were in force, and how it ended.
 
-    Payloads are as history has them, with secrets redacted; tokens and signing secrets of the webhook are left out, and so is
-    where it came from.
+    Payloads are as history has them, with secrets redacted, and opened where they were sealed; where that cannot be done, the
+    line says why. Tokens and signing secrets of the webhook are left out, and so is where it came from.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -181,7 +181,7 @@ class Fixture:
                     "reason": signal.reason,
                     "receive_time": request.receive_time.ToJsonString(),
                     "content_type": request.content_type,
-                    **_payload(request.payload),
+                    **_payload(request.payload, response.payload_unreadable),
                     "webhook": _settings(event.webhook),
                 }
                 _write_line(self._file, line)
@@ -207,7 +207,9 @@ def _settings(webhook: webhook_pb2.Webhook) -> Any:
     return _plain(kept)
 
 
-def _payload(payload: bytes) -> dict[str, str]:
+def _payload(payload: bytes, unreadable: str) -> dict[str, str]:
+    if unreadable:
+        return {"payload_unreadable": unreadable}
     try:
         return {"payload": payload.decode()}
     except UnicodeDecodeError:

@@ -35,6 +35,7 @@ _PREFIXES = (
     "ORDER_TYPE_",
     "TIME_IN_FORCE_",
 )
+_SEALED = "sealed: `vantixs signals payload` shows it (role AUDITOR)"
 
 
 def short_name(name: str) -> str:
@@ -81,7 +82,8 @@ def _accepted(event: journal_pb2.SignalAccepted, _: str) -> _Told:
 
 def _origin(request: signal_pb2.ReceivedRequest, webhook: webhook_pb2.Webhook) -> list[tuple[str, str]]:
     """What was sent, by whom, and the webhook as it was then."""
-    details = [("payload", request.payload.decode("utf-8", "replace")), ("sender", _sender(request))]
+    payload = _SEALED if request.sealed_payload else request.payload.decode("utf-8", "replace")
+    details = [("payload", payload), ("sender", _sender(request))]
     if webhook.webhook_id:
         mode = short_name(common_pb2.Mode.Name(webhook.mode))
         sizing = webhook.sizing

@@ -14,6 +14,7 @@ from vantixs.runtime.journal import Journal
 from vantixs.runtime.kv import KvTable, Versioned
 from vantixs.runtime.lifecycle import Lifecycle, StartupError, run
 from vantixs.runtime.metrics import serve_metrics
+from vantixs.runtime.secret_cipher import PayloadCipher, SecretCipher
 from vantixs.runtime.settings import load
 from vantixs.runtime.store_guard import StoreGuard
 from vantixs.runtime.store_service import NAME as STORES
@@ -38,7 +39,6 @@ from vantixs_ingress.webhooks.credentials import Credentials
 from vantixs_ingress.webhooks.networks import Network, parse_networks
 from vantixs_ingress.webhooks.registry import WebhookRegistry
 from vantixs_ingress.webhooks.service import NAME, ROLES, WebhookServicer
-from vantixs_ingress.webhooks.signatures import SecretCipher
 
 
 def main(overrides: dict[str, str]) -> int:
@@ -48,6 +48,7 @@ def main(overrides: dict[str, str]) -> int:
     async def serve(life: Lifecycle) -> None:
         home = Home.open(settings.home)
         signing_key = settings.signing_key or home.secret("signing-key")
+        payloads = PayloadCipher.of(settings.payload_key or home.secret("payload-key"))
         cipher, proxies = SecretCipher.of(signing_key), Proxies(_networks(settings.trusted_proxies))
         certificate = certificate_rule(settings)
         place = home.data / f"ingress-{settings.instance}.spool"
@@ -58,7 +59,7 @@ def main(overrides: dict[str, str]) -> int:
         guard = StoreGuard(f"ingress-{settings.instance}", spool, settings, journal, life.health)
         await guard.start(life)
         instruments = Instruments(journal, settings, life.health, service="ingress")
-        registry = WebhookRegistry(spool, cipher, settings.records_per_minute, settings.entries_per_minute)
+        registry = WebhookRegistry(spool, cipher, payloads, settings.records_per_minute, settings.entries_per_minute)
         table = KvTable(
             journal,
             "vantixs-webhooks",

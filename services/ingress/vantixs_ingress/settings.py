@@ -58,3 +58,6 @@ class IngressSettings(ServiceSettings):
     signing_key: str = setting(
         "", doc="32 bytes in URL-safe base64 that seal signing secrets; the same for every replica", secret=True
     )
+    payload_key: str = setting(
+        "", doc="32 bytes in URL-safe base64 that seal payloads; the same for ingress and audit", secret=True
+    )

@@ -25,8 +25,10 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.secret_cipher import PayloadCipher
 from vantixs_audit import export_signals, recorder, store
 from vantixs_audit.export_signals import Exports
+from vantixs_audit.get_payload import Payloads
 from vantixs_audit.history_reads import PayloadViews, has_payload, without_payload
 from vantixs_audit.main import MIGRATIONS
 from vantixs_audit.recorder import Follower, Watchers
@@ -51,7 +53,8 @@ class Reads(History):
         self.journal = Journal(settings, Health(), service="audit")
         self.watchers = Watchers(3)
         self.outbox = Outbox(store.OUTBOX, database, self.journal)
-        self.exports = Exports(database, self.outbox, SIGNER.key)
+        self.payloads = Payloads(database, self.outbox, PayloadCipher(bytes(32)))
+        self.exports = Exports(database, self.outbox, SIGNER.key, PayloadCipher(bytes(32)))
 
     async def export(self, who: Caller = AUDITOR, **asked: Any) -> list[audit_pb2.ExportSignalsResponse]:
         request = audit_pb2.ExportSignalsRequest(**asked)
@@ -389,3 +392,61 @@ def test_payload_is_taken_out_of_every_entry_that_has_it() -> None:
         assert b"plan" not in without_payload(one).SerializeToString()
     assert not has_payload(entry)
     assert not has_payload(dead)
+
+
+def sealed(payload: bytes, key: bytes = bytes(32), signal_id: str = "s") -> journal_pb2.JournalEntry:
+    entry = accepted(b"")
+    entry.event_id = entry.signal_id = signal_id
+    request = entry.signal_accepted.request
+    request.sealed_payload = PayloadCipher(key).seal(payload, request.payload_sha256)
+    return entry
+
+
+async def test_sealed_payload_is_given_after_the_entry_of_each_look(
+    reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await reads.record(delivered(sealed(b"secret plan"), accepted(b"open plan")), Random(1), copy=False)
+    for number in (1, 2):
+        found = await reads.payloads.get("s", AUDITOR)
+        assert (found.payload, found.payload_sha256, found.sealed) == (b"secret plan", b"h" * 32, True)
+        noted = await reads.noted()
+        assert [(e.actor, e.history_read.kind, e.history_read.filter) for e in noted] == [
+            ("auditor:eve", "payload", "s")
+        ] * number
+    with pytest.raises(ServiceError, match="SIGNAL_NOT_FOUND"):
+        await reads.payloads.get("none", AUDITOR)
+
+    async def full(_: Any) -> None:
+        raise unavailable("STORAGE_UNAVAILABLE", "disk full")
+
+    monkeypatch.setattr(reads.database, "write", full)
+    with pytest.raises(ServiceError, match="STORAGE_UNAVAILABLE"):
+        await reads.payloads.get("s", AUDITOR)
+
+
+async def test_payload_of_a_lost_key_or_altered_says_so_and_leaves_no_entry(reads: Reads) -> None:
+    lost, altered = sealed(b"plan", b"1" * 32, "lost"), sealed(b"plan", signal_id="altered")
+    request = altered.signal_accepted.request
+    request.sealed_payload = request.sealed_payload[:-1] + bytes([request.sealed_payload[-1] ^ 1])
+    await reads.record(delivered(lost, altered, sealed(b"good", signal_id="good")), Random(1), copy=False)
+    for signal_id, reason in (("lost", "PAYLOAD_KEY_MISSING"), ("altered", "PAYLOAD_ALTERED")):
+        with pytest.raises(ServiceError, match=reason):
+            await reads.payloads.get(signal_id, AUDITOR)
+    assert not await reads.noted()
+    exported = {one.signal.signal_id: one for one in await reads.export(payloads=True)}
+    assert {name: one.payload_unreadable.partition(":")[0] for name, one in exported.items()} == {
+        "lost": "PAYLOAD_KEY_MISSING",
+        "altered": "PAYLOAD_ALTERED",
+        "good": "",
+    }
+    kept = exported["lost"].timeline[0].entry.signal_accepted.request
+    assert (kept.payload, kept.sealed_payload) == (b"", lost.signal_accepted.request.sealed_payload)
+    opened = exported["good"].timeline[0].entry.signal_accepted.request
+    assert (opened.payload, opened.sealed_payload) == (b"good", b"")
+    (without, *_) = await reads.export(VIEWER, timeline=True)
+    request = without.timeline[0].entry.signal_accepted.request
+    assert (request.payload, request.sealed_payload, request.payload_sha256) == (b"", b"", b"h" * 32)
+
+
+def test_sealed_payload_needs_no_entry_to_be_seen_sealed() -> None:
+    assert not has_payload(sealed(b"plan"))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.runtime.kv import Versioned
+from vantixs.runtime.secret_cipher import PayloadCipher, SecretCipher
 from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
 from vantixs_ingress.http.authentication import Authenticator
@@ -30,7 +31,6 @@ from vantixs_ingress.spool.relay import Relay
 from vantixs_ingress.spool.room import Bounds
 from vantixs_ingress.spool.spool import Spool
 from vantixs_ingress.webhooks.registry import WebhookRegistry
-from vantixs_ingress.webhooks.signatures import SecretCipher
 from vantixs_ingress.webhooks.snapshot import token_digest
 
 TOKEN = "vxt_" + "a" * 32
@@ -105,7 +105,9 @@ async def test_request_goes_through_each_module_once(
 ) -> None:
     async with connected(nats) as (journal, life):
         spool = Spool(tmp_path / "spool", Bounds(1 << 30))
-        registry = WebhookRegistry(spool, SecretCipher(bytes(32)), 100, entries_per_minute=100)
+        registry = WebhookRegistry(
+            spool, SecretCipher(bytes(32)), PayloadCipher(bytes(32)), 100, entries_per_minute=100
+        )
         webhook = webhook_pb2.Webhook(webhook_id="demo", account_id="paper", enabled=True, dedupe_window_s=20, mode=1)
         webhook.tokens.add(token_id="t1", sha256=token_digest(TOKEN))
         registry.changed("demo", Versioned(webhook, 1))

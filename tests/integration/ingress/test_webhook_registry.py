@@ -9,6 +9,7 @@ import pytest
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.kv import KvTable, Versioned
+from vantixs.runtime.secret_cipher import PayloadCipher, SecretCipher
 from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
 from vantixs_ingress.http.signal_outcomes import KEPT, SignalOutcomes
@@ -17,7 +18,6 @@ from vantixs_ingress.spool.spool import Spool
 from vantixs_ingress.webhooks.credentials import Credentials
 from vantixs_ingress.webhooks.registry import WebhookRegistry
 from vantixs_ingress.webhooks.service import WebhookServicer
-from vantixs_ingress.webhooks.signatures import SecretCipher
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def told(spool: Spool) -> list[journal_pb2.JournalEntry]:
 
 async def keep(spool: Spool, revision: int) -> None:
     """The state a process leaves that knew a revision when it was killed."""
-    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), 100)
+    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), PayloadCipher(bytes(32)), 100)
     registry.changed("demo", version(revision))
     await settle(spool)
 
@@ -59,7 +59,7 @@ async def settle(spool: Spool) -> None:
 
 async def test_change_that_a_crash_kept_from_the_record_is_told_at_the_next_start(spool: Spool) -> None:
     await keep(spool, 4)
-    after_the_crash = WebhookRegistry(spool, SecretCipher(bytes(32)), 100)
+    after_the_crash = WebhookRegistry(spool, SecretCipher(bytes(32)), PayloadCipher(bytes(32)), 100)
     after_the_crash.changed("demo", version(5, "Renamed"))
     await settle(spool)
     (entry,) = await told(spool)
@@ -70,7 +70,7 @@ async def test_change_that_a_crash_kept_from_the_record_is_told_at_the_next_star
 
 async def test_changes_of_other_replicas_are_theirs_to_tell(spool: Spool) -> None:
     await keep(spool, 4)
-    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), 100)
+    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), PayloadCipher(bytes(32)), 100)
     registry.changed("demo", version(4))
     registry.loaded()
     registry.changed("demo", version(5))
@@ -82,7 +82,7 @@ async def test_changes_of_other_replicas_are_theirs_to_tell(spool: Spool) -> Non
 
 
 async def test_what_a_webhook_used_up_outlives_a_change_of_its_configuration(spool: Spool) -> None:
-    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), 100)
+    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), PayloadCipher(bytes(32)), 100)
     registry.changed("demo", version(1))
     for _ in range(2):
         assert registry.snapshots["demo"].rate.take(time.monotonic()) == 0  # type: ignore[union-attr]
@@ -118,7 +118,7 @@ async def test_revocation_that_never_left_this_process_reaches_the_bucket_after_
         spool.remember_webhook("demo", webhook.revision, revoked.SerializeToString())
         await settle(spool)
 
-        registry = WebhookRegistry(spool, SecretCipher(bytes(32)), 100)
+        registry = WebhookRegistry(spool, SecretCipher(bytes(32)), PayloadCipher(bytes(32)), 100)
         table: KvTable[webhook_pb2.Webhook] = KvTable(
             journal,
             "vantixs-webhooks",

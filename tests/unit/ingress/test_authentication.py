@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.runtime.secret_cipher import PayloadCipher, SecretCipher
 from vantixs_ingress.http import authentication
 from vantixs_ingress.http.authentication import check_token
 from vantixs_ingress.http.client_address import Proxies, block_of
@@ -17,7 +18,7 @@ from vantixs_ingress.http.failed_attempts import MOST_ADDRESSES, FailedAttemptLi
 from vantixs_ingress.spool.wire import field
 from vantixs_ingress.webhooks import signatures, snapshot
 from vantixs_ingress.webhooks.networks import parse_address, parse_networks
-from vantixs_ingress.webhooks.signatures import SecretCipher, read_secret, show_secret, verify
+from vantixs_ingress.webhooks.signatures import read_secret, show_secret, verify
 from vantixs_ingress.webhooks.token_bucket import TokenBucket
 
 SECRET = b"s" * 24
@@ -68,13 +69,17 @@ def test_every_webhook_costs_the_same_comparisons(count: int | None, monkeypatch
     made = []
     real = hmac.compare_digest
     monkeypatch.setattr(authentication.hmac, "compare_digest", lambda *args: made.append(args) or real(*args))
-    opened = None if count is None else snapshot.compile_webhook(make_webhook(count), SecretCipher(bytes(32)))
+    opened = (
+        None
+        if count is None
+        else snapshot.compile_webhook(make_webhook(count), SecretCipher(bytes(32)), PayloadCipher(bytes(32)))
+    )
     assert check_token(opened, "wrong") is None
     assert len(made) == snapshot.MOST_TOKENS
 
 
 def test_token_of_nobody_and_empty_token_open_nothing() -> None:
-    opened = snapshot.compile_webhook(make_webhook(1), SecretCipher(bytes(32)))
+    opened = snapshot.compile_webhook(make_webhook(1), SecretCipher(bytes(32)), PayloadCipher(bytes(32)))
     assert check_token(opened, "no webhook has this token") is None
     assert check_token(opened, "") is None
     assert check_token(opened, "token-0") is not None
@@ -209,7 +214,7 @@ def test_a_token_ends_and_is_revoked() -> None:
     webhook = make_webhook(3)
     webhook.tokens[1].expire_time.FromDatetime(datetime(2026, 1, 1, tzinfo=UTC))
     webhook.tokens[2].revoke_time.FromDatetime(datetime(2026, 1, 1, tzinfo=UTC))
-    opened = snapshot.compile_webhook(webhook, SecretCipher(bytes(32)))
+    opened = snapshot.compile_webhook(webhook, SecretCipher(bytes(32)), PayloadCipher(bytes(32)))
     reasons = [p.reason(datetime(2026, 1, 1, tzinfo=UTC)) for p in opened.grants]
     assert reasons == ["", "TOKEN_EXPIRED", "TOKEN_REVOKED"]
     assert opened.grants[1].reason(datetime(2025, 12, 31, tzinfo=UTC)) == ""

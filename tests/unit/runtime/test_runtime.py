@@ -4,6 +4,7 @@ import re
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,36 @@ def test_key_of_stored_data_is_not_made_anew(tmp_path: Path, store: str) -> None
     assert home.secret("operator-token"), "which nothing is encrypted with"
     assert run_commands(["init", "--home", str(home.path), "--new-signing-key"]) == 0
     assert home.secret("signing-key") != key
+
+
+def test_home_of_an_earlier_version_gets_a_payload_key_and_a_lost_one_is_not_made_anew(tmp_path: Path) -> None:
+    home = Home.open(tmp_path / "home", create=True)
+    (home.data / "risk.db").touch()
+    key = home.secret("payload-key")
+    assert home.secret("payload-key") == key
+    (home.secrets / "payload-key").unlink()
+    with pytest.raises(
+        StartupError, match=r"secrets/payload-key: expected the key .* `vantixs init --new-payload-key`"
+    ):
+        home.secret("payload-key")
+    (home.secrets / "signing-key").write_text("kept")
+    assert run_commands(["init", "--home", str(home.path), "--new-payload-key"]) == 0
+    assert home.secret("payload-key") != key
+    assert home.secret("signing-key") == "kept"
+
+
+def test_processes_that_make_one_secret_at_once_have_the_same(tmp_path: Path) -> None:
+    home = Home.open(tmp_path / "home", create=True)
+    with ThreadPoolExecutor(8) as pool:
+        found = {*pool.map(lambda _: read_made(home), range(8))}
+    assert len(found) == 1
+    assert not list(home.secrets.glob(".*"))
+
+
+def read_made(home: Home) -> str:
+    """What a process has that found the secret missing."""
+    home._make_secret("payload-key")
+    return (home.secrets / "payload-key").read_text()
 
 
 @pytest.mark.parametrize(

@@ -59,12 +59,15 @@ def signals_export(
     )
     shown = sys.stderr.isatty()
     path = Path(output)
+    unreadable: dict[str, int] = {}
 
     async def export(clients: Clients, writer: Writer) -> int:
         done = 0
         async for response in clients.audit.ExportSignals(request, timeout=EXPORT_S):
             writer.put(response)
             done = response.exported
+            if response.payload_unreadable:
+                unreadable[response.payload_unreadable] = unreadable.get(response.payload_unreadable, 0) + 1
             if shown and (done % PROGRESS_EVERY == 0 or done == response.total):
                 print(f"\r{done:,} of {response.total:,} signals", end="", file=sys.stderr, flush=True)
         return done
@@ -76,6 +79,8 @@ def signals_export(
     if shown:
         print(file=sys.stderr)
     out.print(f"{path}: {count:,} signals", markup=False)
+    for why, signals_of_it in unreadable.items():
+        out.print(f"{signals_of_it:,} without their sealed payload: {why}", markup=False)
     return 0
 
 

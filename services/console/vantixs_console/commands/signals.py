@@ -141,6 +141,19 @@ def signals_show(signal_id: str, home: HomeOption = "", as_json: JsonOption = Fa
     return 0
 
 
+@signals.command(name="payload")
+def signals_payload(signal_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
+    """Shows what was sent with a signal, also where it is sealed; role AUDITOR. Each look is an entry in history."""
+    request = audit_pb2.GetPayloadRequest(signal_id=signal_id)
+    response = ask(home, lambda c: c.audit.GetPayload(request, timeout=TIMEOUT_S))
+
+    def text() -> None:
+        out.print(response.payload.decode("utf-8", "replace"), markup=False, highlight=False, soft_wrap=True)
+
+    show(response, as_json=as_json, text=text)
+    return 0
+
+
 def _action(signal: audit_pb2.SignalSummary) -> str:
     return short_name(common_pb2.Action.Name(signal.action)) if signal.action else ""
 

@@ -156,6 +156,9 @@ def init(
     new_signing_key: Annotated[
         bool, typer.Option("--new-signing-key", help="make the signing key anew: signing secrets of webhooks are lost")
     ] = False,
+    new_payload_key: Annotated[
+        bool, typer.Option("--new-payload-key", help="make the payload key anew: payloads sealed until now are lost")
+    ] = False,
     export: Annotated[
         str, typer.Option("--export", help="write the secrets that machines share to FILE, or - for a pipe")
     ] = "",
@@ -176,6 +179,9 @@ def init(
     if new_signing_key:
         opened.replace_secret("signing-key")
         out.print("secrets/signing-key is another one: rotate every signing secret (`vantixs webhook rotate-secret`)")
+    if new_payload_key:
+        opened.replace_secret("payload-key")
+        out.print("secrets/payload-key is another one: payloads that were sealed until now cannot be read with it")
     for name in SECRETS:
         opened.secret(name)
     opened.secret("history-key")

@@ -37,6 +37,10 @@ SignalIdIsKey = Annotated[
     bool | None,
     typer.Option(help="whether `signal_id` in a payload is an idempotency key, and not a name of a position"),
 ]
+SealPayload = Annotated[
+    bool | None,
+    typer.Option(help="whether payloads are encrypted in history; `vantixs signals payload` shows one, role AUDITOR"),
+]
 RateLimit = Annotated[int | None, typer.Option(help="requests a minute, 0 for no limit of its own")]
 SourceNetworks = Annotated[list[str] | None, typer.Option(help="CIDR or tradingview; any where none is given")]
 MinimumProof = Annotated[str | None, typer.Option(help="token, address, certificate or signature")]

@@ -16,7 +16,14 @@ from vantixs_ingress.http.authentication import Sender
 from vantixs_ingress.http.content_encoding import read_content
 from vantixs_ingress.http.responses import Rejection
 from vantixs_ingress.spool.deduplication import DeduplicationKey
-from vantixs_ingress.spool.entries import Received, accepted_message, duplicate_message, make_received, sender_part
+from vantixs_ingress.spool.entries import (
+    Received,
+    accepted_message,
+    cut_rejected,
+    duplicate_message,
+    make_received,
+    sender_part,
+)
 from vantixs_ingress.spool.signal_message import field_errors, signal_message
 from vantixs_ingress.spool.store import Stored
 
@@ -47,7 +54,7 @@ def build_entry(
 ) -> SignalEntry:
     """The signal as it goes to disk, with an id made of its key or of `entropy` (10 random bytes).
 
-    The payload is redacted here: what is stored of it holds no secret.
+    The payload is redacted here: what is stored of it holds no secret. Then it is sealed, where the webhook says so.
     """
     content, webhook = sender.content, sender.snapshot.webhook
     assert content is not None  # noqa: S101 - the signal was read from it
@@ -67,7 +74,12 @@ def build_entry(
         unique = hashlib.sha256(webhook.webhook_id.encode() + b"\0" + fingerprint).digest()[:16]
         key = DeduplicationKey(unique, signal_id, fingerprint, receive_ms, webhook.dedupe_window_s * 1000)
     signal, warnings = signal_message(reading, signal_id), field_errors(reading.warnings)
-    received = make_received(now, payload, payload_sha256, _described(sender, request, instance))
+    if sender.snapshot.seals:
+        # Nothing acts on them; they are in the sealed payload.
+        signal.ClearField("extras")
+        signal.ClearField("comment")
+    described = _described(sender, request, instance)
+    received = make_received(now, payload, payload_sha256, described, sender.snapshot.seals)
     record = sender.snapshot.record
     message = accepted_message(
         record,
@@ -96,9 +108,9 @@ def record_request(sender: Sender, request: Request, body_max_bytes: int, instan
             content = read_content(request, body_max_bytes)
         except Rejection:
             content = b""
-    payload = redact_payload(content, sender.token, read=sender.body or read_body(content))
-    described = _described(sender, request, instance)
-    return make_received(now, payload, hashlib.sha256(content or request.body).digest(), described)
+    payload = cut_rejected(redact_payload(content, sender.token, read=sender.body or read_body(content)))
+    payload_sha256 = hashlib.sha256(content or request.body).digest()
+    return make_received(now, payload, payload_sha256, _described(sender, request, instance), sender.snapshot.seals)
 
 
 def _described(sender: Sender, request: Request, instance: str) -> bytes:

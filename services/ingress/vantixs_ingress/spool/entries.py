@@ -12,6 +12,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.ids import accepted_subject, event_subject, lane_of
 from vantixs.runtime import trace
 from vantixs.runtime.journal import Message
+from vantixs.runtime.secret_cipher import PayloadCipher
 
 from vantixs_ingress.spool.store import Stored
 from vantixs_ingress.spool.wire import field, timestamp
@@ -74,14 +75,17 @@ def sender_part(
     ).SerializeToString()
 
 
-def make_received(now: datetime, payload: bytes, payload_sha256: bytes, sender: bytes) -> Received:
-    """The request received at `now` (UTC); `sender` is what `sender_part` made.
+def make_received(
+    now: datetime, payload: bytes, payload_sha256: bytes, sender: bytes, seals: PayloadCipher | None = None
+) -> Received:
+    """The request received at `now` (UTC); `sender` is what `sender_part` made. Where `seals` is given, it is sealed.
 
     Put together from serialized parts: concatenated fields are a message
     (https://protobuf.dev/programming-guides/encoding/), and building it from objects copies each of them twice.
     """
     receive_time = timestamp(now)
-    serialized = field(1, payload) + field(2, payload_sha256) + field(3, receive_time.SerializeToString()) + sender
+    body = field(11, seals.seal(payload, payload_sha256)) if seals else field(1, payload)
+    serialized = body + field(2, payload_sha256) + field(3, receive_time.SerializeToString()) + sender
     return Received(serialized, payload_sha256, receive_time, f"{now.isoformat()[:-6]}Z", trace.current())
 
 
@@ -131,7 +135,7 @@ def rejected_message(
         reason=reason,
         detail=detail,
         errors=[webhook_pb2.FieldError(**error) for error in errors[:MOST_ERRORS]],
-        request=_cut(received.message()),
+        request=received.message(),
         webhook=webhook.message,
         symbol=symbol[:LONGEST_SYMBOL],
         action=f"ACTION_{action or 'UNSPECIFIED'}",
@@ -164,16 +168,15 @@ def duplicate_message(
     return _message(event_subject("signal"), event_id, *entries)
 
 
-def _cut(request: signal_pb2.ReceivedRequest) -> signal_pb2.ReceivedRequest:
-    """The request with a long body cut and marked, so that repeated rejections do not fill the journal.
+def cut_rejected(payload: bytes) -> bytes:
+    """The body of a rejected request, a long one cut and marked, so that repeated rejections do not fill the journal.
 
-    The SHA-256 stays that of the whole body as it was sent.
+    The SHA-256 beside it stays that of the whole body as it was sent.
     """
-    size = len(request.payload)
-    if size > LONGEST_REJECTED:
-        kept = request.payload[:LONGEST_REJECTED].decode(errors="ignore")
-        request.payload = f"{kept}... [cut: {size} bytes]".encode()
-    return request
+    if len(payload) <= LONGEST_REJECTED:
+        return payload
+    kept = payload[:LONGEST_REJECTED].decode(errors="ignore")
+    return f"{kept}... [cut: {len(payload)} bytes]".encode()
 
 
 def _entry(

@@ -14,8 +14,9 @@ from typing import Any
 from google.protobuf.message import Message as ProtoMessage
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.runtime.errors import invalid
+from vantixs.runtime.secret_cipher import SecretCipher
 
-from vantixs_ingress.webhooks.signatures import SLOTS, SecretCipher, new_secret, read_secret, show_secret
+from vantixs_ingress.webhooks.signatures import SLOTS, new_secret, read_secret, show_secret
 from vantixs_ingress.webhooks.snapshot import MOST_TOKENS, TOKEN_PREFIX, token_digest
 
 REPEATED_WITHIN = timedelta(hours=24)

@@ -15,10 +15,10 @@ from vantixs.runtime import trace
 from vantixs.runtime.journal import Message
 from vantixs.runtime.kv import Versioned
 from vantixs.runtime.logs import log
+from vantixs.runtime.secret_cipher import PayloadCipher, SecretCipher
 
 from vantixs_ingress.spool.spool import Spool
 from vantixs_ingress.spool.store import Stored
-from vantixs_ingress.webhooks.signatures import SecretCipher
 from vantixs_ingress.webhooks.snapshot import WebhookSnapshot, compile_webhook, without_secrets
 
 
@@ -39,11 +39,17 @@ class WebhookRegistry:
     """
 
     def __init__(
-        self, spool: Spool, cipher: SecretCipher, records_per_minute: int, entries_per_minute: int = 0
+        self,
+        spool: Spool,
+        cipher: SecretCipher,
+        payloads: PayloadCipher,
+        records_per_minute: int,
+        entries_per_minute: int = 0,
     ) -> None:
         self.snapshots: dict[str, WebhookSnapshot] = {}
         self._spool = spool
         self._cipher = cipher
+        self._payloads = payloads
         self._records_per_minute = records_per_minute
         self._entries_per_minute = entries_per_minute
         self._changes: dict[str, Change] = {}
@@ -107,6 +113,7 @@ class WebhookRegistry:
         snapshot = compile_webhook(
             webhook,
             self._cipher,
+            self._payloads,
             before=before,
             records_per_minute=self._records_per_minute,
             entries_per_minute=self._entries_per_minute,

@@ -9,16 +9,11 @@ import hashlib
 import hmac
 import os
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from vantixs.runtime.lifecycle import StartupError
-
 PREFIX = "whsec_"
 SHORTEST, LONGEST = 24, 64
 DEFAULT_TOLERANCE_S = 300
 SLOTS = 4  # Secrets of a webhook that may be valid at once; as many are tried whatever the webhook has.
 MOST_SIGNATURES = 8
-_NONCE_BYTES, _KEY_BYTES = 12, 32
 _UNUSED_SECRET = b"no webhook signs with this secret"
 
 
@@ -64,40 +59,3 @@ def verify(secrets: list[bytes], message_id: str, timestamp: str, signatures: st
             if hmac.compare_digest(expected, signature) and known:
                 found = slot
     return found
-
-
-class SecretCipher:
-    """Encrypts signing secrets under a master key that is kept outside of the bucket they are stored in."""
-
-    def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
-
-    @classmethod
-    def of(cls, text: str) -> "SecretCipher":
-        """The cipher with a key in URL-safe base64, as `vantixs up` makes it.
-
-        Raises:
-            StartupError: the text is something else; it is not shown.
-        """
-        try:
-            key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            if len(key) != _KEY_BYTES:
-                raise ValueError(len(key))
-        except ValueError:
-            raise StartupError(
-                f"signing-key: expected {_KEY_BYTES} bytes in URL-safe base64, was something else; put it back from a copy, or "
-                "run `vantixs init --new-signing-key`, which gives up what it encrypts"
-            ) from None
-        return cls(key)
-
-    def encrypt(self, webhook_id: str, secret: bytes) -> bytes:
-        """The secret encrypted, with the webhook's id as associated data: for another webhook it cannot be decrypted."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, secret, webhook_id.encode())
-
-    def decrypt(self, webhook_id: str, sealed: bytes) -> bytes | None:
-        """The secret, or None where it was encrypted with another key, for another webhook, or altered."""
-        try:
-            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], webhook_id.encode())
-        except (InvalidTag, ValueError):
-            return None

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import parse_decimal
+from vantixs.runtime.secret_cipher import PayloadCipher, SecretCipher
 
 from vantixs_ingress.domain.payload.mapping import compile_mapping
 from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.spool.entries import WebhookRecord
 from vantixs_ingress.webhooks.networks import Network, parse_networks
-from vantixs_ingress.webhooks.signatures import DEFAULT_TOLERANCE_S, SLOTS, SecretCipher
+from vantixs_ingress.webhooks.signatures import DEFAULT_TOLERANCE_S, SLOTS
 from vantixs_ingress.webhooks.token_bucket import TokenBucket
 
 TOKEN_PREFIX = "vxt_"  # noqa: S105 - how a token starts, so that one is known wherever it turns up
@@ -66,6 +67,7 @@ class WebhookSnapshot:
     rate: TokenBucket | None
     entry_rate: TokenBucket | None  # Accepted signals other than exits, where the webhook has no limit of its own.
     record_rate: TokenBucket  # Rejections that go into the record.
+    seals: PayloadCipher | None  # What seals its payloads, where they are.
 
     def secrets(self, now: datetime) -> list[SigningKey]:
         """Signing secrets that are valid, newest first."""
@@ -95,6 +97,7 @@ def rules_of(webhook: webhook_pb2.Webhook) -> Rules:
 def compile_webhook(
     webhook: webhook_pb2.Webhook,
     cipher: SecretCipher,
+    payloads: PayloadCipher,
     *,
     before: WebhookSnapshot | None = None,
     records_per_minute: int = 3000,
@@ -122,6 +125,7 @@ def compile_webhook(
         rate=rate or (TokenBucket(most, 60, now) if most else None),
         entry_rate=None if most else entering,
         record_rate=before.record_rate if before else TokenBucket(records_per_minute, 60, now),
+        seals=payloads if webhook.seal_payload else None,
     )
 
 

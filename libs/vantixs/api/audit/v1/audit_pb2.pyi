@@ -268,20 +268,40 @@ class ExportSignalsRequest(_message.Message):
     def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., timeline: _Optional[bool] = ..., payloads: _Optional[bool] = ..., proofs: _Optional[bool] = ...) -> None: ...
 
 class ExportSignalsResponse(_message.Message):
-    __slots__ = ("entry", "signal", "timeline", "proof", "exported", "total")
+    __slots__ = ("entry", "signal", "timeline", "proof", "exported", "total", "payload_unreadable")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
     EXPORTED_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_UNREADABLE_FIELD_NUMBER: _ClassVar[int]
     entry: RecordedEntry
     signal: SignalSummary
     timeline: _containers.RepeatedCompositeFieldContainer[RecordedEntry]
     proof: ProveSignalResponse
     exported: int
     total: int
-    def __init__(self, entry: _Optional[_Union[RecordedEntry, _Mapping]] = ..., signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ..., proof: _Optional[_Union[ProveSignalResponse, _Mapping]] = ..., exported: _Optional[int] = ..., total: _Optional[int] = ...) -> None: ...
+    payload_unreadable: str
+    def __init__(self, entry: _Optional[_Union[RecordedEntry, _Mapping]] = ..., signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ..., proof: _Optional[_Union[ProveSignalResponse, _Mapping]] = ..., exported: _Optional[int] = ..., total: _Optional[int] = ..., payload_unreadable: _Optional[str] = ...) -> None: ...
+
+class GetPayloadRequest(_message.Message):
+    __slots__ = ("signal_id",)
+    SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    signal_id: str
+    def __init__(self, signal_id: _Optional[str] = ...) -> None: ...
+
+class GetPayloadResponse(_message.Message):
+    __slots__ = ("payload", "payload_sha256", "sealed", "content_type")
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_SHA256_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    payload: bytes
+    payload_sha256: bytes
+    sealed: bool
+    content_type: str
+    def __init__(self, payload: _Optional[bytes] = ..., payload_sha256: _Optional[bytes] = ..., sealed: _Optional[bool] = ..., content_type: _Optional[str] = ...) -> None: ...
 
 class ReplaySignalsRequest(_message.Message):
     __slots__ = ("request_id", "signal_ids", "filter", "mode", "comment", "count_only", "current", "speed", "name", "confirmation", "of_replay_id", "different_only")

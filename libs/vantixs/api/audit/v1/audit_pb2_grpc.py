@@ -40,6 +40,11 @@ class AuditServiceStub:
                 request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetSignalRequest.SerializeToString,
                 response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetSignalResponse.FromString,
                 _registered_method=True)
+        self.GetPayload = channel.unary_unary(
+                '/vantixs.api.audit.v1.AuditService/GetPayload',
+                request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetPayloadRequest.SerializeToString,
+                response_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetPayloadResponse.FromString,
+                _registered_method=True)
         self.ListSignals = channel.unary_unary(
                 '/vantixs.api.audit.v1.AuditService/ListSignals',
                 request_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ListSignalsRequest.SerializeToString,
@@ -128,6 +133,14 @@ class AuditServiceServicer:
 
     def GetSignal(self, request, context):
         """One signal with its timeline. NOT_FOUND where there is none. VIEWER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPayload(self, request, context):
+        """What was sent, with secrets redacted, also where it is sealed; each call is an entry. NOT_FOUND where there is no such
+        signal; FAILED_PRECONDITION, PAYLOAD_KEY_MISSING, where it is sealed with another key than audit has. AUDITOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -253,6 +266,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetSignalRequest.FromString,
                     response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetSignalResponse.SerializeToString,
             ),
+            'GetPayload': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPayload,
+                    request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetPayloadRequest.FromString,
+                    response_serializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetPayloadResponse.SerializeToString,
+            ),
             'ListSignals': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSignals,
                     request_deserializer=vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.ListSignalsRequest.FromString,
@@ -362,6 +380,33 @@ class AuditService:
             '/vantixs.api.audit.v1.AuditService/GetSignal',
             vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetSignalRequest.SerializeToString,
             vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetSignalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPayload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vantixs.api.audit.v1.AuditService/GetPayload',
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetPayloadRequest.SerializeToString,
+            vantixs_dot_api_dot_audit_dot_v1_dot_audit__pb2.GetPayloadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,10 @@ class AuditServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     GetSignal: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetSignalRequest, _audit_pb2.GetSignalResponse]
     """One signal with its timeline. NOT_FOUND where there is none. VIEWER."""
+    GetPayload: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetPayloadRequest, _audit_pb2.GetPayloadResponse]
+    """What was sent, with secrets redacted, also where it is sealed; each call is an entry. NOT_FOUND where there is no such
+    signal; FAILED_PRECONDITION, PAYLOAD_KEY_MISSING, where it is sealed with another key than audit has. AUDITOR.
+    """
     ListSignals: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListSignalsRequest, _audit_pb2.ListSignalsResponse]
     """Signals, newest first. VIEWER."""
     WatchSignals: _grpc.UnaryStreamMultiCallable[_audit_pb2.WatchSignalsRequest, _audit_pb2.WatchSignalsResponse]
@@ -75,6 +79,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetSignal: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetSignalRequest, _audit_pb2.GetSignalResponse]  # type: ignore[assignment]
     """One signal with its timeline. NOT_FOUND where there is none. VIEWER."""
+    GetPayload: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetPayloadRequest, _audit_pb2.GetPayloadResponse]  # type: ignore[assignment]
+    """What was sent, with secrets redacted, also where it is sealed; each call is an entry. NOT_FOUND where there is no such
+    signal; FAILED_PRECONDITION, PAYLOAD_KEY_MISSING, where it is sealed with another key than audit has. AUDITOR.
+    """
     ListSignals: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListSignalsRequest, _audit_pb2.ListSignalsResponse]  # type: ignore[assignment]
     """Signals, newest first. VIEWER."""
     WatchSignals: _aio.UnaryStreamMultiCallable[_audit_pb2.WatchSignalsRequest, _audit_pb2.WatchSignalsResponse]  # type: ignore[assignment]
@@ -118,6 +126,16 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.GetSignalResponse, _abc.Awaitable[_audit_pb2.GetSignalResponse]]:
         """One signal with its timeline. NOT_FOUND where there is none. VIEWER."""
+
+    @_abc_1.abstractmethod
+    def GetPayload(
+        self,
+        request: _audit_pb2.GetPayloadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.GetPayloadResponse, _abc.Awaitable[_audit_pb2.GetPayloadResponse]]:
+        """What was sent, with secrets redacted, also where it is sealed; each call is an entry. NOT_FOUND where there is no such
+        signal; FAILED_PRECONDITION, PAYLOAD_KEY_MISSING, where it is sealed with another key than audit has. AUDITOR.
+        """
 
     @_abc_1.abstractmethod
     def ListSignals(

@@ -98,7 +98,7 @@ class Signal(_message.Message):
     def __init__(self, signal_id: _Optional[str] = ..., action: _Optional[_Union[_common_pb2.Action, str]] = ..., symbol: _Optional[str] = ..., instrument: _Optional[str] = ..., target_position: _Optional[_Union[_common_pb2.PositionSide, str]] = ..., previous_position: _Optional[_Union[_common_pb2.PositionSide, str]] = ..., quantity: _Optional[str] = ..., quantity_type: _Optional[_Union[_common_pb2.QuantityType, str]] = ..., price: _Optional[str] = ..., order_type: _Optional[_Union[_common_pb2.OrderType, str]] = ..., limit_price: _Optional[str] = ..., stop_price: _Optional[str] = ..., time_in_force: _Optional[_Union[_common_pb2.TimeInForce, str]] = ..., leverage: _Optional[str] = ..., stop_loss: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., take_profit: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., idempotency_key: _Optional[str] = ..., emit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., comment: _Optional[str] = ..., tag: _Optional[str] = ..., extras: _Optional[_Mapping[str, str]] = ..., bar_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., target_quantity: _Optional[str] = ..., previous_quantity: _Optional[str] = ..., sender_reference: _Optional[str] = ..., take_profits: _Optional[_Iterable[_Union[_common_pb2.TakeProfit, _Mapping]]] = ..., trail_percent: _Optional[str] = ..., trail_amount: _Optional[str] = ..., activation_price: _Optional[str] = ..., post_only: _Optional[bool] = ..., reduce_only: _Optional[bool] = ..., order_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., trailing_stop: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., trailing_activation: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., break_even_after_target: _Optional[int] = ..., break_even_at: _Optional[_Union[_common_pb2.ProtectiveLevel, _Mapping]] = ..., order_id: _Optional[str] = ...) -> None: ...
 
 class ReceivedRequest(_message.Message):
-    __slots__ = ("payload", "payload_sha256", "receive_time", "source_address", "content_type", "proof", "token_fingerprint", "instance", "client_certificate", "credential_id")
+    __slots__ = ("payload", "payload_sha256", "receive_time", "source_address", "content_type", "proof", "token_fingerprint", "instance", "client_certificate", "credential_id", "sealed_payload")
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_SHA256_FIELD_NUMBER: _ClassVar[int]
     RECEIVE_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +109,7 @@ class ReceivedRequest(_message.Message):
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     CLIENT_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_ID_FIELD_NUMBER: _ClassVar[int]
+    SEALED_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     payload: bytes
     payload_sha256: bytes
     receive_time: _timestamp_pb2.Timestamp
@@ -119,4 +120,5 @@ class ReceivedRequest(_message.Message):
     instance: str
     client_certificate: str
     credential_id: str
-    def __init__(self, payload: _Optional[bytes] = ..., payload_sha256: _Optional[bytes] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source_address: _Optional[str] = ..., content_type: _Optional[str] = ..., proof: _Optional[str] = ..., token_fingerprint: _Optional[str] = ..., instance: _Optional[str] = ..., client_certificate: _Optional[str] = ..., credential_id: _Optional[str] = ...) -> None: ...
+    sealed_payload: bytes
+    def __init__(self, payload: _Optional[bytes] = ..., payload_sha256: _Optional[bytes] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source_address: _Optional[str] = ..., content_type: _Optional[str] = ..., proof: _Optional[str] = ..., token_fingerprint: _Optional[str] = ..., instance: _Optional[str] = ..., client_certificate: _Optional[str] = ..., credential_id: _Optional[str] = ..., sealed_payload: _Optional[bytes] = ...) -> None: ...
