@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2
@@ -43,7 +44,7 @@ def encode_inputs(request: risk_pb2.EvaluateOrderRequest, account: Account, inpu
     message.decide_time.FromDatetime(inputs.now)
     if books.activity.last_loss:
         message.loss_time.FromDatetime(books.activity.last_loss)
-    for scope, state in inputs.trading_states.items():
+    for scope, state in sorted(inputs.trading_states.items()):
         message.trading_states.add(name=scope, value=state)
     _add_holdings(message, books)
     _add_reservations(message, books)
@@ -55,7 +56,7 @@ def _add_holdings(message: risk_pb2.DecisionInputs, books: Books) -> None:
     if len(books.holdings) > MOST_RECORDED:
         message.left_out.append("held")
         return
-    for name, holding in books.holdings.items():
+    for name, holding in sorted(books.holdings.items()):
         market, position = holding.market, holding.position
         held = message.held.add(
             instrument=name,
@@ -75,7 +76,7 @@ def _add_reservations(message: risk_pb2.DecisionInputs, books: Books) -> None:
     if len(books.reservations) > MOST_RECORDED:
         message.left_out.append("reserved")
         return
-    for order in books.reservations:
+    for order in sorted(books.reservations, key=_in_order):
         message.reserved.add(
             instrument=order.instrument,
             entry=order.entry,
@@ -88,11 +89,18 @@ def _add_reservations(message: risk_pb2.DecisionInputs, books: Books) -> None:
         )
 
 
+def _in_order(order: Reservation) -> tuple[Any, ...]:
+    """Reservations have no order of their own; what is recorded must not depend on how calls were batched."""
+    return (
+        order.instrument, order.entry, order.buy, order.leg, order.quantity, order.notional, order.reserved_funds, order.filled,
+    )  # fmt: skip
+
+
 def _add_approved(message: risk_pb2.DecisionInputs, activity: Activity) -> None:
     if len(activity.approved) > MOST_RECORDED:
         message.left_out.append("approved")
         return
-    for entry in activity.approved:
+    for entry in sorted(activity.approved, key=lambda approved: (approved.time, approved.key)):
         message.approved.add(key=entry.key).time.FromDatetime(entry.time)
 
 

@@ -60,7 +60,7 @@ def test_limit_order_is_seen_and_canceled(quoted: RunningStack) -> None:
 
 
 def test_limit_order_is_amended_and_its_protection_goes_with_it(quoted: RunningStack) -> None:
-    ended = send(quoted, order_type="limit", limit_price="60000", **PROTECTED)
+    ended = send(quoted, order_type="limit", limit_price="60000", comment="amended", **PROTECTED)
     (resting,) = open_orders(quoted)
     asked = ("order", "amend", resting["order_id"], "--limit-price", "61000", "--reason", "nearer")
     asked = (*asked, "--request-id", "0b6b7f0e-6f0c-4a3e-9a55-0f6f7f0c1d11")
