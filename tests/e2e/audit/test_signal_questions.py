@@ -50,7 +50,7 @@ def test_page_filters_and_says_where_an_expression_is_wrong(stack: RunningStack,
 
 
 def test_replayed_signal_stays_listed_under_what_it_was(stack: RunningStack, third: str) -> None:
-    stack.run("replay", third, "--comment", "again")
+    stack.run("replay", third, "--mode", "paper", "--comment", "again")
     listed = stack.run("signals", "list", "--filter", "tag:morning AND status = REJECTED").stdout
     assert f"{third} " in listed
     assert "REJECTED (replayed)" in listed

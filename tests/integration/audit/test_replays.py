@@ -217,6 +217,7 @@ async def test_a_replay_of_a_replay_keeps_its_root_and_may_take_what_differed(au
     second = await audit.finish((await audit.start(of_replay_id=first.replay_id)).replay_id)
     third = await audit.start(of_replay_id=second.replay_id)
     assert third.root_replay_id == second.root_replay_id == first.replay_id
+    assert (third.of_replay_id, second.of_replay_id, first.of_replay_id) == (second.replay_id, first.replay_id, "")
     assert third.total == 2
     error = await refused(audit, of_replay_id=first.replay_id, different_only=True)
     assert "was one that means none" in error.detail

@@ -211,6 +211,7 @@ class Replays:
         event = journal_pb2.ReplayFinished(
             replay_id=replay.replay_id,
             root_replay_id=replay.root_replay_id,
+            of_replay_id=replay.of_replay_id,
             mode=replay.mode,
             status=result.status,
             reason=result.reason,
