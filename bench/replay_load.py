@@ -133,7 +133,7 @@ async def measure(stack: RunningStack, rounds: int) -> None:
             f"  round {number + 1}: " + "; ".join(f"{_words(pair[replays])}" for replays in (False, True)), flush=True
         )
     await channel.close()
-    print(f"replays run {statistics.median(pair[True].replayed_per_s for pair in pairs):.0f} signals a second")
+    print(f"replays run {statistics.median(pair[True].replayed_per_s for pair in pairs):.1f} signals a second")
     for place, name in enumerate(("receipt to end p50, ms", "receipt to end p90, ms", f"burst of {BURST}, s")):
         without, with_ = ([pair[replays][place] for pair in pairs] for replays in (False, True))
         ratio = statistics.median(b / a for a, b in zip(without, with_, strict=True))
