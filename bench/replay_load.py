@@ -98,6 +98,10 @@ class Bench:
                 assert audit_pb2.REPLAY_STATE_RUNNING in states, "the replays ended before the turn did"
             return Turn(quantile(steady, 0.5), quantile(steady, 0.9), burst_s, finished / (time.perf_counter() - began))
 
+    async def _replays_of(self, signal_id: str) -> set[str]:
+        found = await self._audit.GetSignal(audit_pb2.GetSignalRequest(signal_id=signal_id), timeout=10)
+        return set(found.links.replay_ids)
+
     async def _replay(self, replay_id: str) -> audit_pb2.Replay:
         request = audit_pb2.GetReplayRequest(replay_id=replay_id, page_size=1)
         return (await self._audit.GetReplay(request, timeout=10)).replay
@@ -110,6 +114,11 @@ class Bench:
             request = audit_pb2.ReplaySignalsRequest(mode=mode, comment="bench", name="bench")
             request.filter.expression = f"tag = {history}"
             ids.append((await self._audit.ReplaySignals(request, timeout=10)).replay.replay_id)
+        # That each signal was asked for is an entry of each: it is in history before anything is measured.
+        newest = (await self.ended(history, HISTORY))[0].signal_id if running else ""
+        async with asyncio.timeout(60):
+            while running and not set(ids) <= await self._replays_of(newest):  # noqa: ASYNC110 - audit is another process
+                await asyncio.sleep(0.05)
         yield ids
         for replay_id in ids:
             if (await self._replay(replay_id)).state == audit_pb2.REPLAY_STATE_RUNNING:
