@@ -84,5 +84,8 @@ def entries_of(random: Random, signal_id: str, later_s: int = 0) -> list[journal
     for n in range(random.choice((0, 0, 1, 2))):
         add(1, duplicate_suppressed=journal_pb2.DuplicateSuppressed(first_signal_id=signal_id, repeat=n + 1))
     for n in range(random.choice((0, 0, 1, 2))):
-        add(1, replay_finished=journal_pb2.ReplayFinished(replay_id=f"r{n}", status=common_pb2.SIGNAL_STATUS_FAILED))
+        mode = random.choice((journal_pb2.REPLAY_MODE_VERIFY, journal_pb2.REPLAY_MODE_PAPER))
+        done = journal_pb2.ReplayFinished(replay_id=f"r{n}", mode=mode, status=common_pb2.SIGNAL_STATUS_FAILED)
+        done.of_replay_id, done.root_replay_id = random.choice((("", f"r{n}"), ("r0", "r0")))
+        add(1, replay_finished=done)
     return made

@@ -86,18 +86,18 @@ def _links(
             case "fill_recorded":
                 fills[found.entry.fill_recorded.fill.execution_id] = None
     return audit_pb2.SignalLinks(
-        duplicate_signal_ids=_ids(connection, "first_signal_id", signal_id),
+        duplicate_signal_ids=_repeats_of(connection, signal_id),
         replay_ids=list(replays)[:MOST_LINKS],
-        replayed_as_signal_ids=_ids(connection, "replay_of", signal_id),
         order_ids=list(orders)[:MOST_LINKS],
         execution_ids=list(fills)[:MOST_LINKS],
     )
 
 
-def _ids(connection: sa.Connection, column: str, signal_id: str) -> list[Any]:
+def _repeats_of(connection: sa.Connection, signal_id: str) -> list[Any]:
     if not signal_id:
         return []
     # The second condition lets the index be used, which has only the rows that have one.
-    of_it = sa.and_(SIGNALS.c[column] == signal_id, SIGNALS.c[column] != "", SIGNALS.c.signal_id != signal_id)
+    first = SIGNALS.c.first_signal_id
+    of_it = sa.and_(first == signal_id, first != "", SIGNALS.c.signal_id != signal_id)
     query = sa.select(SIGNALS.c.signal_id).where(of_it).order_by(SIGNALS.c.receive_time, SIGNALS.c.number)
     return list(connection.execute(query.limit(MOST_LINKS)).scalars())

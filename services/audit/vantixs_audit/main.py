@@ -24,6 +24,7 @@ from vantixs.runtime.store_service import ROLES as STORE_ROLES
 from vantixs.runtime.store_service import StoreServicer
 
 from vantixs_audit import store
+from vantixs_audit.domain.replay_pace import ReplayPace
 from vantixs_audit.export_signals import Exports
 from vantixs_audit.get_payload import Payloads
 from vantixs_audit.history_reads import PayloadViews
@@ -71,7 +72,7 @@ def main(overrides: dict[str, str]) -> int:
             outbox,
             RunSignal(database, RouterServiceStub(routers.channel)),
             most=settings.replay_max,
-            per_second=settings.replay_signals_per_s,
+            pace=ReplayPace(settings.replay_signals_per_s, settings.replay_share),
         )
         server = Server(settings, life.health, roles=ROLES | STORE_ROLES)
         signer = history_signer(home.secret("history-key"))

@@ -17,6 +17,12 @@ class AuditSettings(ServiceSettings):
         unit="/s",
         minimum=0.1,
     )
+    replay_share: float = setting(
+        0.1,
+        doc="share of the time in which replays run while live signals come; 1 for their rate alone",
+        minimum=0.001,
+        maximum=1,
+    )
     journal_keep_hours: float = setting(
         168.0, doc="age at which the journal may forget what history has and every lane is past", unit="h", minimum=0
     )

@@ -180,7 +180,7 @@ def row_of_message(signal: audit_pb2.SignalSummary) -> dict[str, Any]:
 
 _TEXTS = (
     "signal_id", "reason", "stage", "webhook_id", "account_id", "instrument", "symbol", "strategy_id", "source_address",
-    "first_signal_id", "replay_of", "replay_id", "comment", "tag",
+    "first_signal_id", "replay_of", "replay_root", "replay_id", "comment", "tag",
 )  # fmt: skip
 
 

@@ -26,8 +26,8 @@ class BasisPoints(TypeDecorator[Decimal]):
         return None if value is None else value * _HUNDREDTH
 
 
-# Columns of a signal's row: what it is, when it came to which phase, and how long that took. `replay_of` and `replay_root` are
-# of a signal that a replay made.
+# Columns of a signal's row: what it is, when it came to which phase, and how long that took. `replay_id` is
+# the replay that ran it last, `replay_of` the one that this repeats, `replay_root` the one that it goes back to.
 TEXTS = (
     "outcome", "symbol", "action", "mode", "side", "strategy_id", "source_address", "comment", "tag", "first_signal_id",
     "replay_of", "replay_root", "replay_id", "signal_price", "filled_order_id", "filled_quantity", "average_price",

@@ -13,7 +13,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 
-from vantixs_audit.domain.status import End, EntryFacts, Filled, Origin, View, decimal_of, slippage_bps
+from vantixs_audit.domain.status import End, EntryFacts, Filled, Origin, Replayed, View, decimal_of, slippage_bps
 
 _WORD = re.compile(r"[^\W_]+")
 LONGEST_WORD = 40
@@ -21,7 +21,6 @@ _MICROSECOND = timedelta(microseconds=1)
 # What an entry that makes a signal says about it; each is a column. The others of the row follow from later entries.
 ORIGIN_COLUMNS = (
     "webhook_id", "account_id", "mode", "symbol", "instrument", "action", "source_address", "comment", "tag", "signal_price",
-    "replay_of", "replay_root",
 )  # fmt: skip
 _STAGE_OF_RANK = ("ingress", "ingress", "duplicate")
 
@@ -56,14 +55,13 @@ def view_of(row: Any) -> View:
         send_time=row.send_time,
         fill_time=row.fill_time,
         replay_count=row.replay_count,
-        replay_id=row.replay_id,
-        replay_time=row.replay_time,
+        replay=Replayed(row.replay_time, row.replay_id, row.replay_of, row.replay_root) if row.replay_time else None,
     )
 
 
 def row_of(signal_id: str, number: int, sequence: int, view: View) -> dict[str, Any]:
     """The row of the `number`-th signal, whose last entry has that sequence. Latencies are whole microseconds."""
-    origin, filled = view.origin, view.filled
+    origin, filled, replay = view.origin, view.filled, view.replay
     facts = dict.fromkeys(ORIGIN_COLUMNS, "") | dict(origin.facts if origin else ())
     reason, detail = view.why
     quantity, price = (filled.quantity, filled.average_price) if filled else ("", "")
@@ -98,7 +96,9 @@ def row_of(signal_id: str, number: int, sequence: int, view: View) -> dict[str, 
         "strategy_id": view.strategy_id,
         "first_signal_id": view.first_signal_id,
         "replay_count": view.replay_count,
-        "replay_id": view.replay_id,
+        "replay_id": replay.replay_id if replay else "",
+        "replay_of": replay.replay_of if replay else "",
+        "replay_root": replay.replay_root if replay else "",
         "first_time": view.first_time,
         "emit_time": emit_time,
         "accept_time": accept_time,
@@ -106,7 +106,7 @@ def row_of(signal_id: str, number: int, sequence: int, view: View) -> dict[str, 
         "send_time": view.send_time,
         "fill_time": view.fill_time,
         "end_time": view.end_time,
-        "replay_time": view.replay_time,
+        "replay_time": replay.time if replay else None,
         "receive_latency_us": _between(emit_time, view.receive_time),
         "accept_latency_us": _between(view.receive_time, accept_time),
         "decide_latency_us": _between(accept_time, view.decide_time),
@@ -179,7 +179,7 @@ def facts_of(entry: journal_pb2.JournalEntry) -> EntryFacts:
         case "order_updated":
             return _seen_filled(time, entry.order_updated.order)
         case "replay_finished":
-            return EntryFacts(kind, time, replay_id=_text(entry.replay_finished.replay_id))
+            return EntryFacts(kind, time, replay=_seen_replay(time, entry.replay_finished))
     return EntryFacts(kind, time)
 
 
@@ -262,6 +262,14 @@ def _seen_filled(time: datetime, order: order_pb2.Order) -> EntryFacts:
         filled_quantity=sign + _text(order.filled_quantity),
         average_price=_text(order.average_price),
     )
+
+
+def _seen_replay(time: datetime, event: journal_pb2.ReplayFinished) -> Replayed | None:
+    """The replay that ran the signal; None of a VERIFY, which runs nothing: its status stays what it was."""
+    if event.mode == journal_pb2.REPLAY_MODE_VERIFY:
+        return None
+    replay_id = _text(event.replay_id)
+    return Replayed(time, replay_id, _text(event.of_replay_id), _text(event.root_replay_id) or replay_id)
 
 
 def _text(text: str) -> str:

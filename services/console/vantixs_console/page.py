@@ -1,4 +1,4 @@
-"""The web page: the live list of signals, and a signal's timeline. It reads; it commands nothing yet."""
+"""The web page: the live list of signals, a signal's timeline, statistics and replays. It reads; it commands nothing yet."""
 
 import asyncio
 import hmac
@@ -20,6 +20,7 @@ from vantixs.api.audit.v1 import audit_pb2
 
 from vantixs_console.clients import Clients
 from vantixs_console.order_words import ORDER_COLUMNS, latest_orders, order_cells
+from vantixs_console.replay_words import REPLAY_COLUMNS, RESULT_COLUMNS, replay_cells, replay_lines, result_cells
 from vantixs_console.standing import read_restrictions
 from vantixs_console.statistics_words import describe_statistics
 from vantixs_console.timeline import describe_timeline, short_name
@@ -48,6 +49,10 @@ COLUMNS = (
 )
 
 
+# What an answer of audit is to a browser; every other one is 503.
+_STATUS = {grpc.StatusCode.NOT_FOUND: 404, grpc.StatusCode.INVALID_ARGUMENT: 400}
+
+
 class Page:
     """The page's routes. Whoever has the token gets a cookie by `/?token=...`."""
 
@@ -66,6 +71,8 @@ class Page:
                 Route("/", self.signals),
                 Route("/signals/{signal_id}", self.signal),
                 Route("/statistics", self.statistics),
+                Route("/replays", self.replays),
+                Route("/replays/{replay_id}", self.replay),
                 Route("/events", self.events),
                 Route("/restrictions", self.restrictions),
                 Route("/healthz", self.alive),
@@ -117,8 +124,7 @@ class Page:
         try:
             found = await self._clients.audit.GetSignal(ask, timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            status = 404 if error.code() == grpc.StatusCode.NOT_FOUND else 503
-            return self._render("failed.html", status, detail=error.details())
+            return self._render("failed.html", _STATUS.get(error.code(), 503), detail=error.details())
         entries = [recorded.entry for recorded in found.timeline]
         return self._render(
             "signal.html",
@@ -146,6 +152,47 @@ class Page:
             stragglers=[signal.signal_id for signal in found.stragglers],
             straggler_count=found.straggler_count,
             limit=f"{found.straggler_limit_s:g}",
+            restricted=await self._restrictions(),
+        )
+
+    async def replays(self, request: Request) -> Response:
+        """Replays, newest first."""
+        if not self._knows(request):
+            return self._render("locked.html", 401)
+        ask = audit_pb2.ListReplaysRequest(page_size=50, page_token=request.query_params.get("page", ""))
+        try:
+            listed = await self._clients.audit.ListReplays(ask, timeout=TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            return self._render("failed.html", _STATUS.get(error.code(), 503), detail=error.details())
+        return self._render(
+            "replays.html",
+            columns=REPLAY_COLUMNS,
+            rows=[replay_cells(found) for found in listed.replays],
+            following=urlencode({"page": listed.next_page_token}) if listed.next_page_token else "",
+            restricted=await self._restrictions(),
+        )
+
+    async def replay(self, request: Request) -> Response:
+        """A replay with a page of its results, and how each signal came out otherwise than before."""
+        if not self._knows(request):
+            return self._render("locked.html", 401)
+        replay_id = request.path_params["replay_id"]
+        ask = audit_pb2.GetReplayRequest(
+            replay_id=replay_id, page_size=200, page_token=request.query_params.get("page", "")
+        )
+        try:
+            found = await self._clients.audit.GetReplay(ask, timeout=TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            return self._render("failed.html", _STATUS.get(error.code(), 503), detail=error.details())
+        links = (("repeats", found.replay.of_replay_id), ("goes back to", found.replay.root_replay_id))
+        return self._render(
+            "replay.html",
+            replay_id=replay_id,
+            lines=replay_lines(found.replay),
+            links=[(what, other) for what, other in links if other not in ("", replay_id)],
+            columns=RESULT_COLUMNS,
+            rows=[result_cells(result) for result in found.replay.results],
+            following=urlencode({"page": found.next_page_token}) if found.next_page_token else "",
             restricted=await self._restrictions(),
         )
 
@@ -196,16 +243,18 @@ class Page:
         return Response(text, status, HEADERS, "text/html")
 
 
-def links_of(found: audit_pb2.GetSignalResponse) -> list[tuple[str, list[str]]]:
-    """Signals that belong to one, by what they are to it."""
+def links_of(found: audit_pb2.GetSignalResponse) -> list[tuple[str, str, list[str]]]:
+    """Signals and replays that belong to one, by what they are to it, and the path below which the page shows them."""
     signal, links = found.signal, found.links
     return [
-        (what, ids)
-        for what, ids in (
-            ("repeats", [signal.first_signal_id]),
-            ("repeated by", list(links.duplicate_signal_ids)),
-            ("replay of", [signal.replay_of]),
-            ("replayed as", list(links.replayed_as_signal_ids)),
+        (what, path, ids)
+        for what, path, ids in (
+            ("repeats", "/signals", [signal.first_signal_id]),
+            ("repeated by", "/signals", list(links.duplicate_signal_ids)),
+            ("in replays", "/replays", list(links.replay_ids)),
+            ("last run again by", "/replays", [signal.replay_id]),
+            ("which repeats", "/replays", [signal.replay_of]),
+            ("and goes back to", "/replays", [signal.replay_root if signal.replay_root != signal.replay_id else ""]),
         )
         if any(ids)
     ]

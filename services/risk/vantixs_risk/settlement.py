@@ -268,7 +268,9 @@ def _report(
 ) -> None:
     """Reports what is wrong with a fill in the answer, the log and the journal."""
     response.flags.add(name=fill.execution_id, value=flag)
-    detail = f"order {row.order_id} was approved for {show(row.quantity)}, filled were {show(row.filled)} before this call"
+    detail = (
+        f"order {row.order_id} was approved for {show(row.quantity)}, filled were {show(row.filled)} before this call"
+    )
     log.error("fill.flagged", reason=flag, order_id=row.order_id, execution_id=fill.execution_id, detail=detail)
     event = journal_pb2.FillFlagged(account_id=row.account_id, fill=fill, reason=flag, detail=detail)
     # There is one entry for each fill and reason, however often the request is repeated.

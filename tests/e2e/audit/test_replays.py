@@ -65,11 +65,14 @@ def test_verify_finds_nothing_and_leaves_the_account_alone(stack: RunningStack, 
     shown = replay(stack, "show", found["replay_id"])
     assert "0 with differences, 0 not verifiable, 0 refused" in shown.stdout
 
-    def told() -> bool:
-        return stack.signals()[signals[0]]["status"] == "SIGNAL_STATUS_REPLAYED"
+    def told() -> dict[str, Any] | None:
+        shown: dict[str, Any] = stack.json("signals", "show", signals[0])
+        return shown if any("replay_finished" in step["entry"] for step in shown["timeline"]) else None
 
-    wait_for(told, "the replay to be recorded")
-    assert stack.signals()[signals[0]]["original_status"] == "SIGNAL_STATUS_EXECUTED"
+    shown = wait_for(told, "the replay to be recorded")
+    assert shown["links"]["replay_ids"] == [found["replay_id"]]
+    assert shown["signal"]["status"] == "SIGNAL_STATUS_EXECUTED", "verified is not replayed"
+    assert "replay_id" not in shown["signal"]
 
 
 def test_outcomes_are_compared_with_a_file(stack: RunningStack, signals: list[str], tmp_path: Path) -> None:

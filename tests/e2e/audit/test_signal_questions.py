@@ -4,7 +4,7 @@ import re
 
 import httpx
 import pytest
-from vantixs.testing.stack import RunningStack
+from vantixs.testing.stack import RunningStack, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,8 @@ def test_page_filters_and_says_where_an_expression_is_wrong(stack: RunningStack,
 
 
 def test_replayed_signal_stays_listed_under_what_it_was(stack: RunningStack, third: str) -> None:
-    stack.run("replay", "start", third, "--mode", "paper", "--comment", "again")
+    assert stack.run("replay", "start", third, "--mode", "paper", "--comment", "again").returncode == 0
+    wait_for(lambda: stack.signals()[third]["status"] == "SIGNAL_STATUS_REPLAYED", "the replay to be recorded")
     listed = stack.run("signals", "list", "--filter", "tag:morning AND status = REJECTED").stdout
     assert f"{third} " in listed
     assert "REJECTED (replayed)" in listed

@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 
 import httpx
 import pytest
-from vantixs.testing.stack import RunningStack
+from vantixs.testing.stack import RunningStack, wait_for
 from vantixs_console.order_words import ORDER_COLUMNS
 from vantixs_console.page import COLUMNS, HERE
+from vantixs_console.replay_words import REPLAY_COLUMNS, RESULT_COLUMNS
 
 PHONE_PX = 390
 CSS = re.sub(r"/\*.*?\*/", "", (HERE / "static" / "page.css").read_text(), flags=re.DOTALL)
@@ -81,6 +82,46 @@ def test_page_of_a_signal_lists_its_orders(stack: RunningStack, page: httpx.Clie
     cells = dict(re.findall(r'data-label="(\w+)">(.*?)</td>', orders))
     assert (cells["order"], cells["for"], cells["state"]) == (f"{bought}.1", "entry", "FILLED")
     assert cells["what"].startswith("BUY ")
+
+
+def test_replays_are_listed_and_one_is_shown_with_its_differences(stack: RunningStack, page: httpx.Client) -> None:
+    bought = stack.send({"action": "buy", "symbol": "DOTUSDT"}).json()["signal_id"]
+    closed = stack.send({"action": "close", "symbol": "DOTUSDT"}).json()["signal_id"]
+    stack.ended([bought, closed])
+    assert stack.run("halt").returncode == 0
+    ran = stack.json("replay", "start", closed, bought, "--mode", "paper", "--comment", "<b>why</b>")["replay"]
+    assert stack.run("resume", "--yes").returncode == 0
+    again = stack.json("replay", "start", "--of", ran["replay_id"], "--mode", "paper", "--comment", "more", "--yes")
+    listed = Cells()
+    text = page.get("/replays").text
+    listed.feed(text)
+    assert listed.headings == list(REPLAY_COLUMNS)
+    assert all(row == listed.headings for row in listed.rows)
+    assert re.findall(r'data-id="(\w+)"', text)[:2] == [again["replay"]["replay_id"], ran["replay_id"]]
+    assert "&lt;b&gt;why" in text
+    assert "<b>why" not in text
+    shown = Cells()
+    text = page.get(f"/replays/{ran['replay_id']}").text
+    shown.feed(text)
+    assert shown.headings == list(RESULT_COLUMNS)
+    told = dict(re.findall(r'data-id="(\w+)".*data-label="differences">(.*?)</td>', text))
+    expected = {r["signal_id"]: "; ".join(r.get("differences", [])) or "none" for r in ran["results"]}
+    assert told == expected
+    assert told[bought] == "status was EXECUTED, is REJECTED; reason was none, is TRADING_HALTED"
+    assert set(told) == {bought, closed}
+    repeated = page.get(f"/replays/{again['replay']['replay_id']}").text
+    assert f'repeats <a href="/replays/{ran["replay_id"]}">' in repeated
+
+    def recorded() -> bool:
+        return f'last run again by <a href="/replays/{again["replay"]["replay_id"]}">' in signal_text()
+
+    def signal_text() -> str:
+        return page.get(f"/signals/{bought}").text
+
+    wait_for(recorded, "the second replay to be recorded")
+    assert f'which repeats <a href="/replays/{ran["replay_id"]}">' in signal_text()
+    assert (page.get("/replays/none").status_code, page.get("/replays?page=x").status_code) == (404, 400)
+    assert {httpx.get(page.base_url.join(path)).status_code for path in ("/replays", "/replays/x")} == {401}
 
 
 def rules(css: str) -> dict[str, dict[str, str]]:

@@ -24,6 +24,7 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.testing.postgres import PostgresServer
 from vantixs_audit import store
+from vantixs_audit.domain.replay_pace import ReplayPace
 from vantixs_audit.replays.run_signal import RunSignal
 from vantixs_audit.replays.service import Replays
 from vantixs_audit.settings import AuditSettings
@@ -56,7 +57,7 @@ class Audit:
         journal: Any = None
         outbox = UnsentOutbox(store.OUTBOX, self.database, journal)
         self.replays = Replays(
-            self.database, outbox, RunSignal(self.database, self.stub), most=most, per_second=per_second
+            self.database, outbox, RunSignal(self.database, self.stub), most=most, pace=ReplayPace(per_second, 1)
         )
         return self.replays
 
@@ -217,6 +218,7 @@ async def test_a_replay_of_a_replay_keeps_its_root_and_may_take_what_differed(au
     second = await audit.finish((await audit.start(of_replay_id=first.replay_id)).replay_id)
     third = await audit.start(of_replay_id=second.replay_id)
     assert third.root_replay_id == second.root_replay_id == first.replay_id
+    assert (third.of_replay_id, second.of_replay_id, first.of_replay_id) == (second.replay_id, first.replay_id, "")
     assert third.total == 2
     error = await refused(audit, of_replay_id=first.replay_id, different_only=True)
     assert "was one that means none" in error.detail
@@ -277,7 +279,7 @@ async def test_a_signal_that_runs_is_in_doubt_or_was_sent_live_is_refused(audit:
 )
 async def test_what_a_request_must_say(fields: dict[str, Any], field: str) -> None:
     nothing: Any = None
-    replays = Replays(nothing, nothing, nothing, most=10, per_second=1)
+    replays = Replays(nothing, nothing, nothing, most=10, pace=ReplayPace(1, 1))
     request = audit_pb2.ReplaySignalsRequest(**{"comment": "why", "name": "Ann"} | fields)
     with pytest.raises(ServiceError) as raised:
         await replays.start(request, "operator:ann")

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from vantixs.api.journal.v1 import journal_pb2
+from vantixs.runtime.continuity import Mark
 from vantixs.runtime.database import Database
+from vantixs.runtime.journal_reader import Delivery
 from vantixs.testing.earlier import restore
 from vantixs_audit import store
 from vantixs_audit.main import MIGRATIONS
@@ -19,6 +22,7 @@ from vantixs_audit.tables import SIGNAL_WORDS, SIGNALS
 
 from tests.support.history_rig import History, deliveries, walk
 from tests.support.paths import DATA
+from tests.support.signal_rows import BEGIN
 
 DUMPS = DATA / "schemas" / "audit"
 
@@ -53,6 +57,29 @@ async def test_rows_of_an_earlier_version_are_made_again_from_their_entries(data
     assert all(row["latency_us"] is not None for row in after)
     assert {row["action"] for row in after} >= {"BUY", "CLOSE"}
     assert {row["side"] for row in after} >= {"BUY"}
+    await database.close()
+
+
+async def test_signal_that_an_earlier_version_took_for_replayed_is_what_it_was(database_url: str) -> None:
+    verified = journal_pb2.JournalEntry(event_id="e2", signal_id="s1")
+    verified.replay_finished.CopyFrom(journal_pb2.ReplayFinished(replay_id="r1", mode=journal_pb2.REPLAY_MODE_VERIFY))
+    accepted = journal_pb2.JournalEntry(event_id="e1", signal_id="s1", signal_accepted=journal_pb2.SignalAccepted())
+    data = journal_pb2.JournalBatch(entries=[accepted, verified]).SerializeToString()
+
+    def earlier(connection: sa.Connection) -> None:
+        store.record(connection, [Delivery("s", data, 1, BEGIN)], Mark(0, "stream", 1))
+        made = {"status": "REPLAYED", "original_status": "ACCEPTED", "replay_count": 1, "replay_id": "r1"}
+        connection.execute(sa.update(SIGNALS).values(made))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0006'"))
+
+    database = await opened(database_url)
+    await database.write(earlier)
+    await database.close()
+    database = await opened(database_url)
+    await rebuild_signals(database, asyncio.Event())
+    (row,) = await database.read(signal_rows)
+    assert (row["status"], row["original_status"], row["replay_count"], row["replay_id"]) == ("ACCEPTED", "", 0, "")
+    assert await database.read(walk) is None
     await database.close()
 
 

@@ -15,6 +15,7 @@ from vantixs_audit.views import facts_of, row_of, view_of
 
 from tests.support.signal_rows import entries_of
 
+VERIFY, PAPER = journal_pb2.REPLAY_MODE_VERIFY, journal_pb2.REPLAY_MODE_PAPER
 STATUSES = {"ACCEPTED", "EXECUTED", "REJECTED", "FAILED", "UNSPECIFIED"}
 
 
@@ -48,6 +49,9 @@ def mixed_entries(draw: st.DrawFn) -> list[journal_pb2.JournalEntry]:
                             {"duplicate_suppressed": journal_pb2.DuplicateSuppressed(first_signal_id="s0")},
                             {"order_updated": journal_pb2.OrderUpdated(order=order)},
                             {"replay_finished": journal_pb2.ReplayFinished(replay_id="r9")},
+                            {"replay_finished": journal_pb2.ReplayFinished(replay_id="r9", of_replay_id="r8")},
+                            {"replay_finished": journal_pb2.ReplayFinished(replay_id="r8", mode=VERIFY)},
+                            {"replay_finished": journal_pb2.ReplayFinished(replay_id="r7", mode=PAPER)},
                             {"bracket_changed": journal_pb2.BracketChanged()},
                             {},
                         )
@@ -75,7 +79,16 @@ def test_row_is_the_same_in_every_order_of_arrival(
 ) -> None:
     expected = row(entries)
     assert expected["outcome"] in STATUSES
-    assert expected["status"] == ("REPLAYED" if expected["replay_count"] else expected["outcome"])
+    ran = [
+        (one.event_time.seconds, one.event_time.nanos, one.replay_finished.replay_id)
+        for one in entries
+        if one.HasField("replay_finished") and one.replay_finished.mode != VERIFY
+    ]
+    assert expected["status"] == ("REPLAYED" if ran else expected["outcome"])
+    assert (expected["replay_count"], expected["replay_id"]) == (len(ran), max(ran)[2] if ran else "")
+    without = row([one for one in entries if one.replay_finished.mode != VERIFY])
+    names = ("status", "original_status", "outcome", "stage", "reason", "replay_of", "replay_root", "replay_time")
+    assert [without[name] for name in names] == [expected[name] for name in names], "a VERIFY changes no status"
     if len(entries) <= 5:
         orders = [list(order) for order in itertools.permutations(entries)]
     else:
@@ -83,6 +96,17 @@ def test_row_is_the_same_in_every_order_of_arrival(
     for order in orders:
         assert row(order) == expected
         assert row(order, stored_after) == expected
+
+
+def test_row_says_which_replay_the_last_one_repeats_and_which_it_goes_back_to() -> None:
+    first = journal_pb2.ReplayFinished(replay_id="r1", mode=PAPER, root_replay_id="r1")
+    third = journal_pb2.ReplayFinished(replay_id="r3", mode=PAPER, of_replay_id="r2", root_replay_id="r1")
+    entries = [entry(1, 1, replay_finished=first), entry(2, 2, replay_finished=third)]
+    names = ("replay_count", "replay_id", "replay_of", "replay_root")
+    assert [row(entries[:1])[name] for name in names] == [1, "r1", "", "r1"]
+    assert [row(entries)[name] for name in names] == [2, "r3", "r2", "r1"]
+    before = journal_pb2.ReplayFinished(replay_id="r0")
+    assert row([entry(1, 1, replay_finished=before)])["replay_root"] == "r0", "entries of before name no root"
 
 
 def test_nothing_is_known_of_a_signal_without_entries() -> None:

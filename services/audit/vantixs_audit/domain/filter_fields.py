@@ -51,6 +51,7 @@ FIELDS = {
     "source_address": Field("source_address", Kind.TEXT),
     "duplicate_of": Field("first_signal_id", Kind.TEXT),
     "replay_of": Field("replay_of", Kind.TEXT),
+    "replay_root": Field("replay_root", Kind.TEXT),
     "replay": Field("replay_id", Kind.TEXT),
     "comment": Field("comment", Kind.WORDS),
     "tag": Field("tag", Kind.WORDS),

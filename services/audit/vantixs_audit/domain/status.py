@@ -14,6 +14,16 @@ GENESIS = bytes(32)
 Facts = tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Replayed:
+    """A replay that ran the signal again: the one it repeats, and the one it goes back to. Of several the latest counts."""
+
+    time: datetime
+    replay_id: str
+    replay_of: str = ""
+    replay_root: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class EntryFacts:
     """What one entry says about a signal. Only what the kind has is given."""
@@ -35,7 +45,7 @@ class EntryFacts:
     filled_quantity: str = ""
     average_price: str = ""
     strategy_id: str = ""
-    replay_id: str = ""
+    replay: Replayed | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -92,8 +102,7 @@ class View:
     send_time: datetime | None = None
     fill_time: datetime | None = None
     replay_count: int = 0
-    replay_id: str = ""
-    replay_time: datetime | None = None
+    replay: Replayed | None = None
 
     @property
     def outcome(self) -> str:
@@ -169,10 +178,9 @@ def apply_entry(view: View, seen: EntryFacts) -> None:
         case "signal_completed":
             end = End(seen.time, seen.status, seen.stage, seen.reason, seen.detail)
             view.end = min(view.end, end) if view.end else end
-        case "replay_finished":
-            last = max((view.replay_time or seen.time, view.replay_id), (seen.time, seen.replay_id))
+        case "replay_finished" if seen.replay:
             view.replay_count += 1
-            view.replay_time, view.replay_id = last
+            view.replay = max(view.replay, seen.replay) if view.replay else seen.replay
         case kind if kind in _PROGRESS:
             _progress(view, seen)
 

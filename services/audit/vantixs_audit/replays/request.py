@@ -92,6 +92,7 @@ def new_replay(
     )
     if request.of_replay_id:
         source = rows.read(connection, request.of_replay_id)
+        replay.of_replay_id = source.replay_id
         replay.root_replay_id = source.root_replay_id or source.replay_id
     replay.create_time.FromDatetime(datetime.now(UTC))
     return replay

@@ -20,6 +20,8 @@ from vantixs.runtime.logs import log
 from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.paging import page_of
 
+from vantixs_audit import store
+from vantixs_audit.domain.replay_pace import ReplayPace
 from vantixs_audit.replays import request as requests
 from vantixs_audit.replays import rows, seeds
 from vantixs_audit.replays.run_signal import Ran, RunSignal
@@ -42,18 +44,17 @@ class Replays:
     """Runs replays beside each other; one that a crash interrupted goes on at the next start."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, run_signal: RunSignal, *, most: int, per_second: float
+        self, database: Database, outbox: Outbox, run_signal: RunSignal, *, most: int, pace: ReplayPace
     ) -> None:
-        """`most` signals of a replay; all replays together run `per_second`, so that live signals are not slowed."""
+        """`most` signals of a replay; all replays together keep to `pace`, so that live signals are not slowed."""
         self._database = database
         self._outbox = outbox
         self._run_signal = run_signal
         self._most = most
-        self._pause_s = 1 / per_second
+        self._pace = pace
         self._wake = asyncio.Event()
         self._upcoming: dict[str, _Upcoming] = {}
         self._ran_at: dict[str, float] = {}
-        self._free_at = 0.0
 
     async def start(self, request: audit_pb2.ReplaySignalsRequest, operator: str) -> audit_pb2.ReplaySignalsResponse:
         """Puts a replay on the list, or counts; the same request_id gives the same replay."""
@@ -149,27 +150,28 @@ class Replays:
 
     async def _step(self) -> float:
         """Runs the signal that is due; returns how long to wait for the next one, in seconds."""
-        replays = await self._database.read(rows.running)
+        replays, signals = await self._database.read(lambda c: (rows.running(c), store.read_head(c).signals))
+        self._pace.saw(signals, time.monotonic())
         self._forget_all_but({replay.replay_id for replay in replays})
         waiting = [(await self._upcoming_of(replay), replay) for replay in replays]
         if not waiting:
             return _LOOK_EVERY_S
         now = time.monotonic()
-        wait_s = max(min(upcoming.due for upcoming, _ in waiting), self._free_at) - now
+        wait_s = max(min(upcoming.due for upcoming, _ in waiting), self._pace.free_at) - now
         if wait_s > 0:
             return min(wait_s, _LOOK_EVERY_S)
         # Of those that are due, the one that waited longest since its last signal.
         upcoming, replay = min(
             (item for item in waiting if item[0].due <= now), key=lambda item: self._ran_at.get(item[1].replay_id, 0.0)
         )
-        self._free_at = now + self._pause_s
         if upcoming.row is None:
             ran = Ran(audit_pb2.ReplayResult(refused="it is not in history any more"))
         else:
             ran = await self._run_signal.run(replay, upcoming.row)
         await self._database.write(lambda c: self._record(c, replay, upcoming, ran))
         self._outbox.wake()
-        self._ran_at[replay.replay_id] = time.monotonic()
+        self._ran_at[replay.replay_id] = ended = time.monotonic()
+        self._pace.ran(now, ended)
         return 0.0
 
     async def _upcoming_of(self, replay: audit_pb2.Replay) -> _Upcoming:
@@ -211,6 +213,7 @@ class Replays:
         event = journal_pb2.ReplayFinished(
             replay_id=replay.replay_id,
             root_replay_id=replay.root_replay_id,
+            of_replay_id=replay.of_replay_id,
             mode=replay.mode,
             status=result.status,
             reason=result.reason,

@@ -10,11 +10,18 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 from vantixs.api.audit.v1 import audit_pb2
-from vantixs.api.common.v1 import common_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
+from vantixs_console.replay_words import (
+    REPLAY_COLUMNS,
+    RESULT_COLUMNS,
+    replay_cells,
+    replay_lines,
+    result_cells,
+    result_status,
+)
 from vantixs_console.terminal import (
     TIMEOUT_S,
     HomeOption,
@@ -108,11 +115,9 @@ def list_(home: HomeOption = "", page_size: int = 50, page_token: str = "", as_j
     response = ask(home, lambda c: c.audit.ListReplays(request, timeout=TIMEOUT_S))
 
     def text() -> None:
-        table = make_table(
-            "replay", "asked", "mode", "state", "done", "different", "not verifiable", "refused", "by", "why"
-        )
+        table = make_table(*REPLAY_COLUMNS)
         for found in response.replays:
-            table.add_row(*map(escape, _cells(found)))
+            table.add_row(*map(escape, replay_cells(found)))
         out.print(table)
         if response.next_page_token:
             out.print(f"more: --page-token {response.next_page_token}")
@@ -204,7 +209,7 @@ def _read_expected(path: Path) -> dict[str, tuple[str, str]]:
 
 def _unexpected(found: audit_pb2.Replay, expected: dict[str, tuple[str, str]]) -> list[str]:
     """A line for each signal that came out otherwise than expected, or not at all."""
-    came = {r.signal_id: (_status(r), r.reason) for r in found.results}
+    came = {r.signal_id: (result_status(r), r.reason) for r in found.results}
     return [
         f"{signal_id}: expected {_words(*wanted)}, was {_words(*came.get(signal_id, ('not replayed', '')))}"
         for signal_id, wanted in expected.items()
@@ -216,47 +221,11 @@ def _words(status: str, reason: str) -> str:
     return f"{status} {reason}".strip()
 
 
-def _status(result: audit_pb2.ReplayResult) -> str:
-    if result.missing:
-        return "not verifiable"
-    if result.refused:
-        return "refused"
-    return short_name(common_pb2.SignalStatus.Name(result.status)).lower()
-
-
-def _cells(found: audit_pb2.Replay) -> tuple[str, ...]:
-    return (
-        found.replay_id,
-        found.create_time.ToJsonString()[:19],
-        short_name(journal_pb2.ReplayMode.Name(found.mode)),
-        audit_pb2.ReplayState.Name(found.state).removeprefix("REPLAY_STATE_").lower(),
-        f"{found.finished} of {found.total}",
-        str(found.different),
-        str(found.not_verifiable),
-        str(found.refused),
-        found.name or found.operator,
-        found.comment,
-    )
-
-
 def _print(found: audit_pb2.Replay) -> None:
-    _, asked, mode, state, done, *_ = _cells(found)
-    out.print(
-        f"replay {found.replay_id}  {mode} {state}, {done}, asked {asked} by {found.name}: {found.comment}",
-        markup=False,
-    )
-    out.print(
-        f"{found.different} with differences, {found.not_verifiable} not verifiable, {found.refused} refused",
-        markup=False,
-    )
-    if found.seed:
-        out.print(f"scratch account: {found.seed}", markup=False)
-    if found.root_replay_id not in ("", found.replay_id):
-        out.print(f"goes back to replay {found.root_replay_id}", markup=False)
+    for line in replay_lines(found):
+        out.print(line, markup=False)
     if found.results:
-        table = make_table("signal", "outcome", "reason", "differences")
+        table = make_table(*RESULT_COLUMNS)
         for result in found.results:
-            told = [*result.differences, *(f"not recorded: {m}" for m in result.missing), result.refused]
-            cells = (result.signal_id, _status(result), result.reason, "; ".join(filter(None, told)) or "none")
-            table.add_row(*map(escape, cells))
+            table.add_row(*map(escape, result_cells(result)))
         out.print(table)

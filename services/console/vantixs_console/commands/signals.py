@@ -178,12 +178,18 @@ def signal_rows(response: audit_pb2.GetSignalResponse) -> list[tuple[str, str]]:
             ("repeats", found.first_signal_id),
             ("repeated by", ", ".join(links.duplicate_signal_ids)),
             ("replays", ", ".join(links.replay_ids)),
-            ("replay of", found.replay_of),
-            ("replayed as", ", ".join(links.replayed_as_signal_ids)),
+            ("last replay", _replay(found)),
             ("fills", ", ".join(links.execution_ids)),
         )
         if value
     ]
+
+
+def _replay(found: audit_pb2.SignalSummary) -> str:
+    """The replay that ran it last, the one that this repeats, and the first of them."""
+    told = [found.replay_id, f"repeats {found.replay_of}" if found.replay_of else ""]
+    told += [f"goes back to {found.replay_root}" if found.replay_root != found.replay_id else ""]
+    return ", ".join(filter(None, told))
 
 
 @signals.command(name="tail")

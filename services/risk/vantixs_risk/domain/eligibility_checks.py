@@ -120,7 +120,9 @@ def something_to_close(c: CheckContext) -> CheckResult:
     position, taken = c.metrics.own.position.quantity, c.metrics.own_exits_quantity
     passed = closes_something(c)
     side = "short" if c.inputs.order.buy else "long"
-    detail = "" if passed else f"to close is a {side}, the position is {show(position)}, open exits take {show(taken)} of it"
+    detail = (
+        "" if passed else f"to close is a {side}, the position is {show(position)}, open exits take {show(taken)} of it"
+    )
     return CheckResult(passed, detail, {"position": show(position), "open_exits": show(taken)})
 
 

@@ -1,6 +1,6 @@
 """What differs between two decisions about the same order: pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from vantixs.api.common.v1 import order_pb2
@@ -9,13 +9,18 @@ from vantixs.api.risk.v1 import risk_pb2
 
 # A value is shown up to this length, and a decision tells at most so many differences.
 MOST_SHOWN, MOST_TOLD = 200, 50
+_BEFORE_CHANGE = 40
 _UNTOLD = ("create_time", "update_time")
 
 
 def difference(decision: str, what: str, before: object, after: object) -> journal_pb2.Difference:
-    """One difference, each value at most 200 characters long."""
-    shown = [str(value)[:MOST_SHOWN] for value in (before, after)]
-    return journal_pb2.Difference(decision=decision, input=what, before=shown[0], after=shown[1])
+    """One difference, each value at most 200 characters long: the first ones, or those around the first that differs."""
+    first, second = str(before), str(after)
+    if first[:MOST_SHOWN] == second[:MOST_SHOWN] and first != second:
+        pairs = enumerate(zip(first, second, strict=False))
+        begin = next((n for n, (a, b) in pairs if a != b), min(len(first), len(second))) - _BEFORE_CHANGE
+        first, second = f"...{first[begin:]}", f"...{second[begin:]}"
+    return journal_pb2.Difference(decision=decision, input=what, before=first[:MOST_SHOWN], after=second[:MOST_SHOWN])
 
 
 def request_differences(
@@ -36,8 +41,8 @@ def decision_differences(
         name: of the decision, for example "risk on order 1".
         before: as recorded.
         after: as decided again.
-        strict: whether each number that a check looked at must be the same; else only verdict, quantity and first reason, so that
-            a limit that was changed and decides nothing here is no difference.
+        strict: whether the position and each number that a check looked at must be the same; else only verdict, quantity
+            and first reason, so that a limit that was changed and decides nothing here is no difference.
     """
     outcome = [
         difference(name, what, was, is_)
@@ -50,12 +55,14 @@ def decision_differences(
     ]
     if not (strict or outcome):
         return []
-    told = {check.reason: check for check in before.checks}, {check.reason: check for check in after.checks}
-    for reason in dict.fromkeys((*told[0], *told[1])):
-        first, second = told[0].get(reason), told[1].get(reason)
+    told = _by_reason(before.checks), _by_reason(after.checks)
+    for key in dict.fromkeys((*told[0], *told[1])):
+        first, second = told[0].get(key), told[1].get(key)
         if first != second and (strict or first is None or second is None or first.passed != second.passed):
-            outcome.append(difference(name, reason, _check(first), _check(second)))
+            outcome.append(difference(name, key[0], *_check_texts(first, second)))
     if strict:
+        if before.position_quantity != after.position_quantity:
+            outcome.append(difference(name, "position", before.position_quantity, after.position_quantity))
         steps = {s.name: s.value for s in before.sizing_steps}, {s.name: s.value for s in after.sizing_steps}
         for step in dict.fromkeys((*steps[0], *steps[1])):
             if steps[0].get(step) != steps[1].get(step):
@@ -76,6 +83,24 @@ def _verdict(decision: order_pb2.RiskDecision) -> str:
 
 def _first_reason(decision: order_pb2.RiskDecision) -> str:
     return next((check.reason for check in decision.checks if not check.passed), "")
+
+
+def _by_reason(checks: Iterable[order_pb2.RiskCheck]) -> dict[tuple[str, int], order_pb2.RiskCheck]:
+    """Checks by their reason, and which of those with this reason it is, from 0."""
+    found: dict[tuple[str, int], order_pb2.RiskCheck] = {}
+    counts: dict[str, int] = {}
+    for check in checks:
+        number = counts[check.reason] = counts.get(check.reason, -1) + 1
+        found[check.reason, number] = check
+    return found
+
+
+def _check_texts(first: order_pb2.RiskCheck | None, second: order_pb2.RiskCheck | None) -> tuple[str, str]:
+    """Two checks for people; with their sentences where nothing else differs."""
+    told = _check(first), _check(second)
+    if first and second and told[0] == told[1]:
+        return f"{told[0]}: {first.detail or 'no detail'}", f"{told[1]}: {second.detail or 'no detail'}"
+    return told
 
 
 def _check(check: order_pb2.RiskCheck | None) -> str:

@@ -340,7 +340,7 @@ class ReplaySignalsResponse(_message.Message):
     def __init__(self, replay: _Optional[_Union[Replay, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class Replay(_message.Message):
-    __slots__ = ("replay_id", "mode", "operator", "comment", "state", "total", "finished", "different", "results", "create_time", "root_replay_id", "name", "current", "speed", "not_verifiable", "refused", "seed", "end_time")
+    __slots__ = ("replay_id", "mode", "operator", "comment", "state", "total", "finished", "different", "results", "create_time", "root_replay_id", "name", "current", "speed", "not_verifiable", "refused", "seed", "end_time", "of_replay_id")
     REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     OPERATOR_FIELD_NUMBER: _ClassVar[int]
@@ -359,6 +359,7 @@ class Replay(_message.Message):
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
+    OF_REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
     replay_id: str
     mode: _journal_pb2.ReplayMode
     operator: str
@@ -377,7 +378,8 @@ class Replay(_message.Message):
     refused: int
     seed: str
     end_time: _timestamp_pb2.Timestamp
-    def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[_journal_pb2.ReplayMode, str]] = ..., operator: _Optional[str] = ..., comment: _Optional[str] = ..., state: _Optional[_Union[ReplayState, str]] = ..., total: _Optional[int] = ..., finished: _Optional[int] = ..., different: _Optional[int] = ..., results: _Optional[_Iterable[_Union[ReplayResult, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., root_replay_id: _Optional[str] = ..., name: _Optional[str] = ..., current: _Optional[bool] = ..., speed: _Optional[float] = ..., not_verifiable: _Optional[int] = ..., refused: _Optional[int] = ..., seed: _Optional[str] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    of_replay_id: str
+    def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[_journal_pb2.ReplayMode, str]] = ..., operator: _Optional[str] = ..., comment: _Optional[str] = ..., state: _Optional[_Union[ReplayState, str]] = ..., total: _Optional[int] = ..., finished: _Optional[int] = ..., different: _Optional[int] = ..., results: _Optional[_Iterable[_Union[ReplayResult, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., root_replay_id: _Optional[str] = ..., name: _Optional[str] = ..., current: _Optional[bool] = ..., speed: _Optional[float] = ..., not_verifiable: _Optional[int] = ..., refused: _Optional[int] = ..., seed: _Optional[str] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., of_replay_id: _Optional[str] = ...) -> None: ...
 
 class ReplayResult(_message.Message):
     __slots__ = ("signal_id", "status", "reason", "differences", "found", "missing", "refused")

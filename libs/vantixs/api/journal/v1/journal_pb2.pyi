@@ -262,7 +262,7 @@ class ReplayRequested(_message.Message):
     def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[ReplayMode, str]] = ..., operator: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
 
 class ReplayFinished(_message.Message):
-    __slots__ = ("replay_id", "mode", "status", "reason", "differences", "entries", "found", "missing", "root_replay_id")
+    __slots__ = ("replay_id", "mode", "status", "reason", "differences", "entries", "found", "missing", "root_replay_id", "of_replay_id")
     REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -272,6 +272,7 @@ class ReplayFinished(_message.Message):
     FOUND_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
     ROOT_REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
+    OF_REPLAY_ID_FIELD_NUMBER: _ClassVar[int]
     replay_id: str
     mode: ReplayMode
     status: _common_pb2.SignalStatus
@@ -281,7 +282,8 @@ class ReplayFinished(_message.Message):
     found: _containers.RepeatedCompositeFieldContainer[Difference]
     missing: _containers.RepeatedScalarFieldContainer[str]
     root_replay_id: str
-    def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[ReplayMode, str]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., differences: _Optional[_Iterable[str]] = ..., entries: _Optional[_Iterable[_Union[JournalEntry, _Mapping]]] = ..., found: _Optional[_Iterable[_Union[Difference, _Mapping]]] = ..., missing: _Optional[_Iterable[str]] = ..., root_replay_id: _Optional[str] = ...) -> None: ...
+    of_replay_id: str
+    def __init__(self, replay_id: _Optional[str] = ..., mode: _Optional[_Union[ReplayMode, str]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., reason: _Optional[str] = ..., differences: _Optional[_Iterable[str]] = ..., entries: _Optional[_Iterable[_Union[JournalEntry, _Mapping]]] = ..., found: _Optional[_Iterable[_Union[Difference, _Mapping]]] = ..., missing: _Optional[_Iterable[str]] = ..., root_replay_id: _Optional[str] = ..., of_replay_id: _Optional[str] = ...) -> None: ...
 
 class Difference(_message.Message):
     __slots__ = ("decision", "input", "before", "after")
