@@ -320,13 +320,13 @@ def insert_ignoring(table: sa.Table) -> Statement:
     )
 
 
-def insert_or_replace(table: sa.Table) -> Statement:
-    """Inserts a row, or overwrites the one with its primary key."""
+def insert_or_replace(table: sa.Table, *kept: str) -> Statement:
+    """Inserts a row, or overwrites the one with its primary key, but for the columns `kept`."""
     names, keys = _given(table), [c.name for c in table.primary_key]
 
     def make(insert: Any) -> sa.sql.expression.ClauseElement:
         statement = insert(table).values({n: sa.bindparam(n, type_=table.c[n].type) for n in names})
-        changed = {n: statement.excluded[n] for n in names if n not in keys}
+        changed = {n: statement.excluded[n] for n in names if n not in (*keys, *kept)}
         return statement.on_conflict_do_update(index_elements=keys, set_=changed)  # type: ignore[no-any-return]
 
     return Statement(make)
