@@ -13,7 +13,9 @@ from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 
+from vantixs_audit.domain.histogram import pack
 from vantixs_audit.domain.status import End, EntryFacts, Filled, Origin, View, decimal_of, slippage_bps
+from vantixs_audit.tables import LATENCIES
 
 _WORD = re.compile(r"[^\W_]+")
 LONGEST_WORD = 40
@@ -26,6 +28,7 @@ ORIGIN_COLUMNS = (
 # Columns that an entry changes only where it is the signal's origin from then on.
 OF_ORIGIN = (*ORIGIN_COLUMNS, "receive_time", "accept_time", "emit_time", "receive_latency_us", "accept_latency_us")
 _NOTHING = dict.fromkeys(ORIGIN_COLUMNS, "")
+_LATENCIES = tuple(f"{name}_us" for name in LATENCIES)
 _STAGE_OF_RANK = ("ingress", "ingress", "duplicate")
 
 
@@ -74,6 +77,14 @@ def row_of(signal_id: str, number: int, sequence: int, view: View) -> dict[str, 
     receive_time, end_time = view.receive_time, view.end_time
     accept_time = origin.time if origin else None
     emit_time = origin.emit_time if origin else None
+    latencies = (
+        _between(emit_time, receive_time),
+        _between(receive_time, accept_time),
+        _between(accept_time, view.decide_time),
+        _between(view.decide_time, view.send_time),
+        _between(view.send_time, view.fill_time),
+        _between(receive_time, end_time),
+    )
     return {
         "signal_id": signal_id,
         "number": number,
@@ -103,16 +114,12 @@ def row_of(signal_id: str, number: int, sequence: int, view: View) -> dict[str, 
         "fill_time": view.fill_time,
         "end_time": end_time,
         "replay_time": view.replay_time,
-        "receive_latency_us": _between(emit_time, receive_time),
-        "accept_latency_us": _between(receive_time, accept_time),
-        "decide_latency_us": _between(accept_time, view.decide_time),
-        "send_latency_us": _between(view.decide_time, view.send_time),
-        "fill_latency_us": _between(view.send_time, view.fill_time),
-        "latency_us": _between(receive_time, end_time),
+        **dict(zip(_LATENCIES, latencies, strict=True)),
         "filled_order_id": filled.order_id if filled else "",
         "filled_quantity": quantity,
         "average_price": price,
         "slippage_bps": slippage,
+        "measures": pack((None if slippage is None else int(slippage.scaleb(2)), *latencies)),
     }
 
 
