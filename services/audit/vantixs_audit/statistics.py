@@ -15,7 +15,7 @@ from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.runtime.errors import invalid
 
-from vantixs_audit.domain.histogram import percentile, unpack
+from vantixs_audit.domain.histogram import percentiles, unpack
 from vantixs_audit.signal_filter import condition_of
 from vantixs_audit.tables import LATENCIES, SIGNALS
 
@@ -144,12 +144,12 @@ def _message(cell: Cell, found: _Found) -> audit_pb2.SignalStatistics:
     slippage, *phases = found.histograms
     for phase, histogram in zip(PHASES, phases, strict=True):
         if histogram:
-            p50, p90, p99 = (percentile(histogram, percent) for percent in (50, 90, 99))
+            p50, p90, p99 = percentiles(histogram, 50, 90, 99)
             told.latencies.add(phase=phase, count=histogram.total(), p50_us=p50, p90_us=p90, p99_us=p99)
     if count := slippage.total():
         told.slippage.count, told.slippage.mean_bps = count, _bps(Decimal(found.slippage_sum) / count)
-        for name, percent in (("p50_bps", 50), ("p90_bps", 90), ("p99_bps", 99)):
-            setattr(told.slippage, name, _bps(Decimal(percentile(slippage, percent))))
+        for name, value in zip(("p50_bps", "p90_bps", "p99_bps"), percentiles(slippage, 50, 90, 99), strict=True):
+            setattr(told.slippage, name, _bps(Decimal(value)))
     return told
 
 

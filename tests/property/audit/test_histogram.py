@@ -4,7 +4,7 @@ from collections import Counter
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from vantixs_audit.domain.histogram import pack, percentile, top, unpack
+from vantixs_audit.domain.histogram import pack, percentiles, top, unpack
 
 LARGEST = 2**63 - 1
 VALUES = st.none() | st.integers(-LARGEST - 1, LARGEST) | st.integers(-300, 300)
@@ -38,9 +38,17 @@ def test_top_of_a_value_s_bucket_is_at_most_one_percent_above_it_and_never_below
 
 
 @given(
-    st.lists(st.integers(-LARGEST - 1, LARGEST) | st.integers(-300, 300), min_size=1, max_size=60), st.integers(1, 100)
+    st.lists(st.integers(-LARGEST - 1, LARGEST) | st.integers(-300, 300), min_size=1, max_size=60),
+    st.lists(st.integers(1, 100), min_size=1, max_size=4).map(sorted),
 )
-def test_percentile_is_the_top_of_the_bucket_of_the_value_at_that_rank(values: list[int], percent: int) -> None:
-    exact = sorted(values)[-(-len(values) * percent // 100) - 1]
-    (number,) = unpack(pack([exact]), 0, 1)
-    assert percentile(unpack(pack(values), 0, 1), percent) == top(number)
+def test_percentile_is_the_top_of_the_bucket_of_the_value_at_that_rank(values: list[int], percents: list[int]) -> None:
+    expected = []
+    for percent in percents:
+        exact = sorted(values)[-(-len(values) * percent // 100) - 1]
+        (number,) = unpack(pack([exact]), 0, 1)
+        expected.append(top(number))
+    assert percentiles(unpack(pack(values), 0, 1), *percents) == expected
+
+
+def test_percentile_of_nothing_is_zero() -> None:
+    assert percentiles(unpack(pack([None]), 0, 1), 50, 99) == [0, 0]

@@ -31,15 +31,21 @@ def unpack(texts: str, place: int, width: int) -> Counter[int]:
     return found
 
 
-def percentile(histogram: Counter[int], percent: int) -> int:
-    """The top of the least bucket that so many percent of the values are within (nearest rank); 0 of an empty histogram."""
-    rank = -(-histogram.total() * percent // 100)
-    reached = 0
-    for number in sorted(histogram, key=top):
-        reached += histogram[number]
-        if reached >= rank:
-            return top(number)
-    return 0
+def percentiles(histogram: Counter[int], *percents: int) -> list[int]:
+    """For each, the top of the least bucket that so many percent of the values are within (nearest rank); 0 of an empty one.
+
+    The percents ascend.
+    """
+    total, reached, found = histogram.total(), 0, []
+    numbers = sorted(histogram, key=lambda number: -number if number > _BELOW + 1 else number)
+    at = 0
+    for percent in percents:
+        rank = -(-total * percent // 100)
+        while at < len(numbers) and reached < rank:
+            reached += histogram[numbers[at]]
+            at += 1
+        found.append(top(numbers[at - 1]) if at else 0)
+    return found
 
 
 def top(number: int) -> int:
