@@ -19,9 +19,10 @@ from typing import Any
 import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.testing.postgres import PostgresServer
+from vantixs_audit.domain.histogram import pack
 from vantixs_audit.domain.status import View
 from vantixs_audit.list_signals import list_signals
-from vantixs_audit.tables import METADATA, SIGNAL_WORDS, SIGNALS
+from vantixs_audit.tables import LATENCIES, METADATA, SIGNAL_WORDS, SIGNALS
 from vantixs_audit.views import row_of
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,6 +51,13 @@ def make_row(rng: random.Random, n: int, *, old: bool) -> dict[str, Any]:
     ended = outcome in ("EXECUTED", "ACCEPTED")
     reasons = ("ORDER_NOTIONAL_ABOVE_MAXIMUM", "SIGNAL_EXPIRED", "OLD_ONLY" if old else "TRADING_HALTED")
     tag = f"t{rng.randrange(100)}" if rng.random() < 0.2 else "old only" if old and rng.random() < 0.1 else ""
+    emitted = rng.random() < 0.7
+    slippage = rng.randrange(-500, 900) if outcome == "EXECUTED" else None
+    sent = outcome == "EXECUTED"
+    latencies = [
+        80_000 if emitted else None, rng.randrange(500, 4_000), rng.randrange(1_000, 9_000),
+        rng.randrange(100, 900) if sent else None, rng.randrange(900, 90_000) if sent else None, took,
+    ]  # fmt: skip
     return EMPTY | {
         "signal_id": f"s{n}", "number": n + 1, "sequence": n * 6 + 6, "view_sequence": n * 6 + 6,
         "outcome": outcome, "status": "REPLAYED" if replayed else outcome, "original_status": outcome if replayed else "",
@@ -64,8 +72,9 @@ def make_row(rng: random.Random, n: int, *, old: bool) -> dict[str, Any]:
         "comment": "breakout" if rng.random() < 0.3 else "rare" if rng.random() < 0.0001 else "", "tag": tag,
         "first_signal_id": f"s{n - 1}" if rng.random() < 0.02 else "", "receive_time": at, "update_time": at,
         "first_time": at, "accept_time": at, "end_time": at + timedelta(microseconds=took),
-        "emit_time": at - timedelta(milliseconds=80) if rng.random() < 0.7 else None, "latency_us": took,
-        "slippage_bps": Decimal(rng.randrange(-500, 900)) / 100 if outcome == "EXECUTED" else None,
+        "emit_time": at - timedelta(milliseconds=80) if emitted else None,
+        **{f"{name}_us": value for name, value in zip(LATENCIES, latencies, strict=True)},
+        "slippage_bps": None if slippage is None else Decimal(slippage) / 100, "measures": pack((slippage, *latencies)),
         "duplicates": int(rng.random() < 0.0005), "facts": "{}",
     }  # fmt: skip
 

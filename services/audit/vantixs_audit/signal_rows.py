@@ -8,12 +8,14 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.sql_elements import Among
 from vantixs.runtime.statements import Statement, insert_or_replace
 
-from vantixs_audit.domain.status import View, apply_entry
+from vantixs_audit.domain.status import EntryFacts, View, apply_entry
 from vantixs_audit.tables import ENTRIES, SIGNAL_WORDS, SIGNALS
-from vantixs_audit.views import facts_of, row_of, view_of, word_rows
+from vantixs_audit.views import OF_ORIGIN, facts_of, row_of, view_of, word_rows
 
 SIGNALS_OF = Statement(lambda _: sa.select(SIGNALS).where(Among(SIGNALS.c.signal_id, "ids")))
 _PUT_SIGNAL = insert_or_replace(SIGNALS)
+# Of a row whose origin stays, without the columns that follow from it alone: their indexes are left as they are.
+_MOVE_SIGNAL = insert_or_replace(SIGNALS, *OF_ORIGIN, "number")
 _PUT_WORD = Statement(
     lambda insert: (
         insert(SIGNAL_WORDS)
@@ -23,9 +25,7 @@ _PUT_WORD = Statement(
 )
 
 
-def update_rows(
-    connection: sa.Connection, changed: dict[str, list[tuple[int, journal_pb2.JournalEntry]]], signals: int
-) -> int:
+def update_rows(connection: sa.Connection, changed: dict[str, list[tuple[int, EntryFacts]]], signals: int) -> int:
     """Brings the rows of signals up to their new entries, which are stored; returns how many signals there are then."""
     found = SIGNALS_OF.rows(connection, ids=list(changed)) if changed else []
     views: dict[str, tuple[int, View]] = {
@@ -34,20 +34,24 @@ def update_rows(
     if stale := {row.signal_id: row.number for row in found if row.view_sequence != row.sequence}:
         # Rows of an earlier version. The entries that come now are stored already.
         views |= {signal_id: (stale[signal_id], view) for signal_id, _, view in made_again(connection, stale)}
-    rows, words = [], []
+    rows, moved, words = [], [], []
     for signal_id, entries in changed.items():
         number, view = views.get(signal_id, (0, View()))
         # Words follow from the origin alone.
-        before = View() if signal_id in stale else View(origin=view.origin)
+        before = None if signal_id in stale else view.origin
         if not number:
             signals += 1
             number = signals
-        for _, entry in entries if signal_id not in stale else ():
-            apply_entry(view, facts_of(entry))
-        rows.append(row_of(signal_id, number, entries[-1][0], view))
-        if view.origin != before.origin or signal_id in stale:
-            words += _changed_words(connection, number, before, view)
+        for _, seen in entries if signal_id not in stale else ():
+            apply_entry(view, seen)
+        row = row_of(signal_id, number, entries[-1][0], view)
+        if signal_id in stale or view.origin is None or view.origin != before:
+            rows.append(row)
+            words += _changed_words(connection, number, View(origin=before), view)
+        else:
+            moved.append(row)
     _PUT_SIGNAL.run_all(connection, rows)
+    _MOVE_SIGNAL.run_all(connection, moved)
     _PUT_WORD.run_all(connection, words)
     return signals
 

@@ -1,7 +1,6 @@
 """Reading and writing audit's tables inside a unit of work."""
 
 import hashlib
-from datetime import UTC
 from typing import Any, NamedTuple
 
 import grpc
@@ -15,9 +14,9 @@ from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal_reader import Delivery
 from vantixs.runtime.logs import log
 from vantixs.runtime.sql_elements import Among
-from vantixs.runtime.statements import Statement, insert_row, upsert
+from vantixs.runtime.statements import Statement, insert_row
 
-from vantixs_audit.domain.status import GENESIS, chain_hash
+from vantixs_audit.domain.status import GENESIS, EntryFacts, chain_hash
 from vantixs_audit.signal_rows import SIGNALS_OF, update_rows
 from vantixs_audit.tables import (
     CHECKPOINTS,
@@ -31,7 +30,7 @@ from vantixs_audit.tables import (
     TREE_START,
     WRITER,
 )
-from vantixs_audit.views import summary
+from vantixs_audit.views import facts_of, summary
 
 __all__ = [
     "CHECKPOINTS",
@@ -55,6 +54,16 @@ __all__ = [
 _KNOWN_EVENTS = Statement(lambda _: sa.select(ENTRIES.c.event_id).where(Among(ENTRIES.c.event_id, "ids")))
 _PUT_ENTRY = insert_row(ENTRIES)
 _PUT_NODE = insert_row(TREE_NODES)
+_HEAD = Statement(lambda _: sa.select(HEAD))
+
+
+def _put_head(insert: Any) -> sa.sql.expression.ClauseElement:
+    statement = insert(HEAD).values({c.name: sa.bindparam(c.name, type_=c.type) for c in HEAD.columns})
+    changed = {c.name: statement.excluded[c.name] for c in HEAD.columns}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=changed)  # type: ignore[no-any-return]
+
+
+_PUT_HEAD = Statement(_put_head)
 
 
 class Head(NamedTuple):
@@ -83,7 +92,7 @@ class Head(NamedTuple):
 
 def read_head(connection: sa.Connection) -> Head:
     """Where history is."""
-    row = connection.execute(sa.select(HEAD)).first()
+    row = _HEAD.first(connection)
     if row is None:
         return Head()
     mark = Mark(row.epoch, row.stream_id, row.stream_sequence)
@@ -106,7 +115,7 @@ def write_head(connection: sa.Connection, head: Head) -> None:
         "missing_until": head.missing_until,
         "tree_edge": head.tree_edge,
     }
-    upsert(HEAD, connection, values)
+    _PUT_HEAD.send(connection, **values)
 
 
 def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = NOTHING_SEEN) -> tuple[Head, list[str]]:
@@ -123,12 +132,13 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
     ids = [entry.event_id for _, entry in unpacked]
     known = {row.event_id for row in _KNOWN_EVENTS.rows(connection, ids=ids)} if ids else set()
     rows: list[dict[str, Any]] = []
-    changed: dict[str, list[tuple[int, journal_pb2.JournalEntry]]] = {}
-    for stream_sequence, entry in unpacked:
-        if entry.event_id in known:
+    changed: dict[str, list[tuple[int, EntryFacts]]] = {}
+    for event_id, (stream_sequence, entry) in zip(ids, unpacked, strict=True):
+        if event_id in known:
             continue
-        known.add(entry.event_id)
+        known.add(event_id)
         sequence += 1
+        signal_id, seen = entry.signal_id, facts_of(entry)
         data = entry.SerializeToString()
         chained, leaf = chain_hash(chained, data), leaf_hash(data)
         tree.append(leaf)
@@ -136,17 +146,17 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
             {
                 "sequence": sequence,
                 "stream_sequence": stream_sequence,
-                "event_id": entry.event_id,
-                "signal_id": entry.signal_id,
-                "kind": entry.WhichOneof("event") or "",
-                "event_time": entry.event_time.ToDatetime(tzinfo=UTC),
+                "event_id": event_id,
+                "signal_id": signal_id,
+                "kind": seen.kind,
+                "event_time": seen.time,
                 "data": data,
                 "hash": chained,
                 "leaf_hash": leaf,
             }
         )
-        if entry.signal_id:
-            changed.setdefault(entry.signal_id, []).append((sequence, entry))
+        if signal_id:
+            changed.setdefault(signal_id, []).append((sequence, seen))
     _PUT_ENTRY.run_all(connection, rows)
     _PUT_NODE.run_all(connection, [node._asdict() for node in tree.made])
     signals = update_rows(connection, changed, head.signals)

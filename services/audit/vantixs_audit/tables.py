@@ -78,6 +78,8 @@ SIGNALS = sa.Table(
     *(sa.Column(name, Instant, nullable=True) for name in TIMES),
     *(sa.Column(f"{name}_us", sa.BigInteger, nullable=True) for name in LATENCIES),
     sa.Column("slippage_bps", BasisPoints, nullable=True),
+    # The buckets that slippage and latencies are in, for statistics (`domain/histogram.py`).
+    sa.Column("measures", sa.Text, nullable=False, server_default=""),
 )
 # A list is by time of receipt.
 _LISTED = (SIGNALS.c.receive_time, SIGNALS.c.number)

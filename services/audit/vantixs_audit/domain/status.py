@@ -6,9 +6,10 @@ came first.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation, localcontext
+from typing import NamedTuple
 
 GENESIS = bytes(32)
 Facts = tuple[tuple[str, str], ...]
@@ -24,8 +25,7 @@ class Replayed:
     replay_root: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class EntryFacts:
+class EntryFacts(NamedTuple):
     """What one entry says about a signal. Only what the kind has is given."""
 
     kind: str
@@ -34,7 +34,7 @@ class EntryFacts:
     stage: str = ""
     reason: str = ""
     detail: str = ""
-    facts: Facts = field(default_factory=tuple)
+    facts: Facts = ()
     repeat: int = 0
     repeat_of: str = ""
     receive_time: datetime | None = None
@@ -48,8 +48,7 @@ class EntryFacts:
     replay: Replayed | None = None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Origin:
+class Origin(NamedTuple):
     """The entry that made the signal: the one with the lowest rank, and of those the earliest. `facts` are sorted."""
 
     rank: int
@@ -62,8 +61,7 @@ class Origin:
     emit_time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class End:
+class End(NamedTuple):
     """How it ended; the earliest where several entries say so."""
 
     time: datetime
@@ -73,8 +71,7 @@ class End:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Filled:
+class Filled(NamedTuple):
     """What is filled of the signal's last order; of one order the larger is the later. `quantity` is below 0 for a sale."""
 
     order_id: str
@@ -225,6 +222,8 @@ def slippage_bps(signal_price: str, filled_quantity: str, average_price: str) ->
 
     Bought at 101 for a signal at 100 is 100; sold at 101 is -100. None where a price is missing, and beyond +-1,000,000.
     """
+    if not signal_price or not filled_quantity:
+        return None
     expected, quantity, filled = (decimal_of(text) for text in (signal_price, filled_quantity, average_price))
     if not expected or not quantity or filled is None or expected < 0:
         return None
