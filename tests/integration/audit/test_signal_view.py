@@ -70,6 +70,7 @@ async def test_signal_that_an_earlier_version_took_for_replayed_is_what_it_was(d
         store.record(connection, [Delivery("s", data, 1, BEGIN)], Mark(0, "stream", 1))
         made = {"status": "REPLAYED", "original_status": "ACCEPTED", "replay_count": 1, "replay_id": "r1"}
         connection.execute(sa.update(SIGNALS).values(made))
+        connection.execute(sa.text("ALTER TABLE signals DROP COLUMN measures"))
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0006'"))
 
     database = await opened(database_url)
