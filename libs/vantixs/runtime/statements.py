@@ -292,10 +292,8 @@ def update_rows(table: sa.Table, key: str, *names: str) -> Statement:
     """Sets the named columns in the row with that key."""
 
     def make(_: Any) -> sa.sql.expression.ClauseElement:
-        changed = {n: sa.bindparam(n, type_=table.c[n].type) for n in names}
-        return (
-            sa.update(table).where(table.c[key] == sa.bindparam(f"{key}_is", type_=table.c[key].type)).values(changed)
-        )
+        changed = sa.update(table).values(_bound(table, names))
+        return changed.where(table.c[key] == sa.bindparam(f"{key}_is", type_=table.c[key].type))
 
     def many(rows: sa.FromClause) -> sa.sql.expression.ClauseElement:
         changed = {n: rows.c[n] for n in names}
@@ -307,17 +305,13 @@ def update_rows(table: sa.Table, key: str, *names: str) -> Statement:
 def insert_row(table: sa.Table) -> Statement:
     """Inserts a row of all columns that are not made by the database."""
     names = _given(table)
-    return Statement(lambda insert: insert(table).values({n: sa.bindparam(n, type_=table.c[n].type) for n in names}))
+    return Statement(lambda insert: insert(table).values(_bound(table, names)))
 
 
 def insert_ignoring(table: sa.Table) -> Statement:
     """Inserts a row of all columns that are not made by the database, unless a key of it is there; `run` gives 1 or 0."""
     names = _given(table)
-    return Statement(
-        lambda insert: (
-            insert(table).values({n: sa.bindparam(n, type_=table.c[n].type) for n in names}).on_conflict_do_nothing()
-        )
-    )
+    return Statement(lambda insert: insert(table).values(_bound(table, names)).on_conflict_do_nothing())
 
 
 def insert_or_replace(table: sa.Table, *kept: str) -> Statement:
@@ -325,7 +319,7 @@ def insert_or_replace(table: sa.Table, *kept: str) -> Statement:
     names, keys = _given(table), [c.name for c in table.primary_key]
 
     def make(insert: Any) -> sa.sql.expression.ClauseElement:
-        statement = insert(table).values({n: sa.bindparam(n, type_=table.c[n].type) for n in names})
+        statement = insert(table).values(_bound(table, names))
         changed = {n: statement.excluded[n] for n in names if n not in (*keys, *kept)}
         return statement.on_conflict_do_update(index_elements=keys, set_=changed)  # type: ignore[no-any-return]
 
@@ -335,6 +329,10 @@ def insert_or_replace(table: sa.Table, *kept: str) -> Statement:
 def where(table: sa.Table, *names: str) -> Any:
     """The condition that the named columns have the parameters of the same name."""
     return sa.and_(*(table.c[name] == sa.bindparam(name, type_=table.c[name].type) for name in names))
+
+
+def _bound(table: sa.Table, names: Sequence[str]) -> dict[str, Any]:
+    return {n: sa.bindparam(n, type_=table.c[n].type) for n in names}
 
 
 def _given(table: sa.Table) -> list[str]:
