@@ -36,7 +36,7 @@ def paper_price_there(c: CheckContext) -> CheckResult | None:
 
 def marks_fresh(c: CheckContext) -> CheckResult | None:
     """Every other position has a fresh price, where the decision depends on the account's equity."""
-    others = [h for name, h in c.inputs.books.holdings.items() if name != c.inputs.order.market.instrument]
+    others = [h for name, h in sorted(c.inputs.books.holdings.items()) if name != c.inputs.order.market.instrument]
     if not others or not _needs_worth(c):
         return None
     most = c.inputs.rules.limits.max_mark_age_s or c.inputs.max_mark_age_s
