@@ -110,6 +110,7 @@ def decide() -> float:
 
     engine = sa.create_engine("sqlite://", poolclass=sa.pool.StaticPool)
     store.METADATA.create_all(engine)
+    # Nothing is published here: the outbox gets neither database nor journal.
     context = UnitContext(RiskSettings(), Outbox(store.OUTBOX, None, None))  # type: ignore[arg-type]
     held = {f"f-{number}": "0" for number in range(BATCH)}
     with engine.begin() as connection:

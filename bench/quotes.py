@@ -93,6 +93,7 @@ async def main() -> None:
             none: Any = None
             made: Any = one
             # PublishQuotes alone is called; what later parts build answers by the generated base class, as in main.py.
+            # Calls that are not about the market stay those of the generated base class.
             servicer = MarketServicer(MarketData(made, none, none))  # type: ignore[abstract]
             server.add(router_pb2_grpc.add_RouterServiceServicer_to_server, servicer, NAME)
             channel = open_channel(await server.start(), token="o")

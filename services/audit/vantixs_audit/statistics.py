@@ -21,12 +21,12 @@ from vantixs_audit.tables import LATENCIES, SIGNALS
 
 MOST_CELLS = 2000
 DAY = timedelta(days=1)
+# Entries have one time for receipt and acceptance, as what is accepted is made before it is stored, and one for decision and
+# sending, as both are stored in one commit. So no time passes between them in the record, and none is told.
 PHASES = {
     "emit_to_receive": "receive_latency_us",
-    "receive_to_accept": "accept_latency_us",
-    "accept_to_decide": "decide_latency_us",
-    "decide_to_send": "send_latency_us",
-    "send_to_fill": "fill_latency_us",
+    "receive_to_decide": "decide_latency_us",
+    "decide_to_fill": "fill_latency_us",
     "receive_to_end": "latency_us",
 }
 _GROUPS = {
@@ -142,8 +142,9 @@ def _message(cell: Cell, found: _Found) -> audit_pb2.SignalStatistics:
     if cell.start_us:
         told.start_time.FromMicroseconds(cell.start_us)
     slippage, *phases = found.histograms
-    for phase, histogram in zip(PHASES, phases, strict=True):
-        if histogram:
+    measured = dict(zip((f"{name}_us" for name in LATENCIES), phases, strict=True))
+    for phase, column in PHASES.items():
+        if histogram := measured[column]:
             p50, p90, p99 = percentiles(histogram, 50, 90, 99)
             told.latencies.add(phase=phase, count=histogram.total(), p50_us=p50, p90_us=p90, p99_us=p99)
     if count := slippage.total():
