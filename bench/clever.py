@@ -12,9 +12,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from vantixs.api.common.v1 import order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.runtime.timestamps import timestamp
 from vantixs_ingress.domain.payload import redaction
 from vantixs_ingress.spool.entries import WebhookRecord, accepted_message, make_received, sender_part
-from vantixs_ingress.spool.wire import timestamp
 from vantixs_risk.domain.check import Check, CheckResult
 from vantixs_risk.wire import encode_rows
 

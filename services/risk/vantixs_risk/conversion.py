@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import invalid
+from vantixs.runtime.timestamps import set_time
 
 from vantixs_risk.domain.equity import Holding, Mark
 from vantixs_risk.domain.evaluation import Decision
@@ -181,7 +182,7 @@ def position_message(account_id: str, holding: Holding) -> order_pb2.Position:
     )
     if holding.mark and position.quantity:
         message.mark_price = show(holding.price)
-        message.mark_time.FromDatetime(holding.mark.time)
+        set_time(message.mark_time, holding.mark.time)
     return message
 
 
@@ -207,12 +208,12 @@ def encode_decision(
         reduce_only=request.order.effect == order_pb2.ORDER_EFFECT_EXIT,
         inputs=inputs,
     )
-    message.decide_time.FromDatetime(now)
+    set_time(message.decide_time, now)
     return message.SerializeToString() + encode_rows(decision.checks, decision.steps)
 
 
 def state_message(row: Any) -> risk_pb2.ScopeState:
     """A trading state."""
     message = risk_pb2.ScopeState(scope=row.scope, state=STATES[row.state], comment=row.comment, actor=row.actor)
-    message.update_time.FromDatetime(row.update_time)
+    set_time(message.update_time, row.update_time)
     return message

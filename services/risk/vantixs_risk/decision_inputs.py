@@ -2,11 +2,14 @@
 
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import invalid
+from vantixs.runtime.timestamps import set_time
 
 from vantixs_risk.account_state import Account
 from vantixs_risk.conversion import encode_decision, instant, order_request_of
@@ -41,15 +44,15 @@ def encode_inputs(request: risk_pb2.EvaluateOrderRequest, account: Account, inpu
         price_buffer_bps=show(inputs.price_buffer_bps),
     )
     message.request.ClearField("marks")
-    message.decide_time.FromDatetime(inputs.now)
+    set_time(message.decide_time, inputs.now)
     if books.activity.last_loss:
-        message.loss_time.FromDatetime(books.activity.last_loss)
+        set_time(message.loss_time, books.activity.last_loss)
     for scope, state in sorted(inputs.trading_states.items()):
         message.trading_states.add(name=scope, value=state)
     _add_holdings(message, books)
     _add_reservations(message, books)
-    _add_approved(message, books.activity)
-    return message.SerializeToString()
+    approved = _add_approved(message, books.activity)
+    return message.SerializeToString() + approved  # Serialised messages in a row are their fields together.
 
 
 def _add_holdings(message: risk_pb2.DecisionInputs, books: Books) -> None:
@@ -69,7 +72,7 @@ def _add_holdings(message: risk_pb2.DecisionInputs, books: Books) -> None:
         )
         if holding.mark:
             held.bid, held.ask = show(holding.mark.bid), show(holding.mark.ask)
-            held.mark_time.FromDatetime(holding.mark.time)
+            set_time(held.mark_time, holding.mark.time)
 
 
 def _add_reservations(message: risk_pb2.DecisionInputs, books: Books) -> None:
@@ -96,12 +99,20 @@ def _in_order(order: Reservation) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _add_approved(message: risk_pb2.DecisionInputs, activity: Activity) -> None:
+def _add_approved(message: risk_pb2.DecisionInputs, activity: Activity) -> bytes:
+    """The field `approved`, serialised; empty where it is left out."""
     if len(activity.approved) > MOST_RECORDED:
         message.left_out.append("approved")
-        return
-    for entry in sorted(activity.approved, key=lambda approved: (approved.time, approved.key)):
-        message.approved.add(key=entry.key).time.FromDatetime(entry.time)
+        return b""
+    return b"".join(map(_approved, sorted(activity.approved, key=attrgetter("time", "key"))))
+
+
+@lru_cache(10_000)
+def _approved(entry: EntryRecord) -> bytes:
+    """One of it. It is cached, as an entry is recorded with every decision of its account while the window is open."""
+    message = risk_pb2.DecisionInputs()
+    set_time(message.approved.add(key=entry.key).time, entry.time)
+    return message.SerializeToString()
 
 
 def decide_again(

@@ -11,6 +11,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError, not_found
 from vantixs.runtime.logs import log
+from vantixs.runtime.timestamps import set_time
 
 from vantixs_risk import store
 from vantixs_risk.account_state import Account, reservation_of
@@ -282,7 +283,7 @@ def _given_up_row(order_id: str, now: datetime) -> dict[str, Any]:
     """The row that denies an order that was given up before it was evaluated: its evaluation may still arrive."""
     message = order_pb2.RiskDecision(order_id=order_id, verdict=order_pb2.RISK_VERDICT_DENIED)
     message.checks.add(reason="SIGNAL_EXPIRED", detail="the caller gave the order up before it was evaluated")
-    message.decide_time.FromDatetime(now)
+    set_time(message.decide_time, now)
     texts = dict.fromkeys(
         ("signal_id", "account_id", "webhook_id", "strategy_id", "instrument", "base_asset", "quote_asset", "leg"), ""
     )

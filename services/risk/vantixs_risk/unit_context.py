@@ -11,6 +11,7 @@ from vantixs.model.ids import event_subject
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import Message
 from vantixs.runtime.outbox import Outbox
+from vantixs.runtime.timestamps import set_time
 
 from vantixs_risk import store
 from vantixs_risk.account_cache import AccountCache
@@ -41,7 +42,7 @@ class UnitContext:
     ) -> None:
         """Puts a journal entry into the outbox, in the same transaction. `event` is the field of the entry that is set."""
         entry = journal_pb2.JournalEntry(event_id=event_id, signal_id=signal_id, actor=actor, **event)
-        entry.event_time.FromDatetime(now)
+        set_time(entry.event_time, now)
         payload = journal_pb2.JournalBatch(entries=[entry]).SerializeToString()
         self.outbox.put(connection, Message(event_subject("risk"), payload, event_id))
 

@@ -13,6 +13,7 @@ from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.ids import client_order_id, order_id
 from vantixs.model.instruments import INSTRUMENTS, Instrument
 from vantixs.runtime import trace
+from vantixs.runtime.timestamps import set_time
 
 from vantixs_router.domain.intent import Intent, Leg, derive_intent
 from vantixs_router.domain.leg_quantity import Sent, leg_quantity, percent_of, position_before
@@ -89,12 +90,12 @@ def make_order(
         if order.time_in_force == common_pb2.TIME_IN_FORCE_GTD:
             order.expire_time.CopyFrom(signal.order_expire_time)
         if of_day:
-            order.expire_time.FromDatetime(end_of_trading_day(now))
+            set_time(order.expire_time, end_of_trading_day(now))
         if order_type == common_pb2.ORDER_TYPE_STOP_LIMIT:
             order.triggered_timeout_s = webhook.triggered_timeout_s
         round_prices(order, INSTRUMENTS.current[signal.instrument])
-    order.create_time.FromDatetime(now)
-    order.update_time.FromDatetime(now)
+    set_time(order.create_time, now)
+    set_time(order.update_time, now)
     return order
 
 
@@ -217,7 +218,7 @@ def make_entry(event_id: str, signal_id: str, time: Any, cause: str, **event: An
         **event,
     )
     if isinstance(time, datetime):
-        entry.event_time.FromDatetime(time)
+        set_time(entry.event_time, time)
     else:
         entry.event_time.CopyFrom(time)
     return entry

@@ -13,6 +13,7 @@ from vantixs.model.instruments import INSTRUMENTS, Instrument
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.kv import KvTable
 from vantixs.runtime.lifecycle import Lifecycle
+from vantixs.runtime.timestamps import set_time
 
 from vantixs_router.domain.simulation import simulated_mid
 from vantixs_router.quote_sources.file import QuoteFile, read_quote_file
@@ -114,7 +115,7 @@ class Quotes:
             bid=format_decimal(mid - half),
             ask=format_decimal(mid + half),
         )
-        quote.quote_time.FromDatetime(now)
+        set_time(quote.quote_time, now)
         return quote
 
 

@@ -6,8 +6,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.api.common.v1 import signal_pb2
+from vantixs.runtime.timestamps import timestamp
 from vantixs_ingress.spool.entries import make_received, sender_part
-from vantixs_ingress.spool.wire import field, timestamp
+from vantixs_ingress.spool.wire import field
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 LENGTHS = st.sampled_from((0, 1, 127, 128, 16_383, 16_384, 70_000, 2_097_152)) | st.integers(0, 40_000)

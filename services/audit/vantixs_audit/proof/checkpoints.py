@@ -64,7 +64,7 @@ class Checkpoints:
                     known.append(open_checkpoint(before.note, self._signer.key))
                 except NoteError as error:
                     raise NotContinued(f"the stored checkpoint at {before.size}: {error}") from None
-            for checkpoint in known:
+            for checkpoint in dict.fromkeys(known):  # Mostly they are one and the same.
                 demand_continuity(reader(connection), checkpoint, size, root)
             if before is not None and before.size == size:
                 return size, before.note

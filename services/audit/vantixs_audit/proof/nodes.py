@@ -26,7 +26,9 @@ def reader(connection: sa.Connection) -> Read:
             query = sa.select(TREE_NODES.c.position, TREE_NODES.c.hash).where(TREE_NODES.c.level == level)
             at, places = TREE_NODES.c.position, (position, position + count - 1)
         else:
-            query = sa.select(ENTRIES.c.sequence, ENTRIES.c.leaf_hash, ENTRIES.c.data)
+            # Bytes are read only where no hash of them is stored: signing reads hundreds of leaves a second.
+            data = sa.case((ENTRIES.c.leaf_hash.is_(None), ENTRIES.c.data))
+            query = sa.select(ENTRIES.c.sequence, ENTRIES.c.leaf_hash, data.label("data"))
             at, places = ENTRIES.c.sequence, (position + 1, position + count)
         rows = connection.execute(query.where(at.between(*places)).order_by(at)).all()
         if len(rows) != count and not level:

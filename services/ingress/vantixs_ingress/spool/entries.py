@@ -13,9 +13,10 @@ from vantixs.model.ids import accepted_subject, event_subject, lane_of
 from vantixs.runtime import trace
 from vantixs.runtime.journal import Message
 from vantixs.runtime.secret_cipher import PayloadCipher
+from vantixs.runtime.timestamps import timestamp
 
 from vantixs_ingress.spool.store import Stored
-from vantixs_ingress.spool.wire import field, timestamp
+from vantixs_ingress.spool.wire import field
 
 LONGEST_REJECTED = 4096  # Bytes of a rejected body that are kept.
 LONGEST_SYMBOL = 100

@@ -6,11 +6,11 @@ from typing import Any
 from vantixs.api.common.v1 import common_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import format_decimal
+from vantixs.runtime.timestamps import timestamp
 
 from vantixs_ingress.domain.payload.reading import FieldError, Reading
 from vantixs_ingress.domain.payload.redaction import redact_inside
 from vantixs_ingress.domain.signal.ladders import levels_of
-from vantixs_ingress.spool.wire import timestamp
 
 _ENUMS: dict[str, tuple[Any, str]] = {
     "action": (common_pb2.Action, "ACTION_"),

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
+from vantixs.runtime.timestamps import set_time
 
 from vantixs_router.domain.fills import Fill, leaves_quantity
 from vantixs_router.domain.order import ENDED, Event, OrderStatus, State
@@ -53,7 +54,7 @@ def apply_answer(row: OrderRow, answer: Answer, now: datetime) -> OrderRow:
     if new:
         order.update_time.CopyFrom(max((fill.execute_time for fill in new), key=lambda time: time.ToNanoseconds()))
     else:
-        order.update_time.FromDatetime(now)
+        set_time(order.update_time, now)
     by_id = {fill.execution_id: fill for fill in reversed([*row.fills, *new])}
     return row._replace(order=order, fills=[by_id[fill.execution_id] for fill in after.fills])
 

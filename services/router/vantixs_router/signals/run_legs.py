@@ -9,6 +9,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
 from vantixs.runtime.database import Database
+from vantixs.runtime.timestamps import set_time
 
 from vantixs_router.domain.dust import without_dust
 from vantixs_router.domain.intent import Leg
@@ -109,7 +110,7 @@ class RunLegs:
     async def _start(self, run: SignalRun) -> SignalOutcome | None:
         """Has the first leg decided; an outcome where there is nothing to send."""
         now = self._clock()
-        self._note_inputs(run, now)
+        inputs = self._note_inputs(run, now)
         if ended := ended_before(run.signal, run.webhook, now):
             return replace(ended, gave_up=run.next_order_id if ended.stage == "freshness" else "")
         await self._others.ask_for_others(run)
@@ -117,7 +118,6 @@ class RunLegs:
             # One that is named may be an exit as well; a CANCEL that names none leaves the exits.
             rests = is_resting_order if run.signal.order_id or run.signal.tag else is_resting_entry
             canceled = await self._others.cancel(run, "CANCEL_REQUESTED", fits_cancel(run), rests)
-            inputs = self._note_inputs(run, now)
             inputs.cancel_order_ids.extend(row.order.order_id for row in canceled[:MOST_CANCELED])
             return cancelled(canceled)
         if run.signal.action == common_pb2.ACTION_AMEND:
@@ -125,18 +125,18 @@ class RunLegs:
         await self._others.replace_entries(run)
         if text := self._working.refused(run.key):
             raise WaitsForEarlier(text)
-        return await self._first_leg(run, now)
+        return await self._first_leg(run, now, inputs)
 
-    async def _first_leg(self, run: SignalRun, now: datetime) -> SignalOutcome | None:
+    async def _first_leg(
+        self, run: SignalRun, now: datetime, inputs: journal_pb2.RoutingInputs
+    ) -> SignalOutcome | None:
         account, name = run.webhook.account_id, run.signal.instrument
         position = self._risk.guess(account, name)
         certain = closing = False
         while True:
             acts = run.act_on(position)
             held = without_dust(acts, run.instrument)
-            inputs = self._note_inputs(run, now)
-            inputs.position_quantity = format_decimal(position)
-            inputs.own_position_quantity = "" if run.own is None else format_decimal(run.own)
+            note_position(run, inputs, position)
             intent = of_own(intent_of(run.signal, run.webhook, held), run.own, position)
             others = against_others(intent.legs[0], run.own, position, run.instrument) if intent.legs else ""
             if others or not intent.legs:
@@ -202,12 +202,10 @@ class RunLegs:
         run.inputs = journal_pb2.RoutingInputs(
             instrument=instrument_message(run.instrument),
             fee_bps=format_decimal(self._decide.fee_bps),
-            sender_emit_ms=run.sender.emit_ms,
-            sender_entry_ms=run.sender.entry_ms,
-            sender_adds=run.sender.adds,
             superseded=run.superseded,
         )
-        run.inputs.decide_time.FromDatetime(now)
+        set_time(run.inputs.decide_time, now)
+        note_sender(run, run.inputs)
         return run.inputs
 
     async def _position(self, run: SignalRun) -> Decimal:
@@ -256,6 +254,19 @@ class RunLegs:
             self._risk, self._database, row, run.fence, int(self._clock().timestamp() * 1000)
         )
         return row
+
+
+def note_sender(run: SignalRun, inputs: journal_pb2.RoutingInputs) -> None:
+    """What the webhook's signals have done so far."""
+    inputs.sender_emit_ms, inputs.sender_entry_ms = run.sender.emit_ms, run.sender.entry_ms
+    inputs.sender_adds = run.sender.adds
+
+
+def note_position(run: SignalRun, inputs: journal_pb2.RoutingInputs, position: Decimal) -> None:
+    """The position that the intent is derived from. What was cancelled before may have changed what its webhook has done."""
+    note_sender(run, inputs)
+    inputs.position_quantity = format_decimal(position)
+    inputs.own_position_quantity = "" if run.own is None else format_decimal(run.own)
 
 
 def is_expired(run: SignalRun, now: datetime) -> bool:

@@ -9,6 +9,7 @@ from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.ids import client_order_id
 from vantixs.model.instruments import INSTRUMENTS, Instrument
+from vantixs.runtime.timestamps import set_time
 
 from vantixs_router.domain.brackets import events
 from vantixs_router.domain.brackets.commands import LegKind
@@ -136,8 +137,8 @@ def leg_order(entry: order_pb2.Order, leg: Leg, now: datetime) -> order_pb2.Orde
         tag=entry.tag,
         owned=entry.owned,
     )
-    order.create_time.FromDatetime(now)
-    order.update_time.FromDatetime(now)
+    set_time(order.create_time, now)
+    set_time(order.update_time, now)
     return order
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.model.decimals import format_decimal, parse_decimal
+from vantixs.runtime.timestamps import set_time
 
 from vantixs_router.domain.matching.events import Filled
 from vantixs_router.domain.matching.market import Quote
@@ -75,7 +76,7 @@ def fill_of(filled: Filled, quote: common_pb2.Quote, assumed: tuple[str, ...] = 
         liquidity=filled.kind.value.lower(),
         assumptions=(*filled.assumptions, *assumed),
     )
-    fill.execute_time.FromDatetime(filled.time)
+    set_time(fill.execute_time, filled.time)
     return fill
 
 
