@@ -2,24 +2,15 @@
 
 from datetime import UTC, datetime
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.api.common.v1 import signal_pb2
-from vantixs.runtime.timestamps import timestamp
 from vantixs_ingress.spool.entries import make_received, sender_part
 from vantixs_ingress.spool.wire import field
 
 MOMENTS = st.datetimes(timezones=st.just(UTC))
 LENGTHS = st.sampled_from((0, 1, 127, 128, 16_383, 16_384, 70_000, 2_097_152)) | st.integers(0, 40_000)
 TEXT = st.text(max_size=300)
-
-
-@given(MOMENTS)
-def test_timestamp_is_what_protobuf_makes_of_the_time(moment: datetime) -> None:
-    expected = Timestamp()
-    expected.FromDatetime(moment)
-    assert timestamp(moment) == expected
 
 
 @given(LENGTHS)
