@@ -99,7 +99,7 @@ class LaneRunner:
             try:
                 await leasing
                 if self._tasks:
-                    # A signal that waits for the broker or a venue does not delay the hand-over: fencing refuses its later commits.
+                    # A signal that waits for the broker or a venue does not delay this: fencing refuses its later commits.
                     await asyncio.wait(self._tasks.values(), timeout=self._stop_within_s)
             finally:
                 for task in list(self._tasks.values()):
@@ -134,7 +134,7 @@ class LaneRunner:
         self._reading = self._ready()
         for lane in self._reading:
             if lane.journal_epoch != self._journal.mark.epoch:
-                # An operator accepted a gap, so the stream is read from its beginning. Signals that have ended are known by their ids.
+                # An operator accepted a gap: the stream is read from its beginning, and ended signals are known by id.
                 self._queues.release(lane)
                 lane.begin_again(self._journal.mark.epoch)
         return [accepted_subject(lane.number) for lane in self._reading]
