@@ -162,10 +162,10 @@ class AsyncSignals:
     ) -> AsyncIterator[audit_pb2.SignalSummary]:
         """Yields signals as they change, without end.
 
-        It starts now, or after `resume`, the `sequence` of the last yielded signal. After an interruption it continues by itself,
-        and yields each signal that changed meanwhile once, in its current state. So no signal is missed, no state is yielded twice,
-        and of several changes during an interruption only the last one is seen. A restarted program continues in the same way
-        with `resume`.
+        It starts now, or after `resume`, the `sequence` of the last yielded signal. After an interruption it continues by
+        itself, and yields each signal that changed meanwhile once, in its current state. So no signal is missed, no
+        state is yielded twice, and of several changes during an interruption only the last one is seen. A restarted
+        program continues in the same way with `resume`.
 
         Raises:
             ServiceUnavailable: audit did not answer for `away_s`.
