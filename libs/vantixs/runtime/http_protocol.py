@@ -190,7 +190,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_body, self._body = True, bytearray()
         # The parser passes trailers on as headers. Then anybody could add headers that a proxy has not checked.
         self.headers = []
-        self._welcome()
+        self._answer_continue()
 
     def on_body(self, body: bytes) -> None:
         """Takes a part of the body."""
@@ -219,7 +219,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.held:
             self._feed()
             self.flow.resume_reading()
-        self._welcome()
+        self._answer_continue()
 
     def check(self, now: float) -> None:
         """Ends what takes too long, with 408 if a request has begun. `now` is the event loop's time."""
@@ -239,7 +239,7 @@ class GuardedProtocol(HttpToolsProtocol):
         elif not begun and taken > (limits.idle_s if self.completed else limits.head_s):
             self.transport.close()
 
-    def _welcome(self) -> None:
+    def _answer_continue(self) -> None:
         """Answers `Expect: 100-continue`, once the answers to earlier requests are sent."""
         if self._in_body and self.expect_100_continue and not self.serving and self.parser.get_http_version() == "1.1":
             self.expect_100_continue = False
@@ -256,7 +256,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.parser, self._fed_bytes = httptools.HttpRequestParser(self), 0
                 continue
             except httptools.HttpParserError as error:
-                self._refuse(_what(error))
+                self._refuse(_refusal_text(error))
             # The parser reports a header only when it is complete, so bytes are counted before that.
             self._fed_bytes += len(piece)
             most = self._limits.head_bytes + self._in_body * CHUNKED_RATIO * self._limits.body_bytes
@@ -297,7 +297,7 @@ def _head_without_upgrade(protocol: GuardedProtocol) -> bytes:
     return b"".join((first, *lines, b"\r\n"))
 
 
-def _what(error: Exception) -> str:
+def _refusal_text(error: Exception) -> str:
     """Why a request is refused, from the parser's error."""
     cause = error.__context__
     if isinstance(cause, Refusal):

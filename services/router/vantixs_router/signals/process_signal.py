@@ -108,13 +108,13 @@ class ProcessSignal:
             await self._outcomes.dead_letter(delivery, fence)
             return Outcome.DONE
         run = SignalRun(delivery, accepted, cause, fence, self._journal_epoch(), claim=self._claim_of(accepted))
-        row = await self._recall(run)
+        row = await self._restore(run)
         if is_conflict(run.claim, run.held):
             if not accepted.reduces:
                 await self._outcomes.refuse(run)
                 return Outcome.DONE
-            run = self._set_apart(run)
-            accepted, row = run.accepted, await self._recall(run)
+            run = self._under_own_id(run)
+            accepted, row = run.accepted, await self._restore(run)
         if row and row.stream_sequence != delivery.stream_sequence:
             if row.done or row.journal_epoch >= run.journal_epoch or not run.owns_orders:
                 await self._outcomes.suppress(accepted, delivery, fence)
@@ -129,19 +129,19 @@ class ProcessSignal:
         if row is None and run.held and is_repeat(run.claim, run.held):
             await self._outcomes.complete(run, repeat_of(run.held.signal_id))
             return Outcome.DONE
-        return await self._carry(run)
+        return await self._run_until_ended(run)
 
     def _claim_of(self, accepted: journal_pb2.SignalAccepted) -> Claim | None:
         return claim_of(accepted, self._settings.key_retention_days * DAY_MS)
 
-    def _set_apart(self, run: SignalRun) -> SignalRun:
+    def _under_own_id(self, run: SignalRun) -> SignalRun:
         """Gives an exit with the key of another signal an id of its own: a repeated key never blocks an exit."""
         accepted = set_key_aside(run.accepted)
         return SignalRun(
             run.delivery, accepted, run.cause, run.fence, run.journal_epoch, claim=self._claim_of(accepted), apart=True
         )
 
-    async def _carry(self, run: SignalRun) -> Outcome:
+    async def _run_until_ended(self, run: SignalRun) -> Outcome:
         """Tries until the signal has ended, the service stops, or the signal has waited too long."""
         attempt, waits_since = 0, self._monotonic()
         while True:
@@ -149,7 +149,7 @@ class ProcessSignal:
                 if attempt:
                     if run.fence.remaining_s() <= 0:
                         raise LeaseLost(f"signal {run.signal_id} is tried again by the next owner of lane {run.lane}")
-                    row = await self._recall(run)
+                    row = await self._restore(run)
                     if row and row.stream_sequence != run.delivery.stream_sequence:
                         raise LookupError(f"signal {run.signal_id} is another delivery's")
                 outcome: SignalOutcome | None = await self._legs.run(run)
@@ -179,7 +179,7 @@ class ProcessSignal:
                 return Outcome.RETRY
             attempt += 1
 
-    async def _recall(self, run: SignalRun) -> store.SignalRow | None:
+    async def _restore(self, run: SignalRun) -> store.SignalRow | None:
         """Restores what is stored of the signal, by an earlier try or by another process."""
         signal_id, account_id, instrument = run.signal_id, run.webhook.account_id, run.signal.instrument
         claim = run.claim.claim if run.claim else b""

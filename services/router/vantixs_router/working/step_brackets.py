@@ -73,7 +73,8 @@ class StepBrackets:
     async def hear(self, key: Key, kept: Kept, position: Decimal, fence: Fence) -> list[bool]:
         """Passes all events to every bracket, the oldest first, which is the first to shrink if the position is too small.
 
-        Legs are placed only after all events: a quantity that another order has taken needs no protection, and risk would deny it.
+        Legs are placed only after all events: a quantity that another order has taken needs no protection, and risk
+        would deny it.
         """
         heard, now = list[_Heard](), self._clock()
         seen = list(key.seen)

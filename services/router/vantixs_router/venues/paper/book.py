@@ -230,7 +230,7 @@ class PaperBook:
         return ended
 
     def _shrink_others(self, filled: PaperOrder, quantity: Decimal, now: datetime) -> None:
-        """Reduces the other exits by a fill: stop and targets of a position are for the same quantity."""
+        """Reduces targets by the fill of a stop, and stops by the fill of a target: both are for the same quantity."""
         left = quantity
         others = [
             o for o in self.orders.values() if o.group == filled.group and o.open and _is_stop(o) != _is_stop(filled)
