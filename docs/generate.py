@@ -132,19 +132,14 @@ def subjects_page() -> str:
 
 
 def metrics_page() -> str:
-    """Every metric of ours."""
+    """Every metric of ours: all modules that define one at their top level are imported."""
     import importlib
 
-    for module in (
-        "vantixs.runtime.grpc_server",
-        "vantixs_ingress.http.failed_attempts",
-        "vantixs_ingress.http.request_metrics",
-        "vantixs_ingress.spool.relay",
-        "vantixs_ingress.spool.spool",
-        "vantixs_audit.recorder",
-        "vantixs_audit.retention",
-    ):
-        importlib.import_module(module)
+    metric = re.compile(r'^[A-Z_]+ = (Counter|Gauge|Histogram)\(\s*"vantixs_', re.MULTILINE)
+    for top in (ROOT / "libs", *sorted((ROOT / "services").iterdir())):
+        for path in sorted(top.rglob("*.py")):
+            if metric.search(path.read_text()):
+                importlib.import_module(".".join(path.relative_to(top).with_suffix("").parts))
     from prometheus_client import REGISTRY
 
     rows = []

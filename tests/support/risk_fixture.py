@@ -14,8 +14,8 @@ from unittest import mock
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
+from vantixs.runtime.compiled_statement import CompiledStatement
 from vantixs.runtime.outbox import Outbox
-from vantixs.runtime.statements import _Compiled
 from vantixs_risk import store
 from vantixs_risk.accounts import create_account, get_account
 from vantixs_risk.adjustment import record_adjustment
@@ -198,8 +198,8 @@ def _killed_after(statements: int) -> Iterator[None]:
         return count
 
     with (
-        mock.patch.object(_Compiled, "execute", counted(_Compiled.execute)),
-        mock.patch.object(_Compiled, "execute_all", counted(_Compiled.execute_all)),
+        mock.patch.object(CompiledStatement, "execute", counted(CompiledStatement.execute)),
+        mock.patch.object(CompiledStatement, "execute_all", counted(CompiledStatement.execute_all)),
     ):
         yield
 

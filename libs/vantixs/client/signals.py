@@ -1,4 +1,4 @@
-"""Signals: sending them, what became of each and why, and watching them change."""
+"""Signals: sends them, reads their outcomes, and watches them change."""
 
 import contextlib
 import http.client
@@ -19,10 +19,10 @@ from vantixs.client.errors import DeadlineExceeded, NotFound, ServiceUnavailable
 from vantixs.client.places import webhook_token
 from vantixs.runtime.retry import spread
 
-HEARTBEAT_S = 30  # After which audit says that nothing changed.
+HEARTBEAT_S = 30  # After this time audit reports that nothing changed.
 EXPORT_S = 86_400.0
-WATCH_S = 3600.0  # After which a watch begins another call by itself.
-# With these a call ends whose connection or service ended; the watch goes on with another one.
+WATCH_S = 3600.0  # After this time a watch begins another call by itself.
+# Status codes of a call whose connection or service ended; the watch continues with another call.
 _INTERRUPTED = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,
@@ -33,7 +33,7 @@ _TRY_AGAIN = (502, 503, 504)
 
 
 class Sent(NamedTuple):
-    """What ingress answered. A repeat is `duplicate`, and has the first signal's id."""
+    """The answer of ingress. For a repeat, `duplicate` is set and the id is that of the first signal."""
 
     signal_id: str
     duplicate: bool
@@ -56,16 +56,18 @@ class AsyncSignals:
         key: str = "",
         timeout_s: float | None = None,
     ) -> Sent:
-        """Sends a signal to a webhook by HTTP; it is on disk when this returns.
+        """Sends a signal to a webhook by HTTP; when this returns, the signal is on disk.
 
-        `token` is the webhook's; empty takes the one that the home keeps. `key` makes resends the same signal, for ever; with
-        neither it nor `idempotency_key` in the payload each call is a signal of its own. What was not answered is sent again
-        with the same key until `timeout_s`. A webhook that wants signatures is not served.
+        `token` is the webhook's; if empty, the one stored in the home is used. All calls with the same `key` are one
+        signal, for ever. Without `key`, and without `idempotency_key` in the payload, each call is a signal of its
+        own. A request without an answer is repeated with the same key until `timeout_s`. Webhooks that require
+        signatures are not supported.
 
         Raises:
             SignalRejected: ingress refused it.
-            ServiceUnavailable: no answer came: it may have been taken. Sent again with `request_id` as `key` it is taken once.
-            ValueError: nothing says where ingress is, or which token to use.
+            ServiceUnavailable: there was no answer, and the signal may have been accepted. Send it again with
+                `request_id` as `key`, and it is accepted exactly once.
+            ValueError: the address of ingress, or the token, is not known.
         """
         if not (base := self._calls.http()):
             raise ValueError("send: expected the address of ingress, found none: give `http`")
@@ -87,16 +89,16 @@ class AsyncSignals:
         return Sent(content["signal_id"], bool(content.get("duplicate")), content.get("warnings", []))
 
     async def get(self, signal_id: str, *, timeout_s: float | None = None) -> audit_pb2.GetSignalResponse:
-        """A signal and its timeline: every decision with what it was made on. NotFound where history has none."""
+        """A signal and its timeline: every decision with its inputs. Raises NotFound if history does not have it."""
         response: audit_pb2.GetSignalResponse = await self._calls.ask(
             audit_pb2.GetSignalRequest(signal_id=signal_id), timeout_s
         )
         return response
 
     async def payload(self, signal_id: str, *, timeout_s: float | None = None) -> audit_pb2.GetPayloadResponse:
-        """What was sent with a signal, also where the webhook seals it. Needs the token of an auditor or operator.
+        """The payload of a signal, also if the webhook seals payloads. Needs the token of an auditor or operator.
 
-        Each look is an entry in history. NotFound where history has no such signal.
+        History records each read. Raises NotFound if history does not have the signal.
         """
         response: audit_pb2.GetPayloadResponse = await self._calls.ask(
             audit_pb2.GetPayloadRequest(signal_id=signal_id), timeout_s
@@ -104,9 +106,11 @@ class AsyncSignals:
         return response
 
     async def wait(self, signal_id: str, *, timeout_s: float = 30.0) -> audit_pb2.GetSignalResponse:
-        """A signal and its timeline once it has ended. That of an order that rests has ended, as EXECUTED, ORDER_WORKING.
+        """Waits until a signal has ended; returns it with its timeline.
 
-        A signal that history does not have yet is waited for as well: it is recorded a moment after it was accepted.
+        With a resting order it ends as EXECUTED, ORDER_WORKING.
+
+        It also waits for a signal that history does not have yet: a signal is recorded a moment after it was accepted.
 
         Raises:
             DeadlineExceeded: it has not ended within the time; the reason is SIGNAL_NOT_ENDED.
@@ -136,7 +140,7 @@ class AsyncSignals:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[audit_pb2.SignalSummary]:
-        """Signals for which all of this holds, newest first. `status` is for example "executed".
+        """Signals that match all conditions, newest first. `status` is for example "executed".
 
         Raises:
             ValueError: no such status, or a time without a zone.
@@ -156,15 +160,16 @@ class AsyncSignals:
         resume: int = 0,
         away_s: float = 60.0,
     ) -> AsyncIterator[audit_pb2.SignalSummary]:
-        """Signals as they change, without end: from now on, or after `resume`, the `sequence` of the last one that was yielded.
+        """Yields signals as they change, without end.
 
-        Where the connection or audit ends it goes on by itself, and then yields each signal that changed in between once, as
-        it is then. So none is missed and none yielded twice in the same state, and of several changes during an interruption
-        only the last is seen. A program that is started again goes on in the same way with `resume`.
+        It starts now, or after `resume`, the `sequence` of the last yielded signal. After an interruption it continues by
+        itself, and yields each signal that changed meanwhile once, in its current state. So no signal is missed, no
+        state is yielded twice, and of several changes during an interruption only the last one is seen. A restarted
+        program continues in the same way with `resume`.
 
         Raises:
-            ServiceUnavailable: audit was away for `away_s`.
-            InvalidRequest: history is not as far as `resume`: it was begun anew.
+            ServiceUnavailable: audit did not answer for `away_s`.
+            InvalidRequest: history has not reached `resume`, because it was started again.
         """
         given = _filter(status, webhook_id, account_id, instrument, reason, None, None)
         watched = _Watched(self._calls, given, resume)
@@ -202,10 +207,10 @@ class AsyncSignals:
         proofs: bool = False,
         timeout_s: float = EXPORT_S,
     ) -> AsyncIterator[audit_pb2.ExportSignalsResponse]:
-        """Signals that match and are there now, oldest first, with their entries where `timeline` is set.
+        """The signals that match and exist now, oldest first; with their entries if `timeline` is set.
 
-        `payloads` and `proofs` need the token of an auditor or operator. Every export is an entry in history. One that is
-        interrupted has to be begun again.
+        `payloads` and `proofs` need the token of an auditor or operator. History records every export. An interrupted
+        export has to be started again.
 
         Raises:
             ClientError: see `vantixs.client.errors`.
@@ -242,14 +247,14 @@ class AsyncSignals:
 
 
 class _Watched:
-    """A watch over several calls: each goes on after the sequence up to which the one before told all."""
+    """A watch over several calls. Each call continues after the sequence up to which the previous one sent all changes."""
 
     def __init__(self, calls: Calls, given: audit_pb2.SignalFilter, after: int) -> None:
         self._calls = calls
         self._request = audit_pb2.WatchSignalsRequest(filter=given, after_sequence=after, heartbeat_s=HEARTBEAT_S)
 
     async def changes(self) -> AsyncIterator[audit_pb2.SignalSummary | None]:
-        """Changes as they come, after those since the call before; None where there was none for a while."""
+        """Changes after those of the previous call, as they arrive; None if there was none for a while."""
         stream = self._calls.transport.stream(rpc_of(self._request), self._request, WATCH_S)
         async with contextlib.aclosing(stream):  # type: ignore[type-var]
             async for change in stream:

@@ -1,4 +1,4 @@
-"""Instruments, the default catalogue, and the one this process goes by: instruments can be added while it runs."""
+"""Instruments, the default catalogue, and the current one of this process: instruments can be added while it runs."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -89,7 +89,7 @@ CATALOGUE = Catalogue(
 
 
 class CurrentCatalogue:
-    """The catalogue that a process goes by now. It is replaced as a whole, so who has read it once sees no change."""
+    """The current catalogue of a process. It is replaced as a whole, so a catalogue that was read once never changes."""
 
     __slots__ = ("current",)
 

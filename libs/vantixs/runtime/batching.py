@@ -1,8 +1,8 @@
-"""While one batch is being worked on, the next one gathers.
+"""Batching: while one batch is processed, the next one collects.
 
-That is the whole rule: nothing waits for company. An item that comes alone is worked on at once, alone; what comes while
-a batch is out shares the next one. So a batch is as large as the load makes it, and the cost of a commit, a call or an
-fsync is shared by all who would otherwise have waited for one each.
+There is no other rule, and no item waits for others to join it. A single item is processed at once, alone. Items that
+arrive while a batch is in progress share the next batch. So a batch grows with the load, and the cost of a commit, a
+call or an fsync is shared by all items that would otherwise have waited for one each.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ Result = TypeVar("Result")
 
 
 class BatcherFull(Exception):
-    """As many items wait as may: nothing of the refused one was done."""
+    """The queue is full. The refused item was not processed."""
 
 
 class BatcherClosed(Exception):
-    """It takes nothing more: nothing of the refused item was done."""
+    """The batcher is closed. The refused item was not processed."""
 
 
 class Bounds(NamedTuple):
-    """How much a batch and the queue may hold.
+    """Limits of a batch and of the queue.
 
     Attributes:
-        items: most items in a batch.
-        size: most of what `size_of` counts in a batch, for example bytes; an item above it makes a batch by itself.
-        waiting: most items that wait for their batch.
+        items: highest number of items in a batch.
+        size: highest total of `size_of` in a batch, for example bytes; a larger item is a batch by itself.
+        waiting: highest number of items that wait for their batch.
     """
 
     items: int = 256
@@ -38,13 +38,13 @@ class Bounds(NamedTuple):
 
 
 class Batcher(Generic[Item, Result]):
-    """Gathers the items of many callers into batches, which are worked on one at a time, in the order they came.
+    """Collects items of many callers into batches, which are processed one at a time, in order of arrival.
 
     Args:
-        work: does a batch: a result for each item, in their order. A result that is an exception is raised by that item's
-            call. An exception it raises is that of all its items, or, where `singly_after` says so of that exception,
-            each item is done again in a batch by itself, in order; `work` must then have done nothing, or nothing that
-            doing it again changes.
+        work: processes a batch; returns a result for each item, in order. If a result is an exception, it is raised by that
+            item's call. If `work` raises, the exception is raised for all items. But if `singly_after` returns True for the
+            exception, each item is processed again in a batch by itself; then `work` must not have changed anything,
+            or nothing that a second run would change again.
         size_of: how much an item counts towards `bounds.size`.
     """
 
@@ -60,18 +60,19 @@ class Batcher(Generic[Item, Result]):
         self._bounds = bounds or Bounds()
         self._size_of = size_of
         self._singly_after = singly_after
-        # In the order they came; a dict, so that one who is cancelled leaves it at no cost.
+        # In order of arrival; a dict, so that a cancelled item is removed at no cost.
         self._waiting: dict[asyncio.Future[Result], Item] = {}
         self._urgent: dict[asyncio.Future[Result], Item] = {}
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     async def submit(self, item: Item, *, urgent: bool = False) -> Result:
-        """Has the item worked on in the next batch and returns its result.
+        """Processes the item in the next batch and returns its result.
 
-        An urgent one does not wait behind those that are not, and there is room for it however many wait.
+        An urgent item does not wait behind items that are not urgent, and is accepted even if the queue is full.
 
-        Who is cancelled before that batch begins takes the item back; later it is done, and nobody hears of it.
+        If the caller is cancelled before the batch begins, the item is removed. Later, the item is processed and its
+        result dropped.
 
         Raises:
             BatcherFull: too many items wait; it does not wait for room.
@@ -83,14 +84,14 @@ class Batcher(Generic[Item, Result]):
             return await done
         except asyncio.CancelledError:
             if done.done() and not done.cancelled():
-                done.exception()  # asyncio reports exceptions that nobody looked at.
+                done.exception()  # asyncio reports exceptions that were never retrieved.
             raise
         finally:
             self._waiting.pop(done, None)
             self._urgent.pop(done, None)
 
     def put(self, item: Item, *, urgent: bool = False) -> "asyncio.Future[Result]":
-        """As `submit`, for callers that keep their order without waiting for one another; the future is the item's result.
+        """Like `submit`, for callers that need their order kept but do not wait: returns a future of the item's result.
 
         Raises:
             BatcherFull: too many items wait.
@@ -103,26 +104,26 @@ class Batcher(Generic[Item, Result]):
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         (self._urgent if urgent else self._waiting)[done] = item
         if self._task is None:
-            # It begins with the loop's next step: callers that are woken by the same event share the first batch.
-            # Not in the context of whoever came first: a batch is nobody's trace.
+            # The batch begins with the loop's next step, so that callers woken by the same event share it.
+            # Without the context of the first caller: a batch belongs to no single trace.
             self._task = asyncio.create_task(self._run(), name="batch", context=contextvars.Context())
         return done
 
     async def close(self) -> None:
-        """Refuses what comes from now on, and returns once what waits is done."""
+        """Refuses new items, and returns once the waiting ones are processed."""
         self._closed = True
         if self._task is not None:
             await asyncio.wait((self._task,))
 
     async def _run(self) -> None:
-        """Works until nothing waits."""
+        """Processes batches until nothing waits."""
         batch: dict[asyncio.Future[Result], Item] = {}
         try:
             while batch := self._next():
                 await self._do(batch, again=len(batch) > 1)
         finally:
             self._task = None
-            # Only where this task itself was cancelled, at the end of its loop: who waits shall not wait for ever.
+            # Only if this task itself was cancelled, at the end of the loop: its callers must not wait for ever.
             for done in (*batch, *self._urgent, *self._waiting):
                 done.cancel()
 
@@ -131,7 +132,7 @@ class Batcher(Generic[Item, Result]):
         size, taken = 0, []
         for done, item in chain(self._urgent.items(), self._waiting.items()):
             if done.done():
-                taken.append(done)  # Its caller was cancelled, and has not run since.
+                taken.append(done)  # The caller was cancelled, and has not run since.
                 continue
             size += self._size_of(item)
             if len(batch) >= self._bounds.items or (batch and size > self._bounds.size):

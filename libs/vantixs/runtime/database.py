@@ -1,9 +1,11 @@
 """A service's database: SQLite or PostgreSQL with one set of statements, and one writer that shares commits.
 
-Units of work that come while a transaction is on its way share the next one; their callers hear of them only after the
-commit. On SQLite, and on PostgreSQL where the database is opened as exclusive, the transaction is the only one across
-processes, so a unit may read, decide and write without races. Otherwise a unit locks the rows it goes by before it reads
-them, in their order, and inserts what must not be there without ON CONFLICT: then it runs again.
+Units of work that arrive during a transaction share the next one. Their callers get results only after the commit.
+
+On SQLite, and on PostgreSQL if the database is opened as exclusive, only one transaction runs at a time across all processes,
+so a unit may read, decide and write without races. Otherwise a unit must lock the rows that its decision depends on before
+it reads them, in a fixed order. A row that must not exist yet is inserted without ON CONFLICT, so that the unit fails and
+runs again if another process was faster.
 """
 
 import asyncio
@@ -46,7 +48,7 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 NO_IDENTITY = Found(Identity(""))
 PROBE_S = 2.0
-# For so long a failed transaction counts against health, unless another one works.
+# How long a failed transaction keeps health down, unless a later transaction succeeds.
 FAILED_FOR_S = 10.0
 
 
@@ -66,7 +68,7 @@ class Database:
         self.found = found
         self.place = writer.url.render_as_string()
         self.file = Path(writer.url.database or "") if writer.dialect.name == "sqlite" else None
-        # Set by the guard: nothing is read or written while it says why.
+        # Why the store may not be used, set by its guard. While it is not empty, nothing is read or written.
         self.refusal = ""
         self.damage = ""
         self._writer = writer
@@ -91,15 +93,17 @@ class Database:
         exclusive: bool = True,
         life: Lifecycle | None = None,
     ) -> "Database":
-        """Connects, looks whether the file is whole, and brings the schema up to date.
+        """Connects, checks that the file is not damaged, and upgrades the schema.
 
-        `reserve_bytes` of disk are kept for `write_at_any_cost`. With `exclusive` no two transactions of the service's
-        processes run at the same time; without it they do on PostgreSQL, and units lock what they go by. With `life`, a
-        PostgreSQL server that cannot be reached is waited for.
+        Args:
+            reserve_bytes: disk space that is kept free for `write_at_any_cost`.
+            exclusive: lets only one transaction run at a time across the service's processes. Without it, transactions run
+                at the same time on PostgreSQL, and units lock the rows that they depend on.
+            life: if given, a PostgreSQL server that cannot be reached is waited for.
 
         Raises:
-            Stopped: the service is to stop.
-            StartupError: unreachable, not writable, not a database, damaged, or newer than this program.
+            Stopped: the service was asked to stop during the wait.
+            StartupError: the database is unreachable, not writable, not a database, damaged, or newer than this program.
         """
         url = settings.database_url or f"sqlite:///{(settings.home / 'data' / f'{service}.db').absolute()}"
         try:
@@ -134,19 +138,19 @@ class Database:
         return self._writes.commits
 
     async def write(self, unit: Callable[[sa.Connection], T], *, urgent: bool = False, in_pipeline: bool = False) -> T:
-        """Runs the unit in the shared transaction and returns its result after the commit; an urgent one in the next.
+        """Runs the unit in a shared transaction and returns its result after the commit. An urgent unit runs in the next one.
 
-        One that sends everything by `Statement` may be run in a pipeline: it then shares its round trips with others.
+        A unit that is marked with `runs_in_pipeline` shares its round trips with other units.
 
-        An exception of the unit rolls back that unit alone and is raised here. A unit may run more than once, so it
-        must have no effects but through its connection.
+        An exception of the unit rolls back that unit alone and is raised here. A unit may run more than once, so all its
+        effects must go through its connection.
 
         Raises: as `write_batched`.
         """
         return await self.write_batched(run_in_pipeline if in_pipeline else run_units, unit, urgent=urgent)
 
     async def write_at_any_cost(self, unit: Callable[[sa.Connection], T]) -> T:
-        """As `write`; where the disk is full, space that was kept for this is given back, step by step."""
+        """Like `write`, but if the disk is full, reserved space is released step by step to make room."""
         while True:
             try:
                 return await self.write(unit, urgent=True)
@@ -162,17 +166,17 @@ class Database:
         *,
         urgent: bool = False,
     ) -> T:
-        """Has `run` called with this item and those others that wait for the same `run`, and returns its result for it.
+        """Calls `run` once with this item and all items that wait for the same `run`; returns the result of this item.
 
-        For work of which much comes at once: so it can look up and write for all of it in a few statements. `run` returns
-        a result for each item; one that is an exception is raised by that item's call, and rolls nothing back. An exception
-        it raises rolls back, and then `run` is called with each item alone, so that those which fail fail alone; it is as
-        free of effects as a unit of `write`.
+        With it, work that arrives in large numbers needs only a few statements for many items. `run` returns a result for each
+        item. If a result is an exception, it is raised to that item's caller, and nothing is rolled back. If `run` itself
+        raises, everything is rolled back, and `run` is called with each item alone, so that only the failing ones fail. As with
+        `write`, all effects must go through the connection.
 
         Raises:
-            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE when nothing was stored; UNAVAILABLE STORAGE_OUTCOME_UNKNOWN
-                when the connection was lost during the commit; RESOURCE_EXHAUSTED when too much is queued;
-                FAILED_PRECONDITION STORE_NOT_ACCEPTED while the store is not served.
+            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE if nothing was stored; UNAVAILABLE STORAGE_OUTCOME_UNKNOWN
+                if the connection was lost during the commit; RESOURCE_EXHAUSTED if too much is queued;
+                FAILED_PRECONDITION STORE_NOT_ACCEPTED while the store is refused.
         """
         self._check_served()
         return await self._write(run, item, urgent=urgent)
@@ -189,27 +193,27 @@ class Database:
         return result
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
-        """Runs the query on a snapshot of what is committed.
+        """Runs the query on a snapshot of committed data.
 
         Raises:
-            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE; FAILED_PRECONDITION STORE_NOT_ACCEPTED while it is not served.
+            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE; FAILED_PRECONDITION STORE_NOT_ACCEPTED while the store is refused.
         """
         self._check_served()
         return await self._reads.read(query)
 
     async def read_together(self, query: Callable[[sa.Connection], T]) -> T:
-        """As `read`, for quick queries of which many come at once: those that wait share their round trips.
+        """Like `read`, for short queries that arrive in large numbers: queries that wait share their round trips.
 
-        It asks everything by `Statement`, and each statement sees what is committed by then: a snapshot for all of them would
-        cost a round trip more.
+        The query must use `Statement` only. Each of its statements sees the data committed before that statement: one snapshot
+        for all of them would cost another round trip.
         """
         self._check_served()
         return await self._reads.read_together(query)
 
     async def watch(self, health: Health, stopping: asyncio.Event) -> None:
-        """Keeps health's state `database` by trying: reads the file anew and commits a write, until stopped.
+        """Keeps health's state `database` up to date until stopped: regularly reads the file and commits a write.
 
-        A write that changes nothing may work while all others wait for a lock in vain: their failures count as well.
+        This write changes nothing, and may succeed while all other writes time out on a lock. So their failures count too.
         """
         before = ""
         while not stopping.is_set():
@@ -226,7 +230,7 @@ class Database:
                 await asyncio.wait_for(stopping.wait(), PROBE_S)
 
     async def _probe(self) -> str:
-        """Why nothing can be read or written, empty where it can."""
+        """Why the database cannot be read or written; empty if it can."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 await asyncio.to_thread(self._reads.look_inside)
@@ -238,7 +242,7 @@ class Database:
         return self._writes.failure if self._loop.time() - self._writes.failed_at < FAILED_FOR_S else ""
 
     async def read_identity(self) -> Identity | None:
-        """Which store is there now, also while it is not served.
+        """The identity of the store, also while it is refused.
 
         Raises:
             ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE.
@@ -246,11 +250,13 @@ class Database:
         return await self._reads.read(read_identity)
 
     async def write_identity(self, change: Callable[[Identity], Identity], message: Message | None = None) -> Identity:
-        """Changes which store it is, with a message for the outbox, also while it is not served; raises as `write`."""
+        """Changes the identity of the store and adds a message to the outbox, also while refused. Raises like `write`."""
 
         def unit(connection: sa.Connection) -> Identity:
             if self._lock is not None:
-                ADVISORY_LOCK.send(connection, key=self._lock_number + 1)  # Several replicas may want to change it.
+                ADVISORY_LOCK.send(
+                    connection, key=self._lock_number + 1
+                )  # Several replicas may change the identity at the same time.
             identity = change(read_identity(connection) or self.found.identity)
             connection.exec_driver_sql(DELETE)
             connection.exec_driver_sql(identity.insert)
@@ -267,12 +273,12 @@ class Database:
             raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "STORE_NOT_ACCEPTED", self.refusal)
 
     def _note_damage(self, detail: str) -> None:
-        """Keeps what the database says of a file that is not whole."""
+        """Keeps the database's error text if it reports a damaged file."""
         if is_damage(detail):
             self.damage = detail
 
     async def close(self) -> None:
-        """Finishes what is queued and closes; what is written from then on is refused."""
+        """Finishes queued work and closes. Later writes are refused."""
         await self._writes.close()
         self._reads.close()
         self._writer.dispose()

@@ -1,4 +1,4 @@
-"""Connecting to a service's database, and bringing its file and schema to what the program knows."""
+"""Connects to a service's database, and migrates its file and schema to what the program knows."""
 
 import asyncio
 import contextlib
@@ -19,8 +19,8 @@ from vantixs.runtime.statements import Statement
 from vantixs.runtime.store_identity import CREATE, SELECT, Found, Identity, make_identity
 
 CHECKED_BYTES = 1 << 30
-# temp_store: an INSERT of many rows keeps aside what it may have to undo; in a file, unless told otherwise.
-# wal_autocheckpoint: the log is copied into the database once it has so many pages (16 MB), which takes two syncs more.
+# temp_store: an INSERT of many rows keeps its undo data in memory; the default is a file.
+# wal_autocheckpoint: at this many pages (16 MB) the log is copied into the database, which costs two more syncs.
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -30,21 +30,21 @@ _PRAGMAS = (
     "wal_autocheckpoint=4000",
 )
 _KEY = sa.bindparam("key", type_=sa.BigInteger)
-# Held until the transaction ends. Whoever writes to a schema holds its lock, shared where the rows are locked one by one.
+# Held until the transaction ends. Every writer of a schema holds the schema's lock, shared if it locks single rows.
 ADVISORY_LOCK = Statement(lambda _: sa.select(sa.func.pg_advisory_xact_lock(_KEY)))
 SHARED_LOCK = Statement(lambda _: sa.select(sa.func.pg_advisory_xact_lock_shared(_KEY)))
-# A process that is stopped in a transaction holds its locks: the server ends it, and the others go on.
+# A process that is stopped inside a transaction holds its locks. The server ends that transaction, so others can continue.
 _WRITER_LIMITS = "-cidle_in_transaction_session_timeout=2s -clock_timeout=5s -cstatement_timeout=30s"
-# Who reads waits for a lock only where somebody changes the tables themselves.
+# A reader waits for a lock only while the tables themselves are changed.
 _READER_LIMITS = "-cidle_in_transaction_session_timeout=60s -clock_timeout=5s -cstatement_timeout=60s"
-# A migration takes what it takes, and other replicas wait for it.
+# A migration has no time limit, and other replicas wait for it.
 _NO_LIMITS = (
     "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
 )
-# What a server says that will take connections in a while; it has others for those that it never will.
+# Errors of a server that will accept connections later. Errors of a wrong set-up have other texts.
 _NOT_YET = ("starting up", "shutting down", "recovery", "not yet accepting", "too many", "remaining connection slots")
 RETRY_S = 0.5
-# A server that cannot be reached any more is an error within seconds; in ms for tcp_user_timeout, else in seconds.
+# A server that cannot be reached is an error within seconds. tcp_user_timeout is in ms, the others are in seconds.
 _CONNECTION_LIMITS = {
     "connect_timeout": 3,
     "keepalives_idle": 3,
@@ -55,7 +55,7 @@ _CONNECTION_LIMITS = {
 
 
 def make_engine(url: str, service: str, *, write: bool) -> sa.Engine:
-    """An engine for the writer, or for readers, of a service's database."""
+    """An engine for the writer, or for the readers, of a service's database."""
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "postgresql":
         # What is written is looked up by key. A plan that was made while a table was small reads all of it when it is large.
@@ -76,7 +76,7 @@ def make_engine(url: str, service: str, *, write: bool) -> sa.Engine:
 
         @sa.event.listens_for(postgres, "begin")
         def begin_here(connection: sa.Connection) -> None:
-            # By a statement of its own: in a pipeline the driver would wait for the BEGIN that it sends by itself.
+            # BEGIN is sent as a statement of its own: in a pipeline the driver would wait for the BEGIN that it sends by itself.
             send(connection, start)
 
         return postgres
@@ -99,7 +99,7 @@ def make_engine(url: str, service: str, *, write: bool) -> sa.Engine:
 
 
 def lock_number(service: str) -> int:
-    """The advisory lock that whoever writes to a service's schema holds until its transaction ends; also of a part of it."""
+    """The number of the advisory lock for a schema, or a part of it. Writers hold it until their transaction ends."""
     return zlib.crc32(f"vantixs-{service}".encode())
 
 
@@ -135,12 +135,12 @@ def migrate(engine: sa.Engine, service: str, migrations: Path) -> Found:
 async def migrate_when_there(
     engine: sa.Engine, service: str, migrations: Path, settings: ServiceSettings, life: Lifecycle
 ) -> Found:
-    """As `migrate`, once the database's server can be reached: services start in any order.
+    """Like `migrate`, but waits until the database's server can be reached, because services start in any order.
 
-    Meanwhile health is down, and can be asked at the service's address.
+    Health is down during the wait, and can be queried at the service's address.
 
     Raises:
-        Stopped: the service is to stop.
+        Stopped: the service was asked to stop during the wait.
     """
     waiting: Server | None = None
     try:
@@ -166,7 +166,7 @@ async def migrate_when_there(
 
 
 def _is_away(error: sa.exc.DBAPIError) -> bool:
-    """Whether a PostgreSQL server cannot be reached, or does not take connections yet: nothing is wrong with the settings."""
+    """Whether a PostgreSQL server cannot be reached or does not accept connections yet, which is no fault of the settings."""
     words = str(error.orig)
     if "psycopg" not in type(error.orig).__module__ or not isinstance(error, sa.exc.OperationalError):
         return False
@@ -174,12 +174,12 @@ def _is_away(error: sa.exc.DBAPIError) -> bool:
 
 
 def check_file(execute: Callable[[str], Any]) -> None:
-    """Looks whether an SQLite file is whole, as far as its structure tells; what stands in its rows has no checksums.
+    """Checks the structure of an SQLite file. The contents of its rows have no checksums.
 
-    It reads all of the file. One of many gigabytes is looked at no further than its schema, which takes no time.
+    It reads the whole file. Of a file of many gigabytes it checks only the schema, which takes no time.
 
     Raises:
-        DatabaseError: it is not. The driver's own where it notices by itself.
+        DatabaseError: the file is damaged; or the driver's own error, if the driver notices first.
     """
     pages = int(execute("PRAGMA page_count").fetchone()[0]) * int(execute("PRAGMA page_size").fetchone()[0])
     if pages > CHECKED_BYTES:
@@ -190,8 +190,8 @@ def check_file(execute: Callable[[str], Any]) -> None:
 
 
 def upgrade_schema(connection: sa.Connection, migrations: Path) -> None:
-    """Makes a service's tables, or brings them to the newest revision, in the connection's transaction."""
-    # Alembic takes a fifth of a second to import: only where there is something to do.
+    """Creates a service's tables, or migrates them to the newest revision, in the connection's transaction."""
+    # Alembic takes a fifth of a second to import, so it is imported only if there is something to do.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
@@ -204,12 +204,12 @@ def upgrade_schema(connection: sa.Connection, migrations: Path) -> None:
 
 
 def is_damage(detail: str) -> bool:
-    """Whether SQLite says that a file is not whole."""
+    """Whether SQLite reports a damaged file."""
     return any(words in detail for words in ("malformed", "not a database", "file is damaged"))
 
 
 def remedy(detail: str) -> str:
-    """What to do about a database that cannot be opened, for what an operator can do about."""
+    """What an operator can do about a database that cannot be opened."""
     if is_damage(detail):
         return "; put a copy of it back (docs/operations.md, Stores), or move it away to start without it"
     if "readonly" in detail or "read-only" in detail.lower():
@@ -218,6 +218,6 @@ def remedy(detail: str) -> str:
 
 
 def read_identity(connection: sa.Connection) -> Identity | None:
-    """Which store it is; None where that was never written."""
+    """The identity of the store; None if it was never written."""
     row = connection.exec_driver_sql(SELECT).first()
     return Identity(*row) if row else None

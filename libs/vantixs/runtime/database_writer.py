@@ -1,7 +1,8 @@
-"""One connection that writes: gathers units of work, and commits them together.
+"""A writer of a database: gathers units of work and commits them together.
 
-Each writer has a connection and a thread of its own, and does one transaction at a time. Units that come meanwhile share
-the next one. Where one of them fails, the transaction is rolled back and they run again, each in a savepoint of its own.
+Each writer has a connection and a thread of its own, and runs one transaction at a time. Units that arrive during a
+transaction share the next one. If a unit fails, the transaction is rolled back, and all its units run again, each in a
+savepoint of its own.
 """
 
 import asyncio
@@ -23,13 +24,13 @@ from vantixs.runtime.statements import Statement
 from vantixs.runtime.units import Work, is_in_pipeline, run_each, run_together
 
 RETRY_FOR_S, RETRY_PAUSES = 5.0, Pauses(0.05, 0.05)
-# How long PostgreSQL may take, longer than it lets a statement wait for a lock: a batch of writes, and what waits for it in
-# units that ask one by one.
+# How long PostgreSQL may take for a batch, and in addition for each unit that does not share round trips. Longer than a
+# statement may wait for a lock.
 WRITE_ANSWER_S, UNIT_ANSWER_S = 8.0, 0.1
 
 
 class _NotStored(Exception):
-    """A transaction that did not come to its end by the database's fault: `error` is for its callers."""
+    """A transaction failed because of the database. `error` is raised to the callers; `passing`: a retry may succeed."""
 
     def __init__(self, error: ServiceError, *, passing: bool) -> None:
         super().__init__(error)
@@ -42,10 +43,10 @@ class Writer:
 
     Args:
         engine: gives the connection.
-        lock: taken first in every transaction with `lock_number`; None where the database excludes others by itself.
-        answers: ends a connection that does not answer; None where the database is a file.
-        bounds: most units that share a transaction, and that wait.
-        note_damage: is told what the database says when it fails.
+        lock: statement that takes the lock `lock_number` first in every transaction; None if none is needed.
+        answers: closes a connection that does not answer in time; None if the database is a file.
+        bounds: how many units may share a transaction, and how many may wait.
+        note_damage: called with the database's error text when a transaction fails.
     """
 
     def __init__(
@@ -58,36 +59,37 @@ class Writer:
         note_damage: Callable[[str], None],
     ) -> None:
         self.commits = 0
-        self.failure, self.failed_at = "", 0.0  # Of the last transaction, the probe's own not counted.
+        self.failure, self.failed_at = "", 0.0  # Of the last transaction, not counting probes.
         self._engine = engine
         self._lock = lock
         self._lock_number = lock_number
         self._answers = answers
         self._note_damage = note_damage
-        self._connection: sa.Connection | None = None  # The thread's.
+        self._connection: sa.Connection | None = None  # Used by the writer's thread only.
         self._units: Batcher[Work, Any] = Batcher(self._commit, bounds)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-write")
         self._loop = asyncio.get_running_loop()
 
     async def submit(self, work: Work, *, urgent: bool = False) -> Any:
-        """The result of the work, after its commit; raises as `Batcher.submit`, and what the work raises.
+        """The result of the work, after its commit.
 
         Raises:
-            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE when nothing was stored; UNAVAILABLE STORAGE_OUTCOME_UNKNOWN when
-                the connection was lost during the commit.
+            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE if nothing was stored; UNAVAILABLE STORAGE_OUTCOME_UNKNOWN if the
+                connection was lost during the commit; and the errors of `Batcher.submit`.
+            Exception: what the work raises.
         """
         return await self._units.submit(work, urgent=urgent)
 
     async def close(self) -> None:
-        """Finishes what is queued; what is written from then on is refused."""
+        """Finishes queued work. Later writes are refused."""
         await self._units.close()
         await self._loop.run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 
     async def _commit(self, batch: Sequence[Work]) -> Sequence[Any]:
-        """Runs a batch in one transaction; where a unit fails, in another one with a savepoint for each.
+        """Runs a batch in one transaction; if a unit fails, runs the batch again with a savepoint for each unit.
 
-        Savepoints cost two statements a unit, and units rarely fail: so first it is tried without.
+        Savepoints cost two statements for each unit and units rarely fail, so the first attempt does without them.
         """
         counts = any(work.item is not rewrite_version for work in batch)
         try:
@@ -116,16 +118,16 @@ class Writer:
             limit_s=RETRY_FOR_S,
         )
 
-    # The thread, from here on.
+    # The methods below run in the writer's thread.
 
     def _transact(self, run: Callable[[sa.Connection, Sequence[Work]], list[Any]], batch: Sequence[Work]) -> list[Any]:
         """The results of a batch, after the commit.
 
         Raises:
             _NotStored: the database failed.
-            Exception: what a unit raised; it is rolled back.
+            Exception: what a unit raised; the transaction is rolled back.
         """
-        # What the hot path sends straight to the driver fails with the driver's own errors.
+        # A `Statement` is sent straight to the driver and fails with the driver's own errors.
         driver: Any = self._engine.dialect.loaded_dbapi
         lost = (OperationalError, InternalError, driver.OperationalError, driver.InternalError)
         alone = len(batch) if run is run_each else sum(not is_in_pipeline(work.run) for work in batch)
@@ -133,7 +135,7 @@ class Writer:
         limit_s = WRITE_ANSWER_S + alone * UNIT_ANSWER_S
         transaction, committing = None, False
         try:
-            # Kept from one batch to the next: a fresh one costs as much as a small batch.
+            # The connection is kept from batch to batch: a new one costs as much as a small batch.
             connection = self._connection = self._connection or self._engine.connect()
             with self._answering(connection, limit_s):
                 with pipelined(connection) if together else contextlib.nullcontext():
@@ -143,7 +145,7 @@ class Writer:
                     results = run(connection, batch)
                     committing = True
                     if together:
-                        send(connection, "COMMIT")  # It is waited for where the pipeline ends.
+                        send(connection, "COMMIT")  # The end of the pipeline waits for it.
                 transaction.commit()
         except Exception as error:
             unit_failed = transaction is not None and not (committing and not together)
@@ -170,7 +172,7 @@ class Writer:
             self._disconnect()
 
     def _failed(self, error: Exception, *, committing: bool = False) -> _NotStored:
-        """Drops the connection; says whether it may pass, and whether it is known that nothing was stored."""
+        """Drops the connection. The result says whether a retry may succeed, and whether surely nothing was stored."""
         self._disconnect()
         detail = str(getattr(error, "orig", None) or error).splitlines()[0]
         self._note_damage(detail)
@@ -179,7 +181,7 @@ class Writer:
         return _NotStored(unavailable("STORAGE_UNAVAILABLE", detail), passing=_passing(detail))
 
     def _disconnect(self) -> None:
-        """Drops the connection and what is open on it: the next batch gets another."""
+        """Drops the connection with its open transaction; the next batch gets a new connection."""
         if self._connection is not None:
             self._connection.invalidate()
             self._connection.close()
@@ -192,7 +194,7 @@ def _is_aborted(error: Exception) -> bool:
 
 
 def _is_answered(error: Exception) -> bool:
-    """Whether the server itself refused, so that nothing was stored; not where it was shut down, or the connection is gone."""
+    """Whether the server refused, so that nothing was stored. False if it was shut down or the connection was lost."""
     state = str(getattr(getattr(error, "orig", None) or error, "sqlstate", None) or "")
     return bool(state) and not state.startswith(("08", "57"))
 
@@ -207,8 +209,8 @@ def _passing(detail: str) -> bool:
 
 _VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))
 _REWRITE_VERSION = Statement(lambda _: sa.update(_VERSION).values(version_num=_VERSION.c.version_num))
-# On PostgreSQL no row is touched: all replicas would wait for the one that has it. A transaction with an id has a commit
-# that is written like any other.
+# On PostgreSQL no row is changed, because replicas would wait for each other's lock on that row. Taking a transaction id is
+# enough: the commit is then written to disk like any other.
 _TAKE_NUMBER = Statement(
     lambda _: (
         sa.update(_VERSION)
@@ -219,5 +221,5 @@ _TAKE_NUMBER = Statement(
 
 
 def rewrite_version(connection: sa.Connection) -> None:
-    """Writes what is there already: a commit like any other, which changes nothing. For a probe."""
+    """Makes a transaction that changes nothing but has a real commit, for a probe."""
     (_TAKE_NUMBER if connection.dialect.name == "postgresql" else _REWRITE_VERSION).send(connection)

@@ -1,12 +1,12 @@
-"""Who may call a gRPC server, decided by a call's metadata before its message is read.
+"""Decides who may call a gRPC server, from a call's metadata and before its message is read.
 
-An interceptor runs as soon as the headers are there. A refused call gets a handler that reads nothing, so its message
-stays within the flow-control window of its connection, is dropped with the stream, and is never decoded. Each role has
-its own number of calls at once: whoever uses up one role's takes none from another. A call without a token holds
-nothing but its place among those that wait to be refused, and `Health.Check` has one second to send its request.
+An interceptor runs as soon as the headers have arrived. A refused call gets a handler that reads nothing. So its
+message stays within the flow-control window of its connection, is dropped with the stream, and is never decoded. The
+number of calls at once is limited for each role separately, so one role cannot use up the calls of another. A call
+without a token costs only a place in the queue of refusals, and `Health.Check` has one second to send its request.
 
-grpcio 1.85 never frees a batch of operations that fails or whose task is cancelled, so nothing here answers a call that
-its client has ended, or cancels a read. Source: https://github.com/grpc/grpc/issues/43360
+grpcio 1.85 never frees a batch of operations that fails or whose task is cancelled. So nothing here answers a call that its
+client has ended, or cancels a read. Source: https://github.com/grpc/grpc/issues/43360
 """
 
 import asyncio
@@ -44,7 +44,10 @@ Refuse = Callable[[str, Exception, Any, float], Awaitable[None]]
 
 
 class Role(IntEnum):
-    """What a token may call; each role may call what those before it may. AUDITOR reads everything, and changes nothing."""
+    """The role of a token. Each role may call what the roles before it may.
+
+    AUDITOR reads everything, and changes nothing.
+    """
 
     VIEWER = 1
     AUDITOR = 2
@@ -64,7 +67,7 @@ class Caller(NamedTuple):
 
     @property
     def actor(self) -> str:
-        """The caller as the journal names it."""
+        """The caller's name in the journal."""
         return f"{self.role.name.lower()}:{self.name or 'unnamed'}"
 
 
@@ -72,14 +75,14 @@ _caller: ContextVar[Caller] = ContextVar("caller")
 
 
 def caller() -> Caller:
-    """Who is calling the running handler."""
+    """The caller of the handler that is running."""
     return _caller.get()
 
 
 class Admission(grpc.aio.ServerInterceptor):
-    """Checks token and role of each call, and how many calls its role has running.
+    """Checks token and role of each call, and how many calls its role has in progress.
 
-    `roles` gives the least role of each method ("/pkg.Service/Method"); `refuse` ends a call with an error's status.
+    `roles` has the least role of each method ("/pkg.Service/Method"); `refuse` ends a call with an error's status.
     """
 
     def __init__(self, tokens: tuple[str, str, str, str], roles: Mapping[str, Role], refuse: Refuse) -> None:
@@ -92,7 +95,7 @@ class Admission(grpc.aio.ServerInterceptor):
         self._refuse_unknown: Any = grpc.stream_stream_rpc_method_handler(self._refuse_in_turn)
 
     def stop(self) -> None:
-        """Refuses at once what waits for its turn."""
+        """Refuses at once all calls that wait for their turn."""
         self._turns.give_all()
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
@@ -130,7 +133,7 @@ class Admission(grpc.aio.ServerInterceptor):
         if not name.isprintable():
             name = "".join(c for c in name if c.isprintable())
         _caller.set(Caller(role, name[:64]))
-        # The task is the call's own: it is done once the call was answered, failed or was cancelled.
+        # Each call has its own task. It is done once the call was answered, failed or was cancelled.
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - gRPC runs interceptors in the call's task
         self._running[role] += 1
@@ -142,7 +145,7 @@ class Admission(grpc.aio.ServerInterceptor):
     def _role(self, authorization: str) -> Role | None:
         given = _digest(authorization.removeprefix("Bearer "))
         found = None
-        # In rising order, and none is left out for one found: the time says nothing of which it was.
+        # All roles are compared, in rising order, also after a match: the time does not show which one matched.
         for digest, granted in self._tokens:
             if hmac.compare_digest(digest, given):
                 found = granted
@@ -164,15 +167,15 @@ class Admission(grpc.aio.ServerInterceptor):
 
 
 class Turns:
-    """Lets calls of unknown callers be answered 250 a second, so that a flood of them leaves time for other calls.
+    """Answers calls of unknown callers at 250 a second, so that a flood of them leaves time for other calls.
 
-    The others wait, and the last that came is answered first: in a flood, that is rather the caller who sends one call
-    than the one who sends many. At most 2,000 wait, or the first that came is answered at once. A client has at most 100
-    calls on a connection: whoever waits for his answers sends few calls.
+    The others wait, and the newest is answered first: in a flood, it is more likely to be from a caller with one call
+    than from one with many. At most 2,000 wait; beyond that the oldest is answered at once. A client can have at most
+    100 calls on a connection, so a client that waits for its answers sends few calls.
 
-    A call that is cancelled while it waits, as in a flood of streams that are opened and reset, is let go without an
-    answer. An answer to it would leave 500 bytes behind. So each call waits 10 ms at least: that it was cancelled is
-    known a little later than that it came.
+    A call that is cancelled while it waits, as in a flood of streams that are opened and reset, is dropped without an
+    answer, because an answer to it would never free 500 bytes. The cancellation becomes known a little after the
+    call, so each call waits at least 10 ms.
     """
 
     def __init__(self) -> None:
@@ -181,7 +184,7 @@ class Turns:
         self._timer: asyncio.TimerHandle | None = None
 
     async def wait(self) -> None:
-        """Returns when it is the calling call's turn."""
+        """Returns when it is this call's turn."""
         await asyncio.sleep(SETTLE_S)
         if self._timer is None:
             self._renew()
@@ -198,7 +201,7 @@ class Turns:
             self._waiting.pop(turn, None)
 
     def give_all(self) -> None:
-        """Lets all be answered that wait."""
+        """Lets all waiting calls be answered."""
         for turn in list(self._waiting):
             self._give(turn)
 
@@ -222,10 +225,10 @@ class Turns:
 
 
 class HealthChecks:
-    """Answers `Health.Check` for everybody, at no cost that a caller can hold on to.
+    """Answers `Health.Check` for everybody, without letting callers hold resources.
 
-    A call gets one second to send its request. While there are 64 that have not, the oldest gives way: an honest
-    request comes with its headers.
+    A call has one second to send its request. If 64 calls have not sent theirs, the oldest is ended: the request of
+    an honest caller comes with its headers.
     """
 
     def __init__(self, check: Callable[[Any, Any], Awaitable[Any]]) -> None:
@@ -248,7 +251,7 @@ class HealthChecks:
                 oldest.set_result(None)
         given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[given_up] = None
-        # The read has a task of its own, which ends with the call: it is never cancelled.
+        # The read has a task of its own, which is never cancelled and ends with the call.
         reading = asyncio.ensure_future(_read_check(context))
         reading.add_done_callback(_retrieve)
         _reads.add(reading)
@@ -265,7 +268,10 @@ class HealthChecks:
 
 
 async def _read_check(context: Any) -> health_pb2.HealthCheckRequest | None:
-    """The request; None where none came, or another, or longer than any name of ours: whoever waits holds no message."""
+    """The request; None if there is none, or it is invalid, or longer than any of our names.
+
+    So a waiting call holds no message.
+    """
     data = await context.read()
     if data is grpc.aio.EOF or len(data) > CHECK_BYTES:
         return None
@@ -279,7 +285,7 @@ _reads: set[asyncio.Future[Any]] = set()
 
 
 def _retrieve(reading: asyncio.Future[Any]) -> None:
-    """Forgets a read, and looks at its error so that nobody is told that it was not: an aborted call's reads end with one."""
+    """Drops a finished read and retrieves its error: asyncio reports errors that were never retrieved."""
     _reads.discard(reading)
     if not reading.cancelled():
         reading.exception()
@@ -290,8 +296,8 @@ def _digest(token: str) -> bytes:
 
 
 # Made once, not for each call: a flood of 400 calls at a time delays others by 260 ms instead of 430 ms (one run).
-# It is the status that is kept, and never the error raised: an exception that is raised again keeps the frames of each time
-# before in its traceback, and with them the call's metadata, about 1 KiB a call that was never freed.
+# The status is kept, and not the exception: an exception that is raised repeatedly keeps all earlier frames in its traceback,
+# and with them the metadata of each call, about 1 KiB that was never freed.
 _UNKNOWN_STATUS = rpc_status.to_status(
     ServiceError(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "expected a bearer token of this system").status()
 )

@@ -1,6 +1,6 @@
-"""The replicas of a service as its clients see them: found anew all the time, one channel each, and passed over while one fails.
+"""The replicas of a service for its clients: found again every second, one channel each, and skipped while one fails.
 
-They are the addresses of the settings, whose host names are looked up again and again, or the processes of this home.
+Their addresses come from the settings, whose host names are resolved again and again, or from the processes of this home.
 """
 
 import asyncio
@@ -21,25 +21,25 @@ from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.tls import grpc_tls
 
 LOOK_EVERY_S = 1.0
-# How long one that did not answer is passed over, as long as there are others.
+# How long a replica that did not answer is skipped if there are others.
 PASSED_OVER_S = 1.0
-# Calls without side effects are made again, here or at the next replica, while a service restarts.
+# Calls without side effects are repeated, at the same or the next replica, while a service restarts.
 PAUSES_S = (0.1, 0.2, 0.4)
 _FAILED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _BROKEN = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 
 
 class Address(NamedTuple):
-    """Where a replica answers, as `host:port` or `unix:PATH`, and the name that its certificate has to have, where it has one."""
+    """The address of a replica, `host:port` or `unix:PATH`, and the name that its certificate must have, if any."""
 
     text: str
     host: str = ""
 
 
 def addresses_of(settings: ServiceSettings, service: str) -> list[Address]:
-    """Where the replicas of a service are now; empty where none is known.
+    """The current addresses of a service's replicas; empty if none is known.
 
-    A host name that cannot be looked up is left as it is, so that a call to it says so.
+    A host name that cannot be resolved is kept, so that a call to it reports the error.
     """
     listed = [name.strip() for name in getattr(settings, f"{service}_addresses").split(",") if name.strip()]
     if listed:
@@ -61,7 +61,7 @@ def _look_up(address: str) -> list[Address]:
 
 
 def _local_or_port(facts: dict[str, Any]) -> Address:
-    """The process's socket in this home where this user may use it: other users cannot use up its connections."""
+    """The process's socket in this home if this user may use it: other users cannot use up its connections."""
     path = str(facts.get("socket", ""))
     usable = path and len(os.fsencode(path)) <= SOCKET_PATH_BYTES and os.access(path, os.W_OK)
     return Address(f"unix:{path}" if usable else str(facts["grpc"]))
@@ -78,30 +78,30 @@ class Replica:
 
     @property
     def usable(self) -> bool:
-        """Whether it is not known to be away."""
+        """Whether it is not known to be unreachable."""
         return (
             time.monotonic() >= self._passed_over_until and self.channel.get_state(try_to_connect=True) is not _BROKEN
         )
 
     def note(self, error: grpc.aio.AioRpcError) -> None:
-        """What a call to it ended with. Where it did not answer others are asked first for a moment."""
+        """Records the status of a call. A replica that did not answer is skipped for a moment."""
         if error.code() in _FAILED:
             self._passed_over_until = time.monotonic() + PASSED_OVER_S
 
     def method(self, kind: str, path: str, arguments: dict[str, Any]) -> Callable[..., Any]:
-        """The channel's method of that kind and path, made once."""
+        """The channel's method of that kind and path; made once."""
         if (made := self._methods.get((kind, path))) is None:
             made = self._methods[kind, path] = getattr(self.channel, kind)(path, **arguments)
         return made
 
 
 class Replicas:
-    """All of a service's replicas. `channel` makes calls to any of them; `ranked` gives those to prefer for a key.
+    """All replicas of a service. `channel` calls any of them; `ranked` gives the preferred ones for a key.
 
-    `idempotent` names methods ("/pkg.Service/Method") that `channel` calls again, up to three times, while UNAVAILABLE.
+    `idempotent` has the methods ("/pkg.Service/Method") that `channel` repeats, up to three times, while UNAVAILABLE.
 
     Raises:
-        SettingsError: TLS cannot be used as it is set.
+        SettingsError: the TLS settings cannot be used.
     """
 
     def __init__(
@@ -117,11 +117,11 @@ class Replicas:
         self._gone: list[Replica] = []
         self._turn = 0
         self._look_soon = asyncio.Event()
-        # What stubs are made with: of a channel they use nothing else.
+        # Stubs are made with this object: they use nothing else of a channel.
         self.channel: Any = _Calls(self)
 
     async def look(self) -> None:
-        """Finds the replicas there are now. One that is not listed any more keeps the calls that are out."""
+        """Finds the current replicas. A replica that is not listed any more keeps its calls in progress."""
         found = await asyncio.to_thread(addresses_of, self._settings, self.service)
         for address in [a for a in found if a.text not in self._all]:
             channel = open_channel(
@@ -133,7 +133,7 @@ class Replicas:
             await replica.channel.close()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Looks once a second, and at once where no replica is known to be there."""
+        """Looks once a second, and at once if no replica is known."""
         from vantixs.runtime.logs import log  # noqa: PLC0415 - a client that only calls needs nothing to log with
 
         known: frozenset[str] = frozenset()
@@ -146,16 +146,17 @@ class Replicas:
                 await asyncio.wait_for(self._look_soon.wait(), LOOK_EVERY_S)
 
     def ranked(self, key: str) -> list[Replica]:
-        """The replicas in the order in which to ask them about a key: those that are usable first.
+        """The replicas in the order in which to ask them about a key, usable ones first.
 
-        By rendezvous hashing: each key has an order of its own, and one that comes or goes changes it for no other.
+        The order is by rendezvous hashing: each key has its own order, and a replica that is added or removed changes
+        nothing for the others.
         """
         if len(self._all) < 2:
             return list(self._all.values())
         return sorted(self._all.values(), key=lambda r: (not r.usable, _weight(key, r.address)))
 
     def next(self, tried: Collection[Replica] = ()) -> Replica | None:
-        """The replica whose turn it is, preferably one that is usable and was not tried; None where none is known."""
+        """The next replica in turn, preferably a usable one that was not tried; None if none is known."""
         self._turn += 1
         listed = list(self._all.values())
         if len(listed) < 2:
@@ -165,7 +166,7 @@ class Replicas:
         return min(in_turn, key=lambda r: (r in tried, not r.usable))
 
     def look_soon(self) -> None:
-        """Has `run` look at once."""
+        """Makes `run` look at once."""
         self._look_soon.set()
 
     async def close(self) -> None:
@@ -176,7 +177,7 @@ class Replicas:
 
 
 class _Calls:
-    """What of a grpc.aio.Channel a stub uses: makers of callables."""
+    """The part of a grpc.aio.Channel that stubs use."""
 
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
@@ -204,7 +205,7 @@ class _Calls:
 
         return call
 
-    stream_stream = unary_stream  # Stubs make all of their methods; none of this kind is called here.
+    stream_stream = unary_stream  # Stubs create all their methods; methods of this kind are never called here.
 
 
 async def _call_any(
@@ -219,7 +220,7 @@ async def _call_any(
     """The answer of one of the replicas.
 
     Raises:
-        AioRpcError: what the last one that was asked answered; UNAVAILABLE where none is known.
+        AioRpcError: of the last replica that was asked; UNAVAILABLE if none is known.
     """
     deadline = time.monotonic() + timeout
     tried: list[Replica] = []

@@ -27,7 +27,7 @@ from vantixs.runtime.tls import grpc_server_tls
 
 __all__ = ["Caller", "Role", "Server", "caller"]
 
-# The largest request: a payload to lint, 64 KiB of it, in JSON text. grpcio knows one limit a server, none a method.
+# For the largest request: a payload of 64 KiB to lint, as JSON text. grpcio has one limit for a server, none for a method.
 MESSAGE_BYTES = 256 << 10
 OPTIONS = (
     ("grpc.so_reuseport", 0),
@@ -39,15 +39,15 @@ OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_metadata_size", 8 << 10),
     ("grpc.absolute_max_metadata_size", 16 << 10),
-    # What a connection may send before a call of it was admitted is one window; with the bandwidth probe on, it grows.
+    # A connection may send one window before its call is admitted. With the bandwidth probe the window would grow.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 64 << 10),
     ("grpc.max_concurrent_streams", 100),
     ("grpc.max_allowed_incoming_connections", 1000),
-    # A connection that says nothing, or does not acknowledge our settings, would be kept for two minutes.
+    # A connection that sends nothing, or does not acknowledge the settings, would otherwise be kept for two minutes.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.http2.settings_timeout", 10_000),
-    # A peer that reads nothing any more is given up, and what waits for it freed.
+    # A peer that has stopped reading is disconnected, and the data that waits for it is freed.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.ping_timeout_ms", 10_000),
@@ -65,8 +65,8 @@ class Server:
         self._names: list[str] = []
         tokens = (settings.viewer_token, settings.auditor_token, settings.operator_token, settings.service_token)
         self._admission = Admission(tokens, roles, _fail)
-        # Two servers, for the port and for the home's socket: each has its own connections and its own queue of calls
-        # that wait to be looked at, and the event loop takes from both in turn.
+        # Two servers, for the port and for the home's socket. Each has its own connections and its own queue of new calls, and
+        # the event loop serves both in turn.
         self._server, self._local = (grpc.aio.server(options=OPTIONS, interceptors=[self._admission]) for _ in range(2))
         self._servicer = health.aio.HealthServicer()
         health_of.subscribe(self._publish_health)
@@ -77,11 +77,11 @@ class Server:
         self._names.append(full_name)
 
     async def start(self) -> str:
-        """Listens, and returns `host:port`.
+        """Starts to listen; returns `host:port`.
 
         Raises:
             StartupError: busy port, or no token set.
-            SettingsError: TLS is set in half, or a file of it cannot be used.
+            SettingsError: the TLS settings are incomplete, or one of their files cannot be used.
         """
         if not any((self._settings.viewer_token, self._settings.operator_token, self._settings.service_token)):
             raise StartupError("gRPC: expected viewer, operator or service token, none is set (see `vantixs init`)")
@@ -112,9 +112,9 @@ class Server:
         return f"{host}:{port}"
 
     def _local_socket(self) -> str:
-        """Path of a second way in, for the user of this home alone; empty where there is no home, or too long a path.
+        """The path of a socket for the user of this home; empty if there is no home, or the path is too long.
 
-        Whoever uses up the port's connections cannot keep the operator of this machine from `vantixs halt`.
+        If others use up the port's connections, the operator of this machine can still use `vantixs halt`.
         """
         run = self._settings.home.absolute() / "run"
         service = self._names[0].split(".")[2] if self._names else ""
@@ -122,7 +122,7 @@ class Server:
         return path if service and run.is_dir() and len(path.encode()) <= SOCKET_PATH_BYTES else ""
 
     async def stop(self, grace_s: float) -> None:
-        """Health goes down, calls in hand get `grace_s` seconds to finish."""
+        """Sets health down; calls in progress get `grace_s` seconds to finish."""
         await self._servicer.enter_graceful_shutdown()
         self._admission.stop()
         await asyncio.gather(self._server.stop(grace_s), self._local.stop(grace_s))

@@ -1,4 +1,4 @@
-"""What a service depends on, and whether it has it."""
+"""What a service depends on, and whether each dependency works."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ class Health:
         self._optional: set[str] = set()
 
     def set(self, dependency: str, ok: bool, detail: str = "") -> None:
-        """Records the state of a dependency; listeners hear of changes only."""
+        """Records the state of a dependency. Listeners are called only for changes."""
         if self._states.get(dependency) != (ok, detail):
             self._states[dependency] = (ok, detail)
             self._tell()
@@ -24,7 +24,7 @@ class Health:
         self._tell()
 
     def tolerate(self, dependency: str) -> None:
-        """The service is ready without this dependency; its state is still shown."""
+        """Makes a dependency optional: the service is ready without it, and its state is still shown."""
         self._optional.add(dependency)
 
     @property

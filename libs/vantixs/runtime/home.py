@@ -14,7 +14,7 @@ from vantixs.runtime.startup import StartupError
 
 MARKER = "vantixs-home"
 VERSION = "1"
-STORES = "stores.json"  # In `data`: identities of the home's stores. One that is missing was lost: a new home has it.
+STORES = "stores.json"  # In `data`: the identities of the home's stores. A new home has this file, so a missing one was lost.
 SECRETS = (
     "nats-token",
     "viewer-token",
@@ -25,12 +25,15 @@ SECRETS = (
     "signing-key",
     "payload-key",
 )
-# What machines that serve together share, in the file of `vantixs init --export`.
+# The secrets that all machines of a system share, in the file of `vantixs init --export`.
 SHARED = (*SECRETS, "postgres-password", "nats-route-password", "history-key")
-# What exports of an earlier version lack; it is made where it is missing.
+# Exports of earlier versions lack these; a missing one is made.
 LATER = ("history-key", "auditor-token", "payload-key")
 EXPORT, EXPORT_BYTES = "vantixs-secrets", 64 << 10
-ENCRYPTING = ("signing-key", "payload-key")  # What is stored cannot be read with another: a lost one is not made anew.
+ENCRYPTING = (
+    "signing-key",
+    "payload-key",
+)  # Stored data cannot be read with another key, so a lost one is not made again by itself.
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Home:
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> "Home":
-        """Checks the directory, and makes it where `create` is set.
+        """Checks the directory; with `create`, makes it.
 
         Raises:
             StartupError: missing, not writable, of another program, or of a newer version.
@@ -97,9 +100,9 @@ class Home:
         return home
 
     def protect(self) -> None:
-        """Takes from everybody but the owner what they may do with the home's files: it was 0644 in older versions.
+        """Removes all permissions of other users on the home's files, which were 0644 in older versions.
 
-        Files of another owner stay as they are: in a volume that containers share, they are another's to protect.
+        Files of another owner are not changed: in a volume that containers share, their owner protects them.
         """
         for directory, _, files in os.walk(self.path):
             for path in (directory, *(os.path.join(directory, name) for name in files)):
@@ -111,21 +114,22 @@ class Home:
 
     @property
     def has_stores(self) -> bool:
-        """Whether a service has stored something here, so that a secret which is missing was lost."""
+        """Whether a service has stored something here; then a missing secret was lost."""
         return any(self.data.glob("*.spool")) or any(self.data.glob("*.db")) or (self.data / "nats").exists()
 
     def secret(self, name: str) -> str:
         """The secret of that name, made (256 bits) the first time.
 
         Raises:
-            StartupError: it is empty or cannot be read, or cannot be made; or it is missing, and what it encrypts is not.
+            StartupError: the secret is empty, or cannot be read or made; or it is missing although data that it
+                encrypts exists.
         """
         path = self.secrets / name
         remedy = "put it back from a copy, or remove the file to have another one made"
         if name in ENCRYPTING:
             remedy = f"put it back from a copy, or run `vantixs init --new-{name}`, which gives up what it encrypts"
         try:
-            had_it = self._had(name)  # Before the look at the file: another process may make both in between.
+            had_it = self._had(name)  # Read before the file, because another process may make both in between.
             if not path.exists():
                 if had_it:
                     raise StartupError(
@@ -147,11 +151,14 @@ class Home:
         return found
 
     def _mark_of(self, name: str) -> Path:
-        """A file that says that the home had the key: homes of an earlier version do not have it, and lost nothing."""
+        """The file that records that the home had the key.
+
+        Homes of an earlier version lack the file, and have lost nothing.
+        """
         return self.data / f"{name}.made"
 
     def _had(self, name: str) -> bool:
-        """Whether the home had the key, so that it is lost where it is missing."""
+        """Whether the home had the key: then a missing key was lost."""
         if name not in ENCRYPTING:
             return False
         if name in LATER:
@@ -159,7 +166,7 @@ class Home:
         return self.has_stores
 
     def _make_secret(self, name: str) -> None:
-        """Makes a secret that is missing, 256 bits. Where another process made it meanwhile, that one is kept."""
+        """Makes a missing secret, 256 bits. If another process makes it at the same time, that one is kept."""
         made = self.secrets / f".{name}.{secrets.token_hex(4)}"
         write_atomically(made, secrets.token_urlsafe(32) + "\n", mode=0o600)
         try:
@@ -172,11 +179,11 @@ class Home:
             made.unlink(missing_ok=True)
 
     def export_secrets(self) -> str:
-        """The secrets that machines share, as the text of one file, for `read_export`; those that are missing are made."""
+        """The secrets that machines share, as the text of a file for `read_export`. Missing ones are made."""
         return json.dumps({EXPORT: 1, "secrets": {name: self.secret(name) for name in SHARED}}, indent=2) + "\n"
 
     def import_secrets(self, given: Mapping[str, str]) -> None:
-        """Takes secrets of another machine in place of those of a home that was not used yet; all of them or none.
+        """Replaces the secrets of an unused home by those of another machine: all of them or none.
 
         Raises:
             StartupError: a service ran here with another secret; or one cannot be read or written.
@@ -195,7 +202,7 @@ class Home:
 
     @property
     def _was_used(self) -> bool:
-        """Whether a service has run here: with its database on a server, `data` has nothing but the record of it."""
+        """Whether a service has run here. With a database on a server, `data` has only the record of that."""
         try:
             recorded = (self.data / STORES).read_text().strip()
         except OSError:
@@ -203,12 +210,12 @@ class Home:
         return self.has_stores or recorded not in ("", "{}")
 
     def replace_secret(self, name: str) -> None:
-        """Makes the secret anew, 256 bits."""
+        """Makes a new secret in place of the old one, 256 bits."""
         write_atomically(self.secrets / name, secrets.token_urlsafe(32) + "\n", mode=0o600)
 
 
 def _is_foreign(path: Path) -> bool:
-    """Whether it is neither ours nor an empty directory, such as a mount point."""
+    """Whether the directory is neither a home nor empty, such as a mount point."""
     return path.name not in ("settings.toml", "secrets") and not (path.is_dir() and not any(path.iterdir()))
 
 
@@ -226,10 +233,10 @@ def read_secret(path: Path) -> str:
 
 
 def read_export(text: str, source: str) -> dict[str, str]:
-    """The secrets in what `Home.export_secrets` made.
+    """The secrets in a text of `Home.export_secrets`.
 
     Raises:
-        StartupError: it is another thing, or lacks one; never with a secret in the text.
+        StartupError: the text is something else, or lacks a secret; the error never contains a secret.
     """
     try:
         content = json.loads(text)

@@ -1,10 +1,10 @@
-"""uvicorn's HTTP/1.1 protocol with deadlines, caps and strict framing, for a URL that anybody can reach (ADR 17).
+"""uvicorn's HTTP/1.1 protocol with deadlines, limits and strict framing, for a URL that anybody can reach (ADR 17).
 
-uvicorn has no time-out for a head, a body or an unread answer, no cap on either, takes the trailers of a chunked body for
-headers, and drops the body of a request that asks for another protocol. Here the application is started with complete
-requests only, so whatever is wrong with one is answered before any code of the application has run.
+uvicorn has no time-out and no limit for a head, a body or an unread answer. It takes the trailers of a chunked body
+for headers, and drops the body of a request that asks for another protocol. Here the application gets complete
+requests only, so a wrong request is answered before any code of the application runs.
 
-What this class needs of uvicorn's is held by tests/integration/ingress/test_http_server.py; this module is not compiled.
+tests/integration/ingress/test_http_server.py checks what this class needs of uvicorn. This module is not compiled.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ from vantixs.runtime.logs import log
 
 LINGER_S = 2.0
 LINGER_BYTES = 32 << 20
-# Requests that wait behind the one in hand; while so many wait no more is read.
+# How many requests may wait behind the current one. While so many wait, nothing more is read.
 PIPELINE = 16
-# The parser cannot be stopped amid what it was given, so it is given a little at a time.
+# The parser cannot be stopped in the middle of its input, so it gets a little at a time.
 PIECE_BYTES = 4096
 # A chunk of one byte takes six on the wire.
 CHUNKED_RATIO = 8
@@ -49,7 +49,7 @@ Refuse = Callable[[str], Response]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a connection may cost. Times run from its first byte, or from the answer before."""
+    """Limits of a connection. Times run from its first byte, or from the previous answer."""
 
     connections: int = 1000
     head_bytes: int = 16_384
@@ -61,7 +61,7 @@ class Limits:
 
 
 class Refusal(Exception):
-    """Ends the reading of a request from within a callback of the parser."""
+    """Ends the reading of a request, from inside a callback of the parser."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -69,11 +69,11 @@ class Refusal(Exception):
 
 
 def check_head(parser: Any, target: bytes, headers: list[tuple[bytes, bytes]], limits: Limits) -> bytes:
-    """Holds a head against the limits and against what decides whom a request is for and where it ends; returns its path.
+    """Checks a head against the limits, and what decides the request's host and its length; returns its path.
 
     Raises:
         Refusal: too large; CONNECT; another version than 1.0 or 1.1; not exactly one valid Host (1.0 may have none); two
-            lengths or codings, a length beside a coding, or a coding other than `chunked`; a target without a path.
+            lengths or codings, a length together with a coding, or a coding other than `chunked`; a target without a path.
 
     Source: RFC 9112, 3.2, 6.1 and 6.3.
     """
@@ -105,9 +105,10 @@ def _path_of(target: bytes) -> bytes:
 
 
 def make_room(newcomer: "GuardedProtocol", places: int) -> bool:
-    """Whether the newcomer has one of the places, made where needed by ending a connection that is not being answered.
+    """Whether the new connection may stay. If the limit is reached, an idle connection is closed for it.
 
-    That is one of the address with the most; of those, who never completed a request goes first, then who waits longest.
+    The closed one is of the address with the most connections: first one that never completed a request, then the one that
+    has waited longest.
     """
     connections: set[Any] = newcomer.connections
     while len(connections) > places:
@@ -122,7 +123,7 @@ def make_room(newcomer: "GuardedProtocol", places: int) -> bool:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. The server calls `check` ten times a second, which ends what it has been doing for too long."""
+    """One connection. The server calls `check` ten times a second, which ends what has taken too long."""
 
     def __init__(self, limits: Limits, refuse: Refuse, **given: Any) -> None:
         super().__init__(**given)
@@ -139,7 +140,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Takes a place, or says that there is none."""
+        """Registers the connection, or refuses it if there is no room."""
         super().connection_made(transport)
         self.flow = _Flow(self, transport)
         self.client, self.origin = _peer(self.client)
@@ -147,14 +148,17 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(OVERLOADED)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Lets the request in hand go on without an answer; uvicorn tells that to the one that was read last."""
+        """Lets the current request continue without an answer; uvicorn only tells the request that was read last."""
         if self._running:
             self._running.disconnected = True
         self.pipeline.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Reads some bytes. After a refusal they are dropped: to close amid them would cost the sender the answer."""
+        """Reads bytes.
+
+        After a refusal they are dropped: closing at once would discard the answer before the sender reads it.
+        """
         if not self._dropped_bytes:
             self.held += data
             self._feed()
@@ -164,13 +168,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Keeps the connection of a sender that only ended its own side until it has its answers."""
+        """Keeps the connection of a sender that closed only its own side, until it has its answers."""
         if self.serving:
             self.cycle.keep_alive = False
         return self.serving
 
     def resume_writing(self) -> None:
-        """Goes on writing; the sender has read something."""
+        """Continues to write: the sender has read something."""
         super().resume_writing()
         self._resumed += 1
 
@@ -179,25 +183,25 @@ class GuardedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_headers_complete(self) -> None:
-        """Checks the head; the application starts when the body is there too."""
+        """Checks the head. The application starts when the body is complete."""
         self.url = check_head(self.parser, self.url, self.headers, self._limits)
         if self.parser.should_upgrade():
             return
         self._in_body, self._body = True, bytearray()
-        # The parser gives trailers out as headers. As such they would let anybody add to what a proxy has checked.
+        # The parser passes trailers on as headers. Then anybody could add headers that a proxy has not checked.
         self.headers = []
-        self._welcome()
+        self._answer_continue()
 
     def on_body(self, body: bytes) -> None:
-        """Takes some of the body."""
+        """Takes a part of the body."""
         self._body += body
         if len(self._body) > self._limits.body_bytes:
             raise Refusal(TOO_LARGE)
 
     def on_message_complete(self) -> None:
-        """Starts the application, or queues the request behind the one in hand."""
+        """Starts the application, or queues the request behind the current one."""
         if not self._in_body:
-            return  # It asks for another protocol, and is read again without that.
+            return  # The request asks for another protocol. It is read again without that header.
         self.expect_100_continue = False
         super().on_headers_complete()
         self.cycle.body = self._body
@@ -207,7 +211,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.completed += 1
 
     def on_response_complete(self) -> None:
-        """Goes on with what waits. How long the connection may be idle is for `check` to say."""
+        """Continues with the next request. `check` limits how long the connection may be idle."""
         super().on_response_complete()
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
@@ -215,10 +219,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.held:
             self._feed()
             self.flow.resume_reading()
-        self._welcome()
+        self._answer_continue()
 
     def check(self, now: float) -> None:
-        """Ends what takes too long: with 408 where a request has begun. `now` is the loop's time."""
+        """Ends what takes too long, with 408 if a request has begun. `now` is the event loop's time."""
         limits, begun, closing = self._limits, self.scope is not None, self.transport.is_closing()
         reads = (self.flow.write_paused, self._resumed)
         doing = (self.completed, begun, self._in_body, self.serving, closing, self._dropped_bytes > 0, *reads)
@@ -235,14 +239,14 @@ class GuardedProtocol(HttpToolsProtocol):
         elif not begun and taken > (limits.idle_s if self.completed else limits.head_s):
             self.transport.close()
 
-    def _welcome(self) -> None:
-        """Answers `Expect: 100-continue`, once the answers to what came before are out."""
+    def _answer_continue(self) -> None:
+        """Answers `Expect: 100-continue`, once the answers to earlier requests are sent."""
         if self._in_body and self.expect_100_continue and not self.serving and self.parser.get_http_version() == "1.1":
             self.expect_100_continue = False
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _feed(self) -> None:
-        """Parses what is held, as long as there is room for another request."""
+        """Parses the received bytes, as long as there is room for another request."""
         while self.held and not self._dropped_bytes and len(self.pipeline) < PIPELINE:
             piece, self.held = self.held[:PIECE_BYTES], self.held[PIECE_BYTES:]
             try:
@@ -252,8 +256,8 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.parser, self._fed_bytes = httptools.HttpRequestParser(self), 0
                 continue
             except httptools.HttpParserError as error:
-                self._refuse(_what(error))
-            # The parser keeps a header to itself until it ends, so bytes are counted before they make one.
+                self._refuse(_refusal_text(error))
+            # The parser reports a header only when it is complete, so bytes are counted before that.
             self._fed_bytes += len(piece)
             most = self._limits.head_bytes + self._in_body * CHUNKED_RATIO * self._limits.body_bytes
             if self._fed_bytes > most + PIECE_BYTES and not self._dropped_bytes:
@@ -262,7 +266,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def _refuse(self, what: str) -> None:
-        """Answers what is no request, unless others are being answered, and reads no more of it."""
+        """Answers an invalid request, unless others are being answered, and reads no more of it."""
         self._dropped_bytes, self.held = 1, b""
         if self.serving:
             self.cycle.keep_alive = False
@@ -273,7 +277,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 class _Flow(FlowControl):
-    """Reads on only where the connection has room; uvicorn asks for it after every answer."""
+    """Resumes reading only if the connection has room; uvicorn asks for it after every answer."""
 
     def __init__(self, protocol: GuardedProtocol, transport: asyncio.Transport) -> None:
         super().__init__(transport)
@@ -286,15 +290,15 @@ class _Flow(FlowControl):
 
 
 def _head_without_upgrade(protocol: GuardedProtocol) -> bytes:
-    """A head without its wish for another protocol, with which the parser would not read the body."""
+    """The head without its request for another protocol, with which the parser would not read the body."""
     parser = protocol.parser
     lines = [b"%s: %s\r\n" % pair for pair in protocol.headers if pair[0] != b"upgrade"]
     first = b"%s %s HTTP/%s\r\n" % (parser.get_method(), protocol.url, parser.get_http_version().encode())
     return b"".join((first, *lines, b"\r\n"))
 
 
-def _what(error: Exception) -> str:
-    """What a request is refused for, of the parser's error."""
+def _refusal_text(error: Exception) -> str:
+    """Why a request is refused, from the parser's error."""
     cause = error.__context__
     if isinstance(cause, Refusal):
         return cause.what
@@ -305,10 +309,10 @@ def _what(error: Exception) -> str:
 
 
 def _peer(client: tuple[str, int] | None) -> tuple[tuple[str, int] | None, str]:
-    """The peer, and what counts as one sender: an IPv4 address, or the /64 of an IPv6 one."""
+    """The peer's address, and the address that limits count: an IPv4 address, or the /64 network of an IPv6 address."""
     if client is None:
         return None, ""
-    # A socket for both families tells of IPv4 addresses as of IPv6 ones.
+    # A socket for both families reports IPv4 addresses as IPv6 addresses.
     host = client[0].removeprefix("::ffff:")
     if ":" not in host:
         return (host, client[1]), host
@@ -316,7 +320,7 @@ def _peer(client: tuple[str, int] | None) -> tuple[tuple[str, int] | None, str]:
 
 
 def _render(response: Response) -> bytes:
-    """An answer that ends its connection, as bytes."""
+    """An answer that closes its connection, as bytes."""
     lines = [b"HTTP/1.1 %d %s" % (response.status, HTTPStatus(response.status).phrase.encode())]
     lines += [b"%s: %s" % pair for pair in (*wire_headers(response), (b"connection", b"close"))]
     return b"\r\n".join((*lines, b"", response.body))

@@ -1,7 +1,7 @@
 """The journal on JetStream: connection, stream, publishing.
 
-What the choices rest on: a publish acknowledgement is the only proof of storage, and a time-out is no proof against it,
-so every retry carries the same message id; `discard: new` refuses rather than forgets.
+A publish acknowledgement is the only proof that a message is stored. After a time-out the message may be stored or not, so
+every retry carries the same message id. With `discard: new` a full stream refuses new messages and never drops old ones.
 """
 
 import asyncio
@@ -26,22 +26,25 @@ from vantixs.runtime.settings import ServiceSettings
 
 __all__ = ["STREAM", "SUBJECTS", "TRANSIENT", "Inspect", "Journal", "Message"]
 
-# What one node of several delivered, the one that is asked may have to catch up with: what is missing is asked for again.
+# In a cluster of NATS the node that is asked may not have yet what another node delivered. So a message counts as missing
+# only if it is still missing after this time.
 CONFIRM_S = 3.0
-# Of several processes of audit one accepts a gap: the stream says so first, and their history a moment later.
+# When one of several audit processes accepts a gap, the stream says so first, and their common history a moment later.
 _HISTORY_BEHIND = "history is older than the gap that was accepted as number"
-LOOK_EVERY_S = 1.0  # How long a stream that was replaced under a connection that held can go unnoticed.
+LOOK_EVERY_S = 1.0  # A stream that is replaced while the connection stays up is noticed after this time at most.
 
 Inspect = Callable[[JetStreamContext, StreamFacts], Awaitable[tuple[Mark, str]]]
 
 
 class Journal:
-    """A connection to NATS that never gives up, and the journal stream on it.
+    """A connection to NATS that is retried for ever, and the journal stream on it.
 
-    It holds the stream against `mark`, what the service has seen of it, at every connection and once a second. Where something
-    is missing nothing is published any more, until audit tells that an operator accepted the gap. `inspect` gives the
-    mark that several processes keep together, and says what the stream lacks beside it; whoever gives it (audit) accepts gaps
-    itself and does not follow what others accepted.
+    `mark` is how far the service has seen the stream. At every connection, and once a second, the stream is compared with
+    the mark. If the stream has lost messages, nothing is published until an operator accepts the gap; the stream itself
+    records that.
+
+    Audit passes `inspect`, a function that reads the mark from history, which all audit processes share, and says what
+    else is missing. A service with `inspect` accepts gaps itself; the others follow what the stream says.
     """
 
     def __init__(
@@ -59,10 +62,10 @@ class Journal:
         self._inspect = inspect
         self._missing = ""
         self._confirm_s = (CONFIRM_S if settings.journal_replicas > 1 else 0.0) if confirm_s is None else confirm_s
-        self._doubted_at: float | None = None  # Since when something is missing that may still come.
-        self._told = False  # Whether the stream was told of it.
+        self._doubted_at: float | None = None  # Since when messages are missing that may still appear.
+        self._told = False  # Whether the stream has a report of this service about missing messages.
         self._looking = asyncio.Lock()
-        self.is_whole = asyncio.Event()  # Set while it is known to hold all that was seen of it.
+        self.is_whole = asyncio.Event()  # Set while the stream is known to have every message that was seen.
         self._look_soon = asyncio.Event()
         self.mark = mark
         self.facts: StreamFacts | None = None
@@ -73,17 +76,17 @@ class Journal:
         self._publisher = Publisher(self, health)
         self._connected = asyncio.Event()
         self.generation = 0
-        self.dropped = 0  # Messages outside of streams that came faster than they were read here.
+        self.dropped = 0  # Messages of plain subjects (no stream) that were lost because they were read too slowly.
         self._closing = False
         health.set("journal", False, "connecting")
         health.set("journal-gap", True)
 
     def start(self, life: Lifecycle) -> None:
-        """Connects in the background, for as long as it takes."""
+        """Connects in the background, and retries until it succeeds."""
         life.spawn(self._connect(life.stopping), name="journal-connect")
 
     async def whole(self, timeout_s: float = 0.5) -> bool:
-        """Whether the journal is known to hold all that was seen of it, waiting for that as long as it may."""
+        """Whether the journal has every message that was seen. Waits at most `timeout_s` for that to be known."""
         if self.is_whole.is_set():
             return True
         try:
@@ -93,12 +96,12 @@ class Journal:
         return True
 
     def note(self, sequence: int) -> None:
-        """A message with that sequence was seen."""
+        """Records that the message with this sequence was seen."""
         if sequence > self.mark.sequence:
             self.mark = self.mark._replace(sequence=sequence)
 
     async def look(self) -> StreamFacts:
-        """Holds the stream against what was seen of it; `gap` says what is missing.
+        """Compares the stream with what was seen of it. Afterwards `gap` says what is missing.
 
         Raises:
             nats.errors.Error: the broker does not answer.
@@ -108,16 +111,18 @@ class Journal:
             return await self._look()
 
     async def miss(self, detail: str) -> None:
-        """Something is missing that only a reader can notice."""
+        """Records that a reader found messages missing which the comparison of sequences cannot notice."""
         if not self._missing:
             self._missing = detail
         with contextlib.suppress(*TRANSIENT, ServiceError):
             await self.look()
 
     async def accept_gap(self, recorded: Callable[[StreamFacts, int], Awaitable[None]]) -> StreamFacts:
-        """Takes the stream as it is for whole, and has it tell the other services; `recorded` is given facts and epoch then.
+        """Accepts the stream as it is: raises its epoch, which the other services follow, then awaits `recorded`.
 
-        The stream tells first. Were the service to end in between, it would miss its own record of it and alarm again.
+        `recorded` stores the acceptance in history; its arguments are the facts of the stream and the new epoch. The stream
+        is changed first. If the service ends before `recorded`, history is older than the stream, and the gap is reported
+        again.
         """
         async with self._looking:
             found = facts_of(info := await self.js.stream_info(STREAM))
@@ -130,7 +135,7 @@ class Journal:
             return found
 
     async def connected(self) -> None:
-        """Returns once there is a connection and the stream is as it should be."""
+        """Returns once there is a connection and the stream has its configuration."""
         await self._connected.wait()
 
     @property
@@ -139,21 +144,22 @@ class Journal:
         return self.client.jetstream(timeout=ACK_TIMEOUT_S)
 
     async def publish(self, subject: str, payload: bytes, message_id: str) -> int:
-        """Publishes one message and returns its stream sequence; tries until it is stored.
+        """Publishes one message and returns its stream sequence. Retries until the message is stored.
 
-        Those that are published while others are on their way go together. A message whose id is stored already is not
-        stored again, and the first one's sequence is returned.
+        Messages that are published while a publish is in progress share the next one. A message whose id is stored already is
+        not stored again; then the sequence of the stored message is returned.
         """
         return await self._publisher.publish(Message(subject, payload, message_id))
 
     async def publish_batch(self, messages: Sequence[Message]) -> None:
-        """Publishes the messages in order: in atomic batches where the server takes them, else one by one."""
+        """Publishes the messages in order: in atomic batches if the server supports them, else one by one."""
         await self._publisher.publish_batch(messages)
 
     async def close(self) -> None:
-        """Sends what is on its way and disconnects.
+        """Flushes what was written to the connection, and disconnects.
 
-        Not by `drain`: a pull that is out holds it for its whole time-out, and publishes are acknowledged already.
+        `drain` is not used: it would wait for the whole time-out of a pending pull, and every publish has its acknowledgement
+        already.
         """
         self._closing = True
         with contextlib.suppress(*TRANSIENT):
@@ -163,7 +169,7 @@ class Journal:
             await self.client.close()
 
     def _unprepared(self, error: Exception) -> bool:
-        """Whether preparing the stream again may work; health is told why it did not."""
+        """Whether preparing the stream may succeed later. Sets health to the reason of the failure."""
         passing = isinstance(error, (*TRANSIENT, ServiceError))
         if passing:
             log.warning("journal.stream_unavailable", error=repr(error), detail=refusal(error))
@@ -171,7 +177,7 @@ class Journal:
         return passing
 
     async def _look(self) -> StreamFacts:
-        mark = self.mark  # Before asking: what is stored meanwhile may not be in the answer.
+        mark = self.mark  # Read before the call: the answer may not include messages that are stored during the call.
         try:
             info = await self.js.stream_info(STREAM)
         except NotFoundError:
@@ -191,7 +197,7 @@ class Journal:
             log.error("journal.gap_found", detail=missing, remedy=REMEDY)
             self._missing = missing
         elif self._told and not told and not missing:
-            self._missing = ""  # The right stream is back: it has all, and was never told that something is missing.
+            self._missing = ""  # The right stream is back: nothing is missing, and it has no report of this service.
         if self._missing and self._service and not told:
             await add_report(self.js, info, Report(self._service, mark.sequence, self._missing))
             found = facts_of(await self.js.stream_info(STREAM))
@@ -202,7 +208,7 @@ class Journal:
         return found
 
     def _may_come(self, missing: str) -> bool:
-        """Whether what is missing may be there in a moment: nothing is published meanwhile, and nobody is told."""
+        """Whether the missing messages may still appear. Until that is decided, nothing is published or reported."""
         now = time.monotonic()
         behind = missing.startswith(_HISTORY_BEHIND)
         if not missing or (self._missing and not behind):
@@ -232,7 +238,7 @@ class Journal:
         return difference(mark, found) or missing
 
     def _judge(self, found: StreamFacts) -> None:
-        """Goes by what the stream and its reports say."""
+        """Sets `gap`, health and `is_whole` from the stream's facts and reports."""
         self.facts = found
         self.gap = found.gap or (self._missing and f"{self._service or 'here'}: {self._missing}")
         self._health.set("journal-gap", not self.gap, f"{self.gap}; {REMEDY}" if self.gap else "")
@@ -255,7 +261,7 @@ class Journal:
                 await asyncio.wait_for(self._look_soon.wait(), pause)
 
     async def _prepare(self) -> None:
-        """Makes the stream what it should be, and looks at it for the first time."""
+        """Creates or updates the stream, and compares it with the mark for the first time."""
         await ensure_stream(self.js, self._settings)
         self.earlier = await earlier_stream(self.js) is not None
         await self.look()
@@ -271,14 +277,14 @@ class Journal:
             self._look_soon.set()
 
         async def disconnected() -> None:
-            # What answers next may be another stream: nothing is published to it before it was looked at.
+            # The next connection may reach another stream, so nothing is published before the stream was compared.
             self.is_whole.clear()
             self._health.set("journal", False, "disconnected")
 
         refused = ""
 
         async def failed(error: Exception) -> None:
-            """Connection errors show in health; nats-py would print a traceback for each. A refusal is logged once."""
+            """Shows connection errors in health, where nats-py would print a traceback for each; logs a refusal once."""
             nonlocal refused
             self.dropped += isinstance(error, SlowConsumerError)
             if (detail := tls_refusal(error)) and not self.client.is_connected:
@@ -297,7 +303,7 @@ class Journal:
                     ) from None
                 with contextlib.suppress(*TRANSIENT):
                     await self.client.close()
-                # nats-py swallows a cancellation now and then, so that is not enough to end this.
+                # nats-py sometimes swallows a cancellation, so this loop also ends by a flag.
                 if self._closing:
                     return
                 self.client = NatsClient()

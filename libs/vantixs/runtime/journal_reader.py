@@ -1,7 +1,7 @@
-"""Reading the journal in order, all of it or some subjects, from a place that the reader itself keeps.
+"""Reads the journal in order, all of it or some subjects, from a position that the caller keeps.
 
-Nothing is acknowledged: whoever reads keeps in a database of its own how far it is. What the broker says was delivered
-counts without a break, so a message lost on the wire is noticed, and read again.
+Nothing is acknowledged to the broker: each service keeps its position in its own database. The broker numbers its deliveries
+without gaps, so a message that is lost in transit is noticed and read again.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from vantixs.runtime.journal import STREAM, TRANSIENT, Journal
 from vantixs.runtime.journal_stream import EARLIER_STREAM, earlier_stream
 from vantixs.runtime.logs import log
 
-FETCH_TIMEOUT_S = 1.0  # A fetch that is out when the broker restarts sits dead until its own time-out.
+FETCH_TIMEOUT_S = 1.0  # A fetch that is pending when the broker restarts gets no answer until its own time-out.
 READ_BATCH = 500
-LINGER_S = 0.03  # Between two reads of a busy journal: entries stored together cost little more than one.
+LINGER_S = 0.03  # Between two reads of a busy journal: entries that are stored together cost little more than one.
 IDLE_S = 1.0  # How often a reader that has nothing to read asks how far the stream is.
 
 
@@ -38,9 +38,9 @@ class Delivery:
 class Reader:
     """Reads the journal from the sequence after `start_after()`.
 
-    Without `subjects` it reads everything, and no sequence may be missing: where one is, the journal is told, and reading
-    waits until the gap is accepted; `missing_until` gives the sequence up to which an operator accepted what is missing.
-    With `subjects`, which are asked for anew by `restart`, it reads those.
+    Without `subjects` it reads everything, and no sequence may be missing. If one is missing, the reader reports that to the
+    journal and waits until the gap is accepted. `missing_until` returns the sequence up to which an operator accepted missing
+    messages. With `subjects` it reads these subjects only; `restart` calls `subjects` again.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Reader:
         self._stream = STREAM
         self._wanted: frozenset[str] = frozenset()
         self._subscription: JetStreamContext.PullSubscription | None = None
-        self._subscribed = (-1, -1)  # The connection and the epoch it is of.
+        self._subscribed = (-1, -1)  # The connection and the epoch that the subscription belongs to.
         self._suspected = 0
         self._received = 0  # Messages the broker has delivered to this subscription.
         self._asked = 0.0
@@ -69,11 +69,11 @@ class Reader:
         self.passed = 0
 
     def restart(self) -> None:
-        """Has the next read begin anew after `start_after`, with the subjects of then."""
+        """Makes the next read subscribe again, with the values that `start_after` and `subjects` return then."""
         self._subscribed = (-1, -1)
 
     async def batches(self, stopping: asyncio.Event) -> AsyncIterator[list[Delivery]]:
-        """Yields deliveries in stream order; with `subjects` an empty list once in a while where there are none."""
+        """Yields deliveries in stream order. With `subjects`, an empty list now and then while there are none."""
         await self._journal.connected()
         while not stopping.is_set():
             messages = await self._fetch() if await self._journal.whole() else []
@@ -99,7 +99,7 @@ class Reader:
                 await asyncio.sleep(self._linger_s)
 
     def _of_subjects(self, messages: list[Msg]) -> tuple[list[Delivery], bool]:
-        """The deliveries up to the first that was lost on its way to us, and whether one was."""
+        """The deliveries before the first one that was lost in transit, and whether one was lost."""
         found: list[Delivery] = []
         for message in messages:
             if message.metadata.sequence.consumer != self._received + 1:
@@ -113,29 +113,29 @@ class Reader:
         return found, False
 
     async def _idle(self) -> bool:
-        """Whether it was looked, and nothing of the subjects is left up to `passed`."""
+        """Asks, once in a while, how far the stream is. Returns True if no message of the subjects is left up to `passed`."""
         subscription, loop = self._subscription, asyncio.get_running_loop()
         if subscription is None or loop.time() - self._asked < IDLE_S:
             return False
         self._asked = loop.time()
-        # What the look before saw in the stream has reached the consumer by now. Of what this one sees a message may still be
-        # on its way to it: the broker tells its consumers after it has stored, and in a cluster they may be elsewhere.
+        # `passed` moves only up to the end that the previous call saw: those messages have reached the consumer by now. Newer
+        # ones may not have, because the broker stores first, and in a cluster the consumer may be on another node.
         before = self._last
         try:
             self._last = (await self._journal.js.stream_info(self._stream)).state.last_seq
             state = await subscription.consumer_info()
         except TRANSIENT:
-            await self._leave()  # It may be gone.
+            await self._leave()  # The consumer may be gone.
             return False
         if state.num_pending or not state.delivered or state.delivered.consumer_seq != self._received:
             return False
         grown, self.passed = before > self.passed, max(self.passed, before)
         if self._stream == EARLIER_STREAM and not grown and self.passed >= self._last:
-            await self._leave()  # It was read to its end, and whoever reads is past it by now.
+            await self._leave()  # The earlier stream was read to its end.
         return True
 
     async def _fetch(self) -> list[Msg]:
-        """What comes next, nothing where there is none or the broker does not answer."""
+        """The next messages; none if there are none or the broker does not answer."""
         seen = (self._journal.generation, self._journal.mark.epoch)
         try:
             if self._subscription is None or self._subscribed != seen:
@@ -156,7 +156,7 @@ class Reader:
         return []
 
     async def _suspect(self, missing: int) -> None:
-        """A sequence was lost on the way to us, or is gone from the stream: it is asked for again, once."""
+        """Handles a missing sequence: it may be lost in transit or gone from the stream, so it is read once more."""
         log.warning("journal.sequence_missing", sequence=missing)
         if self._suspected == missing:
             self._suspected = 0
@@ -172,7 +172,7 @@ class Reader:
                 await subscription.unsubscribe()
 
     async def _subscribe(self) -> JetStreamContext.PullSubscription | None:
-        """A subscription on the stream that holds what comes next; None where there is nothing to read now."""
+        """A subscription on the stream that has the next messages; None if there is nothing to read now."""
         await self._journal.look()
         subjects = list(self._subjects()) if self._subjects else []
         if self._journal.gap or (self._subjects and not subjects):
@@ -193,9 +193,9 @@ class Reader:
 
 
 def contiguous(deliveries: list[Delivery], expected: int, accepted: int) -> tuple[list[Delivery], int]:
-    """The deliveries up to the first sequence from `expected` on that is missing, and that sequence, 0 where none is.
+    """The deliveries before the first missing sequence from `expected` on, and that sequence (0 if none is missing).
 
-    What is missing up to the sequence `accepted` is passed over.
+    Sequences up to `accepted` may be missing.
     """
     for number, delivery in enumerate(deliveries):
         if (missing := max(expected, accepted + 1)) < delivery.stream_sequence:

@@ -37,10 +37,10 @@ class Versioned(Generic[M]):
 
 
 class KvTable(Generic[M]):
-    """One bucket of protobuf messages. Reading is from memory; a change reaches every replica by its watch.
+    """A bucket of protobuf messages. Reads are from memory; each replica learns of changes by watching the bucket.
 
-    What is known here, or was before (`known`), and is newer than all the bucket holds, is put back: the bucket was lost, or is
-    an older copy.
+    If the bucket was lost, or is an older copy, newer values that are known here are put back, also those known
+    before (`known`).
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class KvTable(Generic[M]):
         self._on_change = on_change
         self._values: dict[str, Versioned[M]] = dict(known)
         self._revisions: dict[str, int] = {key: found.revision for key, found in self._values.items()}
-        # What was known before may differ from what the bucket holds at the same revision: a revocation that was not stored.
+        # A value known before may differ from the bucket's at the same revision: a revocation that was not stored.
         self._unconfirmed = set(self._revisions)
         self.loaded = asyncio.Event()
 
@@ -81,7 +81,7 @@ class KvTable(Generic[M]):
         return self._values
 
     async def fetch(self, key: str) -> Versioned[M] | None:
-        """The value that the bucket holds, where the watch may not have told of it yet; None where it has none.
+        """The value in the bucket, which the watch may not have delivered yet; None if there is none.
 
         Raises:
             ServiceError: UNAVAILABLE.
@@ -113,10 +113,10 @@ class KvTable(Generic[M]):
         return revision
 
     async def update(self, key: str, value: M, revision: int) -> int:
-        """Replaces the value read at `revision` and returns the new revision.
+        """Replaces the value that was read at `revision` and returns the new revision.
 
         Raises:
-            ServiceError: ABORTED where it is not the current one; NOT_FOUND; UNAVAILABLE.
+            ServiceError: ABORTED if `revision` is not the current one; NOT_FOUND; UNAVAILABLE.
         """
         current = self._values.get(key)
         if current is None:
@@ -133,7 +133,7 @@ class KvTable(Generic[M]):
         return stored
 
     async def put(self, key: str, value: M) -> int:
-        """Stores a value whatever was there before, and returns its revision; raises as `create` does."""
+        """Stores a value whether or not the key exists, and returns its revision; raises as `create` does."""
         if not NAME.fullmatch(key):
             raise invalid(f"{self._what}_id", f"expected 1 to 40 of a-z, 0-9 and '-', a letter first, was {key[:60]!r}")
         try:
@@ -151,7 +151,7 @@ class KvTable(Generic[M]):
         try:
             await (await self._open()).delete(key, last=revision)
         except APIError as error:
-            # nats-py tells of a wrong revision by a type of its own in `update`, and not in `delete`.
+            # nats-py has an error type of its own for a wrong revision in `update`, but not in `delete`.
             if error.err_code != _WRONG_LAST_SEQUENCE:
                 raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
             if revision != current.revision or not await self._lost(key):
@@ -161,9 +161,10 @@ class KvTable(Generic[M]):
         self._apply(key, None, self._revisions.get(key, revision) + 1)
 
     async def remove(self, key: str) -> Versioned[M] | None:
-        """Removes the key whatever its value is, and returns the value known here; None where none was.
+        """Removes the key whatever its value is, and returns the value known here, or None.
 
-        It is removed in the bucket in any case: another replica may have stored a value that is not known here yet.
+        The key is removed from the bucket in any case, because another replica may have stored a value that is not
+        known here yet.
 
         Raises:
             ServiceError: UNAVAILABLE.
@@ -178,7 +179,7 @@ class KvTable(Generic[M]):
         return current
 
     async def _lost(self, key: str) -> bool:
-        """Whether the bucket, deleted and made anew, does not know a key that is known here; its revisions begin again."""
+        """Whether the bucket was deleted and made again: it lacks a key known here, and its revisions start again."""
         try:
             await (await self._open()).get(key)
         except KeyDeletedError:

@@ -30,11 +30,11 @@ __all__ = ["Lifecycle", "StartupError", "Stopped", "run"]
 
 
 class Stopped(Exception):
-    """The service is to stop before it was ready: nothing is wrong."""
+    """The service was asked to stop before it was ready; this is not an error."""
 
 
 class Lifecycle:
-    """What `serve` is given: health, background work, and the word to stop."""
+    """What `serve` gets: health, background tasks, and the event that asks the service to stop."""
 
     def __init__(self, service: str, settings: ServiceSettings, tasks: asyncio.TaskGroup) -> None:
         self.service = service
@@ -52,12 +52,12 @@ class Lifecycle:
         return task
 
     async def finish(self, *tasks: "asyncio.Task[None]") -> None:
-        """Waits for background work that ends by itself once stopping is set; after the grace it is cancelled."""
+        """Waits for background work that ends by itself after `stopping` is set. After the grace period it is cancelled."""
         if tasks:
             await asyncio.wait(tasks, timeout=self._settings.stop_grace_s)
 
     def cancel_rest(self) -> None:
-        """Ends what is still running in the background."""
+        """Cancels background work that still runs."""
         for task in self._spawned:
             task.cancel()
 
@@ -65,7 +65,7 @@ class Lifecycle:
         """Says that the service listens, in the log and in run/<service>-<instance>.json."""
         from vantixs.runtime.home import write_atomically  # noqa: PLC0415 - home needs StartupError from here
 
-        # What is there by now stays: the collector need not look at it again and again.
+        # Objects made until now live as long as the process, so the garbage collector need not scan them again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 100)
@@ -79,11 +79,11 @@ class Lifecycle:
         try:
             write_atomically(self._run_file, json.dumps(facts) + "\n")
         except OSError as error:
-            # It serves all the same: who starts again while the disk is full keeps the addresses it had.
+            # The service runs without the file: a service that restarts while the disk is full keeps its addresses.
             log.warning("service.run_file_not_written", detail=error.strerror)
 
     async def stopped(self) -> None:
-        """Returns once the service is to stop; health is down by then, and nobody finds it any more."""
+        """Returns once the service is asked to stop. Health is down by then, so that no client chooses it any more."""
         await self.stopping.wait()
         self.health.stop()
         if self._run_file:
@@ -93,7 +93,7 @@ class Lifecycle:
 
 def run(settings: ServiceSettings, service: str, serve: Callable[[Lifecycle], Awaitable[None]]) -> int:
     """Runs a service to its end; returns the exit code: 0 stopped, 1 failed, 2 could not start as set up."""
-    # The writer thread of a store and the event loop hand each other work all the time: 5 ms a turn is too long.
+    # The writer thread of a store and the event loop constantly wait for each other: a switch interval of 5 ms is too long.
     sys.setswitchinterval(0.0005)
     logs.configure(service, settings.instance, settings.log_level, settings.log_format)
     try:

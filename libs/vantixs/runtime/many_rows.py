@@ -1,6 +1,6 @@
-"""A statement of PostgreSQL that does for many rows what another one does for one.
+"""Makes, from a statement for one row, the PostgreSQL statement that does the same for many rows.
 
-Its only parameter are the rows, a list in JSON that `json_to_recordset` makes a table of.
+Its only parameter is the list of rows as JSON, which `json_to_recordset` turns into a table.
 """
 
 import re
@@ -13,24 +13,30 @@ MakeMany = Callable[[sa.FromClause], sa.sql.expression.ClauseElement]
 
 
 class ManyRows:
-    """A statement about many rows, which are its only parameter: a list in JSON."""
+    """The text of a statement whose only parameter is a list of rows in JSON.
+
+    Args:
+        sql: the text.
+        key: the parameters that identify a row among the rows of one statement.
+        binary: the parameters that hold bytes.
+        alone: the one parameter that identifies a row by itself; empty if there is none.
+    """
 
     def __init__(self, sql: str, key: tuple[str, ...], binary: frozenset[str], alone: str) -> None:
-        """A row is told from the others by any of `key`, and by the parameter `alone` where that is enough by itself."""
         self.sql = sql
         self.key = key
         self.binary = binary
         self.alone = alone
 
     def key_of(self, values: Mapping[str, Any]) -> Hashable:
-        """What has to differ between the rows of one statement."""
+        """The key of a row. Rows of one statement must have different keys."""
         return tuple([values[name] for name in self.key]) if self.key else object()
 
 
 def make_many_rows(
     statement: Any, compiled: sa.sql.compiler.SQLCompiler, dialect: sa.Dialect, make: MakeMany | None, key: str
 ) -> ManyRows | None:
-    """The statement for many rows; None where it is about one only."""
+    """The statement for many rows, or None if there is none: a change without `make` that is not an INSERT."""
     binds = {name: bind.type for bind, name in compiled.bind_names.items()}
     columns = [sa.column(name, type_) for name, type_ in binds.items()]
     rows = sa.func.json_to_recordset(sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON)).table_valued(
@@ -46,12 +52,12 @@ def make_many_rows(
     names = [column.name for column in table.columns if column.name in binds]
     text = str(compiled)
     begin, conflict = text.index(" VALUES ("), text.find(" ON CONFLICT")
-    # Without the made key, which SQLAlchemy has every INSERT give back.
+    # Without RETURNING: SQLAlchemy adds the generated key to every INSERT.
     rest = text[conflict:].partition(" RETURNING ")[0] if conflict >= 0 else ""
     if set(names) != set(binds) or "%(" in rest:
         return None
     keys = [c.name for c in table.primary_key if c.name in names]
-    # Of several unique columns any one tells whether the row is there; of a key of several columns only all of them.
+    # One unique column identifies a row by itself. A primary key of several columns does so only as a whole.
     unique = keys or [n for n in names if table.c[n].unique]
     alone = "" if len(keys) > 1 else next(iter(unique), "")
     select = _one_parameter(sa.select(*(rows.c[name] for name in _inserted(text))), dialect)
@@ -64,7 +70,7 @@ def _inserted(insert: str) -> list[str]:
 
 
 def _one_parameter(statement: Any, dialect: sa.Dialect) -> str:
-    """The text of a statement whose only parameter are the rows."""
+    """The text of a statement whose only parameter is the list of rows."""
     compiled = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": False})
     return re.sub(r"%\(rows\)s", "%s", str(compiled))
 
@@ -72,7 +78,7 @@ def _one_parameter(statement: Any, dialect: sa.Dialect) -> str:
 def distinct_parts(
     rows: Sequence[Mapping[str, Any]], key_of: Callable[[Mapping[str, Any]], Hashable]
 ) -> Iterator[list[Mapping[str, Any]]]:
-    """The rows in their order, in parts in which no key is twice: a statement may change a row once."""
+    """Splits the rows, in their order, into parts without a repeated key: a statement can change a row only once."""
     part: dict[Hashable, Mapping[str, Any]] = {}
     for row in rows:
         key = key_of(row)

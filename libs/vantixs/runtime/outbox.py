@@ -1,7 +1,7 @@
-"""Transactional outbox: journal messages that are committed together with the state they tell of.
+"""Transactional outbox: journal messages that are committed together with the change of state that they record.
 
-Whoever committed a message may publish it at once (`send`); what was not published by then, because of a crash or an
-outage, is published by `run`. Published rows are removed in bulk.
+The process that committed a message may publish it at once (`send`). `run` publishes the messages that were left behind by a
+crash or an outage. Published rows are deleted in bulk.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ AT_ONCE = 500
 
 
 def outbox_table(metadata: sa.MetaData, *, lanes: bool = False) -> sa.Table:
-    """The table, the same in every service that has one; with `lanes` each row says of which lane it is."""
+    """The table of an outbox. It is the same in every service; with `lanes` each row names its lane."""
     table = sa.Table(
         "outbox",
         metadata,
@@ -39,7 +39,7 @@ def outbox_table(metadata: sa.MetaData, *, lanes: bool = False) -> sa.Table:
 
 
 def mark_table(metadata: sa.MetaData) -> sa.Table:
-    """One row: what the service has seen of the journal."""
+    """The table of one row that says how far the service has seen the journal."""
     return sa.Table(
         "journal_mark",
         metadata,
@@ -51,13 +51,13 @@ def mark_table(metadata: sa.MetaData) -> sa.Table:
 
 
 def read_mark(connection: sa.Connection, table: sa.Table) -> Mark:
-    """What was seen of the journal."""
+    """How far the service has seen the journal."""
     row = connection.execute(sa.select(table)).first()
     return Mark(row.epoch, row.stream_id, row.stream_sequence) if row else NOTHING_SEEN
 
 
 def _raise_mark(table: sa.Table) -> Statement:
-    """Moves the mark on, never back: several processes may move it."""
+    """Moves the mark forward and never back, because several processes may move it."""
 
     def make(insert: Any) -> Any:
         statement = insert(table).values({c.name: sa.bindparam(c.name, type_=c.type) for c in table.c})
@@ -74,11 +74,10 @@ def _raise_mark(table: sa.Table) -> Statement:
 
 
 class Outbox:
-    """Messages committed and not yet known to be published.
+    """Messages that are committed and not yet known to be published.
 
-    What is published is forgotten in the transaction that moves the mark in `marks`, where that is given: a journal that does
-    not have it any more is then noticed. `lanes` gives the lanes whose messages are this process's to publish; without it
-    all are.
+    Published messages are deleted in the same transaction that moves the mark in `marks` (if given), so that a journal which
+    loses them later is noticed. `lanes` returns the lanes whose messages this process publishes; without it, it publishes all.
     """
 
     def __init__(
@@ -101,9 +100,9 @@ class Outbox:
         self._wake = asyncio.Event()
 
     def put(self, connection: sa.Connection, message: Message, *, lane: int = 0) -> None:
-        """Adds a message in the caller's transaction; one whose id is there already changes nothing.
+        """Adds a message in the caller's transaction. A message whose id is stored already changes nothing.
 
-        `lane` counts where the table has lanes.
+        `lane` is used only if the table has lanes.
         """
         values = message._asdict()
         if "lane" in self._table.c:
@@ -120,10 +119,10 @@ class Outbox:
             self._sending.discard(message.message_id)
 
     async def send_left(self, message_id: str) -> None:
-        """Publishes a message that an earlier process committed, where it is still here; returns once it is stored.
+        """Publishes a message of an earlier process if it is still in the outbox; returns once the journal has it.
 
-        Whoever acknowledges work that is done already has to call this first: the process that did it may have died
-        between its commit and its publish, and what comes next in order would be told before it.
+        Must be called before finished work is acknowledged. The process that did the work may have died between its commit and
+        its publish, and then later messages would be published before this one.
         """
         rows = await self._database.read(
             lambda c: c.execute(sa.select(self._table).where(self._table.c.message_id == message_id)).all()
@@ -132,7 +131,7 @@ class Outbox:
             await self.send(Message(row.subject, row.payload, row.message_id))
 
     async def send_lane(self, lane: int) -> None:
-        """Publishes what others committed for a lane and did not publish, in order; returns once it is stored."""
+        """Publishes, in order, what other processes committed for a lane and left unpublished; returns when that is stored."""
         while True:
             await self._forget()
             rows = await self._database.read(lambda c: self._oldest(c, (lane,)))
@@ -141,11 +140,11 @@ class Outbox:
             await self._publish([row for row in rows if row.message_id not in self._published])
 
     def wake(self) -> None:
-        """Has `run` look at once."""
+        """Makes `run` look for messages at once."""
         self._wake.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Publishes what was left, in order, until stopped."""
+        """Publishes messages that were left behind, in order, until stopped."""
         await self._journal.connected()
         while not stopping.is_set():
             with contextlib.suppress(ServiceError):
@@ -160,7 +159,7 @@ class Outbox:
         await self._forget()
         lanes = None if self._lanes is None else tuple(self._lanes())
         rows = await self._database.read(lambda c: self._oldest(c, lanes))
-        # What is on its way by `send` in this process needs no second sender.
+        # A message that `send` of this process is publishing now is skipped.
         await self._publish([row for row in rows if row.message_id not in self._published | self._sending])
         await self._forget()
 

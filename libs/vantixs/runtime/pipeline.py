@@ -1,13 +1,15 @@
-"""Units of work of one transaction that share their round trips to PostgreSQL, and their statements.
+"""Lets the units of work of one transaction share their round trips to PostgreSQL, and their statements.
 
-A unit is plain code: it reads, decides and writes. Run one after another, each of a batch waits for the server as often
-as it asks it something. Here a unit that has to wait for an answer lets the others send what they have to ask first; what
-they all wait for then comes in one round trip. What they send meanwhile is gathered: where several send the same statement
-it goes as one, if that statement can be about many rows. Each unit still has its own statements run in its own order.
-Those of different units mix, so units that run together must not depend on one another.
+A unit is plain code: it reads, decides and writes. If the units of a batch ran one after another, each query would cost a
+round trip. Here, a unit that waits for a result lets the other units run first, until all of them wait. Then one round
+trip brings the results of all. Statements that units send in between are gathered. Several sendings of the same statement
+become one statement for many rows, if the statement has such a form.
 
-psycopg's pipeline mode sends statements without waiting for what came before; greenlets (as SQLAlchemy has them for
-asyncio) let a unit stop in the midst of a call.
+The statements of one unit run in its own order. Statements of different units are mixed, so units that run together must
+not depend on one another.
+
+psycopg's pipeline mode sends statements without waiting for the results of earlier ones. Greenlets, which SQLAlchemy uses
+for asyncio as well, let a unit pause in the middle of a call.
 """
 
 import contextlib
@@ -23,23 +25,23 @@ T = TypeVar("T")
 
 
 class Sendable(Protocol):
-    """A statement of one kind: what it is asked for makes it another one."""
+    """A statement together with the kind of result that is wanted: its rows, the number of rows it touched, or nothing."""
 
     def send(self, connection: sa.Connection, values: Mapping[str, Any]) -> Callable[[], Any]:
-        """Sends it; what is returned waits for its answer."""
+        """Sends the statement; returns a function that waits for its result."""
         ...
 
     def key_of(self, values: Mapping[str, Any]) -> Hashable:
-        """What has to differ between rows that go as one statement; None where it cannot be about many rows."""
+        """The key of a row; rows of one statement must have different keys. None if it has no form for many rows."""
         ...
 
     def send_many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> list[Callable[[], Any]]:
-        """Sends it once for all of the rows; what is returned waits for the answer of each."""
+        """Sends the statement once for all rows; returns for each row a function that waits for its result."""
         ...
 
 
 class _Line:
-    """psycopg's pipeline of a connection, there while something is on its way."""
+    """psycopg's pipeline of a connection. It is open while results are outstanding."""
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
@@ -51,7 +53,7 @@ class _Line:
             self._pipeline.__enter__()
 
     def wait(self, error: BaseException | None = None) -> None:
-        """Waits for what is on its way. Ending the pipeline does that too, so nothing is waited for once more at the end.
+        """Waits for the outstanding results by ending the pipeline, which does that by itself.
 
         Raises:
             psycopg.Error: a statement failed.
@@ -62,7 +64,7 @@ class _Line:
 
 
 class _Gathered:
-    """What units have to send, in each one's order."""
+    """The statements that units have given to be sent, for each unit in its order."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -72,7 +74,7 @@ class _Gathered:
         self._queues.setdefault(getcurrent(), deque()).append(asked)
 
     def send(self) -> None:
-        """Sends all of it: what is next for a unit, with the same that is next for others."""
+        """Sends all statements. Units whose next statement is the same send it together."""
         queues = list(self._queues.values())
         self._queues.clear()
         while queues:
@@ -95,7 +97,7 @@ class _Gathered:
 
 
 class Asked:
-    """A statement that was given to be sent; called, it gives its answer."""
+    """A statement that was given to be sent. Calling it waits for its result and returns it."""
 
     __slots__ = ("answer", "sendable", "values")
 
@@ -105,10 +107,10 @@ class Asked:
         self.answer: Callable[[], Any] | None = None
 
     def __call__(self) -> Any:
-        """Waits for the answer."""
+        """Waits for the result."""
         if self.answer is None:
             _wait_for_others()
-        if self.answer is None:  # It is not a unit that asks, or it is the only one.
+        if self.answer is None:  # The caller is not a unit, or is the only one.
             send_gathered()
         assert self.answer is not None  # noqa: S101 - sending sets it
         return self.answer()
@@ -125,10 +127,10 @@ _HERE = _Here()
 
 @contextlib.contextmanager
 def pipelined(connection: sa.Connection) -> Iterator[None]:
-    """What is sent by `Statement` meanwhile does not wait for its answer before the answer is asked for.
+    """Within this context, a `Statement` waits for its result only when the result is read.
 
-    On a database other than PostgreSQL it changes nothing, nor does one inside another. SQLAlchemy's own `execute` of a
-    query does not work in it: it looks for columns that are not there yet.
+    It has no effect on a database other than PostgreSQL, or inside another such context. SQLAlchemy's own `execute` of a
+    query fails in it, because it looks for columns of a result that has not arrived.
     """
     if connection.dialect.name != "postgresql" or _HERE.line is not None:
         yield
@@ -146,13 +148,13 @@ def pipelined(connection: sa.Connection) -> Iterator[None]:
 
 
 def is_pipelined() -> bool:
-    """Whether what is sent here does not wait for its answer."""
+    """Whether this thread is inside `pipelined`."""
     return _HERE.line is not None
 
 
 @contextlib.contextmanager
 def gathering(connection: sa.Connection) -> Iterator[None]:
-    """What is given to be sent in a pipeline meanwhile is sent at the end, and the same statements as one."""
+    """Gathers the statements that are sent within this context in a pipeline, and sends them at its end."""
     if _HERE.line is None:
         yield
         return
@@ -165,10 +167,10 @@ def gathering(connection: sa.Connection) -> Iterator[None]:
 
 
 def interleaved(calls: Sequence[Callable[[], T]], connection: sa.Connection) -> list[T]:
-    """The results of the calls, which wait for the server together where there is a pipeline.
+    """The results of the calls. In a pipeline the calls share their round trips.
 
     Raises:
-        Exception: the first one that a call raised; those that had not ended by then never will.
+        Exception: the first one that a call raised. Calls that have not ended by then are abandoned.
     """
     if _HERE.line is None:
         return [call() for call in calls]
@@ -192,7 +194,7 @@ def interleaved(calls: Sequence[Callable[[], T]], connection: sa.Connection) -> 
 
 
 def gather(sendable: Sendable, values: Mapping[str, Any]) -> Asked | None:
-    """Gives a statement to be sent with those of other units; None where nothing is gathered, and it has to be sent now."""
+    """Adds a statement to those that are sent together; returns None outside `gathering`, where it must be sent at once."""
     if _HERE.gathered is None:
         return None
     asked = Asked(sendable, values)
@@ -201,7 +203,7 @@ def gather(sendable: Sendable, values: Mapping[str, Any]) -> Asked | None:
 
 
 def send_gathered() -> None:
-    """Sends what was given to be sent so far."""
+    """Sends the statements gathered so far."""
     if _HERE.gathered is not None:
         gathered, _HERE.gathered = _HERE.gathered, None
         try:
@@ -211,21 +213,21 @@ def send_gathered() -> None:
 
 
 def send(connection: sa.Connection, command: str) -> None:
-    """Sends a command without an answer, on PostgreSQL; in a pipeline it is not waited for."""
+    """Sends a command that has no result, on PostgreSQL only. In a pipeline it does not wait."""
     if connection.dialect.name == "postgresql":
         begin_sending()
         connection.connection.cursor().execute(command)
 
 
 def begin_sending() -> None:
-    """Called before anything is given to the driver: what was gathered goes first."""
+    """Sends gathered statements and opens the pipeline. Must be called before anything is given to the driver."""
     if _HERE.line is not None:
         send_gathered()
         _HERE.line.open()
 
 
 def wait_for(cursor: Any) -> None:
-    """Returns once the cursor has its result: at once, or after the other units have sent what they have to ask."""
+    """Returns once the cursor has its result; if it must wait, the other units send their statements first."""
     if cursor.pgresult is not None or _HERE.line is None:
         return
     _wait_for_others()

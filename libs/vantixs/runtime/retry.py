@@ -1,4 +1,4 @@
-"""Trying again, with pauses that grow, for as long as it makes sense."""
+"""Retries with growing pauses."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class Pauses(NamedTuple):
-    """Pauses between attempts, seconds: each is twice the one before, up to `most_s`, less up to a half by chance.
+    """Pauses between attempts, seconds. Each is twice the one before, up to `most_s`, less up to a half by chance.
 
-    By chance, so that many who failed together do not come back together.
+    The random part keeps callers that failed together from retrying together.
     """
 
     first_s: float = 0.05
@@ -24,7 +24,7 @@ PAUSES = Pauses()
 
 
 def spread(pauses: Pauses) -> Iterator[float]:
-    """The pauses to make one after the other, without end, seconds."""
+    """The endless sequence of pauses, seconds."""
     pause = pauses.first_s
     while True:
         yield random.uniform(0.5, 1) * pause  # noqa: S311 - jitter
@@ -39,10 +39,10 @@ async def retry(
     limit_s: float = math.inf,
     stopping: asyncio.Event | None = None,
 ) -> T:
-    """Returns what an attempt returns, making another one after each failure that `again` says may pass.
+    """Returns the result of the first attempt that succeeds; `again` says whether an error may pass.
 
-    It gives up, and raises what the last attempt raised, where the next one would begin more than `limit_s` after the
-    first, or once `stopping` is set, which also ends a pause.
+    It gives up, and raises the error of the last attempt, if the next attempt would begin more than `limit_s` after
+    the first. It also gives up once `stopping` is set, which ends a pause.
     """
     loop = asyncio.get_running_loop()
     deadline, waits = loop.time() + limit_s, spread(pauses)

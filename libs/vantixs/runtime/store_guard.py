@@ -1,8 +1,8 @@
-"""Whether a service may serve its store: it is the one that was served last, its file is there, and it can be written.
+"""Decides whether a service may use its store: it must be the store that was used last, exist, and be writable.
 
-At start the store's identity is held against what was recorded of it. While the service runs, its epoch grows and is
-recorded, so that an older copy is noticed at the next start. What is found wrong is said in health (`store`), in the log and
-by `vantixs store list`; nothing is read or written until it is right again or an operator accepts it.
+At the start the identity of the store is compared with the recorded identities. While the service runs, the store's epoch
+grows and is recorded, so that an older copy is noticed at the next start. A problem is shown in health (`store`), in the log
+and by `vantixs store list`. Then nothing is read or written until the problem is gone or an operator accepts the store.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from vantixs.runtime.store_identity import Found, Identity, difference
 from vantixs.runtime.store_messages import identity_message, store_entry
 from vantixs.runtime.store_records import BrokerRecords, HomeRecords
 
-EVERY_S = 2.0  # An older copy is noticed where the store was written to this long after it was taken, or later.
-BROKER_S = 3.0  # What a home that has not seen this store waits for the broker, which may have.
+EVERY_S = 2.0  # Interval of recording the epoch: a copy that is older by less may go unnoticed.
+BROKER_S = 3.0  # How long a home without a record of the store waits for the broker, which may have one.
 RECORD_LOOKS, RECORD_PAUSE_S = 10, 0.1
-CLOSE_S = 2.0  # What the end of a service waits for its last record: the broker may have ended before.
+CLOSE_S = 2.0  # How long a service that ends waits for its last record: the broker may have ended already.
 LONGEST_COMMENT = 500
 
 
@@ -37,25 +37,25 @@ Change = Callable[[Identity], Identity]
 
 
 class Guarded(Protocol):
-    """A store as the guard needs it: a database or a spool."""
+    """The interface of a store, a database or a spool, for its guard."""
 
     found: Found
     place: str
-    file: Path | None  # Where it is a file of its own.
-    refusal: str  # Not empty: it serves nothing, and this says why.
-    damage: str  # Not empty: what was read of it cannot be, and this is what the database said.
+    file: Path | None  # The store's file; None for PostgreSQL.
+    refusal: str  # Why the store may not be used; empty if it may.
+    damage: str  # What the database says about damaged contents; empty if nothing is known to be damaged.
 
     @property
     def commits(self) -> int:
-        """Grows with what is committed."""
+        """The number of commits so far."""
         ...
 
     async def read_identity(self) -> Identity | None:
-        """The identity that is there now, however the store is refused; None where there is none."""
+        """The identity that the store has now, or None. Works also while the store is refused."""
         ...
 
     async def write_identity(self, change: Change, message: Message | None = None) -> Identity:
-        """Changes the identity, and has the message published, in one transaction; returns what it is after the commit.
+        """Changes the identity, and queues the message for publishing, in one transaction. Returns the new identity.
 
         Raises:
             ServiceError: it was not stored.
@@ -84,12 +84,13 @@ class StoreGuard:
         health.set("store", False, "not compared yet")
 
     async def start(self, life: Lifecycle) -> None:
-        """Compares the store with its records, and goes on doing so in the background.
+        """Compares the store with its records, then repeats that in the background.
 
-        A home that has no record of the store waits for the broker's; one that lost its records waits as long as it takes.
+        If the home has records but none of this store, the start waits `BROKER_S` for the broker, which may have one. If the
+        home has lost its records, the start waits until the broker answers.
 
         Raises:
-            StartupError: it cannot be written.
+            StartupError: the store cannot be written.
         """
         known = self._home.read()
         if known is None:
@@ -100,7 +101,7 @@ class StoreGuard:
                 if life.stopping.is_set():
                     return
             try:
-                # Where the broker has the only record it is needed, and it may be gone again since it answered.
+                # If the home has no records, the broker's is required, and the broker may be down again by now.
                 await self._compare(required=known is None)
             except ServiceError as error:
                 if error.reason != "JOURNAL_UNAVAILABLE":
@@ -111,7 +112,7 @@ class StoreGuard:
             try:
                 await self._advance()
             except ServiceError as error:
-                # nats-py swallows a cancellation now and then: without this the journal's watch goes on, and the process with it.
+                # nats-py sometimes swallows a cancellation: then the journal's watch would keep the process alive.
                 life.stopping.set()
                 await self._journal.close()
                 detail = f"cannot be written: {error.detail}; make it writable, and its directory"
@@ -122,16 +123,19 @@ class StoreGuard:
 
     @property
     def problem(self) -> str:
-        """Why the store is not served, and what to do; empty where it is."""
+        """Why the store may not be used, and what to do; empty if it may."""
         return self.store.refusal
 
     @property
     def restore_ms(self) -> int:
-        """Until when the store may lack what its service did, in milliseconds since 1970; 0: it lacks nothing."""
+        """When an older store was last accepted or restored, in milliseconds since 1970; 0 for never.
+
+        The store may lack anything that its service did before that time.
+        """
         return self._identity.restore_ms
 
     async def usable(self, stopping: asyncio.Event) -> bool:
-        """Returns True once the store is served, False where the service stops before."""
+        """Returns True once the store may be used, False if the service stops before that."""
         waits = [asyncio.create_task(self._usable.wait()), asyncio.create_task(stopping.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
@@ -139,12 +143,12 @@ class StoreGuard:
         return self._usable.is_set()
 
     async def when_usable(self, work: Callable[[asyncio.Event], Awaitable[None]], stopping: asyncio.Event) -> None:
-        """Runs the work from the moment the store is served."""
+        """Runs the work once the store may be used."""
         if await self.usable(stopping):
             await work(stopping)
 
     def message(self) -> stores_pb2.Store:
-        """The store for people."""
+        """The store as `vantixs store list` shows it."""
         return stores_pb2.Store(
             name=self.name,
             place=self.store.place,
@@ -154,11 +158,11 @@ class StoreGuard:
         )
 
     async def accept(self, store_id: str, comment: str, operator: str) -> None:
-        """Takes the store as it is in place of the one that was expected, and has history say so.
+        """Accepts the store as it is in place of the expected one, and records that in history.
 
         Raises:
-            ServiceError: FAILED_PRECONDITION where nothing is wrong with it or it cannot be written, ABORTED where it is another
-                store than the one named.
+            ServiceError: FAILED_PRECONDITION if the store has no problem or cannot be written, ABORTED if `store_id` names
+                another store.
         """
         if len(comment) > LONGEST_COMMENT:
             raise invalid("comment", f"expected at most {LONGEST_COMMENT} characters, was {len(comment)}")
@@ -193,7 +197,7 @@ class StoreGuard:
             await self._look()
 
     async def close(self) -> None:
-        """Records what was committed last, as far as that takes no longer than `CLOSE_S`; the store is still open."""
+        """Records the epoch of the last commits, within `CLOSE_S`. Called while the store is still open."""
         with contextlib.suppress(TimeoutError, OSError, ServiceError):
             async with asyncio.timeout(CLOSE_S):
                 if self._watching is not None:
@@ -212,7 +216,10 @@ class StoreGuard:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        """Says that it cannot be used. What is asked of it answers so by itself, and tries again: no more is refused."""
+        """Shows that the store fails to read or write.
+
+        The store is not refused for that: each call fails by itself, and succeeds again once the store works.
+        """
         if not self._write_problem:
             log.error("store.failing", store=self.name, detail=str(error))
         self._write_problem = f"cannot be read or written: {error}; make it writable, or put a copy of it back"
@@ -221,13 +228,14 @@ class StoreGuard:
         self._health.set("store", False, f"store {self.name} at {self.store.place}: {self._write_problem}")
 
     async def _compare(self, *, required: bool = False) -> None:
-        """Holds the store against its records, as far as they can be read.
+        """Compares the store with those of its records that can be read.
 
         Raises:
-            ServiceError: UNAVAILABLE, JOURNAL_UNAVAILABLE where the broker's record is required.
+            ServiceError: UNAVAILABLE, JOURNAL_UNAVAILABLE if the broker's record is required and cannot be read.
         """
         problem = self._file.problem()
-        # The records first: another process of this service may go on with the store in between, and records it afterwards.
+        # Records are read before the store: another process of the service may advance the store in between, and records
+        # that later. A record that is older than the store is no problem.
         records = await self._records(required=required) if not problem else []
         if not problem:
             found = await self.store.read_identity()
@@ -236,10 +244,10 @@ class StoreGuard:
                     f"expected {self._identity.text}, found {found.text if found else 'none'}: changed from outside"
                 )
             elif found.age > self._identity.age:
-                self._identity = found  # Another process of this service went on with it.
+                self._identity = found  # Another process of this service advanced it.
         if not problem:
             now = self.store.found._replace(identity=self._identity)
-            # Once it was recorded it is neither new nor of another version any more.
+            # A store that was recorded once is neither new nor adopted from an earlier version.
             if self._identity.epoch:
                 now = Found(self._identity)
             problem = next((text for text in (difference(r, now) for r in records) if text), "")
@@ -253,7 +261,7 @@ class StoreGuard:
         self._judge(problem)
 
     async def _is_recorded(self) -> bool:
-        """Whether there is a record by now: a process that went on with the store records it a moment later."""
+        """Whether a record appears within a second: another process that advances the store records that a moment later."""
         for _ in range(RECORD_LOOKS):
             if any(await self._records()):
                 return True
@@ -261,10 +269,10 @@ class StoreGuard:
         return False
 
     async def _records(self, *, required: bool = False) -> list[Identity | None]:
-        """What the home and the broker have recorded, None for nothing; the broker's is missing where it does not answer.
+        """The records of the home and of the broker, each None if there is none. Without an answer of the broker, one record.
 
         Raises:
-            ServiceError: UNAVAILABLE, where the broker is required.
+            ServiceError: UNAVAILABLE if the broker is required and does not answer.
         """
         records = [(self._home.read() or {}).get(self.name)]
         try:
@@ -277,15 +285,15 @@ class StoreGuard:
         return records
 
     async def _advance(self) -> None:
-        """One epoch on, first in the store, then in its records: a record is never ahead of its store."""
+        """Raises the epoch by one, first in the store and then in its records, so that no record is ahead of its store."""
         committed = self.store.commits
         self._identity = await self.store.write_identity(Identity.next)
-        # This was one commit itself; where there were more, others came after it or not, and it is done once more.
+        # Raising the epoch was one commit. If there were more, they may have come after it, so it is raised once more later.
         self._committed = committed + 1
         self._write_problem = ""
         if self.store.found.adopted and self._identity.epoch == 1:
             log.info("store.adopted", store=self.name, store_id=self._identity.store_id)
-        # It waits for the disk and for the other services' records.
+        # In a thread, because it waits for the disk and for the lock that the services of the home share.
         await asyncio.to_thread(self._home.write, self.name, self._identity)
         self._recorded_at_broker = False
         if self._connected():

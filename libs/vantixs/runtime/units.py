@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Work(NamedTuple):
-    """One item, and what is run with it and those others that wait for the same."""
+    """One item, and the function that is run with it and with all items that wait for the same function."""
 
     run: Callable[[sa.Connection, Sequence[Any]], Sequence[Any]]
     item: Any
@@ -24,42 +24,42 @@ Run = TypeVar("Run", bound=Callable[..., Any])
 
 
 def runs_in_pipeline(run: Run) -> Run:
-    """Marks what is given to `write_batched` as sending everything by `Statement`: it then shares round trips."""
+    """Marks a function for `write_batched` that uses `Statement` only, so that it may share round trips."""
     run.in_pipeline = True  # type: ignore[attr-defined]  # a function takes attributes, its type does not say so
     return run
 
 
 def is_in_pipeline(run: Callable[..., Any]) -> bool:
-    """Whether it is marked so."""
+    """Whether the function is marked by `runs_in_pipeline`."""
     return getattr(run, "in_pipeline", False)
 
 
 @runs_in_pipeline
 def run_in_pipeline(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
-    """Units that send everything by `Statement`, with shared round trips."""
+    """Runs units that use `Statement` only, with shared round trips."""
     return interleaved([partial(unit, connection) for unit in units], connection)
 
 
 def run_units(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
-    """Units, one after another."""
+    """Runs units one after another."""
     return [unit(connection) for unit in units]
 
 
 def run_first(connection: sa.Connection, units: Sequence[Callable[[sa.Connection], T]]) -> list[T]:
-    """Units that take a lock which others take before all their own: they go before what else is in the batch."""
+    """Runs units whose lock other units take before all their own locks: they run first in a batch."""
     return run_units(connection, units)
 
 
 def _turn(run: Callable[..., Any]) -> int:
-    """Which locks come before which: that of `run_first`, those that units take alone, those that many share.
+    """The order of locks in a transaction: first that of `run_first`, then locks of single units, then shared locks.
 
-    Two transactions that took two of them each in another order would wait for one another.
+    Two transactions that take the same locks in different orders would wait for each other.
     """
     return 0 if run is run_first else 1 + is_in_pipeline(run)
 
 
 def run_together(connection: sa.Connection, batch: Sequence[Work]) -> list[Any]:
-    """What has the same `run` goes to it at once; all these callers wait, so none of them can tell the order."""
+    """Calls each `run` once with all its items. The order of items does not matter, because all their callers wait."""
     places: dict[Callable[[sa.Connection, Sequence[Any]], Sequence[Any]], list[int]] = {}
     for place, work in enumerate(batch):
         places.setdefault(work.run, []).append(place)
@@ -73,7 +73,7 @@ def run_together(connection: sa.Connection, batch: Sequence[Work]) -> list[Any]:
 
 
 def run_each(connection: sa.Connection, batch: Sequence[Work]) -> list[Any]:
-    """Each by itself in a savepoint, so that those which fail fail alone; in the same order as together."""
+    """Runs each item alone in a savepoint, so that only the failing ones fail; in the order of `run_together`."""
     order = sorted(range(len(batch)), key=lambda place: _turn(batch[place].run))
     results = {place: _run_alone(connection, batch[place]) for place in order}
     return [results[place] for place in range(len(batch))]

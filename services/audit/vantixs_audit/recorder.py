@@ -1,4 +1,4 @@
-"""Records the whole journal in order, and tells watchers what changed, whichever process recorded it."""
+"""Records the whole journal in order, and sends watchers the changes of signals, whichever process recorded them."""
 
 import asyncio
 import contextlib
@@ -27,21 +27,21 @@ EVERY_SIGNAL = audit_pb2.SignalFilter()
 
 
 class Change(NamedTuple):
-    """What a watcher hears: a signal after its change, None where nothing changed; and up to which sequence it heard all."""
+    """A message to a watcher: a signal after its change, or None, and the sequence up to which all changes were sent."""
 
     signal: audit_pb2.SignalSummary | None
     sequence: int
 
 
 class Begin(NamedTuple):
-    """Where a watch begins: what was missed, and the sequence after which changes are told."""
+    """Where a watch begins: the changes that were missed, and the sequence after which changes are sent."""
 
     missed: list[audit_pb2.SignalSummary]
     sequence: int
 
 
 class _Watcher:
-    """One who watches: what waits for them, and up to which sequence they were told. Equal filters are equal bytes."""
+    """A watcher: the changes that wait for it, and the sequence up to which it has all. Equal filters are equal bytes."""
 
     def __init__(self, filter_: audit_pb2.SignalFilter) -> None:
         self.filter = filter_.SerializeToString(deterministic=True)
@@ -61,7 +61,7 @@ class _Watcher:
 
 
 class Watchers:
-    """Those who watch. A watcher that does not keep up is ended, never waited for."""
+    """All watchers. A watcher that reads too slowly is ended, and never delays the others."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -69,16 +69,16 @@ class Watchers:
 
     @property
     def any(self) -> bool:
-        """Whether somebody watches."""
+        """Whether there are watchers."""
         return bool(self._all)
 
     def check_room(self) -> None:
-        """Raises RESOURCE_EXHAUSTED where too many watch."""
+        """Raises RESOURCE_EXHAUSTED if there are too many watchers."""
         if len(self._all) >= self._most:
             raise ServiceError(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many watch already")
 
     def tell(self, signals: list[audit_pb2.SignalSummary], sequence: int) -> None:
-        """Passes changes on; there are no others up to the sequence. Each filter is asked once, however many watch by it."""
+        """Passes changes on, which are all up to the sequence. Each different filter is evaluated once."""
         meant = {b"": signals}
         for watcher in list(self._all):
             if watcher.filter not in meant:
@@ -93,13 +93,16 @@ class Watchers:
         filter_: audit_pb2.SignalFilter = EVERY_SIGNAL,
         heartbeat_s: float = 0,
     ) -> AsyncIterator[Change]:
-        """Changes until told to stop; `begin` is called once none is missed any more, and says where they begin.
+        """Yields changes until stopped.
 
-        With `heartbeat_s` there is a change without signal at the beginning, and where there was none for so long.
+        `begin` is called once no later change can be missed, and says where the watch begins.
+
+        With `heartbeat_s`, a change without a signal is sent at the beginning, and whenever there was no change for
+        that time.
 
         Raises:
-            ServiceError: INVALID_ARGUMENT where the filter is none; RESOURCE_EXHAUSTED where too many watch; UNAVAILABLE
-                WATCH_TOO_SLOW, after what was kept, where more than 1,000 changes waited to be taken.
+            ServiceError: INVALID_ARGUMENT for a wrong filter; RESOURCE_EXHAUSTED if there are too many watchers;
+                UNAVAILABLE WATCH_TOO_SLOW, after the kept changes, if more than 1,000 changes waited to be read.
         """
         self.check_room()
         watcher = _Watcher(filter_)
@@ -139,7 +142,7 @@ class Watchers:
 
 
 class Follower:
-    """Tells this process's watchers what is recorded, here or by another process."""
+    """Tells this process's watchers what any audit process recorded."""
 
     def __init__(self, database: Database, journal: Journal, watchers: Watchers, head: store.Head) -> None:
         self._database = database
@@ -149,7 +152,7 @@ class Follower:
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """More is recorded."""
+        """Makes `run` look at once."""
         self._wake.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -159,7 +162,7 @@ class Follower:
             try:
                 await self._look()
             except ServiceError as error:
-                # It is recorded all the same; who watches hears of it once the database answers.
+                # The changes are recorded. Watchers get them once the database answers.
                 log.warning("watchers.not_told", reason=error.reason, detail=error.detail)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait() if self._watchers.any else stopping.wait(), FOLLOW_S)
@@ -168,7 +171,7 @@ class Follower:
         head = await self._database.read(store.read_head)
         if head.mark.epoch == self._journal.mark.epoch:
             self._journal.note(head.mark.sequence)
-        if not self._watchers.any or head.sequence < self._told:  # A history that was begun anew is shorter.
+        if not self._watchers.any or head.sequence < self._told:  # History was started again and is shorter.
             self._told = head.sequence
         while self._told < head.sequence:
             told = self._told  # Given by a default below, which mypy cannot type: a lambda would see a later value.
@@ -177,7 +180,7 @@ class Follower:
 
 
 class Recorder:
-    """From the journal to history; where it is, is kept in the same database as what it stored."""
+    """Copies the journal to history. Its position is stored in the same transaction as the entries."""
 
     def __init__(
         self, database: Database, journal: Journal, head: store.Head, recorded: Callable[[], None] = lambda: None
@@ -193,16 +196,16 @@ class Recorder:
         )
 
     def follow(self, head: store.Head) -> None:
-        """Goes on from where history was set to."""
+        """Continues from the position to which history was set."""
         self._head = head
 
     def adopt(self, head: store.Head) -> None:
-        """Goes on from where another process set history to, if it did."""
+        """Continues from the position to which another process set history, if one did."""
         if head.mark.epoch > self._head.mark.epoch:
             self._head = head
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Records until stopped, from where history is now."""
+        """Records until stopped, from the current position of history."""
         while not stopping.is_set():
             try:
                 self._head = await self._database.read(store.read_head)

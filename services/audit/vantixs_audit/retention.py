@@ -1,9 +1,9 @@
-"""What of the journal may go, and how much it may hold. Audit's writer, and nobody else, purges it and changes its limit.
+"""Purges the journal and sets its size limit. Only audit's writer does either.
 
-A message may go once history has it and every lane is past it, which the router is asked, and it is older than
-`journal_keep_hours` or the journal is larger than `journal_keep_bytes`. The last message recorded always stays: the next
-start is held against it. In a journal that is nearly full, entries that drive nobody go as soon as history has them: a
-signal that cannot be finished because its entries find no room would keep everything behind it.
+A message may be purged if history has it, every lane has passed it (the router is asked), and it is older than
+`journal_keep_hours` or the journal is larger than `journal_keep_bytes`. The last recorded message always stays, because the
+next start compares history with it. If the journal is nearly full, entries that no service acts on are purged as soon as
+history has them. Otherwise a signal whose entries find no room could not end, and everything behind it would stay.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ OLDEST = Gauge("vantixs_journal_oldest_age_seconds", "age of the oldest message 
 
 
 class Retention:
-    """Keeps the journal within its bounds."""
+    """Keeps the journal within its limits."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Retention:
                 await asyncio.wait_for(stopping.wait(), EVERY_WHEN_FULL_S if pressed else EVERY_S)
 
     async def apply(self, now_s: float) -> bool:
-        """Sets the limit and removes what may go; `now_s` is seconds since 1970. Whether the journal is nearly full.
+        """Sets the limit and purges; `now_s` is in seconds since 1970. Returns whether the journal is nearly full.
 
         Raises:
             nats.errors.Error: the broker does not answer.
@@ -94,7 +94,7 @@ class Retention:
         return pressed
 
     async def _passed(self, epoch: int) -> int:
-        """The sequence up to which every lane's work is done; 0 while one was never run, or counts in another stream."""
+        """The sequence that every lane has passed; 0 if a lane never ran, or counts in another stream."""
         answer = await self._router.ListLanes(router_pb2.ListLanesRequest(), timeout=TIMEOUT_S)
         if len(answer.lanes) < LANES or answer.journal_epoch != epoch:
             return 0
@@ -110,7 +110,7 @@ class Retention:
         return facts_of(info)
 
     async def _first_to_keep(self, js: JetStreamContext, facts: StreamFacts, most: int, now_s: float) -> int:
-        """First sequence that stays; at most `most`, which stays itself."""
+        """The first sequence that stays, at most `most`."""
         if most <= facts.first:
             return facts.first
         first = await first_since(js, facts.first, most, now_s - self._settings.journal_keep_hours * 3600)
@@ -122,7 +122,7 @@ class Retention:
 
 
 async def first_since(js: JetStreamContext, first: int, last: int, since_s: float) -> int:
-    """The first sequence from `first` to `last` that was stored at or after a time, `last` where none was."""
+    """The first sequence from `first` to `last` that was stored at or after a time; `last` if there is none."""
     while first < last:
         middle = (first + last) // 2
         if await _time_of(js, middle) < since_s:
@@ -133,7 +133,7 @@ async def first_since(js: JetStreamContext, first: int, last: int, since_s: floa
 
 
 async def _time_of(js: JetStreamContext, sequence: int) -> float:
-    """When a message was stored, 0 where it is missing."""
+    """When a message was stored; 0 if it is missing."""
     try:
         stored = (await js.get_msg(STREAM, seq=sequence)).time
     except NotFoundError:
@@ -142,7 +142,7 @@ async def _time_of(js: JetStreamContext, sequence: int) -> float:
 
 
 async def _remove_earlier(js: JetStreamContext, most: int) -> bool:
-    """Removes the stream of an earlier version once history and every lane are past it; whether it is gone."""
+    """Removes the stream of an earlier version once history and every lane have passed it; returns whether it is gone."""
     earlier = await earlier_stream(js)
     if earlier is None:
         return True

@@ -13,22 +13,25 @@ class AuditSettings(ServiceSettings):
     replay_max: int = setting(10_000, doc="most signals of one replay", minimum=1, maximum=100_000)
     replay_signals_per_s: float = setting(
         100.0,
-        doc="most signals that replays run, all together, so that live signals are not slowed",
+        doc="highest rate of all replays together, so that live signals are not slowed down",
         unit="/s",
         minimum=0.1,
     )
     replay_share: float = setting(
         0.1,
-        doc="share of the time in which replays run while live signals come; 1 for their rate alone",
+        doc="share of the time that replays may use while live signals arrive; 1 limits them by their rate only",
         minimum=0.001,
         maximum=1,
     )
     journal_keep_hours: float = setting(
-        168.0, doc="age at which the journal may forget what history has and every lane is past", unit="h", minimum=0
+        168.0,
+        doc="age at which recorded messages that every lane has passed are purged from the journal",
+        unit="h",
+        minimum=0,
     )
     journal_keep_bytes: int = setting(
         0,
-        doc="size beyond which the journal forgets that, however young; 0: half of its limit",
+        doc="size of the journal above which they are purged at any age; 0: half of its limit",
         unit="bytes",
         minimum=0,
     )
@@ -39,7 +42,7 @@ class AuditSettings(ServiceSettings):
     )
     witness_file: str = setting(
         "",
-        doc="file that keeps the last signed checkpoint, best where who can change the database cannot write; "
+        doc="file with the last signed checkpoint, best where nobody who can change the database may write; "
         "empty: `witness/audit.checkpoint` in the home",
     )
     payload_key: str = setting(

@@ -1,6 +1,6 @@
-"""Which signals a filter means: as a condition of SQL, and of a signal's row or message.
+"""What a filter means: as an SQL condition, and for one signal, given as a row or as a message.
 
-List, watch, export, statistics and replay all ask here.
+List, watch, export, statistics and replay all use this module.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ _SAME = {"webhook_id": "webhook", "account_id": "account", "instrument": "instru
 
 
 def expression_of(filter_: audit_pb2.SignalFilter) -> Expression:
-    """All that a filter asks for, as one expression.
+    """The whole filter as one expression.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT where its expression is none: says where, what was expected and what was found.
+        ServiceError: INVALID_ARGUMENT if its expression is wrong; says where, what was expected and what was found.
     """
     found: list[Expression] = []
     if filter_.status:
@@ -49,14 +49,14 @@ def expression_of(filter_: audit_pb2.SignalFilter) -> Expression:
 
 
 def condition_of(filter_: audit_pb2.SignalFilter) -> "sa.ColumnElement[bool]":
-    """The condition on rows of `SIGNALS`; all hold that of an empty filter. Raises as `expression_of`."""
+    """The condition on rows of `SIGNALS`; an empty filter matches all rows. Raises as `expression_of`."""
     return condition(expression_of(filter_))
 
 
 def condition(expression: Expression, *, by_index: bool = True, but: str = "") -> "sa.ColumnElement[bool]":
-    """An expression as a condition on rows of `SIGNALS`, which is never NULL; without `by_index` no index fits it.
+    """An expression as a condition on rows of `SIGNALS`, which is never NULL. Without `by_index` it can use no index.
 
-    `but` is a word that they have anyway, as in `SIGNAL_WORDS`: what must hold of it is left out.
+    All rows are known to have the word `but` (as in `SIGNAL_WORDS`), so that part of the condition is left out.
     """
     match expression:
         case All(items):
@@ -64,7 +64,7 @@ def condition(expression: Expression, *, by_index: bool = True, but: str = "") -
         case Some(items):
             return sa.or_(sa.false(), *(condition(item, by_index=by_index) for item in items))
         case Not(Comparison(name, "=", value)) if name in _OTHERS and value != "REPLAYED":
-            # What is not one of few names is one of the others, by which an index finds it.
+            # "Not one of these names" is written as "one of the other names", which an index can find.
             column: sa.ColumnElement[Any] = SIGNALS.c[_OTHERS[name]]
             column = column if by_index else column + sa.literal("", sa.Text)
             return column.in_([other for other in ("", *FIELDS[name].names) if other != value])
@@ -76,7 +76,7 @@ def condition(expression: Expression, *, by_index: bool = True, but: str = "") -
 def _compare(asked: Comparison, *, by_index: bool, but: str) -> "sa.ColumnElement[bool]":
     name, value = asked.field.column, asked.value
     if name == "status" and value not in ("REPLAYED", ANY):
-        name = "outcome"  # A replayed signal is REPLAYED, and stays what it was before.
+        name = "outcome"  # A replayed signal is found as REPLAYED and as its original status.
     column: sa.ColumnElement[Any] = SIGNALS.c[name]
     if asked.field.kind in (Kind.TEXT, Kind.WORDS, Kind.NAME):
         column = column if by_index else column + sa.literal("", sa.Text)
@@ -94,22 +94,22 @@ def _compare(asked: Comparison, *, by_index: bool, but: str) -> "sa.ColumnElemen
 
 
 def has_word(word: str) -> "sa.ColumnElement[bool]":
-    """Whether a signal's comment or tag has a word, given as in `SIGNAL_WORDS`."""
+    """Whether a signal's comment or tag has the word, given as in `SIGNAL_WORDS`."""
     columns = SIGNAL_WORDS.c
     same = (columns.word == word, columns.receive_time == SIGNALS.c.receive_time, columns.number == SIGNALS.c.number)
-    # The offset keeps PostgreSQL from reading all that have the word.
+    # The offset keeps PostgreSQL from reading all signals that have the word.
     return sa.select(SIGNAL_WORDS.c.number).where(*same).offset(0).correlate(SIGNALS).exists()
 
 
 def _as_stored(name: str, value: Any) -> Decimal:
-    """A value as its column stores it; it may lie between two of those."""
+    """A value as its column stores it; it may lie between two stored values."""
     if isinstance(value, datetime):
         return Decimal((value - _EPOCH) // timedelta(microseconds=1))
     return Decimal(value) * (100 if name == "slippage_bps" else 1)
 
 
 def _compare_number(column: "sa.ColumnElement[Any]", operator: str, value: Decimal) -> "sa.ColumnElement[bool]":
-    """Of whole numbers, so that PostgreSQL's index is one of whole numbers too."""
+    """Compares whole numbers, so that PostgreSQL can use an index of whole numbers."""
     below = int(value.to_integral_value(ROUND_FLOOR))
     if below != value:
         if operator in "=:":
@@ -131,7 +131,7 @@ _OPERATORS: dict[str, Any] = {
 
 
 def holds(expression: Expression, row: Mapping[str, Any]) -> bool:
-    """Whether an expression holds for the columns of a signal's row; the same as `condition`."""
+    """Whether an expression is true for a row's columns; agrees with `condition`."""
     match expression:
         case All(items):
             return all(holds(item, row) for item in items)
@@ -154,12 +154,12 @@ def holds(expression: Expression, row: Mapping[str, Any]) -> bool:
 
 
 def matches(filter_: audit_pb2.SignalFilter, signal: audit_pb2.SignalSummary) -> bool:
-    """Whether a filter means a signal, told as a message; the same as `condition_of`. Raises as `expression_of`."""
+    """Whether a filter matches a signal, given as a message; agrees with `condition_of`. Raises as `expression_of`."""
     return holds(expression_of(filter_), row_of_message(signal))
 
 
 def row_of_message(signal: audit_pb2.SignalSummary) -> dict[str, Any]:
-    """The columns that filters ask for, of a signal that is told as a message."""
+    """The columns that filters use, from a signal's message."""
     latency = signal.latency.ToTimedelta() // timedelta(microseconds=1) if signal.HasField("latency") else None
     return {
         **{name: getattr(signal, name) for name in _TEXTS},

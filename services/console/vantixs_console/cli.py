@@ -1,4 +1,4 @@
-"""The `vantixs` command. `serve` and `health` are answered before anything slow is imported."""
+"""The `vantixs` command. `serve` and `health` run before anything slow is imported."""
 
 import os
 import sys
@@ -18,9 +18,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     from vantixs.runtime.lifecycle import StartupError  # noqa: PLC0415 - a probe needs no service kit
 
-    # A child is started by fork and exec at once: what gRPC does at a fork is not needed, and it prints a line each time.
+    # Children are started by fork and exec at once, so gRPC's work at a fork is not needed; it would print a line each time.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    os.umask(0o077)  # What we and our children write is for this user alone: databases, spools, the journal, logs.
+    os.umask(
+        0o077
+    )  # Files of this process and its children are for this user alone: databases, spools, the journal, logs.
     try:
         if arguments[:1] == ["serve"]:
             return serve(arguments[1:])
@@ -33,11 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def installed() -> str:
-    """Name, version, and whether the hot modules are compiled: an installation without a compiler runs all the same (ADR 18)."""
+    """Name, version, and whether the hot modules are compiled.
+
+    Without a compiler the installation works as well (ADR 18).
+    """
     import importlib.metadata  # noqa: PLC0415
     import importlib.util  # noqa: PLC0415
 
-    # The library that mypyc puts the compiled modules into.
+    # The library in which mypyc puts the compiled modules.
     compiled = importlib.util.find_spec("vantixs.native__mypyc") is not None
     return (
         f"vantixs-signals {importlib.metadata.version('vantixs-signals')}, {'compiled' if compiled else 'plain Python'}"
@@ -45,7 +50,7 @@ def installed() -> str:
 
 
 def serve(arguments: list[str]) -> int:
-    """One service, for containers and for `vantixs up`: `vantixs serve NAME [--home DIR]`."""
+    """Runs one service, for containers and for `vantixs up`: `vantixs serve NAME [--home DIR]`."""
     import importlib.metadata  # noqa: PLC0415
 
     usage = f"usage: vantixs serve {{{'|'.join(SERVICES)}}} [--home DIR]"

@@ -1,4 +1,4 @@
-"""The services as the console calls them: the client library, and a stub for each service that goes by its policy."""
+"""The console's clients of the services: the client library, and a stub for each service with the library's policy."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,7 @@
-"""Feeds quotes to the router by PublishQuotes for as long as they come, in call after call.
+"""Feeds quotes to the router by PublishQuotes, in one call after another, as long as there are quotes.
 
-A connection lives for five minutes, so no stream can be open for ever. Each call is ended here, after 20 s, and its response
-waited for; what a call that failed did not take goes with the next one.
+A connection lives for five minutes, so one stream cannot stay open for ever. Each call is ended after 20 s, and its
+response awaited. Quotes that a failed call did not handle are sent by the next one.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from vantixs.runtime.errors import ServiceError, from_rpc_error
 STREAM_S = 20.0  # The router ends a stream after 25 s.
 ANSWERED_WITHIN_S = 20.0
 MOST_IN_REQUEST = 500
-MOST_IN_CALL = 50_000  # Quotes of a call that has no response are kept, to be sent again.
+MOST_IN_CALL = 50_000  # How many quotes of a call without a response are kept, to be sent again.
 PAUSE_S = 0.5
-# INTERNAL: where the router ends a call while a request is written, grpc.aio loses the status ("Internal error from Core").
+# INTERNAL: if the router ends a call while a request is written, grpc.aio loses the status ("Internal error from Core").
 _PASSING = (
     grpc.StatusCode.INTERNAL,
     grpc.StatusCode.UNAVAILABLE,
@@ -33,14 +33,14 @@ _ENDED = "STREAM_ENDED"
 
 @dataclass(slots=True)
 class Fed:
-    """What became of all quotes: taken or refused, and why the first was refused."""
+    """The totals of all quotes: taken, refused, and why the first one was refused."""
 
     taken: int = 0
     refused: int = 0
     detail: str = ""
 
     def add(self, taken: int, refused: int, detail: str = "") -> None:
-        """Adds a call's."""
+        """Adds the totals of a call."""
         self.taken += taken
         self.refused += refused
         self.detail = self.detail or detail
@@ -49,7 +49,10 @@ class Fed:
 def read_lines(
     lines: Iterable[str], put: Callable[[list[common_pb2.Quote] | None], None], say: Callable[[str], None]
 ) -> None:
-    """Puts the quote of each line, then None, for a thread of its own; says which lines are no quotes and goes on."""
+    """Puts the quote of each line into the queue, then None. Reports lines that are not quotes and continues.
+
+    Runs in a thread.
+    """
     try:
         for number, line in enumerate(lines, 1):
             try:
@@ -64,13 +67,13 @@ def read_lines(
 
 
 def read_quote_line(text: str) -> common_pb2.Quote:
-    """A quote of a line of JSON; without a time it gets that of now, so that sending it again is no other quote.
+    """The quote in a line of JSON. A quote without a time gets the current time, so that sending it twice is recognised.
 
     Example:
         {"instrument": "BTC/USDT", "bid": "63990", "ask": "64010", "bid_size": "2"}
 
     Raises:
-        ValueError: it is no quote.
+        ValueError: the line is not a quote.
     """
     try:
         quote = json_format.Parse(text, common_pb2.Quote())
@@ -82,9 +85,9 @@ def read_quote_line(text: str) -> common_pb2.Quote:
 
 
 class QuoteFeed:
-    """Sends what comes through `queue`, lists of quotes and None for the end.
+    """Sends the quotes that arrive by `queue`, as lists; None is the end.
 
-    `publish` is the stub's PublishQuotes; `recover` is called after a call that failed, before the next one, with the error.
+    `publish` is the stub's PublishQuotes. After a failed call, `recover` is called with the error before the next call.
     """
 
     def __init__(
@@ -106,10 +109,10 @@ class QuoteFeed:
     async def run(self) -> Fed:
         """Returns once every quote was taken or refused.
 
-        A quote that was taken, and is sent again because no response came, is refused where a later one is held already.
+        If a response is lost, its quotes are sent again. Such a quote is refused if the router has a later one by then.
 
         Raises:
-            ServiceError: a call was refused for what it is, for example for its role.
+            ServiceError: a call was refused for a reason that a retry cannot change, for example its role.
         """
         while await self._has_quotes():
             try:
@@ -129,7 +132,7 @@ class QuoteFeed:
         return self.fed
 
     async def _has_quotes(self) -> bool:
-        """Waits for a quote; no call is open meanwhile."""
+        """Waits for a quote; no call is open during that time."""
         while not self._unanswered and not self._ended:
             self._take(await self._queue.get())
         return bool(self._unanswered)
@@ -141,12 +144,12 @@ class QuoteFeed:
                 await call.write(router_pb2.PublishQuotesRequest(quotes=quotes))
             await call.done_writing()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            pass  # The call has ended, and says how below.
+            pass  # The call has ended; its status is read below.
         response: router_pb2.PublishQuotesResponse = await call
         return response
 
     async def _parts(self) -> AsyncIterator[list[common_pb2.Quote]]:
-        """What was not answered, then what comes, until the call is to end."""
+        """Yields first the quotes without a response, then new ones, until the call is to end."""
         loop = asyncio.get_running_loop()
         ends, sent = loop.time() + self._stream_s, 0
         while True:

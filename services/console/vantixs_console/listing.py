@@ -1,6 +1,6 @@
-"""Configuration as people read it: every field of a webhook and of an account, and what one means that is not set.
+"""Configuration for people: every field of a webhook and of an account, and the meaning of a field that is not set.
 
-The fields are taken from the contracts, so that a new one is listed without anybody adding it here.
+The fields come from the contracts, so a new field is listed without a change here.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -18,7 +18,7 @@ from vantixs_console.terminal import make_table
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Row = tuple[str, str]
 NOT_LIMITED = "no limit"
-# What a field means that is not set, where "none" would not say it.
+# The meaning of a field that is not set, if "none" does not say it.
 _WEBHOOK_UNSET = {
     "mode": "paper",
     "routing_mode": "direct",
@@ -70,12 +70,12 @@ _LIMITS_UNSET = {
 
 
 def webhook_rows(webhook: webhook_pb2.Webhook) -> list[Row]:
-    """A webhook's fields but for its id, tokens and secrets, which have a table of their own."""
+    """A webhook's fields, except its id, tokens and secrets, which have a table of their own."""
     return list(_rows(webhook, _WEBHOOK_UNSET, skip=("webhook_id", "tokens", "signing_secrets")))
 
 
 def credential_table(webhook: webhook_pb2.Webhook) -> Table:
-    """A webhook's tokens and signing secrets: since when, until when, and what each may send."""
+    """A webhook's tokens and signing secrets: since when and until when they are valid, and what each may send."""
     table = make_table("credential", "made", "ends", "may send")
     for token in webhook.tokens:
         table.add_row(f"token {token.token_id}", time_text(token.create_time), _end(token), _scope(token))
@@ -87,7 +87,7 @@ def credential_table(webhook: webhook_pb2.Webhook) -> Table:
 
 
 def account_rows(account: risk_pb2.Account) -> list[tuple[str, list[Row]]]:
-    """An account's rules in four parts, each with its heading; the opening balance is in its books."""
+    """An account's rules in four parts, each with its heading. The opening balance is in the account's books."""
     apart = ("account_id", "mode", "currency", "enabled", "revision", "balance", "sizing", "limits", "breakers")
     limits = dict.fromkeys((field.name for field in risk_pb2.Limits.DESCRIPTOR.fields), NOT_LIMITED) | _LIMITS_UNSET
     return [

@@ -1,4 +1,4 @@
-"""`vantixs up`: every process of the system on this machine, watched, until told to stop."""
+"""`vantixs up`: starts every process of the system on this machine, and restarts those that die, until it is stopped."""
 
 import asyncio
 import contextlib
@@ -28,10 +28,10 @@ from vantixs_console.disk import first_journal_bytes
 from vantixs_console.terminal import service_settings
 
 STOP_S = 4.0
-LEASE_S = 4.0  # After which other replicas take the lanes of one that is silent.
+LEASE_S = 4.0  # After this time other replicas take the lanes of a silent one.
 START_S = 60.0
 BROKER_ATTEMPTS = 4  # With the pauses in between that is about three seconds.
-STEADY_S = 3.0  # Who lived this long is started again without delay.
+STEADY_S = 3.0  # A process that lived this long is restarted without delay.
 _PDEATHSIG = 1
 _LAST_LINE_BYTES = 64 << 10
 Say = Callable[[str], None]
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Child:
-    """One process and how to start it again."""
+    """A process, and how to start it again."""
 
     name: str
     command: list[str]
@@ -65,13 +65,13 @@ class Stack:
     endpoints: dict[str, object] = field(default_factory=dict)
     grpc: dict[str, str] = field(default_factory=dict)
     stopping: bool = False
-    published: bool = False  # From then on it is kept running, whatever happens.
+    published: bool = False  # Set once the child was ready: from then on it is always restarted.
     _lock: IO[str] | None = None
     _ports: list[socket.socket] = field(default_factory=list)
     _log_size: tuple[int, int] = (0, 0)
 
     def prepare(self) -> None:
-        """Makes secrets, configuration and ports.
+        """Creates secrets and configuration, and chooses ports.
 
         Raises:
             StartupError: the home is in use, or its disk is too small.
@@ -126,7 +126,7 @@ class Stack:
             for number, address in enumerate(addresses):
                 own = {f"VANTIXS_{name.upper()}_GRPC_LISTEN": address, "VANTIXS_INSTANCE": str(number)}
                 if name == "ingress":
-                    # The first has the port that was asked for; the others say theirs in run/ingress-<n>.json.
+                    # The first has the requested port; the ports of the others are in run/ingress-<n>.json.
                     own["VANTIXS_INGRESS_HTTP_LISTEN"] = http if number == 0 else f"127.0.0.1:{self._take_port()}"
                 self._add_service(name, number, environ | own)
         for number, page in enumerate(pages):
@@ -137,7 +137,7 @@ class Stack:
         return self.scale.get(name, 1)
 
     def _take_port(self) -> int:
-        """A port that stays ours until the end, also while the service on it restarts."""
+        """A port that stays reserved until the end, also while the service on it restarts."""
         self._ports.append(reserve_port())
         return port_of(self._ports[-1])
 
@@ -148,7 +148,7 @@ class Stack:
         self._add(Child(label, command, environ, log, [], {f"VANTIXS_{name.upper()}_LOG_FILE": str(log.path)}))
 
     def _add(self, child: Child) -> None:
-        with contextlib.suppress(OSError):  # No space is no reason not to start.
+        with contextlib.suppress(OSError):  # A full disk must not prevent the start.
             os.close(child.log.open())
         self.children.append(child)
 
@@ -156,9 +156,9 @@ class Stack:
         return LogFile(self.home.logs / f"{label}.log", *self._log_size)
 
     async def start(self, child: Child) -> None:
-        """Starts a child in a session of its own: Ctrl-C reaches it through us, once.
+        """Starts a child in a session of its own, so that Ctrl-C reaches it through this process, and only once.
 
-        Needs no disk: where none is left it goes without a log or a pid file, for it may be the one that frees some.
+        Works on a full disk: then the child runs without a log or a pid file, because it may be the one that frees space.
         """
         log, arguments, environ = self._open_log(child)
         try:
@@ -184,12 +184,13 @@ class Stack:
             self._tell(f"  {child.name}: no pid file, {error.strerror}")
 
     def _open_log(self, child: Child) -> tuple[int, list[str], dict[str, str]]:
-        """Where a child's output goes, and the arguments and the environment that tell it of its log.
+        """The file for a child's output, and the arguments and the environment that name its log.
 
-        A service opens its log again once there is space; nats-server would not start, and goes without one.
+        A service opens its log again once there is space. nats-server would not start without space, so it gets no
+        log then.
         """
         try:
-            if child.log_environ:  # nats-server puts its files aside by names of its own.
+            if child.log_environ:  # nats-server renames its old log files by itself.
                 child.log.make_room()
             return child.log.open(), child.log_arguments, child.log_environ
         except SettingsError as error:
@@ -199,15 +200,15 @@ class Stack:
             return os.open(os.devnull, os.O_WRONLY), [], child.log_environ
 
     def _tell(self, line: str) -> None:
-        """Says it where that is possible: our own output may be a file on a full disk."""
+        """Prints the text if possible: the output may be a file on a full disk."""
         with contextlib.suppress(OSError):
             self.say(line)
 
     async def watch(self, child: Child) -> None:
-        """Starts a child again when it dies, more slowly each time, whatever it died of.
+        """Restarts a child whenever it dies, more slowly each time.
 
         Raises:
-            StartupError: one that was never ready cannot start as set up (exit code 2).
+            StartupError: a child that was never ready ended with exit code 2: it cannot start with this set-up.
         """
         while True:
             assert child.process  # noqa: S101
@@ -224,9 +225,9 @@ class Stack:
             await self._start_again(child, f"ended with code {code}")
 
     async def end_stopped(self) -> None:
-        """Ends replicas that have been stopped (SIGSTOP) for a lease: in a transaction they would hold their database for all.
+        """Kills replicas that were stopped (SIGSTOP) for a lease: inside a transaction they would block their database.
 
-        Of SQLite: a PostgreSQL server sees to that itself. Linux only; runs until cancelled.
+        Only for SQLite: a PostgreSQL server ends such transactions by itself. Linux only; runs until cancelled.
         """
         since: dict[int, float] = {}
         while True:
@@ -252,7 +253,7 @@ class Stack:
                 return
 
     async def ready(self) -> None:
-        """Waits until every service says that it listens, a line each."""
+        """Waits until every service reports that it listens; prints a line for each."""
         waiting = {c.name: c for c in self.children if c.name != "nats"}
         while waiting:
             for name in list(waiting):
@@ -262,7 +263,7 @@ class Stack:
             await asyncio.sleep(0.03)
 
     async def stop(self) -> None:
-        """Ends the services together, then the broker; whoever is still there after 4 s is killed."""
+        """Ends the services together, then the broker. Processes that still run after 4 s are killed."""
         self.stopping = True
         await _end([c for c in self.children if c.name != "nats"])
         await _end([c for c in self.children if c.name == "nats"])
@@ -273,7 +274,7 @@ class Stack:
             self._lock.close()
 
     def publish(self) -> None:
-        """Writes run/endpoints.json: the system can be used."""
+        """Writes run/endpoints.json: from now on the system can be used."""
         write_atomically(self.home.run / "endpoints.json", json.dumps(self.endpoints, indent=2) + "\n")
         self.published = True
 
@@ -282,7 +283,7 @@ _SERVICES = ("ingress", "risk", "router", "audit")
 
 
 def _kept(environ: "os._Environ[str]") -> set[str]:
-    """Settings of the caller that hold for the services: all but addresses and secrets' places, which are ours."""
+    """The caller's settings for the services: all except addresses and paths of secrets, which `Stack` sets."""
     ours = {"VANTIXS_HOME", "VANTIXS_NATS_URL", "VANTIXS_INSTANCE"} | {
         f"VANTIXS_{s.upper()}_ADDRESSES" for s in _SERVICES
     }
@@ -317,7 +318,7 @@ def _is_stopped(pid: int) -> bool:
 
 
 def _die_with_parent() -> None:
-    """The child gets SIGTERM when `vantixs up` is killed, so that nothing is left running. Linux only."""
+    """Sends SIGTERM to the child when `vantixs up` is killed, so that no process is left running. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""What holds trading up now: trading states that are not ACTIVE, and quotes that are pushed and too old."""
+"""What stops trading now: trading states other than ACTIVE, and pushed quotes that are too old."""
 
 from dataclasses import dataclass, field
 
@@ -29,7 +29,7 @@ class Restriction:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """An instrument with a quote of somebody's own in place of the simulated ones."""
+    """An instrument with a pushed quote in place of simulated ones."""
 
     instrument: str
     age_s: float
@@ -37,7 +37,7 @@ class Pushed:
 
     @property
     def line(self) -> str:
-        """For people; says what to do about one that is stale."""
+        """A line for people; for a stale quote it says what to do."""
         if self.stale:
             what = (
                 f"stale: orders are refused as PRICE_STALE until `vantixs quote clear {self.instrument}`, or a new one"
@@ -49,15 +49,15 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Both, as risk and the router say it."""
+    """Restrictions and pushed quotes, as risk and the router report them."""
 
     restrictions: list[Restriction]
     pushed: list[Pushed]
-    stores: list[str] = field(default_factory=list)  # What is wrong with stores, where that was asked.
+    stores: list[str] = field(default_factory=list)  # Problems of stores, if these were asked for.
 
     @property
     def lines(self) -> list[str]:
-        """All of it for people."""
+        """All of it, as lines for people."""
         return [*self.stores] + [found.line for found in self.restrictions] + [found.line for found in self.pushed]
 
 
@@ -67,7 +67,7 @@ async def read_restrictions(clients: Clients) -> list[Restriction]:
 
 
 async def read_standing(clients: Clients) -> Standing:
-    """What holds trading up now; a quote is stale by the age that risk takes where an account says nothing."""
+    """What stops trading now. A quote is stale by risk's default age."""
     trading = await _trading(clients)
     request = router_pb2.ListPushedQuotesRequest()
     pushed = [
@@ -79,7 +79,10 @@ async def read_standing(clients: Clients) -> Standing:
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """An instrument's current quote and its source; without prices and age where a file has not come to it yet."""
+    """An instrument's current quote and its source.
+
+    Without prices and age if a quote file has not reached the instrument yet.
+    """
 
     instrument: str
     source: str
@@ -92,14 +95,14 @@ class Quoted:
 
 
 async def read_quotes(clients: Clients) -> list[Quoted]:
-    """Of every instrument of the catalogue, by name; one is stale by the age that risk takes where an account says nothing."""
+    """The quotes of all instruments of the catalogue, by name. A quote is stale by risk's default age."""
     trading = await _trading(clients)
     listed = await read_pages(clients.router.ListQuotes, router_pb2.ListQuotesRequest(), "quotes", TIMEOUT_S)
     return [_quoted(found, trading.max_price_age_ms) for found in listed]
 
 
 async def read_quote(clients: Clients, instrument: str) -> Quoted:
-    """The same of one instrument.
+    """The quote of one instrument.
 
     Raises:
         AioRpcError: NOT_FOUND.

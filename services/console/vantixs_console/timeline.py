@@ -1,4 +1,4 @@
-"""Journal entries as people read them."""
+"""Journal entries as text for people."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from vantixs_console.order_words import describe_order, filled_of, role_of, stat
 
 
 class Step(NamedTuple):
-    """One line of a timeline, and what stands below it."""
+    """One line of a timeline, with its details."""
 
     time: str
     title: str
@@ -46,9 +46,9 @@ def short_name(name: str) -> str:
 
 
 def describe_timeline(entries: Iterable[journal_pb2.JournalEntry]) -> list[Step]:
-    """A signal's entries in words, in the order of their times.
+    """A signal's entries as text, in the order of their times.
 
-    None comes before its cause, whatever the clocks of the machines that wrote them said; equal times stay as recorded.
+    An entry never comes before its cause, even if the clocks of the machines disagree. Equal times keep the recorded order.
     """
     recorded = list(entries)
     at: dict[str, int] = {}
@@ -58,7 +58,7 @@ def describe_timeline(entries: Iterable[journal_pb2.JournalEntry]) -> list[Step]
 
 
 def describe_entry(entry: journal_pb2.JournalEntry) -> Step:
-    """An entry in words; a detail without a text is left out."""
+    """An entry as text; details without a text are left out."""
     kind = entry.WhichOneof("event") or "unknown"
     title, text, details = _DESCRIBERS.get(kind, _any)(getattr(entry, kind, None), kind)
     time = entry.event_time.ToDatetime().isoformat(timespec="microseconds") + "Z"
@@ -81,7 +81,7 @@ def _accepted(event: journal_pb2.SignalAccepted, _: str) -> _Told:
 
 
 def _origin(request: signal_pb2.ReceivedRequest, webhook: webhook_pb2.Webhook) -> list[tuple[str, str]]:
-    """What was sent, by whom, and the webhook as it was then."""
+    """What was sent, by whom, and the webhook as it was at that time."""
     payload = _SEALED if request.sealed_payload else request.payload.decode("utf-8", "replace")
     details = [("payload", payload), ("sender", _sender(request))]
     if webhook.webhook_id:

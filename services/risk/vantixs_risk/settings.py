@@ -20,7 +20,7 @@ class RiskSettings(ServiceSettings):
     )
     price_buffer_bps: int = setting(
         50,
-        doc="added to an entry's cost when it is reserved, for the price may move",
+        doc="added to the reserved cost of an entry, because the price may move",
         unit="bps",
         minimum=0,
         maximum=5000,

@@ -1,4 +1,4 @@
-"""Paper positions in perpetuals pay and receive funding: the owner of a lane has risk book what is due of its keys."""
+"""Funding of paper positions in perpetuals: the owner of a lane has risk book what is due for the lane's keys."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from vantixs_router.risk_client import RiskClient
 from vantixs_router.settings import RouterSettings
 
 EVERY_S = 5.0
-MOST_AT_ONCE = 500  # Keys that are put into their queues with one look at what is due.
+MOST_AT_ONCE = 500  # How many keys one query for due funding puts into their queues.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -25,22 +25,22 @@ Look = Callable[[str, Fence], Awaitable[None]]
 
 
 class Lanes(Protocol):
-    """The lanes of this replica. `enqueue(lane, key)` has the key looked at once nothing else of it is on its way."""
+    """The lanes of this replica. After `enqueue(lane, key)`, the key is handled once no other work on it is in progress."""
 
     def owned(self) -> Collection[int]:
         """Their numbers."""
         ...
 
     def enqueue(self, number: int, key: str) -> bool:
-        """Whether the lane is ours."""
+        """Puts the key into its queue; returns whether this replica owns the lane."""
         ...
 
 
 class BookFunding:
-    """Asks risk what is due once a funding time has passed, and has it booked in the turn of each key.
+    """Asks risk what is due after each funding time, and has it booked in the turn of each key.
 
-    In its turn nothing of the key is on its way, so what was filled before the funding time is booked. Risk books each time once,
-    whoever asks and how often, and knows which were missed: nothing is stored here.
+    During a key's turn no other work on it is in progress, so fills from before the funding time are booked. Risk
+    books each funding time once, however often it is asked, and knows which were missed. So nothing is stored here.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class BookFunding:
         self._failing = False
 
     def after(self, look: Look) -> Look:
-        """What a key's turn does: looks at what rests there, so that its fills are booked, and then books what is due."""
+        """The work of a key's turn: first `look`, which books fills of resting orders, then the funding that is due."""
 
         async def look_and_book(name: str, fence: Fence) -> None:
             await look(name, fence)
@@ -65,7 +65,7 @@ class BookFunding:
         return look_and_book
 
     async def run(self, lanes: Lanes, stopping: asyncio.Event) -> None:
-        """Works until stopped. With a rate of 0 it goes on, so that these times are never booked at a later rate."""
+        """Works until stopped. With a rate of 0 it also runs, so that these times are not booked later at another rate."""
         while not stopping.is_set():
             try:
                 await self.look(lanes)
@@ -79,7 +79,7 @@ class BookFunding:
                 await asyncio.wait_for(stopping.wait(), EVERY_S)
 
     async def look(self, lanes: Lanes) -> None:
-        """Has what is due of our lanes booked; asks risk until nothing is.
+        """Has risk book what is due on the owned lanes; asks until nothing is due.
 
         Raises:
             ServiceError: risk did not answer.
@@ -95,7 +95,7 @@ class BookFunding:
             self._settled = (time, owned)
 
     async def book(self, name: str) -> None:
-        """Books what is due of a key, in its turn. What cannot be booked now stays due, and holds up nobody."""
+        """Books what is due for a key, in its turn. What cannot be booked now stays due, and delays nothing."""
         key = self._due.get(name)
         if key is None:
             return
@@ -121,6 +121,6 @@ class BookFunding:
         self._due.pop(name, None)
 
     def _last_time(self) -> datetime:
-        """The last funding time there was."""
+        """The last funding time."""
         interval = timedelta(seconds=self._interval_s)
         return _EPOCH + (self._clock() - _EPOCH) // interval * interval

@@ -1,9 +1,10 @@
-"""What makes a signal the same as another one: its key, or what it says within its webhook's window.
+"""Claims: what makes a signal a repeat of another one, namely its key, or its content within its webhook's window.
 
-Each ingress recognises repeats among those that it took itself. What two of them took is two messages of the journal, so
-the router has the last word: what a signal claims is a row with a unique key, stored with the first work on the signal.
-Repeats of a window are of one account and instrument, which is worked on in order: they are found by reading. A key that is
-used again with another instrument is in another lane, maybe of another replica: there the unique key decides.
+Each ingress recognises repeats only among the signals that it accepted itself. When two of them accept the same signal, the
+journal has two messages, and the router decides. A claim is a row with a unique key, which is stored with the first work on
+the signal. Repeats within a window have the same account and instrument, whose signals run in order, so they are found by
+reading. A key that is used again for another instrument is in another lane, perhaps of another replica; there the unique
+key decides.
 """
 
 import asyncio
@@ -23,13 +24,13 @@ from vantixs.runtime.statements import Statement
 
 from vantixs_router.tables import CLAIMS
 
-# A repeat may lie in the spool of an ingress that does not reach the broker while the first one is long done.
+# A repeat may wait in the spool of an ingress without the broker, long after the first signal has ended.
 KEEP_WINDOWS_MS = 86_400_000
 FORGET_EVERY_S, MOST_FORGOTTEN = 10.0, 500
 
 
 class Held(NamedTuple):
-    """A claim that is stored: by which signal, with what content, and when ingress received it."""
+    """A stored claim: the signal, its content, and when ingress received it."""
 
     signal_id: str
     fingerprint: bytes
@@ -40,11 +41,11 @@ class Claim(NamedTuple):
     """What a signal claims. Times are ms since 1970.
 
     Attributes:
-        claim: what two signals have in common that are the same.
-        signal_id: who claims it.
-        fingerprint: SHA-256 of the content; a key's claim with another one is a conflict.
+        claim: what a signal has in common with its repeats.
+        signal_id: the signal.
+        fingerprint: SHA-256 of the content; a claimed key with another fingerprint is a conflict.
         receive_ms: when ingress received it.
-        window_ms: within what time of another one it is a repeat; 0 for good.
+        window_ms: how close in time another signal must be to be a repeat; 0 for any time.
         keep_until_ms: until when the row is kept.
     """
 
@@ -57,12 +58,12 @@ class Claim(NamedTuple):
 
     @property
     def held(self) -> Held:
-        """The claim once it is stored."""
+        """The claim as a stored one."""
         return Held(self.signal_id, self.fingerprint, self.receive_ms)
 
 
 def claim_of(accepted: journal_pb2.SignalAccepted, keep_keys_ms: int) -> Claim | None:
-    """What the signal claims; None where it has neither key nor window, or comes from an ingress that did not say so."""
+    """The signal's claim; None if it has neither key nor window, or comes from an ingress that did not state them."""
     signal, webhook, fingerprint = accepted.signal, accepted.webhook, accepted.fingerprint
     if not fingerprint:
         return None
@@ -78,21 +79,21 @@ def claim_of(accepted: journal_pb2.SignalAccepted, keep_keys_ms: int) -> Claim |
 
 
 def is_repeat(claim: Claim | None, held: Held | None) -> bool:
-    """Whether another signal said the same within the window."""
+    """Whether another signal made the same claim within the window."""
     if claim is None or held is None or held.signal_id == claim.signal_id:
         return False
     return abs(claim.receive_ms - held.receive_ms) < claim.window_ms
 
 
 def is_conflict(claim: Claim | None, held: Held | None) -> bool:
-    """Whether the key was used with other content before."""
+    """Whether the key was used before with other content."""
     if claim is None or held is None or held.signal_id != claim.signal_id:
         return False
     return held.fingerprint != claim.fingerprint
 
 
 def set_key_aside(accepted: journal_pb2.SignalAccepted) -> journal_pb2.SignalAccepted:
-    """An exit without its key, which another signal used, as a signal of its own: its id is that of key and content."""
+    """Makes an exit whose key another signal used a signal of its own: its id is derived from key and content."""
     apart = journal_pb2.SignalAccepted()
     apart.CopyFrom(accepted)
     apart.signal.signal_id = keyed_signal_id(accepted.signal.signal_id, accepted.fingerprint.hex())
@@ -107,7 +108,7 @@ def _store(insert: Any) -> sa.sql.expression.ClauseElement:
     statement = insert(CLAIMS).values({c.name: sa.bindparam(c.name, type_=c.type) for c in CLAIMS.c})
     new = statement.excluded
     mine = sa.and_(CLAIMS.c.signal_id == new.signal_id, CLAIMS.c.fingerprint == new.fingerprint)
-    windowed = new.window_ms > sa.literal_column("0")  # Else it is a key's claim, which lasts for good.
+    windowed = new.window_ms > sa.literal_column("0")  # Otherwise it is the claim of a key, which is kept for ever.
     over = sa.and_(windowed, new.receive_ms - CLAIMS.c.receive_ms >= new.window_ms)
     # One that was received long before the one that is held, and comes late: both are right, and the later one is kept.
     late = sa.and_(windowed, CLAIMS.c.receive_ms - new.receive_ms >= new.window_ms)
@@ -122,7 +123,7 @@ def _store(insert: Any) -> sa.sql.expression.ClauseElement:
 
 _STORE = Statement(_store)
 _OLD = sa.select(CLAIMS.c.claim).where(CLAIMS.c.keep_until_ms < sa.bindparam("now_ms", type_=sa.BigInteger))
-# Rows that somebody stores again at this moment are passed over, so that nobody waits for whom he keeps waiting.
+# Rows that another transaction is storing now are skipped, so that two transactions never wait for each other.
 _FORGET = Statement(
     lambda _: sa.delete(CLAIMS).where(
         CLAIMS.c.claim.in_(
@@ -133,16 +134,16 @@ _FORGET = Statement(
 
 
 def store_claims(connection: sa.Connection, claims: Sequence[Claim]) -> None:
-    """Stores what a batch of signals claims, in one order, so that two replicas never wait for one another.
+    """Stores the claims of a batch of signals, always in the same order, so that two replicas never wait for each other.
 
     Raises:
-        IntegrityError: the driver's, here or with the commit; another signal holds one of them.
+        IntegrityError: of the driver, here or with the commit; another signal has one of the claims.
     """
     _STORE.run_all(connection, [claim._asdict() for claim in sorted(claims)])
 
 
 async def forget_claims(database: Database, stopping: asyncio.Event) -> None:
-    """Removes claims that are kept no more, some at a time, until stopped."""
+    """Removes expired claims, some at a time, until stopped."""
     while not stopping.is_set():
         try:
             while await database.write(_forget, in_pipeline=True) == MOST_FORGOTTEN and not stopping.is_set():

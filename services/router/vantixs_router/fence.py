@@ -1,4 +1,4 @@
-"""The right to work on a lane, as those who work on one see it."""
+"""The right to work on a lane, for the code that works on one."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class LeaseLost(Exception):
-    """Another replica owns the lane by now. What was begun for it is left: the other one goes on from what is stored."""
+    """Another replica owns the lane. Its work here is abandoned; the other replica continues from what is stored."""
 
 
 class Fence(Protocol):
@@ -23,21 +23,21 @@ class Fence(Protocol):
 
     @property
     def lane(self) -> int:
-        """Which lane, from 0."""
+        """The lane's number, from 0."""
         ...
 
     def hold(self, connection: sa.Connection) -> Callable[[], None]:
-        """Called first in every transaction of the lane's work, and holds until that transaction has ended.
+        """Checks the lease; must be the first call in every transaction of the lane's work, and holds until the transaction ends.
 
-        What it returns waits for the answer.
+        Returns a function that waits for the result of the check.
 
         Raises:
-            LeaseLost: by what is returned; this replica does not own the lane any more.
+            LeaseLost: from the returned function; this replica no longer owns the lane.
         """
         ...
 
     def remaining_s(self) -> float:
-        """Seconds that are surely left of the lease; 0 or less where nothing is sure."""
+        """Seconds for which the lease is certainly valid; 0 or less if that is not certain."""
         ...
 
 
@@ -47,32 +47,32 @@ Item = tuple[Fence, Callable[[sa.Connection], Any], Claim | None]
 async def write_fenced(
     database: Database, fence: Fence, unit: Callable[[sa.Connection], T], claim: Claim | None = None
 ) -> T:
-    """As `Database.write`, for a unit of the lane's work: the lane's lease is checked in its transaction, once for all its units.
+    """Like `Database.write`, for work on a lane: its transaction checks the lane's lease once for all units of the lane.
 
-    With the unit goes what its signal claims, where that is not stored yet.
+    The claim of the unit's signal is stored with it, if it is not stored yet.
 
     Raises: as `Database.write`.
-        LeaseLost: this replica does not own the lane any more; nothing was written.
-        IntegrityError: the driver's; another signal holds the claim. Nothing was written.
+        LeaseLost: this replica no longer owns the lane; nothing was written.
+        IntegrityError: of the driver; another signal has the same claim. Nothing was written.
     """
     return await database.write_batched(_run_fenced, (fence, unit, claim))
 
 
 @runs_in_pipeline
 def _run_fenced(connection: sa.Connection, items: Sequence[Item]) -> list[Any]:
-    # Held in the lanes' order, so that nobody who takes several waits for one who waits for him.
+    # Lanes are locked in their order, so that two transactions never wait for each other.
     fences = sorted({fence for fence, _, _ in items}, key=lambda fence: fence.lane)
     with gathering(connection):
         answers = [(fence, fence.hold(connection)) for fence in fences]
     everything = range(len(items))
     if is_pipelined():
-        # Nobody waits for the answers: a lane is rarely lost, and what was done for it is then taken back.
+        # The work does not wait for these results: a lane is rarely lost, and then the work is rolled back.
         send(connection, "SAVEPOINT held")
         results: list[Any] = []
         failure: Exception | None = None
         try:
             results = _run(connection, items, everything)
-        except LookupError as error:  # What a unit found may be the work of the lane's next owner.
+        except LookupError as error:  # What a unit read may be the work of the lane's next owner.
             failure = error
         lost = {fence: _lost(answer) for fence, answer in answers}
         if not any(lost.values()):

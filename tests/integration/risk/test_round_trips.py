@@ -17,7 +17,8 @@ import vantixs_router
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.model.ids import LANES
-from vantixs.runtime import pipeline, statements
+from vantixs.runtime import pipeline
+from vantixs.runtime.compiled_statement import CompiledStatement
 from vantixs.runtime.database import Database
 from vantixs.runtime.outbox import Outbox
 from vantixs.testing.postgres import PostgresServer
@@ -202,9 +203,9 @@ async def test_units_of_a_batch_wait_twice_and_send_the_same_statement_once(
     )
     await database.write(lambda c: table.add_lanes(c, {}, 0))
     rows = []
-    execute_many = statements._Compiled.execute_many
+    execute_many = CompiledStatement.execute_many
     monkeypatch.setattr(
-        statements._Compiled,
+        CompiledStatement,
         "execute_many",
         lambda self, connection, values, tail="": (
             rows.append(len(values)) or execute_many(self, connection, values, tail)

@@ -1,8 +1,8 @@
-"""A signal's row as a pure function of its entries, whatever their order of arrival; and the hash chain over all entries.
+"""Computes a signal's row from its entries, in whatever order they arrive; and the hash chain over all entries. Pure.
 
-Each entry says something (`EntryFacts`), and `apply_entry` joins it to what is known (`View`). Joining is commutative: of
-two entries that say the same thing differently the earlier one counts, by its own time and content, and never the one that
-came first.
+`EntryFacts` is what one entry says, and `apply_entry` adds it to what is known (`View`). The result does not depend on the
+order: if two entries state the same fact differently, the entry with the earlier time (then by content) counts, and not the
+one that arrived first.
 """
 
 import hashlib
@@ -17,7 +17,10 @@ Facts = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Replayed:
-    """A replay that ran the signal again: the one it repeats, and the one it goes back to. Of several the latest counts."""
+    """A replay that ran the signal again, the replay that it repeats, and the first one of that chain.
+
+    The latest replay counts.
+    """
 
     time: datetime
     replay_id: str
@@ -26,7 +29,7 @@ class Replayed:
 
 
 class EntryFacts(NamedTuple):
-    """What one entry says about a signal. Only what the kind has is given."""
+    """The facts that one entry states about a signal. Only the facts of the entry's kind are set."""
 
     kind: str
     time: datetime
@@ -49,7 +52,7 @@ class EntryFacts(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """The entry that made the signal: the one with the lowest rank, and of those the earliest. `facts` are sorted."""
+    """The entry that made the signal: the one with the lowest rank, and among those the earliest. `facts` are sorted."""
 
     rank: int
     time: datetime
@@ -62,7 +65,7 @@ class Origin(NamedTuple):
 
 
 class End(NamedTuple):
-    """How it ended; the earliest where several entries say so."""
+    """How the signal ended; the earliest, if several entries say so."""
 
     time: datetime
     status: str
@@ -72,7 +75,10 @@ class End(NamedTuple):
 
 
 class Filled(NamedTuple):
-    """What is filled of the signal's last order; of one order the larger is the later. `quantity` is below 0 for a sale."""
+    """The filled quantity of the signal's last order, below 0 for a sale.
+
+    For one order the larger quantity is the later one.
+    """
 
     order_id: str
     size: Decimal
@@ -82,7 +88,7 @@ class Filled(NamedTuple):
 
 @dataclass(slots=True)
 class View:
-    """All that is known of a signal; `apply_entry` changes it."""
+    """Everything known of a signal. `apply_entry` changes it."""
 
     origin: Origin | None = None
     end: End | None = None
@@ -103,14 +109,14 @@ class View:
 
     @property
     def outcome(self) -> str:
-        """How it stands, replays aside: ACCEPTED, EXECUTED, REJECTED or FAILED."""
+        """The status without replays: ACCEPTED, EXECUTED, REJECTED or FAILED."""
         if self.end:
             return self.end.status
         return "REJECTED" if self.origin and self.origin.rank > ACCEPTED else "ACCEPTED"
 
     @property
     def stage(self) -> str:
-        """The stage that it ended at, or is in."""
+        """The stage in which it ended, or in which it is."""
         if self.end:
             return self.end.stage
         if self.origin and self.origin.rank > ACCEPTED:
@@ -125,19 +131,22 @@ class View:
 
     @property
     def receive_time(self) -> datetime | None:
-        """When it was received, as far as known: at the latest when its first entry was made."""
+        """When it was received, as far as known. If its first entry is missing, the time of the earliest entry."""
         return (self.origin.receive_time or self.origin.time) if self.origin else self.first_time
 
     @property
     def end_time(self) -> datetime | None:
-        """When it ended; unset while it goes on."""
+        """When it ended; unset if it has not ended."""
         if self.end:
             return self.end.time
         return self.origin.time if self.origin and self.origin.rank > ACCEPTED else None
 
     @property
     def duplicates(self) -> int:
-        """How many repeats were suppressed. Not every repeat of a stuck sender is recorded, but each that is tells its number."""
+        """How many repeats were suppressed.
+
+        Not every repeat of a sender in a loop is recorded, but each recorded one has its number.
+        """
         return max(self.duplicates_told, self.last_repeat)
 
 
@@ -154,9 +163,9 @@ _PROGRESS = {
 
 
 def apply_entry(view: View, seen: EntryFacts) -> None:
-    """Joins one more entry to the view.
+    """Adds one more entry to the view.
 
-    Orders that rest and brackets are told under their signal after its end: what is filled follows, the end stays as it was.
+    Resting orders and brackets are recorded under their signal after its end. Then the fills change, and the end stays.
     """
     view.update_time = _later(view.update_time, seen.time)
     view.first_time = _earlier(view.first_time, seen.time)
@@ -166,7 +175,7 @@ def apply_entry(view: View, seen: EntryFacts) -> None:
         case "signal_rejected":
             _begin(view, seen, REJECTED, "ingress")
         case "duplicate_suppressed" if seen.repeat_of:
-            # One that was accepted by another ingress than the first one goes on; its end tells the rest.
+            # A repeat that another ingress accepted runs until the router ends it; its end has the rest.
             view.first_signal_id = min(filter(None, (view.first_signal_id, seen.repeat_of)))
             _begin(view, seen, REPEAT, "duplicate")
         case "duplicate_suppressed":
@@ -200,7 +209,7 @@ def _progress(view: View, seen: EntryFacts) -> None:
         case "order_submitted" if seen.order_id:
             view.send_time = _earlier(view.send_time, seen.time)
         case "fill_recorded":
-            # What a stop or target fills comes after what its entry filled.
+            # Fills of a stop or a target come after the fills of their entry.
             view.fill_time = _earlier(view.fill_time, seen.time)
         case "order_updated" if seen.average_price:
             size = abs(decimal_of(seen.filled_quantity) or Decimal(0))
@@ -209,7 +218,7 @@ def _progress(view: View, seen: EntryFacts) -> None:
 
 
 def decimal_of(text: str) -> Decimal | None:
-    """The number of a text; None where it is none."""
+    """The number that a text holds; None if it holds none."""
     try:
         value = Decimal(text)
     except InvalidOperation:
@@ -241,5 +250,5 @@ def _later(one: datetime | None, other: datetime) -> datetime:
 
 
 def chain_hash(previous: bytes, stored: bytes) -> bytes:
-    """The hash of an entry: SHA-256 over the hash of the one before and the bytes as stored."""
+    """The hash of an entry: SHA-256 over the hash of the previous entry and the entry's stored bytes."""
     return hashlib.sha256(previous + stored).digest()

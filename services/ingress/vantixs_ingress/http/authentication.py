@@ -46,9 +46,9 @@ class Target:
 
 
 class PresentedToken:
-    """The token that a request presents, and where: "path", "header" or "body"; empty where it presents none.
+    """The token that a request presents, and where: "path", "header" or "body"; both empty if it presents none.
 
-    `content` and `body` are set where the body had to be read to find the token.
+    `content` and `body` are set if the body had to be read to find the token.
     """
 
     __slots__ = ("body", "content", "proof", "token")
@@ -186,10 +186,10 @@ class Authenticator:
 def find_token(
     request: Request, path_token: str, snapshot: WebhookSnapshot | None, body_max_bytes: int, *, limited: bool
 ) -> PresentedToken:
-    """The token a request presents; two that differ are none.
+    """The token that a request presents. Two different tokens count as none.
 
-    The body is read only where neither path nor headers hold a token; of an address without attempts left, only a body that
-    an alert could have.
+    The body is read only if neither path nor headers have a token. For an address without attempts left, only a small
+    body is read, as an alert has it.
     """
     headers = request.headers
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
@@ -207,7 +207,8 @@ def find_token(
 def check_token(snapshot: WebhookSnapshot | None, token: str) -> TokenGrant | None:
     """The grant of a token, or None.
 
-    An unknown webhook costs the same comparisons as a wrong token, so that neither the answer nor its time tells them apart.
+    An unknown webhook costs the same comparisons as a wrong token, so that neither the answer nor its time tells them
+    apart.
     """
     given = token_digest(token)
     grants, digests = (snapshot.grants, snapshot.digests) if snapshot else ((), UNUSED_DIGESTS)

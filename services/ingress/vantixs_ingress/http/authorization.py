@@ -1,4 +1,7 @@
-"""The second step: what a webhook asks of an identified sender beyond its credential. The body is not read for it."""
+"""The second step: checks what a webhook requires of an identified sender beyond its credential.
+
+Only a signature needs the body.
+"""
 
 import time
 from datetime import datetime
@@ -21,8 +24,8 @@ def authorize(sender: Sender, request: Request, body_max_bytes: int, now: dateti
     Only a webhook that asks for a signature has the body read for it.
 
     Raises:
-        Rejection: TOKEN_EXPIRED, TOKEN_REVOKED, WEBHOOK_DISABLED, SOURCE_ADDRESS_NOT_ALLOWED, RATE_LIMITED, SIGNATURE_INVALID,
-            TIMESTAMP_OUT_OF_TOLERANCE.
+        Rejection: TOKEN_EXPIRED, TOKEN_REVOKED, WEBHOOK_DISABLED, SOURCE_ADDRESS_NOT_ALLOWED, RATE_LIMITED,
+            SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.
     """
     if sender.expired:
         raise sender.expired
@@ -48,9 +51,9 @@ def authorize(sender: Sender, request: Request, body_max_bytes: int, now: dateti
 
 
 def authorize_status_query(sender: Sender, request: Request, body_max_bytes: int, now: datetime) -> None:
-    """Checks who asks for a signal's status as senders are checked, but for rate and certificate.
+    """Checks a query of a signal's status like a signal, but without rate and certificate.
 
-    A disabled webhook answers as well: what became of earlier signals is still of interest.
+    A disabled webhook answers too, because senders may still ask about earlier signals.
 
     Raises:
         Rejection: TOKEN_EXPIRED, TOKEN_REVOKED, SOURCE_ADDRESS_NOT_ALLOWED, SIGNATURE_INVALID, TIMESTAMP_OUT_OF_TOLERANCE.

@@ -27,7 +27,7 @@ class FailedAttemptLimiter:
         return known.wait(now_s) if known else 0.0
 
     def failed(self, block: str, now_s: float) -> None:
-        """Counts a failed attempt. The address not seen for longest is forgotten where there are too many."""
+        """Counts a failed attempt. If too many addresses are remembered, the one not seen for longest is forgotten."""
         if not self._most:
             return
         known = self._buckets.pop(block, None)

@@ -1,4 +1,4 @@
-"""One signal: identify, authorize, read, build, store, answer. Each step is one module and is taken once, in this order."""
+"""Receives one signal: identify, authorize, read, build, store, answer. Each step is one module, in this order."""
 
 import os
 import time
@@ -30,8 +30,8 @@ from vantixs_ingress.spool.store import Stored
 JOURNAL_WAIT_S = 1.0
 JOURNAL_RETRY_S = 30
 _ENTROPY_BYTES = 10  # Of a signal id.
-# These rejections are counted and not recorded: a sender that is limited may not fill the record, and what cannot be stored
-# cannot be recorded either.
+# These rejections are counted and not recorded: a sender that exceeds a limit must not fill the record, and without storage
+# nothing can be recorded.
 _NOT_RECORDED = ("RATE_LIMITED", "STORAGE_UNAVAILABLE")
 _JOURNAL_GAP = Rejection(
     "STORAGE_UNAVAILABLE",
@@ -57,7 +57,7 @@ _CONFLICT = Rejection("IDEMPOTENCY_CONFLICT", "the key was used before with othe
 
 
 class SignalReceiver:
-    """Takes signals of senders into the spool."""
+    """Receives signals from senders and stores them in the spool."""
 
     def __init__(
         self, authenticator: Authenticator, spool: Spool, relay: Relay, outcomes: SignalOutcomes, settings: IngressSettings
@@ -71,7 +71,7 @@ class SignalReceiver:
         self._unknown = responses.problem(Rejection("TOKEN_INVALID", NO_TOKEN))
 
     def receive(self, request: Request, target: Target) -> Response | Coroutine[Any, Any, Response]:
-        """Answers a request; what has to wait for the disk is returned as a coroutine."""
+        """Answers a request. The part that has to wait for the disk is returned as a coroutine."""
         now = datetime.now(UTC)
         trace.enter(request.headers.get("traceparent"))
         try:
@@ -96,9 +96,9 @@ class SignalReceiver:
         return self._store(sender, request, entry, now)
 
     async def _store(self, sender: Sender, request: Request, entry: SignalEntry, now: datetime) -> Response:
-        """Stores an accepted signal, and answers what the spool made of it."""
+        """Stores an accepted signal, and answers with the spool's result."""
         reading = entry.reading
-        rejection = self._lack(reduces=reading.reduces)
+        rejection = self._storage_problem(reduces=reading.reduces)
         if rejection is not None:
             return await self._reject(sender, request, rejection, now)
         try:
@@ -123,8 +123,8 @@ class SignalReceiver:
         ACCEPTED.inc()
         return responses.accepted(entry.signal_id, entry.received.time_text, reading.warnings)
 
-    def _lack(self, *, reduces: bool) -> Rejection | None:
-        """Why nothing, or no entry, can be stored now; None where it can. What is left of the journal is kept for exits."""
+    def _storage_problem(self, *, reduces: bool) -> Rejection | None:
+        """Why nothing, or no entry, can be stored now; None if it can. The last part of the journal is kept for exits."""
         if self._relay.gap:
             return _JOURNAL_GAP
         if reduces:
@@ -143,7 +143,7 @@ class SignalReceiver:
         return responses.duplicate(stored.signal_id, entry.received.time_text, reason)
 
     async def _reject(self, sender: Sender, request: Request, rejection: Rejection, now: datetime) -> Response:
-        """Answers a rejection, and records it as far as the webhook's share of the record has room for it."""
+        """Answers a rejection, and records it while the webhook's share of the record lasts."""
         REQUESTS.labels("rejected", rejection.reason).inc()
         snapshot = sender.snapshot
         if rejection.reason in _NOT_RECORDED or snapshot.record_rate.take(time.monotonic()):

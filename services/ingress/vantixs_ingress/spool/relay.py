@@ -1,4 +1,4 @@
-"""Publishes the spool to the journal, in order. What was left by a crash goes first: it has the lowest sequences."""
+"""Publishes the spool to the journal, in order. Messages that a crash left behind have the lowest numbers and go first."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,8 @@ from vantixs.runtime.journal import TRANSIENT, Journal, Message
 from vantixs_ingress.spool.spool import Spool
 
 BATCH = 500
-# A batch costs the broker four fsyncs and 2 ms, whatever is in it. While many come, a moment's wait makes one of five: a
-# message in a batch of 64 costs it 44 us, in one of 200 18 us, in one of 500 13 us.
+# A batch costs the broker four fsyncs and 2 ms, whatever its size. Under load a short wait turns five batches into one: a
+# message costs 44 us in a batch of 64, 18 us in one of 200, and 13 us in one of 500.
 BUSY, GATHER_S = 32, 0.025
 # Shares of the journal's limit at which readiness warns, and at which entries are refused so that exits have room. Messages
 # that wait in the spool count as well.
@@ -22,14 +22,16 @@ WARN_RATIO, REFUSE_RATIO = 0.8, 0.9
 # earlier signals. Without it no lane could finish a signal, and nothing could be purged any more.
 HOLD_RATIO = 0.95
 HOLD_S = 0.2
-MESSAGE_OVERHEAD = 250  # Bytes the broker needs for a message beside its payload: subject, id and its own record.
+MESSAGE_OVERHEAD = (
+    250  # Bytes that the broker needs for a message in addition to its payload: subject, id and its own record.
+)
 BEHIND = 10_000  # Backlog at which readiness reports it; signals are still accepted.
 REPORT_EVERY_S = 0.5
 BACKLOG = Gauge("vantixs_ingress_backlog", "messages in the spool that are not in the journal")
 
 
 class Relay:
-    """Publishes the spool; a message goes again with the same id until it is acknowledged."""
+    """Publishes the spool. A message is sent again with the same id until it is acknowledged."""
 
     def __init__(self, spool: Spool, journal: Journal, health: Health) -> None:
         self._spool = spool
@@ -37,7 +39,7 @@ class Relay:
         self._health = health
         self._published = 0
         self._facts: StreamFacts | None = None
-        self._added_bytes = 0  # Published since `_facts` were asked for.
+        self._added_bytes = 0  # Bytes published since `_facts` were read.
         self._waiting: dict[int, asyncio.Future[None]] = {}
         health.tolerate("backlog")
         health.tolerate("journal-space")
@@ -45,12 +47,12 @@ class Relay:
 
     @property
     def gap(self) -> str:
-        """What the journal is known to lack, empty where that is nothing."""
+        """What the journal has lost, as far as known; empty for nothing."""
         return self._journal.gap
 
     @property
     def used_ratio(self) -> float:
-        """Share of the journal's limit that is used once what waits in the spool is published, as last seen."""
+        """The share of the journal's limit that will be used once the spool is published, by the last known facts."""
         facts = self._known_facts()
         if facts is None or facts.limit_bytes <= 0:
             return 0.0
@@ -70,7 +72,7 @@ class Relay:
         return True
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Runs until stopped; what is not published by then is published after the next start."""
+        """Runs until stopped. Messages that are not published by then are published after the next start."""
         rows = await self._spool.read_after(0, 1)
         self._published = rows[0][0] - 1 if rows else self._spool.last_sequence
         busy = False
@@ -91,18 +93,18 @@ class Relay:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stopping.wait(), HOLD_S)
                 continue
-            busy = BUSY <= len(found) < BATCH  # A full batch has more behind it, and need not wait for it.
+            busy = BUSY <= len(found) < BATCH  # After a full batch more messages are waiting, so there is no pause.
             if not await self._publish(found, stopping):
                 return
 
     def _known_facts(self) -> StreamFacts | None:
-        """What is last known of the journal; what was published before that is counted in it."""
+        """The last known facts of the journal; they include what was published before they were read."""
         if self._facts is not self._journal.facts:
             self._facts, self._added_bytes = self._journal.facts, 0
         return self._facts
 
     async def _that_fit(self, rows: list[tuple[int, Message]]) -> list[tuple[int, Message]]:
-        """The oldest of the rows for which the journal has room, as far as signals may fill it."""
+        """The oldest of the rows that fit into the part of the journal which signals may fill."""
         if self.used_ratio >= WARN_RATIO:
             with contextlib.suppress(*TRANSIENT, ServiceError):
                 await self._journal.look()
@@ -117,7 +119,7 @@ class Relay:
         return rows
 
     async def _publish(self, rows: list[tuple[int, Message]], stopping: asyncio.Event) -> bool:
-        """Publishes the rows; False where the service stops while the broker does not answer."""
+        """Publishes the rows; False if the service stops while the broker does not answer."""
         work = asyncio.create_task(self._journal.publish_batch([message for _, message in rows]))  # noqa: RUF006 - it is awaited below
         stop = asyncio.create_task(stopping.wait())
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -140,7 +142,7 @@ class Relay:
         return True
 
     async def report(self, stopping: asyncio.Event) -> None:
-        """Reports the backlog, and a spool that cannot store more, to health until stopped."""
+        """Reports the backlog, and a spool that cannot store, to health until stopped."""
         while not stopping.is_set():
             self._report_once()
             with contextlib.suppress(TimeoutError):

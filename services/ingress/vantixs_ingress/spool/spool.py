@@ -1,7 +1,7 @@
-"""The spool: a signal is answered 2xx once it is stored here. One SQLite file an instance; concurrent requests share one
-fsynced commit.
+"""The spool: signals on disk, one SQLite file for each instance.
 
-One transaction decides whether a signal is new, and stores it: duplicates cannot slip through between the two.
+A signal is answered 2xx once it is stored here. Concurrent requests share one fsynced commit. One transaction decides
+whether a signal is new and stores it, so two equal signals cannot both be new.
 """
 
 import asyncio
@@ -34,14 +34,17 @@ from vantixs_ingress.spool.store import ROW_BYTES, Action, Item, SpoolFile, Stor
 QUEUE = 4096
 BATCH = batching.Bounds(items=256, size=8 << 20, waiting=QUEUE)
 PRUNE_EVERY_S = 1.0
-RETRY = Pauses(0.1, 0.1)  # Between commits that no request waits for, while they fail.
+RETRY = Pauses(0.1, 0.1)  # Pause between attempts, while commits that no request waits for fail.
 IDENTITY_S = 5.0
 QUIET_S = 10.0  # Refusals are not logged more often.
 USED = Gauge("vantixs_ingress_spool_bytes", "bytes of messages in the spool that are not in the journal")
 
 
 class _Change:
-    """A change of the file that no request waits for: made with the next commit that works; `freed` bytes become free."""
+    """A change of the file that no request waits for.
+
+    It is made with the next commit that succeeds, and frees `freed` bytes.
+    """
 
     __slots__ = ("action", "freed", "made")
 
@@ -52,14 +55,14 @@ class _Change:
 
 
 class _Written(NamedTuple):
-    """What became of a batch: why no item was stored, or of each item what was made of it, and the messages that are stored."""
+    """The result of a batch: why no item was stored, or the result of each item and the stored messages."""
 
     problem: str
     stored: list[Stored]
     messages: list[tuple[int, Message]]
 
 
-# None stands for a probe: a row is written and removed, to see whether storing works again.
+# None is a probe: a row is written and removed, to find out whether storing works again.
 _Work = Item | _Change | None
 _NOTHING_STORED = Stored(0)
 
@@ -83,7 +86,7 @@ class Spool:
         self._pruned = time.monotonic()
         self._quiet_until = 0.0
         self._failure = ""
-        self._unmade: list[_Change] = []  # In the order they came; they go first in the next commit.
+        self._unmade: list[_Change] = []  # In order of arrival. The next commit makes them first.
         self._probing: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self.added = asyncio.Event()
@@ -114,7 +117,7 @@ class Spool:
         key: DeduplicationKey | None = None,
         duplicate: Callable[[Stored], Message] | None = None,
     ) -> "asyncio.Future[Stored]":
-        """Stores a message, fsynced when this is done; or recognises a repeat and stores what `duplicate` makes of it.
+        """Stores a message; returns after the fsync. If it is a repeat, stores what `duplicate` makes of it instead.
 
         Raises:
             ServiceError: STORAGE_UNAVAILABLE; then nothing of it is stored.
@@ -127,21 +130,21 @@ class Spool:
         key: DeduplicationKey | None = None,
         duplicate: Callable[[Stored], Message] | None = None,
     ) -> "asyncio.Future[Stored]":
-        """The same for few and important messages: they are queued however long the queue is."""
+        """Like `store`, for few and important messages: they are queued however long the queue is."""
         return self._put(Item(message, key, duplicate), urgent=True)
 
     def pending_after(self, sequence: int, limit: int) -> list[tuple[int, Message]] | None:
-        """Messages behind a sequence, oldest first, from memory; None where they have to be read from disk."""
+        """Messages behind a sequence, oldest first, from memory; None if they have to be read from disk."""
         return self._recent.after(sequence, limit, self.last_sequence)
 
     async def read_after(self, sequence: int, limit: int) -> list[tuple[int, Message]]:
-        """The same, from disk."""
+        """Messages behind a sequence, oldest first, from disk."""
         return await asyncio.to_thread(self._file.after, sequence, limit)
 
     def forget(self, sequence: int, count: int, size: int, mark: Mark = NOTHING_SEEN) -> None:
-        """Removes the messages up to a sequence, `count` of them with `size` bytes of payload: they are in the journal.
+        """Removes the messages up to a sequence, which the journal has: `count` messages with `size` bytes of payload.
 
-        `mark` is kept with that, so that a journal which does not have them any more is noticed.
+        `mark` is stored with that, so that a journal which loses them later is noticed.
         """
         self._backlog -= count
 
@@ -153,7 +156,7 @@ class Spool:
         self._change(remove, size + count * ROW_BYTES)
 
     def remember_webhook(self, webhook_id: str, revision: int, data: bytes | None) -> None:
-        """Keeps a webhook, so that a restart without the broker knows its senders."""
+        """Stores a webhook, so that ingress knows it after a restart without the broker."""
 
         def change(connection: sqlite3.Connection) -> None:
             if data is None:
@@ -164,11 +167,11 @@ class Spool:
         self._change(change)
 
     def mark(self) -> Mark:
-        """What was last seen of the journal, as stored."""
+        """How far the journal was seen, as stored."""
         return self._file.mark()
 
     def webhooks(self) -> list[tuple[str, int, bytes]]:
-        """Webhooks as last known."""
+        """The webhooks as they were known last."""
         return self._file.webhooks()
 
     async def read_identity(self) -> Identity | None:
@@ -212,7 +215,7 @@ class Spool:
 
     @property
     def problem(self) -> str:
-        """Why nothing can be stored now, empty where it can."""
+        """Why nothing can be stored now; empty if storing works."""
         return self._room.lack or (f"the last commit failed: {self._failure}" if self._failure else "")
 
     async def close(self) -> None:
@@ -234,7 +237,7 @@ class Spool:
             raise unavailable("STORAGE_UNAVAILABLE", "the service is stopping") from None
 
     def _change(self, action: Action, freed: int = 0) -> "asyncio.Future[None]":
-        """Queues a change; changes are made in their order. The result is done once it is on disk."""
+        """Queues a change. Changes are made in their order. The result is done once the change is on disk."""
         made: asyncio.Future[None] = self._loop.create_future()
         with contextlib.suppress(
             ServiceError
@@ -243,10 +246,10 @@ class Spool:
         return made
 
     async def _commit(self, works: Sequence[_Work]) -> Sequence[Stored | Exception]:
-        """Does a batch in one transaction.
+        """Runs a batch in one transaction.
 
         Raises:
-            ServiceError: STORAGE_UNAVAILABLE, for a reason that lies in one item; nothing was done.
+            ServiceError: STORAGE_UNAVAILABLE because of one of its items; nothing was stored.
         """
         items = [w for w in works if isinstance(w, Item)]
         changes = [*self._unmade, *(w for w in works if isinstance(w, _Change))]
@@ -261,7 +264,7 @@ class Spool:
             if not isinstance(error, sqlite3.Error | OSError):
                 refusal.__cause__ = error  # A compiled `raise` leaves out its `from`.
                 raise refusal from error
-            # What the relay has published is still on disk and would be published again: it is removed with a later commit.
+            # Published messages that are still on disk are removed with a later commit.
             self._unmade = changes
             self._failed(error)
             return [_NOTHING_STORED if isinstance(w, _Change) else refusal for w in works]
@@ -276,13 +279,13 @@ class Spool:
         return [next(stored) if isinstance(w, Item) else _NOTHING_STORED for w in works]
 
     def _write(self, items: list[Item], actions: list[Action]) -> _Written:
-        """Does a batch on disk, in the spool's thread; items only where there is room."""
+        """Writes a batch to disk, in the spool's thread; items only if there is room."""
         self._room.measure()
         problem = self._room.lack
         if problem:
             items = []
         elif items and time.monotonic() - self._pruned >= PRUNE_EVERY_S:
-            # Keys and windows that no longer count are removed a few at a time.
+            # Expired keys and windows are removed a few at a time.
             self._pruned = time.monotonic()
             keep = self._bounds.keep_keys_s * 1000
             actions.append(lambda _: self._file.prune(time.time_ns() // 1_000_000, keep))
@@ -314,7 +317,7 @@ class Spool:
     def _failed(self, error: Exception) -> None:
         """Reports the failure to readiness, and probes until storing works again.
 
-        A service that is not ready is sent nothing: without this it would not notice that it can store again.
+        Nobody sends requests to a service that is not ready, so only a probe can notice that storing works again.
         """
         self._note_damage(error)
         self._failure = str(error) or type(error).__name__

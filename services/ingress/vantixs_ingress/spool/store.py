@@ -1,7 +1,7 @@
-"""The spool's SQLite file: what is in it, and how a batch of work becomes one transaction.
+"""The spool's SQLite file: its tables, and how a batch of work becomes one transaction.
 
-The interpreter gives its lock away with every row that SQLite steps over, and gets it back late while the event loop is
-busy. So a batch is a handful of statements with many rows each, not many statements.
+The interpreter releases its lock for every row that SQLite reads, and gets it back late while the event loop is busy. So a
+batch is a few statements with many rows each, and not many statements.
 """
 
 import sqlite3
@@ -41,7 +41,7 @@ INSERT OR IGNORE INTO claims (claim, fingerprint, signal_id, receive_ms, repeats
 DROP TABLE keys;
 DROP TABLE bodies;
 """
-# There are two formats of version 1: the first kept short windows in `claims`. They are numbered before those in `windows`.
+# Version 1 has two formats. The first kept short windows in `claims`; their numbers are lower than those in `windows`.
 _SET_ASIDE = "ALTER TABLE claims RENAME TO old_claims;"
 _FROM_WINDOWED = f"""
 INSERT INTO claims (number, claim, fingerprint, signal_id, receive_ms, repeats)
@@ -54,11 +54,11 @@ DROP TABLE old_claims;
 """  # noqa: S608 - a number of ours
 _INSERT_MESSAGES = "INSERT INTO spool (sequence, message_id, subject, payload) VALUES "
 RECORDED_REPEATS = 20
-ROW_BYTES = 200  # What a row costs beside its payload, roughly.
+ROW_BYTES = 200  # Rough size of a row without its payload.
 
 
 class Stored(NamedTuple):
-    """What the spool made of an item. `rule` is empty for a new signal, else the rule that recognised the repeat."""
+    """The result for an item. `rule` is empty for a new signal, otherwise it is the rule that recognised the repeat."""
 
     sequence: int
     signal_id: str = ""
@@ -68,13 +68,15 @@ class Stored(NamedTuple):
 
     @property
     def recorded(self) -> bool:
-        """Whether this repeat goes into the record: the first 20, then those whose number is a power
-        of two, so that a sender in a loop does not fill the record."""
+        """Whether this repeat is recorded: the first 20 are, then those whose number is a power of two.
+
+        So a sender in a loop does not fill the record.
+        """
         return self.repeat <= RECORDED_REPEATS or self.repeat & (self.repeat - 1) == 0
 
 
 class Item:
-    """One message to store, with what makes it unique and what to store in its place where it is a repeat."""
+    """A message to store, the keys that make it unique, and the message to store in its place if it is a repeat."""
 
     __slots__ = ("duplicate", "key", "message")
 
@@ -93,7 +95,7 @@ Action = Callable[[sqlite3.Connection], object]
 
 
 class SpoolFile:
-    """One connection that writes, one that reads. A file of an earlier version is brought to this one.
+    """The file, with one connection that writes and one that reads. A file of an earlier version is migrated.
 
     Raises:
         sqlite3.Error: nothing of a failed batch is stored.
@@ -112,7 +114,7 @@ class SpoolFile:
         self._windows = DedupeWindows(self.connection)
 
     def pending(self) -> tuple[int, int]:
-        """Number and bytes of the messages in it."""
+        """The number and the total bytes of the messages in the file."""
         row = self._reader.execute("SELECT count(*), coalesce(sum(length(payload)), 0) FROM spool").fetchone()
         return int(row[0]), int(row[1]) + int(row[0]) * ROW_BYTES
 
@@ -122,16 +124,16 @@ class SpoolFile:
         return [(row[0], Message(*row[1:])) for row in self._reader.execute(query, (sequence, limit))]
 
     def webhooks(self) -> list[tuple[str, int, bytes]]:
-        """Webhooks as last known."""
+        """The webhooks as they were known last."""
         return self._reader.execute("SELECT webhook_id, revision, data FROM webhooks").fetchall()
 
     def mark(self) -> Mark:
-        """What was seen of the journal when messages were last removed."""
+        """How far the journal was seen when messages were last removed."""
         row = self._reader.execute("SELECT epoch, stream_id, stream_sequence FROM journal_mark").fetchone()
         return Mark(*row) if row else NOTHING_SEEN
 
     def write(self, items: Sequence[Item], actions: Sequence[Action]) -> tuple[list[Stored], list[tuple[int, Message]]]:
-        """Stores a batch in one fsynced transaction; returns what became of each, and what was stored under which number."""
+        """Stores a batch in one fsynced transaction; returns each item's result, and the stored messages by number."""
         execute = self.connection.execute
         execute("BEGIN IMMEDIATE")
         try:
@@ -152,7 +154,7 @@ class SpoolFile:
         return verdict.stored, messages
 
     def probe(self, connection: sqlite3.Connection) -> None:
-        """Stores the message that would come next and removes it, within a batch's transaction: fails where storing does."""
+        """Stores and removes a message within a batch's transaction, to find out whether storing works."""
         number = self.sequence + 1
         connection.execute("INSERT INTO spool VALUES (?, 'probe', '', x'00')", (number,))
         connection.execute("DELETE FROM spool WHERE sequence = ?", (number,))
@@ -171,9 +173,9 @@ class SpoolFile:
         return identity
 
     def prune(self, now_ms: int, keep_ms: int) -> None:
-        """Removes some of the oldest keys and windows that no longer count, within a batch's transaction.
+        """Removes some of the oldest expired keys and windows, within a batch's transaction.
 
-        Explicit keys count for `keep_ms` here, and for ever in the router.
+        Explicit keys are kept for `keep_ms` here, and for ever in the router.
         """
         self._windows.prune(now_ms)
         self._table.prune(now_ms - keep_ms)
@@ -184,7 +186,7 @@ class SpoolFile:
         self._reader.close()
 
     def _decide(self, items: Sequence[Item]) -> "_Verdict":
-        """Says of each item whether it is new, in the order they came, and stores the keys of those that are."""
+        """Decides for each item, in order, whether it is new, and stores the keys of the new ones."""
         verdict = _Verdict()
         known = self._table.read(i.key for i in items if i.key and not self._windows.alone(i.key))
         for item in items:
@@ -232,7 +234,7 @@ class _Verdict:
 
 
 def _identify(connection: sqlite3.Connection, *, fresh: bool) -> Found:
-    """The spool's identity; a spool without one is given one."""
+    """The spool's identity. A spool without an identity gets one."""
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(CREATE)
     row = connection.execute(SELECT).fetchone()
@@ -244,7 +246,7 @@ def _identify(connection: sqlite3.Connection, *, fresh: bool) -> Found:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> bool:
-    """Makes the tables, or brings those of an earlier version to this one, in one transaction; returns whether it made them."""
+    """Creates the tables, or migrates those of an earlier version, in one transaction. Returns whether it created them."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
         raise StartupError(f"spool {path}: expected version {VERSION} or older, was {version}")

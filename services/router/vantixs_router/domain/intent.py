@@ -1,4 +1,4 @@
-"""From what a signal says and what the account holds to what is to be done: a pure table."""
+"""Derives what to do from what a signal says and what the account holds: a pure table."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One order to make: buy or sell, entry or exit, and whether an exit takes the whole position."""
+    """An order to make: buy or sell, entry or exit, and whether an exit closes the whole position."""
 
     buy: bool
     entry: bool
@@ -15,7 +15,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Orders in their sequence, or none and the reason. `text` says it for people."""
+    """The orders to make, in their sequence, or none and the reason. `text` is for people."""
 
     text: str
     legs: tuple[Leg, ...] = ()
@@ -65,7 +65,7 @@ _TABLE: dict[tuple[str, str], tuple[Intent, Intent, Intent]] = {
 _SELL_MAY_OPEN = (_OPEN_SHORT, _REDUCE_LONG, _ADD_SHORT)
 
 
-# A close that says how much, and does not say that it ends flat, takes that much: the first of several take-profits.
+# A close with a quantity, and without a flat position after it, closes that quantity: the first of several take-profits.
 _PARTIAL = {"close the long": _REDUCE_LONG, "close the short": _REDUCE_SHORT}
 _HELD = {"LONG": 1, "SHORT": -1}
 
@@ -79,17 +79,16 @@ def derive_intent(
     previous: str = "",
     sized: bool = False,
 ) -> Intent:
-    """What to do about a signal, given the position there is.
+    """Derives what to do about a signal, given the current position.
 
     Args:
         action: BUY, SELL, CLOSE, ...
-        target: position after the signal: LONG, SHORT, FLAT, or "" where the sender does not say.
+        target: position after the signal: LONG, SHORT, FLAT, or "" if the sender does not say.
         position: signed quantity in base units.
-        sell_opens_short: whether a SELL without target may open a short; the account has the last word.
-        previous: position before the signal as the sender has it, or "". ADD and REDUCE act on that side only:
+        sell_opens_short: whether a SELL without target may open a short; the account may still deny it.
+        previous: position before the signal by the sender, or "". ADD and REDUCE act on that side only:
             "increase the long" does not add to a short.
-        sized: whether the signal names a quantity.
-
+        sized: whether the signal has a quantity.
     """
     if action == "SELL" and sell_opens_short and not target:
         row = _SELL_MAY_OPEN

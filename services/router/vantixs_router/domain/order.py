@@ -1,7 +1,7 @@
-"""The states of an order, as one table: what a state becomes by what is heard of the order.
+"""The states of an order, as one table: the next state for every event in every state.
 
-Nothing is heard exactly once or in order: answers come twice, late and overtaken by others. So the table says what every
-event does in every state, quantities come from fills alone, and a fill counts whatever the state says (ADR 23).
+Events do not arrive exactly once or in order: answers are repeated, late, and overtaken by others. So the table has every
+event in every state, quantities come from fills alone, and a fill is booked in every state (ADR 23).
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from vantixs_router.domain.fills import Fill, add_fills, average_price, filled_q
 
 
 class State(StrEnum):
-    """States of an order. PENDING_CANCEL (FIX 39=6) is an order that works and for which a cancel is in flight."""
+    """States of an order. PENDING_CANCEL (FIX 39=6) is an open order for which a cancel was sent."""
 
     INITIALIZED = "INITIALIZED"
     SUBMITTED = "SUBMITTED"
@@ -54,10 +54,10 @@ _ENDS = {
     Event.EXPIRE: State.EXPIRED,
     Event.LOSE: State.IN_DOUBT,
 }
-# What works at the venue cannot be rejected any more: a venue that says so, or does not know it, has canceled the rest.
+# An open order cannot be rejected any more. A venue that rejects it, or does not know it, has cancelled the rest.
 _STOPS = {Event.REJECT: State.CANCELED, Event.MISS: State.CANCELED}
 _NEVER = {Event.REJECT: State.REJECTED, Event.MISS: State.REJECTED}
-# By state, what changes it; an event that is not named leaves the state as it is.
+# For each state the events that change it; other events leave the state as it is.
 _CHANGES: dict[State, dict[Event, State]] = {
     State.INITIALIZED: {
         **_ENDS,
@@ -66,7 +66,7 @@ _CHANGES: dict[State, dict[Event, State]] = {
         Event.ACCEPT: State.ACCEPTED,
         Event.REQUEST_CANCEL: State.CANCELED,
     },
-    # A cancel cannot be sent for an order of which it is not known whether it arrived: it is asked for first.
+    # A cancel is not sent for an order that may not have arrived: the venue is asked about the order first.
     State.SUBMITTED: {**_ENDS, **_NEVER, Event.ACCEPT: State.ACCEPTED},
     State.IN_DOUBT: {**_ENDS, **_NEVER, Event.ACCEPT: State.ACCEPTED},
     State.ACCEPTED: {**_ENDS, **_STOPS, Event.REQUEST_CANCEL: State.PENDING_CANCEL},
@@ -90,12 +90,12 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 
 @dataclass(frozen=True, slots=True)
 class OrderStatus:
-    """How an order stands. Its quantities are those of its fills, whatever a venue sums up itself.
+    """The status of an order. Its quantities come from its fills, whatever totals a venue states.
 
     Attributes:
-        quantity: what was ordered, base units, above 0.
-        fills: each execution once, in the order in which they were heard of.
-        reason: why it ended other than filled; the first reason stands.
+        quantity: ordered quantity, base units, above 0.
+        fills: each execution once, in the order in which they became known.
+        reason: why it ended without being filled; the first reason stays.
     """
 
     quantity: Decimal
@@ -105,12 +105,12 @@ class OrderStatus:
 
     @property
     def filled(self) -> Decimal:
-        """Filled quantity; above `quantity` where a venue fills more than was ordered."""
+        """Filled quantity; above `quantity` if a venue fills more than was ordered."""
         return filled_quantity(self.fills)
 
     @property
     def leaves(self) -> Decimal:
-        """What is not filled, 0 or above. It still works only where the order has not ended."""
+        """Quantity that is not filled, 0 or above. It is open only while the order has not ended."""
         return leaves_quantity(self.quantity, self.fills)
 
     @property
@@ -120,18 +120,18 @@ class OrderStatus:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of it works any more, as far as was heard."""
+        """Whether nothing of the order is open, as far as known."""
         return self.state in ENDED
 
     def after(self, event: Event, reason: str = "") -> "OrderStatus":
-        """The order once the event is heard. Fills are heard by `with_fills`."""
+        """The order after the event. For fills use `with_fills`."""
         state = TRANSITIONS[self.state, event]
         if self.fills and state in _BY_QUANTITY:
             state = _BY_QUANTITY[state]
         return replace(self, state=state, reason=self.reason or (reason if state in ENDED - {State.FILLED} else ""))
 
     def with_fills(self, fills: tuple[Fill, ...]) -> "OrderStatus":
-        """The order with those of the fills that are new."""
+        """The order with the new ones among these fills."""
         known = add_fills(self.fills, fills)
         if known == self.fills:
             return self
@@ -140,5 +140,5 @@ class OrderStatus:
         return replace(status, reason="") if status.state is State.FILLED else status
 
 
-# What the table cannot know: an order that is found to work, or is rejected, may have fills already.
+# The table does not know fills: an order that is found open, or is rejected, may have fills already.
 _BY_QUANTITY = {State.ACCEPTED: State.PARTIALLY_FILLED, State.REJECTED: State.CANCELED}

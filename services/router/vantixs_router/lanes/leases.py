@@ -1,7 +1,7 @@
-"""Which lanes this replica owns: its lease, renewed every second, and the lanes it takes, hands over and loses.
+"""The lanes that this replica owns: renews its lease every second, and takes, hands over and loses lanes.
 
-A lease that runs out is not the end by itself: as long as nobody took a lane, its owner goes on. What stops an owner that
-was taken over is the lane's epoch, which every transaction of the lane's work checks.
+A lease that has run out does not end the ownership: the owner continues until another replica takes the lane. The
+lane's epoch, which every transaction of the lane's work checks, then stops the old owner.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ OWNED = Gauge("vantixs_router_lanes_owned", "lanes this replica owns")
 
 
 class Turn(NamedTuple):
-    """What one renewal found: the lanes that are ours, and those of them to hand over.
+    """The result of one renewal: the lanes of this replica, and those of them to hand over.
 
-    `aside`: we have none, for we are cut off from the journal and another replica is there. `held`: lanes that we would
-    have taken, if a transaction of their owner before had ended.
+    `aside`: this replica has no lanes, because it is cut off from the journal and another replica is not. `held`:
+    lanes that it would have taken if a transaction of their previous owner had ended.
     """
 
     owned: dict[int, LaneRow]
@@ -60,9 +60,10 @@ class Fence:
 class Leases:
     """Keeps this replica's lease, and its share of the lanes.
 
-    `changed` is given the lanes that are ours after each renewal, and frees through `give` those that are to be handed over.
-    `cursors` gives the lanes' cursors to save, with the journal's epoch they count in. `connected` says whether there is a
-    connection to the journal: a replica without one for longer than a lease leaves its lanes to others, as long as there are any.
+    After each renewal, `changed` is called with the owned lanes; it frees those that are to be handed over by `give`.
+    `cursors` returns the lanes' cursors to save, and the journal's epoch in which they count. `connected` says
+    whether there is a connection to the journal. A replica without a connection for longer than a lease leaves its
+    lanes to others, if there are any.
     """
 
     def __init__(
@@ -92,16 +93,16 @@ class Leases:
         self._given: set[tuple[int, int]] = set()
 
     def remaining_s(self) -> float:
-        """Seconds that are surely left of the lease."""
+        """Seconds for which the lease is certainly valid."""
         return self._until - self._clock()
 
     def give(self, lane: int, epoch: int) -> None:
-        """Frees the row of a lane that is to be handed over, with the next renewal, which is now."""
+        """Frees the row of a lane that is to be handed over, with the next renewal, which starts at once."""
         self._given.add((lane, epoch))
         self._wake.set()
 
     def wake(self) -> None:
-        """Has the lease renewed at once, or its keeping end."""
+        """Renews the lease at once, or ends `run` if the service stops."""
         self._wake.set()
 
     async def run(
@@ -110,7 +111,7 @@ class Leases:
         cursors: Callable[[], Mapping[int, tuple[int, int]]],
         changed: Callable[[Turn], None],
     ) -> None:
-        """Renews until stopped, three times and more before the lease runs out."""
+        """Renews until stopped, at least three times before the lease runs out."""
         while not stopping.is_set():
             await self.renew(cursors, changed)
             with contextlib.suppress(TimeoutError):
@@ -120,7 +121,7 @@ class Leases:
     async def renew(
         self, cursors: Callable[[], Mapping[int, tuple[int, int]]], changed: Callable[[Turn], None]
     ) -> None:
-        """One renewal. Where the database does not answer the lease runs out, and `remaining_s` says so."""
+        """Renews once. If the database does not answer, the lease runs out, which `remaining_s` shows."""
         before, given, saved = self._clock(), frozenset(self._given), dict(cursors())
         if self._connected():
             self._connected_at = before
@@ -129,12 +130,12 @@ class Leases:
             turn = await self._database.write(
                 lambda c: self._turn(c, given, saved, cut_off=cut_off), urgent=True, in_pipeline=True
             )
-        except Exception as error:  # Whatever it was, the lease runs out where the next one fails as well.
+        except Exception as error:  # Whatever the error is: if the next renewal fails as well, the lease runs out.
             log.warning("lanes.lease_not_renewed", error=repr(error), remaining_s=round(self.remaining_s(), 1))
             self._health.set("lanes", self.remaining_s() > 0, f"the lease could not be renewed: {error}")
             return
         if turn is None:
-            # The other one has our lanes, with the next epoch: we go on as a replica that has none yet.
+            # The other process has these lanes, with the next epoch. This one continues as a replica without lanes.
             self.name = f"{self.name}-{secrets.token_hex(2)}"
             log.error("lanes.name_taken", new_name=self.name)
             turn = Turn({}, [])
@@ -151,7 +152,7 @@ class Leases:
         changed(turn)
 
     async def leave(self, cursors: Mapping[int, tuple[int, int]]) -> None:
-        """Saves the cursors, frees all lanes: others need not wait for the lease to run out."""
+        """Saves the cursors and frees all lanes, so that others need not wait for the lease to run out."""
 
         with contextlib.suppress(ServiceError):
             await self._database.write(lambda c: self._leave(c, cursors), urgent=True, in_pipeline=True)
@@ -175,13 +176,13 @@ class Leases:
         *,
         cut_off: bool = False,
     ) -> Turn | None:
-        """None where another process has our name: homes are copies of one another, or a lock does not exclude."""
+        """Makes one renewal; None if another process has this replica's name (a copied home, or a lock that does not exclude)."""
         me = self.name
         table.lock_turns(connection)
         if self._joined and table.run_of(connection, me) not in ("", self._run_id):
             return None
         now = now_of(connection)
-        # Of replicas that are all cut off the last one stays: then nothing is gained by leaving.
+        # If all replicas are cut off, the last one keeps its lanes: nothing would be gained by leaving.
         if cut_off and table.live_replicas(connection, now, self._boot_of(connection)) - {me}:
             self._leave(connection, cursors)
             return Turn({}, [], aside=True)
@@ -194,7 +195,9 @@ class Leases:
         for lane, row in rows.items():
             if row.owner != me or lane not in mine:
                 continue
-            if not self._joined:  # Ours from the process before: its work must not reach the database any more.
+            if (
+                not self._joined
+            ):  # Lanes of this replica's previous process, whose work must not reach the database any more.
                 rows[lane] = table.take_lane(connection, row, me)
                 continue
             if cursors.get(lane, (row.cursor, row.journal_epoch)) != (row.cursor, row.journal_epoch):

@@ -1,7 +1,9 @@
-"""Runs the accepted signals of the lanes this replica owns: each key's in order, keys at the same time.
+"""Runs accepted signals of the lanes that this replica owns.
 
-The journal is read from the lanes' cursors and nothing is acknowledged. A cursor passes only what is done, or is stored
-as parked: a signal that waits for something outside, so that it does not hold back its lane and what may be purged.
+Signals of one key (account and instrument) run in order, signals of different keys at the same time. The journal is read
+from each lane's cursor, and nothing is acknowledged to the broker. A cursor moves only past signals that have ended or are
+stored as parked. Parking keeps a signal that waits for a venue or for risk from holding up its lane, and from keeping
+journal messages from being purged.
 """
 
 import asyncio
@@ -26,7 +28,7 @@ from vantixs_router.risk_client import RiskFailed
 
 IN_HAND = Gauge("vantixs_router_signals_in_hand", "accepted signals read from the journal and not done")
 MOST_IN_HAND = 20_000
-# Signals worked on at once. One that waits for a slow venue gives its place to another: it holds up its own key alone.
+# Signals in progress at once. One that waits for a slow venue gives up its place, so that it delays only its own key.
 AT_ONCE, SLOW_AFTER_S = 256, 2.0
 RETRY_PARKED_S = 3.0
 ROOM_CHECK_S = 1.0
@@ -38,14 +40,15 @@ Look = Callable[[str, FencePort], Awaitable[None]]
 
 
 async def _nothing(*_: object) -> None:
-    """Where nothing rests."""
+    """Default for replicas without resting orders."""
 
 
 class LaneRunner:
-    """The lanes of one replica, from the leases to the handling of each signal.
+    """The lanes of one replica, from their leases to the handling of each signal.
 
-    `inherit` publishes what the owner before committed for a lane and did not live to publish. `load` and `lose` say that a
-    lane has come and gone; `look` is called for a key once nothing else of it is on its way, after `enqueue`.
+    `inherit` publishes messages that the previous owner of a lane committed and did not publish. `load` and `lose`
+    are called when a lane is taken and when it is lost. After `enqueue`, `look` is called for a key once no other
+    work on it is in progress.
     """
 
     def __init__(
@@ -80,12 +83,12 @@ class LaneRunner:
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._room = asyncio.Event()
         self._stopping = asyncio.Event()
-        # The lanes that the running subscription reads. One taken since then has to be read from its own cursor first.
+        # The lanes that the running subscription reads. A lane that is taken later is first read from its own cursor.
         self._reading: list[Lane] = []
         self._reader = Reader(journal, start_after=self._start_after, subjects=self._subjects, linger_s=0)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Works until stopped; then finishes what is being worked on, saves the cursors and frees the lanes."""
+        """Works until stopped; then finishes the signals in progress, saves the cursors and frees the lanes."""
         self._stopping = stopping
         async with asyncio.TaskGroup() as tasks:
             leasing = tasks.create_task(self._leases.run(stopping, self.cursors, self._owned))
@@ -96,7 +99,7 @@ class LaneRunner:
             try:
                 await leasing
                 if self._tasks:
-                    # Who waits for a broker or a venue does not hold up the hand-over: its work is fenced off.
+                    # A signal that waits for the broker or a venue does not delay this: fencing refuses its later commits.
                     await asyncio.wait(self._tasks.values(), timeout=self._stop_within_s)
             finally:
                 for task in list(self._tasks.values()):
@@ -104,7 +107,7 @@ class LaneRunner:
                 await self._leases.leave(self.cursors())
 
     def enqueue(self, number: int, key: str) -> bool:
-        """Has what rests of a key looked at, in the key's turn; whether the lane is ours."""
+        """Calls `look` for a key when the key's turn comes; returns whether this replica owns the lane."""
         lane = self._lanes.get(number)
         if lane is None or lane.lost or lane.handing_over:
             return False
@@ -113,15 +116,15 @@ class LaneRunner:
         return True
 
     def is_busy(self, key: str) -> bool:
-        """Whether anything of the key is on its way or waits."""
+        """Whether work on the key is in progress or waits."""
         return self._queues.has(key)
 
     def owned(self) -> tuple[int, ...]:
-        """The lanes that are ours."""
+        """The lanes that this replica owns."""
         return tuple(self._lanes)
 
     def cursors(self) -> Mapping[int, tuple[int, int]]:
-        """The cursors of the lanes that are ours, with the journal's epoch they count in."""
+        """The cursors of the lanes that this replica owns, and the epoch of the journal in which they count."""
         return {n: (lane.cursor, lane.journal_epoch) for n, lane in self._lanes.items() if not lane.lost}
 
     def _start_after(self) -> int:
@@ -131,17 +134,17 @@ class LaneRunner:
         self._reading = self._ready()
         for lane in self._reading:
             if lane.journal_epoch != self._journal.mark.epoch:
-                # An operator accepted a gap: the stream is read from its beginning. What is done is known by its id.
+                # An operator accepted a gap: the stream is read from its beginning, and ended signals are known by id.
                 self._queues.release(lane)
                 lane.begin_again(self._journal.mark.epoch)
         return [accepted_subject(lane.number) for lane in self._reading]
 
     def _ready(self) -> list[Lane]:
-        """The lanes that are to be read: what was parked of them is in hand already, and they are not on their way out."""
+        """The lanes that may be read: their parked signals are loaded, and they are not being handed over."""
         return [lane for lane in self._lanes.values() if not (lane.loading or lane.handing_over or lane.lost)]
 
     def _owned(self, turn: Turn) -> None:
-        """The leases were renewed: these lanes are ours now."""
+        """Updates the lanes after the leases were renewed: starts new ones, and drops lost ones."""
         changed = False
         for number, lane in list(self._lanes.items()):
             row = turn.owned.get(number)
@@ -162,7 +165,7 @@ class LaneRunner:
                 lane.handing_over = changed = True
                 self._queues.drop_waiting(lane)
                 self._room.set()
-                # A signal that takes for ever does not keep the lane from its next owner: its work is fenced off.
+                # A signal that never ends does not keep the lane from its next owner: fencing refuses its later commits.
                 asyncio.get_running_loop().call_later(self._leases.lease_s, self._give, lane)
             if not lane.in_hand and not lane.loading:
                 self._give(lane)
@@ -170,7 +173,7 @@ class LaneRunner:
             self._reader.restart()
 
     def _lose(self, lane: Lane) -> None:
-        """The lane is not ours any more: nothing more is begun for it here."""
+        """Drops a lane that this replica no longer owns: no more of its signals are started."""
         if lane.lost:
             return
         lane.lost = True
@@ -188,7 +191,7 @@ class LaneRunner:
             self._leases.give(lane.number, lane.epoch)
 
     async def _load(self, lane: Lane) -> None:
-        """Takes over what the owner before has left of a lane, before anything of it is read."""
+        """Takes over the unfinished work of a lane's previous owner, before the lane is read."""
         while not (self._stopping.is_set() or lane.lost):
             try:
                 await self._inherit(lane.number)
@@ -239,7 +242,10 @@ class LaneRunner:
         task.add_done_callback(lambda ended: self._ended(key, ended))
 
     def _ended(self, key: str, task: "asyncio.Future[None]") -> None:
-        """A task has ended; where its key has work all the same, because it was cancelled from below, another one begins."""
+        """Handles the end of a key's task.
+
+        If the key still has work, because the task was cancelled, a new task is started.
+        """
         if self._tasks.get(key) is task:
             del self._tasks[key]
             if not self._stopping.is_set() and self._queues.has(key):
@@ -247,7 +253,7 @@ class LaneRunner:
                 self._start(key, self._work_on(key))
 
     async def _work_on(self, key: str) -> None:
-        """Works off a key's queue, until it is empty, the service stops or the lane is not ours any more."""
+        """Runs the queue of a key until it is empty, the service stops, or this replica loses the lane."""
         attempt = 0
         while work := self._queues.head(key):
             lane = work.lane
@@ -298,13 +304,13 @@ class LaneRunner:
         return Outcome.DONE
 
     def _is_left(self, lane: Lane) -> bool:
-        """Whether nothing more is begun of the lane."""
+        """Whether no more signals of the lane are started."""
         return self._stopping.is_set() or lane.lost
 
     async def _may_begin(self, lane: Lane) -> bool:
-        """Whether to go on with the lane's next signal, waiting for that for a moment.
+        """Whether the lane's next signal may be started; waits a moment for that.
 
-        Nothing is begun while the journal is away or lacks what was seen of it, or while the lease is running out.
+        No signal is started while the journal is down or has lost messages, or while the lease is about to end.
         """
         if self._is_left(lane):
             return True
@@ -315,7 +321,7 @@ class LaneRunner:
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
-        """One of the places of those worked on at once, given back at the end, or before where it takes long."""
+        """One of the places for signals in progress. It is given back at the end, or earlier if the signal waits long."""
         await self._at_once.acquire()
         held = True
 

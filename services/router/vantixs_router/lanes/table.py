@@ -1,8 +1,8 @@
-"""The tables of lanes, and of the replicas that share them; and their statements.
+"""The tables of lanes and of the replicas that share them, and their statements.
 
-A lane's row has its owner, an epoch that grows with each owner, and the cursor: the journal sequence up to which all of
-the lane's signals are done. A replica's row says until when it is there. PostgreSQL's own time counts there; on SQLite,
-where all replicas are on one machine, the time since it booted.
+A lane's row has its owner, an epoch that grows with each owner, and the cursor: the journal sequence up to which all
+signals of the lane have ended. A replica's row says until when its lease lasts. Times are PostgreSQL's own; on
+SQLite, where all replicas are on one machine, they count from the machine's boot.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ LANE_TABLE = sa.Table(
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("cursor", sa.BigInteger, nullable=False),
-    # How many gaps of the journal were accepted when the cursor was set: after one more it counts in another stream.
+    # How many gaps of the journal were accepted when the cursor was set. After another one, sequences count in a new stream.
     sa.Column("journal_epoch", sa.BigInteger, nullable=False),
 )
 REPLICAS = sa.Table(
@@ -38,7 +38,7 @@ REPLICAS = sa.Table(
 _LANES = Statement(lambda _: sa.select(LANE_TABLE).order_by(LANE_TABLE.c.lane))
 _ADD_LANE = insert_ignoring(LANE_TABLE)
 _HELD = sa.select(LANE_TABLE.c.lane, LANE_TABLE.c.epoch)
-# Lanes are held in their order, so that nobody who takes several waits for one who waits for him.
+# Lanes are locked in their order, so that two transactions never wait for each other.
 _HOLD = Statement(
     lambda _: _HELD.where(where(LANE_TABLE, "lane")).with_for_update(read=True),
     many=lambda given: (
@@ -102,7 +102,7 @@ class LaneRow(NamedTuple):
 
 
 def lock_turns(connection: sa.Connection) -> None:
-    """Waits until no other replica takes or frees lanes, and keeps it so until the transaction ends."""
+    """Waits until no other replica takes or frees lanes, and prevents that until the transaction ends."""
     if connection.dialect.name == "postgresql":
         ADVISORY_LOCK.send(connection, key=_TURNS)
 
@@ -113,28 +113,28 @@ def read_lanes(connection: sa.Connection) -> list[LaneRow]:
 
 
 def free_lanes(connection: sa.Connection, owner: str) -> set[int]:
-    """An owner's lanes that nobody works on at this moment; they are held until the transaction ends.
+    """The lanes of an owner on which no transaction works at this moment. They are locked until the transaction ends.
 
-    A transaction of work on a lane ends within moments, or is stuck: a frozen server process may hold it for ever. Who waited
-    for it could not renew its lease either.
+    A transaction of a lane's work ends within moments, or is stuck: a frozen process may hold it for ever. A replica
+    that waited for it could not renew its own lease.
     """
     return {row.lane for row in _FREE.rows(connection, owner=owner)}
 
 
 def add_lanes(connection: sa.Connection, cursors: Mapping[int, int], journal_epoch: int) -> None:
-    """Makes the rows of lanes that have none, at these cursors."""
+    """Creates the rows of lanes that have none, with these cursors."""
     for lane in range(LANES):
         cursor = cursors.get(lane, 0)
         _ADD_LANE.send(connection, lane=lane, owner=NOBODY, epoch=0, cursor=cursor, journal_epoch=journal_epoch)
 
 
 def hold_lane(connection: sa.Connection, lane: int, epoch: int) -> Callable[[], None]:
-    """Holds the lane's row until the transaction ends, so that nobody takes the lane in between.
+    """Locks the lane's row until the transaction ends, so that no other replica takes the lane before that.
 
-    What is returned waits for the answer.
+    Returns a function that waits for the result.
 
     Raises:
-        LeaseLost: by what is returned; the lane has another epoch.
+        LeaseLost: from the returned function; the lane has another epoch.
     """
     rows = _HOLD.ask(connection, lane=lane)
 
@@ -147,18 +147,18 @@ def hold_lane(connection: sa.Connection, lane: int, epoch: int) -> Callable[[], 
 
 
 def take_lane(connection: sa.Connection, row: LaneRow, me: str) -> LaneRow:
-    """Makes the lane ours."""
+    """Makes this replica the lane's owner."""
     _TAKE.send(connection, lane=row.lane, before=row.epoch, taker=me)
     return row._replace(owner=me, epoch=row.epoch + 1)
 
 
 def give_lane(connection: sa.Connection, lane: int, epoch: int) -> None:
-    """Makes the lane nobody's, where it is still ours."""
+    """Removes the lane's owner, if this replica still owns it."""
     _GIVE.send(connection, lane=lane, epoch=epoch, nobody=NOBODY)
 
 
 def save_cursor(connection: sa.Connection, lane: int, epoch: int, cursor: int, journal_epoch: int) -> None:
-    """Moves the cursor, where the lane is still ours; never back, unless it counts in another stream."""
+    """Moves the cursor if this replica still owns the lane. It never moves back, unless it counts in another stream."""
     _SAVE.send(connection, lane=lane, epoch=epoch, passed=cursor, journal=journal_epoch)
 
 
@@ -168,12 +168,12 @@ def renew(connection: sa.Connection, me: str, run_id: str, expires: float, boot:
 
 
 def run_of(connection: sa.Connection, me: str) -> str:
-    """The process that a replica's row is of; empty where there is none."""
+    """The process that a replica's row belongs to; empty if there is none."""
     return next((row.run_id for row in _REPLICAS.rows(connection) if row.name == me), "")
 
 
 def forget_replicas(connection: sa.Connection, before: float) -> None:
-    """Removes the rows of replicas that were last there before then."""
+    """Removes the rows of replicas whose lease ended before a time."""
     _FORGET.send(connection, before_ms=int(before * 1000))
 
 
@@ -183,7 +183,7 @@ def leave(connection: sa.Connection, me: str, run_id: str) -> None:
 
 
 def live_replicas(connection: sa.Connection, now: float, boot: str) -> set[str]:
-    """The replicas whose lease has not run out, in this boot of the machine."""
+    """The replicas whose lease has not run out, since the machine's last boot."""
     return {row.name for row in _REPLICAS.rows(connection) if row.expires_ms > now * 1000 and row.boot_id == boot}
 
 

@@ -1,8 +1,8 @@
-"""Quotes of a CSV or Parquet file, replayed with the spacing they had: for demonstrations and tests.
+"""Quotes of a CSV or Parquet file, replayed with their original intervals: for demonstrations and tests.
 
-All replicas are at the same place of the file, for the place is a function of the time since the replay began, and that
-is a setting or is stored once in the KV bucket. A restart goes on there; the first start after the end of the file begins
-it again.
+All replicas are at the same position of the file. The position follows from the time since the replay began, which is
+a setting or is stored once in the KV bucket. A restart continues at that position. The first start after the end of
+the file begins the replay again.
 """
 
 import asyncio
@@ -30,21 +30,21 @@ KEY = "file-start"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _LOST = (grpc.StatusCode.ABORTED, grpc.StatusCode.ALREADY_EXISTS)
-_LOOK_EVERY_S = 0.05  # How late it is noticed at most that the replay begins anew, or that the clock was set.
-_PART = 200  # Quotes that are told in one turn of the event loop.
+_LOOK_EVERY_S = 0.05  # A new start of the replay, or a clock that was set, is noticed after this time at most.
+_PART = 200  # Quotes that are passed on in one turn of the event loop.
 
 
 class Replay(Tape):
-    """A file's quotes; `identity` is the same for the same content and speed."""
+    """The quotes of a file; `identity` is the same for the same content and speed."""
 
     identity = ""
 
 
 def read_quote_file(settings: RouterSettings) -> Replay | None:
-    """The file of the settings; None where none is set.
+    """The file of the settings; None if none is set.
 
     Raises:
-        StartupError: it cannot be read, or a row of it cannot; the text says which, what was expected, and what it was.
+        StartupError: the file or one of its rows cannot be read; says which, what was expected and what was found.
     """
     if not settings.quote_file:
         return None
@@ -70,7 +70,7 @@ def read_quote_file(settings: RouterSettings) -> Replay | None:
 
 
 class QuoteFile:
-    """A file's quotes as time passes."""
+    """Replays a file's quotes as time passes."""
 
     def __init__(
         self, tape: Replay, table: KvTable[common_pb2.Quote], start: str, clock: Callable[[], datetime]
@@ -85,11 +85,11 @@ class QuoteFile:
         self.begun = asyncio.Event()
 
     def listen(self, listener: Callable[[common_pb2.Quote], None]) -> None:
-        """Has every quote told when it is due."""
+        """Sets the function that is called with each quote when it is due."""
         self._listeners.append(listener)
 
     def current(self, instrument: str) -> common_pb2.Quote:
-        """The instrument's last quote that is due; one without prices before its first. It is not to be changed."""
+        """The instrument's latest due quote; without prices before its first quote. The caller must not change it."""
         start_us = self._start_us()
         place = None if start_us is None else self._tape.current(instrument, self._now_us() - start_us)
         if start_us is None or place is None:
@@ -100,8 +100,8 @@ class QuoteFile:
         return made[2]
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Tells every quote once it is due, none twice; those that passed before this replica started are not told."""
-        # Where this replica began the replay, or is there when it begins anew, all of it is told.
+        """Passes on every quote once when it is due. Quotes that were due before this replica started are not passed on."""
+        # If this replica starts the replay, or runs when it starts again, all quotes are passed on.
         whole = await self._begin(stopping)
         start_us, told = None, 0
         while not stopping.is_set():
@@ -121,7 +121,7 @@ class QuoteFile:
                 await asyncio.wait_for(stopping.wait(), self._pause_s(start_us, told))
 
     async def _begin(self, stopping: asyncio.Event) -> bool:
-        """Stores when the replay begins, unless that is stored and it has not ended since; whether it did."""
+        """Stores when the replay begins, unless a running replay is stored; returns whether it stored that."""
         await self._table.loaded.wait()
         stored = False
         while self._fixed_us is None and not stopping.is_set() and not self._is_on():
@@ -137,7 +137,7 @@ class QuoteFile:
             except ServiceError as error:
                 if error.code not in _LOST:
                     log.warning("quote_file.start_not_stored", detail=error.detail)
-                await asyncio.sleep(0.05)  # Another replica was first: the watch tells its start.
+                await asyncio.sleep(0.05)  # Another replica was first: the watch delivers its start.
         log.info("quote_file.begun", instruments=len(self.instruments), quotes=len(self._tape))
         self.begun.set()
         return stored

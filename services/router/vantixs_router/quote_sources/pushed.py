@@ -1,9 +1,9 @@
-"""Quotes that are given by calls, kept in the KV bucket and carried to every replica.
+"""Quotes that arrive by calls. They are stored in the KV bucket and sent to every replica.
 
-A quote of `PublishQuote` is stored before it is answered, and reaches the replicas by their watch of the bucket. Those of a
-stream go over core NATS, and of each instrument the last one is stored once a second. By either way the later
-time holds, so neither order of arrival nor being told twice matters. That an instrument was cleared is stored as a quote without
-prices at the time of the call: what is older, wherever it still is on its way, changes nothing any more.
+A quote of `PublishQuote` is stored before the call is answered, and the replicas read it from their watch of the
+bucket. Quotes of a stream are sent by core NATS; once a second the last one of each instrument is stored. A later
+time always wins, so the order of arrival does not matter, and a quote may arrive twice. Clearing an instrument stores
+a quote without prices with the time of the call, so that older quotes which are still in transit change nothing.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ R = TypeVar("R")
 KEEP_EVERY_S = 1.0
 MOST_IN_REQUEST = 1000
 PART = 100  # Quotes of a stream that are taken in one turn of the event loop.
-# So many quotes may be on their way to the broker, and wait here that came from it.
+# How many quotes may be in transit to the broker, and how many received ones may wait here.
 MOST_SENT = 1000
 MOST_WAITING = 65_536
 KNOWN_WITHIN_S = 2.0
 STORED_WITHIN_S = 2.0
 PUSHES = 5
 FLUSHED_WITHIN_S = 2
-# A connection that is five minutes old takes no calls any more, and is cut 30 s later: a call that began just before must have
-# ended by then. Who sends ends it by itself before that.
+# The server closes a connection 30 s after it is five minutes old, and accepts no new calls in between. So a call has to end
+# within that time. Senders end their calls earlier by themselves.
 STREAM_S = 25.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -45,48 +45,50 @@ _LOST = (grpc.StatusCode.ABORTED, grpc.StatusCode.ALREADY_EXISTS)
 
 
 class PushedQuotes:
-    """The last pushed quote of every instrument, or since when it has none."""
+    """The last pushed quote of every instrument, or since when it is cleared."""
 
     def __init__(self, table: KvTable[common_pb2.Quote], journal: Journal, clock: Callable[[], datetime]) -> None:
         self._table = table
         self._journal = journal
         self._clock = clock
-        self._held: dict[str, common_pb2.Quote] = {}  # Without a bid: cleared then.
-        self._unkept: dict[str, None] = {}  # Instruments of which a quote came here by a stream and is not stored.
+        self._held: dict[str, common_pb2.Quote] = {}  # A quote without a bid: cleared at its time.
+        self._unkept: dict[
+            str, None
+        ] = {}  # Instruments with a quote that arrived here by a stream and is not stored yet.
         self._listeners: list[Callable[[common_pb2.Quote], None]] = []
         self.stream_s = STREAM_S
 
     def listen(self, listener: Callable[[common_pb2.Quote], None]) -> None:
-        """Has every quote told that is taken, here or at another replica."""
+        """Sets the function that is called with every accepted quote, of this replica or another."""
         self._listeners.append(listener)
 
     def get(self, instrument: str) -> common_pb2.Quote | None:
-        """The quote that is held, or None. It is not to be changed."""
+        """The current quote, or None. The caller must not change it."""
         held = self._held.get(instrument)
         return held if held is not None and held.bid else None
 
     def items(self) -> list[common_pb2.Quote]:
-        """All that are held, by instrument."""
+        """All current quotes, by instrument."""
         return [held for _, held in sorted(self._held.items()) if held.bid]
 
     async def push(self, quote: common_pb2.Quote) -> common_pb2.Quote:
-        """Stores a quote and returns it as taken; every replica sees it within milliseconds.
+        """Stores a quote and returns it as accepted. Every replica sees it within milliseconds.
 
         Raises:
-            ServiceError: NOT_FOUND; INVALID_ARGUMENT for prices, sizes or a time that cannot be; UNAVAILABLE.
+            ServiceError: NOT_FOUND; INVALID_ARGUMENT for impossible prices, sizes or times; UNAVAILABLE.
         """
         await self._known()
         for _ in range(PUSHES):
             taken = self._checked(quote)
             if await self._store(taken):
                 return taken
-            # Another replica stored a later one meanwhile: the next look says so, or takes a later time.
+            # Another replica stored a later quote in between: the next try refuses this quote, or uses a later time.
         raise unavailable(
             "JOURNAL_UNAVAILABLE", f"the quote of {quote.instrument} could not be stored: others came first"
         )
 
     async def clear(self, instrument: str) -> common_pb2.Quote | None:
-        """Takes the quote away that is held, and returns it; None where there is none, as after the same call before.
+        """Removes the current quote and returns it; None if there is none, also when the call is repeated.
 
         Raises:
             ServiceError: NOT_FOUND; UNAVAILABLE.
@@ -98,19 +100,19 @@ class PushedQuotes:
         held_ns = held.quote_time.ToNanoseconds() if held is not None else 0
         nothing = common_pb2.Quote(instrument=instrument, source="cleared")
         nothing.quote_time.FromNanoseconds(time_of(None, held_ns, self._now_ns(), cleared=True))
-        # In any case: another replica may hold a quote that is not known here yet.
+        # Stored in any case, because another replica may have a quote that is not known here yet.
         await self._store(nothing)
         return cleared
 
     async def publish(self, requests: AsyncIterator[router_pb2.PublishQuotesRequest]) -> Any:
-        """Takes quotes as they come, until the sender ends the stream; a bad one is counted and the stream goes on.
+        """Accepts quotes as they arrive until the sender ends the stream. A bad quote is counted, and the stream continues.
 
-        A request is read once the one before was taken, and at most 1,000 quotes are on their way to the broker: a
-        sender that is faster is held up by gRPC's flow control.
+        The next request is read only after the one before was handled, and at most 1,000 quotes are in transit to the
+        broker. So gRPC's flow control slows down a faster sender.
 
         Raises:
-            ServiceError: INVALID_ARGUMENT for a request of more than 1,000 quotes; UNAVAILABLE while NATS is away, and once the
-                stream is 25 s old. Each says what was taken before.
+            ServiceError: INVALID_ARGUMENT for a request of more than 1,000 quotes; UNAVAILABLE while NATS is down,
+                and once the stream is 25 s old. Each error says how many quotes were handled before.
         """
         done = router_pb2.PublishQuotesResponse()
         ends = asyncio.get_running_loop().time() + self.stream_s
@@ -133,9 +135,9 @@ class PushedQuotes:
         return done
 
     def stored(self, key: str, quote: common_pb2.Quote | None) -> None:
-        """What the bucket holds of a key has changed; None where it was deleted, as versions before did to clear."""
+        """Handles a change of a key in the bucket; None if it was deleted, which cleared an instrument in earlier versions."""
         if quote is not None:
-            # Of an instrument that is not known here yet as well: it was when the quote was taken, and would be simulated.
+            # Also for an instrument that this replica does not know yet: otherwise its quotes would be simulated here.
             if is_name(quote.instrument):
                 self._take(quote)
             return
@@ -146,9 +148,9 @@ class PushedQuotes:
                 self._take(nothing)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Hears the other replicas, and stores once a second what came by streams, until stopped."""
+        """Receives quotes of other replicas, and stores quotes of streams once a second, until stopped."""
         await self._journal.connected()
-        # nats-py subscribes again at every connection. Beyond the limit it drops what comes; the bucket tells the last one.
+        # nats-py subscribes again at every connection. It drops quotes beyond the limit; the last one also comes by the bucket.
         await self._journal.client.subscribe(
             QUOTE_SUBJECTS, cb=self._hear, pending_msgs_limit=MOST_WAITING, pending_bytes_limit=MOST_WAITING * 256
         )
@@ -158,7 +160,10 @@ class PushedQuotes:
             await self.keep()
 
     async def keep(self) -> None:
-        """Stores the last quote of each instrument that had one by a stream here; what fails is left for the next time."""
+        """Stores the last quote of each instrument that had one by a stream here.
+
+        After a failure it is tried again next time.
+        """
         for name in list(self._unkept) if self._journal.client.is_connected else ():
             held = self._held[name]
             try:
@@ -170,11 +175,14 @@ class PushedQuotes:
                 self._unkept.pop(name, None)
 
     async def _flush(self) -> None:
-        """Waits for the broker; not cut short with a call that is cancelled, for nats-py would take the answer for an error."""
+        """Waits for the broker.
+
+        A cancelled call does not interrupt it, because nats-py would report the next answer as an error.
+        """
         await asyncio.shield(self._journal.client.flush(FLUSHED_WITHIN_S))
 
     async def _send(self, quotes: Any, done: router_pb2.PublishQuotesResponse) -> int:
-        """Takes quotes of a stream here and sends them to the others; returns how many were sent."""
+        """Handles quotes of a stream and sends them to the other replicas; returns how many were sent."""
         if not self._journal.client.is_connected:
             raise unavailable("JOURNAL_UNAVAILABLE", "NATS cannot be reached")
         frames = []
@@ -192,13 +200,13 @@ class PushedQuotes:
                 subject = quote_subject(quote_key(taken.instrument))
                 frames.append(b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(content), content))
         if frames:
-            # Nothing was waited for since the look at the connection: it does not fail here.
+            # The connection was checked above and nothing was awaited since, so this does not fail.
             await self._journal.client.publish_frames(b"".join(frames))
         await asyncio.sleep(0)
         return len(frames)
 
     async def _hear(self, message: Any) -> None:
-        """A quote of a stream, from another replica or as our own echo."""
+        """Handles a quote of a stream, from another replica or returned to this one."""
         try:
             quote = common_pb2.Quote.FromString(message.data)
         except Exception:
@@ -208,7 +216,7 @@ class PushedQuotes:
             self._take(quote)
 
     def _checked(self, quote: common_pb2.Quote) -> common_pb2.Quote:
-        """The quote as it is taken, or the one that is held where it is the same."""
+        """The quote as it is accepted, or the current quote if it is the same."""
         if quote.instrument not in INSTRUMENTS.current:
             raise not_found("instrument", quote.instrument[:40])
         try:
@@ -243,14 +251,14 @@ class PushedQuotes:
         return True
 
     async def _store(self, quote: common_pb2.Quote) -> bool:
-        """Stores it unless the bucket holds a later one; whether it holds this one now.
+        """Stores the quote unless the bucket has a later one; returns whether the bucket has this quote now.
 
-        Each write replaces the revision that was read, so of replicas that store at the same time the later quote stays.
+        Each write replaces the revision that was read, so that the later quote wins if replicas store at the same time.
         """
         key = quote_key(quote.instrument)
         for number in self._tries():
             if number:
-                await asyncio.sleep(0.02)  # The watch tells what was stored instead.
+                await asyncio.sleep(0.02)  # The watch delivers the quote that was stored instead.
             found = self._table.get(key)
             try:
                 if found is None:
@@ -278,7 +286,7 @@ class PushedQuotes:
             number += 1
 
     async def _known(self) -> None:
-        """Waits until it is known what the bucket holds: an older quote could be taken otherwise."""
+        """Waits until the bucket was read. Before that, a quote older than the stored one could be accepted."""
         try:
             await asyncio.wait_for(self._table.loaded.wait(), KNOWN_WITHIN_S)
         except TimeoutError:
@@ -294,7 +302,7 @@ def quote_key(instrument: str) -> str:
 
 
 def tell(listeners: list[Callable[[common_pb2.Quote], None]], quote: common_pb2.Quote) -> None:
-    """Has all of them told. One that fails must not end the way a quote came by: others need it."""
+    """Calls all listeners. An error of one must not stop the source of quotes, because other listeners need it."""
     for listener in listeners:
         try:
             listener(quote)
@@ -303,10 +311,10 @@ def tell(listeners: list[Callable[[common_pb2.Quote], None]], quote: common_pb2.
 
 
 async def _until(ends: float, requests: AsyncIterator[R]) -> AsyncIterator[R]:
-    """Requests that come before a time of the event loop; only waiting for one is cut short, never what is done with one.
+    """Yields requests until a time of the event loop. Only waiting for a request is cut short, never handling one.
 
     Raises:
-        ServiceError: UNAVAILABLE, STREAM_ENDED once that time has come.
+        ServiceError: UNAVAILABLE, STREAM_ENDED at that time.
     """
     loop = asyncio.get_running_loop()
     with contextlib.suppress(TimeoutError):

@@ -1,9 +1,10 @@
-"""An order that rests gets other terms: it is cancelled, and once that is confirmed what is left of it is placed anew.
+"""Gives a resting order new terms: cancels the order and, once that is confirmed, places the rest as a new order.
 
 old order marked with the new one's id -> cancelled -> booked to its end -> risk decides about the new one -> stored -> sent
 
-The mark is stored first, and whoever looks after the order cancels what is marked. So a crash between two steps goes on with the
-next one, and the new order is never sent while the old one may work: its id follows from the signal's, so there is one of it.
+The mark is stored first, and `working/` cancels marked orders. After a crash between two steps, the next step
+follows. The new order is never sent while the old one may still be open. Its id is derived from the signal's id, so
+there is only one new order.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ from vantixs_router.working.working_orders import WorkingOrders
 
 
 class AmendOrder:
-    """Carries an amendment up to the order that takes the old one's place; that one is sent as any other is."""
+    """Runs an amendment until the new order is stored. The new order is then sent like any other order."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class AmendOrder:
         self._clock = clock
 
     async def run(self, run: SignalRun) -> SignalOutcome | None:
-        """None once the new order is stored, else why there is none.
+        """Returns None once the new order is stored, otherwise why there is no new order.
 
         Raises:
             WaitsForEarlier: an earlier signal of the account and instrument has not ended; nothing was cancelled.
@@ -65,7 +66,7 @@ class AmendOrder:
             return SignalOutcome(REJECTED, "intent", "ORDER_NOT_FOUND", text)
         entry = row.order.effect == order_pb2.ORDER_EFFECT_ENTRY
         leg = Leg(buy=row.order.side == common_pb2.SIDE_BUY, entry=entry)
-        # The order itself may be in doubt: that is what is waited for below, once it is known.
+        # The order itself may be in doubt; the code below waits for that.
         run.unsettled = [other for other in run.unsettled if other.order.order_id != row.order.order_id]
         wait_for_earlier(run, (leg,))
         if text := self._working.refused(run.key):
@@ -94,7 +95,7 @@ class AmendOrder:
         try:
             changed = change_terms(row.order, run.signal, self._clock())
         except TermsRefused as refused:
-            # More of it was filled than is asked for now, or the time until which it is to work is over.
+            # More was filled than the new quantity, or the new expiry has passed.
             return SignalOutcome(
                 EXECUTED, "venue", AMENDED, f"{was}: cancelled, and nothing is left to place: {refused}"
             )
@@ -116,7 +117,7 @@ class AmendOrder:
                 return SignalOutcome(FAILED, "risk", reason, f"{was}: cancelled, not replaced: {detail}")
 
     def _refusal(self, run: SignalRun, row: OrderRow, leg: Leg, plan: Plan | None) -> SignalOutcome | None:
-        """Why the order goes on as it is."""
+        """Why the order keeps its terms."""
         order = row.order
         if order.entry_order_id:
             text = f"order {order.order_id} protects the position of {order.entry_order_id}"
@@ -137,7 +138,7 @@ class AmendOrder:
         return None
 
     async def _mark(self, run: SignalRun, row: OrderRow) -> OrderRow:
-        """Stores which order takes its place. From here on it is cancelled, whatever happens to this process."""
+        """Stores the id of the order that replaces it. From then on the order is cancelled, even if this process ends."""
         order = order_pb2.Order()
         order.CopyFrom(row.order)
         order.replaced_by_order_id = run.next_order_id
@@ -146,7 +147,7 @@ class AmendOrder:
         return marked
 
     async def _read(self, run: SignalRun) -> tuple[OrderRow | None, Plan | None]:
-        """The order, if it is one of the account and instrument, and what protects what it fills."""
+        """The order, if it belongs to the account and instrument, and the bracket that protects its fills."""
         named = run.signal.order_id
 
         def read(connection: sa.Connection) -> tuple[OrderRow | None, Plan | None]:

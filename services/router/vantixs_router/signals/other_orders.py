@@ -1,4 +1,4 @@
-"""What a signal has to do with other orders of its account and instrument: waits for, cancels, or has them looked after."""
+"""Other orders of a signal's account and instrument: the signal waits for them, cancels them, or hands over its own."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -30,7 +30,7 @@ from vantixs_router.working.working_orders import WorkingOrders
 
 
 class OtherOrders:
-    """Orders of other signals, and what rests of this one."""
+    """Orders of other signals, and resting orders of this one."""
 
     def __init__(
         self,
@@ -49,7 +49,10 @@ class OtherOrders:
         self._clock = clock
 
     async def ask_for_others(self, run: SignalRun) -> None:
-        """Books orders of other signals of this key that are not booked; asks the venue first for those that have not ended."""
+        """Books orders of other signals of this key that are not booked yet.
+
+        The venue is asked first about those that are open.
+        """
         unknown = []
         for row in run.unsettled:
             after = row
@@ -66,7 +69,7 @@ class OtherOrders:
                         await settle_order(self._risk, after)
                     booked = has_ended(after.order)
                 except RiskFailed as failure:
-                    # Risk will never book it: that is no reason to keep an exit from closing what is held for certain.
+                    # Risk will never book this order. That must not keep an exit from closing the position that is certain.
                     if not is_final(failure.error):
                         raise
             if not booked:
@@ -80,7 +83,7 @@ class OtherOrders:
         of: Callable[[store.OrderRow], bool],
         rests: Callable[[store.OrderRow], bool] = is_resting_entry,
     ) -> list[store.OrderRow]:
-        """Cancels what rests (`rests`) and fits (`of`); returns it as it is after that.
+        """Cancels the resting orders for which `rests` and `of` are true, and returns them in their new state.
 
         Raises:
             RiskFailed, ServiceError, LeaseLost: as `WorkingOrders.look`.
@@ -89,32 +92,32 @@ class OtherOrders:
         rows = await self._working.cancel_resting(
             run.lane, account_id, instrument, run.fence, reason=reason, of=of, rests=rests
         )
-        if rows:  # What was filled of them meanwhile is an entry of its webhook.
+        if rows:  # A part that was filled before the cancel counts as an entry of its webhook.
             run.sender, run.shares = await self._database.read(
                 lambda c: (store.read_sender(c, run.sender_name), read_shares(c, run.key))
             )
         return rows
 
     async def replace_entries(self, run: SignalRun) -> None:
-        """Cancels the entries that rest and that a new signal of the webhook replaces."""
+        """Cancels the resting entries that a new signal of the webhook replaces."""
         policy, mine = run.webhook.on_new_signal, run.webhook.webhook_id
         if policy != webhook_pb2.ON_NEW_SIGNAL_KEEP:
             everyone = policy == webhook_pb2.ON_NEW_SIGNAL_CANCEL_ALL_ENTRIES
             await self.cancel(run, "REPLACED_BY_NEW_SIGNAL", lambda row: everyone or row.order.webhook_id == mine)
 
     async def lacks_room(self, run: SignalRun, leg: Leg, position: Decimal) -> bool:
-        """Whether exits that rest leave less than an exit at the market asks for of the position that it acts on."""
+        """Whether resting exits leave less of the position than an exit at the market asks for."""
         if leg.entry or not is_at_market(run.signal):
             return False
         resting = await self._working.resting_exits(run.webhook.account_id, run.signal.instrument, competes_with(run))
         return resting > 0 and asked_of(run.signal, leg, abs(position)) > abs(position) - resting
 
     async def cancel_exits(self, run: SignalRun) -> None:
-        """Cancels the exits of signals that rest, of all webhooks but those that close what only they own."""
+        """Cancels resting exits of signals, of all webhooks except those that close only what they own."""
         await self.cancel(run, "REPLACED_BY_NEW_SIGNAL", competes_with(run), is_resting_exit)
 
     async def look_after(self, run: SignalRun) -> None:
-        """What rests of the signal, what protects its position, and what protects one that it reduced, is looked at at once.
+        """Hands resting orders and brackets of the signal to `working/`, which looks at them at once.
 
         Raises:
             LeaseLost: the next owner of the lane does it.
@@ -133,18 +136,18 @@ class OtherOrders:
 
 
 def is_looked_after(row: store.OrderRow) -> bool:
-    """Whether the order rests, or protects a position: it holds up no signal, unless it is an exit that may have happened."""
+    """Whether `working/` watches the order. Such an order delays no signal, except an exit that may have been filled."""
     return is_kept(row.order) and row.order.state != common_pb2.ORDER_STATE_IN_DOUBT
 
 
 def is_at_market(signal: signal_pb2.Signal) -> bool:
-    """Whether the signal's exits are sent to be filled at once; those of a reversal always are."""
+    """Whether the signal's exits are to be filled at once; those of a reversal always are."""
     at_market = signal.order_type in (common_pb2.ORDER_TYPE_UNSPECIFIED, common_pb2.ORDER_TYPE_MARKET)
     return at_market or signal.action == common_pb2.ACTION_REVERSE
 
 
 def asked_of(signal: signal_pb2.Signal, leg: Leg, held: Decimal) -> Decimal:
-    """How much of `held` base units an exit asks for: all of it where its size does not say so in units or percent."""
+    """How much of `held` base units an exit asks for: all of it if its size is not in units or percent."""
     if leg.whole or not signal.quantity:
         return held
     quantity = parse_decimal(signal.quantity)
@@ -168,7 +171,7 @@ def competes_with(run: SignalRun) -> Callable[[store.OrderRow], bool]:
 
 
 def fits_cancel(run: SignalRun) -> Callable[[store.OrderRow], bool]:
-    """Which orders a CANCEL is about: the one it names, those of its tag, or all of its webhook in the account and instrument."""
+    """Which orders a CANCEL means: the named one, those of its tag, or all of its webhook and instrument."""
     signal = run.signal
 
     def fits(row: store.OrderRow) -> bool:
@@ -181,13 +184,13 @@ def fits_cancel(run: SignalRun) -> Callable[[store.OrderRow], bool]:
 
 
 def wait_for_earlier(run: SignalRun, legs: tuple[Leg, ...]) -> None:
-    """An entry's turn comes after every earlier signal of its key. An exit waits only for an exit that has not ended.
+    """Makes an entry wait for every earlier signal of its key, and an exit for an earlier exit that has not ended.
 
-    An exit beside an entry that has not ended, as far as is known, closes what is held for certain. Beside an exit that has
-    not ended it might close it twice.
+    An exit does not wait for an entry that has not ended: it closes what is certainly held. It waits for an exit that
+    has not ended, because both might close the same position.
 
     Raises:
-        WaitsForEarlier: it is not its turn.
+        WaitsForEarlier: the signal has to wait.
     """
     enters = any(leg.entry for leg in legs)
     for row in run.unsettled:

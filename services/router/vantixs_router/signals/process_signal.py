@@ -1,4 +1,4 @@
-"""One accepted signal to its end. Every step is idempotent and re-entered from what the database holds.
+"""Runs one accepted signal to its end. Every step is idempotent, and after a restart continues from what the database has.
 
 signal row -> intent -> risk decides and reserves -> order stored as SUBMITTED -> venue -> answer recorded
            -> risk books the fills -> outcome and its entries committed together -> journal
@@ -93,14 +93,14 @@ class ProcessSignal:
         self._outcomes = RecordOutcome(database, outbox, clock)
 
     async def handle(self, delivery: Delivery, fence: Fence) -> Outcome:
-        """Carries the delivered signal to its end, or says what else has to become of it.
+        """Runs the delivered signal to its end, or returns why it has not ended.
 
-        RETRY: the service stops, nothing else is wrong. PARKED: it waits for a venue or for risk, and is stored in `parked`; the
-        lane goes on, and `Parked.delivery` is handled again later, by whoever owns the lane. No two calls for signals of one
+        RETRY: the service stops. PARKED: the signal waits for a venue or for risk and is stored in `parked`. The lane
+        continues, and the owner of the lane handles `Parked.delivery` again later. No two calls for signals of one
         account and instrument may run at the same time.
 
         Raises:
-            LeaseLost: another replica owns the lane. Nothing of the signal was committed after it lost the lease.
+            LeaseLost: another replica owns the lane. Nothing of the signal was committed after the lease was lost.
             ServiceError: the database did not answer. The delivery has to be handled again, as after a crash.
         """
         accepted, cause = _read(delivery)
@@ -108,18 +108,18 @@ class ProcessSignal:
             await self._outcomes.dead_letter(delivery, fence)
             return Outcome.DONE
         run = SignalRun(delivery, accepted, cause, fence, self._journal_epoch(), claim=self._claim_of(accepted))
-        row = await self._recall(run)
+        row = await self._restore(run)
         if is_conflict(run.claim, run.held):
             if not accepted.reduces:
                 await self._outcomes.refuse(run)
                 return Outcome.DONE
-            run = self._set_apart(run)
-            accepted, row = run.accepted, await self._recall(run)
+            run = self._under_own_id(run)
+            accepted, row = run.accepted, await self._restore(run)
         if row and row.stream_sequence != delivery.stream_sequence:
             if row.done or row.journal_epoch >= run.journal_epoch or not run.owns_orders:
                 await self._outcomes.suppress(accepted, delivery, fence)
                 return Outcome.DONE
-            # The stream it was in is gone, and it is not done: nobody else goes on with it.
+            # The stream that had this signal is gone, and the signal has not ended: only this row can continue it.
             await self._outcomes.move(run, row.stream_sequence)
         if row and row.done:
             if run.parked:
@@ -129,19 +129,19 @@ class ProcessSignal:
         if row is None and run.held and is_repeat(run.claim, run.held):
             await self._outcomes.complete(run, repeat_of(run.held.signal_id))
             return Outcome.DONE
-        return await self._carry(run)
+        return await self._run_until_ended(run)
 
     def _claim_of(self, accepted: journal_pb2.SignalAccepted) -> Claim | None:
         return claim_of(accepted, self._settings.key_retention_days * DAY_MS)
 
-    def _set_apart(self, run: SignalRun) -> SignalRun:
-        """An exit whose key is another signal's, as one of its own: a key that is used again keeps nobody in a position."""
+    def _under_own_id(self, run: SignalRun) -> SignalRun:
+        """Gives an exit with the key of another signal an id of its own: a repeated key never blocks an exit."""
         accepted = set_key_aside(run.accepted)
         return SignalRun(
             run.delivery, accepted, run.cause, run.fence, run.journal_epoch, claim=self._claim_of(accepted), apart=True
         )
 
-    async def _carry(self, run: SignalRun) -> Outcome:
+    async def _run_until_ended(self, run: SignalRun) -> Outcome:
         """Tries until the signal has ended, the service stops, or the signal has waited too long."""
         attempt, waits_since = 0, self._monotonic()
         while True:
@@ -149,13 +149,13 @@ class ProcessSignal:
                 if attempt:
                     if run.fence.remaining_s() <= 0:
                         raise LeaseLost(f"signal {run.signal_id} is tried again by the next owner of lane {run.lane}")
-                    row = await self._recall(run)
+                    row = await self._restore(run)
                     if row and row.stream_sequence != run.delivery.stream_sequence:
                         raise LookupError(f"signal {run.signal_id} is another delivery's")
                 outcome: SignalOutcome | None = await self._legs.run(run)
             except (RiskFailed, ServiceError) as failure:
                 error = failure.error if isinstance(failure, RiskFailed) else failure
-                # What the router's own database says is no reason to end a signal: it may have stored an order.
+                # An error of the router's own database never ends a signal, because an order may be stored already.
                 outcome = self._give_up(run, error) if isinstance(failure, RiskFailed) else None
                 ends_by_itself = not run.orders and run.signal.HasField("expire_time")
                 waits, backoff = {"reason": error.reason, "detail": error.detail}, BACKOFF_S
@@ -169,7 +169,7 @@ class ProcessSignal:
                 await self._outcomes.complete(run, outcome)
                 await self._others.look_after(run)
                 return Outcome.DONE
-            # One that is parked is tried once each time it comes: an exit may wait behind it.
+            # A parked signal is tried once each time, because an exit may wait behind it.
             waited_long = run.parked or self._monotonic() - waits_since >= self._settings.park_after_s
             if waited_long and not ends_by_itself:
                 await self._outcomes.park(run, waits["detail"])
@@ -179,8 +179,8 @@ class ProcessSignal:
                 return Outcome.RETRY
             attempt += 1
 
-    async def _recall(self, run: SignalRun) -> store.SignalRow | None:
-        """Takes up what is stored: by an earlier try, or by another process."""
+    async def _restore(self, run: SignalRun) -> store.SignalRow | None:
+        """Restores what is stored of the signal, by an earlier try or by another process."""
         signal_id, account_id, instrument = run.signal_id, run.webhook.account_id, run.signal.instrument
         claim = run.claim.claim if run.claim else b""
 
@@ -206,7 +206,10 @@ class ProcessSignal:
         return progress.signal
 
     def _give_up(self, run: SignalRun, error: ServiceError) -> SignalOutcome | None:
-        """An order that was stored is never given up; before that, what is final or expired is."""
+        """Whether and how the signal ends after an error.
+
+        Before an order is stored, a final error or an expired signal ends it.
+        """
         if run.orders and not run.orders[-1].settled:
             return None
         if is_final(error):
@@ -222,7 +225,7 @@ class ProcessSignal:
 
 
 def key_of(delivery: Delivery) -> str:
-    """What the delivered signal waits in line for: its account and instrument."""
+    """The queue that the delivered signal waits in: its account and instrument."""
     accepted, _ = _read(delivery)
     if accepted is None:
         return f"unreadable {delivery.stream_sequence}"
@@ -230,7 +233,7 @@ def key_of(delivery: Delivery) -> str:
 
 
 def _read(delivery: Delivery) -> tuple[journal_pb2.SignalAccepted | None, str]:
-    """The accepted signal and its entry's id; None where the message is not one."""
+    """The accepted signal and the id of its entry; None if the message is not an accepted signal."""
     try:
         entry = journal_pb2.JournalBatch.FromString(delivery.data).entries[0]
     except (DecodeError, IndexError):
@@ -243,7 +246,7 @@ def _read(delivery: Delivery) -> tuple[journal_pb2.SignalAccepted | None, str]:
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> bool:
-    """Waits; True where the service is to stop."""
+    """Waits; returns True if the service is to stop."""
     try:
         await asyncio.wait_for(stopping.wait(), seconds)
     except TimeoutError:

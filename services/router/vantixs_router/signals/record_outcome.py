@@ -1,4 +1,4 @@
-"""What becomes of a signal is committed with the entries that tell of it, then published."""
+"""Commits the outcome of a signal together with the journal entries about it, then publishes them."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -24,18 +24,18 @@ from vantixs_router.store import OrderRow
 
 
 def completed_id(signal_id: str) -> str:
-    """Id of the message that tells how a signal ended."""
+    """The id of the message that records the end of a signal."""
     return f"{signal_id}:completed"
 
 
 def leaves_nothing_to_open(run: SignalRun, outcome: SignalOutcome) -> bool:
-    """Whether the signal was an exit: entries before it that still wait are not wanted any more."""
+    """Whether the signal was an exit: then earlier entries that still wait are not wanted any more."""
     closed = any(row.fills and row.order.effect == order_pb2.ORDER_EFFECT_EXIT for row in run.orders)
     return closed or outcome.reason in (NOTHING_TO_CLOSE, DUST)
 
 
 def sender_after(run: SignalRun, now: datetime) -> store.SenderState:
-    """What the webhook's signals for the account and instrument have done once this one has ended."""
+    """What the webhook's signals for the account and instrument have done, including this one."""
     state = run.sender._replace(emit_ms=max(run.sender.emit_ms, run.emit_ms))
     limited = run.webhook.max_adds or run.webhook.add_spacing_s
     entered = any(row.enters for row in run.orders)
@@ -46,7 +46,7 @@ def sender_after(run: SignalRun, now: datetime) -> store.SenderState:
 
 
 def repeat_entries(run: SignalRun, first: str) -> list[journal_pb2.JournalEntry]:
-    """What the journal says of a repeat that was accepted as a signal of its own, and the mark on the first one."""
+    """The journal entries about a repeat that was accepted as a signal of its own, and the entry that marks the first signal."""
     own, event_id, time = run.signal_id, f"{run.signal_id}:duplicate", run.delivery.time
     event = journal_pb2.DuplicateSuppressed(first_signal_id=first, rule="same_bytes", duplicate_signal_id=own)
     return [
@@ -56,7 +56,10 @@ def repeat_entries(run: SignalRun, first: str) -> list[journal_pb2.JournalEntry]
 
 
 class RecordOutcome:
-    """Ends signals, sets them aside, or notes that they wait. Every method raises LeaseLost where the lane is another's."""
+    """Ends signals, parks them, or records that they wait.
+
+    Every method raises LeaseLost if another replica owns the lane.
+    """
 
     def __init__(self, database: Database, outbox: Outbox, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -64,7 +67,7 @@ class RecordOutcome:
         self._clock = clock
 
     async def complete(self, run: SignalRun, outcome: SignalOutcome) -> None:
-        """The signal has ended: its orders, its end and what the journal says of both are one commit."""
+        """Ends the signal: its orders, its outcome and the journal entries about both are one commit."""
         signal_id = run.signal_id
         completed = journal_pb2.SignalCompleted(
             status=outcome.status,
@@ -96,7 +99,7 @@ class RecordOutcome:
                 if row.decision.verdict == order_pb2.RISK_VERDICT_APPROVED:
                     counted = row.order.filled_quantity if row.enters else row.counted
                     store.update_order(connection, row._replace(counted=counted))
-            # Signals of a key are parked one after another, as they are handled: what waits was there at the recall.
+            # Signals of a key are handled, and parked, one after another. So those that wait now were read by the recall.
             if run.waits_behind and leaves_nothing_to_open(run, outcome):
                 parked_signals.supersede(connection, run.lane, run.key, run.delivery)
             if sender != run.sender:
@@ -114,7 +117,7 @@ class RecordOutcome:
         await self._outbox.send(message)
 
     async def park(self, run: SignalRun, why: str) -> None:
-        """The signal waits: it is kept as it was delivered, so that its lane can go on."""
+        """Parks the signal: stores its delivery, so that its lane can continue."""
         parked = parked_signals.Parked(
             signal_id=run.signal_id,
             lane=run.lane,
@@ -138,9 +141,9 @@ class RecordOutcome:
             log.warning("signal.parked", signal_id=run.signal_id, detail=why)
 
     def _count(self, connection: sa.Connection, run: SignalRun) -> list[OrderRow]:
-        """Moves what webhooks own by what the signal was filled; its orders after that.
+        """Updates the shares of webhooks by the signal's fills, and the signal's orders after them.
 
-        What rests is counted where it is looked after.
+        Fills of resting orders are counted in `working/`.
         """
         filled = [row for row in run.orders if row.fills and row.settled]
         if not (run.shared and filled):
@@ -150,7 +153,7 @@ class RecordOutcome:
         return [shared(row) if row.settled else row for row in run.orders]
 
     async def move(self, run: SignalRun, before: int) -> None:
-        """The signal, stored under the sequence `before`, goes on as it is delivered now."""
+        """Stores the signal, known under the sequence `before`, as it is delivered now."""
 
         def commit(connection: sa.Connection) -> None:
             store.move_signal(connection, run.signal_id, before, run.delivery, run.journal_epoch)
@@ -159,13 +162,13 @@ class RecordOutcome:
         log.warning("signal.moved", signal_id=run.signal_id, sequence=run.delivery.stream_sequence, before=before)
 
     async def unpark(self, run: SignalRun) -> None:
-        """The signal has ended before, and does not wait any more."""
+        """Removes a signal that has already ended from the waiting ones."""
         await write_fenced(
             self._database, run.fence, lambda connection: parked_signals.unpark(connection, run.signal_id)
         )
 
     async def suppress(self, accepted: journal_pb2.SignalAccepted, delivery: Delivery, fence: Fence) -> None:
-        """Records a repeat as a signal of its own, with an id that a redelivery derives again, and marks the first one."""
+        """Records a repeat as a signal of its own, with an id that a redelivery derives again, and marks the first signal."""
         first = accepted.signal.signal_id
         own = keyed_signal_id(first, f"repeat {delivery.stream_sequence}")
         mark = journal_pb2.DuplicateSuppressed(first_signal_id=first, rule="router", duplicate_signal_id=own)
@@ -183,7 +186,10 @@ class RecordOutcome:
         )
 
     async def refuse(self, run: SignalRun) -> None:
-        """Records a signal whose key was used with other content, under an id of its own: its sender has the first one's."""
+        """Records a signal whose key was used with other content, under a new id.
+
+        Its sender was given the id of the first signal with that key.
+        """
         first = run.signal_id
         own = keyed_signal_id(first, f"repeat {run.delivery.stream_sequence}")
         accepted = journal_pb2.SignalAccepted()

@@ -1,4 +1,4 @@
-"""One signal on its way: what was delivered, and how far it is."""
+"""One signal in progress: what was delivered, and how far it got."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,11 +17,14 @@ from vantixs_router.store import OrderRow, SenderState
 
 
 class OutcomeUnknown(Exception):
-    """The signal cannot go on until the venue says what became of an order. The text says of which, and why."""
+    """The signal cannot continue until the venue says what became of an order. The text names the order and says why."""
 
 
 class WaitsForEarlier(Exception):
-    """The signal's turn comes after an earlier one of its account and instrument, which waits. The text says for what."""
+    """The signal has to wait for an earlier one of its account and instrument, which itself waits.
+
+    The text says for what.
+    """
 
 
 @dataclass(slots=True)
@@ -29,28 +32,28 @@ class SignalRun:
     """A signal while this process works on it.
 
     Attributes:
-        delivery: as the lane gave it.
-        accepted: the signal with its request and its webhook as they were.
-        cause: id of the entry that all that follows comes of.
+        delivery: the delivery by the lane.
+        accepted: the signal with its request and its webhook as they were at that time.
+        cause: id of the journal entry that causes all entries of this signal.
         fence: the lane's.
-        journal_epoch: how many gaps of the journal were accepted when it was delivered.
+        journal_epoch: how many gaps of the journal were accepted before it was delivered.
         plan: the intent's legs as text, empty until risk was asked.
         orders: by leg; the last one may not be stored yet.
-        unsettled: orders of other signals of the same account and instrument of which risk has not booked the end.
+        unsettled: orders of other signals of the same account and instrument whose end risk has not booked.
         waits_behind: how many earlier signals of the same account and instrument are parked.
-        parked: whether it waited before for so long that its lane went on without it.
-        superseded: whether it waited while a later exit of its account and instrument was carried out.
-        fresh: whether the last order was made in this try, and was not sent yet.
-        venue_says: the venue's words about the last order.
+        parked: whether it was parked before.
+        superseded: whether a later exit of its account and instrument was carried out while it waited.
+        fresh: whether the last order was created in this try and is not sent yet.
+        venue_says: the venue's text about the last order.
         sender: what its webhook's signals for the account and instrument have done so far.
-        adds: whether an entry of it adds to a position.
-        claim: what makes another signal a repeat of it; None where nothing does.
-        held: who claimed the same before, as far as is known.
+        adds: whether one of its entries adds to a position.
+        claim: what it has in common with any repeat of it; None if nothing makes another signal a repeat.
+        held: the signal that made the same claim before, if known.
         protected: whether a bracket was made for one of its entries in this try.
-        apart: whether its key is another signal's, so that it goes by an id of its own.
-        shares: what webhooks own of the position in its account and instrument.
-        own: what of the position its webhook acts on, signed; None where that is all of it.
-        inputs: what its orders were derived from in this process; None where nothing was, or another process did that.
+        apart: whether its key belongs to another signal, so that it has an id of its own.
+        shares: which part of the position in its account and instrument each webhook owns.
+        own: the part of the position that its webhook acts on, signed; None if that is the whole position.
+        inputs: what its orders were derived from in this process; None if they were not derived here.
     """
 
     delivery: Delivery
@@ -83,7 +86,7 @@ class SignalRun:
 
     @property
     def webhook(self) -> webhook_pb2.Webhook:
-        """The webhook it came by, as it was then."""
+        """The webhook as it was when the signal was accepted."""
         return self.accepted.webhook
 
     @property
@@ -93,48 +96,48 @@ class SignalRun:
 
     @property
     def instrument(self) -> Instrument:
-        """What it is about."""
+        """The instrument that it is about."""
         return INSTRUMENTS.current[self.accepted.signal.instrument]
 
     @property
     def key(self) -> str:
-        """What keeps signals in order: account and instrument."""
+        """The queue that keeps signals in order: account and instrument."""
         return f"{self.accepted.webhook.account_id}|{self.accepted.signal.instrument}"
 
     @property
     def sender_name(self) -> str:
-        """What the sender's state is kept by: webhook, account and instrument."""
+        """The key of the sender's state: webhook, account and instrument."""
         return f"{self.accepted.webhook.webhook_id}|{self.key}"
 
     @property
     def emit_ms(self) -> int:
-        """When the sender says it sent it, ms since 1970; 0 where they do not say."""
+        """When the sender says that it was sent, in ms since 1970; 0 if the sender does not say."""
         return self.signal.emit_time.ToMilliseconds() if self.signal.HasField("emit_time") else 0
 
     @property
     def shared(self) -> bool:
-        """Whether anything of the position is, or may become, a webhook's own."""
+        """Whether a part of the position belongs, or may come to belong, to one webhook alone."""
         return bool(self.shares) or owns(self.webhook)
 
     def act_on(self, position: Decimal) -> Decimal:
-        """What of a signed position it acts on; remembered as `own`."""
+        """The part of a signed position that the signal acts on; remembered as `own`."""
         acts = acts_on(self.shares, sender_of(self.webhook), position)
         self.own = None if acts == position else acts
         return acts
 
     @property
     def owns_orders(self) -> bool:
-        """Whether the orders stored under its id are of its account and instrument: the id alone does not say so."""
+        """Whether the orders stored under its id belong to its account and instrument. The id alone does not prove that."""
         mine = (self.webhook.account_id, self.signal.instrument)
         return all((row.order.account_id, row.order.instrument) == mine for row in self.orders)
 
     @property
     def unclaimed(self) -> Claim | None:
-        """What it claims, where that is not stored yet."""
+        """Its claim, if that is not stored yet."""
         return self.claim if self.claim and self.held != self.claim.held else None
 
     def note_claimed(self) -> None:
-        """What it claims was stored."""
+        """Records that the claim is stored."""
         if self.claim:
             self.held = self.claim.held
 
@@ -145,7 +148,7 @@ class SignalRun:
 
     @property
     def next_order_id(self) -> str:
-        """The id of the order that comes next, or would have come."""
+        """The id of the next order, whether or not there will be one."""
         return f"{self.signal_id}.{len(self.orders) + 1}"
 
 

@@ -1,4 +1,4 @@
-"""The legs of a signal, one after another: intent, decision of risk, order, answer of the venue, books."""
+"""Runs the legs of a signal, one after another: intent, decision of risk, order, answer of the venue, books."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -55,12 +55,12 @@ from vantixs_router.working.rules import (
 )
 from vantixs_router.working.working_orders import WorkingOrders
 
-# Of a CANCEL, so many of the orders it was for are told by id.
+# How many order ids a CANCEL names in its outcome.
 MOST_CANCELED = 100
 
 
 class RunLegs:
-    """Runs what a signal has to send; every step is entered again from what is stored."""
+    """Runs all legs of a signal. After a restart each step continues from what is stored."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class RunLegs:
         self._database = database
 
     async def run(self, run: SignalRun) -> SignalOutcome:
-        """Runs every leg that has not run."""
+        """Runs every leg that has not run yet."""
         if not run.plan:
             outcome = await self._start(run)
             if outcome:
@@ -108,14 +108,14 @@ class RunLegs:
                 return outcome
 
     async def _start(self, run: SignalRun) -> SignalOutcome | None:
-        """Has the first leg decided; an outcome where there is nothing to send."""
+        """Asks risk about the first leg; returns an outcome if there is nothing to send."""
         now = self._clock()
         inputs = self._note_inputs(run, now)
         if ended := ended_before(run.signal, run.webhook, now):
             return replace(ended, gave_up=run.next_order_id if ended.stage == "freshness" else "")
         await self._others.ask_for_others(run)
         if run.signal.action == common_pb2.ACTION_CANCEL:
-            # One that is named may be an exit as well; a CANCEL that names none leaves the exits.
+            # A CANCEL that names an order may cancel an exit. A CANCEL that names none leaves exits open.
             rests = is_resting_order if run.signal.order_id or run.signal.tag else is_resting_entry
             canceled = await self._others.cancel(run, "CANCEL_REQUESTED", fits_cancel(run), rests)
             inputs.cancel_order_ids.extend(row.order.order_id for row in canceled[:MOST_CANCELED])
@@ -152,7 +152,7 @@ class RunLegs:
             run.adds = len(intent.legs) == 1 and intent.legs[0].entry and bool(held)
             wait_for_earlier(run, intent.legs)
             if not closing and self._working.has(run.key) and await self._others.lacks_room(run, intent.legs[0], acts):
-                # Risk keeps for them what they would exit: nothing would be left for this one.
+                # Risk reserves the position for these exits, so nothing would be left for this one.
                 await self._others.cancel_exits(run)
                 closing, certain = True, False
                 position = await self._position(run)
@@ -176,7 +176,7 @@ class RunLegs:
             return None
 
     async def _second_leg(self, run: SignalRun, leg: Leg) -> SignalOutcome | None:
-        """Has the new leg of a reversal decided, from the position after the close; an outcome where it is not sent."""
+        """Asks risk about the new leg of a reversal, from the position after the close; returns an outcome if it is not sent."""
         if run.superseded:
             return executed(SUPERSEDED, f"closed; not opened: {SUPERSEDED_TEXT}")
         intent = "second leg of a reversal"
@@ -198,7 +198,7 @@ class RunLegs:
                 return SignalOutcome(EXECUTED, "risk", reason, f"closed; not opened: {detail}")
 
     def _note_inputs(self, run: SignalRun, now: datetime) -> journal_pb2.RoutingInputs:
-        """What the signal is decided from, to be told at its end: VERIFY derives it again from that."""
+        """Remembers what the signal is decided from. It is recorded at the end, and VERIFY decides again from it."""
         run.inputs = journal_pb2.RoutingInputs(
             instrument=instrument_message(run.instrument),
             fee_bps=format_decimal(self._decide.fee_bps),
@@ -209,25 +209,25 @@ class RunLegs:
         return run.inputs
 
     async def _position(self, run: SignalRun) -> Decimal:
-        """The position in the signal's instrument, as risk has it now, in signed base units."""
+        """The current position in the signal's instrument by risk's books, in signed base units."""
         with asking_risk():
             return await self._risk.position(run.webhook.account_id, run.signal.instrument)
 
     async def _submit_and_settle(self, run: SignalRun) -> None:
-        """Has the newest order's outcome: from what is stored, else from the venue; then books it.
+        """Gets the outcome of the newest order, from the database or from the venue, and books it.
 
         Raises:
-            OutcomeUnknown: it works, or it is not known what became of it.
+            OutcomeUnknown: the order is open, or its outcome is not known.
         """
         row = run.orders[-1]
         if not has_ended(row.order):
-            # A database that was lost may have known of this very order: then it is asked for like one found stored.
+            # The database may be an older copy that has lost this order, so the venue is asked, as for a stored order.
             received_ms, lost_until_ms = run.accepted.request.receive_time.ToMilliseconds(), self._lost_until_ms()
             fresh = run.fresh and (not lost_until_ms or received_ms > lost_until_ms)
             run.fresh = False
             exitable: Decimal | None = None
             if not fresh and row.order.effect == order_pb2.ORDER_EFFECT_EXIT:
-                # What protects the position may have closed it since the exit was approved.
+                # The bracket may have closed the position since the exit was approved.
                 exitable = exitable_of(run.act_on(await self._position(run)), row.order)
             answer = await self._submit.submit(row, run.instrument, run.fence, fresh=fresh, exitable=exitable)
             told_before = run.orders[:-1]
@@ -247,7 +247,7 @@ class RunLegs:
             run.orders[-1] = await settle_order(self._risk, run.orders[-1])
 
     async def _settle(self, run: SignalRun, row: OrderRow) -> OrderRow:
-        """Books what was filled of an order that has not ended, for its webhook as well."""
+        """Books the fills of an order that has not ended, also for its webhook."""
         if not run.shared:
             return await settle_order(self._risk, row)
         row, run.shares = await settle_and_count(
@@ -270,6 +270,6 @@ def note_position(run: SignalRun, inputs: journal_pb2.RoutingInputs, position: D
 
 
 def is_expired(run: SignalRun, now: datetime) -> bool:
-    """Whether the signal came to its turn too late."""
+    """Whether the signal's turn came too late."""
     limit = run.signal.expire_time
     return run.signal.HasField("expire_time") and now > limit.ToDatetime(tzinfo=UTC)

@@ -1,6 +1,6 @@
-"""Where orders go: what a venue can do, what it is asked, what it answers.
+"""The interface of a venue: what it can do, what it is asked, and what it answers.
 
-A venue implements `Venue` and passes `tests/contract/router/test_venues.py`. Nothing else knows one venue from another.
+A venue implements `Venue` and passes `tests/contract/router/test_venues.py`. No other module depends on which venue it is.
 """
 
 from collections.abc import Mapping
@@ -16,17 +16,20 @@ from vantixs_router.fence import Fence
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a venue can do. What is not said here is not sent to it.
+    """What a venue can do. An order that needs anything else is not sent to it.
 
     Attributes:
-        order_types: by order type that it takes, the times in force of such an order; the first is taken where none is asked for.
-        fee_bps: its highest fee, basis points of notional.
-        brackets: whether it takes exits that rest and never sell more than is held, so that stop and targets can rest together.
-        post_only, reduce_only: whether it takes such orders.
-        idempotent_submits: whether an order with a client_order_id that was used before is that order, for good. Then
-            an order may be sent again where it is not known whether it arrived. Not so where ids of filled orders are free again.
-        lookup_horizon_s: how long it has to answer that it does not know an order, before the order is called absent.
-        call_timeout_s: the longest that one call may take.
+        order_types: the supported order types, each with its times in force; the first is used if an order asks for none.
+        fee_bps: the highest fee, in basis points of notional.
+        brackets: whether exits can rest that together never sell more than the position, so that stop and targets can rest
+            at the same time.
+        post_only, reduce_only: whether such orders are supported.
+        idempotent_submits: whether a second order with a used client_order_id is for ever the same order. Then an
+            order may be sent again if it is not known whether it arrived. False if the ids of filled orders can be
+            used again.
+        lookup_horizon_s: for how long the venue may answer that it does not know an order that it has. After that the order
+            counts as absent.
+        call_timeout_s: the time-out of one call.
     """
 
     order_types: Mapping["common_pb2.OrderType", tuple["common_pb2.TimeInForce", ...]]
@@ -39,13 +42,13 @@ class Capabilities:
     call_timeout_s: float = 10.0
 
     def time_in_force(self, order_type: "common_pb2.OrderType") -> "common_pb2.TimeInForce":
-        """The time in force of an order that asks for none; unspecified for a type that it does not take."""
+        """The time in force for an order that asks for none; unspecified for an order type that is not supported."""
         return next(iter(self.order_types.get(order_type, ())), common_pb2.TIME_IN_FORCE_UNSPECIFIED)
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An order to place, its instrument, the quote it was decided on, and where it is an exit what is left to exit, if known."""
+    """An order to place, its instrument, the quote of its decision, and for an exit the quantity left to exit, if known."""
 
     order: order_pb2.Order
     instrument: Instrument
@@ -55,17 +58,18 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The venue has the order, and it works."""
+    """The venue has the order, and the order is open."""
 
     venue_order_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """What was filled so far: all fills each time, not only new ones.
+    """All fills of the order so far, not only new ones.
 
-    `ended` is None while the rest works, otherwise how it ended: FILLED, CANCELED or EXPIRED. Filled is what the fills add up to.
-    `reason` is one of ours where it is known why the order was canceled.
+    `ended` is None while the rest of the order is open, otherwise how the order ended: FILLED, CANCELED or EXPIRED.
+    The filled quantity is the sum of the fills. `reason` is one of our reasons if it is known why the order was
+    cancelled.
     """
 
     venue_order_id: str
@@ -76,7 +80,7 @@ class Executed:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The venue refused the order; it holds nothing of it. `reason` is one of ours, `detail` the venue's words."""
+    """The venue refused the order and has nothing of it. `reason` is one of our reasons, `detail` is the venue's text."""
 
     reason: str
     detail: str
@@ -84,12 +88,12 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """The venue answers, and does not know the order: not yet, or never."""
+    """The venue answered that it does not know the order: not yet, or never."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """No answer, or none that can be relied on: the order may be there or not."""
+    """There is no answer, or none that can be relied on. The venue may have the order or not."""
 
     detail: str
 
@@ -98,49 +102,50 @@ Answer = Accepted | Executed | Rejected | NotFound | Unknown
 
 
 class Venue(Protocol):
-    """A venue. Its calls end within the time-out that the caller sets, and do not call again by themselves.
+    """A venue. Each call ends within the time-out that the caller sets, and is not retried inside.
 
-    An adapter that raises anything but the errors named here has not said what became of the order: that is `Unknown`.
+    If an adapter raises any other error than those named here, the outcome of the order counts as `Unknown`.
     """
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """What the venue can do."""
         ...
 
     async def submit(self, submission: Submission, fence: Fence) -> Answer:
         """Places the order. `fence` is for venues that write to the router's own database.
 
         Raises:
-            ServiceError: it was not placed, as nothing could be stored; only of a venue with idempotent submits.
-            LeaseLost: it was not placed, as another replica owns the lane.
+            ServiceError: the order was not placed, because it could not be stored. Only venues with idempotent
+                submits raise it.
+            LeaseLost: the order was not placed, because another replica owns the lane.
         """
         ...
 
     async def query(self, order: order_pb2.Order, fence: Fence) -> Answer:
-        """What became of the order with this client_order_id."""
+        """The state of the order with this client_order_id."""
         ...
 
     async def cancel(self, order: order_pb2.Order, fence: Fence) -> Answer:
-        """Cancels what works of the order, and says what became of it; NotFound where it is not known."""
+        """Cancels the open part of the order and returns the order's state; NotFound if the venue does not know it."""
         ...
 
     async def follow(self, account_id: str, instrument: str) -> None:
-        """From now on orders of the account and instrument are this replica's: it is told when one of them changes."""
+        """Starts to report changes of orders of the account and instrument to this replica."""
         ...
 
     def leave(self, account_id: str, instrument: str) -> None:
-        """They are not any more."""
+        """Ends what `follow` started."""
         ...
 
     def see(self, account_id: str, instrument: str, quote: common_pb2.Quote, position: Decimal | None) -> bool:
-        """A quote came, of which a venue that is elsewhere needs not be told; whether an order may stand otherwise now.
+        """Passes on a quote, or (with an unset quote) that time has passed. Returns whether an order may have changed.
 
-        Nothing of the account and instrument is on its way, and `position` (signed base units) has all fills that were told.
-        An unset quote says that time has passed.
+        For a venue that fills orders from these quotes; a remote venue ignores them. `position` (signed base units) includes
+        all fills that were reported. No other work on the account and instrument is in progress.
         """
         ...
 
     async def open_orders(self, account_id: str, instrument: str) -> list[str]:
-        """client_order_ids of the orders that work there, our own and others'."""
+        """The client_order_ids of all open orders there, also of orders that are not ours."""
         ...

@@ -1,4 +1,4 @@
-"""How every open order of a key stands: the venue is asked, and what is new is booked by risk, stored and told."""
+"""Follows every open order of a key: asks the venue, has risk book what is new, stores it and records it in the journal."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -50,7 +50,7 @@ from vantixs_router.working.store import Kept
 
 
 class FollowOrders:
-    """Asks the venue about orders that rest, sends those of new legs, and cancels those that are not wanted any more."""
+    """Asks the venue about resting orders, sends the orders of new legs, and cancels orders that are not wanted any more."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class FollowOrders:
         self._clock = clock
 
     async def follow(self, key: Key, row: OrderRow, fence: Fence, cancel: dict[str, str]) -> OrderRow:
-        """Asks the venue how an order stands, and has what is new booked, stored and told; the same row where nothing is."""
+        """Asks the venue about an order; books, stores and records what is new. Returns the same row if nothing is new."""
         after = row
         if not has_ended(row.order):
             answer = await self._answer(key, row, fence, cancel)
@@ -78,7 +78,7 @@ class FollowOrders:
             reason = cancel.get(row.order.order_id)
             if reason and after.order.state == common_pb2.ORDER_STATE_CANCELED and after.order.reason != reason:
                 after = after._replace(order=_with_reason(after.order, reason))
-        # The fills of an entry that is not counted may have been stored before risk could book them.
+        # Fills of an entry that is not counted yet may have been stored before risk could book them.
         all_again, ended = after.enters or (key.unbooked and bool(after.fills)), has_ended(after.order)
         new = after.fills if all_again else after.fills[len(row.fills) :]
         position = order_pb2.Position()
@@ -120,7 +120,7 @@ class FollowOrders:
         if row.order.state == common_pb2.ORDER_STATE_SUBMITTED:
             position = self._risk.known(key.account_id, key.instrument)
             if position is None:
-                # After a restart: legs that were placed before may have closed it.
+                # After a restart, legs that were placed earlier may have closed the position.
                 with asking_risk():
                     position = await self._risk.position(key.account_id, key.instrument)
             shares = await self._database.read(lambda c: read_shares(c, key.name))
@@ -133,9 +133,9 @@ class FollowOrders:
         return await self._submit.query(row, fence)
 
     async def ask_for_exits(self, key: Key, fence: Fence) -> None:
-        """Books what the exits of signals filled that did not come to their end before the lane was taken.
+        """Books the fills of exits whose signals had not ended when the lane was taken.
 
-        They go on later. Until then nothing may exit what they have exited.
+        These signals continue later. Until they are booked, no other exit may be for the same quantity.
         """
         lane, account_id, instrument = key.lane, key.account_id, key.instrument
         rows, shares = await self._database.read(
@@ -154,7 +154,7 @@ class FollowOrders:
 
 
 def unwanted(kept: Kept) -> dict[str, str]:
-    """Orders that brackets want cancelled."""
+    """Orders that brackets want to cancel."""
     found = {}
     for bracket in kept.brackets:
         for row in kept.of_brackets[bracket.entry_order_id]:
@@ -169,12 +169,12 @@ def unwanted(kept: Kept) -> dict[str, str]:
 
 
 def replaced(kept: Kept) -> dict[str, str]:
-    """Orders whose place another one is to take."""
+    """Orders that are to be replaced by another order."""
     return {row.order.order_id: AMENDED for row in kept.orders if row.order.replaced_by_order_id}
 
 
 def too_large(kept: Kept, position: Decimal) -> dict[str, str]:
-    """Exits that rest for more than their webhook acts on, where others hold the rest: the youngest of each webhook."""
+    """Resting exits that exceed what their webhook may act on because others own the rest: the newest of each webhook."""
     room, found = dict[Sender, Decimal](), dict[str, str]()
     with localcontext(EXACT):
         for row in kept.orders if kept.shares else ():
@@ -191,7 +191,7 @@ def too_large(kept: Kept, position: Decimal) -> dict[str, str]:
 
 
 def not_allowed(kept: Kept, states: Mapping[str, str]) -> dict[str, str]:
-    """Entries that rest where trading is restricted."""
+    """Resting entries where trading is restricted."""
     entries = [row.order for row in kept.orders if is_resting_entry(row)]
     reasons = {order.order_id: restriction_of(order, states) for order in entries}
     return {order_id: reason for order_id, reason in reasons.items() if reason}

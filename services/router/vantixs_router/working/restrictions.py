@@ -1,6 +1,7 @@
-"""Where trading is restricted, no entry goes on resting: what halts orders and what cancels them are the same states.
+"""Cancels resting entries where trading is restricted (HALTED or REDUCING).
 
-Risk refuses new entries there by itself. One that was approved before rests at the venue, and would be filled hours later.
+Risk refuses new entries there. But an entry that was approved before the restriction still rests at the venue, and could be
+filled hours later.
 """
 
 import asyncio
@@ -17,11 +18,11 @@ EVERY_S = 1.0
 
 
 def restriction_of(order: order_pb2.Order, states: Mapping[str, str]) -> str:
-    """The reason why an entry may not go on resting; "" where it may.
+    """The reason why an entry must not rest any longer; empty if it may.
 
     Args:
         order: the entry.
-        states: HALTED or REDUCING, by the scope that is restricted, as risk names scopes.
+        states: HALTED or REDUCING, by the restricted scope, as risk names scopes.
     """
     scopes = (
         "global",
@@ -34,16 +35,16 @@ def restriction_of(order: order_pb2.Order, states: Mapping[str, str]) -> str:
 
 
 def may_concern(scope: str, account_id: str, instrument: str) -> bool:
-    """Whether a scope may have orders of an account in an instrument."""
+    """Whether a scope may include orders of an account in an instrument."""
     kind, _, name = scope.partition(":")
     return {"account": account_id, "instrument": instrument}.get(kind, name) == name
 
 
 class Restrictions:
-    """What is restricted, as risk said last.
+    """The restrictions, as risk stated them last.
 
-    What was heard may be a second old, and trading resumed meanwhile: before an entry is cancelled risk is asked again. One
-    answer is for all keys that look within a second, for a halt concerns thousands of them.
+    They may be a second old, and trading may have been resumed since. So risk is asked again before an entry is
+    cancelled. One answer is used for all keys within a second, because a halt affects thousands of keys.
     """
 
     def __init__(self, risk: RiskClient, monotonic: Callable[[], float]) -> None:
@@ -54,15 +55,18 @@ class Restrictions:
         self.states: Mapping[str, str] = {}
 
     def hear(self, states: Mapping[str, str]) -> list[str]:
-        """Takes what was told; the scopes that were not restricted like this before."""
+        """Takes new restrictions; returns the scopes whose restriction is new or has changed."""
         new = [scope for scope, state in states.items() if self.states.get(scope) != state]
         self.states = dict(states)
         if new:
-            self._asked_s = -EVERY_S  # What was answered before says nothing of them.
+            self._asked_s = -EVERY_S  # The last confirmation does not include the new restrictions.
         return new
 
     async def confirm(self) -> Mapping[str, str]:
-        """As risk says now, or said within the last second. Where it does not answer, what was told last counts."""
+        """The restrictions by risk's answer now, or within the last second.
+
+        Without an answer, those that were stated last.
+        """
         async with self._asking:
             now = self._monotonic()
             if now - self._asked_s >= EVERY_S:
@@ -70,13 +74,16 @@ class Restrictions:
                 heard = self.states
                 with contextlib.suppress(ServiceError):
                     states = await self._risk.restricted()
-                    if self.states is heard:  # Else something newer was told meanwhile.
+                    if self.states is heard:  # Otherwise newer restrictions arrived during the call.
                         self.states = states
             return self.states
 
 
 class WatchRestrictions:
-    """Tells what is restricted, asked of risk every second. While risk does not answer, what was told last stays in force."""
+    """Asks risk every second for restrictions and passes them on.
+
+    While risk does not answer, the last ones stay in force.
+    """
 
     def __init__(self, risk: RiskClient, tell: Callable[[Mapping[str, str]], None], every_s: float = EVERY_S) -> None:
         self._risk = risk
@@ -96,7 +103,7 @@ class WatchRestrictions:
         try:
             states = await self._risk.restricted()
         except ServiceError as error:
-            if not self._failing:  # Once, not every second.
+            if not self._failing:  # Logged once, not every second.
                 log.warning("restrictions.not_known", reason=error.reason, detail=error.detail)
             self._failing = True
             return

@@ -1,4 +1,4 @@
-"""What brackets want: each hears all that is known of its orders, and its new legs are stored before they are sent."""
+"""Runs brackets: passes each bracket all events of its orders, and stores its new legs before they are sent."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -39,7 +39,7 @@ from vantixs_router.working.store import BracketRow, Kept
 
 @dataclass(slots=True)
 class _Heard:
-    """A bracket as it is stored, as it is now, and what it has to tell."""
+    """A bracket as it is stored, as it is now, and its reports."""
 
     row: BracketRow
     bracket: Bracket
@@ -51,7 +51,7 @@ class _Heard:
 
 
 class StepBrackets:
-    """Has the brackets of a key hear what is known, and stores what they want."""
+    """Passes events to the brackets of a key, and stores the results."""
 
     def __init__(
         self,
@@ -71,9 +71,10 @@ class StepBrackets:
         self._clock = clock
 
     async def hear(self, key: Key, kept: Kept, position: Decimal, fence: Fence) -> list[bool]:
-        """Every bracket hears what is known, the oldest first: for what the position lacks it is the first to shrink.
+        """Passes all events to every bracket, the oldest first, which is the first to shrink if the position is too small.
 
-        Legs are placed when all is heard: what another order took is not protected, and risk would not let it be.
+        Legs are placed only after all events: a quantity that another order has taken needs no protection, and risk
+        would deny it.
         """
         heard, now = list[_Heard](), self._clock()
         seen = list(key.seen)
@@ -91,13 +92,16 @@ class StepBrackets:
         for one in heard:
             one.hear(events.Tick(now), place=True)
             results.append(await self._store(key, kept, one.row, one.bracket, one.reports, fence))
-        del key.seen[: len(seen)]  # Where risk or the database did not answer they are heard again.
+        del key.seen[: len(seen)]  # If risk or the database did not answer, the events are passed again.
         return results
 
     async def _store(
         self, key: Key, kept: Kept, row: BracketRow, bracket: Bracket, reports: list[Report], fence: Fence
     ) -> bool:
-        """Stores a bracket with the orders of its new legs, which are sent in the next round; whether anything is to be done."""
+        """Stores a bracket with the orders of its new legs, which the next round sends.
+
+        Returns whether there is anything to do.
+        """
         orders = kept.of_brackets[row.entry_order_id]
         entry = next(r.order for r in orders if not r.order.entry_order_id)
         known = {leg_number(r.order) for r in orders if r.order.entry_order_id}
@@ -107,7 +111,9 @@ class StepBrackets:
             for order in made
             if _approved(order)
         ):
-            key.asked_s = -ASK_POSITION_S  # Less is held than was known here: the legs are for what risk has.
+            key.asked_s = (
+                -ASK_POSITION_S
+            )  # The position is smaller than was known here: risk's position counts for the legs.
             return True
         done = bracket.is_finished and not made
         changed = _differs(row.bracket, bracket)
@@ -152,7 +158,10 @@ class StepBrackets:
         return bool(made) or done or (changed and waits)
 
     async def _decide(self, entry: order_pb2.Order, leg: Leg, fence: Fence) -> OrderRow:
-        """The order of a new leg, as risk recorded it. One that risk does not take is rejected, and the bracket hears that."""
+        """The order of a new leg, as risk recorded it.
+
+        If risk denies it, the bracket gets the event that the leg was rejected.
+        """
         check_time_left(fence)
         order = leg_order(entry, leg, self._clock())
         quote = self._quotes.current(INSTRUMENTS.current[order.instrument])
@@ -166,7 +175,7 @@ class StepBrackets:
 
 
 def lacking(kept: Kept, heard: list[_Heard], position: Decimal) -> Iterator[tuple[_Heard, Decimal]]:
-    """Which brackets are for more than their webhook acts on, and by how much; of those of one side the oldest first."""
+    """Brackets that exceed what their webhook acts on, and by how much; of those of one side, the oldest first."""
     groups = dict[tuple[Sender, bool], list[_Heard]]()
     uncounted = dict[Sender, Decimal]()
     for one in heard:
@@ -181,7 +190,7 @@ def lacking(kept: Kept, heard: list[_Heard], position: Decimal) -> Iterator[tupl
             acts = acts_on(kept.shares, sender, position)
             room = max(acts if long else -acts, ZERO)
             if sender.owns and (position > 0) is long:
-                # An entry whose signal has not ended may be booked, and is in no share yet.
+                # An entry whose signal has not ended may be booked already, but is in no share yet.
                 room += min(uncounted[sender], rest)
             lacks = sum((one.bracket.held for one in group), ZERO) - room
             for one in group:
@@ -196,5 +205,5 @@ def _approved(row: OrderRow) -> bool:
 
 
 def _differs(stored: Bracket, bracket: Bracket) -> bool:
-    """Whether anything is to be written. A better price that moved no stop is seen again by the one that does."""
+    """Whether the bracket has to be written. A better price that moved no stop is not written: a later price repeats it."""
     return replace(bracket, now=stored.now, best_price=stored.best_price) != stored

@@ -1,8 +1,8 @@
-"""Looks after orders that rest and after brackets, for the lanes that this replica owns.
+"""Watches resting orders and brackets on the lanes that this replica owns.
 
-What is to be done follows from what is stored, each time anew: the venue is asked how every open order stands, what changed is
-booked by risk and told, the brackets hear all that is known of their orders, and what they want is stored before it is sent.
-So a crash between any two steps is the same as a second look.
+One round of work, `look`, starts from what is stored: it asks the venue for the state of every open order, has risk
+book what changed, records it, passes it to the brackets, and stores what the brackets want before it is sent. A crash
+between any two steps is harmless, because the next round starts from what is stored.
 """
 
 import asyncio
@@ -41,7 +41,10 @@ Enqueue = Callable[[int, str], bool]
 
 
 class WorkingOrders:
-    """What rests, and what protects positions. Every call for a key comes while nothing else of that key is on its way."""
+    """Resting orders and brackets by key (account and instrument).
+
+    Calls for a key must not overlap with other work on that key.
+    """
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class WorkingOrders:
         enqueue: Enqueue,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`enqueue(lane, key)` has `look` called once nothing else of the key is on its way."""
+        """Args beyond its parts: `enqueue(lane, key)` calls `look` once no other work on the key is in progress."""
         self._database = database
         self._risk = risk
         self._venue = venue
@@ -70,11 +73,11 @@ class WorkingOrders:
 
     @property
     def by_instrument(self) -> Mapping[str, Collection[str]]:
-        """What is looked after now: names of keys by their instrument."""
+        """The names of the keys that are watched now, by their instrument."""
         return self._by_instrument
 
     async def load(self, lane: int) -> None:
-        """A lane is ours: what rests there is looked after from now on.
+        """Starts to watch what rests on a lane that this replica now owns.
 
         Raises:
             ServiceError: the database did not answer.
@@ -85,23 +88,23 @@ class WorkingOrders:
             self._enqueue(lane, key.name)
 
     def lose(self, lane: int) -> None:
-        """A lane is not ours any more."""
+        """Stops watching a lane that this replica no longer owns."""
         for key in [key for key in self._keys.values() if key.lane == lane]:
             self._forget(key)
 
     def has(self, name: str) -> bool:
-        """Whether anything of the key is looked after."""
+        """Whether the key has resting orders or brackets."""
         return name in self._keys
 
     async def adopt(self, lane: int, account_id: str, instrument: str, fence: Fence, *, untold: bool = False) -> None:
-        """A signal has left something that rests or protects, or changed the position: looks at once.
+        """Starts to watch what a signal left behind (a resting order, a bracket, a changed position), and looks at once.
 
         Args:
             lane: of the account and instrument.
             account_id: the account.
             instrument: the instrument.
             fence: the lane's.
-            untold: whether fills of what rests are stored and not told yet.
+            untold: whether fills of resting orders are stored and not recorded in the journal yet.
 
         Raises: as `look`.
         """
@@ -111,19 +114,19 @@ class WorkingOrders:
         await self.look(key.name, fence)
 
     def refused(self, name: str) -> str:
-        """Why signals of the key have to wait, in a sentence; "" where they do not."""
+        """Why signals of the key have to wait, as a sentence; empty if they need not."""
         key = self._keys.get(name)
         return key.refused if key else ""
 
     def restrict(self, states: Mapping[str, str]) -> None:
-        """HALTED or REDUCING, by scope: entries that rest there are cancelled, and those that come to rest there as well."""
+        """Takes the scopes that are HALTED or REDUCING. Resting entries in them are cancelled, also later ones."""
         new = self._restrictions.hear(states)
         for key in self._keys.values():
             if any(may_concern(scope, key.account_id, key.instrument) for scope in new):
                 self._enqueue(key.lane, key.name)
 
     def look_later(self, name: str) -> None:
-        """A look failed: there will be another."""
+        """Schedules another look after one that failed."""
         if key := self._keys.get(name):
             self._wake_in(key, ASK_AGAIN_S)
 
@@ -138,7 +141,7 @@ class WorkingOrders:
         of: Callable[[OrderRow], bool],
         rests: Callable[[OrderRow], bool],
     ) -> list[OrderRow]:
-        """Cancels what rests there (`rests`) and fits (`of`); returns it as it is after that.
+        """Cancels the resting orders for which `rests` and `of` are true, and returns them in their new state.
 
         Raises: as `look`.
         """
@@ -158,10 +161,9 @@ class WorkingOrders:
         return [row for row in await self._database.read(read) if row]
 
     async def resting_exits(self, account_id: str, instrument: str, of: Callable[[OrderRow], bool]) -> Decimal:
-        """What exits of signals that rest there and fit (`of`) would still take of the position, in base units.
+        """The quantity that resting exits of signals would still take from the position, in base units.
 
-        Raises:
-            ServiceError: the database did not answer.
+        `of` selects the exits that are counted.
         """
         key = self._keys.get(f"{account_id}|{instrument}")
         orders = (await self._read(key)).orders if key else []
@@ -169,11 +171,11 @@ class WorkingOrders:
             return sum((remaining_of(row.order) for row in orders if is_resting_exit(row) and of(row)), ZERO)
 
     async def look(self, name: str, fence: Fence) -> None:
-        """Brings everything of a key to where it should be, as far as venue and risk answer.
+        """Brings all orders and brackets of a key up to date, as far as the venue and risk answer.
 
         Raises:
-            RiskFailed, ServiceError: risk or the database did not answer; to be looked at again.
-            LeaseLost: the lane is another's.
+            RiskFailed, ServiceError: risk or the database did not answer; look again later.
+            LeaseLost: another replica owns the lane.
         """
         key = self._keys.get(name)
         if key is None:
@@ -201,7 +203,7 @@ class WorkingOrders:
                 await self._settle(key, fence)
 
     async def _settle(self, key: Key, fence: Fence) -> None:
-        """Looks until nothing is left to do.
+        """Repeats rounds until one finds nothing to do.
 
         Raises: as `look`.
         """
@@ -221,7 +223,7 @@ class WorkingOrders:
         self._wake_in(key, ASK_AGAIN_S)
 
     def sees(self, name: str, quote: common_pb2.Quote, *, busy: bool) -> None:
-        """A quote came, or time passed (an unset one). While something of the key is on its way it is kept until that is over."""
+        """Passes on a quote, or (with an unset quote) that time has passed. A busy key keeps the quote for later."""
         key = self._keys.get(name)
         if key is None:
             return
@@ -242,7 +244,7 @@ class WorkingOrders:
         return happened
 
     async def _position(self, key: Key) -> Decimal:
-        """The position in signed base units. All of it but adjustments is booked by this replica, which remembers it."""
+        """The position in signed base units. Only adjustments are not booked by this replica, so risk is asked rarely."""
         now = self._monotonic()
         known = self._risk.known(key.account_id, key.instrument)
         if known is not None and now - key.asked_s < ASK_POSITION_S:
@@ -257,12 +259,12 @@ class WorkingOrders:
         return await self._database.read(lambda c: store.read_kept(c, lane, account_id, instrument))
 
     async def _look_once(self, key: Key, kept: Kept, fence: Fence) -> bool:
-        """One round; whether there may be more to do."""
+        """Makes one round; returns whether there may be more to do."""
         more = False
         halted = not_allowed(kept, self._restrictions.states)
         if halted:
             halted = not_allowed(kept, await self._restrictions.confirm())
-        # Whoever else wants an order cancelled does not want it replaced: that reason counts.
+        # Of two reasons to cancel an order, a reason other than replacement counts: then the order is not replaced.
         cancel = replaced(kept) | halted | key.cancel | unwanted(kept)
         for row in kept.orders:
             after = await self._orders.follow(key, row, fence, cancel)
@@ -277,7 +279,7 @@ class WorkingOrders:
         return any(await self._brackets.hear(key, kept, await self._position(key), fence))
 
     def _wake(self, key: Key, kept: Kept) -> None:
-        """Looks again when a bracket or an order without an answer has to be looked at, whatever else happens."""
+        """Schedules the next look at a bracket with a deadline, or at an order without an answer."""
         key.prices = any(_hears_prices(row) for row in kept.brackets)
         times = [time for row in kept.brackets if (time := wake_time(row.bracket))]
         waits = [(time - self._clock()).total_seconds() for time in times]
@@ -313,6 +315,6 @@ class WorkingOrders:
 
 
 def _hears_prices(row: BracketRow) -> bool:
-    """Whether prices alone change what is to be done for a bracket."""
+    """Whether a bracket has to look at every price."""
     plan = row.bracket.plan
     return not row.bracket.entry_ended or bool(plan.trailing or plan.stepped or plan.break_even_at)

@@ -17,11 +17,11 @@ PRECEDENCE = (
     "ACTION_NOT_ALLOWED", "SYMBOL_NOT_ALLOWED", "SIGNAL_EXPIRED",
 )  # fmt: skip
 _NOTHING = object()
-# Tokens are long runs of letters, digits, `-` and `_` that are no word: at least one digit or capital among them.
+# A token looks like this: a long run of letters, digits, `-` and `_` with at least one digit or capital letter.
 _LIKE_A_TOKEN = re.compile(r"(?=[A-Za-z0-9_-]{20})[a-z_-]{0,100}[A-Z0-9]")
 _DIGITS = re.compile(r"[0-9.:, -]+")
 MOST_SHOWN = 60
-TOKEN_SHOWN = 6  # Of what looks like a token: enough to find it, too little to use it.
+TOKEN_SHOWN = 6  # Characters shown of a possible token: enough to find it, too few to use it.
 MOST_EXTRAS = 100
 MOST_HELD = 2000  # characters of a text while it is looked through for secrets
 MOST_PROBLEMS = 100
@@ -29,7 +29,7 @@ MOST_PROBLEMS = 100
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One field that is wrong, or a warning about one."""
+    """A field that is wrong, or a warning about a field."""
 
     field: str
     reason: str
@@ -37,11 +37,11 @@ class FieldError:
 
 
 class Reading:
-    """What a payload says. `values` are canonical fields; with errors it is no signal.
+    """The result of reading a payload. `values` are canonical fields; with `errors` it is not a signal.
 
-    `warnings` name what is allowed and probably not meant. `sources` names the field as sent of each value.
-    `reduces` is set for an exit, which can only make a position smaller. `secret` is the first secret in the body, which may
-    be the webhook's token. `now` is when it was received.
+    `warnings` name what is allowed and probably a mistake. `sources` has, for each value, the name of the field as sent.
+    `reduces` is set for an exit, which can only make a position smaller. `secret` is the first secret in the body,
+    which may be the webhook's token. `now` is when the payload was received.
     """
 
     __slots__ = ("errors", "expire_time", "extras", "now", "reduces", "secret", "sources", "values", "warnings")
@@ -104,9 +104,9 @@ class Draft:
         self.problems: list[Problem] = []
         self.notes: list[Problem] = []
         self.extras: dict[str, str] = {}
-        # Each of these is decided from several fields: (name, slot, value) in the order sent.
+        # Fields of which several decide one value: (name, slot, value) in the order sent.
         self.actions: list[tuple[str, str, str]] = []
-        self.labels: list[tuple[str, str]] = []  # Texts under a name that could have held an action.
+        self.labels: list[tuple[str, str]] = []  # Texts in fields that may hold an action.
         self.prices: list[tuple[str, str, Decimal]] = []
         self.symbols: list[tuple[str, str]] = []
         self.levels: list[tuple[str, str, str, Any]] = []
@@ -121,17 +121,17 @@ class Draft:
         self.problems.append(Problem(name, reason, expected, value, slot))
 
     def note(self, name: str, reason: str, expected: str, value: Any = _NOTHING) -> None:
-        """Adds a note on what is allowed and probably not meant."""
+        """Adds a note about a field that is allowed and probably a mistake."""
         if len(self.notes) < MOST_PROBLEMS:
             self.notes.append(Problem(name, reason, expected, value))
 
     def keep(self, name: str, text: str) -> None:
-        """Keeps a field without effect among the extras."""
+        """Keeps a field that has no effect among the extras."""
         if len(self.extras) < MOST_EXTRAS:
             self.extras[name[:MOST_HELD]] = text[:MOST_HELD]
 
     def put(self, slot: str, name: str, value: Any) -> None:
-        """Sets a slot; a different value from another alias is a conflict."""
+        """Sets a slot. A different value from another name of the same field is a conflict."""
         before = self.values.setdefault(slot, value)
         if before is value:
             self.names.setdefault(slot, name)
@@ -140,7 +140,7 @@ class Draft:
 
 
 def shown(value: Any, secrets: Iterable[str] = ()) -> str:
-    """A value for messages: a long one is cut, one with a secret is not shown, of what looks like a token only the start is."""
+    """A value for messages: a long one is cut, a secret is hidden, and of a possible token only the start is shown."""
     if isinstance(value, tuple):
         return " and ".join(shown(item, secrets) for item in value)
     if isinstance(value, dict | list):

@@ -15,14 +15,17 @@ from vantixs_ingress.domain.signal.resting import settle_resting
 _PERCENT_MOST = Decimal(100)
 _HELD_BY = {"OPEN_LONG": "LONG", "OPEN_SHORT": "SHORT", "BUY": "LONG", "SELL": "SHORT"}
 _WAITING = ("STOP", "STOP_LIMIT")
-# What an order size of 1 is at OKX, in the base asset. Source: OKX, GET /api/v5/public/instruments, ctVal.
+# The size of one contract at OKX, in the base asset. Source: OKX, GET /api/v5/public/instruments, ctVal.
 _NATIVE_CONTRACTS = {
     "BTC/USDT:USDT": Decimal("0.01"), "ETH/USDT:USDT": Decimal("0.1"), "SOL/USDT:USDT": Decimal(1),
 }  # fmt: skip
 
 
 def settle_terms(draft: Draft, values: dict[str, Any], now: datetime, *, reduces: bool) -> None:
-    """Adds the terms to the values; `action` and `target_position` are there already. `reduces`: it can do nothing else."""
+    """Adds the order's terms to the values, which have `action` and `target_position`.
+
+    `reduces`: the signal can only reduce.
+    """
     _settle_order(draft, values, reduces=reduces)
     settle_resting(draft, values, now)
     _settle_quantity(draft, values, reduces=reduces)
@@ -65,7 +68,7 @@ def _settle_order(draft: Draft, values: dict[str, Any], *, reduces: bool) -> Non
 
 
 def _settle_stop(draft: Draft, kind: str | None) -> None:
-    """A bare `stop` is the trigger of a stop order, else the stop loss."""
+    """A bare `stop` is the trigger of a stop order; otherwise it is the stop loss."""
     slots = draft.values
     if "stop" not in slots:
         return
@@ -79,12 +82,12 @@ def _settle_stop(draft: Draft, kind: str | None) -> None:
 def _settle_prices(
     draft: Draft, values: dict[str, Any], kind: str | None, *, reduces: bool
 ) -> list[tuple[str, Decimal]]:
-    """The first price becomes `price`, others are kept as extras; returns all that differ from one another."""
+    """Makes the first price `price`, keeps the others as extras; returns all prices that differ."""
     slots, found = draft.values, list(draft.prices)
     if "trigger_price" in slots and kind in _WAITING:
         draft.put("stop_price", draft.names["trigger_price"], slots["trigger_price"])
     elif "trigger_price" in slots:
-        # Beside another price a trigger is a condition, and a market order cannot have one.
+        # A trigger together with another price is a condition, which a market order cannot have.
         name, trigger = draft.names["trigger_price"], slots["trigger_price"]
         if any(price != trigger for _, _, price in found):
             both = (next(price for _, _, price in found if price != trigger), trigger)
@@ -106,7 +109,7 @@ def _settle_prices(
 
 
 def _default_limit(draft: Draft, values: dict[str, Any], prices: list[tuple[str, Decimal]]) -> None:
-    """The limit of a limit order without one is the price, where exactly one is there."""
+    """The limit of a limit order without one: the price, if there is exactly one."""
     if len(prices) > 1:
         (_, first), (name, second) = prices[:2]
         draft.refuse(name, "FIELD_CONFLICT", "expected one price for a limit order", (first, second), "limit_price")
@@ -118,7 +121,7 @@ def _default_limit(draft: Draft, values: dict[str, Any], prices: list[tuple[str,
 
 
 def _is_wrong(draft: Draft, *slots: str) -> bool:
-    """Whether one of these slots has a problem: then it is not reported as missing as well."""
+    """Whether one of these slots has a problem. Such a slot is not also reported as missing."""
     return any(p.slot in slots for p in draft.problems)
 
 
@@ -157,10 +160,10 @@ def _settle_quantity(draft: Draft, values: dict[str, Any], *, reduces: bool) -> 
 
 
 def _settle_part(draft: Draft, values: dict[str, Any]) -> None:
-    """The part that an exit closes where its quantity is missing or cannot be read: the sizes before and after may tell it.
+    """Sets the part that an exit closes if its quantity is missing or cannot be read, from the sizes before and after.
 
-    Where the sender says that a part stays and nothing tells how much of it, closing the whole would be another order: an
-    unreadable quantity then refuses the exit. Where two quantities differ, the first counts.
+    If the sender says that a part stays and nothing says how much, closing the whole would be another order. Then an
+    unreadable quantity refuses the exit. If two quantities differ, the first counts.
     """
     if "quantity" in values:
         return
@@ -175,7 +178,7 @@ def _settle_part(draft: Draft, values: dict[str, Any]) -> None:
 
 
 def _settle_native_contracts(draft: Draft, values: dict[str, Any], *, reduces: bool) -> None:
-    """`sz` of OKX counts contracts of a size of their own. An exit takes that part; an entry is sized by the webhook."""
+    """Reads `sz` of OKX, which counts contracts. An exit takes that part; an entry is sized by the webhook."""
     name, count = draft.names["native_contracts"], draft.values["native_contracts"]
     size = _NATIVE_CONTRACTS.get(values.get("instrument", ""))
     if not reduces:
@@ -191,7 +194,7 @@ def _settle_native_contracts(draft: Draft, values: dict[str, Any], *, reduces: b
 
 
 def _settle_volume(draft: Draft) -> None:
-    """`volume` is an order's size where nothing else says it, and the bar's where the chart's fields stand beside it."""
+    """Reads `volume`: the order's size if nothing else says it, the bar's volume if fields of a chart are there too."""
     name, value = draft.names["volume"], draft.values["volume"]
     chart = ("open", "high", "low", "interval", "timeframe")
     bar = (

@@ -1,4 +1,4 @@
-"""Books what is heard: executions once each, and what became of every leg. What follows from it is decided elsewhere."""
+"""Books an event: each execution once, and the new state of a leg. What follows from it is decided in `step`."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +18,7 @@ Heard = tuple[Bracket, tuple[Report, ...]]
 
 
 def hear(bracket: Bracket, event: events.Event) -> Heard:
-    """The bracket once the event is booked, and what people are to be told of it. An event that is known changes nothing."""
+    """The bracket after the event, and reports for people. An event that was booked before changes nothing."""
     match event:
         case events.EntryFilled():
             return _book(
@@ -51,7 +51,7 @@ def _book(bracket: Bracket, execution: Execution, long: bool | None = None) -> H
     if execution.leg == ENTRY:
         return bracket, ()
     left = bracket.entered - bracket.exited
-    # A reading cannot have found more missing than was there.
+    # A reading cannot find more missing than the position had.
     bracket = replace(bracket, drift=max(min(bracket.drift, left), ZERO))
     if left < 0:
         text = f"exits filled {format_decimal(-left)} more than the entry: compare the position with the venue"
@@ -73,7 +73,7 @@ def _fill(bracket: Bracket, leg: Leg, event: events.LegFilled) -> Heard:
     filled = leg.filled + event.quantity
     state = LegState.FILLED if filled >= leg.quantity else leg.state
     if state in (LegState.SENT, LegState.REJECTED):
-        # What fills was taken by the venue; of one that it rejected nothing works any more.
+        # An order with a fill was accepted by the venue. A rejected order has no open quantity.
         state = LegState.WORKING if state is LegState.SENT else LegState.CANCELLED
     booked = booked.with_leg(replace(leg, filled=filled, state=state))
     if leg.kind is LegKind.STOP:
@@ -90,12 +90,12 @@ def _change(
     leg: Leg,
     event: events.LegAccepted | events.LegCancelled | events.LegRejected | events.LegInDoubt | events.LegResolved,
 ) -> Heard:
-    """What is told of an order that has ended changes it no more, except how much of it was filled."""
+    """The leg after an event. For a leg that has ended only the filled quantity can still change."""
     match event:
         case events.LegAccepted():
             if leg.state not in (LegState.SENT, LegState.IN_DOUBT):
                 return bracket, ()
-            # Of a cancel that is in doubt an acceptance says nothing: it may have been on its way before.
+            # An acceptance does not resolve a cancel in doubt: it may have been sent before the cancel.
             state = LegState.IN_DOUBT if leg.cancel_sent else LegState.WORKING
             return bracket.with_leg(replace(leg, state=state)), ()
         case events.LegInDoubt():
@@ -103,11 +103,11 @@ def _change(
         case events.LegRejected():
             if leg.ended:
                 return bracket, ()
-            # What works cannot be rejected: a venue that says so has ended it.
+            # An open order cannot be rejected. A venue that says so has ended it.
             state = LegState.CANCELLED if leg.filled else LegState.REJECTED
             return _end(bracket, replace(leg, state=state), rejected=event.reason)
         case events.LegResolved(working=True):
-            # `filled` is told by executions; while it works they are part of what it leaves.
+            # `filled` comes from executions only. While the leg is open, unreported fills count as its leaves.
             if leg.state not in (LegState.IN_DOUBT, LegState.SENT):
                 return bracket, ()
             return bracket.with_leg(replace(leg, state=LegState.WORKING, cancel_sent=False)), ()
@@ -118,7 +118,7 @@ def _change(
 
 
 def _end(bracket: Bracket, leg: Leg, rejected: str | None = None) -> Heard:
-    """The bracket with a leg that ended before it was filled."""
+    """The bracket with a leg that ended without being filled completely."""
     before = bracket.legs[leg.number - 1]
     bracket = bracket.with_leg(leg)
     if leg.filled + leg.leaves >= leg.quantity or not bracket.held:
@@ -153,7 +153,7 @@ def _fail_close(bracket: Bracket, leg: Leg, rejected: str | None) -> Heard:
 
 
 def _read(bracket: Bracket, event: events.PositionRead) -> Heard:
-    """A reading counts where nothing was booked since it was asked for: else it may be from before or after that."""
+    """Books a reading of the position. It is ignored if anything was booked since the position was asked for."""
     if event.revision != bracket.revision or event.quantity < 0:
         return bracket, ()
     known = max(bracket.entered - bracket.exited, ZERO)
@@ -176,7 +176,7 @@ def _once(bracket: Bracket, why: Why, text: str) -> tuple[Report, ...]:
 
 
 def _see(bracket: Bracket, price: Decimal) -> Bracket:
-    """A price counts for a position from its first fill on, while something of it is held."""
+    """Books a price. Prices count from the position's first fill on, while any of it is held."""
     if price <= 0 or not bracket.held:
         return bracket
     long, best = bracket.plan.long, bracket.best_price

@@ -1,4 +1,7 @@
-"""From what should work to commands: what differs is cancelled first, and placed once nothing of it can fill any more."""
+"""Compares the legs with those that should be open, and returns commands: first cancels, then new legs.
+
+A new leg is placed only when the leg that it replaces cannot fill any more.
+"""
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -12,7 +15,7 @@ from vantixs_router.domain.brackets.quantities import split_quantity
 from vantixs_router.domain.brackets.state import Bracket, Leg, LegState, Mode
 
 STOP_SIDE = (LegKind.STOP, LegKind.CLOSE)
-# Fills of an entry add a stop beside the first one, so that what is protected stays so; more would use up the venue's number.
+# A later fill of the entry adds a second stop, so that the first one stays open. More would exceed the venue's limit of orders.
 _MOST_LEGS = 2
 
 Done = tuple[Bracket, list[Command]]
@@ -20,7 +23,7 @@ Done = tuple[Bracket, list[Command]]
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What should work: the stop (target 0) or a target, its price and its quantity."""
+    """A leg that should be open: the stop (target 0) or a target, with price and quantity."""
 
     target: int
     price: Decimal
@@ -33,10 +36,10 @@ class Want:
 
 
 def reconcile(bracket: Bracket) -> Done:
-    """The bracket with the commands that bring its legs to what should work.
+    """Returns the bracket with the commands that bring its legs to what should be open.
 
-    A cancel can change what is wanted beside it, so it is looked at again until nothing is left to do: that ends, as what was
-    placed cannot be cancelled before it is answered.
+    A cancel can change which other legs are wanted, so this repeats until nothing is left to do. It ends, because a
+    leg that was placed cannot be cancelled before it is answered.
     """
     done: list[Command] = []
     while True:
@@ -64,7 +67,10 @@ def _reconcile_once(bracket: Bracket) -> Done:
 
 
 def wanted(bracket: Bracket) -> tuple[Want, ...]:
-    """The stop and the targets of an open bracket, each with its whole quantity; those of quantity 0 are left out."""
+    """The stop and the targets that an open bracket should have, each with its whole quantity.
+
+    Those of quantity 0 are left out.
+    """
     if bracket.mode is not Mode.OPEN or not bracket.held:
         return ()
     found = []
@@ -88,7 +94,7 @@ def wanted(bracket: Bracket) -> tuple[Want, ...]:
 
 
 def _bring(bracket: Bracket, want: Want, commands: list[Command]) -> Bracket:
-    """Cancels legs of another price and what is too much, the newest first, and places what is missing."""
+    """Cancels legs with another price and excess legs (newest first), and places what is missing."""
     good: list[Leg] = []
     for leg in bracket.legs:
         if not _is_of(leg, want) or leg.ended or leg.state is LegState.CANCELLING:
@@ -110,8 +116,8 @@ def _bring(bracket: Bracket, want: Want, commands: list[Command]) -> Bracket:
     if quantity <= 0:
         return bracket
     if len(good) >= _MOST_LEGS or bracket.plan.is_below_minimum(quantity, want.price):
-        # What is missing joins the smallest leg; where that cannot be cancelled yet, or something else takes the room of
-        # what is missing, it waits for that.
+        # The missing quantity is joined with the smallest leg. If that leg cannot be cancelled yet, or another leg still
+        # takes this quantity, it waits.
         working = sorted((leg for leg in good if leg.state is LegState.WORKING), key=lambda leg: leg.leaves)
         return _cancel(bracket, working[0], commands) if working and quantity == missing else bracket
     leg = Leg(len(bracket.legs) + 1, want.kind, quantity, want.price, want.target)
@@ -120,7 +126,7 @@ def _bring(bracket: Bracket, want: Want, commands: list[Command]) -> Bracket:
 
 
 def _cancel_excess(bracket: Bracket, commands: list[Command]) -> Bracket:
-    """Stops go on once one has filled, but never for more than is held."""
+    """Cancels stops beyond the held quantity. Otherwise, stops stay open once one of them has filled."""
     left = bracket.lots_held
     for leg in bracket.legs:
         if leg.kind is LegKind.STOP and not leg.ended:
@@ -134,7 +140,10 @@ def _is_of(leg: Leg, want: Want) -> bool:
 
 
 def _cancel(bracket: Bracket, leg: Leg, commands: list[Command]) -> Bracket:
-    """Only what is known to work can be cancelled: a leg without an answer, or in doubt, is cancelled once that is known."""
+    """Cancels a leg that is known to be open.
+
+    A leg without an answer, or in doubt, is cancelled when its state is known.
+    """
     if leg.state is not LegState.WORKING:
         return bracket
     commands.append(CancelLeg(leg.number))
@@ -142,9 +151,10 @@ def _cancel(bracket: Bracket, leg: Leg, commands: list[Command]) -> Bracket:
 
 
 def _close(bracket: Bracket, commands: list[Command]) -> Bracket:
-    """Closes what no other exit can still take.
+    """Closes the quantity that no other exit can still take.
 
-    A target in doubt is not waited for: that it works as well is what reduce-only is for, and its answer may take long.
+    It does not wait for a target in doubt: if the target fills as well, reduce-only prevents a second exit, and its
+    answer may take long.
     """
     if bracket.close_retry is not None and bracket.now < bracket.close_retry:
         return bracket
@@ -160,10 +170,10 @@ def _close(bracket: Bracket, commands: list[Command]) -> Bracket:
 
 
 def protected_quantity(bracket: Bracket) -> Decimal:
-    """What working stops protect; one that is being cancelled or in doubt protects nothing for certain."""
+    """The quantity that open stops protect. A stop that is being cancelled, or is in doubt, does not count."""
     return sum((leg.leaves for leg in bracket.legs if leg.kind is LegKind.STOP and leg.state is LegState.WORKING), ZERO)
 
 
 def closable_quantity(bracket: Bracket) -> Decimal:
-    """What is held and neither a stop nor a close can still take."""
+    """The held quantity that neither a stop nor a close can still take."""
     return bracket.lots_held - bracket.live_quantity(*STOP_SIDE)

@@ -1,4 +1,4 @@
-"""One step of a bracket: books what is heard, decides what follows, and says what is to be done."""
+"""One step of a bracket: books an event, decides what follows, and returns the commands."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,20 +19,20 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def open_bracket(plan: Plan, now: datetime) -> Bracket:
-    """The bracket of an entry that was decided, before anything of it is filled. `plan` is a settled one."""
+    """The bracket of an approved entry, before any of it is filled. `plan` is a settled plan."""
     return Bracket(plan, now)
 
 
 def step(bracket: Bracket, event: events.Event, *, place: bool = True) -> tuple[Bracket, tuple[Command, ...]]:
-    """The bracket once the event is heard, and the commands that follow, in the order in which they are to be sent.
+    """Returns the bracket after the event, and the commands that follow, in the order in which they are to be sent.
 
-    Events may come in any order and more than once: one that is known changes nothing and commands nothing. The same
-    bracket and event give the same commands with the same leg numbers.
+    Events may come in any order and more than once. An event that was booked before changes nothing and commands
+    nothing. The same bracket and event give the same commands with the same leg numbers.
 
     Args:
         bracket: as it is stored.
         event: what happened.
-        place: whether legs are placed and cancelled. Without, a later step does so by what is known then.
+        place: whether legs may be placed and cancelled. If False, a later step does so.
     """
     with localcontext(EXACT):
         bracket = replace(bracket, now=max(bracket.now, event.time))
@@ -50,7 +50,7 @@ def step(bracket: Bracket, event: events.Event, *, place: bool = True) -> tuple[
 
 
 def wake_time(bracket: Bracket) -> datetime | None:
-    """When a `Tick` is due although nothing else is heard; None while there is nothing to wait for."""
+    """When a `Tick` is due if no other event comes; None if there is nothing to wait for."""
     limit = timedelta(seconds=bracket.plan.unprotected_limit_s)
     times = [bracket.close_retry]
     if bracket.unprotected_since is not None:
@@ -65,7 +65,7 @@ def wake_time(bracket: Bracket) -> datetime | None:
 
 
 def _run_clock(bracket: Bracket) -> Bracket:
-    """The bracket with the time begun or ended since when something held has no working stop."""
+    """The bracket with the start, or the end, of the time in which a held quantity has no open stop."""
     quantity = bracket.lots_held
     planned = stop_price(bracket) is not None
     if planned and not is_dust(bracket, quantity) and protected_quantity(bracket) < quantity:
@@ -78,11 +78,11 @@ def _run_clock(bracket: Bracket) -> Bracket:
 
 
 def _judge(bracket: Bracket, commands: list[Command]) -> Bracket:
-    """Ends what cannot go on: too long without a stop, a stop that does not fill; and tells what cannot be helped."""
+    """Closes the position after too long without a stop, or a stop that does not fill; reports what it cannot help."""
     limit = timedelta(seconds=bracket.plan.unprotected_limit_s)
     late = bracket.unprotected_since is not None and bracket.now - bracket.unprotected_since >= limit
     if late and closable_quantity(bracket) <= 0:
-        # What has no answer is counted as an exit: it may be one.
+        # An order without an answer counts as an exit, because it may become one.
         if _is_in_doubt(bracket):
             text = (
                 f"an order that may protect the {_text(bracket.held)} held is in doubt: nothing takes its place so far"
@@ -109,7 +109,7 @@ def _is_in_doubt(bracket: Bracket) -> bool:
 
 
 def _judge_entry(bracket: Bracket, event: events.Event, commands: list[Command]) -> Bracket:
-    """Cancels the entry once, where what it would fill is not wanted any more."""
+    """Cancels the entry, once, if its fills are not wanted any more."""
     if bracket.entry_ended or bracket.entry_cancel:
         return bracket
     reason = _entry_is_late(bracket, event)
@@ -133,7 +133,7 @@ def _entry_is_late(bracket: Bracket, event: events.Event) -> Why | None:
 
 
 def _touched(bracket: Bracket, price: Decimal) -> Why | None:
-    """What the price reached while the entry, or a part of it, still waits."""
+    """The levels that the price reached while the entry, or a part of it, is still open."""
     long, targets, stop = bracket.plan.long, bracket.target_prices, stop_price(bracket)
     if targets and not is_better(targets[0], price, long=long):
         return Why.TARGET_REACHED_BEFORE_ENTRY

@@ -1,4 +1,4 @@
-"""The book of one instrument: takes orders and what is seen of the market, gives what happens to the orders."""
+"""The book of one instrument: takes orders and market inputs, and returns the events of the orders."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -22,9 +22,9 @@ _BAR_REFERENCES = (Reference.QUOTE, Reference.LAST)
 
 
 class Book:
-    """Open orders of one instrument, and what they took of the current snapshot: that is all of its state.
+    """The open orders of one instrument, and what they took from the current snapshot. It has no other state.
 
-    Not for several threads. See the package for the rules and for how to drive it.
+    Not thread-safe. See the package for the rules and for how to use it.
     """
 
     def __init__(
@@ -44,32 +44,32 @@ class Book:
 
     @property
     def orders(self) -> Mapping[str, OpenOrder]:
-        """The open orders by id; to read, not to change."""
+        """The open orders by id; not to be changed."""
         return MappingProxyType(self._open.by_id)
 
     @property
     def eaten(self) -> Eaten:
-        """What was taken of the current snapshot; to be written with the orders that changed."""
+        """What was taken from the current snapshot; to be written with the changed orders."""
         return self._eaten
 
     @property
     def next_sequence(self) -> int:
-        """The place of the order that comes next."""
+        """The sequence number of the next order."""
         return self._sequence + 1
 
     def next_time(self) -> datetime | None:
-        """When `advance` has something to do next; None for never."""
+        """When `advance` next has something to do; None for never."""
         times = [time for time in (self._open.expiries.first(), self._open.timeouts.first()) if time is not None]
         return min(times, default=None)
 
     def take_changed(self) -> list[str]:
-        """Ids of the orders that changed since the last call, open or not any more: what has to be written."""
+        """The ids of the orders that changed since the last call, open or ended; these have to be written."""
         changed = list(self._open.changed)
         self._open.changed.clear()
         return changed
 
     def place(self, terms: OrderTerms) -> Rejected | None:
-        """Takes an order. It meets the first market that is seen when it has arrived or later; nothing happens before.
+        """Takes an order. It is matched with the first input that is seen when the order has arrived, or later.
 
         Raises:
             ValueError: an order with this id is open.
@@ -93,7 +93,7 @@ class Book:
         return None
 
     def take_in(self, order: OpenOrder) -> None:
-        """Takes an order that another book has let in: it goes on as it stands, behind those that are here.
+        """Takes an order from another book, in its current state, behind the orders of this book.
 
         Raises:
             ValueError: an order with its id is open.
@@ -106,12 +106,15 @@ class Book:
         self._open.changed.pop(order.terms.order_id)
 
     def cancel(self, order_id: str, now: datetime) -> Canceled | None:
-        """Cancels what works of an order, at once; None where it is not open."""
+        """Cancels the open part of an order at once; None if the order is not open."""
         order = self._open.by_id.get(order_id)
         return self._matcher.cancel(order, now, CancelReason.CANCEL_REQUESTED) if order else None
 
     def shrink(self, order_id: str, leaves: Decimal, now: datetime) -> Canceled | None:
-        """Caps what may still be filled of an order, in whole lots; it is never raised. A cap below one lot ends the order."""
+        """Limits the open quantity of an order, in whole lots, and never raises it.
+
+        A limit below one lot ends the order.
+        """
         order = self._open.by_id.get(order_id)
         if order is None:
             return None
@@ -125,17 +128,18 @@ class Book:
         return None
 
     def advance(self, now: datetime) -> Iterator[Event]:
-        """Ends what has expired, where nothing is seen of the market. To be used up, as the events of `apply`."""
+        """Ends expired orders when there is no market input. Read all its events, as those of `apply`."""
         return self._exclusively(self._matcher.pass_time(now))
 
     def apply(self, seen: Seen) -> Iterator[Event]:
-        """What an input does to the orders, one event after the other, as they are asked for.
+        """Yields the events that an input causes, one after another.
 
-        Between two events the caller may cancel, shrink and place: what comes next goes by it. The events have to be used
-        up; what is not asked for does not happen.
+        Between two events the caller may cancel, shrink and place; this affects the following events. The caller must
+        read all
+        events: events that are not read do not happen.
 
         Raises:
-            RuntimeError: the events of another input are not used up.
+            RuntimeError: not all events of another input were read.
         """
         match seen:
             case Quote() | Depth():
@@ -154,7 +158,7 @@ class Book:
 
     @classmethod
     def from_dict(cls, instrument: Instrument, assumptions: Assumptions, stored: Mapping[str, Any]) -> Self:
-        """The book that `to_dict` described."""
+        """The book from the dict of `to_dict`."""
         orders = [OpenOrder.from_dict(order) for order in stored["orders"]]
         return cls(instrument, assumptions, orders, Eaten.from_dict(stored["eaten"]))
 
@@ -184,9 +188,10 @@ class Book:
             yield from self._matcher.trigger(Reference.MARK, mark.price, mark, mark.time, buy=buy)
 
     def _apply_bar(self, bar: Bar) -> Iterator[Event]:
-        """The open, then the extreme at which each side's stops are, then the one at which its targets are, then the close.
+        """Applies the open, then the extreme at which each side's stops are, then the extreme of its targets, then the close.
 
-        Only what was at the market when the bar began meets its open and its extremes. What expires within it meets the open.
+        Only orders that had arrived when the bar began are matched with its open and extremes. Orders that expire within the bar
+        are matched with its open.
         """
         matcher = self._matcher
         yield from matcher.pass_time(bar.start_time)
@@ -207,7 +212,7 @@ class Book:
         yield from matcher.match_view(point_of(bar, bar.close, bar.end_time), _BAR_REFERENCES)
 
     def _stop_within(self, bar: Bar, bound: Decimal, *, buy: bool) -> Iterator[Event]:
-        """Stops that the price comes by on its way to the bound. Each executes where it triggers: the path goes through there."""
+        """Triggers the stops that the price passes on its way to the bound. Each executes at its trigger price."""
         for reference in _BAR_REFERENCES:
             for order in self._open.triggers[reference, buy].reached(bound):
                 price = order.stop_price

@@ -1,4 +1,4 @@
-"""Open orders in the order in which prices and times reach them: what is not reached is not looked at."""
+"""Open orders in the order in which prices and times reach them, so that only reached orders are examined."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ _key = itemgetter(0)
 
 
 class Ladder:
-    """Orders by a price, those that a moving price reaches first in front; at one price the earlier is first.
+    """Orders by price. Those that a moving price reaches first are in front; at one price, the earlier order is first.
 
-    A rising ladder is reached by a price that rises, and the other kind by one that falls.
+    A rising price reaches a rising ladder, a falling price the other kind.
     """
 
     __slots__ = ("_entries", "_rising")
@@ -32,7 +32,7 @@ class Ladder:
         del self._entries[bisect_left(self._entries, (self._keyed(price), order.since, order.sequence))]
 
     def reached(self, price: Decimal, *, touched: bool) -> Sequence[OpenOrder]:
-        """The orders that a price has gone beyond; with `touched` also those at the price."""
+        """The orders that a price has passed; with `touched` also those at the price."""
         entries, key = self._entries, self._keyed(price)
         if not entries or entries[0][0] > key:
             return ()
@@ -50,7 +50,7 @@ class Ladder:
 
 
 class Agenda:
-    """Orders by a time; at one time in the order of placing."""
+    """Orders by time; at one time in the order of placing."""
 
     __slots__ = ("_entries",)
 
@@ -66,7 +66,7 @@ class Agenda:
         del self._entries[bisect_left(self._entries, (time, order.sequence))]
 
     def due(self, time: datetime) -> Sequence[tuple[datetime, OpenOrder]]:
-        """The orders whose time is not after this one, and their times."""
+        """The orders whose time is not after this one, with their times."""
         entries = self._entries
         if not entries or entries[0][0] > time:
             return ()
@@ -78,7 +78,7 @@ class Agenda:
 
 
 class Triggers:
-    """The stops of one side that one reference triggers. Trailing ones are looked at where it is a new water mark for them."""
+    """The stops of one side with one reference price. Trailing stops are examined only at a new best price."""
 
     __slots__ = ("_activations", "_marks", "_stops", "_tick", "_unmarked")
 
@@ -114,7 +114,7 @@ class Triggers:
             self._marks.remove(order.water_mark, order)
 
     def follow(self, price: Decimal, at: datetime) -> list[OpenOrder]:
-        """Moves the trailing stops for which the price is a new water mark, or the first one; gives those it moved."""
+        """Moves the trailing stops for which the price is a new best price, or the first one; returns those that moved."""
         candidates = [
             *self._unmarked.values(),
             *self._activations.reached(price, touched=True),
@@ -128,5 +128,5 @@ class Triggers:
         return moved
 
     def reached(self, price: Decimal) -> Sequence[OpenOrder]:
-        """The stops that the price triggers, in the order in which it came by them."""
+        """The stops that the price triggers, in the order in which it passed them."""
         return self._stops.reached(price, touched=True)

@@ -1,4 +1,4 @@
-"""The steps of matching: time that passes, stops that trigger, limits that are traded through, orders that take."""
+"""The steps of matching: time passes, stops trigger, limits are traded through, taker orders fill."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -31,9 +31,9 @@ SIDES = (False, True)
 
 
 class Matcher:
-    """What an instrument's open orders meet, one step a method. An event is given once its effect is stored in the orders.
+    """Matches the open orders of an instrument, one step for each method. An event is yielded after its effect is stored.
 
-    Each step looks again at every order before it touches it, as the caller may have changed it at the event before.
+    Each step reads an order again before it changes it, because the caller may have changed it at the previous event.
     """
 
     def __init__(self, instrument: Instrument, assumptions: Assumptions, opened: OpenOrders, eaten: Eaten) -> None:
@@ -54,7 +54,10 @@ class Matcher:
                 yield Expired(order.terms.order_id, order.leaves, time)
 
     def match_view(self, view: View, references: tuple[Reference, ...]) -> Iterator[Event]:
-        """Triggers stops by the far side, fills what rests and is traded through, then lets in what has arrived."""
+        """Triggers stops, fills resting orders that are traded through, then lets arrived orders in.
+
+        Stops are triggered by the opposite side of the quote.
+        """
         for reference in references:
             for buy in SIDES:
                 if far := view.far(buy=buy):
@@ -69,7 +72,7 @@ class Matcher:
                 yield from self.enter(order, view)
 
     def match_trade(self, trade: Trade) -> Iterator[Event]:
-        """Fills what rests at the trade's price or was traded through; the size of the trade is shared among our orders."""
+        """Fills resting orders at the trade's price, or traded through. Our orders share the size of the trade."""
         used = ZERO
         for buy in SIDES:
             ladder = self._open.resting[buy]
@@ -88,7 +91,7 @@ class Matcher:
     def trigger(
         self, reference: Reference, price: Decimal, seen: Seen, at: datetime, *, buy: bool
     ) -> Iterator[Triggered]:
-        """Moves trailing stops after a reference, and triggers the stops that it reached."""
+        """Moves trailing stops after a reference price, and triggers the stops that it reached."""
         self.follow(reference, price, at, buy=buy)
         for order in self._open.triggers[reference, buy].reached(price):
             stop = order.stop_price
@@ -101,14 +104,14 @@ class Matcher:
             self._open.note(order)
 
     def release(self, order: OpenOrder, stop: Decimal, price: Decimal, seen: Seen, at: datetime) -> Triggered:
-        """Makes a stop that triggered the order that it stands for; it enters with the market as of then, or the next one."""
+        """Turns a triggered stop into its order, which is matched with the market of that moment or the next input."""
         self._open.take_out(order)
         order.stage, order.since, order.triggered_time = Stage.ENTERING, at, at
         self._open.put(order)
         return Triggered(order.terms.order_id, stop, price, at, seen)
 
     def enter(self, order: OpenOrder, view: View) -> Iterator[Event]:
-        """Takes what it can; what is left waits for the next snapshot, rests or ends."""
+        """Takes what it can; the rest waits for the next snapshot, rests or ends."""
         terms, far = order.terms, view.far(buy=order.terms.buy)
         limit = terms.limit_price
         if order.at_market and order.arrival_price is None and far:
@@ -151,7 +154,7 @@ class Matcher:
         at: datetime,
         words: tuple[str, ...],
     ) -> Filled:
-        """Books an execution; an order without leaves has ended."""
+        """Books an execution. An order without leaves has ended."""
         terms = order.terms
         order.filled = add(order.filled, quantity)
         order.executions += 1
@@ -195,7 +198,7 @@ class Matcher:
             self._eaten.take(part, level, buy=buy)
         words: tuple[str, ...] = ("traded through" if order.queue_ahead is not None else UNKNOWN_QUEUE,)
         if order.queue_ahead != ZERO:
-            # What was ahead at this price has traded, or was taken away.
+            # Orders that were ahead at this price have traded, or were cancelled.
             order.queue_ahead = ZERO
             self._open.note(order)
         if quantity:

@@ -1,4 +1,4 @@
-"""The paper orders of one account and instrument: what rests, and what was not written yet."""
+"""The paper orders of one account and instrument: open orders, and changes that are not written yet."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -47,7 +47,7 @@ _REASONS = {
 
 
 def new_order(order: order_pb2.Order, terms: OrderTerms) -> PaperOrder:
-    """An order that came, before it has met any quote."""
+    """A new order, before it was matched with any quote."""
     opened = OpenOrder(terms, 0, Stage.ENTERING, terms.placed_time, terms.quantity, at_market=False)
     exits = order.effect == order_pb2.ORDER_EFFECT_EXIT
     key = key_of(order.account_id, order.instrument)
@@ -62,9 +62,9 @@ def let_in(
     assumed: tuple[str, ...],
     exitable: Decimal | None,
 ) -> PaperOrder:
-    """An order that meets its first quote, by itself: what rests beside it does not see that quote.
+    """The order after its first quote. Other open orders are not matched with that quote.
 
-    `exitable` is what an exit may be filled for at most, where that is known.
+    `exitable` is the highest quantity that an exit may fill, if that is known.
     """
     if order.open is None:
         return order
@@ -80,13 +80,13 @@ def let_in(
 
 
 def after_event(order: PaperOrder, event: Event, quote: common_pb2.Quote, assumed: tuple[str, ...] = ()) -> PaperOrder:
-    """The order once the event is heard."""
+    """The order after the event."""
     match event:
         case Filled():
             filled = order._replace(fills=(*order.fills, fill_of(event, quote, assumed)))
             if event.leaves:
                 return filled
-            # One that was made smaller is not filled by what is left of it.
+            # An order whose quantity was reduced is not filled by its remaining quantity.
             if order.open and order.open.terms.quantity > _sum_of(filled.fills):
                 reason = _REASONS[CancelReason.QUANTITY_REDUCED]
                 return filled._replace(ended=_CANCELED, open=None, reason=reason)
@@ -103,40 +103,40 @@ def after_event(order: PaperOrder, event: Event, quote: common_pb2.Quote, assume
 
 
 class PaperBook:
-    """The orders that rest, in memory; `changed` are those that are to be written.
+    """The open orders, in memory; `changed` are those that have to be written.
 
-    It stands before what is written by as much as `changed` says: whoever cannot write it drops it, and reads it again.
+    If the changes cannot be written, the book is dropped and read again.
     """
 
     def __init__(self, instrument: Instrument, assumptions: Assumptions, orders: Iterable[PaperOrder]) -> None:
         self.orders = {order.client_order_id: order for order in orders}
         self.changed: set[str] = set()
         self._position: Decimal | None = None
-        # Water marks of trailing stops as they are written; None before a stop follows.
+        # The best prices of trailing stops as they are written; None before a stop starts to follow.
         self._marks = {i: order.open.water_mark for i, order in self.orders.items() if order.open}
         self._book = Book(instrument, assumptions, [order.open for order in self.orders.values() if order.open])
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing rests, and all is written."""
+        """Whether there are no open orders and no changes to write."""
         return not self._book.orders and not self.changed
 
     @property
     def next_sequence(self) -> int:
-        """The place of the next order that is let in."""
+        """The sequence number of the next order."""
         return self._book.next_sequence
 
     def take_in(self, order: PaperOrder) -> None:
-        """An order that was let in, and rests."""
+        """Adds an order that was accepted and rests."""
         self.orders[order.client_order_id] = order
         if order.open:
             self._marks[order.client_order_id] = order.open.water_mark
             self._book.take_in(order.open)
 
     def see(self, quote: common_pb2.Quote, now: datetime, position: Decimal | None = None) -> bool:
-        """What rests meets a quote; whether anything happened that has to be told.
+        """Matches the open orders with a quote; returns whether anything happened that has to be recorded.
 
-        `position` is what is held before it, in signed base units: no exit is filled for more.
+        `position` is the position before the quote, in signed base units: no exit fills more.
         """
         self._position = position
         happened = self._cap_exits(now)
@@ -146,7 +146,7 @@ class PaperBook:
         return self._note(happened)
 
     def pass_time(self, now: datetime) -> bool:
-        """Ends what has expired; whether anything did."""
+        """Ends expired orders; returns whether there were any."""
         due = self._book.next_time()
         if due is None or due > now:
             return False
@@ -157,13 +157,13 @@ class PaperBook:
         return self._note(happened)
 
     def cancel(self, client_order_id: str, now: datetime) -> None:
-        """Cancels what works of an order."""
+        """Cancels the open part of an order."""
         if event := self._book.cancel(client_order_id, now):
             self._hear(event, common_pb2.Quote(), now)
             self._note(happened=True)
 
     def written(self, orders: Iterable[PaperOrder]) -> None:
-        """These were written: what has ended is forgotten."""
+        """Marks these as written; ended ones are dropped."""
         for order in orders:
             if self.orders.get(order.client_order_id) is order:
                 self.changed.discard(order.client_order_id)
@@ -174,7 +174,7 @@ class PaperBook:
                     self._marks.pop(order.client_order_id, None)
 
     def to_write(self) -> list[PaperOrder]:
-        """What changed since it was written, as it is now."""
+        """The orders that changed since they were written, in their current state."""
         for client_order_id in self.changed:
             order = self.orders[client_order_id]
             opened = self._book.orders.get(client_order_id)
@@ -187,10 +187,10 @@ class PaperBook:
         return happened or any(self._moved_far(i) for i in moved)
 
     def _moved_far(self, client_order_id: str) -> bool:
-        """Whether a trailing stop has to be written now: it began to follow, or gained a tenth of its distance.
+        """Whether a trailing stop has to be written now: it started to follow, or gained a tenth of its distance.
 
-        A smaller move is written with the next thing that happens. So a crash costs it less than a tenth of its distance, and
-        a market that rises tick by tick costs no commit for each tick.
+        A smaller move is written with the next event. So a crash loses less than a tenth of the distance, and a
+        market that rises tick by tick does not cost a commit for each tick.
         """
         opened = self._book.orders.get(client_order_id)
         if opened is None or opened.water_mark is None or opened.stop_price is None:
@@ -212,7 +212,7 @@ class PaperBook:
             self._cap_exits(now)
 
     def _cap_exits(self, now: datetime) -> bool:
-        """Makes every exit as small as the position; whether one ended by that."""
+        """Reduces every exit to the position; returns whether an exit ended by that."""
         ended = False
         if self._position is None:
             return False
@@ -230,7 +230,7 @@ class PaperBook:
         return ended
 
     def _shrink_others(self, filled: PaperOrder, quantity: Decimal, now: datetime) -> None:
-        """Stop and targets of a position are for the same quantity: what one takes the others of the other side lose."""
+        """Reduces targets by the fill of a stop, and stops by the fill of a target: both are for the same quantity."""
         left = quantity
         others = [
             o for o in self.orders.values() if o.group == filled.group and o.open and _is_stop(o) != _is_stop(filled)

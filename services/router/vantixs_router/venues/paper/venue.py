@@ -1,4 +1,4 @@
-"""The paper venue: a market that is simulated on quotes, with the orders of the lanes that this replica owns in memory."""
+"""The paper venue: a market simulated on quotes. It keeps the open orders of the owned lanes in memory."""
 
 import asyncio
 from collections.abc import Callable
@@ -35,7 +35,7 @@ ORDER_TYPES = {
 
 
 class PaperVenue:
-    """Keeps its orders in the router's database, and that the lane's fence holds in every transaction that changes one."""
+    """Stores its orders in the router's database. Every transaction that changes one checks the lane's fence."""
 
     def __init__(
         self, database: Database, quotes: Quotes, settings: RouterSettings, clock: Callable[[], datetime]
@@ -70,7 +70,7 @@ class PaperVenue:
         return self._capabilities
 
     async def submit(self, submission: Submission, fence: Fence) -> Answer:
-        """Lets it in. Where the current quote is gone or old the one risk decided on is used: the order is approved."""
+        """Accepts the order. If the current quote is missing or too old, the quote of risk's decision is used."""
         order, decided_on = submission.order, submission.decided_on
         if self._settings.paper_latency_ms:
             await asyncio.sleep(self._settings.paper_latency_ms / 1000)
@@ -80,7 +80,7 @@ class PaperVenue:
         if faulty == "rejected":
             return Rejected("VENUE_REJECTED", "paper_fault_kind is `rejected`")
         made = self._let_in(submission, usable, now)
-        # The book is read before the order is in it, and gives it its place there, which is written with it.
+        # The book is read before the order is in it, and gives the order its place, which is stored with the order.
         book = await self._book(made.key, submission.instrument) if made.open else None
         if book and made.open:
             made.open.sequence = book.next_sequence
@@ -94,12 +94,12 @@ class PaperVenue:
         if faulty == "lost" and placed is made:
             return Unknown("paper_fault_kind is `lost`: the answer did not come")
         if faulty == "late" and placed is made:
-            # As of a venue that is slow: the order is there, whether or not somebody still waits for the answer.
+            # Like a slow venue: the order is placed, whether or not the caller still waits for the answer.
             await asyncio.sleep(self._settings.paper_fault_delay_s)
         return _answer(order, placed)
 
     async def query(self, order: order_pb2.Order, fence: Fence) -> Answer:
-        """How the order stands, once that is written."""
+        """The state of the order, once that is written."""
         key = key_of(order.account_id, order.instrument)
         await self._write(key, fence)
         book = self._books.get(key)
@@ -109,29 +109,30 @@ class PaperVenue:
         return _answer(order, placed) if placed else NotFound()
 
     async def cancel(self, order: order_pb2.Order, fence: Fence) -> Answer:
-        """Cancels what rests of it."""
+        """Cancels the open part of the order."""
         book = await self._book(key_of(order.account_id, order.instrument), INSTRUMENTS.current[order.instrument])
         book.cancel(order.client_order_id, self._clock())
         return await self.query(order, fence)
 
     async def open_orders(self, account_id: str, instrument: str) -> list[str]:
-        """What rests there."""
+        """The open orders."""
         book = await self._book(key_of(account_id, instrument), INSTRUMENTS.current[instrument])
         return [client_order_id for client_order_id, order in book.orders.items() if not order.ended]
 
     async def follow(self, account_id: str, instrument: str) -> None:
-        """Reads what rests there, so that it meets quotes."""
+        """Reads the open orders into memory, so that quotes can fill them."""
         await self._book(key_of(account_id, instrument), INSTRUMENTS.current[instrument])
 
     def leave(self, account_id: str, instrument: str) -> None:
-        """Forgets what rests there; what was not written has not happened."""
+        """Drops the open orders from memory. Changes that were not written have not happened."""
         self._books.pop(key_of(account_id, instrument), None)
 
     def see(self, account_id: str, instrument: str, quote: common_pb2.Quote, position: Decimal | None) -> bool:
-        """What rests there meets a quote; whether anything happened that has to be written and told.
+        """Matches the open orders with a quote, or (with an unset quote) lets time pass.
 
-        Exits are filled for no more than the position, where it is known.
-        Nothing of the key may be on its way meanwhile. An unset quote says that time has passed.
+        Returns whether anything has to be written.
+
+        Exits are filled for no more than the position, if it is known. No other work on the key may be in progress.
         """
         book = self._books.get(key_of(account_id, instrument))
         if book is None:
@@ -157,10 +158,10 @@ class PaperVenue:
         return book
 
     async def _write(self, key: str, fence: Fence) -> None:
-        """Writes what changed there.
+        """Writes the changes.
 
         Raises:
-            LeaseLost: the lane is another's; what was not written is forgotten.
+            LeaseLost: another replica owns the lane; changes that were not written are dropped.
         """
         book = self._books.get(key)
         if book is None or not book.changed:
