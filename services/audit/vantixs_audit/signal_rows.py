@@ -9,8 +9,9 @@ from vantixs.runtime.sql_elements import Among
 from vantixs.runtime.statements import Statement, insert_or_replace
 
 from vantixs_audit.domain.status import EntryFacts, View, apply_entry
+from vantixs_audit.entry_facts import facts_of
 from vantixs_audit.tables import ENTRIES, SIGNAL_WORDS, SIGNALS
-from vantixs_audit.views import OF_ORIGIN, facts_of, row_of, view_of, word_rows
+from vantixs_audit.views import OF_ORIGIN, row_of, view_of, word_rows
 
 SIGNALS_OF = Statement(lambda _: sa.select(SIGNALS).where(Among(SIGNALS.c.signal_id, "ids")))
 _PUT_SIGNAL = insert_or_replace(SIGNALS)

@@ -17,6 +17,7 @@ from vantixs.runtime.sql_elements import Among
 from vantixs.runtime.statements import Statement, insert_row
 
 from vantixs_audit.domain.status import GENESIS, EntryFacts, chain_hash
+from vantixs_audit.entry_facts import facts_of
 from vantixs_audit.signal_rows import SIGNALS_OF, update_rows
 from vantixs_audit.tables import (
     CHECKPOINTS,
@@ -30,7 +31,7 @@ from vantixs_audit.tables import (
     TREE_START,
     WRITER,
 )
-from vantixs_audit.views import facts_of, summary
+from vantixs_audit.views import summary
 
 __all__ = [
     "CHECKPOINTS",
@@ -140,8 +141,7 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
         sequence += 1
         signal_id, seen = entry.signal_id, facts_of(entry)
         data = entry.SerializeToString()
-        chained, leaf = chain_hash(chained, data), leaf_hash(data)
-        tree.append(leaf)
+        chained = chain_hash(chained, data)
         rows.append(
             {
                 "sequence": sequence,
@@ -152,11 +152,12 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
                 "event_time": seen.time,
                 "data": data,
                 "hash": chained,
-                "leaf_hash": leaf,
+                "leaf_hash": leaf_hash(data),
             }
         )
         if signal_id:
             changed.setdefault(signal_id, []).append((sequence, seen))
+    tree.extend([row["leaf_hash"] for row in rows])
     _PUT_ENTRY.run_all(connection, rows)
     _PUT_NODE.run_all(connection, [node._asdict() for node in tree.made])
     signals = update_rows(connection, changed, head.signals)
