@@ -118,12 +118,12 @@ def batches(rng: random.Random, signals: range, at_once: int) -> Iterator[tuple[
 
 async def record(database: Database, made: list[tuple[list[Delivery], int]]) -> int:
     """Records all of it, and returns how many entries that were."""
-    head = await database.read(store.read_head)
+    head, running = await database.read(store.read_head), store.Running()
     for batch, _ in made:
         begin = head.mark.sequence
         deliveries = [replace(d, stream_sequence=begin + d.stream_sequence) for d in batch]
         mark = Mark(0, "stream", deliveries[-1].stream_sequence)
-        head, _ = await database.write(lambda c, d=deliveries, m=mark: store.record(c, d, m))  # type: ignore[misc]
+        head, _ = await database.write(lambda c, d=deliveries, m=mark: store.record(c, d, m, running))  # type: ignore[misc]
     return sum(count for _, count in made)
 
 
