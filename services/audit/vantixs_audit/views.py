@@ -17,7 +17,7 @@ _WORD = re.compile(r"[^\W_]+")
 LONGEST_WORD = 40
 _MICROSECOND = timedelta(microseconds=1)
 # Columns that an entry changes only where it is the signal's origin from then on.
-OF_ORIGIN = (*ORIGIN_COLUMNS, "receive_time", "accept_time", "emit_time", "receive_latency_us", "accept_latency_us")
+OF_ORIGIN = (*ORIGIN_COLUMNS, "receive_time", "accept_time", "emit_time", "receive_latency_us")
 _NOTHING = dict.fromkeys(ORIGIN_COLUMNS, "")
 _LATENCIES = tuple(f"{name}_us" for name in LATENCIES)
 _STAGE_OF_RANK = ("ingress", "ingress", "duplicate")
@@ -69,9 +69,7 @@ def row_of(signal_id: str, number: int, sequence: int, view: View) -> dict[str, 
     emit_time = origin.emit_time if origin else None
     latencies = (
         _between(emit_time, receive_time),
-        _between(receive_time, accept_time),
         _between(accept_time, view.decide_time),
-        _between(view.decide_time, view.send_time),
         _between(view.send_time, view.fill_time),
         _between(receive_time, end_time),
     )
