@@ -19,8 +19,18 @@ MOST_RUNNING = 1_000
 Views = dict[str, tuple[int, View]]
 SIGNALS_OF = Statement(lambda _: sa.select(SIGNALS).where(Among(SIGNALS.c.signal_id, "ids")))
 _PUT_SIGNAL = insert_or_replace(SIGNALS)
-# Of a row whose origin stays, without the columns that follow from it alone: their indexes are left as they are.
-_MOVE_SIGNAL = insert_or_replace(SIGNALS, *OF_ORIGIN, "number")
+# Columns with indexes, by what they follow from: those of `_place` and of `_outcome`.
+_OF_PLACE = ("stage", "side")
+_OF_OUTCOME = ("status", "outcome", "original_status", "latency_us", "slippage_bps")
+# Of a row whose origin stays, without the columns that follow from it alone, and where place or outcome stay without theirs:
+# SQLite writes to the indexes of all columns that are set, also where none changes.
+_MOVE_SIGNAL = {
+    (place, outcome): insert_or_replace(
+        SIGNALS, "number", *OF_ORIGIN, *(_OF_PLACE if place else ()), *(_OF_OUTCOME if outcome else ())
+    )
+    for place in (False, True)
+    for outcome in (False, True)
+}
 _PUT_WORD = Statement(
     lambda insert: (
         insert(SIGNAL_WORDS)
@@ -65,11 +75,13 @@ def update_rows(
     if stale := {row.signal_id: row.number for row in found if row.view_sequence != row.sequence}:
         # Rows of an earlier version. The entries that come now are stored already.
         views |= {signal_id: (stale[signal_id], view) for signal_id, _, view in made_again(connection, stale)}
-    rows, moved, words = [], [], []
+    rows, words = [], []
+    moved: dict[tuple[bool, bool], list[dict[str, Any]]] = {same: [] for same in _MOVE_SIGNAL}
     for signal_id, entries in changed.items():
         number, view = views.pop(signal_id, None) or (0, View())
         # Words follow from the origin alone.
         before = None if signal_id in stale else view.origin
+        place, outcome = _place(view), _outcome(view)
         if not number:
             signals += 1
             number = signals
@@ -82,11 +94,20 @@ def update_rows(
             rows.append(row)
             words += _changed_words(connection, number, View(origin=before), view)
         else:
-            moved.append(row)
+            moved[place == _place(view), outcome == _outcome(view)].append(row)
     _PUT_SIGNAL.run_all(connection, rows)
-    _MOVE_SIGNAL.run_all(connection, moved)
+    for same, statement in _MOVE_SIGNAL.items():
+        statement.run_all(connection, moved[same])
     _PUT_WORD.run_all(connection, words)
     return signals
+
+
+def _place(view: View) -> tuple[Any, ...]:
+    return view.stage, view.side
+
+
+def _outcome(view: View) -> tuple[Any, ...]:
+    return view.outcome, view.end_time, view.filled, view.replay_count
 
 
 def made_again(connection: sa.Connection, signal_ids: Iterable[str]) -> Iterator[tuple[str, int, View]]:
