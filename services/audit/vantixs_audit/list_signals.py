@@ -27,7 +27,7 @@ _ORDERS = {
     "latency": "latency_us",
     "slippage_bps": "slippage_bps",
 }
-_NOT_INDEXED = ("signal", "symbol", "replay", "comment")
+_NOT_INDEXED = ("signal", "replay", "comment")
 _Rows = list[Any]
 
 

@@ -21,7 +21,7 @@ SIGNALS_OF = Statement(lambda _: sa.select(SIGNALS).where(Among(SIGNALS.c.signal
 _PUT_SIGNAL = insert_or_replace(SIGNALS)
 # Columns with indexes, by what they follow from: those of `_place` and of `_outcome`.
 _OF_PLACE = ("stage", "side")
-_OF_OUTCOME = ("status", "outcome", "original_status", "latency_us", "slippage_bps")
+_OF_OUTCOME = ("status", "outcome", "original_status", "end_time", "latency_us", "slippage_bps")
 # Of a row whose origin stays, without the columns that follow from it alone, and where place or outcome stay without theirs:
 # SQLite writes to the indexes of all columns that are set, also where none changes.
 _MOVE_SIGNAL = {

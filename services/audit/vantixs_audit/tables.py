@@ -87,6 +87,7 @@ for _name in (
     "webhook_id",
     "account_id",
     "instrument",
+    "symbol",
     "action",
     "side",
     "mode",
@@ -96,7 +97,7 @@ for _name in (
 for _name in PARTLY_INDEXED:
     _given = SIGNALS.c[_name] != sa.literal_column("''")
     sa.Index(f"signals_by_{_name}", SIGNALS.c[_name], *_LISTED, sqlite_where=_given, postgresql_where=_given)
-for _name in ("latency_us", "slippage_bps", "emit_time"):
+for _name in ("latency_us", "slippage_bps", "emit_time", "end_time"):
     sa.Index(f"signals_by_{_name}", SIGNALS.c[_name], *_LISTED)
 sa.Index("signals_by_receive_time", *_LISTED)
 # A status is found as outcome, but for REPLAYED: of those that have another outcome beside it.

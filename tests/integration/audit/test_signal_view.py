@@ -70,7 +70,7 @@ async def test_signal_that_an_earlier_version_took_for_replayed_is_what_it_was(d
         store.record(connection, [Delivery("s", data, 1, BEGIN)], Mark(0, "stream", 1))
         made = {"status": "REPLAYED", "original_status": "ACCEPTED", "replay_count": 1, "replay_id": "r1"}
         connection.execute(sa.update(SIGNALS).values(made))
-        for name in ("signals_replayed", "signals_repeated"):
+        for name in ("signals_replayed", "signals_repeated", "signals_by_symbol", "signals_by_end_time"):
             connection.execute(sa.text(f"DROP INDEX {name}"))
         connection.execute(sa.text("CREATE INDEX signals_by_status ON signals (status, receive_time, number)"))
         connection.execute(sa.text("ALTER TABLE signals DROP COLUMN measures"))

@@ -1,6 +1,7 @@
 """Without what no reader asks for: two latencies that the record cannot measure, and an index by status. Frozen.
 
-Replayed signals have an index of their own, as any other status is found as outcome; and so have those with repeats.
+Replayed signals have an index of their own, as any other status is found as outcome; and so have those with
+repeats, symbols and times of end.
 """
 
 import sqlalchemy as sa
@@ -25,6 +26,8 @@ def upgrade() -> None:
         ["receive_time", "number"],
     )
     op.create_index("signals_replayed", "signals", listed, sqlite_where=replayed, postgresql_where=replayed)
+    for name in ("symbol", "end_time"):
+        op.create_index(f"signals_by_{name}", "signals", [name, *listed])
     op.create_index(
         "signals_repeated", "signals", ["duplicates", *listed], sqlite_where=repeated, postgresql_where=repeated
     )
