@@ -78,7 +78,7 @@ def update_rows(
     rows, words = [], []
     moved: dict[tuple[bool, bool], list[dict[str, Any]]] = {same: [] for same in _MOVE_SIGNAL}
     for signal_id, entries in changed.items():
-        number, view = views.pop(signal_id, None) or (0, View())
+        number, view = views.pop(signal_id) if signal_id in views else (0, View())
         # Words follow from the origin alone.
         before = None if signal_id in stale else view.origin
         place, outcome = _place(view), _outcome(view)
