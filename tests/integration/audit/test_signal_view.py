@@ -60,6 +60,16 @@ async def test_rows_of_an_earlier_version_are_made_again_from_their_entries(data
     await database.close()
 
 
+async def test_rows_without_the_latencies_that_no_entry_tells_are_what_their_entries_say(database_url: str) -> None:
+    dialect = "sqlite" if database_url.startswith("sqlite") else "postgresql"
+    restore(DUMPS / f"0007-1204c80.{dialect}.sql", database_url)
+    database = await opened(database_url)
+    rows = await database.read(signal_rows)
+    assert all(row["view_sequence"] == row["sequence"] and row["measures"] for row in rows), "none is made again"
+    assert await database.read(walk) is None
+    await database.close()
+
+
 async def test_signal_that_an_earlier_version_took_for_replayed_is_what_it_was(database_url: str) -> None:
     verified = journal_pb2.JournalEntry(event_id="e2", signal_id="s1")
     verified.replay_finished.CopyFrom(journal_pb2.ReplayFinished(replay_id="r1", mode=journal_pb2.REPLAY_MODE_VERIFY))
