@@ -36,7 +36,9 @@ FILTERS = (
     "comment:breakout", "comment:rare", "comment:nowhere", "tag:t7", "tag = t7", 'tag:"old only"', "duplicate_of = s5000",
     "duplicate_of:*", "replay_of = s9", "receive_time >= 2026-01-11", "receive_time < 2026-01-02",
     "emit_time < 2026-01-02", "emit_time >= 2026-01-11", "latency > 1.5s", "latency > 0.02s", "latency > 30s",
-    "slippage_bps > 10", "duplicates > 0", "receive_time >= 2026-01-05 AND receive_time < 2026-01-06 AND status = FAILED",
+    "slippage_bps > 10", "duplicates > 0", 'comment = "rare"', "replay = r9", "symbol = BTCUSDT", "symbol = OLDUSDT",
+    "end_time < 2026-01-02", "end_time >= 2026-01-11", "NOT source_address = 10.0.0.7",
+    "receive_time >= 2026-01-05 AND receive_time < 2026-01-06 AND status = FAILED",
     "status = FAILED OR status = REJECTED", "webhook = w3 AND NOT status = EXECUTED",
 )  # fmt: skip
 ORDERS = ("receive_time", "latency desc", "slippage_bps desc", "emit_time")
@@ -55,16 +57,19 @@ def make_row(rng: random.Random, n: int, *, old: bool) -> dict[str, Any]:
     slippage = rng.randrange(-500, 900) if outcome == "EXECUTED" else None
     sent = outcome == "EXECUTED"
     latencies = [
-        80_000 if emitted else None, rng.randrange(500, 4_000), rng.randrange(1_000, 9_000),
-        rng.randrange(100, 900) if sent else None, rng.randrange(900, 90_000) if sent else None, took,
-    ]  # fmt: skip
+        80_000 if emitted else None,
+        rng.randrange(1_000, 9_000),
+        rng.randrange(900, 90_000) if sent else None,
+        took,
+    ]
+    instrument = "OLD/USDT" if old and rng.random() < 0.1 else rng.choice(("BTC/USDT", "ETH/USDT", "SOL/USDT"))
     return EMPTY | {
         "signal_id": f"s{n}", "number": n + 1, "sequence": n * 6 + 6, "view_sequence": n * 6 + 6,
         "outcome": outcome, "status": "REPLAYED" if replayed else outcome, "original_status": outcome if replayed else "",
         "stage": "strategy" if rng.random() < 0.0001 else "venue" if outcome == "EXECUTED" else "risk",
         "reason": "" if ended else rng.choice(reasons), "detail": "one sentence about what came of it",
         "webhook_id": "rare" if rng.random() < 0.00005 else f"w{rng.randrange(8)}", "account_id": f"a{rng.randrange(4)}",
-        "instrument": "OLD/USDT" if old and rng.random() < 0.1 else rng.choice(("BTC/USDT", "ETH/USDT", "SOL/USDT")),
+        "instrument": instrument, "symbol": instrument.replace("/", ""),
         "action": "CANCEL" if rng.random() < 0.0002 else rng.choice(("BUY", "SELL")),
         "side": rng.choice(("BUY", "SELL")) if outcome == "EXECUTED" else "",
         "mode": "LIVE" if rng.random() < 0.0001 else "PAPER", "strategy_id": "turtle" if rng.random() < 0.01 else "",

@@ -27,7 +27,8 @@ def measure(engine: sa.Engine, count: int) -> None:
     print(f"{'signals, by':40} {'cells':>6} {'median':>8} {'most':>8} {'CPU':>8}")
     with engine.connect() as connection:
         for days in (1, 7, count / 86_400):
-            for group, bucket in ((0, 0), (1, 0), (1, 1)):
+            # The hours of all signals are more than a question may have.
+            for group, bucket in ((0, 0), (1, 0), (1, 1)) if days <= 7 else ((0, 0), (1, 0)):
                 # Numbers of the two enums: mypy knows only their names.
                 request = audit_pb2.GetStatisticsRequest(group=group, bucket=bucket)  # type: ignore[arg-type]
                 request.filter.until.FromDatetime(end)

@@ -94,11 +94,12 @@ class History:
         """Records all of them in batches of several sizes, with a checkpoint after each."""
         at = (await self.database.read(store.read_head)).mark.sequence
         messages = [replace(m, stream_sequence=at + n) for n, m in enumerate(messages, 1)]
+        running = store.Running()
         while messages:
             count = random.randint(1, 40)
             batch, messages = messages[:count], messages[count:]
             mark = Mark(0, "stream", batch[-1].stream_sequence)
-            await self.database.write(lambda c, b=batch, m=mark: store.record(c, b, m))
+            await self.database.write(lambda c, b=batch, m=mark: store.record(c, b, m, running))
             if random.random() < 0.8:
                 await self.checkpoints.sign()
             if copy:

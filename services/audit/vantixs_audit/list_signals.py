@@ -27,7 +27,7 @@ _ORDERS = {
     "latency": "latency_us",
     "slippage_bps": "slippage_bps",
 }
-_NOT_INDEXED = ("signal", "symbol", "replay", "comment")
+_NOT_INDEXED = ("signal", "replay", "comment")
 _Rows = list[Any]
 
 
@@ -211,7 +211,10 @@ def _longest_word(conditions: "tuple[Expression, ...]") -> str:
     words = [
         (len(word), f"{item.field.column}:{word}")
         for item in conditions
-        if isinstance(item, Comparison) and item.field.kind is Kind.WORDS and item.operator == ":" and item.value != ANY
+        if isinstance(item, Comparison)
+        and item.field.kind is Kind.WORDS
+        and item.operator in ":="
+        and item.value != ANY
         for word in words_of(str(item.value))
     ]
     return max(words)[1] if words else ""

@@ -189,6 +189,7 @@ class Recorder:
         self._journal = journal
         self._recorded = recorded
         self._head = head
+        self._running = store.Running()
         self._reader = Reader(
             journal,
             start_after=lambda: self._head.mark.sequence,
@@ -223,7 +224,7 @@ class Recorder:
 
     async def _record(self, deliveries: list[Delivery], mark: Mark) -> bool:
         try:
-            self._head, _ = await self._database.write(lambda c: store.record(c, deliveries, mark))
+            self._head, _ = await self._database.write(lambda c: store.record(c, deliveries, mark, self._running))
         except ServiceError as error:
             log.error("journal.not_recorded", reason=error.reason, detail=error.detail)
             return False

@@ -15,7 +15,7 @@ from vantixs.runtime.errors import invalid
 
 from vantixs_audit.domain.filter_expression import ANY, All, Comparison, Expression, FilterError, Not, Some, read_filter
 from vantixs_audit.domain.filter_fields import FIELDS, Kind
-from vantixs_audit.tables import PARTLY_INDEXED, SIGNAL_WORDS, SIGNALS
+from vantixs_audit.tables import PARTLY_INDEXED, REPEATED, REPLAYED, SIGNAL_WORDS, SIGNALS
 from vantixs_audit.views import words_of
 
 _SAME = {"webhook_id": "webhook", "account_id": "account", "instrument": "instrument", "reason": "reason"}
@@ -75,6 +75,8 @@ def condition(expression: Expression, *, by_index: bool = True, but: str = "") -
 
 def _compare(asked: Comparison, *, by_index: bool, but: str) -> "sa.ColumnElement[bool]":
     name, value = asked.field.column, asked.value
+    if name == "status" and value == "REPLAYED" and by_index:
+        return REPLAYED
     if name == "status" and value not in ("REPLAYED", ANY):
         name = "outcome"  # A replayed signal is found as REPLAYED and as its original status.
     column: sa.ColumnElement[Any] = SIGNALS.c[name]
@@ -85,12 +87,24 @@ def _compare(asked: Comparison, *, by_index: bool, but: str) -> "sa.ColumnElemen
         if asked.operator == ":" and asked.field.kind is Kind.WORDS:
             words = [f"{name}:{word}" for word in words_of(str(value))]
             return sa.and_(sa.true(), *(has_word(word) for word in words if word != but)) if words else sa.false()
-        return sa.and_(column == value, column != "") if name in PARTLY_INDEXED and value else column == value
+        if name in PARTLY_INDEXED and value:
+            return sa.and_(column == value, column != "")
+        implied = _implied(name, str(value)) if by_index else []
+        return sa.and_(column == value, *implied)
     column = sa.type_coerce(column, sa.BigInteger)
     column = column if by_index else column + sa.literal(0, sa.BigInteger)
     if asked.operator == ":" and value == ANY:
         return column.is_not(None)
-    return sa.and_(column.is_not(None), _compare_number(column, asked.operator, _as_stored(name, value)))
+    compared = sa.and_(column.is_not(None), _compare_number(column, asked.operator, _as_stored(name, value)))
+    repeated = by_index and name == "duplicates" and not _OPERATORS[asked.operator](0, value)
+    return sa.and_(REPEATED, compared) if repeated else compared
+
+
+def _implied(name: str, value: str) -> "list[sa.ColumnElement[bool]]":
+    """What else holds of a signal whose column of no index has that value, and is found by an index."""
+    if name == "replay_id" and value:
+        return [REPLAYED]
+    return [has_word(f"{name}:{word}") for word in words_of(value)] if name == "comment" else []
 
 
 def has_word(word: str) -> "sa.ColumnElement[bool]":

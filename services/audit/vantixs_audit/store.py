@@ -17,7 +17,8 @@ from vantixs.runtime.sql_elements import Among
 from vantixs.runtime.statements import Statement, insert_row
 
 from vantixs_audit.domain.status import GENESIS, EntryFacts, chain_hash
-from vantixs_audit.signal_rows import SIGNALS_OF, update_rows
+from vantixs_audit.entry_facts import facts_of
+from vantixs_audit.signal_rows import SIGNALS_OF, Running, update_rows
 from vantixs_audit.tables import (
     CHECKPOINTS,
     ENTRIES,
@@ -30,7 +31,7 @@ from vantixs_audit.tables import (
     TREE_START,
     WRITER,
 )
-from vantixs_audit.views import facts_of, summary
+from vantixs_audit.views import summary
 
 __all__ = [
     "CHECKPOINTS",
@@ -44,6 +45,7 @@ __all__ = [
     "TREE_START",
     "WRITER",
     "Head",
+    "Running",
     "changed_since",
     "read_head",
     "record",
@@ -118,10 +120,13 @@ def write_head(connection: sa.Connection, head: Head) -> None:
     _PUT_HEAD.send(connection, **values)
 
 
-def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = NOTHING_SEEN) -> tuple[Head, list[str]]:
+def record(
+    connection: sa.Connection, deliveries: list[Delivery], mark: Mark = NOTHING_SEEN, running: Running | None = None
+) -> tuple[Head, list[str]]:
     """Stores every entry of the deliveries that is not stored yet; returns where it is and which signals changed.
 
-    `mark` tells which stream they are of. What was read before a gap was accepted is left to be read again.
+    `mark` tells which stream they are of. What was read before a gap was accepted is left to be read again. Who records one
+    batch after the other gives the same `running`.
     """
     head = read_head(connection)
     if head.mark.stream and mark.epoch != head.mark.epoch:
@@ -140,8 +145,7 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
         sequence += 1
         signal_id, seen = entry.signal_id, facts_of(entry)
         data = entry.SerializeToString()
-        chained, leaf = chain_hash(chained, data), leaf_hash(data)
-        tree.append(leaf)
+        chained = chain_hash(chained, data)
         rows.append(
             {
                 "sequence": sequence,
@@ -152,14 +156,18 @@ def record(connection: sa.Connection, deliveries: list[Delivery], mark: Mark = N
                 "event_time": seen.time,
                 "data": data,
                 "hash": chained,
-                "leaf_hash": leaf,
+                "leaf_hash": leaf_hash(data),
             }
         )
         if signal_id:
             changed.setdefault(signal_id, []).append((sequence, seen))
+    tree.extend([row["leaf_hash"] for row in rows])
     _PUT_ENTRY.run_all(connection, rows)
     _PUT_NODE.run_all(connection, [node._asdict() for node in tree.made])
-    signals = update_rows(connection, changed, head.signals)
+    running = running or Running()
+    views = running.take(head.hash)
+    signals = update_rows(connection, changed, head.signals, views)
+    running.keep(chained, views)
     if fresh:
         head = Head(
             mark=mark._replace(sequence=fresh[-1].stream_sequence),

@@ -35,9 +35,7 @@ TEXTS = (
 TIMES = (
     "first_time", "emit_time", "accept_time", "decide_time", "send_time", "fill_time", "end_time", "replay_time",
 )  # fmt: skip
-LATENCIES = (
-    "receive_latency", "accept_latency", "decide_latency", "send_latency", "fill_latency", "latency",
-)  # fmt: skip
+LATENCIES = ("receive_latency", "decide_latency", "fill_latency", "latency")
 # Columns that are mostly empty: their indexes have only the rows where they are not.
 PARTLY_INDEXED = ("original_status", "reason", "strategy_id", "tag", "first_signal_id", "replay_of", "replay_root")
 ENTRIES = sa.Table(
@@ -84,12 +82,12 @@ SIGNALS = sa.Table(
 # A list is by time of receipt.
 _LISTED = (SIGNALS.c.receive_time, SIGNALS.c.number)
 for _name in (
-    "status",
     "outcome",
     "stage",
     "webhook_id",
     "account_id",
     "instrument",
+    "symbol",
     "action",
     "side",
     "mode",
@@ -99,9 +97,14 @@ for _name in (
 for _name in PARTLY_INDEXED:
     _given = SIGNALS.c[_name] != sa.literal_column("''")
     sa.Index(f"signals_by_{_name}", SIGNALS.c[_name], *_LISTED, sqlite_where=_given, postgresql_where=_given)
-for _name in ("latency_us", "slippage_bps", "emit_time"):
+for _name in ("latency_us", "slippage_bps", "emit_time", "end_time"):
     sa.Index(f"signals_by_{_name}", SIGNALS.c[_name], *_LISTED)
 sa.Index("signals_by_receive_time", *_LISTED)
+# A status is found as outcome, but for REPLAYED: of those that have another outcome beside it.
+REPLAYED = SIGNALS.c.original_status != sa.literal_column("''")
+sa.Index("signals_replayed", *_LISTED, sqlite_where=REPLAYED, postgresql_where=REPLAYED)
+REPEATED = SIGNALS.c.duplicates != sa.literal_column("0")
+sa.Index("signals_repeated", SIGNALS.c.duplicates, *_LISTED, sqlite_where=REPEATED, postgresql_where=REPEATED)
 _stale = SIGNALS.c.view_sequence != SIGNALS.c.sequence
 sa.Index("signals_stale", SIGNALS.c.number, sqlite_where=_stale, postgresql_where=_stale)
 # The words of comments and tags, as `comment:breakout`, for filters by text.

@@ -60,6 +60,16 @@ async def test_rows_of_an_earlier_version_are_made_again_from_their_entries(data
     await database.close()
 
 
+async def test_rows_without_the_latencies_that_no_entry_tells_are_what_their_entries_say(database_url: str) -> None:
+    dialect = "sqlite" if database_url.startswith("sqlite") else "postgresql"
+    restore(DUMPS / f"0007-1204c80.{dialect}.sql", database_url)
+    database = await opened(database_url)
+    rows = await database.read(signal_rows)
+    assert all(row["view_sequence"] == row["sequence"] and row["measures"] for row in rows), "none is made again"
+    assert await database.read(walk) is None
+    await database.close()
+
+
 async def test_signal_that_an_earlier_version_took_for_replayed_is_what_it_was(database_url: str) -> None:
     verified = journal_pb2.JournalEntry(event_id="e2", signal_id="s1")
     verified.replay_finished.CopyFrom(journal_pb2.ReplayFinished(replay_id="r1", mode=journal_pb2.REPLAY_MODE_VERIFY))
@@ -70,7 +80,12 @@ async def test_signal_that_an_earlier_version_took_for_replayed_is_what_it_was(d
         store.record(connection, [Delivery("s", data, 1, BEGIN)], Mark(0, "stream", 1))
         made = {"status": "REPLAYED", "original_status": "ACCEPTED", "replay_count": 1, "replay_id": "r1"}
         connection.execute(sa.update(SIGNALS).values(made))
+        for name in ("signals_replayed", "signals_repeated", "signals_by_symbol", "signals_by_end_time"):
+            connection.execute(sa.text(f"DROP INDEX {name}"))
+        connection.execute(sa.text("CREATE INDEX signals_by_status ON signals (status, receive_time, number)"))
         connection.execute(sa.text("ALTER TABLE signals DROP COLUMN measures"))
+        for name in ("accept_latency_us", "send_latency_us"):
+            connection.execute(sa.text(f"ALTER TABLE signals ADD COLUMN {name} BIGINT"))
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '0006'"))
 
     database = await opened(database_url)
@@ -93,6 +108,27 @@ async def test_row_that_is_not_made_again_yet_is_right_after_its_next_entry(hist
     await history.database.write(lambda c: c.execute(sa.delete(SIGNAL_WORDS)) and None)
     await history.record(messages[40:], random, copy=False)
     await rebuild_signals(history.database, asyncio.Event())
+    assert await history.fault() is None
+
+
+async def test_rows_are_right_after_transactions_that_were_rolled_back(history: History) -> None:
+    class RolledBackError(Exception):
+        """The unit's own, after all of its work."""
+
+    def fail(connection: sa.Connection, batch: list[Delivery], mark: Mark) -> None:
+        store.record(connection, batch, mark, running)
+        raise RolledBackError
+
+    random, running = Random(11), store.Running()
+    messages = deliveries(random, 40)
+    while messages:
+        count = random.randint(1, 9)
+        batch, messages = messages[:count], messages[count:]
+        mark = Mark(0, "stream", batch[-1].stream_sequence)
+        if random.random() < 0.5:
+            with pytest.raises(RolledBackError):
+                await history.database.write(lambda c, b=batch, m=mark: fail(c, b, m))
+        await history.database.write(lambda c, b=batch, m=mark: store.record(c, b, m, running))
     assert await history.fault() is None
 
 

@@ -103,12 +103,20 @@ def described(url: str, service: str) -> dict[str, Any]:
         }
 
 
+# Columns of audit's signals that a revision removed, or made shorter by those.
+NOT_KEPT = {"signals": ("accept_latency_us", "send_latency_us", "measures")}
+
+
+def _kept(table: sa.Table) -> list[sa.Column[Any]]:
+    return [column for column in table.columns if column.name not in NOT_KEPT.get(table.name, ())]
+
+
 def rows_of(url: str, service: str) -> dict[str, list[tuple[Any, ...]]]:
     with connected(url, service) as connection:
         tables = sa.MetaData()
         tables.reflect(connection)
         return {
-            name: sorted((tuple(row) for row in connection.execute(sa.select(table))), key=repr)
+            name: sorted((tuple(row) for row in connection.execute(sa.select(*_kept(table)))), key=repr)
             for name, table in tables.tables.items()
             if name not in KITS_OWN
         }

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs_audit.domain.status import View, apply_entry, slippage_bps
-from vantixs_audit.views import facts_of, row_of, view_of
+from vantixs_audit.entry_facts import facts_of
+from vantixs_audit.views import row_of, view_of
 
 from tests.support.signal_rows import entries_of
 

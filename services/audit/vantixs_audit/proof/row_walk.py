@@ -10,9 +10,10 @@ from vantixs.api.journal.v1 import journal_pb2
 
 from vantixs_audit import store
 from vantixs_audit.domain.status import View, apply_entry
+from vantixs_audit.entry_facts import facts_of
 from vantixs_audit.proof.findings import COLUMN, TREE, VIEW, Fault, at
 from vantixs_audit.tables import ENTRIES, SIGNAL_WORDS, SIGNALS
-from vantixs_audit.views import facts_of, row_of, word_rows
+from vantixs_audit.views import row_of, word_rows
 
 PAGE = 500
 

@@ -152,18 +152,16 @@ class SignalSummary(_message.Message):
     def __init__(self, signal_id: _Optional[str] = ..., webhook_id: _Optional[str] = ..., account_id: _Optional[str] = ..., symbol: _Optional[str] = ..., instrument: _Optional[str] = ..., action: _Optional[_Union[_common_pb2.Action, str]] = ..., mode: _Optional[_Union[_common_pb2.Mode, str]] = ..., status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., original_status: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., stage: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., receive_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duplicate_count: _Optional[int] = ..., filled_quantity: _Optional[str] = ..., average_price: _Optional[str] = ..., sequence: _Optional[int] = ..., first_signal_id: _Optional[str] = ..., outcome: _Optional[_Union[_common_pb2.SignalStatus, str]] = ..., side: _Optional[_Union[_common_pb2.Side, str]] = ..., strategy_id: _Optional[str] = ..., source_address: _Optional[str] = ..., comment: _Optional[str] = ..., tag: _Optional[str] = ..., signal_price: _Optional[str] = ..., slippage_bps: _Optional[str] = ..., emit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., decide_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., send_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., fill_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., replay_count: _Optional[int] = ..., replay_id: _Optional[str] = ..., replay_of: _Optional[str] = ..., replay_root: _Optional[str] = ...) -> None: ...
 
 class SignalLinks(_message.Message):
-    __slots__ = ("duplicate_signal_ids", "replay_ids", "replayed_as_signal_ids", "order_ids", "execution_ids")
+    __slots__ = ("duplicate_signal_ids", "replay_ids", "order_ids", "execution_ids")
     DUPLICATE_SIGNAL_IDS_FIELD_NUMBER: _ClassVar[int]
     REPLAY_IDS_FIELD_NUMBER: _ClassVar[int]
-    REPLAYED_AS_SIGNAL_IDS_FIELD_NUMBER: _ClassVar[int]
     ORDER_IDS_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_IDS_FIELD_NUMBER: _ClassVar[int]
     duplicate_signal_ids: _containers.RepeatedScalarFieldContainer[str]
     replay_ids: _containers.RepeatedScalarFieldContainer[str]
-    replayed_as_signal_ids: _containers.RepeatedScalarFieldContainer[str]
     order_ids: _containers.RepeatedScalarFieldContainer[str]
     execution_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, duplicate_signal_ids: _Optional[_Iterable[str]] = ..., replay_ids: _Optional[_Iterable[str]] = ..., replayed_as_signal_ids: _Optional[_Iterable[str]] = ..., order_ids: _Optional[_Iterable[str]] = ..., execution_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, duplicate_signal_ids: _Optional[_Iterable[str]] = ..., replay_ids: _Optional[_Iterable[str]] = ..., order_ids: _Optional[_Iterable[str]] = ..., execution_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RecordedEntry(_message.Message):
     __slots__ = ("sequence", "stream_sequence", "entry", "hash")
