@@ -342,5 +342,12 @@ _ROWS = (
         "put secrets/payload-key back from a copy; without it nobody can read the payload",
     ),
     (156, "PAYLOAD_ALTERED", 0, "the sealed payload is not as it was sealed", "run `vantixs audit verify`"),
+    (
+        157,
+        "ENTRIES_NOT_KEPT",
+        0,
+        "history no longer keeps the entries: they are older than `history_keep_days` of audit",
+        "look at the signal's row, which stays",
+    ),
 )
 REASONS: dict[str, Reason] = {row[1]: Reason(*row) for row in _ROWS}

@@ -100,9 +100,10 @@ class Exports:
         rows = connection.execute(query.order_by(number).limit(size)).all()
         ids = [row.signal_id for row in rows]
         timelines = _timelines(connection, ids) if request.timeline or request.payloads else {}
-        page = []
+        page, head = [], store.read_head(connection)
         for row in rows:
-            response = audit_pb2.ExportSignalsResponse(signal=summary(row))
+            lost = store.lost_entries(head, row.number)
+            response = audit_pb2.ExportSignalsResponse(signal=summary(row), entries_not_kept=lost)
             for entry in timelines.get(row.signal_id, ()):
                 recorded = store.recorded(entry)
                 if not request.payloads:
@@ -110,7 +111,7 @@ class Exports:
                 elif unreadable := open_payload(recorded.entry, self._cipher):
                     response.payload_unreadable = unreadable
                 response.timeline.append(recorded)
-            if request.proofs:
+            if request.proofs and not lost:
                 response.proof.CopyFrom(prove_signal(connection, row.signal_id, self._key))
             page.append(response)
         return (rows[-1].number if len(rows) == size else last), page

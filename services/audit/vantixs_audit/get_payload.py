@@ -10,8 +10,8 @@ from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.secret_cipher import PayloadCipher
 
 from vantixs_audit.history_reads import record_payload_read, request_of
-from vantixs_audit.store import recorded
-from vantixs_audit.tables import ENTRIES
+from vantixs_audit.store import lost_entries, not_kept, read_head, recorded
+from vantixs_audit.tables import ENTRIES, SIGNALS
 
 MOST_ENTRIES = 1000
 
@@ -28,7 +28,8 @@ class Payloads:
         """The payload, once the entry of the look is on disk.
 
         Raises:
-            ServiceError: NOT_FOUND; or as `PayloadCipher.open`, `Database.read` and `record_read`.
+            ServiceError: NOT_FOUND; FAILED_PRECONDITION ENTRIES_NOT_KEPT where it is no longer kept;
+                or as `PayloadCipher.open`, `Database.read` and `record_read`.
         """
         request = await self._database.read(lambda c: _first_request(c, signal_id))
         response = audit_pb2.GetPayloadResponse(
@@ -53,6 +54,9 @@ def _first_request(connection: sa.Connection, signal_id: str) -> signal_pb2.Rece
         found = True
         if (request := request_of(recorded(row).entry)) is not None:
             return request
+    number = connection.execute(sa.select(SIGNALS.c.number).where(SIGNALS.c.signal_id == signal_id)).scalar()
+    if number and lost_entries(read_head(connection), number):
+        raise not_kept(signal_id)
     if not found:
         raise not_found("signal", signal_id)
     return signal_pb2.ReceivedRequest()

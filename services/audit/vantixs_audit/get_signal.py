@@ -9,7 +9,7 @@ from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.errors import not_found
 
 from vantixs_audit.domain.sentence import Told, sentence_of
-from vantixs_audit.store import recorded
+from vantixs_audit.store import lost_entries, read_head, recorded
 from vantixs_audit.tables import ENTRIES, SIGNALS
 from vantixs_audit.views import summary
 
@@ -27,7 +27,8 @@ def get_signal(connection: sa.Connection, signal_id: str, now: datetime) -> audi
         raise not_found("signal", signal_id)
     query = sa.select(ENTRIES).where(ENTRIES.c.signal_id == signal_id).order_by(ENTRIES.c.sequence)
     timeline = in_order([recorded(entry) for entry in connection.execute(query.limit(MOST_ENTRIES))])
-    signal = summary(row)
+    signal, head = summary(row), read_head(connection)
+    not_kept = lost_entries(head, row.number)
     response = audit_pb2.GetSignalResponse(
         signal=signal,
         timeline=timeline,
@@ -44,8 +45,10 @@ def get_signal(connection: sa.Connection, signal_id: str, now: datetime) -> audi
                 row.average_price,
                 signal.slippage_bps,
                 row.replay_count,
+                head.dropped_sequence if not_kept else 0,
             )
         ),
+        entries_not_kept=not_kept,
     )
     response.since_last_step.FromTimedelta(max(now - row.update_time, timedelta()))
     return response

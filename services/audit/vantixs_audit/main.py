@@ -1,5 +1,6 @@
 """Wires audit: settings, database, journal, recorder, replays, gRPC."""
 
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from vantixs_audit.domain.replay_pace import ReplayPace
 from vantixs_audit.export_signals import Exports
 from vantixs_audit.get_payload import Payloads
 from vantixs_audit.history_reads import PayloadViews
+from vantixs_audit.history_retention.service import HistoryRetention
 from vantixs_audit.journal_gap import JournalGaps, compare_with_history
 from vantixs_audit.proof.checkpoints import Checkpoints
 from vantixs_audit.proof.service import HistoryProof
@@ -36,7 +38,7 @@ from vantixs_audit.rebuild import rebuild_signals
 from vantixs_audit.recorder import Follower, Recorder, Watchers
 from vantixs_audit.replays.run_signal import RunSignal
 from vantixs_audit.replays.service import Replays
-from vantixs_audit.retention import Retention
+from vantixs_audit.retention import Retention, oldest_time
 from vantixs_audit.server import NAME, ROLES, AuditServicer
 from vantixs_audit.settings import AuditSettings
 from vantixs_audit.stragglers import Stragglers
@@ -97,9 +99,16 @@ def main(overrides: dict[str, str]) -> int:
         checkpoints = Checkpoints(
             database, signer, witness, entries=settings.checkpoint_entries, seconds=settings.checkpoint_s
         )
-        retention = Retention(database, journal, settings, RouterServiceStub(routers.channel))
         lease = WriterLease(database, name_of(home.run, "audit", settings.instance))
-        works = [recorder.run, checkpoints.run, retention.run, outbox.run, replays.run]
+        keep = timedelta(days=settings.history_keep_days)
+        works = [
+            recorder.run,
+            checkpoints.run,
+            Retention(database, journal, settings, RouterServiceStub(routers.channel)).run,
+            HistoryRetention(database, outbox, witness, signer.key, partial(oldest_time, journal), keep).run,
+            outbox.run,
+            replays.run,
+        ]
         writing = life.spawn(guard.when_usable(partial(lease.run, works), life.stopping), name="writer")
         following = life.spawn(guard.when_usable(follower.run, life.stopping), name="follower")
         stragglers = Stragglers(database, life.health, settings.straggler_s).run

@@ -5,7 +5,7 @@ import asyncio
 from vantixs.runtime.database import Database
 from vantixs.runtime.logs import log
 
-from vantixs_audit.signal_rows import count_stale, rebuild
+from vantixs_audit.signal_rows import count_stale, keep_rows_without_entries, rebuild
 
 BATCH = 200
 
@@ -16,6 +16,8 @@ async def rebuild_signals(database: Database, stopping: asyncio.Event) -> None:
     Raises:
         ServiceError: the database does not answer.
     """
+    if await database.read(count_stale):
+        await database.write(keep_rows_without_entries)
     total = await database.read(count_stale)
     done, told = 0, 0
     if total:

@@ -9,6 +9,7 @@ history has them. Otherwise a signal whose entries find no room could not end, a
 import asyncio
 import contextlib
 import time
+from datetime import UTC, datetime
 
 import grpc
 from nats.js import JetStreamContext
@@ -130,6 +131,19 @@ async def first_since(js: JetStreamContext, first: int, last: int, since_s: floa
         else:
             last = middle
     return first
+
+
+async def oldest_time(journal: Journal) -> datetime | None:
+    """When the oldest message in the journal was stored, now where it is empty; None where that is not known.
+
+    Raises:
+        nats.errors.Error: the broker does not answer.
+    """
+    facts = facts_of(await journal.js.stream_info(STREAM))
+    if not facts.messages:
+        return datetime.now(UTC)
+    stored_s = await _time_of(journal.js, facts.first)
+    return datetime.fromtimestamp(stored_s, UTC) if stored_s and not journal.earlier else None
 
 
 async def _time_of(js: JetStreamContext, sequence: int) -> float:

@@ -35,6 +35,13 @@ class AuditSettings(ServiceSettings):
         unit="bytes",
         minimum=0,
     )
+    history_keep_days: float = setting(
+        0.0,
+        doc="days that history keeps its entries; older ones go, their hashes and the rows of their signals stay; "
+        "0: everything is kept",
+        unit="d",
+        minimum=0,
+    )
     checkpoint_entries: int = setting(1000, doc="new entries after which history is signed", unit="entries", minimum=1)
     checkpoint_s: float = setting(10.0, doc="time after which new entries are signed", unit="s", minimum=0.5)
     straggler_s: float = setting(

@@ -11,7 +11,7 @@ from vantixs.runtime.statements import Statement, insert_or_replace
 
 from vantixs_audit.domain.status import EntryFacts, View, apply_entry
 from vantixs_audit.entry_facts import facts_of
-from vantixs_audit.tables import ENTRIES, SIGNAL_WORDS, SIGNALS
+from vantixs_audit.tables import ENTRIES, HEAD, SIGNAL_WORDS, SIGNALS
 from vantixs_audit.views import OF_ORIGIN, row_of, view_of, word_rows
 
 MOST_RUNNING = 1_000
@@ -143,6 +143,13 @@ def rebuild(connection: sa.Connection, most: int) -> int:
     _PUT_SIGNAL.run_all(connection, rows)
     _PUT_WORD.run_all(connection, words)
     return len(rows)
+
+
+def keep_rows_without_entries(connection: sa.Connection) -> None:
+    """Takes rows as they are that cannot be made again, for entries of theirs are no longer kept."""
+    stale = sa.and_(SIGNALS.c.view_sequence != SIGNALS.c.sequence, SIGNALS.c.number <= HEAD.c.dropped_signals)
+    taken = sa.update(SIGNALS).where(stale, HEAD.c.id == 1)
+    connection.execute(taken.values(view_sequence=SIGNALS.c.sequence))
 
 
 def count_stale(connection: sa.Connection) -> int:

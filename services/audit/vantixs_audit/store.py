@@ -47,6 +47,8 @@ __all__ = [
     "Head",
     "Running",
     "changed_since",
+    "lost_entries",
+    "not_kept",
     "read_head",
     "record",
     "recorded",
@@ -78,6 +80,10 @@ class Head(NamedTuple):
     message_hash: bytes = b""
     missing_until: int = 0
     tree_edge: bytes = b""
+    segment: int = 0
+    dropped_sequence: int = 0
+    dropped_signals: int = 0
+    dropped_hash: bytes = GENESIS
 
     @property
     def tree(self) -> Tree:
@@ -99,7 +105,29 @@ def read_head(connection: sa.Connection) -> Head:
         return Head()
     mark = Mark(row.epoch, row.stream_id, row.stream_sequence)
     return Head(
-        mark, row.sequence, row.signals, row.hash, row.message_hash or b"", row.missing_until, row.tree_edge or b""
+        mark,
+        row.sequence,
+        row.signals,
+        row.hash,
+        row.message_hash or b"",
+        row.missing_until,
+        row.tree_edge or b"",
+        row.segment,
+        row.dropped_sequence,
+        row.dropped_signals,
+        row.dropped_hash or GENESIS,
+    )
+
+
+def lost_entries(head: Head, number: int) -> bool:
+    """Whether the signal of that number had entries that are no longer kept."""
+    return number <= head.dropped_signals
+
+
+def not_kept(signal_id: str) -> ServiceError:
+    """What is asked for needs entries of a signal that are no longer kept."""
+    return ServiceError(
+        grpc.StatusCode.FAILED_PRECONDITION, "ENTRIES_NOT_KEPT", f"signal {signal_id}: its entries are no longer kept"
     )
 
 
@@ -116,6 +144,10 @@ def write_head(connection: sa.Connection, head: Head) -> None:
         "message_hash": head.message_hash,
         "missing_until": head.missing_until,
         "tree_edge": head.tree_edge,
+        "segment": head.segment,
+        "dropped_sequence": head.dropped_sequence,
+        "dropped_signals": head.dropped_signals,
+        "dropped_hash": head.dropped_hash,
     }
     _PUT_HEAD.send(connection, **values)
 
@@ -157,6 +189,7 @@ def record(
                 "data": data,
                 "hash": chained,
                 "leaf_hash": leaf_hash(data),
+                "segment": head.segment,
             }
         )
         if signal_id:
@@ -169,13 +202,12 @@ def record(
     signals = update_rows(connection, changed, head.signals, views)
     running.keep(chained, views)
     if fresh:
-        head = Head(
+        head = head._replace(
             mark=mark._replace(sequence=fresh[-1].stream_sequence),
             sequence=sequence,
             signals=signals,
             hash=chained,
             message_hash=hashlib.sha256(fresh[-1].data).digest(),
-            missing_until=head.missing_until,
             tree_edge=tree.edge_bytes,
         )
         write_head(connection, head)

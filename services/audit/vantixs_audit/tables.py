@@ -38,18 +38,40 @@ TIMES = (
 LATENCIES = ("receive_latency", "decide_latency", "fill_latency", "latency")
 # Columns that are mostly empty: their indexes have only the rows where they are not.
 PARTLY_INDEXED = ("original_status", "reason", "strategy_id", "tag", "first_signal_id", "replay_of", "replay_root")
+# On PostgreSQL a table for each segment (`history_retention/segments.py`), each with the keys and indexes that SQLite's one has:
+# a key over all of them would have to contain the segment. What is recorded is looked up in all of them first.
 ENTRIES = sa.Table(
     "entries",
     METADATA,
     sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
     sa.Column("stream_sequence", sa.BigInteger, nullable=False),
-    sa.Column("event_id", sa.Text, nullable=False, unique=True),
-    sa.Column("signal_id", sa.Text, nullable=False, index=True),
+    sa.Column("event_id", sa.Text, nullable=False),
+    sa.Column("signal_id", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("event_time", Instant, nullable=False),
     sa.Column("data", sa.LargeBinary, nullable=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
     sa.Column("leaf_hash", sa.LargeBinary, nullable=True),
+    sa.Column("segment", sa.BigInteger, nullable=False, server_default="0"),
+    sa.UniqueConstraint("event_id").ddl_if(dialect="sqlite"),
+    sa.Index("ix_entries_signal_id", "signal_id").ddl_if(dialect="sqlite"),
+    postgresql_partition_by="LIST (segment)",
+)
+ENTRIES.primary_key.ddl_if(dialect="sqlite")
+for _text in (
+    "CREATE TABLE entries_0 PARTITION OF entries (PRIMARY KEY (sequence), UNIQUE (event_id)) FOR VALUES IN (0)",
+    "CREATE INDEX entries_0_signal_id_idx ON entries_0 (signal_id)",
+):
+    _made = sa.DDL(_text)  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
+    sa.event.listen(ENTRIES, "after_create", _made.execute_if(dialect="postgresql"))
+# Where history can be cut: a segment begins after that entry, with so many signals before it. Empty until entries are to go.
+SEGMENTS = sa.Table(
+    "segments",
+    METADATA,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("after_sequence", sa.BigInteger, nullable=False),
+    sa.Column("after_signals", sa.BigInteger, nullable=False),
+    sa.Column("begin_time", Instant, nullable=False),
 )
 SIGNALS = sa.Table(
     "signals",
@@ -117,7 +139,8 @@ SIGNAL_WORDS = sa.Table(
 )
 # One row: how far the journal is recorded, and the head of the chain. `message_hash` is the SHA-256 of the last message
 # recorded, empty where none is known; up to `missing_until` an operator accepted what the journal does not have. `tree_edge`
-# is the right edge of the tree over the entries (ADR 40).
+# is the right edge of the tree over the entries (ADR 40). `segment` is the one that is recorded into. Entries up to
+# `dropped_sequence`, whose chain ends with `dropped_hash`, are no longer kept; the first `dropped_signals` signals had some.
 HEAD = sa.Table(
     "head",
     METADATA,
@@ -131,6 +154,10 @@ HEAD = sa.Table(
     sa.Column("message_hash", sa.LargeBinary, nullable=True),
     sa.Column("missing_until", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("tree_edge", sa.LargeBinary, nullable=True),
+    sa.Column("segment", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("dropped_sequence", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("dropped_signals", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("dropped_hash", sa.LargeBinary, nullable=True),
 )
 # Nodes of the tree at every eighth level, once they are complete; the leaves are in the entries.
 TREE_NODES = sa.Table(
@@ -139,6 +166,21 @@ TREE_NODES = sa.Table(
     sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+# Leaves of entries that are no longer kept: 256 in a row, 32 bytes each, the last row with as many as there are.
+TREE_LEAVES = sa.Table(
+    "tree_leaves",
+    METADATA,
+    sa.Column("position", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("hashes", sa.LargeBinary, nullable=False),
+)
+# Of entries that are no longer kept the last change of each configuration, as stored: what is configured now follows from it.
+KEPT_CONFIGURATION = sa.Table(
+    "kept_configuration",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
 )
 # One row: what the chain was when the tree was begun over it. Entries up to `sequence` have no leaf hash of their own.
 TREE_START = sa.Table(

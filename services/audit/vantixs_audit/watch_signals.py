@@ -3,9 +3,10 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import grpc
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.database import Database
-from vantixs.runtime.errors import invalid
+from vantixs.runtime.errors import ServiceError, invalid
 
 from vantixs_audit import store
 from vantixs_audit.domain.filter_expression import Expression
@@ -24,8 +25,8 @@ async def watch_signals(
     """Changes of the signals that the filter means; `begun` is called once none is missed any more.
 
     Raises:
-        ServiceError: INVALID_ARGUMENT where the filter is none, or history is not as far as `after_sequence`; or as
-            `Watchers.watch`.
+        ServiceError: INVALID_ARGUMENT where the filter is none, or history is not as far as `after_sequence`;
+            FAILED_PRECONDITION ENTRIES_NOT_KEPT where entries after it are no longer kept; or as `Watchers.watch`.
     """
     if not 0 <= request.heartbeat_s <= MOST_HEARTBEAT_S:
         raise invalid("heartbeat_s", f"expected 0 to {MOST_HEARTBEAT_S}, was {request.heartbeat_s}")
@@ -33,6 +34,9 @@ async def watch_signals(
     position = request.after_sequence
     if not 0 <= position <= head.sequence:
         raise invalid("after_sequence", f"expected 0 to {head.sequence}, where history ends, was {position}")
+    if 0 < position < head.dropped_sequence:
+        detail = f"expected after_sequence {head.dropped_sequence} or more, was {position}: entries before are no longer kept"
+        raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "ENTRIES_NOT_KEPT", detail)
     expression = expression_of(request.filter)
     watchers.check_room()
     resumed = position > 0

@@ -1,8 +1,10 @@
 """Copies of the services' schemas in PostgreSQL, all of one instant, by COPY: no program of PostgreSQL's is needed."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -10,6 +12,12 @@ from vantixs.runtime.database_setup import ADVISORY_LOCK, lock_number
 from vantixs.runtime.store_identity import CREATE
 
 SUFFIX = ".copy"
+PARTITIONS = ".partitions.json"
+_PARTITIONS = """
+    SELECT parent.relname, part.relname, pg_get_expr(part.relpartbound, part.oid)
+    FROM pg_inherits JOIN pg_class part ON part.oid = inhrelid JOIN pg_class parent ON parent.oid = inhparent
+    WHERE parent.relkind = 'p' AND parent.relnamespace = to_regnamespace(%s) ORDER BY part.relname
+"""
 
 
 class HeldSchemas:
@@ -25,11 +33,18 @@ class HeldSchemas:
         self._holder.rollback()
 
     def copy_to(self, target: Path) -> None:
-        """Writes every table into a file `<schema>.<table>.copy` of the directory."""
+        """Writes every table into a file `<schema>.<table>.copy` of the directory.
+
+        Of a partitioned table each partition is one, and `<schema>.partitions.json` says of what they are parts.
+        """
         inspector = sa.inspect(self._reader)
         driver = self._reader.connection.cursor()
         for schema in self._schemas:
-            for name in inspector.get_table_names(schema):
+            partitions = driver.execute(_PARTITIONS, (schema,)).fetchall()
+            if partitions:
+                (target / f"{schema}{PARTITIONS}").write_text(json.dumps(partitions))
+            whole = set(inspector.get_table_names(schema)) - {parent for parent, _, _ in partitions}
+            for name in sorted(whole):
                 statement = f'COPY "{schema}"."{name}" TO STDOUT (FORMAT binary)'
                 with (target / f"{schema}.{name}{SUFFIX}").open("wb") as file, driver.copy(statement) as copy:
                     for block in copy:
@@ -53,9 +68,18 @@ def held_schemas(url: str, services: tuple[str, ...]) -> Iterator[HeldSchemas]:
                 ADVISORY_LOCK.send(holder, key=lock_number(service))
             # The snapshot is taken by the first statement, so by one of its own: with the locks it would be of before they came.
             reader.exec_driver_sql("SELECT 1")
+            _hold_tables(reader, services)
             yield HeldSchemas(holder, reader, services)
     finally:
         engine.dispose()
+
+
+def _hold_tables(reader: sa.Connection, schemas: tuple[str, ...]) -> None:
+    """Keeps tables from being dropped until they are copied: a snapshot alone does not."""
+    inspector = sa.inspect(reader)
+    names = [f'"{schema}"."{name}"' for schema in schemas for name in inspector.get_table_names(schema)]
+    if names:
+        reader.exec_driver_sql(f"LOCK TABLE {', '.join(names)} IN ACCESS SHARE MODE")
 
 
 def fill_schema(connection: sa.Connection, schema: str, source: Path) -> None:
@@ -66,6 +90,7 @@ def fill_schema(connection: sa.Connection, schema: str, source: Path) -> None:
     """
     connection.exec_driver_sql(CREATE)
     driver = connection.connection.cursor()
+    _make_partitions(driver, schema, source)
     for path in sorted(source.glob(f"{schema}.*{SUFFIX}")):
         name = path.name.removeprefix(f"{schema}.").removesuffix(SUFFIX)
         driver.execute(f'TRUNCATE "{schema}"."{name}" CASCADE')
@@ -81,3 +106,21 @@ def fill_schema(connection: sa.Connection, schema: str, source: Path) -> None:
             if row and (counter := row[0]):
                 newest = f'SELECT coalesce(max("{column["name"]}"), 0) + 1 FROM "{schema}"."{name}"'  # noqa: S608 - names of ours
                 driver.execute(f"SELECT setval('{counter}', ({newest}), false)")
+
+
+def _make_partitions(driver: Any, schema: str, source: Path) -> None:
+    """Makes the partitions that were copied and that an empty schema does not have, each like one that it has."""
+    path = source / f"{schema}{PARTITIONS}"
+    if not path.exists():
+        return
+    there = {(parent, name) for parent, name, _ in driver.execute(_PARTITIONS, (schema,)).fetchall()}
+    copied = json.loads(path.read_text())
+    for parent, name, bound in copied:
+        if (parent, name) in there:
+            continue
+        like = min(other for of, other in there if of == parent)
+        made, made_like = f'"{schema}"."{name}"', f'"{schema}"."{like}"'
+        driver.execute(f"CREATE TABLE {made} (LIKE {made_like} INCLUDING DEFAULTS INCLUDING INDEXES)")
+        driver.execute(f'ALTER TABLE "{schema}"."{parent}" ATTACH PARTITION {made} {bound}')
+    for _, name in there - {(parent, name) for parent, name, _ in copied}:
+        driver.execute(f'DROP TABLE "{schema}"."{name}"')

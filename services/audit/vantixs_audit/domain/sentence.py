@@ -28,13 +28,15 @@ class Told(NamedTuple):
     average_price: str
     slippage_bps: str
     replays: int
+    not_kept: int = 0  # The last entry of history that is no longer kept, where the signal had some of those.
 
 
 def sentence_of(told: Told) -> str:
     """For example "BUY BTC/USDT did not trade: risk refused it, ORDER_NOTIONAL_ABOVE_MAXIMUM (notional 200, the most is 100)"."""
     what = " ".join(filter(None, (told.action, told.symbol))) or "The signal"
     again = f" It was replayed {told.replays} time{'s' * (told.replays > 1)} since." if told.replays else ""
-    return f"{what} {_outcome(told)}.{again}"
+    gone = f" What history had of it up to entry {told.not_kept} is no longer kept." if told.not_kept else ""
+    return f"{what} {_outcome(told)}.{again}{gone}"
 
 
 def _outcome(told: Told) -> str:

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from vantixs.proof.tree import HASH_BYTES, Read, leaf_hash
+from vantixs.proof.tree import HASH_BYTES, TILE_LEAVES, Read, leaf_hash
 
-from vantixs_audit.store import CHECKPOINTS, ENTRIES, TREE_NODES, TREE_START
+from vantixs_audit.tables import CHECKPOINTS, ENTRIES, TREE_LEAVES, TREE_NODES, TREE_START
 
 
 class NodesMissing(LookupError):
@@ -15,7 +15,8 @@ class NodesMissing(LookupError):
 
 
 def reader(connection: sa.Connection) -> Read:
-    """Reads hashes for proofs. Entries that were there before the tree get their leaf from their bytes.
+    """Reads hashes for proofs. Entries that were there before the tree get their leaf from their bytes; of those that are no
+    longer kept it is stored.
 
     Raises (when called):
         NodesMissing: not all of them are there.
@@ -32,7 +33,8 @@ def reader(connection: sa.Connection) -> Read:
             at, places = ENTRIES.c.sequence, (position + 1, position + count)
         rows = connection.execute(query.where(at.between(*places)).order_by(at)).all()
         if len(rows) != count and not level:
-            found = {row.sequence: row.leaf_hash or leaf_hash(row.data) for row in rows}
+            found = _not_kept(connection, position, count)
+            found |= {row.sequence: row.leaf_hash or leaf_hash(row.data) for row in rows}
             sequences = range(places[0], places[1] + 1)
             lacked = _lacked_until(connection)
             if all(sequence in found or sequence <= lacked for sequence in sequences):
@@ -42,6 +44,21 @@ def reader(connection: sa.Connection) -> Read:
         return [row.hash if level else row.leaf_hash or leaf_hash(row.data) for row in rows]
 
     return read
+
+
+def packed_leaves(connection: sa.Connection, first: int, last: int) -> dict[int, bytes]:
+    """Rows of leaves of entries that are no longer kept, by their position."""
+    query = sa.select(TREE_LEAVES).where(TREE_LEAVES.c.position.between(first, last))
+    return {row.position: row.hashes for row in connection.execute(query)}
+
+
+def _not_kept(connection: sa.Connection, index: int, count: int) -> dict[int, bytes]:
+    """Leaves of entries that are no longer kept, by sequence; at least those that are asked for."""
+    found: dict[int, bytes] = {}
+    for position, hashes in packed_leaves(connection, index // TILE_LEAVES, (index + count - 1) // TILE_LEAVES).items():
+        for at in range(len(hashes) // HASH_BYTES):
+            found[position * TILE_LEAVES + at + 1] = hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES]
+    return found
 
 
 def _lacked_until(connection: sa.Connection) -> int:

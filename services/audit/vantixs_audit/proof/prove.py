@@ -8,7 +8,7 @@ from vantixs.proof.tree import includes, inclusion_proof, leaf_hash
 from vantixs.runtime.errors import ServiceError, not_found
 
 from vantixs_audit.proof.nodes import NodesMissing, last_checkpoint, reader
-from vantixs_audit.store import ENTRIES
+from vantixs_audit.store import ENTRIES, SIGNALS, not_kept
 
 MOST = 1000
 
@@ -17,12 +17,15 @@ def prove_signal(connection: sa.Connection, signal_id: str, key: Key) -> audit_p
     """The signal's first 1,000 entries with their proofs, which were checked.
 
     Raises:
-        ServiceError: NOT_FOUND; FAILED_PRECONDITION PROOF_NOT_YET until a checkpoint covers the entries, HISTORY_ALTERED
+        ServiceError: NOT_FOUND; FAILED_PRECONDITION ENTRIES_NOT_KEPT where there are none any more,
+            PROOF_NOT_YET until a checkpoint covers the entries, HISTORY_ALTERED
             where they are not those that the checkpoint was signed over.
     """
     query = sa.select(ENTRIES.c.sequence, ENTRIES.c.data).where(ENTRIES.c.signal_id == signal_id)
     entries = connection.execute(query.order_by(ENTRIES.c.sequence).limit(MOST)).all()
     if not entries:
+        if connection.execute(sa.select(SIGNALS.c.number).where(SIGNALS.c.signal_id == signal_id)).first():
+            raise not_kept(signal_id)
         raise not_found("signal", signal_id)
     row = last_checkpoint(connection)
     if row is None or row.size < entries[-1].sequence:

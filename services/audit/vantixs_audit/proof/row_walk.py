@@ -7,12 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.proof.tree import leaf_hash
 
 from vantixs_audit import store
 from vantixs_audit.domain.status import View, apply_entry
 from vantixs_audit.entry_facts import facts_of
-from vantixs_audit.proof.findings import COLUMN, TREE, VIEW, Fault, at
-from vantixs_audit.tables import ENTRIES, SIGNAL_WORDS, SIGNALS
+from vantixs_audit.proof.findings import ALTERED, COLUMN, TREE, VIEW, Fault, at
+from vantixs_audit.proof.kept_leaves import read_leaves
+from vantixs_audit.tables import ENTRIES, KEPT_CONFIGURATION, SIGNAL_WORDS, SIGNALS
 from vantixs_audit.views import row_of, word_rows
 
 PAGE = 500
@@ -27,6 +29,10 @@ class RowWalk:
 
     def take_page(self, connection: sa.Connection, until: int) -> Fault | None:
         """Looks at the next entries, of those up to `until`, and at the rows of the signals that begin with them."""
+        head = store.read_head(connection)
+        if self.size < head.dropped_sequence:
+            self.size, self._signals = head.dropped_sequence, head.dropped_signals
+            return None
         columns = (ENTRIES.c[n] for n in ("sequence", "signal_id", "event_id", "kind", "event_time", "data"))
         query = sa.select(*columns).where(ENTRIES.c.sequence > self.size, ENTRIES.c.sequence <= until)
         page = connection.execute(query.order_by(ENTRIES.c.sequence).limit(PAGE)).all()
@@ -39,25 +45,30 @@ class RowWalk:
             if fault := _columns(row, entry):
                 return fault
         self.size = page[-1].sequence
-        return self._views(connection, page, entries)
+        return self._views(connection, head, page, entries)
 
     def end(self, connection: sa.Connection, head: store.Head) -> Fault | None:
         """What is wrong with the rows as a whole."""
         if head.signals != self._signals:
             detail = f"history says that it has {head.signals} signals, and has {self._signals}"
             return at(TREE, self.size, detail)
-        return _row_without_entries(connection)
+        return _not_kept(connection, head) or _row_without_entries(connection, head)
 
     def _views(
-        self, connection: sa.Connection, page: Sequence[Any], entries: Sequence[journal_pb2.JournalEntry]
+        self,
+        connection: sa.Connection,
+        head: store.Head,
+        page: Sequence[Any],
+        entries: Sequence[journal_pb2.JournalEntry],
     ) -> Fault | None:
-        """Makes the rows of those signals again whose first entry is in the page."""
+        """Makes the rows of those signals again whose first entry is in the page; of signals that lost entries none."""
         ids = list(dict.fromkeys(row.signal_id for row in page if row.signal_id))
         if not ids:
             return None
         # A signal's entries may be many and in many pages: they are read once.
         begins_at = sa.select(ENTRIES.c.signal_id, sa.func.min(ENTRIES.c.sequence)).group_by(ENTRIES.c.signal_id)
-        known = connection.execute(begins_at.where(ENTRIES.c.signal_id.in_(ids)))
+        kept = ENTRIES.c.sequence > head.dropped_sequence
+        known = connection.execute(begins_at.where(ENTRIES.c.signal_id.in_(ids), kept))
         begun_before = {signal_id for signal_id, sequence in known if sequence < page[0].sequence}
         ids = [signal_id for signal_id in ids if signal_id not in begun_before]
         by_signal: dict[str, list[tuple[int, journal_pb2.JournalEntry]]] = {signal_id: [] for signal_id in ids}
@@ -75,6 +86,12 @@ class RowWalk:
             stored.setdefault(word.number, set()).add(word.word)
         for signal_id, told in by_signal.items():
             begins = told[0][0]
+            if signal_id in rows and rows[signal_id].number <= head.dropped_signals:
+                if rows[signal_id].sequence != told[-1][0]:
+                    return at(
+                        VIEW, begins, f"signal {signal_id}: its last entry is not the one that its row says", signal_id
+                    )
+                continue
             self._signals += 1
             if signal_id not in rows:
                 return at(VIEW, begins, f"signal {signal_id} has entries and no row", signal_id)
@@ -95,12 +112,26 @@ class RowWalk:
         return None
 
 
-def _row_without_entries(connection: sa.Connection) -> Fault | None:
+def _row_without_entries(connection: sa.Connection, head: store.Head) -> Fault | None:
     there = sa.exists().where(ENTRIES.c.sequence == SIGNALS.c.sequence, ENTRIES.c.signal_id == SIGNALS.c.signal_id)
-    row = connection.execute(sa.select(SIGNALS).where(~there).order_by(SIGNALS.c.number).limit(1)).first()
+    kept = sa.or_(SIGNALS.c.number > head.dropped_signals, SIGNALS.c.sequence > head.dropped_sequence)
+    row = connection.execute(sa.select(SIGNALS).where(~there, kept).order_by(SIGNALS.c.number).limit(1)).first()
     if row is None:
         return None
     return at(VIEW, row.sequence, f"signal {row.signal_id} has a row and no entries", row.signal_id)
+
+
+def _not_kept(connection: sa.Connection, head: store.Head) -> Fault | None:
+    """What is wrong with what stays of entries that are no longer kept: how many signals, and what was configured."""
+    rows = sa.select(sa.func.count()).select_from(SIGNALS).where(SIGNALS.c.number <= head.dropped_signals)
+    if (found := connection.execute(rows).scalar_one()) != head.dropped_signals:
+        detail = f"expected the rows of the first {head.dropped_signals} signals, whose entries are no longer kept, found {found}"
+        return at(VIEW, head.dropped_sequence, detail)
+    changes = sa.select(KEPT_CONFIGURATION).where(KEPT_CONFIGURATION.c.sequence <= head.dropped_sequence)
+    for row in connection.execute(changes.order_by(KEPT_CONFIGURATION.c.sequence)):
+        if read_leaves(connection, row.sequence - 1, row.sequence) != [leaf_hash(row.data)]:
+            return at(ALTERED, row.sequence, f"entry {row.sequence}, kept for {row.name}, is not what was recorded")
+    return None
 
 
 def _decode(row: Any) -> journal_pb2.JournalEntry:

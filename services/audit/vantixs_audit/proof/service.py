@@ -72,6 +72,7 @@ class HistoryProof:
                 checked=response.checked,
                 first_bad_sequence=fault.first_sequence,
                 detail=fault.detail,
+                not_kept=response.not_kept,
             )
         return result
 
@@ -99,4 +100,5 @@ def _response(step: Step, fault: Fault | None, *, leaves: bool) -> audit_pb2.Che
         finished=step.done,
         fault=fault.message if fault else None,
         leaf_hashes=step.leaves if leaves else b"",
+        not_kept=step.not_kept,
     )

@@ -1,7 +1,8 @@
 """Walks the entries of history: the chain, the tree over them, and every checkpoint that was signed over it.
 
-Each entry has to be there, with its leaf hash and the chain from its bytes. At the end: where history says that it ends, and
-checkpoints of a longer one. A page that holds is found to do so in one loop; of one that does not each entry is looked at.
+Each entry has to be there, with its leaf hash and the chain from its bytes; of those that are no longer kept the leaf hash, and
+an entry that says that they went. At the end: where history says that it ends, and checkpoints of a longer one. A page that holds
+is found to do so in one loop; of one that does not each entry is looked at.
 """
 
 import hashlib
@@ -11,10 +12,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from vantixs.proof.note import Checkpoint, Key, NoteError, open_checkpoint
-from vantixs.proof.tree import Tree, leaf_hash
+from vantixs.proof.tree import TILE_LEAVES, Tree, leaf_hash
 
 from vantixs_audit import store
 from vantixs_audit.domain.status import GENESIS, chain_hash
+from vantixs_audit.history_retention import announcement
 from vantixs_audit.proof.findings import (
     ALTERED,
     CHECKPOINT,
@@ -28,10 +30,12 @@ from vantixs_audit.proof.findings import (
     at,
     broken_chain,
 )
+from vantixs_audit.proof.kept_leaves import read_leaves
 from vantixs_audit.tables import CHECKPOINTS, ENTRIES, TREE_NODES, TREE_START
 
 # Entries a page, and how many after it are read as well: what is wrong is told by what comes next.
 PAGE, CONTEXT = 1000, 64
+LEAVES_PAGE = 64 * TILE_LEAVES
 
 
 class TreeWalk:
@@ -63,6 +67,8 @@ class TreeWalk:
     def take_page(self, connection: sa.Connection, head: store.Head) -> Fault | None:
         """Looks at the next entries, and at the end of history where there are none after them."""
         self._leaves = bytearray()
+        if self._tree.size < head.dropped_sequence:
+            return self._take_leaves(connection, head)
         query = sa.select(ENTRIES.c.sequence, ENTRIES.c.data, ENTRIES.c.hash, ENTRIES.c.leaf_hash)
         query = query.where(ENTRIES.c.sequence > self._tree.size).order_by(ENTRIES.c.sequence)
         rows = connection.execute(query.limit(PAGE + CONTEXT)).all()
@@ -72,6 +78,40 @@ class TreeWalk:
             if fault := self._end(connection, head):
                 return fault
             self._ended_at = head.sequence
+        return None
+
+    def _take_leaves(self, connection: sa.Connection, head: store.Head) -> Fault | None:
+        """Looks at the next leaves of entries that are no longer kept, and at what says so after the last of them."""
+        start = self._tree.size
+        end = min(start + LEAVES_PAGE, head.dropped_sequence)
+        leaves = read_leaves(connection, start, end)
+        checkpoints = self._checkpoints(connection, start, end)
+        for stop in [*sorted(checkpoints), end]:
+            part = leaves[self._tree.size - start : stop - start]
+            self._tree.extend(part)
+            self._leaves += b"".join(part)
+            if self._tree.size < stop:
+                missing = self._tree.size + 1
+                return Fault(
+                    MISSING, missing, end, f"the leaf hash of entry {missing}, which is no longer kept, is missing"
+                )
+            for name, checkpoint in checkpoints.get(stop, ()):
+                if fault := self._hold(name, checkpoint):
+                    return fault
+        if end == head.dropped_sequence:
+            self._hashes = deque([head.dropped_hash], maxlen=CONTEXT)
+            if fault := self._said(connection, head):
+                return fault
+        return self._nodes(connection)
+
+    def _said(self, connection: sa.Connection, head: store.Head) -> Fault | None:
+        """Whether an entry says that those before it went: of that entry the walk finds whether it is as it was recorded."""
+        found, size = announcement.find(connection, head.dropped_sequence), self._tree.size
+        if found is None:
+            return Fault(MISSING, 1, size, f"entries 1 to {size} are not there, and no entry says that they went")
+        sequence, said = found
+        if (said.last_sequence, said.root, said.signals) != (size, self._tree.root, head.dropped_signals):
+            return Fault(ALTERED, 1, size, f"entries 1 to {size} are not those that went by what entry {sequence} says")
         return None
 
     def _page(self, connection: sa.Connection, head: store.Head, rows: Sequence[Any]) -> Fault | None:
@@ -129,6 +169,8 @@ class TreeWalk:
                 if self._tree.size < head.sequence:
                     return None
                 return at(INSERTED, sequence, f"entry {sequence} is after the end of history, {head.sequence}")
+            if sequence <= self._tree.size:
+                return at(INSERTED, sequence, f"entry {sequence} is there twice")
             if sequence != self._tree.size + 1:
                 missing, last = self._tree.size + 1, sequence - 1
                 return Fault(MISSING, missing, last, f"entries {missing} to {last} are not there")

@@ -19,7 +19,10 @@ from vantixs_audit.proof.tree_walk import TreeWalk
 
 
 class Step(NamedTuple):
-    """How far it is: entries, and entries whose columns and signals' rows are checked. `done` with the fault, or with None."""
+    """How far it is: entries, and entries whose columns and signals' rows are checked. `done` with the fault, or with None.
+
+    Of entries up to `not_kept` there are leaf hashes only.
+    """
 
     checked: int
     rows_checked: int
@@ -27,6 +30,7 @@ class Step(NamedTuple):
     done: bool
     fault: Fault | None
     leaves: bytes
+    not_kept: int = 0
 
 
 async def verify_history(database: Database, key: Key, against: Mapping[str, Checkpoint]) -> AsyncIterator[Step]:
@@ -40,6 +44,10 @@ async def verify_history(database: Database, key: Key, against: Mapping[str, Che
     walk = Walk(key, against)
     while True:
         step = await database.read(walk.take_page)
+        if step.fault and (await database.read(store.read_head)).dropped_sequence != step.not_kept:
+            # Entries went while the page was read: PostgreSQL takes a partition away from readers of earlier snapshots too.
+            walk.begin_rows_again()
+            step = step._replace(done=False, fault=None)
         yield step
         if step.done:
             return
@@ -53,6 +61,10 @@ class Walk:
         self._entries = TreeWalk(key, against)
         self._rows = RowWalk()
 
+    def begin_rows_again(self) -> None:
+        """Forgets which columns and rows were looked at; entries are gone on with."""
+        self._rows = RowWalk()
+
     def take_page(self, connection: sa.Connection) -> Step:
         """Looks at the next page of entries, then of rows, and at the end once both are there."""
         head, done = store.read_head(connection), False
@@ -64,4 +76,4 @@ class Walk:
         else:
             fault, leaves, done = self._rows.end(connection, head), b"", True
         done = done or fault is not None
-        return Step(self._entries.size, self._rows.size, head.sequence, done, fault, leaves)
+        return Step(self._entries.size, self._rows.size, head.sequence, done, fault, leaves, head.dropped_sequence)

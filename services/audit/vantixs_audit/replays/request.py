@@ -55,7 +55,8 @@ def signals_of(connection: sa.Connection, request: audit_pb2.ReplaySignalsReques
     """The signals that are meant, in the order they came.
 
     Raises:
-        ServiceError: NOT_FOUND for an id or a replay that is not there; INVALID_ARGUMENT for none, or more than `most`;
+        ServiceError: NOT_FOUND for an id or a replay that is not there; FAILED_PRECONDITION ENTRIES_NOT_KEPT
+            for one that lost entries; INVALID_ARGUMENT for none, or more than `most`;
             FAILED_PRECONDITION REPLAY_REFUSED where one was named by its id that the mode may not run.
     """
     found = _signals(connection, request, most)
@@ -103,5 +104,7 @@ def _signals(connection: sa.Connection, request: audit_pb2.ReplaySignalsRequest,
         return rows.by_ids(connection, request.signal_ids)
     if request.of_replay_id:
         rows.read(connection, request.of_replay_id)
-        return rows.by_replay(connection, request.of_replay_id, different_only=request.different_only)
+        found = rows.by_replay(connection, request.of_replay_id, different_only=request.different_only)
+        rows.by_ids(connection, found)
+        return found
     return rows.by_filter(connection, request.filter, most)

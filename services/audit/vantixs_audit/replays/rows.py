@@ -11,6 +11,7 @@ from vantixs.runtime.paging import decode_token, encode_token
 from vantixs.runtime.statements import insert_ignore
 
 from vantixs_audit.signal_filter import condition_of
+from vantixs_audit.store import lost_entries, not_kept, read_head
 from vantixs_audit.tables import ENTRIES, REPLAY_SIGNALS, REPLAYS, SIGNALS
 
 MOST_RESULTS = 1000
@@ -114,7 +115,12 @@ def signal_at(connection: sa.Connection, replay_id: str, place: int) -> Any:
 
 
 def by_ids(connection: sa.Connection, signal_ids: Iterable[str]) -> list[str]:
-    """The ids, each once, in the order the signals came; NOT_FOUND for one that is not in history."""
+    """The ids, each once, in the order the signals came.
+
+    Raises:
+        ServiceError: NOT_FOUND for one that is not in history; FAILED_PRECONDITION ENTRIES_NOT_KEPT for one that lost entries.
+    """
+    head = read_head(connection)
     wanted = list(dict.fromkeys(signal_ids))
     numbers: dict[str, int] = {}
     for first in range(0, len(wanted), 500):
@@ -124,19 +130,25 @@ def by_ids(connection: sa.Connection, signal_ids: Iterable[str]) -> list[str]:
     for signal_id in wanted:
         if signal_id not in numbers:
             raise not_found("signal", signal_id)
+        if lost_entries(head, numbers[signal_id]):
+            raise not_kept(signal_id)
     return sorted(wanted, key=lambda signal_id: numbers[signal_id])
 
 
 def by_filter(connection: sa.Connection, filter_: audit_pb2.SignalFilter, most: int) -> list[str]:
-    """The signals that a filter means in the order they came, at most one more than `most`."""
-    query = sa.select(SIGNALS.c.signal_id).where(condition_of(filter_)).order_by(SIGNALS.c.number).limit(most + 1)
+    """The signals that a filter means in the order they came, at most one more than `most`; none that lost entries."""
+    query = sa.select(SIGNALS.c.signal_id).where(_meant(connection, filter_)).order_by(SIGNALS.c.number).limit(most + 1)
     return list(connection.execute(query).scalars())
 
 
 def count_filter(connection: sa.Connection, filter_: audit_pb2.SignalFilter) -> int:
-    """How many signals a filter means."""
-    query = sa.select(sa.func.count()).select_from(SIGNALS).where(condition_of(filter_))
+    """How many signals a filter means; none that lost entries."""
+    query = sa.select(sa.func.count()).select_from(SIGNALS).where(_meant(connection, filter_))
     return connection.execute(query).scalar() or 0
+
+
+def _meant(connection: sa.Connection, filter_: audit_pb2.SignalFilter) -> Any:
+    return sa.and_(condition_of(filter_), SIGNALS.c.number > read_head(connection).dropped_signals)
 
 
 def by_replay(connection: sa.Connection, replay_id: str, *, different_only: bool) -> list[str]:

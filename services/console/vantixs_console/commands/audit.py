@@ -64,6 +64,10 @@ def verify(
     def text() -> None:
         if not response.HasField("fault"):
             out.print(f"{response.checked:,} entries are as they were recorded")
+            if response.not_kept:
+                out.print(
+                    f"of entries 1 to {response.not_kept:,}, which are no longer kept, the leaf hashes were checked"
+                )
             return
         fault = response.fault
         kind = audit_pb2.HistoryFaultKind.Name(fault.kind).removeprefix("HISTORY_FAULT_KIND_").lower().replace("_", " ")

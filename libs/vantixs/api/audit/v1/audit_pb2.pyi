@@ -202,18 +202,20 @@ class GetSignalRequest(_message.Message):
     def __init__(self, signal_id: _Optional[str] = ...) -> None: ...
 
 class GetSignalResponse(_message.Message):
-    __slots__ = ("signal", "timeline", "links", "sentence", "since_last_step")
+    __slots__ = ("signal", "timeline", "links", "sentence", "since_last_step", "entries_not_kept")
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
     LINKS_FIELD_NUMBER: _ClassVar[int]
     SENTENCE_FIELD_NUMBER: _ClassVar[int]
     SINCE_LAST_STEP_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_NOT_KEPT_FIELD_NUMBER: _ClassVar[int]
     signal: SignalSummary
     timeline: _containers.RepeatedCompositeFieldContainer[RecordedEntry]
     links: SignalLinks
     sentence: str
     since_last_step: _duration_pb2.Duration
-    def __init__(self, signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ..., links: _Optional[_Union[SignalLinks, _Mapping]] = ..., sentence: _Optional[str] = ..., since_last_step: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    entries_not_kept: bool
+    def __init__(self, signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ..., links: _Optional[_Union[SignalLinks, _Mapping]] = ..., sentence: _Optional[str] = ..., since_last_step: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., entries_not_kept: _Optional[bool] = ...) -> None: ...
 
 class ListSignalsRequest(_message.Message):
     __slots__ = ("filter", "page_size", "page_token", "order_by")
@@ -266,7 +268,7 @@ class ExportSignalsRequest(_message.Message):
     def __init__(self, filter: _Optional[_Union[SignalFilter, _Mapping]] = ..., timeline: _Optional[bool] = ..., payloads: _Optional[bool] = ..., proofs: _Optional[bool] = ...) -> None: ...
 
 class ExportSignalsResponse(_message.Message):
-    __slots__ = ("entry", "signal", "timeline", "proof", "exported", "total", "payload_unreadable")
+    __slots__ = ("entry", "signal", "timeline", "proof", "exported", "total", "payload_unreadable", "entries_not_kept")
     ENTRY_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     TIMELINE_FIELD_NUMBER: _ClassVar[int]
@@ -274,6 +276,7 @@ class ExportSignalsResponse(_message.Message):
     EXPORTED_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_UNREADABLE_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_NOT_KEPT_FIELD_NUMBER: _ClassVar[int]
     entry: RecordedEntry
     signal: SignalSummary
     timeline: _containers.RepeatedCompositeFieldContainer[RecordedEntry]
@@ -281,7 +284,8 @@ class ExportSignalsResponse(_message.Message):
     exported: int
     total: int
     payload_unreadable: str
-    def __init__(self, entry: _Optional[_Union[RecordedEntry, _Mapping]] = ..., signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ..., proof: _Optional[_Union[ProveSignalResponse, _Mapping]] = ..., exported: _Optional[int] = ..., total: _Optional[int] = ..., payload_unreadable: _Optional[str] = ...) -> None: ...
+    entries_not_kept: bool
+    def __init__(self, entry: _Optional[_Union[RecordedEntry, _Mapping]] = ..., signal: _Optional[_Union[SignalSummary, _Mapping]] = ..., timeline: _Optional[_Iterable[_Union[RecordedEntry, _Mapping]]] = ..., proof: _Optional[_Union[ProveSignalResponse, _Mapping]] = ..., exported: _Optional[int] = ..., total: _Optional[int] = ..., payload_unreadable: _Optional[str] = ..., entries_not_kept: _Optional[bool] = ...) -> None: ...
 
 class GetPayloadRequest(_message.Message):
     __slots__ = ("signal_id",)
@@ -452,16 +456,18 @@ class VerifyHistoryRequest(_message.Message):
     def __init__(self, first_sequence: _Optional[int] = ..., last_sequence: _Optional[int] = ...) -> None: ...
 
 class VerifyHistoryResponse(_message.Message):
-    __slots__ = ("intact", "checked", "first_bad_sequence", "detail")
+    __slots__ = ("intact", "checked", "first_bad_sequence", "detail", "not_kept")
     INTACT_FIELD_NUMBER: _ClassVar[int]
     CHECKED_FIELD_NUMBER: _ClassVar[int]
     FIRST_BAD_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    NOT_KEPT_FIELD_NUMBER: _ClassVar[int]
     intact: bool
     checked: int
     first_bad_sequence: int
     detail: str
-    def __init__(self, intact: _Optional[bool] = ..., checked: _Optional[int] = ..., first_bad_sequence: _Optional[int] = ..., detail: _Optional[str] = ...) -> None: ...
+    not_kept: int
+    def __init__(self, intact: _Optional[bool] = ..., checked: _Optional[int] = ..., first_bad_sequence: _Optional[int] = ..., detail: _Optional[str] = ..., not_kept: _Optional[int] = ...) -> None: ...
 
 class GetStatisticsRequest(_message.Message):
     __slots__ = ("filter", "group", "bucket")
@@ -628,20 +634,22 @@ class CheckHistoryRequest(_message.Message):
     def __init__(self, checkpoint: _Optional[str] = ..., leaves: _Optional[bool] = ...) -> None: ...
 
 class CheckHistoryResponse(_message.Message):
-    __slots__ = ("checked", "total", "finished", "fault", "leaf_hashes", "rows_checked")
+    __slots__ = ("checked", "total", "finished", "fault", "leaf_hashes", "rows_checked", "not_kept")
     CHECKED_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     FAULT_FIELD_NUMBER: _ClassVar[int]
     LEAF_HASHES_FIELD_NUMBER: _ClassVar[int]
     ROWS_CHECKED_FIELD_NUMBER: _ClassVar[int]
+    NOT_KEPT_FIELD_NUMBER: _ClassVar[int]
     checked: int
     total: int
     finished: bool
     fault: HistoryFault
     leaf_hashes: bytes
     rows_checked: int
-    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., finished: _Optional[bool] = ..., fault: _Optional[_Union[HistoryFault, _Mapping]] = ..., leaf_hashes: _Optional[bytes] = ..., rows_checked: _Optional[int] = ...) -> None: ...
+    not_kept: int
+    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., finished: _Optional[bool] = ..., fault: _Optional[_Union[HistoryFault, _Mapping]] = ..., leaf_hashes: _Optional[bytes] = ..., rows_checked: _Optional[int] = ..., not_kept: _Optional[int] = ...) -> None: ...
 
 class GetCheckpointRequest(_message.Message):
     __slots__ = ()

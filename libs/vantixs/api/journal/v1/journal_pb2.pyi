@@ -32,7 +32,7 @@ class JournalBatch(_message.Message):
     def __init__(self, entries: _Optional[_Iterable[_Union[JournalEntry, _Mapping]]] = ...) -> None: ...
 
 class JournalEntry(_message.Message):
-    __slots__ = ("event_id", "event_time", "signal_id", "cause_event_id", "actor", "trace_parent", "signal_accepted", "signal_rejected", "duplicate_suppressed", "strategy_evaluated", "order_evaluated", "order_submitted", "order_updated", "fill_recorded", "signal_completed", "replay_requested", "replay_finished", "configuration_changed", "trading_state_changed", "credential_verified", "dead_lettered", "adjustment_recorded", "fill_flagged", "journal_gap_accepted", "bracket_changed", "funding_booked", "history_read")
+    __slots__ = ("event_id", "event_time", "signal_id", "cause_event_id", "actor", "trace_parent", "signal_accepted", "signal_rejected", "duplicate_suppressed", "strategy_evaluated", "order_evaluated", "order_submitted", "order_updated", "fill_recorded", "signal_completed", "replay_requested", "replay_finished", "configuration_changed", "trading_state_changed", "credential_verified", "dead_lettered", "adjustment_recorded", "fill_flagged", "journal_gap_accepted", "bracket_changed", "funding_booked", "history_read", "history_dropped")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     SIGNAL_ID_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +60,7 @@ class JournalEntry(_message.Message):
     BRACKET_CHANGED_FIELD_NUMBER: _ClassVar[int]
     FUNDING_BOOKED_FIELD_NUMBER: _ClassVar[int]
     HISTORY_READ_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_DROPPED_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     event_time: _timestamp_pb2.Timestamp
     signal_id: str
@@ -87,7 +88,8 @@ class JournalEntry(_message.Message):
     bracket_changed: BracketChanged
     funding_booked: FundingBooked
     history_read: HistoryRead
-    def __init__(self, event_id: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal_id: _Optional[str] = ..., cause_event_id: _Optional[str] = ..., actor: _Optional[str] = ..., trace_parent: _Optional[str] = ..., signal_accepted: _Optional[_Union[SignalAccepted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., duplicate_suppressed: _Optional[_Union[DuplicateSuppressed, _Mapping]] = ..., strategy_evaluated: _Optional[_Union[StrategyEvaluated, _Mapping]] = ..., order_evaluated: _Optional[_Union[OrderEvaluated, _Mapping]] = ..., order_submitted: _Optional[_Union[OrderSubmitted, _Mapping]] = ..., order_updated: _Optional[_Union[OrderUpdated, _Mapping]] = ..., fill_recorded: _Optional[_Union[FillRecorded, _Mapping]] = ..., signal_completed: _Optional[_Union[SignalCompleted, _Mapping]] = ..., replay_requested: _Optional[_Union[ReplayRequested, _Mapping]] = ..., replay_finished: _Optional[_Union[ReplayFinished, _Mapping]] = ..., configuration_changed: _Optional[_Union[ConfigurationChanged, _Mapping]] = ..., trading_state_changed: _Optional[_Union[TradingStateChanged, _Mapping]] = ..., credential_verified: _Optional[_Union[CredentialVerified, _Mapping]] = ..., dead_lettered: _Optional[_Union[DeadLettered, _Mapping]] = ..., adjustment_recorded: _Optional[_Union[AdjustmentRecorded, _Mapping]] = ..., fill_flagged: _Optional[_Union[FillFlagged, _Mapping]] = ..., journal_gap_accepted: _Optional[_Union[JournalGapAccepted, _Mapping]] = ..., bracket_changed: _Optional[_Union[BracketChanged, _Mapping]] = ..., funding_booked: _Optional[_Union[FundingBooked, _Mapping]] = ..., history_read: _Optional[_Union[HistoryRead, _Mapping]] = ...) -> None: ...
+    history_dropped: HistoryDropped
+    def __init__(self, event_id: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal_id: _Optional[str] = ..., cause_event_id: _Optional[str] = ..., actor: _Optional[str] = ..., trace_parent: _Optional[str] = ..., signal_accepted: _Optional[_Union[SignalAccepted, _Mapping]] = ..., signal_rejected: _Optional[_Union[SignalRejected, _Mapping]] = ..., duplicate_suppressed: _Optional[_Union[DuplicateSuppressed, _Mapping]] = ..., strategy_evaluated: _Optional[_Union[StrategyEvaluated, _Mapping]] = ..., order_evaluated: _Optional[_Union[OrderEvaluated, _Mapping]] = ..., order_submitted: _Optional[_Union[OrderSubmitted, _Mapping]] = ..., order_updated: _Optional[_Union[OrderUpdated, _Mapping]] = ..., fill_recorded: _Optional[_Union[FillRecorded, _Mapping]] = ..., signal_completed: _Optional[_Union[SignalCompleted, _Mapping]] = ..., replay_requested: _Optional[_Union[ReplayRequested, _Mapping]] = ..., replay_finished: _Optional[_Union[ReplayFinished, _Mapping]] = ..., configuration_changed: _Optional[_Union[ConfigurationChanged, _Mapping]] = ..., trading_state_changed: _Optional[_Union[TradingStateChanged, _Mapping]] = ..., credential_verified: _Optional[_Union[CredentialVerified, _Mapping]] = ..., dead_lettered: _Optional[_Union[DeadLettered, _Mapping]] = ..., adjustment_recorded: _Optional[_Union[AdjustmentRecorded, _Mapping]] = ..., fill_flagged: _Optional[_Union[FillFlagged, _Mapping]] = ..., journal_gap_accepted: _Optional[_Union[JournalGapAccepted, _Mapping]] = ..., bracket_changed: _Optional[_Union[BracketChanged, _Mapping]] = ..., funding_booked: _Optional[_Union[FundingBooked, _Mapping]] = ..., history_read: _Optional[_Union[HistoryRead, _Mapping]] = ..., history_dropped: _Optional[_Union[HistoryDropped, _Mapping]] = ...) -> None: ...
 
 class SignalAccepted(_message.Message):
     __slots__ = ("signal", "request", "webhook", "warnings", "fingerprint", "reduces")
@@ -406,6 +408,22 @@ class JournalGapAccepted(_message.Message):
     journal_first_sequence: int
     journal_last_sequence: int
     def __init__(self, gap_id: _Optional[str] = ..., detail: _Optional[str] = ..., first_missing_sequence: _Optional[int] = ..., last_missing_sequence: _Optional[int] = ..., recorded_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open_signals: _Optional[int] = ..., comment: _Optional[str] = ..., epoch: _Optional[int] = ..., journal_first_sequence: _Optional[int] = ..., journal_last_sequence: _Optional[int] = ...) -> None: ...
+
+class HistoryDropped(_message.Message):
+    __slots__ = ("first_sequence", "last_sequence", "root", "signals", "until_time", "keep_days")
+    FIRST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    KEEP_DAYS_FIELD_NUMBER: _ClassVar[int]
+    first_sequence: int
+    last_sequence: int
+    root: bytes
+    signals: int
+    until_time: _timestamp_pb2.Timestamp
+    keep_days: float
+    def __init__(self, first_sequence: _Optional[int] = ..., last_sequence: _Optional[int] = ..., root: _Optional[bytes] = ..., signals: _Optional[int] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., keep_days: _Optional[float] = ...) -> None: ...
 
 class HistoryRead(_message.Message):
     __slots__ = ("kind", "filter", "count", "payloads", "proofs")

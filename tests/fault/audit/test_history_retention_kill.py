@@ -1,0 +1,40 @@
+"""kill -9 between any two statements of what removes old entries: the next process goes on, and history is whole."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+
+def check(database_url: str, directory: Path, step: int, least: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.kill_history_child", database_url, str(directory), str(step)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout.splitlines()[-1])  # What is logged stands before it.
+    assert [r["killed"] for r in results] == [True] * (len(results) - 1) + [False]
+    assert len(results) >= least
+    for number, result in enumerate(results):
+        where = f"killed before statement {number * step}: {result}"
+        assert result["fault"] is None, where
+        assert (result["dropped"], result["first"]) == (result["last"], result["last"] + 1), where
+        assert not result["left"], where
+        assert not result["twice"], where
+        assert result["told"] >= 1, where
+
+
+def test_killed_between_statements_what_is_too_old_goes_all_the_same(database_url: str, tmp_path: Path) -> None:
+    check(database_url, tmp_path, 13, 5)
+
+
+@pytest.mark.long
+def test_killed_before_every_statement_what_is_too_old_goes_all_the_same(database_url: str, tmp_path: Path) -> None:
+    check(database_url, tmp_path, 1, 60)
