@@ -25,6 +25,27 @@ from tests.support.paths import DATA
 from tests.support.signal_rows import BEGIN
 
 DUMPS = DATA / "schemas" / "audit"
+TO_ONE_TABLE = (
+    "ALTER TABLE entries DETACH PARTITION entries_0",
+    "DROP TABLE entries",
+    "ALTER TABLE entries_0 RENAME TO entries",
+    "ALTER INDEX entries_0_pkey RENAME TO entries_pkey",
+    "ALTER INDEX entries_0_event_id_key RENAME TO entries_event_id_key",
+    "ALTER INDEX entries_0_signal_id_idx RENAME TO ix_entries_signal_id",
+)
+TO_SIXTH_REVISION = (
+    "ALTER TABLE entries DROP COLUMN segment",
+    *(
+        f"ALTER TABLE head DROP COLUMN {name}"
+        for name in ("segment", "dropped_sequence", "dropped_signals", "dropped_hash")
+    ),
+    *(f"DROP TABLE {name}" for name in ("segments", "tree_leaves", "kept_configuration")),
+    *(f"DROP INDEX {name}" for name in ("signals_replayed", "signals_repeated", "signals_by_symbol", "signals_by_end_time")),
+    "CREATE INDEX signals_by_status ON signals (status, receive_time, number)",
+    "ALTER TABLE signals DROP COLUMN measures",
+    *(f"ALTER TABLE signals ADD COLUMN {name} BIGINT" for name in ("accept_latency_us", "send_latency_us")),
+    "UPDATE alembic_version SET version_num = '0006'",
+)
 
 
 async def opened(database_url: str) -> Database:
@@ -80,13 +101,8 @@ async def test_signal_that_an_earlier_version_took_for_replayed_is_what_it_was(d
         store.record(connection, [Delivery("s", data, 1, BEGIN)], Mark(0, "stream", 1))
         made = {"status": "REPLAYED", "original_status": "ACCEPTED", "replay_count": 1, "replay_id": "r1"}
         connection.execute(sa.update(SIGNALS).values(made))
-        for name in ("signals_replayed", "signals_repeated", "signals_by_symbol", "signals_by_end_time"):
-            connection.execute(sa.text(f"DROP INDEX {name}"))
-        connection.execute(sa.text("CREATE INDEX signals_by_status ON signals (status, receive_time, number)"))
-        connection.execute(sa.text("ALTER TABLE signals DROP COLUMN measures"))
-        for name in ("accept_latency_us", "send_latency_us"):
-            connection.execute(sa.text(f"ALTER TABLE signals ADD COLUMN {name} BIGINT"))
-        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0006'"))
+        for statement in (*(TO_ONE_TABLE if connection.dialect.name == "postgresql" else ()), *TO_SIXTH_REVISION):
+            connection.execute(sa.text(statement))
 
     database = await opened(database_url)
     await database.write(earlier)
