@@ -40,7 +40,10 @@ TO_SIXTH_REVISION = (
         for name in ("segment", "dropped_sequence", "dropped_signals", "dropped_hash")
     ),
     *(f"DROP TABLE {name}" for name in ("segments", "tree_leaves", "kept_configuration")),
-    *(f"DROP INDEX {name}" for name in ("signals_replayed", "signals_repeated", "signals_by_symbol", "signals_by_end_time")),
+    *(
+        f"DROP INDEX {name}"
+        for name in ("signals_replayed", "signals_repeated", "signals_by_symbol", "signals_by_end_time")
+    ),
     "CREATE INDEX signals_by_status ON signals (status, receive_time, number)",
     "ALTER TABLE signals DROP COLUMN measures",
     *(f"ALTER TABLE signals ADD COLUMN {name} BIGINT" for name in ("accept_latency_us", "send_latency_us")),
