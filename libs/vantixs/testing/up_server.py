@@ -79,7 +79,7 @@ class UpServer(CommandServer):
 
 
 def serve() -> None:
-    """Reads requests from standard input until it ends: answers one to start with a process id, one to poll with its exit code."""
+    """Reads requests from standard input until it ends; answers with the id of the process, or with its exit code."""
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     main = load_command()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -144,7 +144,7 @@ def _serve(command: Sequence[str], options: dict[str, Any]) -> None:
         for stream, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, options["stdout"]), (2, options["stderr"])):
             os.dup2(source, stream)
         os.closerange(3, _MOST_FILES)
-    except BaseException:  # noqa: BLE001
+    except BaseException:
         os._exit(1)
     become(
         {"arguments": command[command.index("serve") :], "environ": options["env"], "streams": [], "cwd": os.getcwd()}
