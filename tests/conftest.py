@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from vantixs.runtime import database_setup
 from vantixs.testing.nats import NatsServer
 from vantixs.testing.postgres import PostgresServer
-from vantixs.testing.stack import RunningStack
+from vantixs.testing.stack import COMMANDS, RunningStack
 
 from tests.support.migrations import repeat_migrations
 
@@ -68,6 +68,12 @@ def nats(tmp_path: Path) -> Iterator[NatsServer]:
     server = NatsServer(tmp_path / "nats").start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory for the PATH of scripts, in which `vantixs` starts in a few milliseconds."""
+    return COMMANDS.put_on_path(tmp_path_factory.mktemp("bin"))
 
 
 @pytest.fixture(scope="module")

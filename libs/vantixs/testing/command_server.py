@@ -10,6 +10,8 @@ import importlib.metadata
 import io
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,16 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+# What a script runs as `vantixs`: it hands over its streams, and ends as the command does.
+_STUB = """
+import json, os, socket, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(SOCKET)
+request = {"arguments": sys.argv[1:], "environ": dict(os.environ), "cwd": os.getcwd()}
+socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
+sys.exit(int(connection.recv(16) or 1))
+"""
 
 
 class CommandServer:
@@ -41,6 +53,16 @@ class CommandServer:
             request["cwd"] = str(cwd or os.getcwd())
             code = int(self._exchange(request))
             return subprocess.CompletedProcess(["vantixs", *arguments], code, out.read_text(), err.read_text())
+
+    def put_on_path(self, directory: Path) -> Path:
+        """Makes `directory/vantixs`, a command for scripts that has this process run it; returns the directory."""
+        stub = directory / "vantixs"
+        directory.mkdir(parents=True, exist_ok=True)
+        socket_path = directory / "commands"
+        self._exchange({"listen": str(socket_path)})
+        stub.write_text(f"#!{sys.executable} -IS\n{_STUB.replace('SOCKET', repr(str(socket_path)))}")
+        stub.chmod(0o755)
+        return directory
 
     def _exchange(self, request: Mapping[str, Any]) -> str:
         process = self._running()
@@ -72,11 +94,46 @@ def serve() -> None:
         main(["status", "--home", os.devnull])
     for line in sys.stdin:
         request = json.loads(line)
+        if "listen" in request:
+            _listen(request["listen"])
+            print(0, flush=True)  # noqa: T201 - the answer
+            continue
         child = os.fork()
         if child == 0:
             become(request)
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201 - the answer
+
+
+def _listen(path: str) -> None:
+    """Takes commands of stubs, until this process ends: a process forks for each, and tells its stub the exit code."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen()
+    server = os.getpid()
+    if os.fork():
+        listening.close()
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for them.
+    listening.settimeout(1)
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except TimeoutError:
+            if os.getppid() != server:
+                os._exit(0)
+            continue
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            content, streams, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+            request = json.loads(content)
+            child = os.fork()
+            if child == 0:
+                become(request | {"streams": streams})
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            connection.sendall(str(code).encode())
+            os._exit(0)
+        connection.close()
 
 
 def load_command() -> Callable[[list[str]], int]:
@@ -93,7 +150,7 @@ def become(request: dict[str, Any]) -> NoReturn:
         os.chdir(str(request["cwd"]))
         for stream, name in enumerate(request["streams"]):
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND if stream else os.O_RDONLY
-            os.dup2(os.open(name, flags, 0o600), stream)
+            os.dup2(name if isinstance(name, int) else os.open(name, flags, 0o600), stream)
         sys.stdin = os.fdopen(0)
         os.environ.clear()
         os.environ.update(request["environ"])
