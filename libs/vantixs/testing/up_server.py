@@ -86,10 +86,9 @@ def serve() -> None:
         main(["status", "--home", os.devnull])
     for service in importlib.metadata.entry_points(group="vantixs.services"):
         service.load()
-    import alembic.command  # noqa: F401, PLC0415 - services import it where they migrate
-    from vantixs_console import stack  # noqa: PLC0415
-
-    stack.asyncio = _Forking(stack.asyncio)  # type: ignore[assignment]
+    importlib.import_module("alembic.command")  # Services import it where they migrate.
+    stack: Any = importlib.import_module("vantixs_console.stack")
+    stack.asyncio = _Forking(stack.asyncio)
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
