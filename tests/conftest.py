@@ -1,6 +1,7 @@
 """Servers that tests share."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +9,28 @@ from pathlib import Path
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+from vantixs.runtime import database_setup
 from vantixs.testing.nats import NatsServer
 from vantixs.testing.postgres import PostgresServer
-from vantixs.testing.stack import RunningStack
+from vantixs.testing.stack import COMMANDS, RunningStack
+
+from tests.support.migrations import repeat_migrations
 
 # Tests start hundreds of processes: each would compile again whatever has no bytecode on disk, three times the work.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Every commit and every message is synced to disk, 5 ms each on a usual one. In memory that takes no time, and what is killed
+# has left its writes with the kernel in both. A run leaves a few hundred MB.
+MEMORY, MEMORY_BYTES = Path("/dev/shm"), 4 << 30
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+# The processes of a system are forks of one that has imported everything: `forked=False` starts them as a user does.
+RunningStack.forked = hasattr(os, "pidfd_open")
+
+# Hundreds of tests open a database of their own.
+database_setup.upgrade_schema = repeat_migrations
 
 # The machine may be busy: no test asserts a time, so neither does hypothesis.
 settings.register_profile("vantixs", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,7 +48,8 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    # Vacuuming looks at each of the hundreds of databases again and again, several times a second.
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"), full_page_writes="off", autovacuum="off")
     yield server
     server.stop()
 
@@ -51,6 +68,12 @@ def nats(tmp_path: Path) -> Iterator[NatsServer]:
     server = NatsServer(tmp_path / "nats").start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory for the PATH of scripts, in which `vantixs` starts in a few milliseconds."""
+    return COMMANDS.put_on_path(tmp_path_factory.mktemp("bin"))
 
 
 @pytest.fixture(scope="module")

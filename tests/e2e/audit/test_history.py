@@ -2,21 +2,19 @@
 
 import contextlib
 import json
+import os
 import sqlite3
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 from vantixs.proof.tiles import tiles
-from vantixs.testing.stack import RunningStack
+from vantixs.testing.stack import COMMANDS, RunningStack
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "vantixs_console", *arguments], capture_output=True, text=True, check=False, timeout=100
-    )
+    return COMMANDS.run(arguments, os.environ)
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,13 @@
 """Replays as an operator asks for them: counted first, verified against the record, killed in the middle, compared with a file."""
 
 import json
+import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from vantixs.testing.stack import RunningStack, wait_for
+from vantixs.testing.stack import COMMANDS, RunningStack, wait_for
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
@@ -25,8 +25,7 @@ def signals(stack: RunningStack) -> list[str]:
 
 
 def replay(stack: RunningStack, *arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vantixs_console", "replay", *arguments, f"--home={stack.home}"]
-    return subprocess.run(command, input=answer, capture_output=True, text=True, check=False, timeout=100)
+    return COMMANDS.run(["replay", *arguments, f"--home={stack.home}"], os.environ, answer=answer)
 
 
 def started(stack: RunningStack, *arguments: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import base64
 import json
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -47,8 +46,7 @@ def sent(system: RunningStack) -> dict[str, str]:
 
 
 def run(system: RunningStack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vantixs_console", *arguments, f"--home={system.home}"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    return system.run(*arguments)
 
 
 def looks(system: RunningStack) -> list[tuple[str, str]]:

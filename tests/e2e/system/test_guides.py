@@ -79,12 +79,12 @@ def script_of(page: Path) -> str:
 WITH_COMMANDS = [page for page in PAGES if script_of(page)]
 
 
-def run_script(script: str, home: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_script(script: str, home: Path, folder: Path, commands: Path) -> subprocess.CompletedProcess[str]:
     """A script as a user's shell runs it, in a folder that looks like a copy of the repository."""
     for name in ("protos", "deploy"):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
-    environment = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(folder), "VANTIXS_HOME": str(home)}
+    environment = {"PATH": f"{commands}:{BIN}:{os.environ['PATH']}", "HOME": str(folder), "VANTIXS_HOME": str(home)}
     return subprocess.run(
         ["/bin/bash", "-euo", "pipefail"], input=script, env=environment, cwd=folder,
         capture_output=True, text=True, check=False, timeout=150,
@@ -102,9 +102,11 @@ def test_every_block_is_run_or_named_with_its_reason() -> None:
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=str)
-def test_commands_of_a_page_work_when_they_are_pasted(page: Path, stack: RunningStack, tmp_path: Path) -> None:
+def test_commands_of_a_page_work_when_they_are_pasted(
+    page: Path, stack: RunningStack, commands: Path, tmp_path: Path
+) -> None:
     (tmp_path / "alert.json").write_text('{"action": "buy", "symbol": "BTCUSDT"}')
-    done = run_script(script_of(page), stack.home, tmp_path)
+    done = run_script(script_of(page), stack.home, tmp_path, commands)
     assert done.returncode == 0, done.stdout + done.stderr
     status = stack.json("status")
     assert (status["restrictions"], status["pushed"]) == ([], []), "a guide leaves trading as it was"
@@ -183,11 +185,11 @@ async def with_tls(tmp_path: Path) -> AsyncIterator[str]:
     await server.stop(0)
 
 
-async def test_call_with_tls_works_as_written(with_tls: str, tmp_path: Path) -> None:
+async def test_call_with_tls_works_as_written(with_tls: str, commands: Path, tmp_path: Path) -> None:
     import asyncio
 
     [command] = [block for block in blocks(Path("docs/developer/grpc.md"), "sh") if "--cacert" in block]
     script = "VIEWER='authorization: Bearer v'\n" + command.replace("risk-1:7000", with_tls)
-    done = await asyncio.to_thread(run_script, script, tmp_path, tmp_path)
+    done = await asyncio.to_thread(run_script, script, tmp_path, tmp_path, commands)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"accounts": [{"accountId": "paper"}]}

@@ -18,14 +18,16 @@ README = (ROOT / "README.md").read_text()
 COMMANDS = [line for line in BLOCK.splitlines() if line.startswith("vantixs ")]
 
 
-def test_readme_commands_pasted_into_a_shell_work_and_leave_trading_as_it_was(stack: RunningStack) -> None:
+def test_readme_commands_pasted_into_a_shell_work_and_leave_trading_as_it_was(
+    stack: RunningStack, commands: Path
+) -> None:
     signal_id = stack.send({"action": "buy", "symbol": "BTCUSDT"}).json()["signal_id"]
     stack.ended([signal_id])
     assert len(COMMANDS) > 5
     assert len(COMMANDS) == len(BLOCK.splitlines())
     # What is pasted is read line by line, also by a command that asks something.
     script = "set -e\n" + re.sub(r"\bID\b", signal_id, BLOCK)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["/bin/bash"],
         input=script,

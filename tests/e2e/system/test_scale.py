@@ -23,7 +23,7 @@ SERVICES = ("ingress", "router", "risk", "audit", "console")
 @pytest.fixture(scope="module")
 def doubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     home = tmp_path_factory.mktemp("scale") / "home"
-    running = RunningStack(home, **dict.fromkeys(SERVICES, 2)).start()  # type: ignore[arg-type]
+    running = RunningStack(home, forked=False, **dict.fromkeys(SERVICES, 2)).start()  # type: ignore[arg-type]
     yield running
     assert running.stop() == 0
 

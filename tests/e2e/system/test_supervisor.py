@@ -38,7 +38,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A system with two ingress processes."""
-    running = RunningStack(tmp_path_factory.mktemp("supervisor") / "home", ingress=2).start()
+    running = RunningStack(tmp_path_factory.mktemp("supervisor") / "home", ingress=2, forked=False).start()
     yield running
     assert running.stop() == 0
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from vantixs.testing.earlier import dumps, restore
 from vantixs.testing.postgres import PostgresServer
-from vantixs.testing.stack import RunningStack
+from vantixs.testing.stack import COMMANDS, RunningStack
 
 from tests.support.paths import DATA
 
@@ -24,7 +24,7 @@ FORGET_JOURNAL = "UPDATE {schema}head SET stream_sequence = 0"
 
 def initialised(home: Path) -> Path:
     """Makes a home; returns the directory of its data."""
-    subprocess.run([*COMMAND, "init", "--home", str(home)], capture_output=True, check=True)
+    COMMANDS.run(["init", "--home", str(home)], os.environ).check_returncode()
     (home / "data").mkdir(exist_ok=True)
     return home / "data"
 

@@ -34,7 +34,7 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A system for the short tests."""
-    running = RunningStack(tmp_path_factory.mktemp("ingress") / "home", **SETTINGS).start()
+    running = RunningStack(tmp_path_factory.mktemp("ingress") / "home", forked=False, **SETTINGS).start()
     yield running
     assert running.stop() == 0
 
@@ -42,7 +42,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[RunningStack]:
     """A system of its own."""
-    running = RunningStack(tmp_path / "home", **SETTINGS).start()
+    running = RunningStack(tmp_path / "home", forked=False, **SETTINGS).start()
     yield running
     assert running.stop() == 0
 

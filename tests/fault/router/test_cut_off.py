@@ -92,7 +92,7 @@ def says_why(stack: RunningStack) -> bool:
     return told and bool(answer.status == health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
-@pytest.mark.long  # The same is shown of the lanes' runner in tests/integration/router/test_lanes.py.
+@pytest.mark.long  # The same is shown of the lanes' runner in tests/integration/router/test_lanes_cut_off.py.
 @pytest.mark.parametrize("silent", [False, True])
 def test_router_that_alone_is_cut_off_from_the_broker_leaves_its_lanes_and_comes_back(
     stack: RunningStack, silent: bool

@@ -51,11 +51,13 @@ class Audit(audit_pb2_grpc.AuditServiceServicer):
     def __init__(self, history: list[audit_pb2.SignalSummary]) -> None:
         self.watchers = Watchers(10)
         self.history = history
+        self.begun = asyncio.Event()  # What is told from then on is a change: a watch begins where history ends.
 
     async def WatchSignals(self, request: Any, context: Any) -> Any:
         async def begin() -> Begin:
             await context.send_initial_metadata(())
             after = request.after_sequence or self.history[-1].sequence
+            self.begun.set()
             return Begin([s for s in self.history if s.sequence > after], self.history[-1].sequence)
 
         async for change in self.watchers.watch(begin, heartbeat_s=request.heartbeat_s):
@@ -185,8 +187,7 @@ async def test_watch_goes_on_with_a_service_that_was_started_again() -> None:
             watch = await stack.enter_async_context(contextlib.aclosing(client.signals.watch()))
             told = asyncio.create_task(anext(watch))
             async with asyncio.timeout(20):
-                while not audit.watchers.any:
-                    await asyncio.sleep(0.01)
+                await audit.begun.wait()
             audit.tell("a", 2)
             assert (await told).signal_id == "a"
             told = asyncio.create_task(anext(watch))

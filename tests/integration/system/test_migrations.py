@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.model.ids import lane_of
+from vantixs.runtime import database_setup
 from vantixs.runtime.database import Database
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
@@ -22,6 +23,7 @@ from vantixs.testing.postgres import PostgresServer
 from vantixs_risk import account_state, store
 from vantixs_risk.domain.exact import BOOKS
 
+from tests.support.migrations import run_migrations
 from tests.support.paths import DATA
 
 DUMPS = DATA / "schemas"
@@ -31,6 +33,12 @@ RISK = [path for path in EARLIER if path.parent.name == "risk"]
 FIRST_RISK = [path for path in RISK if path.name[:12] in ("0001-29d6b92", "0001-b798c59")]
 # That commit booked no fill on PostgreSQL: its database shows the schema only.
 EMPTY = DUMPS / "risk" / "0001-29d6b92.postgresql.sql"
+
+
+@pytest.fixture(autouse=True)
+def real_migrations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the migrations are what is tested: no test repeats what another one ran."""
+    monkeypatch.setattr(database_setup, "upgrade_schema", run_migrations)
 
 
 def label(value: object) -> str:
