@@ -31,10 +31,12 @@ def check(database_url: str, directory: Path, step: int, least: int) -> None:
         assert result["told"] >= 1, where
 
 
+@pytest.mark.timeout(600)
 def test_killed_between_statements_what_is_too_old_goes_all_the_same(database_url: str, tmp_path: Path) -> None:
-    check(database_url, tmp_path, 13, 5)
+    check(database_url, tmp_path, 29, 5)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_killed_before_every_statement_what_is_too_old_goes_all_the_same(database_url: str, tmp_path: Path) -> None:
     check(database_url, tmp_path, 1, 60)
