@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,11 +48,14 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    # Vacuuming looks at each of the hundreds of databases again and again, several times a second.
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"), full_page_writes="off", autovacuum="off")
-    yield server
-    server.stop()
+def postgres() -> Iterator[PostgresServer]:
+    # Not in pytest's directory, which each run that starts takes away from all users but its own: started by root, the
+    # server runs as another one. It syncs nothing, so that its databases, over a GB, need not be in memory.
+    with tempfile.TemporaryDirectory(prefix="vantixs-postgres-") as directory:
+        # Vacuuming looks at each of the hundreds of databases again and again, several times a second.
+        server = PostgresServer(Path(directory), full_page_writes="off", autovacuum="off")
+        yield server
+        server.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

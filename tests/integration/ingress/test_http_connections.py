@@ -49,7 +49,10 @@ async def test_who_trickles_is_ended(start: bytes, more: bytes, told: bool) -> N
                 writer.write(more)
 
         task = asyncio.create_task(trickle())
-        answer = await asyncio.wait_for(reader.read(), 20)
+        try:
+            answer = await asyncio.wait_for(reader.read(), 20)
+        except ConnectionResetError:  # It was ended while a piece was on its way.
+            answer = b""
         task.cancel()
         assert (b" 408 " in answer) == told
         assert answer.endswith(b"too_slow") == told
