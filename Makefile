@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 HOME_DIR ?= var
 STAMP := $(VENV)/.installed
 WHEEL := build/wheel/.built
+TESTED := build/test-wheel
+TESTS ?=
+PYTEST := python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder
 SOURCES := $(shell find libs services -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test test-fault check fmt bench wheel protos docs lock clean
+.PHONY: help setup up demo test test-wheel test-image test-fault check fmt bench wheel protos docs lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +34,19 @@ demo: setup ## start a throw-away system, send the demo alerts, show what became
 
 # Files in their order, e2e and fault first: by number of tests, the longest would come last and one worker would wait.
 test: setup ## run the tests (the long fault tests are in test-fault)
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/$(PYTEST) $(TESTS)
+
+# No checkout is in this environment: what tests import and start is the wheel, compiled modules included.
+test-wheel: $(WHEEL) ## run the tests on the wheel, in an environment of its own; TESTS=tests/e2e for some of them
+	$(PYTHON) -m venv --clear $(TESTED)
+	$(TESTED)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/dev.txt
+	$(TESTED)/bin/pip install --quiet --disable-pip-version-check --no-deps build/wheel/*.whl
+	$(TESTED)/bin/$(PYTEST) $(TESTS)
+
+test-image: ## run the tests in the image, with docker; TESTS=tests/e2e for some of them
+	docker build --tag vantixs-signals .
+	docker build --tag vantixs-signals-test --file deploy/test.Dockerfile requirements
+	docker run --rm --init --volume "$(CURDIR):/checkout:ro" vantixs-signals-test $(PYTEST) $(TESTS)
 
 test-fault: setup ## kill and freeze every process for minutes, and check what is left
 	$(BIN)/python -m pytest -m long tests --timeout 3600 -s

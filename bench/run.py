@@ -1,7 +1,7 @@
 """`make bench`: the ratios of docs/developer/architecture.md, "How fast", each beside what it is measured against, in one run.
 
 The wheel with compiled modules is what is measured; accepting and deciding are measured in plain Python as well, in a second
-column. Without a C compiler there is plain Python only.
+column. Without a C compiler there is plain Python only. `run.py accept` measures accepting alone.
 """
 
 import asyncio
@@ -100,11 +100,11 @@ def bench_accept(stacks: Mapping[str, RunningStack]) -> None:
     Router and audit are frozen meanwhile: ingress is measured with its spool, relay and broker, not with what comes after.
     """
     process, port = start_bare("http")
-    bare = Rounds(f"http://127.0.0.1:{port}", "/hooks/demo/x")
+    bare = Rounds(f"http://127.0.0.1:{port}", "/hooks/demo/x", process.pid)
     ingresses = {}
     for kind, stack in stacks.items():
         url = stack.endpoints["http"]
-        ingresses[kind] = Rounds(url, stack.url.removeprefix(url))
+        ingresses[kind] = Rounds(url, stack.url.removeprefix(url), stack.pid("ingress"))
     frozen = [(stack, name) for stack in stacks.values() for name in ("router", "audit")]
     for stack, name in frozen:
         stack.signal(name, signal.SIGSTOP)
@@ -115,7 +115,6 @@ def bench_accept(stacks: Mapping[str, RunningStack]) -> None:
         for _ in range(ACCEPT_ROUNDS):
             for rounds in (bare, *ingresses.values()):
                 rounds.run()
-        used = {kind: cpu_of_signal(stack, ingresses[kind]) for kind, stack in stacks.items()}
     finally:
         process.terminate()
         process.wait()
@@ -127,8 +126,10 @@ def bench_accept(stacks: Mapping[str, RunningStack]) -> None:
     say("bare Starlette handler, 64 connections", f"{statistics.median(bare.rates):,.0f}/s", f"p99 {bare.p99:.1f} ms")
     say("ingress, fsynced accept, 64 connections", rates[0], f"p99 {latencies} ms (goal < 50)", *rates[1:])
     say(f"ratio, median of {ACCEPT_ROUNDS} rounds in turns", ratios[0], "goal >= 0.45", *ratios[1:])
-    first, *others = (f"{seconds * 1e6:.0f} us" for seconds in used.values())
-    say("CPU of ingress a signal", first, "", *others)
+    first, *others = (f"{ingress.cpu_s * 1e6:.0f} us" for ingress in ingresses.values())
+    say("CPU of ingress a signal", first, f"bare handler {bare.cpu_s * 1e6:.0f} us", *others)
+    first, *others = (f"{bare.cpu_s / ingress.cpu_s:.2f} x" for ingress in ingresses.values())
+    say("ratio by CPU, which holds where others work too", first, "", *others)
 
 
 def ratio_of(ingress: "Rounds", bare: "Rounds") -> float:
@@ -136,32 +137,33 @@ def ratio_of(ingress: "Rounds", bare: "Rounds") -> float:
     return statistics.median(d / b for d, b in zip(ingress.rates, bare.rates, strict=True))
 
 
-def cpu_of_signal(stack: RunningStack, ingress: "Rounds") -> float:
-    """Seconds of CPU that ingress uses for a signal."""
-    before = cpu_seconds(stack.pid("ingress"))
-    http_rate(ingress.url, ingress.path, ROUND_COUNT)
-    return (cpu_seconds(stack.pid("ingress")) - before) / ROUND_COUNT
-
-
 # One webhook takes all the load here, which no sender of signals does.
 NO_LIMIT = {"VANTIXS_INGRESS_ENTRIES_PER_MINUTE": "0"}
 
 
 class Rounds:
-    """Runs against one server, one after the other."""
+    """Runs against one server, which is one process, one after the other."""
 
-    def __init__(self, url: str, path: str) -> None:
-        self.url, self.path = url, path
+    def __init__(self, url: str, path: str, pid: int) -> None:
+        self.url, self.path, self.pid = url, path, pid
         self.rates: list[float] = []
+        self.used: list[float] = []
         self.latencies: list[float] = []
 
     def warm(self) -> None:
         http_rate(self.url, self.path, 1000)
 
     def run(self) -> None:
+        before = cpu_seconds(self.pid)
         rate, latencies = http_rate(self.url, self.path, ROUND_COUNT)
+        self.used.append(cpu_seconds(self.pid) - before)
         self.rates.append(rate)
         self.latencies += latencies
+
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of CPU of a request."""
+        return statistics.mean(self.used) / ROUND_COUNT
 
     @property
     def p99(self) -> float:
@@ -252,16 +254,29 @@ def environments() -> dict[str, dict[str, str]]:
     return {"compiled": install_compiled(), "plain": {}}
 
 
+def stacks_of(kinds: Mapping[str, Mapping[str, str]], directory: Path) -> dict[str, RunningStack]:
+    """A stack for each kind, not started."""
+    return {
+        kind: RunningStack(directory / kind, VANTIXS_LOG_LEVEL="warning", **NO_LIMIT, **environ)
+        for kind, environ in kinds.items()
+    }
+
+
 def main() -> None:
-    """Runs all of it, on a throw-away home."""
+    """Runs all of it, or accepting alone, on a throw-away home."""
     kinds = environments()
+    if sys.argv[1:] == ["accept"]:
+        with tempfile.TemporaryDirectory() as directory, ExitStack() as ends:
+            stacks = stacks_of(kinds, Path(directory))
+            for stack in stacks.values():
+                ends.callback(stack.start().stop)
+            say("", *list(kinds)[:1], "", *list(kinds)[1:])
+            bench_accept(stacks)
+        return
     with tempfile.TemporaryDirectory() as directory:
         with ExitStack() as ends:
             started = time.perf_counter()
-            stacks = {
-                kind: RunningStack(Path(directory) / kind, VANTIXS_LOG_LEVEL="warning", **NO_LIMIT, **environ)
-                for kind, environ in kinds.items()
-            }
+            stacks = stacks_of(kinds, Path(directory))
             stack, *others = stacks.values()
             ends.callback(stack.start().stop)
             print("Vantixs Signals, measured on this machine in one run")

@@ -11,8 +11,9 @@ import pytest
 from google.protobuf import json_format
 from vantixs.api.common.v1 import signal_pb2
 from vantixs.model.instruments import CATALOGUE
-from vantixs.testing.alerts import body_of, fields_of, load_alerts
 from vantixs.testing.stack import RunningStack, wait_for
+
+from tests.support.alerts import body_of, fields_of, load_alerts
 
 ROWS = load_alerts("field.jsonl", "kinds.jsonl")
 SEQUENCES = [row for row in ROWS if "sequence" in row]

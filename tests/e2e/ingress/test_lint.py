@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc
 from vantixs.runtime.grpc_client import open_channel
-from vantixs.testing.alerts import body_of, fields_of, load_alerts
 from vantixs.testing.stack import RunningStack
+
+from tests.support.alerts import body_of, fields_of, load_alerts
 
 ACCEPTED = ingress_pb2.LINT_OUTCOME_ACCEPTED
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from vantixs.testing.alerts import load_alerts
 from vantixs.testing.stack import RunningStack
+
+from tests.support.alerts import load_alerts
 
 ALERTS = load_alerts("alerts.jsonl")
 

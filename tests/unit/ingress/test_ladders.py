@@ -8,7 +8,6 @@ import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.model.instruments import CATALOGUE
-from vantixs.testing.alerts import fields_of
 from vantixs_ingress.domain.payload.mapping import compile_mapping
 from vantixs_ingress.domain.payload.reading import Reading
 from vantixs_ingress.domain.signal.read_signal import read_signal
@@ -16,6 +15,7 @@ from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.spool.signal_message import signal_message
 from vantixs_ingress.webhooks.lint import lint_payload
 
+from tests.support.alerts import fields_of
 from tests.support.paths import ROOT
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import ingress_pb2, webhook_pb2
-from vantixs.testing.alerts import body_of, fields_of, load_alerts
 from vantixs_ingress.webhooks.lint import lint_payload
 from vantixs_ingress.webhooks.snapshot import token_digest
+
+from tests.support.alerts import body_of, fields_of, load_alerts
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 WEBHOOK = webhook_pb2.Webhook(

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from vantixs.model.instruments import CATALOGUE
-from vantixs.testing.alerts import body_of, fields_of, load_alerts
 from vantixs_ingress.domain.signal.read_signal import read_signal
 from vantixs_ingress.domain.signal.rules import Rules
 from vantixs_ingress.spool.signal_message import signal_message
+
+from tests.support.alerts import body_of, fields_of, load_alerts
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 # The webhook of the specification: account paper, mode PAPER, leverage 1, sizing from the webhook.

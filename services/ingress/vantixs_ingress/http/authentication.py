@@ -3,6 +3,7 @@
 import hmac
 import time
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 
 from vantixs.api.ingress.v1 import webhook_pb2
@@ -34,32 +35,29 @@ _TOO_MANY = "too many failed attempts"
 _NO_RULES = Rules()
 
 
+@dataclass(slots=True)
 class Target:
     """What the path of a request names."""
 
-    __slots__ = ("signal_id", "token", "webhook_id")
-
-    def __init__(self, webhook_id: str, token: str = "", signal_id: str = "") -> None:
-        self.webhook_id = webhook_id
-        self.token = token
-        self.signal_id = signal_id
+    webhook_id: str
+    token: str = ""
+    signal_id: str = ""
 
 
+@dataclass(slots=True)
 class PresentedToken:
     """The token that a request presents, and where: "path", "header" or "body"; both empty if it presents none.
 
     `content` and `body` are set if the body had to be read to find the token.
     """
 
-    __slots__ = ("body", "content", "proof", "token")
-
-    def __init__(self, token: str, proof: str, content: bytes | None = None, body: Body | None = None) -> None:
-        self.token = token
-        self.proof = proof
-        self.content = content
-        self.body = body
+    token: str
+    proof: str
+    content: bytes | None = None
+    body: Body | None = None
 
 
+@dataclass(slots=True)
 class Sender:
     """Who sent a request, from where, and by which credential.
 
@@ -68,28 +66,19 @@ class Sender:
     a step has read them, so that no step reads them again.
     """
 
-    __slots__ = (
-        "address", "body", "certificate", "content", "credential_id", "expired", "fingerprint", "proof", "rules", "signed_key",
-        "snapshot", "token",
-    )  # fmt: skip
-
-    def __init__(
-        self, snapshot: WebhookSnapshot, rules: Rules, proof: str, credential_id: str, address: str, certificate: str,
-        content: bytes | None, *, body: Body | None = None, token: str = "", fingerprint: str = "", signed_key: str = "",
-        expired: Rejection | None = None,
-    ) -> None:  # fmt: skip
-        self.snapshot = snapshot
-        self.rules = rules
-        self.proof = proof
-        self.credential_id = credential_id
-        self.address = address
-        self.certificate = certificate
-        self.content = content
-        self.body = body
-        self.token = token
-        self.fingerprint = fingerprint
-        self.signed_key = signed_key
-        self.expired = expired
+    snapshot: WebhookSnapshot
+    rules: Rules
+    proof: str
+    credential_id: str
+    address: str
+    certificate: str
+    content: bytes | None
+    _: KW_ONLY
+    body: Body | None = None
+    token: str = ""
+    fingerprint: str = ""
+    signed_key: str = ""
+    expired: Rejection | None = None
 
 
 class Authenticator:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from vantixs.model.ids import keyed_signal_id, new_signal_id
@@ -28,25 +29,20 @@ from vantixs_ingress.spool.signal_message import field_errors, signal_message
 from vantixs_ingress.spool.store import Stored
 
 
+@dataclass(slots=True)
 class SignalEntry:
     """An accepted signal as it is stored, and what is stored in its place where it turns out to be a repeat.
 
     `own_id` is the id of this request as a repeat: that of its signal where it has no key.
     """
 
-    __slots__ = ("duplicate", "key", "message", "own_id", "reading", "received", "signal_id")
-
-    def __init__(
-        self, message: Message, key: DeduplicationKey | None, duplicate: Callable[[Stored], Message], signal_id: str,
-        own_id: str, reading: Reading, received: Received,
-    ) -> None:  # fmt: skip
-        self.message = message
-        self.key = key
-        self.duplicate = duplicate
-        self.signal_id = signal_id
-        self.own_id = own_id
-        self.reading = reading
-        self.received = received
+    message: Message
+    key: DeduplicationKey | None
+    duplicate: Callable[[Stored], Message]
+    signal_id: str
+    own_id: str
+    reading: Reading
+    received: Received
 
 
 def build_entry(

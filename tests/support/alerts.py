@@ -14,7 +14,8 @@ from typing import Any
 
 from google.protobuf import json_format
 
-DATA = Path(__file__).parents[3] / "tests" / "data"
+from tests.support.paths import DATA, ROOT
+
 TABLES = ("alerts.jsonl", "senders.jsonl", "field.jsonl", "kinds.jsonl")
 _PREFIXES = ("ACTION_", "POSITION_SIDE_", "QUANTITY_TYPE_", "ORDER_TYPE_", "TIME_IN_FORCE_")
 
@@ -72,5 +73,5 @@ def _target_text(target: dict[str, Any]) -> str:
 
 def _path_of(name: str) -> Path:
     """Where a table is: the demo's is data of the console, so that an installed wheel has it."""
-    demo = DATA.parents[1] / "services" / "console" / "vantixs_console" / "data" / name
+    demo = ROOT / "services" / "console" / "vantixs_console" / "data" / name
     return demo if demo.is_file() else DATA / name
