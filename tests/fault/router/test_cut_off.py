@@ -29,7 +29,7 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningSta
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
         settings["VANTIXS_DATABASE_URL"] = server.new_database()
-    running = RunningStack(tmp_path / "home", router=2, **settings).start()
+    running = RunningStack(tmp_path / "home", router=2, forked=False, **settings).start()  # Its environment is read.
     yield running
     assert running.stop() == 0
 
