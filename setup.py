@@ -13,12 +13,9 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 ROOT = Path(__file__).resolve().parent
-# Directories whose modules are compiled because their path gains more than a tenth (ADR 46), and which of them are not, because
+# Directories whose modules are compiled, as their path gains more than a tenth by it (ADR 46), and which of them are not, because
 # no signal waits for them.
 COMPILED: dict[str, tuple[str, ...]] = {
-    "libs/vantixs/model": ("instruments", "reasons"),
-    "services/ingress/vantixs_ingress/webhooks": ("idempotency", "lint", "registry", "validation"),
-    "services/ingress/vantixs_ingress/spool": (),
     "services/ingress/vantixs_ingress/domain/payload": (),
     "services/ingress/vantixs_ingress/domain/signal": (),
     "services/risk/vantixs_risk": ("accounts", "adjustment", "main", "settings", "trading"),
@@ -27,7 +24,6 @@ COMPILED: dict[str, tuple[str, ...]] = {
 # Never compiled: grpc.aio asks `inspect` what kind of function it is given, and takes a compiled coroutine function for a plain
 # one.
 UNFIT = re.compile(r"_pb2_grpc\b")
-ALONE = ("libs/vantixs/runtime/trace.py",)
 
 
 def compiled_sources() -> list[str]:
@@ -38,7 +34,7 @@ def compiled_sources() -> list[str]:
         for path in (ROOT / directory).glob("*.py")
         if path.stem not in ("__init__", *left_out) and not UNFIT.search(path.read_text())
     ]
-    return sorted([*map(str, found), *ALONE])
+    return sorted(map(str, found))
 
 
 def compiler_lack() -> str:

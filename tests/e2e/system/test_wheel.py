@@ -14,10 +14,10 @@ EXECUTE = """
 import sys
 from pathlib import Path
 
-import vantixs_ingress.spool.spool, vantixs_risk.evaluation
+import vantixs_ingress.domain.signal.read_signal, vantixs_risk.evaluation
 from vantixs.testing.stack import RunningStack
 
-for module in (vantixs_ingress.spool.spool, vantixs_risk.evaluation):
+for module in (vantixs_ingress.domain.signal.read_signal, vantixs_risk.evaluation):
     assert module.__file__.startswith(sys.prefix) and module.__file__.endswith(".so"), module.__file__
 stack = RunningStack(Path(sys.argv[1])).start()
 try:

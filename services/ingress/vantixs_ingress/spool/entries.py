@@ -1,6 +1,7 @@
 """What ingress puts into the journal about a request: an accepted signal, a rejection, a repeat."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -36,6 +37,7 @@ class WebhookRecord:
         self.actor = f"webhook:{message.webhook_id}"
 
 
+@dataclass(slots=True)
 class Received:
     """A request as it goes into the record: serialized once, as every accepted signal holds it.
 
@@ -43,16 +45,11 @@ class Received:
     which has none of its own.
     """
 
-    __slots__ = ("payload_sha256", "receive_time", "serialized", "time_text", "trace_parent")
-
-    def __init__(
-        self, serialized: bytes, payload_sha256: bytes, receive_time: Timestamp, time_text: str, trace_parent: str
-    ) -> None:
-        self.serialized = serialized
-        self.payload_sha256 = payload_sha256
-        self.receive_time = receive_time
-        self.time_text = time_text
-        self.trace_parent = trace_parent
+    serialized: bytes
+    payload_sha256: bytes
+    receive_time: Timestamp
+    time_text: str
+    trace_parent: str
 
     def message(self) -> signal_pb2.ReceivedRequest:
         """The same as a message."""

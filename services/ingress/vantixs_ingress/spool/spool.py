@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,18 +41,16 @@ QUIET_S = 10.0  # Refusals are not logged more often.
 USED = Gauge("vantixs_ingress_spool_bytes", "bytes of messages in the spool that are not in the journal")
 
 
+@dataclass(slots=True)
 class _Change:
     """A change of the file that no request waits for.
 
     It is made with the next commit that succeeds, and frees `freed` bytes.
     """
 
-    __slots__ = ("action", "freed", "made")
-
-    def __init__(self, action: Action, freed: int, made: "asyncio.Future[None]") -> None:
-        self.action = action
-        self.freed = freed
-        self.made = made
+    action: Action
+    freed: int
+    made: "asyncio.Future[None]"
 
 
 class _Written(NamedTuple):
@@ -80,7 +79,6 @@ class Spool:
         self._bounds = bounds
         self._loop = asyncio.get_running_loop()
         self._batches: Batcher[_Work, Stored] = Batcher(self._commit, BATCH, size_of=_size_of, singly_after=_of_one)
-        # Not `_thread`: compiled, that is a keyword of the C compiler.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._recent = Recent()
         self._pruned = time.monotonic()
@@ -262,7 +260,6 @@ class Spool:
         except Exception as error:
             refusal = self._refusal(str(error) or type(error).__name__, len(items))
             if not isinstance(error, sqlite3.Error | OSError):
-                refusal.__cause__ = error  # A compiled `raise` leaves out its `from`.
                 raise refusal from error
             # Published messages that are still on disk are removed with a later commit.
             self._unmade = changes

@@ -6,6 +6,7 @@ batch is a few statements with many rows each, and not many statements.
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,20 +76,13 @@ class Stored(NamedTuple):
         return self.repeat <= RECORDED_REPEATS or self.repeat & (self.repeat - 1) == 0
 
 
+@dataclass(slots=True)
 class Item:
     """A message to store, the keys that make it unique, and the message to store in its place if it is a repeat."""
 
-    __slots__ = ("duplicate", "key", "message")
-
-    def __init__(
-        self,
-        message: Message,
-        key: DeduplicationKey | None = None,
-        duplicate: Callable[[Stored], Message] | None = None,
-    ) -> None:
-        self.message = message
-        self.key = key
-        self.duplicate = duplicate
+    message: Message
+    key: DeduplicationKey | None = None
+    duplicate: Callable[[Stored], Message] | None = None
 
 
 Action = Callable[[sqlite3.Connection], object]
