@@ -213,6 +213,7 @@ class _Batch:
             account.orders[order_id] = reservation
         else:
             account.orders.pop(order_id, None)
+            account.forget_lots()  # Here and not once for the batch: a fill that comes after the end finds the same alone.
         equity = account.valuation().equity
         account.equity_history = account.equity_history.with_equity(equity)
         self._context.trip_breakers(self._connection, account, account.clock)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.risk.v1 import risk_pb2
@@ -147,8 +147,18 @@ BOTH: dict[str, Any] = {
 }
 
 
+# An order ends, and its fill comes afterwards in the same batch: nothing else holds the instrument in between.
+ENDED = {"order_id": "a-0-1", "account_id": "a", "instrument": "BTC/USDT", "buy": False, "entry": True}
+ENDED |= {"position": "0", "price": "90", "notional": "100"}
+AFTER_END = [
+    {"order_id": "a-0-1", "fills": [], "final": True, "rejected": False},
+    {"order_id": "a-0-1", "fills": [("x1", False, "1", "90")], "final": False, "rejected": False},
+]
+
+
 @settings(max_examples=FEW)
 @given(**BOTH)
+@example(plan=[([ENDED], AFTER_END)], crash=None, minutes=1)
 def test_batches_of_both_kinds_leave_what_their_orders_would_one_by_one(
     plan: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]], crash: int | None, minutes: float
 ) -> None:
