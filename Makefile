@@ -47,7 +47,7 @@ test-wheel: $(WHEEL) ## run the tests on the wheel, in an environment of its own
 test-image: ## run the tests in the image, with docker; TESTS=tests/e2e for some of them
 	docker build --tag vantixs-signals .
 	docker build --tag vantixs-signals-test --file deploy/test.Dockerfile requirements
-	docker run --rm --init --volume "$(CURDIR):/checkout:ro" vantixs-signals-test $(PYTEST) $(TESTS)
+	docker run --rm --init --tmpfs /dev/shm:exec,size=5g --volume "$(CURDIR):/checkout:ro" vantixs-signals-test $(PYTEST) $(TESTS)
 
 test-fault: setup ## kill and freeze every process for minutes, and check what is left
 	$(BIN)/python -m pytest -m long tests --timeout 3600 -s

@@ -25,7 +25,9 @@ SIGNING_KEY = base64.urlsafe_b64encode(hashlib.sha256(b"a home for tests").diges
 def unpacked(archive: Path, home: Path) -> dict[str, list[str]]:
     """Makes the home; returns its signals."""
     with tarfile.open(archive) as content:
-        content.extractall(home, filter="data")
+        # Python 3.11 has the argument `filter` from 3.11.4 on, Debian 12 an older one.
+        content.extraction_filter = getattr(tarfile, "data_filter", None)
+        content.extractall(home)
     home.chmod(0o700)
     (home / "secrets").mkdir(mode=0o700)
     (home / "secrets" / "signing-key").write_text(SIGNING_KEY)
