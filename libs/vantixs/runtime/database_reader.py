@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from vantixs.runtime.answer_limit import AnswerLimit, Wait
 from vantixs.runtime.batching import Batcher, BatcherFull, Bounds
 from vantixs.runtime.errors import ServiceError, unavailable
-from vantixs.runtime.pipeline import interleaved, pipelined, send
+from vantixs.runtime.pipeline import interleaved, pipelined
 
 T = TypeVar("T")
 BATCH = 256
@@ -24,11 +24,6 @@ QUEUE = 10_000
 PROBE_TIMEOUT_S = 4.0
 # How long PostgreSQL may take, longer than it lets a statement wait for a lock: a batch of quick reads, any other read.
 QUICK_ANSWER_S, READ_ANSWER_S = 8.0, 60.0
-# Quick reads look up by key: planning one again for each call takes twice as long as carrying it out. Such a plan is as
-# the writer's connection has it; it stays with the connection, which other reads of the service use as well.
-_BY_KEY = (
-    "SELECT set_config('plan_cache_mode', 'force_generic_plan', false), set_config('enable_seqscan', 'off', false)"
-)
 
 
 class Reader:
@@ -106,9 +101,6 @@ class Reader:
         def read(connection: sa.Connection) -> list[Any]:
             # What goes straight to the driver begins no transaction by itself.
             with pipelined(connection):
-                if not connection.info.get(_BY_KEY):
-                    send(connection, _BY_KEY)
-                    connection.info[_BY_KEY] = True
                 return interleaved([partial(query, connection) for query in queries], connection)
 
         return await self._read_by(read, QUICK_ANSWER_S)

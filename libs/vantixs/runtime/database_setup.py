@@ -60,11 +60,7 @@ def make_engine(url: str, service: str, *, write: bool) -> sa.Engine:
     if parsed.get_backend_name() == "postgresql":
         # What is written is looked up by key. A plan that was made while a table was small reads all of it when it is large.
         # Where there is no other way a scan then looks so costly that it would be compiled first, for a tenth of a second.
-        limits = (
-            f"-cenable_seqscan=off -cjit=off -cplan_cache_mode=force_generic_plan {_WRITER_LIMITS}"
-            if write
-            else _READER_LIMITS
-        )
+        limits = f"-cenable_seqscan=off -cjit=off {_WRITER_LIMITS}" if write else _READER_LIMITS
         options = f"-csearch_path={service} {limits}"
         postgres = sa.create_engine(
             parsed,
