@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ async def record(database: Database, made: list[tuple[list[Delivery], int]]) -> 
         begin = head.mark.sequence
         deliveries = [replace(d, stream_sequence=begin + d.stream_sequence) for d in batch]
         mark = Mark(0, "stream", deliveries[-1].stream_sequence)
-        head, _ = await database.write(lambda c, d=deliveries, m=mark: store.record(c, d, m, running))  # type: ignore[misc]
+        head, _ = await database.write(partial(store.record, deliveries=deliveries, mark=mark, running=running))
     return sum(count for _, count in made)
 
 

@@ -12,17 +12,16 @@ import importlib.metadata
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from vantixs.testing.command_server import CommandServer, become, load_command
 
-POLL_S = 0.01
 _MOST_FILES = 4096
 
 
@@ -33,11 +32,14 @@ class UpProcess:
         self.pid = pid
         self.returncode: int | None = None
         self._server = server
+        self._ended = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
         """Its exit code, None while it runs."""
         if self.returncode is None:
             self.returncode = self._server.ask({"poll": self.pid})
+            if self.returncode is not None:
+                os.close(self._ended)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
@@ -46,11 +48,14 @@ class UpProcess:
         Raises:
             TimeoutExpired: it did not within so many seconds.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            if deadline is not None and time.monotonic() > deadline:
+        if self.returncode is None:
+            # It is not our child, so that it cannot be waited for; its descriptor is readable once it has ended.
+            ended = select.poll()
+            ended.register(self._ended, select.POLLIN)
+            if not ended.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired("vantixs up", timeout or 0)
-            time.sleep(POLL_S)
+        code = self.poll()
+        assert code is not None
         return code
 
     def send_signal(self, number: int) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 import grpc
@@ -174,8 +175,8 @@ class Follower:
         if not self._watchers.any or head.sequence < self._told:  # History was started again and is shorter.
             self._told = head.sequence
         while self._told < head.sequence:
-            told = self._told  # Given by a default below, which mypy cannot type: a lambda would see a later value.
-            self._told, changed = await self._database.read(lambda c, t=told: store.changed_since(c, t, AT_ONCE))  # type: ignore[misc]
+            read = partial(store.changed_since, sequence=self._told, most=AT_ONCE)
+            self._told, changed = await self._database.read(read)
             self._watchers.tell(changed, self._told)
 
 

@@ -51,7 +51,7 @@ def encode_inputs(request: risk_pb2.EvaluateOrderRequest, account: Account, inpu
         message.trading_states.add(name=scope, value=state)
     _add_holdings(message, books)
     _add_reservations(message, books)
-    approved = _add_approved(message, books.activity)
+    approved = _encode_approved(message, books.activity)
     return message.SerializeToString() + approved  # Serialised messages in a row are their fields together.
 
 
@@ -99,16 +99,16 @@ def _in_order(order: Reservation) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _add_approved(message: risk_pb2.DecisionInputs, activity: Activity) -> bytes:
+def _encode_approved(message: risk_pb2.DecisionInputs, activity: Activity) -> bytes:
     """The field `approved`, serialised; empty where it is left out."""
     if len(activity.approved) > MOST_RECORDED:
         message.left_out.append("approved")
         return b""
-    return b"".join(map(_approved, sorted(activity.approved, key=attrgetter("time", "key"))))
+    return b"".join(map(_encode_entry, sorted(activity.approved, key=attrgetter("time", "key"))))
 
 
 @lru_cache(10_000)
-def _approved(entry: EntryRecord) -> bytes:
+def _encode_entry(entry: EntryRecord) -> bytes:
     """One of it. It is cached, as an entry is recorded with every decision of its account while the window is open."""
     message = risk_pb2.DecisionInputs()
     set_time(message.approved.add(key=entry.key).time, entry.time)

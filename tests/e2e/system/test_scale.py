@@ -23,7 +23,7 @@ SERVICES = ("ingress", "router", "risk", "audit", "console")
 @pytest.fixture(scope="module")
 def doubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     home = tmp_path_factory.mktemp("scale") / "home"
-    running = RunningStack(home, forked=False, **dict.fromkeys(SERVICES, 2)).start()  # type: ignore[arg-type]
+    running = RunningStack(home, ingress=2, router=2, risk=2, audit=2, console=2, forked=False).start()
     yield running
     assert running.stop() == 0
 

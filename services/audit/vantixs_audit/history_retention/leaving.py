@@ -1,6 +1,7 @@
 """What has to be so before entries go: who still needs them, and whether they are those that were signed."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -63,9 +64,9 @@ async def keep_leaves(database: Database, cut: Cut, key: Key) -> bytes:
     try:
         tree = await database.read(lambda c: tree_at(c, at))
         while tree.size < cut.sequence:
-            start = tree.size  # Given by a default below: a lambda would see a later value.
-            page = await database.read(lambda c, s=start: _page(c, s, min(s + PAGE, cut.sequence)))  # type: ignore[misc]
-            await database.write(lambda c, s=start, p=page: _keep(c, s, p))  # type: ignore[misc]
+            start = tree.size
+            page = await database.read(partial(_page, start=start, end=min(start + PAGE, cut.sequence)))
+            await database.write(partial(_keep, start=start, page=page))
             tree.extend(page.leaves)
         await database.read(lambda c: _demand_signed(c, tree, key))
     except (NodesMissing, NoteError, ValueError) as error:
