@@ -65,10 +65,10 @@ def far_database(delay_s: float) -> Iterator[tuple[str, str, Used]]:
         assert found, url
         postmaster = int((Path(directory) / "postgres" / "postmaster.pid").read_text().split()[0])
         slow = f"postgresql+psycopg://postgres:@127.0.0.1:{link.port}/{found[1]}"
-        yield slow, url, lambda: {"postgres": _seconds_of_children(postmaster), "bench and link": time.process_time()}
+        yield slow, url, lambda: {"postgres": seconds_of_children(postmaster), "bench and link": time.process_time()}
 
 
-def _seconds_of_children(parent: int) -> float:
+def seconds_of_children(parent: int) -> float:
     """CPU of the processes that a process started and that live."""
     used = 0.0
     for stat in Path("/proc").glob("[0-9]*/stat"):
