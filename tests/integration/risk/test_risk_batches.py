@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-import vantixs_risk.evaluation
+import sqlalchemy as sa
 from vantixs.api.common.v1 import order_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.runtime.errors import ServiceError, from_rpc_error
@@ -15,7 +15,7 @@ from vantixs_risk import store
 from vantixs_risk.server import MOST_ORDERS
 from vantixs_router.risk_client import RiskClient
 
-from tests.support.risk_fixture import fill
+from tests.support.risk_fixture import account_of, fill
 from tests.support.risk_server import Risk, calls, entry, evaluate, reason, risk, settle
 
 __all__ = ["risk"]  # The fixture.
@@ -88,16 +88,13 @@ async def test_only_a_service_may_call_them(risk: Risk) -> None:
         assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_an_order_that_breaks_the_batch_fails_alone(risk: Risk, monkeypatch: pytest.MonkeyPatch) -> None:
-    decided = vantixs_risk.evaluation.evaluate
-
-    def evaluate_or_break(inputs: Any) -> Any:
-        if inputs.order.signal_quantity == Decimal(13):
-            raise ArithmeticError("unforeseen")
-        return decided(inputs)
-
-    monkeypatch.setattr(vantixs_risk.evaluation, "evaluate", evaluate_or_break)
-    results = await evaluate(risk, entry("o1"), entry("o2", quantity="13"), entry("o3"))
+async def test_an_order_that_breaks_the_batch_fails_alone(risk: Risk) -> None:
+    """An account whose stored state cannot be read is a fault that no check foresees."""
+    request = risk_pb2.CreateAccountRequest(request_id="b", account=account_of("b"))
+    await risk.operator.CreateAccount(request, timeout=10)
+    damage = sa.update(store.STATES).where(store.STATES.c.account_id == "b").values(stamp="changed", data="not JSON")
+    await risk.database.write(lambda c: c.execute(damage))
+    results = await evaluate(risk, entry("o1"), entry("o2", account_id="b"), entry("o3"))
     assert [result.WhichOneof("outcome") for result in results] == ["decision", "error", "decision"]
     assert reason(results[1].error) == ("INTERNAL", "INTERNAL")
     orders = await risk.database.read(lambda c: store.READ_ORDERS.rows(c, order_ids=["o1", "o2", "o3"]))

@@ -51,9 +51,14 @@ def test_no_line_is_lost_or_torn_and_a_restart_appends(logs: Path) -> None:
     assert len(rows) == 2 * 4 * 2_000
     assert {(r["thread"], r["line"]) for r in rows} == {(t, n) for t in range(4) for n in range(2_000)}
     assert len(list(logs.iterdir())) > 3
-    # The oldest has the highest number, and all of it is older than what follows.
-    newest = [path.read_text().splitlines()[0] for path in (logs / "risk.log", logs / "risk.log.1")]
-    assert json.loads(newest[0])["timestamp"] > json.loads(newest[1])["timestamp"]
+    # The oldest has the highest number: each thread's lines in it come before those in what follows.
+    older, newer = (
+        [json.loads(line) for line in path.read_text().splitlines()]
+        for path in (logs / "risk.log.1", logs / "risk.log")
+    )
+    last = {row["thread"]: row["line"] for row in older}
+    assert last
+    assert all(row["line"] > last.get(row["thread"], -1) for row in newer)
 
 
 def test_files_are_bounded_in_number_and_size(logs: Path) -> None:
