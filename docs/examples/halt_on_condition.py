@@ -21,7 +21,7 @@ async def halt_after(home: str, account_id: str, most: int) -> None:
             if in_a_row == most:
                 break
         done = await client.trading.halt(f"{most} signals in a row failed", scope=f"account:{account_id}")
-        print("halted; orders on their way:", done.open_orders)
+        print("halted; open orders:", done.open_orders)
 
 
 asyncio.run(halt_after(sys.argv[1], "paper", 3))

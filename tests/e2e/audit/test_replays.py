@@ -51,7 +51,7 @@ def books(stack: RunningStack) -> Any:
 def test_count_comes_first_and_no_is_no(stack: RunningStack, signals: list[str]) -> None:
     asked = replay(stack, "start", "--filter", "account = paper", "--comment", "why", answer="n\n")
     assert asked.returncode != 0
-    assert "12 signals are meant; replay them in mode" in asked.stderr
+    assert "12 signals are selected; replay them in mode" in asked.stderr
     assert not stack.json("replay", "list").get("replays")
 
 

@@ -132,5 +132,5 @@ def test_lost_key_is_told_and_everything_else_works(system: RunningStack, sent: 
     assert caught.value.reason == "PAYLOAD_KEY_MISSING"
     done = run(system, "signals", "export", "--output", str(tmp_path / "lost"), "--payloads")
     assert done.returncode == 0, done.stderr
-    assert "3 without their sealed payload: PAYLOAD_KEY_MISSING: expected the payload key" in done.stdout
+    assert "3 without their encrypted payload: PAYLOAD_KEY_MISSING: expected the payload key" in done.stdout
     assert system.run("signals", "show", sent["executed"]).returncode == 0

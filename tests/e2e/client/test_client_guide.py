@@ -57,7 +57,7 @@ def test_halt_on_a_condition(stack: RunningStack, tmp_path: Path) -> None:
     finally:
         running.kill()
         running.wait()
-    assert output.read_text().splitlines()[-1] == "halted; orders on their way: 0"
+    assert output.read_text().splitlines()[-1] == "halted; open orders: 0"
     assert running.returncode == 0
     [restriction] = stack.json("status")["restrictions"]
     assert (restriction["scope"], restriction["state"]) == ("account:paper", "HALTED")

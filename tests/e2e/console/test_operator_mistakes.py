@@ -84,7 +84,7 @@ def test_stale_pushed_quote_is_shown_and_cleared(stack: RunningStack) -> None:
     wait_for(stale, "the quote to grow old")
     assert buy(stack, "AVAXUSDT", "stale")["reason"] == "PRICE_STALE"
     assert "quote     AVAX/USDT is pushed" in stack.run("status").stdout
-    for says in ("is simulated again", "had no given quote"):
+    for says in ("is simulated again", "had no published quote"):
         done = stack.run("quote", "clear", "AVAX/USDT")
         assert (done.returncode, says in done.stdout) == (0, True), done.stdout + done.stderr
     assert buy(stack, "AVAXUSDT", "cleared")["status"] == "SIGNAL_STATUS_EXECUTED"

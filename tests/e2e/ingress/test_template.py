@@ -100,7 +100,7 @@ def test_mapping_that_says_no_single_place_is_named(stack: RunningStack, tmp_pat
     printed = template(stack, "filtered", "tradingview-indicator")
     assert printed.returncode == 1
     assert "action goes where the mapping finds it" in printed.stderr
-    assert "filtered would not take it" in printed.stderr
+    assert "filtered would reject it" in printed.stderr
 
 
 def test_text_beside_it_says_what_else_is_asked_for(stack: RunningStack) -> None:

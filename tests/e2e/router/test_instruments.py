@@ -29,7 +29,7 @@ def test_added_instrument_trades_on_every_replica_and_after_a_restart(
     for name in ("TON/USDT", "1INCH/USDT:USDT"):
         done = stack.run("instrument", "add", name, *TERMS)
         assert done.returncode == 0, done.stderr
-        assert f"{name} is there" in done.stdout
+        assert f"{name} is added" in done.stdout
     wait_for(lambda: stack.send(alert("TONUSDT")).status_code == 202, "ingress to hear of it", 5)
     wait_for(lambda: stack.send(alert("1INCHUSDT.P")).status_code == 202, "the perpetual", 5)
     alert_is_executed(stack, "OKX:TON-USDT")

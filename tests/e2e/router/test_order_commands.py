@@ -68,7 +68,7 @@ def test_limit_order_is_amended_and_its_protection_goes_with_it(quoted: RunningS
     assert done.returncode == 0, done.stdout + done.stderr
     again = quoted.run(*asked)
     assert (again.returncode, again.stdout) == (0, done.stdout), "the same call again is the same change"
-    assert f" takes the place of {resting['order_id']}: BUY " in done.stdout
+    assert f" replaces {resting['order_id']}: BUY " in done.stdout
     (new,) = open_orders(quoted)
     assert (new["limit_price"], new["replaces_order_id"]) == ("61000", resting["order_id"]), ended
     old = quoted.json("order", "show", resting["order_id"])["order"]
@@ -89,7 +89,7 @@ def test_halt_cancels_an_entry_that_rests(quoted: RunningStack) -> None:
     (resting,) = open_orders(quoted)
     halted = quoted.run("halt", "--scope", "account:paper", "--comment", "test")
     try:
-        assert (halted.returncode, "entries that rest are cancelled" in halted.stdout) == (0, True), halted.stderr
+        assert (halted.returncode, "resting entries are cancelled" in halted.stdout) == (0, True), halted.stderr
         wait_for(lambda: not open_orders(quoted), "the entry to be cancelled")
     finally:
         assert quoted.run("resume", "--scope", "account:paper", "--yes").returncode == 0

@@ -140,7 +140,7 @@ def test_secret_that_cannot_be_one_is_refused_by_its_name(
 def test_files_that_cannot_be_read_or_written_are_one_line(exported: Path, tmp_path: Path) -> None:
     home, nowhere = str(tmp_path / "new"), str(tmp_path / "none" / "file")
     assert "--import: expected a text file that this user can read" in refused("--home", home, "--import", nowhere)
-    assert "--export: expected a file that is not there yet" in refused("--home", home, "--export", str(exported))
+    assert "--export: expected a file that does not exist yet" in refused("--home", home, "--export", str(exported))
     assert "was both" in refused("--home", home, "--export", nowhere, "--import", str(exported))
     assert not Path(home).exists()
     assert "No such file or directory" in refused("--home", home, "--export", nowhere)

@@ -59,7 +59,7 @@ def webhooks(cluster: Cluster) -> dict[str, str]:
         assert name.rpartition("-")[0] in said
     assert "https://hooks.example.com/hooks/demo/vxt_" in said
     for block in others:
-        assert "is whole" in cluster.run(block)
+        assert "is complete" in cluster.run(block)
     paths = {}
     for name in (f"webhook-{number}" for number in range(WEBHOOKS)):
         account = cluster.command("account", "create", name)

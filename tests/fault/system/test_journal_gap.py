@@ -124,7 +124,7 @@ def test_journal_that_lost_messages_while_stopped_is_noticed_and_accepted(
     damage(stack.home)
     stack.start()
     assert stack.url.rpartition("/")[2] == url, "the webhook is the one that was there"
-    assert "Attention no signal is taken" in stack.output
+    assert "Attention no signal is accepted" in stack.output
     assert_goes_on(stack, assert_held(stack), before)
     # A start later nothing is missing any more.
     assert stack.stop() == 0

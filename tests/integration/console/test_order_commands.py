@@ -100,7 +100,7 @@ def test_order_that_is_not_canceled_is_a_failure_and_shown(state: str, services:
 def test_cancel_of_nothing_says_so_and_is_no_failure(services: Services, run: Any) -> None:
     services.canceled = []
     done = run("order", "cancel", "--account", "paper")
-    assert (done.returncode, done.stdout) == (0, "no entry that fits rests\n")
+    assert (done.returncode, done.stdout) == (0, "no resting entry matches\n")
 
 
 @pytest.mark.parametrize("what", ["account", "webhook"])
@@ -130,7 +130,7 @@ def test_amend_asks_for_the_terms_and_prints_the_new_order_and_the_end(services:
     done = run(*AMEND)
     assert done.returncode == 0, done.stderr
     assert lines(done) == [
-        "s2.1 takes the place of s1.1: BUY 0.5 BTC/USDT at 61000 (limit, GTC)",
+        "s2.1 replaces s1.1: BUY 0.5 BTC/USDT at 61000 (limit, GTC)",
         "EXECUTED -0.2 at 60100 WHY",
     ]
     (request,) = services.asked

@@ -57,4 +57,4 @@ def test_close_without_an_answer_says_how_to_ask_for_the_same_one(services: Serv
     services.refused = (grpc.StatusCode.UNAVAILABLE, "the router is away")
     done = run(*CLOSE, "--request-id", "given")
     assert done.returncode == 1
-    assert "ask again with --request-id given" in done.stderr
+    assert "repeat the command with --request-id given" in done.stderr

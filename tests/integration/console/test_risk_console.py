@@ -229,7 +229,7 @@ async def test_show_has_bars_and_halt_prints_what_it_stopped(risk: RiskProcesses
     stopped = run(risk, "halt", "--scope", "account:seen", "--comment", "test")
     assert stopped.returncode == 0
     assert "account:seen: ACTIVE -> HALTED" in stopped.stdout
-    assert "1 orders were on their way" in stopped.stdout
+    assert "1 orders were open" in stopped.stdout
     assert "seen-1" in stopped.stdout
     assert "HALTED in account:seen by operator:" in run(risk, "account", "show", "seen").stdout
     assert run(risk, "resume", "--scope", "account:seen", answer="nothing\n").returncode == 1

@@ -47,39 +47,39 @@ _HELP = {
     "enabled": "whether it takes entries",
     "may_short": "whether it may be short",
     "instruments": "instruments it may trade, separated by commas; empty for all",
-    "strategies": "strategies it takes entries of, separated by commas; empty for all; names are not checked",
-    "leverage": "leverage at which margin is reckoned; empty takes max-leverage, or 1",
+    "strategies": "strategies from which it takes entries, separated by commas; empty for all; names are not checked",
+    "leverage": "leverage with which margin is calculated; empty for max-leverage, or 1",
     "day_start": "local time at which its day begins, for example 17:00",
     "day_time_zone": "IANA time zone of day-start, for example America/New_York",
-    "trading_windows": 'when it takes entries, for example "mon-fri 09:30-16:00 America/New_York"; more behind ";"',
+    "trading_windows": 'when it takes entries, for example "mon-fri 09:30-16:00 America/New_York"; separate several by ";"',
     "sizing_method": "fixed_quantity, fixed_notional, equity_percent, risk_percent, kelly, signal_quantity",
     "sizing_value": "base units, quote units, percent, or fraction of Kelly",
-    "win_rate_ratio": "kelly: share of trades that win, for example 0.55",
+    "win_rate_ratio": "kelly: part of the trades that win, for example 0.55",
     "payoff_ratio": "kelly: average win over average loss, for example 1.5",
-    "maximum_equity_percent": "kelly: ceiling, percent of equity",
-    "min_order_notional": "least notional of an order, quote units",
+    "maximum_equity_percent": "kelly: maximum of the result, percent of equity",
+    "min_order_notional": "lowest notional of an order, quote units",
     "max_order_notional": "highest notional of an order, quote units",
     "max_position_notional": "highest notional of one position, quote units",
     "max_gross_exposure": "highest sum of position notionals",
-    "max_open_positions": "most positions open at once; 0 for no limit",
+    "max_open_positions": "highest number of open positions; 0 for no limit",
     "max_leverage": "highest exposure over equity",
     "max_daily_loss": "highest loss of a day, base currency",
     "max_drawdown_percent": "highest fall from the peak of equity, percent",
     "loss_cooldown_s": "seconds without entries after a loss; 0 for none",
-    "max_orders_per_minute": "most orders a minute; 0 for no limit",
-    "max_price_deviation_bps": "highest difference of the signal's price to the market, basis points; 0 for no limit",
-    "max_price_age_ms": "highest age of the quote; 0 takes the service's setting",
-    "min_order_quantity": "least quantity of an order, base units",
+    "max_orders_per_minute": "highest number of orders a minute; 0 for no limit",
+    "max_price_deviation_bps": "highest difference between the signal's price and the market, basis points; 0 for no limit",
+    "max_price_age_ms": "highest age of the quote, milliseconds; 0 for the service's setting",
+    "min_order_quantity": "lowest quantity of an order, base units",
     "max_order_quantity": "highest quantity of an order, base units",
-    "duplicate_order_window_s": "seconds in which the same entry is refused; 0 for none",
-    "max_mark_age_s": "highest age of another position's price; 0 takes the service's setting",
-    "daily_loss_state": "state once max-daily-loss is reached: reducing, halted, or active for none",
-    "drawdown_state": "state once max-drawdown-percent is reached: reducing, halted, or active for none",
-    "max_failures_in_a_row": "orders in a row that the venue may reject; 0 for no breaker",
-    "failures_state": "state once so many failed: reducing, halted",
-    "max_repeated_orders": "same entries within the window that stop the account; 0 for no breaker",
-    "repeated_orders_window_s": "that window, seconds",
-    "repeated_orders_state": "state once so many were asked for: reducing, halted",
+    "duplicate_order_window_s": "seconds within which the same entry is denied again; 0 for none",
+    "max_mark_age_s": "highest age of other positions' prices, seconds; 0 for the service's setting",
+    "daily_loss_state": "state that is set when max-daily-loss is reached: reducing, halted, or active for none",
+    "drawdown_state": "state that is set when max-drawdown-percent is reached: reducing, halted, or active for none",
+    "max_failures_in_a_row": "consecutive orders rejected by the venue that trip the breaker; 0 for no breaker",
+    "failures_state": "state that is set when max-failures-in-a-row is reached: reducing, halted",
+    "max_repeated_orders": "same entries within the window that trip the breaker; 0 for no breaker",
+    "repeated_orders_window_s": "window of max-repeated-orders, seconds",
+    "repeated_orders_state": "state that is set when max-repeated-orders is reached: reducing, halted",
 }
 
 
@@ -93,7 +93,7 @@ def flags() -> list[Flag]:
 
 
 def with_account_flags(command: Callable[..., int]) -> Callable[..., int]:
-    """The command with a flag for every field; it is given the ones that were used as `given`."""
+    """The command with a flag for every field. Its argument `given` has the flags that were used, with their values."""
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "given"]
     known = flags()
     parameters = [

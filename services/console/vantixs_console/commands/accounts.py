@@ -1,4 +1,4 @@
-"""Accounts: what they may do, and their books."""
+"""Commands for accounts: their rules, limits and books."""
 
 import uuid
 from decimal import Decimal
@@ -27,7 +27,7 @@ from vantixs_console.terminal import (
 from vantixs_console.timeline import short_name
 
 app = typer.Typer(no_args_is_help=True)
-account = typer.Typer(no_args_is_help=True, help="Accounts: what they may do, and their books")
+account = typer.Typer(no_args_is_help=True, help="Accounts: their rules, limits and books")
 app.add_typer(account, name="account")
 BAR, SPARKS, SAMPLES = 24, "▁▂▃▄▅▆▇█", 60
 
@@ -43,7 +43,7 @@ def account_create(
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Creates an account: 100 a trade, at most 10000 an order and 50000 a position where not said otherwise."""
+    """Creates an account. Defaults: 100 a trade, at most 10000 an order and 50000 a position."""
     request = risk_pb2.CreateAccountRequest(request_id=str(uuid.uuid4()))
     new = request.account
     new.account_id, new.currency, new.balance, new.enabled = account_id, currency, balance, True
@@ -61,11 +61,11 @@ def account_create(
 def account_update(
     account_id: str,
     given: dict[Flag, Any],
-    revision: Annotated[int, typer.Option(help="only at this revision; 0 for the current one")] = 0,
+    revision: Annotated[int, typer.Option(help="change it only if it has this revision; 0 for any")] = 0,
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Changes the fields whose flags are given; an empty text or 0 takes a limit away."""
+    """Changes the fields whose flags are given; an empty text or 0 removes a limit."""
     if not given:
         raise SettingsError("account update: expected at least one flag of a field, was none")
 
@@ -84,7 +84,7 @@ def account_update(
 
 @account.command(name="show")
 def account_show(account_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Shows what an account has, how it does, how much of each limit it uses, and every rule it has."""
+    """Shows an account: balances, profit, the part of each limit that is used, positions, open orders, and all rules."""
 
     async def read(clients: Clients) -> Any:
         shown = await clients.risk.GetAccount(risk_pb2.GetAccountRequest(account_id=account_id), timeout=TIMEOUT_S)
@@ -155,12 +155,14 @@ def account_adjust(
     amount: Annotated[str, typer.Option(help="cash: change, signed")] = "",
     instrument: Annotated[str, typer.Option(help="position: for example BTC/USDT")] = "",
     quantity: Annotated[str, typer.Option(help="position: change in base units, signed")] = "",
-    price: Annotated[str, typer.Option(help="position: price it is booked at; empty takes the average price")] = "",
-    request_id: Annotated[str, typer.Option(help="the same id is the same adjustment; empty makes a new one")] = "",
+    price: Annotated[str, typer.Option(help="position: price at which it is booked; empty for the average price")] = "",
+    request_id: Annotated[
+        str, typer.Option(help="a repeated call with the same id books nothing again; empty for a new id")
+    ] = "",
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Books a difference to the venue, in a book of its own and in the journal."""
+    """Books a difference between the account and its venue, in a separate book, and records it in the journal."""
     if bool(asset or amount) == bool(instrument or quantity):
         raise SettingsError("account adjust: expected --asset and --amount, or --instrument and --quantity")
     request = risk_pb2.RecordAdjustmentRequest(
@@ -184,7 +186,7 @@ def account_adjust(
 
 
 def bar(used: Decimal, limit: Decimal, width: int = BAR) -> str:
-    """How much of a limit is used, for example "██████░░░░ 60 %"; anything used shows, and full is only what is."""
+    """How much of a limit is used, for example "██████░░░░ 60 %". It is empty only at 0, and full only from 100 % on."""
     share = min(max(used / limit, Decimal(0)), Decimal(1)) if limit > 0 else Decimal(used > 0)
     filled = int(share * width)
     filled += filled == 0 and share > 0

@@ -1,4 +1,4 @@
-"""History: whether it is as it was recorded, and checking what shows it of a signal."""
+"""Commands that check history, and proofs that a signal is in it."""
 
 import asyncio
 import io
@@ -26,21 +26,21 @@ from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, hom
 from vantixs_console.timeline import describe_timeline
 
 app = typer.Typer(no_args_is_help=True)
-audit = typer.Typer(no_args_is_help=True, help="History: whether it is as it was recorded")
+audit = typer.Typer(no_args_is_help=True, help="History: check that nothing was changed, and check proofs")
 app.add_typer(audit, name="audit")
 WALK_S = 86_400.0
-COVERED_S = 60.0  # So long a proof waits for a checkpoint that covers the signal.
+COVERED_S = 60.0  # How long a proof waits for a checkpoint that covers the signal.
 LONGEST_PROOF = 64 << 20
 
 
 @audit.command()
 def verify(
-    against: Annotated[str, typer.Option(help="file with a checkpoint that was kept elsewhere")] = "",
+    against: Annotated[str, typer.Option(help="file with a checkpoint that was stored elsewhere")] = "",
     export: Annotated[str, typer.Option(help="file to write the tree to: a tar of C2SP tlog-tiles")] = "",
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Walks the whole history and names the first thing that is not as it was recorded; exit code 1 where there is one."""
+    """Checks the whole history, and shows the first entry that is not as it was recorded; then the exit code is 1."""
     request = audit_pb2.CheckHistoryRequest(leaves=bool(export))
     if against:
         request.checkpoint = _read(against, "--against", LONGEST)
@@ -83,7 +83,7 @@ def verify(
 
 @audit.command()
 def checkpoint(home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Prints the last signed checkpoint, to be kept where nobody who can change the database can write."""
+    """Prints the last signed checkpoint. Store it where nobody who can change the database can write."""
     response = ask(home, _checkpoint)
     show(response, as_json=as_json, text=lambda: print(response.checkpoint, end=""))
     return 0
@@ -91,18 +91,20 @@ def checkpoint(home: HomeOption = "", as_json: JsonOption = False) -> int:
 
 @audit.command()
 def key(home: HomeOption = "") -> int:
-    """Prints the public key that checkpoints and proofs are checked with; nothing has to run."""
+    """Prints the public key that verifies checkpoints and proofs; no service has to run."""
     print(_own_key(home).text)
     return 0
 
 
 @audit.command()
 def check(
-    proof: Annotated[str, typer.Argument(help="file that `vantixs signals proof` wrote")],
-    key_file: Annotated[str, typer.Option("--key", help="file with the public key; empty: the home's own")] = "",
+    proof: Annotated[str, typer.Argument(help="file written by `vantixs signals proof`")],
+    key_file: Annotated[
+        str, typer.Option("--key", help="file with the public key; empty for the key of this home")
+    ] = "",
     home: HomeOption = "",
 ) -> int:
-    """Checks a signal's proof without the database; exit code 1 where it shows nothing."""
+    """Checks a signal's proof without the database; exit code 1 if the proof is not valid."""
     text = _read(proof, "PROOF", LONGEST_PROOF)
     try:
         known = Key.parse(_read(key_file, "--key", LONGEST)) if key_file else _own_key(home)
@@ -127,10 +129,10 @@ def check(
 @signals.command(name="proof")
 def signals_proof(
     signal_id: str,
-    output: Annotated[str, typer.Option("--output", help="file to write; empty: ID.proof.json")] = "",
+    output: Annotated[str, typer.Option("--output", help="file to write; empty for ID.proof.json")] = "",
     home: HomeOption = "",
 ) -> int:
-    """Writes a file that shows what history has of a signal, for `vantixs audit check`; waits for a signed checkpoint."""
+    """Writes a proof that a signal's entries are in history, for `vantixs audit check`; waits for a signed checkpoint."""
     request = audit_pb2.ProveSignalRequest(signal_id=signal_id)
 
     async def prove(clients: Clients) -> audit_pb2.ProveSignalResponse:

@@ -1,4 +1,4 @@
-"""Signals out of history into a file, and statistics of them."""
+"""Commands that export signals from history into a file, and show statistics."""
 
 import contextlib
 import re
@@ -27,8 +27,8 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SinceOption = Annotated[
     str, typer.Option("--since", help="received at or after: 90m, 24h, 7d, 2w, or 2026-11-27T08:00Z")
 ]
-UntilOption = Annotated[str, typer.Option("--until", help="received before, given as for --since")]
-FilterOption = Annotated[str, typer.Option("--filter", help="which signals, as for `signals list`")]
+UntilOption = Annotated[str, typer.Option("--until", help="received before; same format as --since")]
+FilterOption = Annotated[str, typer.Option("--filter", help="which signals, as in `signals list`")]
 
 
 @signals.command(name="export")
@@ -38,15 +38,17 @@ def signals_export(
     expression: FilterOption = "",
     since: SinceOption = "",
     until: UntilOption = "",
-    timeline: Annotated[bool, typer.Option(help="with each signal's entries (jsonl)")] = False,
-    payloads: Annotated[bool, typer.Option(help="with the payloads in them (jsonl); role AUDITOR")] = False,
+    timeline: Annotated[bool, typer.Option(help="include each signal's entries (jsonl)")] = False,
+    payloads: Annotated[
+        bool, typer.Option(help="include each signal's entries with payloads (jsonl); role AUDITOR")
+    ] = False,
     proof: Annotated[
-        bool, typer.Option(help="with each signal's proof (jsonl), for `audit check`; role AUDITOR")
+        bool, typer.Option(help="include each signal's proof (jsonl), for `audit check`; role AUDITOR")
     ] = False,
     fixture: Annotated[bool, typer.Option(help="write a fixture for replays in CI instead; role AUDITOR")] = False,
     home: HomeOption = "",
 ) -> int:
-    """Writes signals, oldest first, into a file that is there once all of it is. That it was done is an entry in history."""
+    """Writes signals to a file, oldest first. The file appears when it is complete. History records the export."""
     if format_ not in FORMATS:
         raise SettingsError(f"--format: expected one of {', '.join(FORMATS)}, was {format_!r}")
     if format_ != "jsonl" and (timeline or payloads or proof or fixture):
@@ -80,7 +82,7 @@ def signals_export(
         print(file=sys.stderr)
     out.print(f"{path}: {count:,} signals", markup=False)
     for why, signals_of_it in unreadable.items():
-        out.print(f"{signals_of_it:,} without their sealed payload: {why}", markup=False)
+        out.print(f"{signals_of_it:,} without their encrypted payload: {why}", markup=False)
     return 0
 
 
@@ -94,7 +96,7 @@ def statistics(
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Counts signals, and shows how long each phase took, slippage, and what was accepted and has no end."""
+    """Counts signals, and shows the latency of each phase, slippage, and accepted signals that have not ended."""
     request = audit_pb2.GetStatisticsRequest(filter=signal_filter(expression, since, until))
     if by:
         request.group = enum_value(audit_pb2.StatisticsGroup, "STATISTICS_GROUP_", "by", by)
@@ -109,7 +111,7 @@ def statistics(
             out.print("no signals")
         if response.straggler_count:
             limit = f"{response.straggler_limit_s:g} s"
-            out.print(f"\n{response.straggler_count} accepted signals have no end after {limit}, the oldest:")
+            out.print(f"\n{response.straggler_count} accepted signals have not ended after {limit}, the oldest:")
             out.print(signal_table(response.stragglers))
 
     show(response, as_json=as_json, text=text)
@@ -131,7 +133,7 @@ def _print_statistics(one: audit_pb2.SignalStatistics) -> None:
 
 
 def signal_filter(expression: str, since: str, until: str) -> audit_pb2.SignalFilter:
-    """The filter that options mean.
+    """The filter of these options.
 
     Raises:
         SettingsError: a time cannot be read.
@@ -144,10 +146,10 @@ def signal_filter(expression: str, since: str, until: str) -> audit_pb2.SignalFi
 
 
 def time_of(option: str, text: str, now: datetime) -> datetime:
-    """A time given as itself, in UTC where it has no zone, or as how long ago it is.
+    """A time from a text: a time (UTC if it has no zone), or how long ago, such as 24h.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: the text is neither.
     """
     if ago := _AGO.match(text):
         with contextlib.suppress(OverflowError):
@@ -156,5 +158,5 @@ def time_of(option: str, text: str, now: datetime) -> datetime:
         found = datetime.fromisoformat(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        detail = f"--{option}: expected a time as 2026-11-27T08:00Z or how long ago as 24h, was {text[:40]!r}"
+        detail = f"--{option}: expected a time like 2026-11-27T08:00Z, or how long ago like 24h, was {text[:40]!r}"
         raise SettingsError(detail) from None

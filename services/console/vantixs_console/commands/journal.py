@@ -1,4 +1,4 @@
-"""The journal: how full it is, what it lacks, and accepting that."""
+"""Commands that show how full the journal is and what it has lost, and accept a gap."""
 
 import sys
 from typing import Annotated, Any
@@ -10,13 +10,13 @@ from vantixs_console.clients import Clients
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, out, show
 
 app = typer.Typer(no_args_is_help=True)
-journal = typer.Typer(no_args_is_help=True, help="The journal: how full it is, and what it lacks.")
+journal = typer.Typer(no_args_is_help=True, help="The journal: how full it is, and whether it lost messages.")
 app.add_typer(journal, name="journal")
 
 
 @journal.command(name="show")
 def show_journal(home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """How full the journal is, and what it lacks of what was seen of it; exit code 1 where it lacks something."""
+    """Shows how full the journal is, and whether it lost messages that a service has seen; then the exit code is 1."""
     response = ask(home, _read)
     found = response.journal
 
@@ -39,12 +39,12 @@ def show_journal(home: HomeOption = "", as_json: JsonOption = False) -> int:
 
 @journal.command()
 def accept_gap(
-    gap: Annotated[str, typer.Option(help="name of the gap, as `journal show` tells it; empty asks")] = "",
+    gap: Annotated[str, typer.Option(help="id of the gap, from `journal show`; empty to be asked")] = "",
     comment: Annotated[str, typer.Option(help="why")] = "accepted by hand",
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Takes the journal as it is, so that trading goes on; says what will be missing, and asks first."""
+    """Accepts the journal without the lost messages, so that trading continues; shows what is lost, and asks first."""
     found = ask(home, _read).journal
     if found.HasField("gap") and not gap:
         for line in gap_lines(found):
@@ -55,7 +55,7 @@ def accept_gap(
             return 1
     request = audit_pb2.AcceptJournalGapRequest(gap_id=gap, comment=comment)
     response = ask(home, lambda clients: clients.audit.AcceptJournalGap(request, timeout=TIMEOUT_S))
-    show(response, as_json=as_json, text=lambda: out.print(f"gap {gap} is accepted; trading goes on"))
+    show(response, as_json=as_json, text=lambda: out.print(f"gap {gap} is accepted; trading continues"))
     return 0
 
 
@@ -65,13 +65,13 @@ async def _read(clients: Clients) -> Any:
 
 def _confirmed(gap_id: str) -> str:
     try:
-        return gap_id if typer.prompt(f"Type {gap_id} to go on without what is missing") == gap_id else ""
+        return gap_id if typer.prompt(f"Type {gap_id} to continue without the lost messages") == gap_id else ""
     except typer.Abort:
         return ""
 
 
 def gap_lines(found: audit_pb2.Journal) -> list[str]:
-    """What is missing and what to do, for people; nothing where nothing is missing."""
+    """What is missing and what to do, in words; empty if nothing is missing."""
     if not found.HasField("gap"):
         return []
     gap = found.gap
@@ -80,8 +80,10 @@ def gap_lines(found: audit_pb2.Journal) -> list[str]:
     if gap.last_missing_sequence:
         lost = f"messages {gap.first_missing_sequence} to {gap.last_missing_sequence} may be missing in history"
     else:
-        lost = "history has all that any service has seen"
+        lost = "history has everything that any service has seen"
     lines.append(f"          {lost}; its last entry is of {until}")
-    lines.append(f"          {gap.open_signals} signals have not ended; those whose message is gone never will")
-    lines.append("          no signal is taken until `vantixs journal accept-gap`, or until the right journal is back")
+    lines.append(f"          {gap.open_signals} signals have not ended; those whose message is lost will never end")
+    lines.append(
+        "          no signal is accepted until you run `vantixs journal accept-gap` or put the right journal back"
+    )
     return lines

@@ -1,4 +1,4 @@
-"""Messages before they are sent: what a webhook would make of one, and ones that work."""
+"""Commands that try a message at a webhook without effects, and print messages that work."""
 
 import sys
 from collections.abc import Iterable
@@ -31,13 +31,13 @@ _NAMES = {
 @app.command()
 def lint(
     file: Annotated[Path, typer.Argument(help="file with the payload, or - for standard input")],
-    webhook_id: Annotated[str, typer.Option("--webhook", help="webhook it is tried on")] = WEBHOOK,
+    webhook_id: Annotated[str, typer.Option("--webhook", help="webhook at which to try it")] = WEBHOOK,
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Says what a webhook would make of a payload, with no effect; exit code 0 where it would be accepted.
+    """Tries a payload at a webhook without effects; exit code 0 if it would be accepted.
 
-    Of a message with placeholders such as {{ticker}} that is what becomes of it once they are filled in.
+    If the message has placeholders such as {{ticker}}, the result is the one after they are filled in.
     """
     if str(file) != "-" and not file.is_file():
         raise SettingsError(f"lint: expected a file, was {file}")
@@ -57,7 +57,7 @@ def _lint(home: str, webhook_id: str, payload: bytes) -> ingress_pb2.LintPayload
 def _print_response(response: ingress_pb2.LintPayloadResponse, payload: str) -> None:
     final: Any = response
     if response.HasField("template"):
-        # Sent are the values, not the placeholders: what becomes of those is the answer, and comes first.
+        # Senders send the values, not the placeholders, so the result with values is the answer, and comes first.
         final = response.template
         _print_outcome(final, "once filled in")
         for found in final.placeholders:
@@ -100,7 +100,7 @@ def _described(signal: Any) -> str:
 
 
 def _value(field: Any, value: Any) -> str:
-    """One field's value as a person reads it."""
+    """One field's value as text."""
     if field.name in _NAMES:
         return short_name(_NAMES[field.name].Name(value))
     return str(value.ToJsonString() if hasattr(value, "ToJsonString") else value).strip()
@@ -108,11 +108,13 @@ def _value(field: Any, value: Any) -> str:
 
 @webhook.command(name="template")
 def webhook_template(
-    kind: Annotated[Kind, typer.Option("--for", help="who sends")],
-    webhook_id: Annotated[str, typer.Option("--webhook", help="webhook it is for: tried on it, and in its URL")] = "",
+    kind: Annotated[Kind, typer.Option("--for", help="kind of sender")],
+    webhook_id: Annotated[
+        str, typer.Option("--webhook", help="webhook for which it is: it is tried there, and the URL is shown")
+    ] = "",
     home: HomeOption = "",
 ) -> int:
-    """Prints the message to paste into a TradingView alert, or a script that sends one, as the webhook named takes it."""
+    """Prints a message to paste into a TradingView alert, or a script that sends one, suitable for the webhook."""
     base, target = "https://YOUR-HOST", webhook_pb2.Webhook()
     if webhook_id:
         request = ingress_pb2.GetWebhookRequest(webhook_id=webhook_id)
@@ -132,7 +134,7 @@ def webhook_template(
     final = response.template if response.HasField("template") else response
     if final.outcome == ingress_pb2.LINT_OUTCOME_ACCEPTED:
         return 0
-    print(f"\n{webhook_id} would not take it:", file=sys.stderr)
+    print(f"\n{webhook_id} would reject it:", file=sys.stderr)
     for error in final.errors:
         print(f"  {error.field}: {error.reason}: {error.detail}", file=sys.stderr)
     return 1

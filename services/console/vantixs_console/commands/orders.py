@@ -1,4 +1,4 @@
-"""Orders: listing, showing, cancelling; and the lanes that signals run in."""
+"""Commands that list, show, cancel and amend orders, and list the router's lanes."""
 
 import sys
 import uuid
@@ -42,16 +42,16 @@ from vantixs_console.terminal import (
 from vantixs_console.timeline import short_name
 
 app = typer.Typer(no_args_is_help=True)
-order = typer.Typer(no_args_is_help=True, help="Orders: what was sent, what rests, and cancelling it")
+order = typer.Typer(no_args_is_help=True, help="Orders: list, show, cancel and amend them")
 app.add_typer(order, name="order")
 
 
 @order.command(name="list")
 def order_list(
-    account_id: Annotated[str, typer.Option("--account", help="only of this account")] = "",
-    instrument: Annotated[str, typer.Option(help="only of this instrument")] = "",
-    open_only: Annotated[bool, typer.Option("--open", help="only those that have not ended")] = False,
-    signal_id: Annotated[str, typer.Option("--signal", help="only of this signal")] = "",
+    account_id: Annotated[str, typer.Option("--account", help="only this account")] = "",
+    instrument: Annotated[str, typer.Option(help="only this instrument")] = "",
+    open_only: Annotated[bool, typer.Option("--open", help="only orders that have not ended")] = False,
+    signal_id: Annotated[str, typer.Option("--signal", help="only this signal")] = "",
     home: HomeOption = "",
     page_size: int = 50,
     page_token: str = "",
@@ -95,7 +95,7 @@ def order_list(
 
 @order.command(name="show")
 def order_show(order_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Shows an order: its terms, what it is for in a bracket, and each fill with its fee and what was assumed."""
+    """Shows an order: its terms, its role in a bracket, and each fill with its fee and the assumptions."""
     request = router_pb2.GetOrderRequest(order_id=order_id)
     response = ask(home, lambda c: c.router.GetOrder(request, timeout=TIMEOUT_S))
 
@@ -113,11 +113,11 @@ def order_show(order_id: str, home: HomeOption = "", as_json: JsonOption = False
 
 
 def _order_rows(shown: order_pb2.Order) -> list[tuple[str, str]]:
-    """What else there is to say of an order; what it does not have is left out."""
+    """The other fields of an order; empty ones are left out."""
     rows = [
         ("for", link_of(shown)),
-        ("takes the place of", shown.replaces_order_id),
-        ("its place takes", shown.replaced_by_order_id),
+        ("replaces", shown.replaces_order_id),
+        ("replaced by", shown.replaced_by_order_id),
         ("signal", shown.signal_id),
         ("account", f"{shown.account_id} ({short_name(common_pb2.Mode.Name(shown.mode))})"),
         ("webhook", shown.webhook_id),
@@ -159,18 +159,20 @@ def _fill_rows(fill: order_pb2.Fill) -> list[tuple[str, str]]:
 
 @order.command(name="cancel")
 def order_cancel(
-    order_id: Annotated[str, typer.Argument(help="one order; an order of a bracket goes with its position only")] = "",
+    order_id: Annotated[
+        str, typer.Argument(help="one order; not a leg of a bracket, which ends with its position")
+    ] = "",
     account_id: Annotated[str, typer.Option("--account", help="entries of this account")] = "",
     instrument: Annotated[str, typer.Option(help="entries of this instrument")] = "",
     webhook_id: Annotated[str, typer.Option("--webhook", help="entries of this webhook")] = "",
     tag: Annotated[str, typer.Option(help="entries whose signal had this tag")] = "",
-    every: Annotated[bool, typer.Option("--all", help="every entry that rests")] = False,
+    every: Annotated[bool, typer.Option("--all", help="every resting entry")] = False,
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Cancels an order that rests, or every resting entry that fits all that is given. Asks nothing.
+    """Cancels a resting order, or every resting entry that matches all given options. Does not ask for confirmation.
 
-    Prints what became of each; the exit code is 0 where each of them is cancelled.
+    Prints the result for each order; the exit code is 0 if all of them are cancelled.
     """
     filters = {"account_id": account_id, "instrument": instrument, "webhook_id": webhook_id, "tag": tag}
     if bool(order_id) + any(filters.values()) + every != 1:
@@ -196,23 +198,25 @@ def order_cancel(
 
 @order.command(name="amend")
 def order_amend(
-    order_id: Annotated[
-        str, typer.Argument(help="an order that rests; an order of a bracket is changed by its position only")
-    ],
+    order_id: Annotated[str, typer.Argument(help="a resting order, not a leg of a bracket")],
     limit_price: Annotated[str, typer.Option(help="new limit price")] = "",
     stop_price: Annotated[str, typer.Option(help="new trigger price")] = "",
-    quantity: Annotated[str, typer.Option(help="new quantity of the whole order, what is filled of it counted")] = "",
-    until: Annotated[str, typer.Option(help="works until then, for example 2026-11-28T10:00:00Z")] = "",
+    quantity: Annotated[
+        str, typer.Option(help="new quantity of the whole order, including what is already filled")
+    ] = "",
+    until: Annotated[str, typer.Option(help="time at which it expires, for example 2026-11-28T10:00:00Z")] = "",
     trail_percent: Annotated[str, typer.Option(help="new distance of a trailing stop, percent")] = "",
-    trail_amount: Annotated[str, typer.Option(help="the same in the quote asset")] = "",
+    trail_amount: Annotated[str, typer.Option(help="new distance of a trailing stop in the quote asset")] = "",
     reason: Annotated[str, typer.Option(help="why, for the record")] = "",
-    request_id: Annotated[str, typer.Option(help="the same id is the same change; empty makes a new one")] = "",
+    request_id: Annotated[
+        str, typer.Option(help="a repeated call with the same id changes nothing again; empty for a new id")
+    ] = "",
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Gives a resting order other terms: cancels it, then places what is left anew, and waits for the end. Asks nothing.
+    """Changes a resting order: cancels it, places the rest as a new order, and waits for the result. Does not ask.
 
-    The new order is asked of risk and may be refused: the old one stays cancelled then. The exit code is 0 where it was placed.
+    Risk decides on the new order. If risk denies it, the old order stays cancelled. The exit code is 0 if it was placed.
     """
     request = router_pb2.AmendOrderRequest(
         request_id=request_id or str(uuid.uuid4()),
@@ -237,11 +241,14 @@ def order_amend(
             response = await clients.router.AmendOrder(request, timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             if error.code() in NOT_KNOWN:
-                print(f"vantixs: it may be changing: ask again with --request-id {request.request_id}", file=sys.stderr)
+                print(
+                    f"vantixs: the order may be changing: repeat the command with --request-id {request.request_id}",
+                    file=sys.stderr,
+                )
             raise
         after = response.order
         if not as_json and after.order_id != order_id:
-            out.print(f"{after.order_id} takes the place of {order_id}: {describe_order(after)}", markup=False)
+            out.print(f"{after.order_id} replaces {order_id}: {describe_order(after)}", markup=False)
         return response.signal_id, await wait_for_end(clients, response.signal_id)
 
     signal_id, found = ask(home, amend)
@@ -249,7 +256,7 @@ def order_amend(
 
 
 async def _check_names(clients: Clients, account_id: str, webhook_id: str) -> None:
-    """Refuses an account or webhook there is not: nothing rests there, and that reads as if all were cancelled."""
+    """Refuses an account or webhook that does not exist: otherwise it would look as if all its orders were cancelled."""
     if account_id:
         account = risk_pb2.GetAccountRequest(account_id=account_id)
         await check_exists(f"account {account_id}", "risk", lambda t: clients.risk.GetAccount(account, timeout=t))
@@ -260,7 +267,7 @@ async def _check_names(clients: Clients, account_id: str, webhook_id: str) -> No
 
 def _print_canceled(orders: Sequence[order_pb2.Order]) -> None:
     if not orders:
-        out.print("no entry that fits rests")
+        out.print("no resting entry matches")
         return
     table = make_table("order", "account", "what", "state", "filled", "why")
     for item in orders:
@@ -271,7 +278,7 @@ def _print_canceled(orders: Sequence[order_pb2.Order]) -> None:
 
 @app.command()
 def lanes(home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Lists the lanes: which router runs each, how far it is, and how many of its signals wait."""
+    """Lists the lanes: the router that owns each, its position in the journal, and the number of signals that wait."""
     response = ask(home, lambda c: c.router.ListLanes(router_pb2.ListLanesRequest(), timeout=TIMEOUT_S))
 
     def text() -> None:

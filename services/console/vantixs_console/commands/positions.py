@@ -1,4 +1,4 @@
-"""Positions: what is held, what protects it, and closing it."""
+"""Commands that list positions with their stops and targets, and close them."""
 
 import json
 import sys
@@ -18,12 +18,12 @@ from vantixs_console.order_words import prices_of, state_of
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out
 
 app = typer.Typer(no_args_is_help=True)
-position = typer.Typer(no_args_is_help=True, help="Positions: what is held, what protects it, and closing it")
+position = typer.Typer(no_args_is_help=True, help="Positions: list them with their stops and targets, and close them")
 app.add_typer(position, name="position")
 
 
 class Held(NamedTuple):
-    """A position that is open, and the orders of its brackets that have not ended."""
+    """An open position, and the open legs of its brackets."""
 
     position: order_pb2.Position
     legs: list[order_pb2.Order]
@@ -31,11 +31,11 @@ class Held(NamedTuple):
 
 @position.command(name="list")
 def position_list(
-    account_id: Annotated[str, typer.Option("--account", help="only of this account")] = "",
+    account_id: Annotated[str, typer.Option("--account", help="only this account")] = "",
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Lists open positions, what each is worth now, and the stop and targets that work for it."""
+    """Lists open positions, with their unrealised profit, stops and targets."""
 
     async def read(clients: Clients) -> list[Held]:
         accounts = [account_id] if account_id else await _account_ids(clients)
@@ -68,11 +68,13 @@ def position_close(
     account_id: Annotated[str, typer.Option("--account", help="account")],
     instrument: Annotated[str, typer.Option(help="for example BTC/USDT")],
     reason: Annotated[str, typer.Option(help="why, for the record")],
-    request_id: Annotated[str, typer.Option(help="the same id is the same close; empty makes a new one")] = "",
+    request_id: Annotated[
+        str, typer.Option(help="a repeated call with the same id closes nothing again; empty for a new id")
+    ] = "",
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Cancels what rests of an account's instrument, closes its position at the market, and waits for the end. Asks nothing."""
+    """Closes a position at market, cancels the instrument's resting orders first, and waits for the result. Does not ask."""
     request = router_pb2.ClosePositionRequest(
         request_id=request_id or str(uuid.uuid4()), account_id=account_id, instrument=instrument, reason=reason
     )
@@ -82,7 +84,10 @@ def position_close(
             response = await clients.router.ClosePosition(request, timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             if error.code() in NOT_KNOWN:
-                print(f"vantixs: it may be closing: ask again with --request-id {request.request_id}", file=sys.stderr)
+                print(
+                    f"vantixs: the position may be closing: repeat the command with --request-id {request.request_id}",
+                    file=sys.stderr,
+                )
             raise
         if not as_json:
             out.print(f"{response.signal_id} closes {instrument} of {account_id}", markup=False)
@@ -106,7 +111,7 @@ async def _read_held(clients: Clients, account_id: str) -> list[Held]:
 
 
 def _protection(legs: list[order_pb2.Order], *kinds: "order_pb2.BracketLeg") -> str:
-    """Orders of these kinds in a cell: "58000 for 0.5"; a state that is not simply working stands beside it."""
+    """Orders of these kinds as text: "58000 for 0.5", followed by the state if it is not a usual open state."""
     return ", ".join(_leg_text(leg) for leg in legs if leg.leg in kinds) or "none"
 
 

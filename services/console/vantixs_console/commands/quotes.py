@@ -1,4 +1,4 @@
-"""Instruments, and the quotes that are given for them."""
+"""Commands for quotes and instruments."""
 
 import asyncio
 import json
@@ -19,12 +19,12 @@ from vantixs_console.feed import PAUSE_S, Fed, QuoteFeed, read_lines
 from vantixs_console.standing import Quoted, read_quote, read_quotes
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out, show
 
-READ_AHEAD = 1000  # Lines that are read and not sent yet.
+READ_AHEAD = 1000  # Highest number of lines that are read but not sent yet.
 
 app = typer.Typer(no_args_is_help=True)
-quote = typer.Typer(no_args_is_help=True, help="Quotes: your own in place of simulated ones")
+quote = typer.Typer(no_args_is_help=True, help="Quotes: show them, and publish your own instead of simulated ones")
 app.add_typer(quote, name="quote")
-instruments = typer.Typer(no_args_is_help=True, help="Instruments: what can be traded, in which steps")
+instruments = typer.Typer(no_args_is_help=True, help="Instruments: list them, and add one")
 app.add_typer(instruments, name="instrument")
 
 
@@ -41,7 +41,7 @@ def quote_list(home: HomeOption = "", as_json: JsonOption = False) -> int:
 
 @quote.command(name="get")
 def quote_get(instrument: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Shows the quote that orders of an instrument would be decided with now: source, prices, sizes, age."""
+    """Shows the quote with which an order would be decided now: source, prices, sizes, age."""
     found = ask(home, lambda c: read_quote(c, instrument))
     if as_json:
         print(json.dumps(asdict(found)))
@@ -80,7 +80,7 @@ def quote_bars(
         table = make_table("start", "open", "high", "low", "close", "quotes", "source", "")
         for bar in response.bars:
             start = bar.start_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%S")
-            partial = "" if bar.complete else "partial: quotes of it may have been missed"
+            partial = "" if bar.complete else "partial: quotes may have been missed"
             table.add_row(start, bar.open, bar.high, bar.low, bar.close, str(bar.quote_count), bar.source, partial)
         out.print(table)
         if response.next_page_token:
@@ -90,19 +90,19 @@ def quote_bars(
     return 0
 
 
-# Its name before there were commands that list and show quotes; scripts use it.
+# The command's earlier name, for scripts that use it.
 @quote.command(name="publish", hidden=True)
 @quote.command(name="set")
 def quote_set(
     instrument: str,
     bid: str,
     ask_: Annotated[str, typer.Argument(metavar="ASK")],
-    bid_size: Annotated[str, typer.Option(help="base units offered at the bid; empty where not known")] = "",
-    ask_size: Annotated[str, typer.Option(help="base units offered at the ask; empty where not known")] = "",
+    bid_size: Annotated[str, typer.Option(help="base units offered at the bid; empty if not known")] = "",
+    ask_size: Annotated[str, typer.Option(help="base units offered at the ask; empty if not known")] = "",
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Gives an instrument's quote; it has no simulated ones from then on, and old ones are refused, until it is cleared."""
+    """Publishes an instrument's quote. Until it is cleared, no quotes are simulated, and an old quote is PRICE_STALE."""
     given = common_pb2.Quote(instrument=instrument, bid=bid, ask=ask_, bid_size=bid_size, ask_size=ask_size)
     request = router_pb2.PublishQuoteRequest(quote=given)
     response = ask(home, lambda c: c.router.PublishQuote(request, timeout=TIMEOUT_S))
@@ -112,9 +112,9 @@ def quote_set(
 
 @quote.command(name="feed")
 def quote_feed(home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Gives quotes for as long as they come on standard input, one a line as JSON; connects again where it has to.
+    """Publishes quotes from standard input, one JSON object a line, until the input ends; reconnects if necessary.
 
-    A line: {"instrument": "BTC/USDT", "bid": "63990", "ask": "64010"}, with "bid_size", "ask_size" and "quote_time" where known.
+    A line: {"instrument": "BTC/USDT", "bid": "63990", "ask": "64010"}, optionally with "bid_size", "ask_size", "quote_time".
     """
 
     async def feed(clients: Clients) -> Fed:
@@ -129,7 +129,7 @@ def quote_feed(home: HomeOption = "", as_json: JsonOption = False) -> int:
         def put(quotes: list[common_pb2.Quote] | None) -> None:
             asyncio.run_coroutine_threadsafe(waiting.put(quotes), loop).result()
 
-        # Reading cannot be cut short: a thread that nobody waits for ends with the process.
+        # Reading cannot be interrupted, so it is done in a daemon thread, which ends with the process.
         threading.Thread(target=read_lines, args=(sys.stdin, put, _warn), daemon=True).start()
         return await QuoteFeed(clients.router.PublishQuotes, waiting, recover).run()
 
@@ -148,11 +148,11 @@ def _warn(text: str) -> None:
 
 @quote.command(name="clear")
 def quote_clear(instrument: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Takes an instrument's given quote away, so that it has simulated ones again; does nothing where there is none."""
+    """Removes an instrument's published quote, so that quotes are simulated again; does nothing if there is none."""
     request = router_pb2.ClearQuoteRequest(instrument=instrument)
     response = ask(home, lambda c: c.router.ClearQuote(request, timeout=TIMEOUT_S))
     found = response.HasField("cleared")
-    text = f"{instrument} is simulated again" if found else f"{instrument} had no given quote"
+    text = f"{instrument} is simulated again" if found else f"{instrument} had no published quote"
     show(response, as_json=as_json, text=lambda: out.print(text, markup=False))
     return 0
 
@@ -161,12 +161,12 @@ def quote_clear(instrument: str, home: HomeOption = "", as_json: JsonOption = Fa
 def instrument_list(
     home: HomeOption = "", page_size: int = 50, page_token: str = "", as_json: JsonOption = False
 ) -> int:
-    """Lists the instruments of the catalogue: price and quantity steps, and the least notional of an order."""
+    """Lists the instruments of the catalogue, with price step, quantity step and lowest notional of an order."""
     request = router_pb2.ListInstrumentsRequest(page_size=page_size, page_token=page_token)
     response = ask(home, lambda c: c.router.ListInstruments(request, timeout=TIMEOUT_S))
 
     def text() -> None:
-        table = make_table("instrument", "kind", "base", "quote", "price step", "quantity step", "least notional", "")
+        table = make_table("instrument", "kind", "base", "quote", "price step", "quantity step", "lowest notional", "")
         for item in response.instruments:
             kind = common_pb2.InstrumentKind.Name(item.kind).removeprefix("INSTRUMENT_KIND_").lower()
             table.add_row(
@@ -192,12 +192,12 @@ def instrument_add(
     instrument: Annotated[str, typer.Argument(help="BASE/QUOTE, or BASE/QUOTE:QUOTE for a linear perpetual")],
     tick_size: Annotated[str, typer.Option(help="price step in the quote asset")],
     lot_size: Annotated[str, typer.Option(help="quantity step in the base asset")],
-    minimum_notional: Annotated[str, typer.Option(help="least notional of an order in the quote asset; 0 for none")],
-    reference_price: Annotated[str, typer.Option(help="where its simulated quotes start, in the quote asset")],
+    minimum_notional: Annotated[str, typer.Option(help="lowest notional of an order in the quote asset; 0 for none")],
+    reference_price: Annotated[str, typer.Option(help="price at which its simulated quotes start, in the quote asset")],
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Adds an instrument to the running system, for good: its terms can never be changed, and it cannot be removed."""
+    """Adds an instrument to the running system. It can never be changed or removed."""
     given = common_pb2.Instrument(
         instrument=instrument,
         tick_size=tick_size,
@@ -208,6 +208,6 @@ def instrument_add(
     request = router_pb2.CreateInstrumentRequest(request_id=str(uuid.uuid4()), instrument=given)
     response = ask(home, lambda c: c.router.CreateInstrument(request, timeout=TIMEOUT_S))
     added = response.instrument
-    text = f"{added.instrument} is there: price step {added.tick_size}, quantity step {added.lot_size}"
+    text = f"{added.instrument} is added: price step {added.tick_size}, quantity step {added.lot_size}"
     show(response, as_json=as_json, text=lambda: out.print(text, markup=False))
     return 0

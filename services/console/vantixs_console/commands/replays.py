@@ -1,4 +1,4 @@
-"""Replays: starting, watching, holding and stopping them, and comparing outcomes with those that a file expects."""
+"""Commands that start, show, pause, resume and cancel replays, and compare their results with expected ones."""
 
 import json
 import math
@@ -43,31 +43,33 @@ CONFIRMATION = "replay live"
 
 @replay.command(name="start")
 def start(
-    signal_ids: Annotated[list[str] | None, typer.Argument(help="signals; or name them by a filter")] = None,
+    signal_ids: Annotated[list[str] | None, typer.Argument(help="signal ids; or use a filter")] = None,
     mode: Annotated[str, typer.Option(help="verify, paper or live")] = "verify",
     comment: Annotated[str, typer.Option(help="why, for the record")] = "",
-    name: Annotated[str, typer.Option(help="who asks; without it the user of this terminal")] = "",
+    name: Annotated[str, typer.Option(help="your name; by default the user of this terminal")] = "",
     filter_: Annotated[
         str,
-        typer.Option(
-            "--filter", help="signals by a condition, as of `signals list`: status = FAILED AND latency > 1.5s"
-        ),
+        typer.Option("--filter", help="which signals, as in `signals list`: status = FAILED AND latency > 1.5s"),
     ] = "",
     since: Annotated[str, typer.Option(help="received at or after, for example 2026-11-27T09:00Z")] = "",
     until: Annotated[str, typer.Option(help="received before")] = "",
-    of_replay: Annotated[str, typer.Option("--of", help="the signals of this replay again")] = "",
-    different_only: Annotated[bool, typer.Option("--different-only", help="of them those with differences")] = False,
-    current: Annotated[bool, typer.Option("--current", help="verify with the configuration as it is now")] = False,
+    of_replay: Annotated[str, typer.Option("--of", help="repeat this replay: replay its signals again")] = "",
+    different_only: Annotated[
+        bool, typer.Option("--different-only", help="with --of: only signals with differences")
+    ] = False,
+    current: Annotated[bool, typer.Option("--current", help="verify with the current configuration")] = False,
     speed: Annotated[
-        float, typer.Option(help="0 as fast as possible, 1 with the gaps there were, n times as fast")
+        float, typer.Option(help="0 for as fast as possible, 1 for the original intervals, n for n times as fast")
     ] = 0,
     expect: Annotated[
-        Path | None, typer.Option(help="JSON lines of signal_id, status, reason; others are exit code 1")
+        Path | None, typer.Option(help="JSON lines of signal_id, status, reason; exit code 1 if a result differs")
     ] = None,
-    request_id: Annotated[str, typer.Option(help="UUID that makes a repeated call the same call")] = "",
+    request_id: Annotated[
+        str, typer.Option(help="UUID of the call: repeating it with the same UUID starts no second replay")
+    ] = "",
     confirm: Annotated[str, typer.Option(help=f"for live: {CONFIRMATION!r}")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask, however many signals are meant")] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="wait for the end")] = True,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask for confirmation of the number of signals")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="wait until the replay has ended")] = True,
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
@@ -88,7 +90,7 @@ def start(
     if filter_ or since or until:
         request.filter.CopyFrom(_filter_of(filter_, since, until))
     if not comment.strip():
-        raise SettingsError("--comment: expected why the replay is asked for, was empty")
+        raise SettingsError("--comment: expected why you replay, was empty")
     if not (yes or request.signal_ids) and not _agreed(home, request):
         return 1
 
@@ -128,7 +130,7 @@ def list_(home: HomeOption = "", page_size: int = 50, page_token: str = "", as_j
 
 @replay.command(name="show")
 def show_(replay_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Shows how far a replay is, and its results."""
+    """Shows the progress of a replay, and its results."""
 
     async def read(clients: Clients) -> audit_pb2.GetReplayResponse:
         return audit_pb2.GetReplayResponse(replay=await clients.client.replays.get(replay_id))
@@ -140,19 +142,19 @@ def show_(replay_id: str, home: HomeOption = "", as_json: JsonOption = False) ->
 
 @replay.command(name="pause")
 def pause(replay_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Holds a replay after the signal it is at."""
+    """Pauses a replay after its current signal."""
     return _change(home, as_json, lambda c: c.client.replays.pause(replay_id))
 
 
 @replay.command(name="resume")
 def resume(replay_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Goes on with a replay that is held."""
+    """Continues a paused replay."""
     return _change(home, as_json, lambda c: c.client.replays.resume(replay_id))
 
 
 @replay.command(name="cancel")
 def cancel(replay_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Stops a replay for good, after the signal it is at."""
+    """Ends a replay after its current signal; it cannot be resumed."""
     return _change(home, as_json, lambda c: c.client.replays.cancel(replay_id))
 
 
@@ -163,13 +165,13 @@ def _change(home: str, as_json: bool, call: Callable[[Clients], Awaitable[Any]])
 
 
 def _agreed(home: str, request: audit_pb2.ReplaySignalsRequest) -> bool:
-    """Tells how many signals are meant, and asks whether to go on."""
+    """Shows how many signals are selected, and asks whether to replay them."""
     counting = audit_pb2.ReplaySignalsRequest()
     counting.CopyFrom(request)
     counting.count_only = True
     counted = ask(home, lambda c: c.audit.ReplaySignals(counting, timeout=TIMEOUT_S))
     mode = short_name(journal_pb2.ReplayMode.Name(request.mode))
-    return typer.confirm(f"{counted.count} signals are meant; replay them in mode {mode}?", err=True)
+    return typer.confirm(f"{counted.count} signals are selected; replay them in mode {mode}?", err=True)
 
 
 def _filter_of(expression: str, since: str, until: str) -> audit_pb2.SignalFilter:
@@ -191,7 +193,7 @@ def _time_of(flag: str, text: str) -> datetime:
 
 
 def _read_expected(path: Path) -> dict[str, tuple[str, str]]:
-    """Status and reason by signal, of JSON lines as `signals export --fixture` writes them."""
+    """Status and reason by signal id, from JSON lines as `signals export --fixture` writes them."""
     found: dict[str, tuple[str, str]] = {}
     try:
         lines = path.read_text().splitlines()
@@ -208,7 +210,7 @@ def _read_expected(path: Path) -> dict[str, tuple[str, str]]:
 
 
 def _unexpected(found: audit_pb2.Replay, expected: dict[str, tuple[str, str]]) -> list[str]:
-    """A line for each signal that came out otherwise than expected, or not at all."""
+    """A line for each signal whose result differs from the expected one or is missing."""
     came = {r.signal_id: (result_status(r), r.reason) for r in found.results}
     return [
         f"{signal_id}: expected {_words(*wanted)}, was {_words(*came.get(signal_id, ('not replayed', '')))}"

@@ -1,4 +1,4 @@
-"""Sending a payload as a sender would."""
+"""The command that posts a payload to a webhook."""
 
 import json
 import sys
@@ -21,10 +21,10 @@ app = typer.Typer(no_args_is_help=True)
 def send(
     file: Annotated[Path, typer.Argument(help="file with the payload, or - for standard input")],
     home: HomeOption = "",
-    url: Annotated[str, typer.Option(help="webhook URL; the demo webhook where none is given")] = "",
+    url: Annotated[str, typer.Option(help="webhook URL; by default the demo webhook")] = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Sends a payload to the webhook's URL, as a sender would."""
+    """Posts a payload to a webhook's URL, as a sender does."""
     if str(file) != "-" and not file.is_file():
         raise SettingsError(f"send: expected a file, was {file}")
     body = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
@@ -44,7 +44,7 @@ def send(
 
 
 def _told(success: bool, answer: dict[str, Any]) -> str:
-    """An answer of the webhook in words, with the id to look up; of a repeat it is the first signal's."""
+    """An answer of the webhook in words, with the signal id; for a repeat it is the first signal's id."""
     signal_id = answer.get("signal_id", "")
     if not success:
         return f"{answer.get('reason')}: {answer.get('detail')} {signal_id}".rstrip()

@@ -1,4 +1,4 @@
-"""Signals: listing, showing, watching."""
+"""Commands that list, show and watch signals."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -44,7 +44,7 @@ def signals_list(
         ),
     ] = "",
     order_by: Annotated[
-        str, typer.Option(help="receive_time, emit_time, latency or slippage_bps, with ' desc' for downwards")
+        str, typer.Option(help="receive_time, emit_time, latency or slippage_bps, followed by ' desc' for descending")
     ] = "",
     since: Annotated[str, typer.Option(help="received at or after: a time, or today, yesterday (UTC)")] = "",
     until: Annotated[str, typer.Option(help="received before: a time, or today, yesterday (UTC)")] = "",
@@ -52,7 +52,7 @@ def signals_list(
     page_token: str = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Lists signals, newest first unless asked otherwise."""
+    """Lists signals, by default newest first."""
     request = audit_pb2.ListSignalsRequest(page_size=page_size, page_token=page_token, order_by=order_by)
     request.filter.webhook_id, request.filter.account_id = webhook_id, account_id
     request.filter.expression = filter_
@@ -73,10 +73,10 @@ def signals_list(
 
 
 def read_time(flag: str, text: str, now: datetime) -> datetime:
-    """A time as flags take it: RFC 3339 or a date, in UTC where no zone is given, or a day in words.
+    """A time from a flag: RFC 3339 or a date (UTC if it has no zone), "today" or "yesterday".
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: the text is none of these.
     """
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     days = {"today": midnight, "yesterday": midnight - timedelta(days=1)}
@@ -105,7 +105,7 @@ def signal_table(listed: Any) -> Table:
 
 
 def status_text(signal: audit_pb2.SignalSummary) -> str:
-    """A status; of a replayed signal how it ended before, with a mark: "EXECUTED (replayed)"."""
+    """The status; for a replayed signal the earlier status with a note: "EXECUTED (replayed)"."""
     if signal.status == common_pb2.SIGNAL_STATUS_REPLAYED:
         return f"{short_name(common_pb2.SignalStatus.Name(signal.original_status))} (replayed)"
     return short_name(common_pb2.SignalStatus.Name(signal.status))
@@ -113,7 +113,7 @@ def status_text(signal: audit_pb2.SignalSummary) -> str:
 
 @signals.command(name="show")
 def signals_show(signal_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Shows a signal's orders, stop and targets among them, and its timeline: what happened, and why."""
+    """Shows a signal: its orders, including stop and targets, and its timeline with the reasons."""
     request = audit_pb2.GetSignalRequest(signal_id=signal_id)
     response = ask(home, lambda c: c.audit.GetSignal(request, timeout=TIMEOUT_S))
 
@@ -143,7 +143,7 @@ def signals_show(signal_id: str, home: HomeOption = "", as_json: JsonOption = Fa
 
 @signals.command(name="payload")
 def signals_payload(signal_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Shows what was sent with a signal, also where it is sealed; role AUDITOR. Each look is an entry in history."""
+    """Shows the payload of a signal, decrypted if it is encrypted; role AUDITOR. History records each call."""
     request = audit_pb2.GetPayloadRequest(signal_id=signal_id)
     response = ask(home, lambda c: c.audit.GetPayload(request, timeout=TIMEOUT_S))
 
@@ -159,7 +159,7 @@ def _action(signal: audit_pb2.SignalSummary) -> str:
 
 
 def signal_rows(response: audit_pb2.GetSignalResponse) -> list[tuple[str, str]]:
-    """What is known of a signal beside its timeline; what it does not have is left out."""
+    """The fields of a signal; empty ones are left out."""
     found, links = response.signal, response.links
     last = response.since_last_step.ToTimedelta()
     latency = f"{found.latency.ToMilliseconds()} ms" if found.HasField("latency") else ""
@@ -186,7 +186,7 @@ def signal_rows(response: audit_pb2.GetSignalResponse) -> list[tuple[str, str]]:
 
 
 def _replay(found: audit_pb2.SignalSummary) -> str:
-    """The replay that ran it last, the one that this repeats, and the first of them."""
+    """The replay that ran the signal last, the replay that this one repeats, and the first of these."""
     told = [found.replay_id, f"repeats {found.replay_of}" if found.replay_of else ""]
     told += [f"goes back to {found.replay_root}" if found.replay_root != found.replay_id else ""]
     return ", ".join(filter(None, told))
@@ -198,7 +198,7 @@ def signals_tail(
     count: Annotated[int, typer.Option(help="end after this many changes, 0 for never")] = 0,
     as_json: JsonOption = False,
 ) -> int:
-    """Prints signals as they change, until Ctrl-C."""
+    """Prints each change of a signal, until Ctrl-C."""
 
     async def watch(clients: Clients) -> None:
         seen = 0

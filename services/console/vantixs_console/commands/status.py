@@ -1,4 +1,4 @@
-"""What runs, where, whether it is healthy, and what holds trading up."""
+"""The command that shows which processes run, whether they are healthy, and what prevents trading."""
 
 import asyncio
 import contextlib
@@ -25,16 +25,16 @@ from vantixs_console.terminal import HomeOption, JsonOption, ask, make_table, ou
 
 app = typer.Typer(no_args_is_help=True)
 CHECK_S = 2.0
-# Health can be asked of a name only. A service that does not have one of these answers NOT_FOUND.
+# The health service answers for one name at a time; a service without this dependency answers NOT_FOUND.
 _DEPENDENCIES = (
     "store", "spool", "webhooks", "webhooks-in-broker", "journal", "journal-gap", "journal-space", "backlog", "database",
     "clock",
 )  # fmt: skip
 
-# What to do where one fails that has nobody to tell it.
+# What to do if a dependency fails that cannot report its own remedy.
 _REMEDIES = {
-    "journal": "the broker is away, full or cannot write, as its log says: start it, make data/nats writable, or put a copy back",
-    "database": "it cannot be read or written; the service's log says why: make it writable, or put a copy back",
+    "journal": "the broker is down, full or cannot write (see its log): start it, make data/nats writable, or restore a copy",
+    "database": "it cannot be read or written; the service's log says why: make it writable, or restore a copy",
 }
 
 
@@ -49,7 +49,7 @@ class Instance(NamedTuple):
 
 @app.command()
 def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """What runs, where, whether it is healthy, and what holds trading up: halts, and quotes that are too old."""
+    """Shows which processes run, whether they are healthy, and what prevents trading: halts, and old quotes."""
     settings = service_settings(home)
     addresses = grpc_addresses(settings)
     known = {name: ",".join(address.text for address in listed) for name, listed in addresses.items()}
@@ -90,7 +90,7 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
 
 
 async def _missing(clients: Clients) -> list[str]:
-    """What the journal lacks, for people; nothing where audit cannot tell, for its own state shows then."""
+    """What the journal has lost, in words; empty if audit does not answer, because its state shows that."""
     with contextlib.suppress(grpc.aio.AioRpcError):
         return gap_lines((await clients.audit.GetJournal(audit_pb2.GetJournalRequest(), timeout=CHECK_S)).journal)
     return []
@@ -110,7 +110,7 @@ async def _look(service: str, address: Address, tls: Tls | None) -> Instance:
 
 
 async def _look_at_page(facts: dict[str, Any]) -> Instance:
-    """A console of this home; one in a container listens at an address that cannot be called from elsewhere."""
+    """A console of this home. A console in a container listens at an address that cannot be called from here."""
     url, state = str(facts["http"]), "RUNNING"
     if "0.0.0.0" not in url:
         state = "SERVING" if await asyncio.to_thread(probe, f"{url}/healthz") == 0 else "UNAVAILABLE"

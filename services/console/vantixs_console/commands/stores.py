@@ -1,4 +1,4 @@
-"""Stores: whether each is the one that was served last, and accepting one that is not."""
+"""Commands that show whether each store is the one that was used last, and accept another one."""
 
 import asyncio
 import json
@@ -18,13 +18,13 @@ from vantixs_console.settings import ConsoleSettings
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, make_table, out, service_settings, user_name
 
 app = typer.Typer(no_args_is_help=True)
-stores = typer.Typer(no_args_is_help=True, help="Databases and spools: whether they are those that were served last.")
+stores = typer.Typer(no_args_is_help=True, help="Databases and spools: whether they are the ones that were used last.")
 app.add_typer(stores, name="store")
 CHECK_S = 2.0
 
 
 class Answer(NamedTuple):
-    """What the service at an address says of its store; `store` is None where it does not answer, and `error` says why."""
+    """The answer of the service at an address about its store; if it fails, `store` is None and `error` says why."""
 
     service: str
     address: Address
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 @stores.command(name="list")
 def list_stores(home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Every store with its identity, and what is wrong with it; exit code 1 where one is not served."""
+    """Lists every store with its identity, and its problem if it has one; then the exit code is 1."""
     answers = asyncio.run(read_stores(service_settings(home)))
     if as_json:
         shown = [json_format.MessageToDict(a.store, preserving_proto_field_name=True) for a in answers if a.store]
@@ -63,13 +63,13 @@ def list_stores(home: HomeOption = "", as_json: JsonOption = False) -> int:
 
 @stores.command()
 def accept(
-    name: Annotated[str, typer.Argument(help="the store, as `store list` names it")],
+    name: Annotated[str, typer.Argument(help="name of the store, from `store list`")],
     comment: Annotated[str, typer.Option(help="why")] = "accepted by hand",
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Takes a store as it is in place of the one that was expected; says what is lost with that, and asks first."""
+    """Accepts a store as it is, in place of the expected one; shows what is lost, and asks first."""
     settings = service_settings(home)
     answers = asyncio.run(read_stores(settings))
     found = next((a for a in answers if a.store and a.store.name == name), None)
@@ -79,7 +79,7 @@ def accept(
     if found.store.problem and not yes:
         out.print("\n".join(store_lines([found])), markup=False)
         out.print(LOST.get(found.service, ""), markup=False)
-        if typer.prompt(f"Type {name} to go on with it") != name:
+        if typer.prompt(f"Type {name} to continue with this store") != name:
             out.print("not accepted")
             return 1
     request = stores_pb2.AcceptStoreRequest(name=name, store_id=found.store.found.store_id, comment=comment)
@@ -97,30 +97,30 @@ def accept(
     if as_json:
         print(json_format.MessageToJson(response, preserving_proto_field_name=True))
     else:
-        out.print(f"{name} is accepted; an entry in history says so")
+        out.print(f"{name} is accepted; history records this")
     return 0
 
 
-# What goes with a store that is accepted, by its service.
+# What is lost if a store is accepted, by service.
 LOST = {
-    "risk": "Accounts, positions, limits and halts are those of what is there now, not those that were. Compare them with the "
-    "venue (vantixs account show, account adjust), and halt first what must not trade (vantixs halt, once it is accepted).",
-    "router": "Orders that only the lost database knew of are not known any more; those that it may have sent are looked up at "
+    "risk": "Accounts, positions, limits and halts are those of this store, not those of the expected one. Compare them with the "
+    "venue (vantixs account show, account adjust), and halt what must not trade (vantixs halt) right after you accept it.",
+    "router": "Orders that are only in the lost database are not known any more; orders that it may have sent are looked up at "
     "the venue before they are sent.",
-    "audit": "History begins anew, and holds what the journal still has.",
-    "ingress": "Signals that were accepted and not yet in the journal are lost, and so are the keys that recognise repeats.",
+    "audit": "History begins again, with what the journal still has.",
+    "ingress": "Signals that were accepted and are not in the journal yet are lost, and so are the keys that recognise repeats.",
 }
 
 
 async def read_stores(settings: ConsoleSettings) -> list[Answer]:
-    """What every service says of its store."""
+    """The answer of every service about its store."""
     addresses = grpc_addresses(settings)
     asked = [_read(name, address, settings) for name, listed in addresses.items() for address in listed]
     return list(await asyncio.gather(*asked))
 
 
 def store_lines(answers: list[Answer]) -> list[str]:
-    """What is wrong, for people; nothing where nothing is. Replicas on one database say it once."""
+    """The problems, in words; empty if there are none. Replicas on one database are reported once."""
     problems = {a.store.name: a.store.problem for a in answers if a.store and a.store.problem}
     return [f"store     {problem}" for problem in problems.values()]
 

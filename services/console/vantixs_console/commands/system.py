@@ -1,4 +1,4 @@
-"""Running it: everything on this machine, or prepared for containers."""
+"""Commands that start the system on this machine, and prepare it for containers."""
 
 import asyncio
 import json
@@ -37,9 +37,9 @@ MOST_REPLICAS = 16
 @app.command()
 def up(
     home: HomeOption = "",
-    http_port: Annotated[int, typer.Option(help="port of the webhook URL; 0 takes a free one")] = 8080,
+    http_port: Annotated[int, typer.Option(help="port of the webhook URL; 0 for a free one")] = 8080,
     scale: Annotated[
-        list[str] | None, typer.Option(help="replicas of a service, for example router=2; may be given for each")
+        list[str] | None, typer.Option(help="number of processes of a service, for example router=2; may be repeated")
     ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="send the demo alerts, show their outcomes, and stop")] = False,
 ) -> int:
@@ -92,14 +92,14 @@ async def _up(stack: Stack, *, demo: bool) -> int:
 
 
 async def _make_ready(stack: Stack) -> tuple[str, Standing, list[str]]:
-    """Waits until signals can be taken, or until it is known that an operator has to accept a gap of the journal first."""
+    """Waits until signals are accepted, or until it is known that an operator has to accept a gap of the journal first."""
     await stack.ready()
     stack.publish()
     if wrong := store_lines(await read_stores(service_settings(str(stack.home.path)))):
-        # Nothing is made on stores that are not served: it runs so that an operator can look, and accept.
+        # Nothing is created in refused stores: the system runs so that an operator can look at them and accept them.
         kept = stack.home.secrets / TOKEN
         return kept.read_text().strip() if kept.is_file() else "TOKEN", Standing([], [], wrong), []
-    # A caller's own addresses, as a container has them, are those of another system.
+    # Addresses in the caller's environment, as in a container, belong to another system.
     found_by_home: dict[str, Any] = {f"{name}_addresses": "" for name in stack.grpc}
     clients = await open_clients(replace(service_settings(str(stack.home.path)), **found_by_home))
     try:
@@ -112,7 +112,7 @@ async def _make_ready(stack: Stack) -> tuple[str, Standing, list[str]]:
         while not (answer := await http.get(url)).is_success:
             gap = answer.json().get("dependencies", {}).get("journal-gap", {"ok": True})
             if not gap["ok"]:
-                return token, standing, [f"no signal is taken: {gap['detail']}"]
+                return token, standing, [f"no signal is accepted: {gap['detail']}"]
             await asyncio.sleep(0.02)
     return token, standing, []
 
@@ -132,7 +132,7 @@ def _welcome(stack: Stack, token: str, attention: list[str], standing: Standing,
     url = f"{stack.endpoints['http']}/hooks/{WEBHOOK}/{token}"
     console = read_secret(stack.home.secrets / "console-token")
     body = '{"action": "buy", "symbol": "BTCUSDT"}'
-    quotes = "Quotes are simulated" if not standing.pushed else "Quotes are simulated but for those below"
+    quotes = "Quotes are simulated" if not standing.pushed else "Quotes are simulated except those below"
     held = "".join(f"\nAttention {line}" for line in attention)
     out.print(
         f"""
@@ -145,7 +145,7 @@ Console   {stack.endpoints["console"]}/?token={console}
 Data      {stack.home.data}
 Logs      {stack.home.logs}
 {held}
-Ctrl-C stops it; what happened is kept.""",
+Ctrl-C stops it; all data are kept.""",
         markup=False,
     )
 
@@ -154,23 +154,23 @@ Ctrl-C stops it; what happened is kept.""",
 def init(
     home: HomeOption = "",
     new_signing_key: Annotated[
-        bool, typer.Option("--new-signing-key", help="make the signing key anew: signing secrets of webhooks are lost")
+        bool, typer.Option("--new-signing-key", help="replace the signing key: signing secrets of webhooks are lost")
     ] = False,
     new_payload_key: Annotated[
-        bool, typer.Option("--new-payload-key", help="make the payload key anew: payloads sealed until now are lost")
+        bool, typer.Option("--new-payload-key", help="replace the payload key: payloads encrypted until now are lost")
     ] = False,
-    export: Annotated[
-        str, typer.Option("--export", help="write the secrets that machines share to FILE, or - for a pipe")
+    export: Annotated[str, typer.Option("--export", help="write the shared secrets to FILE, or to a pipe with -")] = "",
+    source: Annotated[
+        str, typer.Option("--import", help="read the shared secrets from FILE, or from standard input with -")
     ] = "",
-    source: Annotated[str, typer.Option("--import", help="take the secrets from FILE, or - for standard input")] = "",
     nats_routes: Annotated[str, typer.Option(help="host:port of every NATS node, for secrets/nats-routes.conf")] = "",
 ) -> int:
-    """Makes a home directory with its secrets: for containers, and for machines that share them."""
+    """Creates a home directory with its secrets: for containers, and for several machines with the same secrets."""
     if export and source:
         raise SettingsError("init: expected --export or --import, was both")
     given = read_export(_read_source(source), source) if source else {}
     if export and export != "-" and os.path.lexists(export):
-        raise SettingsError(f"--export: expected a file that is not there yet, was {export}")
+        raise SettingsError(f"--export: expected a file that does not exist yet, was {export}")
     if export == "-" and sys.stdout.isatty():
         raise SettingsError("--export -: expected a pipe or a file as standard output, was a terminal")
     routes = [_route(address.strip()) for address in nats_routes.split(",")] if nats_routes else []
@@ -178,15 +178,15 @@ def init(
     opened.import_secrets(given)
     if new_signing_key:
         opened.replace_secret("signing-key")
-        out.print("secrets/signing-key is another one: rotate every signing secret (`vantixs webhook rotate-secret`)")
+        out.print("secrets/signing-key is replaced: rotate every signing secret (`vantixs webhook rotate-secret`)")
     if new_payload_key:
         opened.replace_secret("payload-key")
-        out.print("secrets/payload-key is another one: payloads that were sealed until now cannot be read with it")
+        out.print("secrets/payload-key is replaced: payloads that were encrypted until now cannot be read with it")
     for name in SECRETS:
         opened.secret(name)
     opened.secret("history-key")
     password = opened.secret("postgres-password")
-    # The forms in which the database's and the broker's own programs want them.
+    # The formats that the programs of PostgreSQL and NATS read.
     write_atomically(opened.secrets / "pgpass", f"*:*:*:*:{password}\n", mode=0o600)
     token = opened.secret("nats-token")
     write_atomically(opened.secrets / "nats.conf", f'authorization {{ token: "{token}" }}\n', mode=0o600)
@@ -231,7 +231,7 @@ def _route(address: str) -> str:
 
 @app.command()
 def health(address: Annotated[str, typer.Argument(help="host:port of a gRPC server, or an HTTP URL")]) -> int:
-    """Exit code 0 where a server says that it is healthy, for container health checks."""
+    """Checks the health of a server, for containers; exit code 0 if it is healthy."""
     return probe(address)
 
 
@@ -242,14 +242,14 @@ def bootstrap_command(
     http_url: Annotated[str, typer.Option(help="address at which senders reach ingress, for `vantixs urls`")] = "",
     console_url: Annotated[str, typer.Option(help="address at which browsers reach the page")] = "",
 ) -> int:
-    """Creates the account `paper` and the webhook `demo` where they are missing, for containers."""
+    """Creates the account `paper` and the webhook `demo` if they are missing, for containers."""
     opened = Home.open(home_path(home))
     ask(home, lambda clients: bootstrap(clients, opened, wait_s=wait_s))
     known = {"http": http_url, "console": console_url}
     endpoints = read_endpoints(opened.path) | {name: url for name, url in known.items() if url}
     write_atomically(opened.run / "endpoints.json", json.dumps(endpoints, indent=2) + "\n")
-    # What a container prints is kept, often elsewhere and for long: the tokens are not in it.
-    out.print(f"account {ACCOUNT} and webhook {WEBHOOK} are ready; `vantixs urls` shows where, with their tokens;")
+    # The output of a container is stored, often elsewhere and for long, so it does not contain the tokens.
+    out.print(f"account {ACCOUNT} and webhook {WEBHOOK} are ready; `vantixs urls` shows their URLs with tokens;")
     out.print(f"`vantixs webhook rotate {WEBHOOK}` makes a new token for the webhook")
     return 0
 

@@ -1,4 +1,4 @@
-"""What stops trading and lets it go on."""
+"""Commands that halt, reduce and resume trading."""
 
 import sys
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ def halt(
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Stops all trading in a scope, at once and until resumed. Asks nothing."""
+    """Stops all trading in a scope, at once and until it is resumed. Does not ask for confirmation."""
     return _set_state(home, scope, common_pb2.TRADING_STATE_HALTED, comment, as_json=as_json)
 
 
@@ -34,7 +34,7 @@ def reduce(
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Lets only exits pass in a scope, until resumed."""
+    """Allows only exits in a scope, until it is resumed."""
     return _set_state(home, scope, common_pb2.TRADING_STATE_REDUCING, comment, as_json=as_json)
 
 
@@ -46,7 +46,7 @@ def resume(
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Lets trading go on in a scope; asks first. What a breaker counted in an account begins anew."""
+    """Resumes trading in a scope; asks first. The counts of an account's breakers restart."""
     if not yes and not _confirmed(scope):
         print("vantixs: not resumed", file=sys.stderr)
         return 1
@@ -55,7 +55,7 @@ def resume(
 
 def _confirmed(scope: str) -> bool:
     try:
-        return bool(typer.prompt(f"Type {scope} to let trading go on there") == scope)
+        return bool(typer.prompt(f"Type {scope} to resume trading there") == scope)
     except typer.Abort:
         return False
 
@@ -75,20 +75,20 @@ def _set_state(home: str, scope: str, state: Any, comment: str, *, as_json: bool
         if state == common_pb2.TRADING_STATE_ACTIVE:
             return
         if not response.open_orders:
-            out.print("no order was on its way")
+            out.print("no orders were open")
             return
-        out.print(f"{response.open_orders} orders were on their way; what is at a venue already may still fill:")
+        out.print(f"{response.open_orders} orders were open; those that are at a venue may still fill:")
         print_open_orders(response.orders)
-        out.print("entries that rest are cancelled within seconds; stops and targets stay")
+        out.print("resting entries are cancelled within seconds; stops and targets stay")
 
     show(response, as_json=as_json, text=text)
     return 0
 
 
 async def _check_scope(clients: Clients, scope: str, state: Any) -> None:
-    """Refuses a webhook or strategy there is not; risk itself knows accounts and instruments alone.
+    """Refuses a webhook or strategy that does not exist; risk itself only knows accounts and instruments.
 
-    What is restricted can be resumed, also where it does not exist any more.
+    A restricted scope can be resumed even if it does not exist any more.
     """
     kind, _, name = scope.partition(":")
     if kind not in ("webhook", "strategy"):

@@ -1,4 +1,4 @@
-"""Tokens and signing secrets of webhooks."""
+"""Commands for tokens and signing secrets of webhooks."""
 
 import sys
 import uuid
@@ -32,13 +32,13 @@ def _scope(exits_only: bool, paper_only: bool, actions: list[str] | None, instru
 @webhook.command(name="rotate")
 def webhook_rotate(
     webhook_id: str,
-    token_id: Annotated[str, typer.Option(help="token that is replaced; all where none is given")] = "",
+    token_id: Annotated[str, typer.Option(help="token that is replaced; by default all")] = "",
     grace_s: Grace = 600,
     expires_in_s: ExpiresInS = 0,
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Makes a new token for the old ones; it is shown this once."""
+    """Creates a new token that replaces the old ones; it is shown only now."""
     request = ingress_pb2.RotateTokenRequest(request_id=str(uuid.uuid4()), webhook_id=webhook_id, token_id=token_id)
     request.grace.FromSeconds(grace_s)
     if expires_in_s:
@@ -46,7 +46,7 @@ def webhook_rotate(
     response = ask(home, lambda c: c.ingress.RotateToken(request, timeout=TIMEOUT_S))
     kept = service_settings(home).home / "secrets" / TOKEN
     if webhook_id == WEBHOOK and not token_id and kept.is_file():
-        # `vantixs up` and `vantixs send` show and use the demo webhook's token from here.
+        # `vantixs up` and `vantixs send` read the demo webhook's token from this file.
         write_atomically(kept, response.token + "\n", mode=0o600)
     show(response, as_json=as_json, text=lambda: out.print(response.url, markup=False))
     return 0
@@ -56,14 +56,16 @@ def webhook_rotate(
 def webhook_create_token(
     webhook_id: str,
     exits_only: Annotated[bool, typer.Option("--exits-only", help="it may send exits only")] = False,
-    paper_only: Annotated[bool, typer.Option("--paper-only", help="it opens the webhook in paper mode only")] = False,
+    paper_only: Annotated[
+        bool, typer.Option("--paper-only", help="it is valid only while the webhook is in paper mode")
+    ] = False,
     actions: Actions = None,
     instruments: Instruments = None,
     expires_in_s: ExpiresInS = 0,
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Makes one more token, which may send less than the webhook takes; it is shown this once."""
+    """Creates an additional token, which may send less than the webhook takes; it is shown only now."""
     request = ingress_pb2.CreateTokenRequest(request_id=str(uuid.uuid4()), webhook_id=webhook_id)
     request.scope.CopyFrom(_scope(exits_only, paper_only, actions, instruments))
     if expires_in_s:
@@ -85,13 +87,13 @@ def webhook_revoke(webhook_id: str, token_id: str, home: HomeOption = "", as_jso
 @webhook.command(name="rotate-secret")
 def webhook_rotate_secret(
     webhook_id: str,
-    secret: Annotated[str, typer.Option(help="the sender's own, whsec_...; - reads it from standard input")] = "",
+    secret: Annotated[str, typer.Option(help="a secret of the sender, whsec_...; - reads it from standard input")] = "",
     grace_s: Grace = 600,
     expires_in_s: ExpiresInS = 0,
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Makes a signing secret (Standard Webhooks), or takes the sender's; it is shown this once."""
+    """Creates a signing secret (Standard Webhooks), or stores the sender's; it is shown only now."""
     given = sys.stdin.read().strip() if secret == "-" else secret  # noqa: S105 - the sign for standard input
     request = ingress_pb2.RotateSigningSecretRequest(request_id=str(uuid.uuid4()), webhook_id=webhook_id, secret=given)
     request.grace.FromSeconds(grace_s)

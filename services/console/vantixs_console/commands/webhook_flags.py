@@ -1,4 +1,4 @@
-"""The flags of webhooks' commands, and what they set."""
+"""The flags of the webhook commands, and the fields that they set."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,101 +14,111 @@ from vantixs_console.terminal import enum_value
 
 
 def _list_help(what: str) -> str:
-    return f"{what}; may be given more than once; all where none is given"
+    return f"{what}; may be repeated; by default all"
 
 
-DisplayName = Annotated[str | None, typer.Option(help="name for people")]
+DisplayName = Annotated[str | None, typer.Option(help="display name")]
 Enabled = Annotated[bool | None, typer.Option("--enabled/--disabled", help="whether it takes signals")]
 ModeFlag = Annotated[str | None, typer.Option(help="paper or live")]
 StrategyId = Annotated[str | None, typer.Option("--strategy-id", "--strategy", help="strategy; empty for DIRECT")]
-SizingMethod = Annotated[str | None, typer.Option(help="for example fixed_notional; the account's where none is given")]
-SizingValue = Annotated[str | None, typer.Option(help="what the method counts, for example 100")]
+SizingMethod = Annotated[str | None, typer.Option(help="for example fixed_notional; by default the account's")]
+SizingValue = Annotated[str | None, typer.Option(help="value for the method, for example 100")]
 Instruments = Annotated[list[str] | None, typer.Option(help=_list_help("instrument it takes"))]
 Actions = Annotated[list[str] | None, typer.Option(help=_list_help("action it takes, for example buy"))]
-DefaultExchange = Annotated[str | None, typer.Option(help="exchange assumed where a symbol names none")]
-DefaultKind = Annotated[str | None, typer.Option(help="kind preferred where a symbol could be either: spot, perpetual")]
-SellOpensShort = Annotated[bool | None, typer.Option(help="whether SELL without a target may open a short")]
-MaximumLeverage = Annotated[str | None, typer.Option(help="highest leverage a payload may ask for")]
-DedupeWindow = Annotated[int | None, typer.Option(help="seconds in which the same bytes are a repeat, 0 turns it off")]
-EntryExpires = Annotated[int | None, typer.Option(help="seconds after which an entry is too old, 0 for never")]
+DefaultExchange = Annotated[str | None, typer.Option(help="exchange that is assumed if a symbol names none")]
+DefaultKind = Annotated[
+    str | None, typer.Option(help="kind that is chosen if a symbol could be either: spot, perpetual")
+]
+SellOpensShort = Annotated[bool | None, typer.Option(help="whether SELL without a target position may open a short")]
+MaximumLeverage = Annotated[str | None, typer.Option(help="highest leverage that a payload may request")]
+DedupeWindow = Annotated[int | None, typer.Option(help="seconds within which the same bytes are a repeat; 0 for off")]
+EntryExpires = Annotated[int | None, typer.Option(help="seconds after which an entry is too old; 0 for never")]
 ExitExpires = Annotated[int | None, typer.Option(help="seconds after which an exit is too old, 0 for never")]
-TimeIsEmitTime = Annotated[bool | None, typer.Option(help="whether `time` in a payload is when it was sent")]
+TimeIsEmitTime = Annotated[
+    bool | None, typer.Option(help="whether `time` in a payload is when it was sent, not the bar's time")
+]
 SignalIdIsKey = Annotated[
     bool | None,
-    typer.Option(help="whether `signal_id` in a payload is an idempotency key, and not a name of a position"),
+    typer.Option(help="whether `signal_id` in a payload is an idempotency key, and not the id of a position"),
 ]
 SealPayload = Annotated[
     bool | None,
     typer.Option(help="whether payloads are encrypted in history; `vantixs signals payload` shows one, role AUDITOR"),
 ]
 RateLimit = Annotated[int | None, typer.Option(help="requests a minute, 0 for no limit of its own")]
-SourceNetworks = Annotated[list[str] | None, typer.Option(help="CIDR or tradingview; any where none is given")]
+SourceNetworks = Annotated[
+    list[str] | None, typer.Option(help="networks from which it takes requests, CIDR or tradingview; by default any")
+]
 MinimumProof = Annotated[str | None, typer.Option(help="token, address, certificate or signature")]
-Tolerance = Annotated[int | None, typer.Option(help="seconds that a signed time may be from now, 0 for 300")]
+Tolerance = Annotated[
+    int | None, typer.Option(help="highest difference of a signed time from the current time, seconds; 0 for 300")
+]
 OnNewSignal = Annotated[
     str | None,
     typer.Option(
-        help="what becomes of entries that rest when another signal comes in: cancel-own-entries, cancel-all-entries "
+        help="what happens to resting entries when another signal arrives: cancel-own-entries, cancel-all-entries "
         "(of every webhook of the account) or keep"
     ),
 ]
 PositionPolicy = Annotated[
     str | None,
     typer.Option(
-        help="what a signal may do where the sender's position before it is not the account's: ignore (anything, it is "
-        "recorded), refuse, reduce-only or reconcile (what brings the account to the sender's position after it)"
+        help="what a signal may do if the sender's position before it differs from the account's: ignore (anything; it is "
+        "recorded), refuse, reduce-only or reconcile (whatever brings the account to the sender's position after it)"
     ),
 ]
 PositionOwner = Annotated[
     str | None,
     typer.Option(
-        help="whose position its signals act on: account (all of it that no webhook owns), or webhook (what its own entries "
-        "opened and is still open, which no other webhook closes)"
+        help="which part of a position its signals act on: account (the part that no webhook owns), or webhook (the part that "
+        "its own entries opened, which no other webhook closes)"
     ),
 ]
-MaxAdds = Annotated[int | None, typer.Option(help="most entries that may add to one position, 0 for no limit")]
+MaxAdds = Annotated[
+    int | None, typer.Option(help="highest number of entries that may add to one position; 0 for no limit")
+]
 AddSpacing = Annotated[
     int | None,
-    typer.Option("--add-spacing-s", help="least seconds between two entries of one position, 0 to 604800"),
+    typer.Option("--add-spacing-s", help="minimum seconds between two entries of one position, 0 to 604800"),
 ]
 StopMove = Annotated[
     str | None,
     typer.Option(
-        help="where the stop goes once targets are reached, for entries that say nothing of it: breakeven, moving-target, "
+        help="where the stop moves when targets are reached, for entries that do not specify it: breakeven, moving-target, "
         "moving-2-target, percent-below-trigger or percent-below-highest"
     ),
 ]
 StopMoveAfter = Annotated[
-    int | None, typer.Option(help="target from which on --stop-move moves the stop, 1 to 10; 0 for the first")
+    int | None, typer.Option(help="first target at which --stop-move moves the stop, 1 to 10; 0 for the first target")
 ]
 StopMovePercent = Annotated[
-    str | None, typer.Option(help="percent of the two kinds of --stop-move that name one, for example 1.5")
+    str | None, typer.Option(help="percent for the two kinds of --stop-move that need one, for example 1.5")
 ]
 ProtectionBase = Annotated[
     str | None,
     typer.Option(
-        help="what percents and distances of stop and targets are measured from: average-entry or first-entry"
+        help="price from which percentages and distances of stop and targets are measured: average-entry or first-entry"
     ),
 ]
 UnprotectedLimit = Annotated[
     int | None,
     typer.Option(
         "--unprotected-limit-s",
-        help="seconds for which a position may be held without its stop before all of it is closed, 0 (takes 10) to 300",
+        help="seconds after which a position without its stop is closed, 1 to 300; 0 for 10",
     ),
 ]
 TriggeredTimeout = Annotated[
     int | None,
     typer.Option(
         "--triggered-timeout-s",
-        help="seconds after its trigger at which what is left of a stop-limit order goes to the market, 0 for never",
+        help="seconds after a stop-limit order's trigger after which its rest becomes a market order; 0 for never",
     ),
 ]
 Mapping = Annotated[Path | None, typer.Option(help='JSON file {"fields": {...}, "values": {...}}; {} for none')]
-Clear = Annotated[list[str] | None, typer.Option(help="field to set back to what it is unset, for example instruments")]
-Revision = Annotated[int, typer.Option(help="revision it was read at; 0 for whatever it is now")]
-ExpiresInS = Annotated[int, typer.Option(help="seconds until it ends; 0 for never")]
-Grace = Annotated[int, typer.Option("--grace-s", help="seconds the old ones stay valid")]
+Clear = Annotated[list[str] | None, typer.Option(help="field to reset to its default, for example instruments")]
+Revision = Annotated[int, typer.Option(help="change it only if it has this revision; 0 for any")]
+ExpiresInS = Annotated[int, typer.Option(help="seconds until it expires; 0 for never")]
+Grace = Annotated[int, typer.Option("--grace-s", help="seconds for which the old ones stay valid")]
 ENUMS: dict[str, tuple[Any, str]] = {
     "mode": (common_pb2.Mode, "MODE_"),
     "default_instrument_kind": (common_pb2.InstrumentKind, "INSTRUMENT_KIND_"),
@@ -175,5 +185,5 @@ def given_fields(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def set_expiry(message: Any, seconds: int) -> None:
-    """Sets a time so many seconds from now."""
+    """Sets the message to the time that many seconds from now."""
     message.FromDatetime(datetime.now(UTC) + timedelta(seconds=seconds))

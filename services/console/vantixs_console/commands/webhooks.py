@@ -1,4 +1,4 @@
-"""Webhooks, and trying them out."""
+"""Commands for webhooks."""
 
 import uuid
 from typing import Annotated, Any
@@ -68,14 +68,14 @@ from vantixs_console.terminal import (
 from vantixs_console.timeline import short_name
 
 app = typer.Typer(no_args_is_help=True)
-webhook = typer.Typer(no_args_is_help=True, help="Webhooks: where signals come in")
+webhook = typer.Typer(no_args_is_help=True, help="Webhooks: the URLs to which senders post signals")
 app.add_typer(webhook, name="webhook")
 
 
 async def _check_account(clients: Clients, account_id: str) -> None:
-    """Refuses an account that risk does not have; where risk does not answer this says so, and goes on.
+    """Refuses an account that does not exist; if risk does not answer, prints a warning and continues.
 
-    Ingress does not know accounts: a name mistyped here would only show when the first signal fails.
+    Ingress does not know accounts: without this check a mistyped id would only show when the first signal fails.
     """
     request = risk_pb2.GetAccountRequest(account_id=account_id)
     await check_exists(f"account {account_id}", "risk", lambda t: clients.risk.GetAccount(request, timeout=t))
@@ -83,8 +83,8 @@ async def _check_account(clients: Clients, account_id: str) -> None:
 
 @webhook.command(name="create")
 def webhook_create(
-    account_id: Annotated[str, typer.Option("--account-id", "--account", help="account its signals act on")],
-    webhook_id: Annotated[str, typer.Option(help="id; made up where none is given")] = "",
+    account_id: Annotated[str, typer.Option("--account-id", "--account", help="account of its signals")],
+    webhook_id: Annotated[str, typer.Option(help="id; by default a generated one")] = "",
     display_name: DisplayName = None,
     mode: ModeFlag = "paper",
     strategy_id: StrategyId = None,
@@ -120,11 +120,11 @@ def webhook_create(
     mapping: Mapping = None,
     token_expires_in_s: ExpiresInS = 0,
     token_exits_only: Annotated[bool, typer.Option(help="its first token may send exits only")] = False,
-    signing: Annotated[bool, typer.Option("--signing", help="make a signing secret as well")] = False,
+    signing: Annotated[bool, typer.Option("--signing", help="create a signing secret too")] = False,
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Creates a webhook; its token and signing secret are shown this once."""
+    """Creates a webhook; its token and signing secret are shown only now."""
     flags = given_fields(locals())
     request = ingress_pb2.CreateWebhookRequest(request_id=str(uuid.uuid4()), signing=signing)
     request.webhook.routing_mode = common_pb2.ROUTING_MODE_DIRECT
@@ -152,9 +152,7 @@ def webhook_create(
 @webhook.command(name="update")
 def webhook_update(
     webhook_id: str,
-    account_id: Annotated[
-        str | None, typer.Option("--account-id", "--account", help="account its signals act on")
-    ] = None,
+    account_id: Annotated[str | None, typer.Option("--account-id", "--account", help="account of its signals")] = None,
     display_name: DisplayName = None,
     enabled: Enabled = None,
     mode: ModeFlag = None,
@@ -194,7 +192,7 @@ def webhook_update(
     home: HomeOption = "",
     as_json: JsonOption = False,
 ) -> int:
-    """Changes the fields that are given, and leaves the others as they are."""
+    """Changes the given fields; the others stay as they are."""
     flags = given_fields(locals())
 
     async def change(clients: Clients) -> Any:
@@ -227,13 +225,13 @@ def webhook_delete(webhook_id: str, revision: Revision = 0, home: HomeOption = "
 
 @webhook.command(name="enable")
 def webhook_enable(webhook_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Has a webhook take signals again."""
+    """Enables a webhook: it takes signals again."""
     return webhook_update(webhook_id, enabled=True, home=home, as_json=as_json)
 
 
 @webhook.command(name="disable")
 def webhook_disable(webhook_id: str, home: HomeOption = "", as_json: JsonOption = False) -> int:
-    """Has a webhook answer 403; it keeps its tokens."""
+    """Disables a webhook: it answers 403, and keeps its tokens."""
     return webhook_update(webhook_id, enabled=False, home=home, as_json=as_json)
 
 
@@ -247,7 +245,7 @@ def webhook_get(webhook_id: str, home: HomeOption = "", as_json: JsonOption = Fa
 
 
 def print_webhook(found: webhook_pb2.Webhook) -> None:
-    """All that a webhook is configured with."""
+    """Prints the whole configuration of a webhook."""
     out.print(
         f"{found.webhook_id}: {'enabled' if found.enabled else 'disabled'}, revision {found.revision}\n", markup=False
     )

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """Remembers everything, answers for it, replays it.
+    """Records everything that happens, answers questions about it, and replays signals.
     """
 
     def __init__(self, channel):
@@ -128,19 +128,20 @@ class AuditServiceStub:
 
 
 class AuditServiceServicer:
-    """Remembers everything, answers for it, replays it.
+    """Records everything that happens, answers questions about it, and replays signals.
     """
 
     def GetSignal(self, request, context):
-        """One signal with its timeline. NOT_FOUND where there is none. VIEWER.
+        """One signal with its timeline. NOT_FOUND if there is none. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPayload(self, request, context):
-        """What was sent, with secrets redacted, also where it is sealed; each call is an entry. NOT_FOUND where there is no such
-        signal; FAILED_PRECONDITION, PAYLOAD_KEY_MISSING, where it is sealed with another key than audit has. AUDITOR.
+        """The payload of a signal, with secrets redacted, decrypted if it is encrypted; each call is recorded in history.
+        NOT_FOUND if there is no such signal; FAILED_PRECONDITION, PAYLOAD_KEY_MISSING, if it is encrypted with another key
+        than audit's. AUDITOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,14 +155,16 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchSignals(self, request, context):
-        """Signals as they change, from now on or after a sequence. VIEWER. One who reads too slowly is ended with WATCH_TOO_SLOW.
+        """Changes of signals, from now on or after a sequence. A caller that reads too slowly gets UNAVAILABLE,
+        WATCH_TOO_SLOW. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportSignals(self, request, context):
-        """The signals that match and were there when it began, in the order in which history first had them. VIEWER; payloads and proofs AUDITOR.
+        """The signals that match and were in history when the call began, in the order in which history recorded them.
+        VIEWER; with payloads or proofs AUDITOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,21 +192,21 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelReplay(self, request, context):
-        """Stops a replay after the signal it is at. FAILED_PRECONDITION where it has ended. OPERATOR.
+        """Ends a replay after its current signal. FAILED_PRECONDITION if it has ended. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PauseReplay(self, request, context):
-        """Holds a replay after the signal it is at, until it is resumed. FAILED_PRECONDITION where it has ended. OPERATOR.
+        """Pauses a replay after its current signal, until it is resumed. FAILED_PRECONDITION if it has ended. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeReplay(self, request, context):
-        """Goes on with a replay that is held. FAILED_PRECONDITION where it has ended. OPERATOR.
+        """Continues a paused replay. FAILED_PRECONDITION if it has ended. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -224,21 +227,21 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetJournal(self, request, context):
-        """The journal, and what it lacks of what was seen of it. VIEWER.
+        """The state of the journal, and the messages that it has lost. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AcceptJournalGap(self, request, context):
-        """Accepts what the journal lacks, so that trading goes on. ABORTED where it is another gap than the one named. OPERATOR.
+        """Accepts a gap of the journal, so that trading continues. ABORTED if the current gap is not the one named. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckHistory(self, request, context):
-        """Checks the whole history as VerifyHistory does, told as it goes on; the last response has `finished`. VIEWER.
+        """Checks the whole history as VerifyHistory does, and streams its progress; the last response has `finished`. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -252,7 +255,7 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ProveSignal(self, request, context):
-        """What shows that a signal's entries are in history. FAILED_PRECONDITION until a checkpoint covers them. VIEWER.
+        """A proof that a signal's entries are in history. FAILED_PRECONDITION until a checkpoint covers them. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -360,7 +363,7 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """Remembers everything, answers for it, replays it.
+    """Records everything that happens, answers questions about it, and replays signals.
     """
 
     @staticmethod

@@ -97,14 +97,14 @@ class WebhookServiceServicer:
     """
 
     def CreateWebhook(self, request, context):
-        """Creates a webhook and its first token. ALREADY_EXISTS where the id is taken. OPERATOR.
+        """Creates a webhook and its first token. ALREADY_EXISTS if another webhook has the id. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetWebhook(self, request, context):
-        """One webhook. NOT_FOUND where there is none. VIEWER.
+        """One webhook. NOT_FOUND if there is none. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,7 +118,7 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateWebhook(self, request, context):
-        """Changes a webhook. ABORTED where the revision is not the current one. OPERATOR.
+        """Changes a webhook. ABORTED if the revision is not the current one. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,7 +167,7 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LintPayload(self, request, context):
-        """Says what the webhook would make of a payload, by the same code, with no effect. VIEWER.
+        """Returns the result that a payload would have at the webhook, computed by the same code, without effects. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RiskServiceStub:
-    """Decides what an account may do and keeps its ledger.
+    """Decides on orders by the account's rules, and keeps the account's ledger.
     """
 
     def __init__(self, channel):
@@ -123,63 +123,67 @@ class RiskServiceStub:
 
 
 class RiskServiceServicer:
-    """Decides what an account may do and keeps its ledger.
+    """Decides on orders by the account's rules, and keeps the account's ledger.
     """
 
     def EvaluateOrder(self, request, context):
-        """Sizes, checks, reserves and records one order in one transaction. The same order_id gives the same answer. SERVICE.
+        """Sizes, checks, reserves and records one order in one transaction. Repeating the call with the same order_id returns
+        the same answer. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchEvaluateOrders(self, request, context):
-        """As EvaluateOrder for each, in order and as if one by one, in one transaction. What is wrong with one order is its own
-        result; the call fails only where none was decided. INVALID_ARGUMENT for more than 256. SERVICE.
+        """EvaluateOrder for several orders in one transaction, with the same results as if they were decided one by one in
+        this order. An error of one order is the result of this order; the call fails only if no order was decided.
+        INVALID_ARGUMENT for more than 256. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SettleOrder(self, request, context):
-        """Books fills by execution_id and releases what is left once the order has ended. SERVICE.
+        """Books fills by execution_id, and releases the rest of the reservation when the order has ended. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchSettleOrders(self, request, context):
-        """As SettleOrder for each, in order and as if one by one, in one transaction. What is wrong with one is its own result; the
-        call fails only where nothing was booked. INVALID_ARGUMENT for more than 256. SERVICE.
+        """SettleOrder for several orders in one transaction, with the same results as if they were settled one by one in this
+        order. An error of one order is the result of this order; the call fails only if nothing was booked.
+        INVALID_ARGUMENT for more than 256. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifyDecision(self, request, context):
-        """Decides again from recorded inputs, with the configuration as it was or as it is. Reads and changes no books. SERVICE.
+        """Decides again from recorded inputs, with the recorded or the current configuration. Neither reads nor changes
+        books. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RefreshMarks(self, request, context):
-        """Values what accounts hold at current quotes, without any order: equity, the day, the peak and the breakers follow. Scratch
-        accounts are left as they are. INVALID_ARGUMENT for more than 100 quotes. SERVICE.
+        """Values positions at current quotes, without an order, and updates equity, the day's profit, the peak and the
+        breakers accordingly. Scratch accounts are not changed. INVALID_ARGUMENT for more than 100 quotes. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CreateAccount(self, request, context):
-        """Creates an account with its opening balance. ALREADY_EXISTS where the id is taken by another. OPERATOR.
+        """Creates an account with its opening balance. ALREADY_EXISTS if another account has the id. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAccount(self, request, context):
-        """One account with its books. NOT_FOUND where there is none. VIEWER.
+        """One account with its books. NOT_FOUND if there is none. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -193,7 +197,7 @@ class RiskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateAccount(self, request, context):
-        """Changes an account. ABORTED where the revision is not the current one. OPERATOR.
+        """Changes an account. ABORTED if the revision is not the current one. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -207,7 +211,7 @@ class RiskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTradingState(self, request, context):
-        """Trading state of every scope that is not ACTIVE, and of the one asked for. VIEWER.
+        """Trading state of the requested scope, and of every scope that is not ACTIVE. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,23 +225,23 @@ class RiskServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordAdjustment(self, request, context):
-        """Books a difference between an account and its venue, visibly, in a book of its own. The same request_id is the same
-        adjustment. OPERATOR.
+        """Books a difference between an account and its venue, in a separate book. Repeating the call with the same
+        request_id books nothing again. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListFundingDue(self, request, context):
-        """Accounts and instruments of paper perpetuals of which a funding time has passed that was not booked. SERVICE.
+        """Accounts and paper perpetuals with a funding time that has passed and is not booked yet. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BookFunding(self, request, context):
-        """Books the funding of one account in one perpetual for every time that has passed and was not booked, each once. FAILED_PRECONDITION
-        PRICE_STALE where something was held and the quote is too old. SERVICE.
+        """Books the funding of one account in one perpetual for every funding time that has passed and is not booked yet,
+        each once. FAILED_PRECONDITION, PRICE_STALE, if something was held and the quote is too old. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -347,7 +351,7 @@ def add_RiskServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RiskService:
-    """Decides what an account may do and keeps its ledger.
+    """Decides on orders by the account's rules, and keeps the account's ledger.
     """
 
     @staticmethod

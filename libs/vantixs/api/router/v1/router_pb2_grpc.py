@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RouterServiceStub:
-    """Carries signals to their end.
+    """Executes signals, and manages orders, quotes and instruments.
     """
 
     def __init__(self, channel):
@@ -183,18 +183,19 @@ class RouterServiceStub:
 
 
 class RouterServiceServicer:
-    """Carries signals to their end.
+    """Executes signals, and manages orders, quotes and instruments.
     """
 
     def PreviewSignal(self, request, context):
-        """Derives what a signal would do, without effects or on a scratch copy of its account. SERVICE.
+        """Derives what a signal would do: without effects, or on a scratch copy of its account. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def VerifySignal(self, request, context):
-        """Derives a signal's decisions again from what its entries recorded, and tells what differs. No effects. SERVICE.
+        """Derives a signal's decisions again from the inputs that its entries recorded, and returns the differences. No
+        effects. SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -215,29 +216,31 @@ class RouterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """Cancels a resting order; a leg of a bracket only with its position. FAILED_PRECONDITION where it has ended. OPERATOR.
+        """Cancels a resting order. A leg of a bracket cannot be cancelled: close its position instead. FAILED_PRECONDITION if
+        it has ended. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrders(self, request, context):
-        """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR.
+        """Cancels every resting entry that matches the request, each as CancelOrder does. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AmendOrder(self, request, context):
-        """Gives a resting order of a signal other terms: it is cancelled, and once that is confirmed what is left of it is placed anew,
-        if risk lets it. FAILED_PRECONDITION where it has ended, or is a leg of a bracket. OPERATOR.
+        """Changes the terms of a signal's resting order: the order is cancelled, and after the cancel is confirmed, its
+        remaining quantity is placed as a new order if risk approves. FAILED_PRECONDITION if the order has ended or is a
+        leg of a bracket. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClosePosition(self, request, context):
-        """Cancels what rests of an account's instrument and closes the position at the market. OPERATOR.
+        """Cancels the resting orders of an account in an instrument, and closes the position at market. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -272,7 +275,7 @@ class RouterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteStrategy(self, request, context):
-        """Removes a strategy that no webhook names. OPERATOR.
+        """Removes a strategy that no webhook uses. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -314,66 +317,67 @@ class RouterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateInstrument(self, request, context):
-        """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR.
+        """Adds an instrument, which cannot be changed or removed later. Repeating the call with the same terms changes
+        nothing; with other terms it is ALREADY_EXISTS. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PublishQuote(self, request, context):
-        """Gives the current quote of an instrument, for the `pushed` source. OPERATOR.
+        """Publishes the current quote of an instrument, for the source `pushed`. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PublishQuotes(self, request_iterator, context):
-        """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
-        and it is what a restart begins with. A caller ends its stream after 20 s at most, waits for the response, and begins the
-        next: one that is open for 25 s is ended with UNAVAILABLE (STREAM_ENDED), which says what was taken, for a connection lives
-        for five minutes only. OPERATOR.
+        """Publishes a stream of quotes. Not every quote is written to disk: once a second the last quote of each instrument
+        is stored, and a restart begins with it. A caller has to end its stream after at most 20 s, wait for the response,
+        and begin the next stream. The server ends a stream that is open for 25 s with UNAVAILABLE (STREAM_ENDED) and the
+        number of quotes taken, because a connection lasts only five minutes. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClearQuote(self, request, context):
-        """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR.
+        """Removes the pushed quote of an instrument, so that the file or the simulation is its source again. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPushedQuotes(self, request, context):
-        """Quotes that were given and not taken away, by instrument. VIEWER.
+        """Quotes that were published and not cleared, by instrument. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListLanes(self, request, context):
-        """Which replica runs which lanes, and how far each lane is. VIEWER.
+        """Every lane with its owner and its position in the journal. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckLiveReadiness(self, request, context):
-        """What an account still lacks for live orders. VIEWER.
+        """The requirements for live orders, and which of them an account meets. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EnableLive(self, request, context):
-        """Lets an account place live orders, once every item is met. OPERATOR.
+        """Allows an account to place live orders if every requirement is met. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetQuote(self, request, context):
-        """The current quote of an instrument, from the source that is in force. VIEWER.
+        """The current quote of an instrument, from the source that is used for it. VIEWER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -550,7 +554,7 @@ def add_RouterServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RouterService:
-    """Carries signals to their end.
+    """Executes signals, and manages orders, quotes and instruments.
     """
 
     @staticmethod

@@ -27,30 +27,35 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RouterServiceStub:
-    """Carries signals to their end."""
+    """Executes signals, and manages orders, quotes and instruments."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RouterServiceAsyncStub: ...
     PreviewSignal: _grpc.UnaryUnaryMultiCallable[_router_pb2.PreviewSignalRequest, _router_pb2.PreviewSignalResponse]
-    """Derives what a signal would do, without effects or on a scratch copy of its account. SERVICE."""
+    """Derives what a signal would do: without effects, or on a scratch copy of its account. SERVICE."""
     VerifySignal: _grpc.UnaryUnaryMultiCallable[_router_pb2.VerifySignalRequest, _router_pb2.VerifySignalResponse]
-    """Derives a signal's decisions again from what its entries recorded, and tells what differs. No effects. SERVICE."""
+    """Derives a signal's decisions again from the inputs that its entries recorded, and returns the differences. No
+    effects. SERVICE.
+    """
     GetOrder: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetOrderRequest, _router_pb2.GetOrderResponse]
     """One order with its fills. VIEWER."""
     ListOrders: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListOrdersRequest, _router_pb2.ListOrdersResponse]
     """Orders, newest first. VIEWER."""
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_router_pb2.CancelOrderRequest, _router_pb2.CancelOrderResponse]
-    """Cancels a resting order; a leg of a bracket only with its position. FAILED_PRECONDITION where it has ended. OPERATOR."""
+    """Cancels a resting order. A leg of a bracket cannot be cancelled: close its position instead. FAILED_PRECONDITION if
+    it has ended. OPERATOR.
+    """
     CancelOrders: _grpc.UnaryUnaryMultiCallable[_router_pb2.CancelOrdersRequest, _router_pb2.CancelOrdersResponse]
-    """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR."""
+    """Cancels every resting entry that matches the request, each as CancelOrder does. OPERATOR."""
     AmendOrder: _grpc.UnaryUnaryMultiCallable[_router_pb2.AmendOrderRequest, _router_pb2.AmendOrderResponse]
-    """Gives a resting order of a signal other terms: it is cancelled, and once that is confirmed what is left of it is placed anew,
-    if risk lets it. FAILED_PRECONDITION where it has ended, or is a leg of a bracket. OPERATOR.
+    """Changes the terms of a signal's resting order: the order is cancelled, and after the cancel is confirmed, its
+    remaining quantity is placed as a new order if risk approves. FAILED_PRECONDITION if the order has ended or is a
+    leg of a bracket. OPERATOR.
     """
     ClosePosition: _grpc.UnaryUnaryMultiCallable[_router_pb2.ClosePositionRequest, _router_pb2.ClosePositionResponse]
-    """Cancels what rests of an account's instrument and closes the position at the market. OPERATOR."""
+    """Cancels the resting orders of an account in an instrument, and closes the position at market. OPERATOR."""
     CreateStrategy: _grpc.UnaryUnaryMultiCallable[_router_pb2.CreateStrategyRequest, _router_pb2.CreateStrategyResponse]
     """Saves a strategy. OPERATOR."""
     GetStrategy: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetStrategyRequest, _router_pb2.GetStrategyResponse]
@@ -60,7 +65,7 @@ class RouterServiceStub:
     UpdateStrategy: _grpc.UnaryUnaryMultiCallable[_router_pb2.UpdateStrategyRequest, _router_pb2.UpdateStrategyResponse]
     """Saves a new version of a strategy. OPERATOR."""
     DeleteStrategy: _grpc.UnaryUnaryMultiCallable[_router_pb2.DeleteStrategyRequest, _router_pb2.DeleteStrategyResponse]
-    """Removes a strategy that no webhook names. OPERATOR."""
+    """Removes a strategy that no webhook uses. OPERATOR."""
     CreateCredential: _grpc.UnaryUnaryMultiCallable[_router_pb2.CreateCredentialRequest, _router_pb2.CreateCredentialResponse]
     """Saves a venue credential, encrypted, and checks it with the venue. OPERATOR."""
     ListCredentials: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListCredentialsRequest, _router_pb2.ListCredentialsResponse]
@@ -72,27 +77,29 @@ class RouterServiceStub:
     ListInstruments: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListInstrumentsRequest, _router_pb2.ListInstrumentsResponse]
     """The instrument catalogue. VIEWER."""
     CreateInstrument: _grpc.UnaryUnaryMultiCallable[_router_pb2.CreateInstrumentRequest, _router_pb2.CreateInstrumentResponse]
-    """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR."""
+    """Adds an instrument, which cannot be changed or removed later. Repeating the call with the same terms changes
+    nothing; with other terms it is ALREADY_EXISTS. OPERATOR.
+    """
     PublishQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.PublishQuoteRequest, _router_pb2.PublishQuoteResponse]
-    """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
+    """Publishes the current quote of an instrument, for the source `pushed`. OPERATOR."""
     PublishQuotes: _grpc.StreamUnaryMultiCallable[_router_pb2.PublishQuotesRequest, _router_pb2.PublishQuotesResponse]
-    """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
-    and it is what a restart begins with. A caller ends its stream after 20 s at most, waits for the response, and begins the
-    next: one that is open for 25 s is ended with UNAVAILABLE (STREAM_ENDED), which says what was taken, for a connection lives
-    for five minutes only. OPERATOR.
+    """Publishes a stream of quotes. Not every quote is written to disk: once a second the last quote of each instrument
+    is stored, and a restart begins with it. A caller has to end its stream after at most 20 s, wait for the response,
+    and begin the next stream. The server ends a stream that is open for 25 s with UNAVAILABLE (STREAM_ENDED) and the
+    number of quotes taken, because a connection lasts only five minutes. OPERATOR.
     """
     ClearQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.ClearQuoteRequest, _router_pb2.ClearQuoteResponse]
-    """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
+    """Removes the pushed quote of an instrument, so that the file or the simulation is its source again. OPERATOR."""
     ListPushedQuotes: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListPushedQuotesRequest, _router_pb2.ListPushedQuotesResponse]
-    """Quotes that were given and not taken away, by instrument. VIEWER."""
+    """Quotes that were published and not cleared, by instrument. VIEWER."""
     ListLanes: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListLanesRequest, _router_pb2.ListLanesResponse]
-    """Which replica runs which lanes, and how far each lane is. VIEWER."""
+    """Every lane with its owner and its position in the journal. VIEWER."""
     CheckLiveReadiness: _grpc.UnaryUnaryMultiCallable[_router_pb2.CheckLiveReadinessRequest, _router_pb2.CheckLiveReadinessResponse]
-    """What an account still lacks for live orders. VIEWER."""
+    """The requirements for live orders, and which of them an account meets. VIEWER."""
     EnableLive: _grpc.UnaryUnaryMultiCallable[_router_pb2.EnableLiveRequest, _router_pb2.EnableLiveResponse]
-    """Lets an account place live orders, once every item is met. OPERATOR."""
+    """Allows an account to place live orders if every requirement is met. OPERATOR."""
     GetQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetQuoteRequest, _router_pb2.GetQuoteResponse]
-    """The current quote of an instrument, from the source that is in force. VIEWER."""
+    """The current quote of an instrument, from the source that is used for it. VIEWER."""
     ListQuotes: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListQuotesRequest, _router_pb2.ListQuotesResponse]
     """The current quote of every instrument, by name. VIEWER."""
     ListBars: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListBarsRequest, _router_pb2.ListBarsResponse]
@@ -100,27 +107,32 @@ class RouterServiceStub:
 
 @_typing.type_check_only
 class RouterServiceAsyncStub(RouterServiceStub):
-    """Carries signals to their end."""
+    """Executes signals, and manages orders, quotes and instruments."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PreviewSignal: _aio.UnaryUnaryMultiCallable[_router_pb2.PreviewSignalRequest, _router_pb2.PreviewSignalResponse]  # type: ignore[assignment]
-    """Derives what a signal would do, without effects or on a scratch copy of its account. SERVICE."""
+    """Derives what a signal would do: without effects, or on a scratch copy of its account. SERVICE."""
     VerifySignal: _aio.UnaryUnaryMultiCallable[_router_pb2.VerifySignalRequest, _router_pb2.VerifySignalResponse]  # type: ignore[assignment]
-    """Derives a signal's decisions again from what its entries recorded, and tells what differs. No effects. SERVICE."""
+    """Derives a signal's decisions again from the inputs that its entries recorded, and returns the differences. No
+    effects. SERVICE.
+    """
     GetOrder: _aio.UnaryUnaryMultiCallable[_router_pb2.GetOrderRequest, _router_pb2.GetOrderResponse]  # type: ignore[assignment]
     """One order with its fills. VIEWER."""
     ListOrders: _aio.UnaryUnaryMultiCallable[_router_pb2.ListOrdersRequest, _router_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """Orders, newest first. VIEWER."""
     CancelOrder: _aio.UnaryUnaryMultiCallable[_router_pb2.CancelOrderRequest, _router_pb2.CancelOrderResponse]  # type: ignore[assignment]
-    """Cancels a resting order; a leg of a bracket only with its position. FAILED_PRECONDITION where it has ended. OPERATOR."""
+    """Cancels a resting order. A leg of a bracket cannot be cancelled: close its position instead. FAILED_PRECONDITION if
+    it has ended. OPERATOR.
+    """
     CancelOrders: _aio.UnaryUnaryMultiCallable[_router_pb2.CancelOrdersRequest, _router_pb2.CancelOrdersResponse]  # type: ignore[assignment]
-    """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR."""
+    """Cancels every resting entry that matches the request, each as CancelOrder does. OPERATOR."""
     AmendOrder: _aio.UnaryUnaryMultiCallable[_router_pb2.AmendOrderRequest, _router_pb2.AmendOrderResponse]  # type: ignore[assignment]
-    """Gives a resting order of a signal other terms: it is cancelled, and once that is confirmed what is left of it is placed anew,
-    if risk lets it. FAILED_PRECONDITION where it has ended, or is a leg of a bracket. OPERATOR.
+    """Changes the terms of a signal's resting order: the order is cancelled, and after the cancel is confirmed, its
+    remaining quantity is placed as a new order if risk approves. FAILED_PRECONDITION if the order has ended or is a
+    leg of a bracket. OPERATOR.
     """
     ClosePosition: _aio.UnaryUnaryMultiCallable[_router_pb2.ClosePositionRequest, _router_pb2.ClosePositionResponse]  # type: ignore[assignment]
-    """Cancels what rests of an account's instrument and closes the position at the market. OPERATOR."""
+    """Cancels the resting orders of an account in an instrument, and closes the position at market. OPERATOR."""
     CreateStrategy: _aio.UnaryUnaryMultiCallable[_router_pb2.CreateStrategyRequest, _router_pb2.CreateStrategyResponse]  # type: ignore[assignment]
     """Saves a strategy. OPERATOR."""
     GetStrategy: _aio.UnaryUnaryMultiCallable[_router_pb2.GetStrategyRequest, _router_pb2.GetStrategyResponse]  # type: ignore[assignment]
@@ -130,7 +142,7 @@ class RouterServiceAsyncStub(RouterServiceStub):
     UpdateStrategy: _aio.UnaryUnaryMultiCallable[_router_pb2.UpdateStrategyRequest, _router_pb2.UpdateStrategyResponse]  # type: ignore[assignment]
     """Saves a new version of a strategy. OPERATOR."""
     DeleteStrategy: _aio.UnaryUnaryMultiCallable[_router_pb2.DeleteStrategyRequest, _router_pb2.DeleteStrategyResponse]  # type: ignore[assignment]
-    """Removes a strategy that no webhook names. OPERATOR."""
+    """Removes a strategy that no webhook uses. OPERATOR."""
     CreateCredential: _aio.UnaryUnaryMultiCallable[_router_pb2.CreateCredentialRequest, _router_pb2.CreateCredentialResponse]  # type: ignore[assignment]
     """Saves a venue credential, encrypted, and checks it with the venue. OPERATOR."""
     ListCredentials: _aio.UnaryUnaryMultiCallable[_router_pb2.ListCredentialsRequest, _router_pb2.ListCredentialsResponse]  # type: ignore[assignment]
@@ -142,34 +154,36 @@ class RouterServiceAsyncStub(RouterServiceStub):
     ListInstruments: _aio.UnaryUnaryMultiCallable[_router_pb2.ListInstrumentsRequest, _router_pb2.ListInstrumentsResponse]  # type: ignore[assignment]
     """The instrument catalogue. VIEWER."""
     CreateInstrument: _aio.UnaryUnaryMultiCallable[_router_pb2.CreateInstrumentRequest, _router_pb2.CreateInstrumentResponse]  # type: ignore[assignment]
-    """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR."""
+    """Adds an instrument, which cannot be changed or removed later. Repeating the call with the same terms changes
+    nothing; with other terms it is ALREADY_EXISTS. OPERATOR.
+    """
     PublishQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.PublishQuoteRequest, _router_pb2.PublishQuoteResponse]  # type: ignore[assignment]
-    """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
+    """Publishes the current quote of an instrument, for the source `pushed`. OPERATOR."""
     PublishQuotes: _aio.StreamUnaryMultiCallable[_router_pb2.PublishQuotesRequest, _router_pb2.PublishQuotesResponse]  # type: ignore[assignment]
-    """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
-    and it is what a restart begins with. A caller ends its stream after 20 s at most, waits for the response, and begins the
-    next: one that is open for 25 s is ended with UNAVAILABLE (STREAM_ENDED), which says what was taken, for a connection lives
-    for five minutes only. OPERATOR.
+    """Publishes a stream of quotes. Not every quote is written to disk: once a second the last quote of each instrument
+    is stored, and a restart begins with it. A caller has to end its stream after at most 20 s, wait for the response,
+    and begin the next stream. The server ends a stream that is open for 25 s with UNAVAILABLE (STREAM_ENDED) and the
+    number of quotes taken, because a connection lasts only five minutes. OPERATOR.
     """
     ClearQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.ClearQuoteRequest, _router_pb2.ClearQuoteResponse]  # type: ignore[assignment]
-    """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
+    """Removes the pushed quote of an instrument, so that the file or the simulation is its source again. OPERATOR."""
     ListPushedQuotes: _aio.UnaryUnaryMultiCallable[_router_pb2.ListPushedQuotesRequest, _router_pb2.ListPushedQuotesResponse]  # type: ignore[assignment]
-    """Quotes that were given and not taken away, by instrument. VIEWER."""
+    """Quotes that were published and not cleared, by instrument. VIEWER."""
     ListLanes: _aio.UnaryUnaryMultiCallable[_router_pb2.ListLanesRequest, _router_pb2.ListLanesResponse]  # type: ignore[assignment]
-    """Which replica runs which lanes, and how far each lane is. VIEWER."""
+    """Every lane with its owner and its position in the journal. VIEWER."""
     CheckLiveReadiness: _aio.UnaryUnaryMultiCallable[_router_pb2.CheckLiveReadinessRequest, _router_pb2.CheckLiveReadinessResponse]  # type: ignore[assignment]
-    """What an account still lacks for live orders. VIEWER."""
+    """The requirements for live orders, and which of them an account meets. VIEWER."""
     EnableLive: _aio.UnaryUnaryMultiCallable[_router_pb2.EnableLiveRequest, _router_pb2.EnableLiveResponse]  # type: ignore[assignment]
-    """Lets an account place live orders, once every item is met. OPERATOR."""
+    """Allows an account to place live orders if every requirement is met. OPERATOR."""
     GetQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.GetQuoteRequest, _router_pb2.GetQuoteResponse]  # type: ignore[assignment]
-    """The current quote of an instrument, from the source that is in force. VIEWER."""
+    """The current quote of an instrument, from the source that is used for it. VIEWER."""
     ListQuotes: _aio.UnaryUnaryMultiCallable[_router_pb2.ListQuotesRequest, _router_pb2.ListQuotesResponse]  # type: ignore[assignment]
     """The current quote of every instrument, by name. VIEWER."""
     ListBars: _aio.UnaryUnaryMultiCallable[_router_pb2.ListBarsRequest, _router_pb2.ListBarsResponse]  # type: ignore[assignment]
     """The last closed bars of an instrument, newest first. VIEWER."""
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Carries signals to their end."""
+    """Executes signals, and manages orders, quotes and instruments."""
 
     @_abc_1.abstractmethod
     def PreviewSignal(
@@ -177,7 +191,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.PreviewSignalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.PreviewSignalResponse, _abc.Awaitable[_router_pb2.PreviewSignalResponse]]:
-        """Derives what a signal would do, without effects or on a scratch copy of its account. SERVICE."""
+        """Derives what a signal would do: without effects, or on a scratch copy of its account. SERVICE."""
 
     @_abc_1.abstractmethod
     def VerifySignal(
@@ -185,7 +199,9 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.VerifySignalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.VerifySignalResponse, _abc.Awaitable[_router_pb2.VerifySignalResponse]]:
-        """Derives a signal's decisions again from what its entries recorded, and tells what differs. No effects. SERVICE."""
+        """Derives a signal's decisions again from the inputs that its entries recorded, and returns the differences. No
+        effects. SERVICE.
+        """
 
     @_abc_1.abstractmethod
     def GetOrder(
@@ -209,7 +225,9 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.CancelOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.CancelOrderResponse, _abc.Awaitable[_router_pb2.CancelOrderResponse]]:
-        """Cancels a resting order; a leg of a bracket only with its position. FAILED_PRECONDITION where it has ended. OPERATOR."""
+        """Cancels a resting order. A leg of a bracket cannot be cancelled: close its position instead. FAILED_PRECONDITION if
+        it has ended. OPERATOR.
+        """
 
     @_abc_1.abstractmethod
     def CancelOrders(
@@ -217,7 +235,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.CancelOrdersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.CancelOrdersResponse, _abc.Awaitable[_router_pb2.CancelOrdersResponse]]:
-        """Cancels every resting entry that fits, each as CancelOrder does. OPERATOR."""
+        """Cancels every resting entry that matches the request, each as CancelOrder does. OPERATOR."""
 
     @_abc_1.abstractmethod
     def AmendOrder(
@@ -225,8 +243,9 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.AmendOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.AmendOrderResponse, _abc.Awaitable[_router_pb2.AmendOrderResponse]]:
-        """Gives a resting order of a signal other terms: it is cancelled, and once that is confirmed what is left of it is placed anew,
-        if risk lets it. FAILED_PRECONDITION where it has ended, or is a leg of a bracket. OPERATOR.
+        """Changes the terms of a signal's resting order: the order is cancelled, and after the cancel is confirmed, its
+        remaining quantity is placed as a new order if risk approves. FAILED_PRECONDITION if the order has ended or is a
+        leg of a bracket. OPERATOR.
         """
 
     @_abc_1.abstractmethod
@@ -235,7 +254,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.ClosePositionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ClosePositionResponse, _abc.Awaitable[_router_pb2.ClosePositionResponse]]:
-        """Cancels what rests of an account's instrument and closes the position at the market. OPERATOR."""
+        """Cancels the resting orders of an account in an instrument, and closes the position at market. OPERATOR."""
 
     @_abc_1.abstractmethod
     def CreateStrategy(
@@ -275,7 +294,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.DeleteStrategyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.DeleteStrategyResponse, _abc.Awaitable[_router_pb2.DeleteStrategyResponse]]:
-        """Removes a strategy that no webhook names. OPERATOR."""
+        """Removes a strategy that no webhook uses. OPERATOR."""
 
     @_abc_1.abstractmethod
     def CreateCredential(
@@ -323,7 +342,9 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.CreateInstrumentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.CreateInstrumentResponse, _abc.Awaitable[_router_pb2.CreateInstrumentResponse]]:
-        """Adds an instrument, for good: the same terms again change nothing, others are ALREADY_EXISTS. OPERATOR."""
+        """Adds an instrument, which cannot be changed or removed later. Repeating the call with the same terms changes
+        nothing; with other terms it is ALREADY_EXISTS. OPERATOR.
+        """
 
     @_abc_1.abstractmethod
     def PublishQuote(
@@ -331,7 +352,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.PublishQuoteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.PublishQuoteResponse, _abc.Awaitable[_router_pb2.PublishQuoteResponse]]:
-        """Gives the current quote of an instrument, for the `pushed` source. OPERATOR."""
+        """Publishes the current quote of an instrument, for the source `pushed`. OPERATOR."""
 
     @_abc_1.abstractmethod
     def PublishQuotes(
@@ -339,10 +360,10 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_router_pb2.PublishQuotesRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.PublishQuotesResponse, _abc.Awaitable[_router_pb2.PublishQuotesResponse]]:
-        """Gives quotes as they come. They are not written to disk one by one: of each instrument the last one is kept within a second,
-        and it is what a restart begins with. A caller ends its stream after 20 s at most, waits for the response, and begins the
-        next: one that is open for 25 s is ended with UNAVAILABLE (STREAM_ENDED), which says what was taken, for a connection lives
-        for five minutes only. OPERATOR.
+        """Publishes a stream of quotes. Not every quote is written to disk: once a second the last quote of each instrument
+        is stored, and a restart begins with it. A caller has to end its stream after at most 20 s, wait for the response,
+        and begin the next stream. The server ends a stream that is open for 25 s with UNAVAILABLE (STREAM_ENDED) and the
+        number of quotes taken, because a connection lasts only five minutes. OPERATOR.
         """
 
     @_abc_1.abstractmethod
@@ -351,7 +372,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.ClearQuoteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ClearQuoteResponse, _abc.Awaitable[_router_pb2.ClearQuoteResponse]]:
-        """Takes the given quote of an instrument away, so that it is simulated again. OPERATOR."""
+        """Removes the pushed quote of an instrument, so that the file or the simulation is its source again. OPERATOR."""
 
     @_abc_1.abstractmethod
     def ListPushedQuotes(
@@ -359,7 +380,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.ListPushedQuotesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ListPushedQuotesResponse, _abc.Awaitable[_router_pb2.ListPushedQuotesResponse]]:
-        """Quotes that were given and not taken away, by instrument. VIEWER."""
+        """Quotes that were published and not cleared, by instrument. VIEWER."""
 
     @_abc_1.abstractmethod
     def ListLanes(
@@ -367,7 +388,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.ListLanesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ListLanesResponse, _abc.Awaitable[_router_pb2.ListLanesResponse]]:
-        """Which replica runs which lanes, and how far each lane is. VIEWER."""
+        """Every lane with its owner and its position in the journal. VIEWER."""
 
     @_abc_1.abstractmethod
     def CheckLiveReadiness(
@@ -375,7 +396,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.CheckLiveReadinessRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.CheckLiveReadinessResponse, _abc.Awaitable[_router_pb2.CheckLiveReadinessResponse]]:
-        """What an account still lacks for live orders. VIEWER."""
+        """The requirements for live orders, and which of them an account meets. VIEWER."""
 
     @_abc_1.abstractmethod
     def EnableLive(
@@ -383,7 +404,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.EnableLiveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.EnableLiveResponse, _abc.Awaitable[_router_pb2.EnableLiveResponse]]:
-        """Lets an account place live orders, once every item is met. OPERATOR."""
+        """Allows an account to place live orders if every requirement is met. OPERATOR."""
 
     @_abc_1.abstractmethod
     def GetQuote(
@@ -391,7 +412,7 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.GetQuoteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.GetQuoteResponse, _abc.Awaitable[_router_pb2.GetQuoteResponse]]:
-        """The current quote of an instrument, from the source that is in force. VIEWER."""
+        """The current quote of an instrument, from the source that is used for it. VIEWER."""
 
     @_abc_1.abstractmethod
     def ListQuotes(

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class StoreServiceStub:
-    """Identities of stores, served by ingress, risk, router and audit, each for its own.
+    """Shows and accepts the store of a service. Ingress, risk, router and audit each serve it for their own store.
     """
 
     def __init__(self, channel):
@@ -48,7 +48,7 @@ class StoreServiceStub:
 
 
 class StoreServiceServicer:
-    """Identities of stores, served by ingress, risk, router and audit, each for its own.
+    """Shows and accepts the store of a service. Ingress, risk, router and audit each serve it for their own store.
     """
 
     def GetStore(self, request, context):
@@ -59,7 +59,7 @@ class StoreServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AcceptStore(self, request, context):
-        """Takes the store as it is in place of the one that was expected. History has an entry of it.
+        """Accepts the store as it is, in place of the expected one. Recorded in history.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,7 +87,7 @@ def add_StoreServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class StoreService:
-    """Identities of stores, served by ingress, risk, router and audit, each for its own.
+    """Shows and accepts the store of a service. Ingress, risk, router and audit each serve it for their own store.
     """
 
     @staticmethod

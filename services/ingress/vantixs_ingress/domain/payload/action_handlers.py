@@ -1,4 +1,4 @@
-"""Fields that say what to do: actions, sides, flags, positions, and the order types that stand under their names."""
+"""Handlers of fields that contain an action: actions, sides, flags, positions, and order types in such fields."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ Handler = Callable[[Draft, str, Any], None]
 
 
 def action(kind: str) -> Handler:
-    """A word that says what to do. `kind` is the class of its name: verb, side, ..."""
+    """A handler for a word that names an action. `kind` is the class of the field's name: verb, side, ..."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         found = action_of(value) if isinstance(value, str) and len(value) <= 64 else ""
@@ -44,7 +44,7 @@ _COMMENT = free_text("comment")
 
 
 def label(draft: Draft, name: str, value: Any) -> None:
-    """An action where the value is the word for one; else a label, which has no effect beside an action."""
+    """An action if the value is a word for one; else a label, which has no effect if another field has an action."""
     if isinstance(value, str) and (action_of(value) or is_refused(value)):
         _VERB(draft, name, value)
     else:
@@ -52,7 +52,7 @@ def label(draft: Draft, name: str, value: Any) -> None:
 
 
 def verb_or_order_type(draft: Draft, name: str, value: Any) -> None:
-    """`type` and `order`: an order type, a type that waits for a price, an action, or a label."""
+    """`type` and `order`: an order type, an order type that waits for a price, an action, or a label."""
     folded = folded_word(value) if isinstance(value, str) and len(value) <= to.LONGEST_SYMBOL else ""
     if folded in WAITING_ORDERS:
         _waiting(draft, name, folded)
@@ -65,8 +65,11 @@ def verb_or_order_type(draft: Draft, name: str, value: Any) -> None:
 
 
 def _waiting(draft: Draft, name: str, folded: str) -> None:
-    """A type that waits for a price, such as `stop-loss`: the type of an order where a side stands beside it, else an exit
-    that has already happened at the sender."""
+    """An order type that waits for a price, such as `stop-loss`.
+
+    With a side in another field it is the type of an order; without one it is an exit that has already happened at the
+    sender.
+    """
     draft.values["waiting"], draft.names["waiting"] = folded, name
     if action_of(folded):
         draft.actions.append((name, "waiting", action_of(folded)))
@@ -95,7 +98,7 @@ def time_in_force(draft: Draft, name: str, value: Any) -> None:
 
 
 def order_mode(draft: Draft, name: str, value: Any) -> None:
-    """An order type in some dialects; in CryptoGnome's it says which levels to place."""
+    """`orderMode`: an order type for some senders; CryptoGnome means the levels to place by it."""
     if value in ("market", "limit", "MARKET", "LIMIT", "Market", "Limit"):
         draft.put("order_type", name, to.as_order_type(value))
     else:
@@ -103,7 +106,7 @@ def order_mode(draft: Draft, name: str, value: Any) -> None:
 
 
 def word(draft: Draft, name: str, value: Any) -> None:
-    """A message: an action where it is one such word and no other field has an action, else a comment."""
+    """A message: an action if it is a word for one and no other field has an action, else a comment."""
     found = action_of(value) if isinstance(value, str) and len(value) <= 64 else ""
     if found and found != NEUTRAL:
         draft.actions.append((name, "word", found))
@@ -112,7 +115,7 @@ def word(draft: Draft, name: str, value: Any) -> None:
 
 
 def code(draft: Draft, name: str, value: Any) -> None:
-    """WunderTrading's code: a bare action word, or one followed by a token, which is neither shown nor kept."""
+    """WunderTrading's code: an action word alone, or one followed by a token, which is neither shown nor stored."""
     found = action_of(value) if isinstance(value, str) and len(value) <= 64 else ""
     if not found and isinstance(value, str):
         found = _read_code(draft, name, value)
@@ -124,7 +127,7 @@ def code(draft: Draft, name: str, value: Any) -> None:
 
 
 def _read_code(draft: Draft, name: str, value: str) -> str:
-    """The action of a whole code, ACTION_EXCHANGE_PAIR_BOT_..., whose pair is the symbol where no other field has one."""
+    """The action of a complete code, ACTION_EXCHANGE_PAIR_BOT_...; its pair is the symbol if no other field has one."""
     parts = value.strip().split("_")
     found = action_of(parts[0]) if len(parts) > 1 and len(value) <= to.LONGEST_KEY else ""
     if found and len(parts) > 2 and len(parts[2]) <= to.LONGEST_SYMBOL:
@@ -146,7 +149,7 @@ def flag(draft: Draft, name: str, value: Any) -> None:
 
 
 def close(draft: Draft, name: str, value: Any) -> None:
-    """The bar's last price, or whether to close."""
+    """`close`: the bar's last price, or a flag that closes the position."""
     if isinstance(value, bool) or (isinstance(value, str) and value.lower() in ("true", "false")):
         if to.as_bool(value):
             draft.actions.append((name, "flag", "CLOSE"))

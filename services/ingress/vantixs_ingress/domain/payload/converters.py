@@ -40,12 +40,12 @@ _NUMBER = "expected a number above 0 such as 0.5"
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether a value holds a placeholder that was not filled in: `{{x}}`, `%x%`, `{x}` alone."""
+    """Whether a value contains a placeholder that was not filled in: `{{x}}` or `%x%` anywhere, or `{x}` as the whole value."""
     return ("{" in value or "%" in value) and _PLACEHOLDER.search(value) is not None
 
 
 def as_text(value: Any) -> str:
-    """A text, or a number as it was written."""
+    """A text, or a number as written."""
     if not isinstance(value, str):
         raise ConversionError("expected text")
     if len(value) > LONGEST_TEXT:
@@ -61,14 +61,14 @@ def as_key(value: Any) -> str:
 
 
 def as_reference(value: Any) -> str:
-    """The sender's own reference, recorded without effect: a text or a number, cut to the longest that is kept."""
+    """The sender's own reference, stored but not used: a text or a number, cut to the longest that is stored."""
     if not isinstance(value, str):
         raise ConversionError("expected text")
     return value[:LONGEST_KEY]
 
 
 def as_symbol(value: Any) -> str:
-    """A symbol as sent; the resolver finds out whether it names an instrument."""
+    """A symbol as sent. The resolver finds its instrument later."""
     if not isinstance(value, str):
         raise ConversionError("expected one symbol")
     if "," in value:
@@ -86,7 +86,7 @@ def as_exchange(value: Any) -> str:
 
 
 def _read_number(value: Any) -> Decimal | None:
-    """The exact number of a text or a JSON number, without exponent; None for anything else, and out of range."""
+    """The exact number of a text or a JSON number, without exponent; None for other values, and if it is out of range."""
     if not isinstance(value, str):
         return None
     if PATTERN.match(value):
@@ -100,7 +100,7 @@ def _read_number(value: Any) -> Decimal | None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number, perhaps in percent."""
+    """Whether a value is a number, with or without a percent sign."""
     return _read_number(value.removesuffix("%") if isinstance(value, str) else value) is not None
 
 
@@ -117,7 +117,7 @@ SIZE_WORDS = {"half": Decimal(50), "quarter": Decimal(25)}
 
 
 def as_size(value: Any) -> Decimal:
-    """A size of any sign, exactly as sent: it is rounded down where it is used."""
+    """A size of any sign, exactly as sent; it is rounded down when it is used."""
     number = _read_number(value)
     if number is None:
         raise ConversionError(_NUMBER)
@@ -136,7 +136,7 @@ def as_signed(value: Any) -> Decimal:
 
 
 def as_price(value: Any) -> Decimal | None:
-    """A price above 0. None for 0, by which senders mean that there is none."""
+    """A price above 0; None for 0, by which senders mean that there is no price."""
     if isinstance(value, str) and "," in value:
         raise ConversionError("expected one price with a decimal point, was several or with separators", complete=True)
     number = as_signed(value)
@@ -146,7 +146,7 @@ def as_price(value: Any) -> Decimal | None:
 
 
 def as_percent(value: Any) -> Decimal | None:
-    """A percent above 0, with or without its sign; None for 0."""
+    """A percentage above 0, with or without a percent sign; None for 0."""
     return as_price(value[:-1] if isinstance(value, str) and value.endswith("%") else value)
 
 
@@ -243,9 +243,9 @@ _LEVEL_KEYS = {
     # WunderTrading's name, as a ratio.
     "pricedeviation": "ratio",
 }
-# Names and numbers of a target, which have no effect on its level.
+# Members of a target's object that do not affect its level.
 _LABELS = ("idx", "id", "label", "name", "source", "reason", "note", "comment")
-# In a list, `amount` is the share of the position in some dialects and the distance in others.
+# In a list, some senders mean a share of the position by `amount`, and others a distance.
 _LEVEL_LIST_KEYS = {key: kind for key, kind in _LEVEL_KEYS.items() if kind != "amount"} | {"limitprice": "price"}
 _TRAIL_KEYS = {
     **dict.fromkeys(("percent", "percentage", "pct", "trailpercent", "trailpct", "trailingpercent"), "percent"),
@@ -254,10 +254,10 @@ _TRAIL_KEYS = {
 
 
 def as_part(value: Any) -> Decimal:
-    """A part of 1, above 0 and at most 1."""
+    """A ratio above 0 and at most 1."""
     part = as_number(value)
     if part > 1:
-        raise ConversionError("expected a part of 1 such as 0.02")
+        raise ConversionError("expected a ratio such as 0.02, at most 1")
     return part
 
 
@@ -265,7 +265,7 @@ _PLAIN_TYPES = ("", "stop", "market", "stopmarket", "limit", "trailingstop", "tr
 
 
 def as_level(value: Any, own_price: str = "") -> tuple[str, Decimal] | None:
-    """A protective level: kind and number. A bare number has kind "", `5%` is a percent, an object says which.
+    """A protective level: kind and number. The kind of a number alone is "", of `5%` "percent"; an object names it.
 
     None for 0 and for an object without a value. `own_price` is the key of the price in this level's objects:
     `stopprice` for a stop loss, `limitprice` for a take profit.
@@ -280,17 +280,17 @@ def as_level(value: Any, own_price: str = "") -> tuple[str, Decimal] | None:
 
 
 def target_of(value: Mapping[str, Any], *, in_list: bool) -> tuple[str, Decimal] | None:
-    """The level of an object for a target, as in `as_level`."""
+    """The level in an object for a target, as in `as_level`."""
     return _level_of(value, _LEVEL_LIST_KEYS if in_list else _LEVEL_KEYS | {"limitprice": "price"})
 
 
 def distance_of(value: Mapping[str, Any]) -> tuple[str, Decimal] | None:
-    """The distance of an object for a trailing stop, "percent" or "amount"; None where it says none."""
+    """The distance in an object for a trailing stop, of kind "percent" or "amount"; None if it has none."""
     return _level_of(value, _TRAIL_KEYS, "percent or amount")
 
 
 def is_switch(name: str) -> bool:
-    """Whether a member of an object only switches the whole on or off."""
+    """Whether a member of an object only switches the object on or off."""
     return fold(name[:LONGEST_SYMBOL]) in _SWITCHES
 
 
@@ -308,7 +308,7 @@ def _level_of(
         if folded in _LABELS or folded in _SWITCHES or says_no(inner):
             continue
         if folded not in keys:
-            expected = f"expected {kinds}, was {name[:40]}: nothing here can hold it"
+            expected = f"expected {kinds}, was {name[:40]}: this is not supported"
             raise ConversionError(expected, complete=True)
         if keys[folded] == "ratio":
             given.append(("percent", as_part(inner) * 100))

@@ -17,13 +17,13 @@ _LINES = re.compile(r"[\r\n;]")
 _FORM = re.compile(r"[A-Za-z%][^\s=&;,{}]{0,200}=[^\s=&;{}]*+(?:&[A-Za-z%][^\s=&;,{}]{0,200}=[^\s=&;{}]*+)+")
 # Source: WunderTrading's codes, ACTION_EXCHANGE_PAIR_BOT_TIMEFRAME_TOKEN, sent as the whole message.
 _CODE = re.compile(r"(?:ENTER|EXIT)-(?:LONG|SHORT|ALL)(?:_[A-Za-z0-9./:-]{1,64}){2,8}")
-# The end of the text closes a string too: a pattern that could fail there would be tried again from every quote.
+# The end of the text also ends a string: a pattern that could fail there would be tried again from every quote.
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Unreadable(Exception):
-    """The body is in no format that is read; the text says why."""
+    """The body is in no supported format; the text says why."""
 
 
 @mypyc_attr(native_class=False)
@@ -34,7 +34,7 @@ class Number(str):
 
 
 class Body:
-    """A decoded body. `problem` says why there are no fields; it is empty where there are."""
+    """A decoded body. `problem` says why there are no fields; it is empty if there are."""
 
     __slots__ = ("fields", "problem", "text")
 
@@ -45,7 +45,7 @@ class Body:
 
     @property
     def is_json(self) -> bool:
-        """Whether the text, as it stands, is one strict JSON object."""
+        """Whether the whole text is one strict JSON object."""
         return not self.problem and self.text[:1] == "{" and self.text[-1:] == "}"
 
     @property
@@ -55,7 +55,7 @@ class Body:
 
     @property
     def secret(self) -> str:
-        """The first secret in the body, at the top or in a known nest; "" where there is none."""
+        """The first secret in the body, at the top level or in a known nested object; "" if there is none."""
         for name, value in self.fields.items():
             if is_secret(name):
                 if isinstance(value, str) and value:
@@ -111,7 +111,7 @@ def _read_json(text: str) -> dict[str, Any]:
     try:
         value = _DECODER.decode(text)
         if _HALF_PAIR.search(text):
-            # Half of a surrogate pair passes the decoder and fails wherever the text is stored.
+            # The decoder accepts half of a surrogate pair, but storing the text would fail.
             json.dumps(value, ensure_ascii=False).encode()
     except Unreadable:
         raise
@@ -160,7 +160,7 @@ def _read_pairs(text: str) -> dict[str, Any]:
 
 
 def _read_form(text: str) -> dict[str, Any]:
-    """Form encoding (application/x-www-form-urlencoded), recognised by its form: content types of senders are unreliable."""
+    """Form encoding (application/x-www-form-urlencoded), recognised by the text: content types of senders are unreliable."""
     fields: dict[str, Any] = {}
     try:
         pairs = parse_qsl(

@@ -1,6 +1,6 @@
 """The names that senders give to fields, folded to lower case without `_`, `-` and spaces, and the slot of each.
 
-A slot is where a value goes before the whole is looked at: a canonical field, or one of the several that make one up.
+A slot is an intermediate name for a value: a canonical field, or one of several values from which a canonical field is made.
 """
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -11,7 +11,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "base": ("base",),
     "quote": ("quote",),
     "verb": ("action", "orderaction", "command", "cmd", "tradeaction", "c"),
-    # These name an action in some dialects and are a label of the sender's in others.
+    # Some senders put an action into these, others a label of their own.
     "label": ("signal", "signaltype", "msgtype", "data"),
     "verb_or_order_type": ("type", "order"),
     "side": ("side", "direction", "positiondirection", "orderside", "tradeside", "tradedirection"),
@@ -41,7 +41,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "positionpct", "suggestedpositionsizepercent", "positionsizepercent", "percentofequity", "equitypercent",
         "balancepercent",
     ),
-    # freqtrade's cost of the whole order, used where no quantity stands beside it.
+    # freqtrade's cost of the whole order, used if there is no quantity.
     "stake": ("stakeamount",),
     # In percent of equity for an entry, of the position for an exit.
     "quantity_percent": ("unitspercent", "quantitypercent", "sizepercent"),
@@ -59,14 +59,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "order_mode": ("ordermode",),
     "limit_price": ("limitprice", "limit"),
     "stop_price": ("stopprice",),
-    # The order's trigger beside a stop order, else the stop loss.
+    # The trigger of the order if it is a stop order, else the stop loss.
     "stop": ("stop",),
     "time_in_force": ("timeinforce", "tif"),
     "order_expire_time": (
         "orderexpiretime", "orderexpiresat", "orderexpiry", "orderexpiration", "goodtilldate", "goodtildate", "goodtilltime",
         "gooduntil", "gtddate", "gtdtime",
     ),
-    # The order's expiry beside GTD, without effect otherwise.
+    # The order's expiry if its time in force is GTD, otherwise without effect.
     "expire": ("expire",),
     "post_only": ("postonly", "makeronly"),
     # Binance's names for a trailing order.
@@ -92,10 +92,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "close_position": ("closeposition", "fullclosed", "fullclose"),
     "metrics": ("metrics",),
     "idempotency_key": ("idempotencykey", "nonce"),
-    # Often names a position, or the order of a script: shared by an entry and its exit.
+    # Often the id of a position, or of an order in a script, which an entry and its exit share.
     "reference": ("signalid",),
     "emit_time": ("timestamp", "timenow", "sourcetimestamp", "alerttimestamp", "triggeredat", "emittime"),
-    # Used as emit time only where they hold a full time and no name above is there: some senders put a day or a number there.
+    # Used as emit time only if they hold a full time and no name above is sent: some senders put a day or a number there.
     "other_time": ("date", "ts", "sentat", "firedat", "alerttime", "triggertime", "createdat", "datetime"),
     "bar_time": ("time", "bartime"),
     "expires_after_s": ("expiresafters", "maxlag"),
@@ -113,7 +113,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "stoplosspips", "takeprofitpips", "slpips", "tppips", "dollarsl", "dollartp", "sloffset", "tpoffset",
         "tpcount", "disclosedquantity", "callbackratio", "callbackspread",
     ),
-    # Known and without effect: a warning says so where the field asks for something.
+    # Known and without effect: if such a field asks for something, there is a warning.
     "unused": (
         "cancelorders", "cancelpolicy", "cancelordertype", "cancel", "margintype", "marginmode", "extendedhours",
         "useextendedhours", "product",
@@ -122,15 +122,15 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 FIELD_OF = {alias: slot for slot, aliases in ALIASES.items() for alias in aliases}
 
-# Exactly one of these may be true; each says an action.
+# Flags whose name is an action. At most one of them may be true.
 FLAGS = {
     "isbuy": "BUY", "buy": "BUY", "issell": "SELL", "sell": "SELL", "isclose": "CLOSE", "isexit": "CLOSE",
     "islong": "OPEN_LONG", "long": "OPEN_LONG", "isshort": "OPEN_SHORT", "short": "OPEN_SHORT", "cover": "CLOSE_SHORT",
 }  # fmt: skip
 ORDER_TYPE_FLAGS = {"ismarket": "MARKET", "islimit": "LIMIT", "isstop": "STOP"}
 
-# Objects whose content is read as if it stood at the top. What a name means inside, where that is another thing than
-# outside; "" keeps it without effect.
+# Nested objects whose fields are read as if they were at the top level. The inner table has the names with another slot
+# inside than outside; "" is for fields that are stored but not used.
 NESTS: dict[str, dict[str, str]] = {
     "order": {"id": "", "position": "", "name": ""},
     "strategy": {"name": "", "id": ""},
@@ -146,7 +146,7 @@ NESTS: dict[str, dict[str, str]] = {
         "type": "kind",
     },
 }
-# Objects of which only these names are read.
+# Nested objects of which only these fields are read.
 PARTLY: dict[str, dict[str, str]] = {
     "metadata": {"timestamp": "emit_time"},
     "bar": {"time": "bar_time"},
@@ -154,7 +154,7 @@ PARTLY: dict[str, dict[str, str]] = {
     "extras": {},
     "syminfo": {},
 }
-DESCRIBING = ("bar", "syminfo")  # Of these the names inside are about the chart and the instrument.
+DESCRIBING = ("bar", "syminfo")  # Objects whose other fields describe the chart and the instrument.
 # Source: the alert format of tbot-tradingboat, where 0 means "none".
 METRICS = {
     "qty": "quantity",
@@ -172,7 +172,7 @@ SECRETS = frozenset(
         "licence", "licenseid", "licenceid", "licensekey", "privatekey", "secretkey",
     ]
 )  # fmt: skip
-# Rejected whatever their value: each would change what the webhook's configuration decides.
+# Fields that are rejected whatever their value, because the webhook's configuration decides what they would change.
 STEERING = frozenset(
     [
         "killswitch", "maxpositions", "dilution", "flag", "outofsync", "startbot", "stopbot", "eaon", "eaoff",

@@ -1,4 +1,4 @@
-"""One value: the handler of its name's slot converts it once and puts it into the draft."""
+"""Handlers by slot: each converts a field's value once, and puts it into the draft."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,13 +23,13 @@ from vantixs_ingress.domain.payload.vocabulary import (
 )
 
 Handler = Callable[[Draft, str, Any], None]
-_STEERED = "a signal may not steer what it would be safe from: leave the field out"
-_UNHELD = "expected none: nothing here can hold it"
+_STEERED = "a signal may not change its own safety checks: leave the field out"
+_UNHELD = "expected none: this is not supported"
 _METRICS_MOST = 50
 
 
 def place(name: str, slot: str, value: Any, draft: Draft) -> None:
-    """Converts one value and puts it into its slot, or keeps it without effect."""
+    """Converts one value and puts it into its slot, or stores it without effect."""
     if slot in ("secret", HIDDEN) or value is None or value == "":
         return
     handler = _HANDLERS.get(slot)
@@ -56,7 +56,7 @@ def _plain(slot: str, convert: Callable[[Any], Any]) -> Handler:
 
 
 def _price(slot: str) -> Handler:
-    """A price of the order; 0 and false stand for none."""
+    """A price of the order; 0 and false mean none."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         if not says_none(draft, name, value):
@@ -66,12 +66,12 @@ def _price(slot: str) -> Handler:
 
 
 def _seen_price(slot: str) -> Handler:
-    """A price that is no term of the order; several may differ: the close of the bar, the fill, the entry."""
+    """A price that is not a term of the order, such as the bar's close, a fill or the entry; several may differ."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         if not says_none(draft, name, value):
             price = to.as_price(value)
-            assert price is not None  # noqa: S101 - only of what stands for none
+            assert price is not None  # noqa: S101 - it is None only for 0, which `says_none` handles
             draft.prices.append((name, slot, price))
 
     return handle
@@ -92,7 +92,7 @@ def _symbol(draft: Draft, name: str, value: Any) -> None:
 
 
 def _quantity(kind: str) -> Handler:
-    """A size of any sign: whether 0 or less is one depends on what the order does."""
+    """A size of any sign: whether 0 or less is valid depends on what the order does."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         word = (
@@ -115,7 +115,7 @@ def _volume(draft: Draft, name: str, value: Any) -> None:
 
 
 def _expire(draft: Draft, name: str, value: Any) -> None:
-    """The expiry of an order, used where another field says that it is good till a time."""
+    """The expiry of an order, used if the time in force is GTD."""
     draft.values["expire"], draft.names["expire"] = value, name
 
 
@@ -125,7 +125,7 @@ def _order_expire_time(draft: Draft, name: str, value: Any) -> None:
 
 
 def _metrics(draft: Draft, name: str, value: Any) -> None:
-    """tbot's list of name and value."""
+    """The list of names and values that tbot sends."""
     if not isinstance(value, list) or len(value) > _METRICS_MOST:
         raise ConversionError(f"expected a list of at most {_METRICS_MOST} objects with name and value")
     for item in value:
@@ -168,11 +168,11 @@ def _steer_flag(draft: Draft, name: str, value: Any) -> None:
 def _price_like(draft: Draft, name: str, value: Any) -> None:
     keep(name, value, draft)
     if not to.says_no(value) and not isinstance(value, bool):
-        draft.note(name, "FIELD_INVALID", "looks like a price or level and is not used: we do not know this field")
+        draft.note(name, "FIELD_INVALID", "looks like a price or level, but is not used: the field is not known")
 
 
 def _other_time(draft: Draft, name: str, value: Any) -> None:
-    """An emit time where the value is a full time: under these names some senders put a day, or a number of their own."""
+    """An emit time if the value is a full time: some senders put a day or another number under these names."""
     try:
         draft.values.setdefault("other_time", to.as_time(value))
         draft.names.setdefault("other_time", name)
@@ -287,5 +287,5 @@ _HANDLERS: dict[str, Handler] = {
     PROTECTS: refuse_unread,
     PRICE_LIKE: _price_like,
 }  # fmt: skip
-# These have no effect, so a placeholder in them does no harm.
+# Slots without effect, in which a placeholder does no harm.
 _UNTESTED = frozenset(("comment", "tag", "bar_time", "word", "steer", "label", PRICE_LIKE, "platform", "reference"))

@@ -1,4 +1,4 @@
-"""Puts the fields of a body into slots: at the top, in known objects, and by names that spell such an object out."""
+"""Puts the fields of a body into slots: fields at the top level, in known nested objects, and with dotted names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -60,7 +60,7 @@ def _collect_partly(name: str, folded: str, fields: Mapping[str, Any], draft: Dr
 
 
 def _place_dotted(name: str, value: Any, draft: Draft) -> bool:
-    """Places a name that spells its object out, such as `strategy.order.action`."""
+    """Places a field with a dotted name, such as `strategy.order.action`."""
     nest, _, inner = name.rpartition(".")
     names = NESTS.get(slot_of(nest)[0])
     if names is None:

@@ -1,4 +1,4 @@
-"""Fields that are recorded without effect, and those with which an entry is rejected because they are not understood."""
+"""Fields that are stored without effect, and fields that are not understood and therefore reject an entry."""
 
 import json
 from collections.abc import Callable
@@ -14,21 +14,21 @@ _UNREAD = "expected none: it looks like a stop, target, size, limit or trigger, 
 
 
 def keep(name: str, value: Any, draft: Draft) -> None:
-    """Keeps a field without effect; an entry is rejected for a stop, target, size, limit or trigger inside it."""
+    """Stores a field without effect; a stop, target, size, limit or trigger inside it rejects an entry."""
     draft.keep(name, value if isinstance(value, str) else as_json(value))
     refuse_inside(name, value, draft)
 
 
 def refuse_inside(name: str, value: Any, draft: Draft, known: frozenset[str] = frozenset()) -> None:
-    """Rejects an entry for a field that protects inside an object, a list, or a text that is one of them in JSON.
+    """Rejects an entry for a protective field inside an object, a list, or a text that is one of these in JSON.
 
-    `known` are names that something else reads.
+    `known` are names that are read elsewhere.
     """
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            return  # It is a plain text.
+            return  # It is not JSON.
     if isinstance(value, dict | list):
         path = _protecting(name, value, known)
         if path:
@@ -36,7 +36,7 @@ def refuse_inside(name: str, value: Any, draft: Draft, known: frozenset[str] = f
 
 
 def _protecting(path: str, value: Any, known: frozenset[str]) -> str:
-    """The path of the first field inside that is about a stop, target, size, limit or trigger and says something; "" for none."""
+    """The path of the first inner field about a stop, target, size, limit or trigger that has a value; "" for none."""
     inner = value.items() if isinstance(value, dict) else ((str(n), item) for n, item in enumerate(value))
     for name, item in inner:
         if isinstance(value, dict) and name not in known and protects(name) and not to.says_no(item):
@@ -48,7 +48,7 @@ def _protecting(path: str, value: Any, known: frozenset[str]) -> str:
 
 
 def as_json(value: Any) -> str:
-    """A value as JSON text, its numbers as they were written, without what secret fields in it hold."""
+    """A value as JSON text, with numbers as written, and with the values of secret fields redacted."""
     if isinstance(value, Number):
         return str(value)
     if isinstance(value, dict):
@@ -65,7 +65,7 @@ def as_json(value: Any) -> str:
 
 
 def refuse_unread(draft: Draft, name: str, value: Any) -> None:
-    """Rejects an entry for a field that is by its name a stop, target, size, limit or trigger and is not understood."""
+    """Rejects an entry for a field whose name is about a stop, target, size, limit or trigger and is not understood."""
     if is_hidden(name.rpartition(".")[2]):
         # `token_amount` is a size and `stop_token` a secret: only the value tells them apart, and it is not shown.
         if not to.says_no(value) and to.is_number(value):
@@ -77,14 +77,14 @@ def refuse_unread(draft: Draft, name: str, value: Any) -> None:
 
 
 def unused(draft: Draft, name: str, value: Any) -> None:
-    """Warns of a field that is known and has no effect, where it asks for something."""
+    """Warns of a known field without effect if it asks for something."""
     draft.keep(name, value if isinstance(value, str) else as_json(value))
     if not to.says_no(value):
-        draft.note(name, "FIELD_INVALID", "is not used: nothing here does that")
+        draft.note(name, "FIELD_INVALID", "is not used: this is not supported")
 
 
 def free_text(slot: str) -> Callable[[Draft, str, Any], None]:
-    """Text without effect: the first is the value, others are kept as extras."""
+    """A handler for text without effect: the first one is the value of the slot, further ones are extras."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         text = value if isinstance(value, str) else as_json(value)
@@ -98,9 +98,9 @@ def free_text(slot: str) -> Callable[[Draft, str, Any], None]:
 
 
 def says_none(draft: Draft, name: str, value: Any) -> bool:
-    """Whether a price or level stands for none: empty, false, or 0, of which a warning tells."""
+    """Whether a price or level means none: empty, false, or 0, for which a warning is added."""
     if not to.says_no(value):
         return False
     if to.is_number(value):
-        draft.note(name, "FIELD_INVALID", "0 stands for none")
+        draft.note(name, "FIELD_INVALID", "0 means none")
     return True

@@ -1,8 +1,8 @@
-"""A webhook's own mapping: a JMESPath expression for each canonical field, and words replaced afterwards.
+"""A webhook's custom mapping: a JMESPath expression for each canonical field, and replacements of values.
 
-Only paths are taken: fields, indexes, filters, literals, `||`, `&&`, `!`, comparisons, pipes and `not_null`. None of them
-makes a value larger than the payload, so an expression costs at most its own length for each value it looks at, and
-how many values a payload may have is limited where an expression looks at all of them.
+Only these parts of JMESPath are allowed: fields, indexes, filters, literals, `||`, `&&`, `!`, comparisons, pipes and
+`not_null`. None of them makes a value larger than the payload, so the cost of an expression is at most its length times
+the number of values that it reads. If an expression reads all values, the number of values in a payload is limited.
 """
 
 import warnings
@@ -22,7 +22,7 @@ from vantixs_ingress.domain.payload.vocabulary import EVEN, LEVEL, TARGET_SHARE,
 
 LONGEST_EXPRESSION = 200
 MOST_EXPRESSIONS, MOST_VALUES = 40, 500
-# With both, the worst payload costs some 30 ms.
+# With both limits, the most expensive payload costs some 30 ms.
 MOST_PROJECTED_NODES, MOST_PROJECTED_ITEMS = 60, 250
 # Canonical field -> slot.
 MAPPABLE = {
@@ -66,7 +66,7 @@ _ALLOWED = frozenset(
 
 
 class MappingFields(Protocol):
-    """The part of a mapping's message that is read here; the domain knows no messages."""
+    """The fields of a mapping's message that are read here; the domain does not import messages."""
 
     @property
     def fields(self) -> Mapping[str, str]:
@@ -127,12 +127,12 @@ def _value_errors(mapping: MappingFields) -> Iterator[FieldError]:
             detail = 'expected "field=value" of a mapped field with values of at most 100 characters'
             yield FieldError(f"mapping.values.{name[:40]}", "FIELD_INVALID", f"{detail}, was {key[:60]!r}")
         elif seen.setdefault(f"{name}={_same(sent)}", value) != value:
-            detail = f"expected one replacement for {sent[:40]!r}, was another for the same in other case"
+            detail = f"expected one replacement for {sent[:40]!r}, was another one for the same value in other case"
             yield FieldError(f"mapping.values.{name[:40]}", "FIELD_CONFLICT", detail)
 
 
 def compile_mapping(mapping: MappingFields) -> CompiledMapping | None:
-    """Compiles a mapping; None for an empty one. Never raises: with a broken one every signal is rejected with the reason."""
+    """Compiles a mapping; None for an empty one. Never raises: an invalid mapping rejects every signal, with the reason."""
     errors = check_mapping(mapping)
     if errors:
         return CompiledMapping(broken=f"{errors[0].field}: {errors[0].detail}")
@@ -153,7 +153,7 @@ def compile_mapping(mapping: MappingFields) -> CompiledMapping | None:
 
 
 def _parse(text: str) -> tuple[Any, int] | str:
-    """The expression and how many of its steps look at many values; or what is wrong with it."""
+    """The expression, and its number of steps if it reads many values (else 0); or a text that says what is wrong."""
     if len(text) > LONGEST_EXPRESSION:
         return f"expected an expression of at most {LONGEST_EXPRESSION} characters, was {len(text)}"
     try:
@@ -180,13 +180,13 @@ def _steps(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def collect_mapped(fields: Mapping[str, Any], items: int, mapping: CompiledMapping, draft: Draft) -> None:
-    """Puts what the expressions find into the draft, and keeps the rest.
+    """Puts the results of the expressions into the draft, and stores the payload's fields as extras.
 
     Args:
         fields: the payload.
-        items: how many values it has at most, at all depths.
-        mapping: the webhook's own.
-        draft: filled.
+        items: upper bound of its number of values, at all depths.
+        mapping: the webhook's mapping.
+        draft: where the values are put.
 
     """
     if mapping.projects and items > MOST_PROJECTED_ITEMS:
@@ -198,7 +198,9 @@ def collect_mapped(fields: Mapping[str, Any], items: int, mapping: CompiledMappi
         try:
             value = expression.search(fields)
         except (JMESPathError, TypeError, ValueError):
-            draft.refuse(name, "FIELD_INVALID", "expected a payload that the mapping's expression fits", slot=slot)
+            draft.refuse(
+                name, "FIELD_INVALID", "expected a payload to which the mapping's expression can be applied", slot=slot
+            )
             continue
         place(name, slot, _replaced(value, mapping.replaced.get(name, {})), draft)
     for name, value in fields.items():
@@ -208,7 +210,7 @@ def collect_mapped(fields: Mapping[str, Any], items: int, mapping: CompiledMappi
 
 
 def mapped_secret(fields: Mapping[str, Any], items: int, mapping: CompiledMapping) -> str:
-    """What the mapping's `token` finds; "" for nothing."""
+    """The result of the mapping's expression for `token`; "" if there is none."""
     if mapping.projects and items > MOST_PROJECTED_ITEMS:
         return ""
     for _, slot, expression in mapping.expressions:
@@ -223,7 +225,7 @@ def mapped_secret(fields: Mapping[str, Any], items: int, mapping: CompiledMappin
 
 def _replaced(value: Any, words: Mapping[str, str]) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        value = Number(value)  # From a literal in the expression: numbers of the payload are texts already.
+        value = Number(value)  # A literal of the expression; numbers of the payload are `Number` already.
     if not words or isinstance(value, dict | list) or value is None:
         return value
     text = value if isinstance(value, str) else str(value).lower()
@@ -231,5 +233,5 @@ def _replaced(value: Any, words: Mapping[str, str]) -> Any:
 
 
 def _same(text: str) -> str:
-    """The form in which a value is compared: case is ignored, a sign is not."""
+    """The form in which values are compared: without case and outer spaces."""
     return text.strip().lower()

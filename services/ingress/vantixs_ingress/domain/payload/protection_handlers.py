@@ -1,4 +1,4 @@
-"""Fields about stops and targets, converted and put into the draft."""
+"""Handlers of fields about stops and targets."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ Handler = Callable[[Draft, str, Any], None]
 
 
 def stop_loss(kind: str = "", side: str = "") -> Handler:
-    """A stop loss. `kind` where the name says it, `side` where it is for longs or shorts only."""
+    """A handler for a stop loss. `kind` is set if the name contains it, `side` if it is for longs or shorts only."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         if says_none(draft, name, value):
@@ -31,7 +31,7 @@ def stop_loss(kind: str = "", side: str = "") -> Handler:
 
 
 def _without_trail(draft: Draft, name: str, value: Any) -> Any:
-    """Takes the trailing members out of a stop loss that is an object (TradersPost, `trailPercent`): the rest is a level."""
+    """Reads the trailing members of a stop loss that is an object (TradersPost, `trailPercent`), and returns the others."""
     if not isinstance(value, dict):
         return value
     trails = {key: inner for key, inner in value.items() if fold(key[: to.LONGEST_SYMBOL]).startswith("trail")}
@@ -41,14 +41,14 @@ def _without_trail(draft: Draft, name: str, value: Any) -> Any:
 
 
 def stop(draft: Draft, name: str, value: Any) -> None:
-    """A bare `stop`: which one it is depends on the order's type, which may come later."""
+    """`stop`: a trigger or a stop loss, depending on the order's type, which may be read later."""
     found = None if says_none(draft, name, value) else to.as_level(value, "stopprice")
     if found:
         draft.values["stop"], draft.names["stop"] = found, name
 
 
 def take_profit(kind: str = "", side: str = "") -> Handler:
-    """A target. `kind` where the name says it, `side` where it is for longs or shorts only."""
+    """A handler for a target. `kind` is set if the name contains it, `side` if it is for longs or shorts only."""
 
     def handle(draft: Draft, name: str, value: Any) -> None:
         if not says_none(draft, name, value):
@@ -64,7 +64,7 @@ def targets(draft: Draft, name: str, value: Any) -> None:
 
 
 def named_level(draft: Draft, name: str, value: Any) -> None:
-    """A level by the parts of its name, such as `stop_loss_exact_price` or `tp1`."""
+    """A level whose name is made of parts, such as `stop_loss_exact_price` or `tp1`."""
     level, side, kind, number = level_of(slot_of(name.rpartition(".")[2])[0])
     if level == "stop_loss":
         stop_loss(kind, f"{side}_" if side else "")(draft, name, value)
@@ -73,6 +73,6 @@ def named_level(draft: Draft, name: str, value: Any) -> None:
 
 
 def callback_rate(draft: Draft, name: str, value: Any) -> None:
-    """Binance's name for the distance of a trailing order, in percent."""
+    """`callbackRate`, Binance's name for the distance of a trailing order in percent."""
     if not to.says_no(value):
         read_distance(draft, name, value, "percent")

@@ -1,4 +1,4 @@
-"""Names of stops, targets and their shares, trailing stops and break-even, by the parts that senders make them of.
+"""Patterns for names of stops, targets and their shares, trailing stops and break-even, which senders make of parts.
 
 All names are folded: lower case without `_`, `-` and spaces.
 """
@@ -12,8 +12,8 @@ LEVEL_NAME = re.compile(
     r"^(?P<side>long|short)?(?:(?P<stop>stoploss|stop|sl)|takeprofit|profittarget|target|tp)"
     rf"(?P<kind>(?:exact|fixed)?{_KIND})?(?P<number>\d{{1,2}})?(?P<late>{_KIND})?$"
 )
-# The part that is taken at a target: `tp1_share`, `takeProfitAmountPercentage1`, `tp2_percent_of_position`, `tp1_qty`. An
-# amount is none of them: it is a distance for some senders.
+# The part of the position that a target closes: `tp1_share`, `takeProfitAmountPercentage1`, `tp2_percent_of_position`,
+# `tp1_qty`. An `amount` is not one of these names, because some senders mean a distance by it.
 _PERCENT = r"(?:percentage|percent|pct)"
 _SHARE_NAME = re.compile(
     r"^(?P<stem>takeprofit|profittarget|target|tp)(?P<number>\d{1,2})?(?:"
@@ -37,9 +37,13 @@ TARGET_WORD = re.compile(r"(?:takeprofit|target|tp)(\d{1,2})")
 
 
 class LevelName(NamedTuple):
-    """A name of a level: "stop_loss" or "take_profit", for "long", "short" or "" for both; `kind` is "" where the value has it.
+    """The meaning of a level's name.
 
-    `number` is 0 where there is none.
+    Attributes:
+        level: "stop_loss" or "take_profit".
+        side: "long", "short", or "" for both.
+        kind: "price" or "percent", or "" if the value tells the kind.
+        number: the number of the target; 0 if there is none.
     """
 
     level: str
@@ -49,7 +53,7 @@ class LevelName(NamedTuple):
 
 
 def level_name(folded: str) -> LevelName | None:
-    """The level that a name is for; None for another name."""
+    """The meaning of a level's name; None for another name."""
     match = LEVEL_NAME.match(folded)
     if match is None:
         return None
@@ -60,7 +64,7 @@ def level_name(folded: str) -> LevelName | None:
 
 
 def share_name(folded: str) -> tuple[int, str] | None:
-    """The number of the target whose part a name is for, 0 for none, and "percent", "units" or "weight"; None for others."""
+    """The meaning of a share's name: the target's number (0 for none), and "percent", "units" or "weight"; None for others."""
     weight = _WEIGHT_NAME.match(folded)
     if weight:
         return int(weight[1] or 0), "weight"
@@ -69,15 +73,15 @@ def share_name(folded: str) -> tuple[int, str] | None:
         return None
     number = match["number"] or match["late"]
     if match["stem"] == "target" and number is None:
-        return None  # `target_size` is the position to have after the order, for some senders.
+        return None  # By `target_size` some senders mean the position after the order.
     return int(number or 0), "percent" if match["percent"] else "units"
 
 
 def trail_name(folded: str) -> tuple[str, str] | None:
-    """What a name about trailing is for, and its kind; None for another name, and for one that is not supported.
+    """The meaning of a name about trailing; None for another name, and for one that is not supported.
 
-    First "distance" or "start" (from where on it follows) with "price", "percent", "amount" or ""; or "kind" of a bare
-    number, or "enabled".
+    The first part is "distance", or "start" for the level at which the stop begins to follow; the second part is "price",
+    "percent", "amount" or "". Or the first part is "kind", for the kind of a number in another field, or "enabled".
     """
     match = _TRAIL_NAME.match(folded)
     if match is None:
@@ -89,15 +93,15 @@ def trail_name(folded: str) -> tuple[str, str] | None:
         return ("enabled", "") if match["said"] == "enabled" else ("kind", "")
     if match["start"]:
         return "start", kind
-    # The distance of an order at Alpaca, and where a stop begins to follow in Pine.
+    # Not supported: `trail_price` is a distance at Alpaca, but in Pine the price at which a stop begins to follow.
     return None if kind == "price" else ("distance", kind)
 
 
 def even_name(folded: str) -> tuple[str, str, int] | None:
-    """What a name about break-even is for; None for another name.
+    """The meaning of a name about break-even; None for another name.
 
-    ("target", "", n) for after target n, 0 where the value says which; ("level", kind, 0) for at a level; ("", "", 0) where
-    the value tells.
+    ("target", "", n) means after target n (0: the value is the number); ("level", kind, 0) means at a level; ("", "", 0)
+    means that only the value tells.
     """
     match = _EVEN_NAME.match(folded)
     if match is None:

@@ -17,13 +17,13 @@ PRECEDENCE = (
     "ACTION_NOT_ALLOWED", "SYMBOL_NOT_ALLOWED", "SIGNAL_EXPIRED",
 )  # fmt: skip
 _NOTHING = object()
-# A token looks like this: a long run of letters, digits, `-` and `_` with at least one digit or capital letter.
+# A possible token: a long run of letters, digits, `-` and `_` with at least one digit or capital letter.
 _LIKE_A_TOKEN = re.compile(r"(?=[A-Za-z0-9_-]{20})[a-z_-]{0,100}[A-Z0-9]")
 _DIGITS = re.compile(r"[0-9.:, -]+")
 MOST_SHOWN = 60
 TOKEN_SHOWN = 6  # Characters shown of a possible token: enough to find it, too few to use it.
 MOST_EXTRAS = 100
-MOST_HELD = 2000  # characters of a text while it is looked through for secrets
+MOST_HELD = 2000  # Highest length of a text that is searched for secrets.
 MOST_PROBLEMS = 100
 
 
@@ -37,11 +37,11 @@ class FieldError:
 
 
 class Reading:
-    """The result of reading a payload. `values` are canonical fields; with `errors` it is not a signal.
+    """The result of reading a payload. `values` are canonical fields; if there are `errors`, it is not a signal.
 
-    `warnings` name what is allowed and probably a mistake. `sources` has, for each value, the name of the field as sent.
-    `reduces` is set for an exit, which can only make a position smaller. `secret` is the first secret in the body,
-    which may be the webhook's token. `now` is when the payload was received.
+    `warnings` are about fields that are allowed but probably a mistake. `sources` has, for each value, the name of the
+    field as sent. `reduces` is set for an exit, which can only make a position smaller. `secret` is the first secret in
+    the body, which may be the webhook's token. `now` is when the payload was received.
     """
 
     __slots__ = ("errors", "expire_time", "extras", "now", "reduces", "secret", "sources", "values", "warnings")
@@ -59,7 +59,7 @@ class Reading:
 
     @property
     def reason(self) -> str:
-        """The reason that stands for all errors; empty for a signal."""
+        """The reason of the rejection, if there are several errors by `PRECEDENCE`; empty for a signal."""
         return min((e.reason for e in self.errors), key=PRECEDENCE.index, default="")
 
     @property
@@ -113,7 +113,7 @@ class Draft:
         self.quantities: list[tuple[str, str, Any]] = []
         self.targets: list[Any] = []  # Of `targets`: SentTarget.
         self.shares: list[Any] = []  # Of `targets`: SentShare.
-        # Trailing distances (name, kind, number), and whether it is certainly one of the stop loss, whatever the order's type.
+        # Trailing distances (name, kind, number, of_stop). `of_stop`: it belongs to the stop loss for every order type.
         self.trails: list[tuple[str, str, Decimal, bool]] = []
 
     def refuse(self, name: str, reason: str, expected: str, value: Any = _NOTHING, slot: str = "") -> None:
@@ -121,12 +121,12 @@ class Draft:
         self.problems.append(Problem(name, reason, expected, value, slot))
 
     def note(self, name: str, reason: str, expected: str, value: Any = _NOTHING) -> None:
-        """Adds a note about a field that is allowed and probably a mistake."""
+        """Adds a warning about a field that is allowed but probably a mistake."""
         if len(self.notes) < MOST_PROBLEMS:
             self.notes.append(Problem(name, reason, expected, value))
 
     def keep(self, name: str, text: str) -> None:
-        """Keeps a field that has no effect among the extras."""
+        """Stores a field without effect among the extras."""
         if len(self.extras) < MOST_EXTRAS:
             self.extras[name[:MOST_HELD]] = text[:MOST_HELD]
 
@@ -140,7 +140,7 @@ class Draft:
 
 
 def shown(value: Any, secrets: Iterable[str] = ()) -> str:
-    """A value for messages: a long one is cut, a secret is hidden, and of a possible token only the start is shown."""
+    """A value for messages: a long one is cut, a secret is hidden, and only the start of a possible token is shown."""
     if isinstance(value, tuple):
         return " and ".join(shown(item, secrets) for item in value)
     if isinstance(value, dict | list):

@@ -77,11 +77,12 @@ _CHECK = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
 def redact(text: str, *known: str, is_json: bool = False) -> str:
-    """The text with the values of secret fields, and the known secrets, replaced.
+    """The text with known secrets and the values of secret fields replaced.
 
-    JSON keeps its layout: only the tokens that hold a secret are replaced, whatever their escapes. Other text loses what
-    follows the name of a secret field, and the places where senders put a licence without a name: a first line that is
-    one word, the first field of comma or pipe separated text. `is_json` says that the text is known to be strict JSON.
+    JSON keeps its layout: only the tokens that contain a secret are replaced, also if they are escaped. In other text, the
+    text after the name of a secret field is replaced, and so are the places where senders put a licence without a name: a
+    first line that is one word, and the first field of comma or pipe separated text. `is_json` says that the text is known
+    to be strict JSON.
     """
     sent = text
     known = tuple(s for s in known if s)
@@ -106,7 +107,7 @@ def redact(text: str, *known: str, is_json: bool = False) -> str:
 
 
 def redact_inside(text: str, *known: str) -> str:
-    """A text of a field, such as a comment, without tokens of well-known shapes and without what it names as a secret.
+    """The text of a field, such as a comment, with tokens of well-known forms and the secrets that it names replaced.
 
     It may be JSON itself.
     """
@@ -114,14 +115,14 @@ def redact_inside(text: str, *known: str) -> str:
 
 
 def may_hold_shape(text: str) -> bool:
-    """Whether `_SHAPES` can match; never False where it does."""
+    """Whether `_SHAPES` can match; never False if it does match."""
     return _holds_one(text, _SHAPE_MARKS) or _COLON_TOKEN.search(text) is not None
 
 
 def may_name_secret(text: str) -> bool:
-    """Whether `_INSIDE` can match; never False where it does.
+    """Whether `_INSIDE` can match; never False if it does match.
 
-    Some characters outside ASCII match letters where case is ignored.
+    Some characters outside ASCII match letters if case is ignored.
     """
     if not text.isascii():
         return True
@@ -129,7 +130,7 @@ def may_name_secret(text: str) -> bool:
 
 
 def may_hold_phrase(text: str) -> bool:
-    """Whether `_PHRASE` can match; never False where it does."""
+    """Whether `_PHRASE` can match; never False if it does match."""
     return not text.isascii() or _holds_one(text.lower(), _PHRASE_NAMES)
 
 
@@ -166,7 +167,7 @@ def _without_form(part: str, known: list[str]) -> str:
 
 
 def _simple(text: str, known: list[str]) -> str | None:
-    """Redacts JSON without escapes, by patterns. None where a secret field holds a list or an object."""
+    """Redacts JSON without escapes, by patterns. None if a secret field holds a list or an object."""
     parts, end = [], 0
     for match in _KEY.finditer(text):
         if not is_hidden(match[1]):
@@ -193,7 +194,7 @@ def _is_json(text: str) -> bool:
 
 
 def _json_parts(text: str, known: Sequence[str]) -> Iterator[str]:
-    """The text in pieces, secrets replaced. `depth` counts levels within a secret list or object; it is 0 outside."""
+    """The text in pieces, with secrets replaced. `depth` counts levels inside a secret list or object; it is 0 outside."""
     end, depth, secret_key, value_next = 0, 0, False, False
     for match in _TOKEN.finditer(text):
         part = match[0]
@@ -239,13 +240,13 @@ def _exchanged(token: str, content: str, known: Sequence[str]) -> str:
 
 
 def without_head(text: str) -> str:
-    """Without the licence that stands first in pipe separated text."""
+    """The text without the licence at the start of pipe separated text."""
     head, _, rest = text.partition("|")
     return f"{REDACTED}|{rest}" if "|" in rest and _ONE_WORD.fullmatch(head) else text
 
 
 def _without_named(text: str) -> str:
-    """Without what follows the name of a secret field, up to the end of its quotes or of its part of the text."""
+    """The text without the values after names of secret fields, each up to its closing quote or the end of its part."""
     ends = re.compile(r"[\n\r;]" if "\n" in text or ";" in text else r"[,}&]")
     parts, end = [], 0
     for match in _NAMED.finditer(text):
@@ -273,9 +274,9 @@ def _without_unnamed(text: str) -> str:
 
 
 def redact_payload(body: bytes, *known: str, read: Body | None = None) -> bytes:
-    """The body as it is recorded, in UTF-8. Bytes that are no text are redacted too, without NULs, which could hide a secret.
+    """The body as it is recorded, in UTF-8. Bytes that are not text are redacted too, without NULs, which could hide a secret.
 
-    `read` is the body where it has been read already: what is known to be JSON is not tried again.
+    `read` is the body if it has been read already: then known JSON is not parsed again.
     """
     if read is not None and read.is_json:
         listed = listed_secrets(read.fields) if '"value"' in read.text or "Value" in read.text else ()

@@ -1,4 +1,4 @@
-"""Targets as senders write them: names, numbers, lists, objects and texts, with the part that is taken at each."""
+"""Reads targets in all forms: single fields, numbered fields, lists, objects and texts, with the share of each."""
 
 import json
 import re
@@ -14,26 +14,26 @@ from vantixs_ingress.domain.payload.reading import ConversionError, Draft
 from vantixs_ingress.domain.payload.vocabulary import fold, slot_of
 
 MOST_TARGETS = 10
-_MOST_ENTRIES = 50  # Of a list, zeros and nulls counted.
+_MOST_ENTRIES = 50  # Highest length of a list, including zeros and nulls.
 _MOST_PERCENT = Decimal(100)
 _PERCENT_KEYS = frozenset(
     f"{what}{percent}"
     for what in ("quantity", "qty", "size", "amount", "position", "close", "exit", "share")
     for percent in ("percent", "percentage", "pct")
 ) | {"share", "percentofposition", "percentofquantity", "closeshare"}
-_RATIO_KEY = "portfolio"  # WunderTrading's name of the part, as a ratio.
+_RATIO_KEY = "portfolio"  # WunderTrading's name of the share, as a ratio.
 _UNIT_KEYS = frozenset(("quantity", "qty", "size", "units", "contracts", "lots"))
-# Names under which an object holds the list of targets.
+# Names of an object's member that holds the list of targets.
 _HOLDERS = frozenset(("targets", "levels", "steps", "takeprofits", "takeprofittargets", "takeprofitlevels"))
 _NUMBERED = re.compile(r"(?:takeprofit|target|tp|level|t)?(\d{1,2})")
 _SEPARATORS = re.compile(r"[\s,|/;]+")
-# One number with separators, or two: 66,000 and 63,5 and 64.025,25.
+# Texts that could be one number with separators, or two numbers: 66,000 and 63,5 and 64.025,25.
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+,\d{1,3}%?|\d{1,3}(?:\.\d{3})+,\d+", re.ASCII)
 
 
 @dataclass(slots=True)
 class SentTarget:
-    """A target as sent. `number` is 0 where there was none, `side` is "long", "short" or "", `kind` is "" for a bare number."""
+    """A target as sent. `number` is 0 if there was none, `side` is "long", "short" or "", `kind` is "" if it was not given."""
 
     name: str
     number: int
@@ -44,7 +44,7 @@ class SentTarget:
 
 @dataclass(slots=True)
 class SentShare:
-    """The part that is taken at a target, in "percent" of what was entered or in "units" of the base asset."""
+    """The share that a target closes, in "percent" of the entered quantity, in "units" of the base asset, or as a "weight"."""
 
     name: str
     number: int
@@ -54,7 +54,7 @@ class SentShare:
 
 
 def read_target(draft: Draft, name: str, value: Any, kind: str = "", side: str = "", number: int = 0) -> None:
-    """One target, or the several of a list or an object that stands under its name."""
+    """Reads one target, or several if the value is a list or an object of targets."""
     if isinstance(value, dict) and not kind and (_holder_of(value) or _numbers_of(value)):
         if number or side:
             raise ConversionError(f"expected one level for target {number or side}, was several", complete=True)
@@ -74,7 +74,7 @@ def read_target(draft: Draft, name: str, value: Any, kind: str = "", side: str =
 
 
 def read_targets(draft: Draft, name: str, value: Any) -> None:
-    """All targets: a list, an object that holds one or numbers them, or a text such as "66000, 67000"."""
+    """Reads all targets: a list, an object with a list or with numbered members, or a text such as "66000, 67000"."""
     if isinstance(value, str):
         value = _from_json(value) if value[:1] in ("[", "{") else _listed(value)
     if isinstance(value, list):
@@ -96,7 +96,7 @@ def read_targets(draft: Draft, name: str, value: Any) -> None:
 
 
 def read_share(draft: Draft, name: str, value: Any) -> None:
-    """The part for one target, or a list of the parts for all of them."""
+    """Reads the share of one target, or a list of the shares of all targets."""
     if to.says_no(value):
         return
     folded = slot_of(name.rpartition(".")[2])[0]
@@ -114,7 +114,7 @@ def read_share(draft: Draft, name: str, value: Any) -> None:
 
 
 def _unit_of(folded: str) -> str:
-    """The unit of a target's member that is a part; "" where it is none."""
+    """The unit of a target's member that is a share; "" if it is none."""
     if folded in _PERCENT_KEYS:
         return "percent"
     return "units" if folded in _UNIT_KEYS else "ratio" if folded == _RATIO_KEY else ""
@@ -131,13 +131,13 @@ def _add_share(draft: Draft, name: str, number: int, unit: str, value: Any, side
     if percent is None or percent > _MOST_PERCENT:
         raise ConversionError("expected a percent above 0 and at most 100 of what was entered")
     if percent <= 1 and unit == "percent" and not str(value).endswith("%"):
-        # 0.5 would leave nearly all of the position without a target where a half is meant.
-        raise ConversionError("expected a percent such as 50, or 0.5% with its sign: up to 1 it could be a part of 1")
+        # If a half is meant by 0.5, taking it as 0.5 % would leave nearly all of the position without a target.
+        raise ConversionError("expected a percent such as 50, or 0.5% with its sign: a number up to 1 could be a ratio")
     draft.shares.append(SentShare(name, number, "percent", percent, side))
 
 
 def _from_json(text: str) -> Any:
-    """A list or an object in a text, as KEY=VALUE pairs have them."""
+    """The list or object in a JSON text, as KEY=VALUE pairs contain them."""
     try:
         return json.loads(text, parse_float=Number, parse_int=Number)
     except (ValueError, RecursionError):
@@ -149,7 +149,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _listed(text: str) -> list[Any]:
-    """The values of a text; 66,000 could be one number or two, and is rejected."""
+    """The values in a text. 66,000 could be one number or two, and is rejected."""
     if _GROUPED.fullmatch(text.strip()):
         raise ConversionError(
             "expected numbers with a decimal point and a space behind each comma: this could be one or several"
@@ -158,14 +158,14 @@ def _listed(text: str) -> list[Any]:
 
 
 def _holder_of(value: Mapping[str, Any]) -> str:
-    """The member that holds the list, where the rest only switches it on; "" for none."""
+    """The member that holds the list if all other members are switches; "" for none."""
     found = [name for name in value if fold(name[: to.LONGEST_SYMBOL]) in _HOLDERS]
     others = [name for name in value if name not in found and not to.is_switch(name)]
     return found[0] if len(found) == 1 and not others else ""
 
 
 def _numbers_of(value: Mapping[str, Any]) -> dict[str, int]:
-    """The members by the number in their names, in the order of the numbers; empty where one has none."""
+    """The members with the numbers in their names, in order of the numbers; empty if a member has no number."""
     numbers: dict[str, int] = {}
     for name in value:
         match = _NUMBERED.fullmatch(fold(name[: to.LONGEST_SYMBOL]))
@@ -197,7 +197,7 @@ def _read_entry(draft: Draft, name: str, entry: Any, number: int) -> None:
 
 
 def _read_object(draft: Draft, name: str, value: Mapping[str, Any], side: str, number: int, *, in_list: bool) -> None:
-    """A level and perhaps its share. In a list `amount` is rejected: some senders mean a share by it, others a distance."""
+    """Reads a level and its share, if any. In a list `amount` is rejected: senders mean a share or a distance by it."""
     level: dict[str, Any] = {}
     shares: list[tuple[str, str]] = []
     for key, inner in value.items():
@@ -207,13 +207,13 @@ def _read_object(draft: Draft, name: str, value: Mapping[str, Any], side: str, n
             if not to.says_no(inner):
                 shares.append((key, unit))
         elif folded == "level" and str(inner) == str(number) and len(value) > 1:
-            continue  # The number of the target, which is known from its place.
+            continue  # This is the number of the target, which its place in the list gives already.
         else:
             level[key] = inner
     found = to.target_of(level, in_list=in_list)
     if found is None:
         if shares:
-            raise ConversionError("expected price, percent or amount beside the part that is taken", complete=True)
+            raise ConversionError("expected price, percent or amount together with the share", complete=True)
         return
     if len(shares) > 1:
         raise ConversionError(f"expected one part, was {shares[0][0]} and {shares[1][0]}", complete=True)
@@ -226,6 +226,6 @@ def _read_object(draft: Draft, name: str, value: Mapping[str, Any], side: str, n
 
 
 def target_in(word: str) -> int:
-    """The number of the target that a word names, such as "tp1"; 0 for none."""
+    """The number of the target in a word such as "tp1"; 0 for none."""
     match = TARGET_WORD.fullmatch(fold(word.strip()[: to.LONGEST_SYMBOL]))
     return int(match[1]) if match else 0

@@ -8,7 +8,7 @@ from vantixs.model.instruments import Instrument
 
 _PLACEHOLDER = re.compile(r"\{\{([^{}]{1,100})\}\}|%[A-Za-z_][A-Za-z0-9_.]{1,60}+%")
 _PLOT = re.compile(r'plot_(1?[0-9])|plot\(\\?"[^"\\]{1,60}\\?"\)')
-ALL, STRATEGY, NOWHERE = "every alert", "strategy alerts only", "nowhere: it would arrive as it is"
+ALL, STRATEGY, NOWHERE = "every alert", "strategy alerts only", "nowhere: it would arrive unchanged"
 MOST = 100
 # Source: TradingView's help pages on variables in alerts; facts of 2026-11.
 _PLAIN = {
@@ -31,7 +31,7 @@ EXAMPLES = {"entry": _ENTRY, "exit": _EXIT}
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A placeholder as written, and what it becomes in the example of an entry."""
+    """A placeholder as written, and its value in the example of an entry."""
 
     text: str
     understood: bool

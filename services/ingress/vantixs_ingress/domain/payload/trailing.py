@@ -1,4 +1,4 @@
-"""Fields about trailing stops and break-even, converted and put into the draft."""
+"""Handlers of fields about trailing stops and break-even."""
 
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,7 @@ _AFTER_KEYS = ("after", "aftertarget", "aftertp", "target", "tp")
 
 
 def read_trail(draft: Draft, name: str, value: Any) -> None:
-    """A field about trailing, by the parts of its name."""
+    """Reads a field about trailing, by the parts of its name."""
     found = trail_name(slot_of(name.rpartition(".")[2])[0])
     assert found  # noqa: S101 - asked for names of the slot TRAIL only
     what, kind = found
@@ -38,7 +38,7 @@ def read_trail(draft: Draft, name: str, value: Any) -> None:
 
 
 def read_distance(draft: Draft, name: str, value: Any, kind: str, *, of_stop: bool = False) -> None:
-    """A trailing distance; the kind of a bare number may be in `trail_kind`. True switches on a distance of another field."""
+    """Reads a trailing distance. A number without a kind gets it from `trail_kind`; true enables another field's distance."""
     if not kind and (value is True or (isinstance(value, str) and value.lower() == "true")):
         draft.put("trail_enabled", name, value=True)
         return
@@ -52,7 +52,7 @@ def read_distance(draft: Draft, name: str, value: Any, kind: str, *, of_stop: bo
 
 
 def read_trail_object(draft: Draft, name: str, value: dict[str, Any], *, of_stop: bool = False) -> None:
-    """`{"percent": 1.5, "activation_price": 66000}`: a distance, and perhaps the level from which it trails."""
+    """Reads an object such as `{"percent": 1.5, "activation_price": 66000}`: a distance, and the level at which it begins."""
     distance: dict[str, Any] = {}
     for key, inner in value.items():
         folded = fold(key[: to.LONGEST_SYMBOL])
@@ -68,7 +68,7 @@ def read_trail_object(draft: Draft, name: str, value: dict[str, Any], *, of_stop
 
 
 def read_start(draft: Draft, name: str, value: Any) -> None:
-    """The price from which a trailing order trails."""
+    """Reads the price at which a trailing order begins to follow."""
     if not to.says_no(value):
         _put_start(draft, name, value, "price")
 
@@ -84,7 +84,7 @@ def _put_start(draft: Draft, name: str, value: Any, kind: str, *, of_stop: bool 
 
 
 def read_even(draft: Draft, name: str, value: Any) -> None:
-    """A field about break-even: after which target, at which level, or only that it is wanted."""
+    """Reads a field about break-even: after a target, at a level, or only a flag."""
     if to.says_no(value):
         return
     found = even_name(slot_of(name.rpartition(".")[2])[0])

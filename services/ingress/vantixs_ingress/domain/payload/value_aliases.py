@@ -1,4 +1,4 @@
-"""The words senders use as values, folded, and the canonical value of each."""
+"""The words that senders use as values, folded, and the canonical value of each."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ def _table(rows: Mapping[str, str]) -> dict[str, str]:
 
 
 OPEN, NEUTRAL, PERCENT = "OPEN", "NEUTRAL", "PERCENT"
-# OPEN needs a side beside it. NEUTRAL says that there is an order, but not which.
+# OPEN needs a side in another field. NEUTRAL words say that there is an order, but not which action.
 ACTIONS = _table(
     {
         "BUY": "buy",
@@ -32,9 +32,9 @@ ACTIONS = _table(
         NEUTRAL: "place placeorder neworder order trade alert signal",
     }
 )
-# The side of the position that a word is about, where its action does not have it.
+# The side of the position in a word whose action does not contain it.
 ABOUT = {"reducelong": "LONG", "reduceshort": "SHORT"}
-# Rejected by name: they start, stop or change strategies, or change resting orders.
+# Words that are rejected: they start, stop or change strategies, or change resting orders.
 _REFUSED = re.compile(
     r"^(start|stop(bot|trading|and)|resume|unpause|pause|enable|disable|activate|killswitch|eaon|eaoff|restart"
     r"|breakeven|be$|modify|move|change|update|cancelreplace|replace|newsltp|trail|deposit|withdraw|transfer)"
@@ -65,8 +65,8 @@ ORDER_TYPES = _table(
 )
 # Post-only, as an order type or a time in force.
 POST_ONLY_WORDS = frozenset(("postonly", "limitmaker", "gtx"))
-# Order types that wait for a price, beside a side and a price. Source: Kraken's and Binance's order types. "" for what
-# is not supported.
+# Order types that wait for a price, if a side and a price are sent too. "" is for types that are not supported.
+# Source: Kraken's and Binance's order types.
 WAITING_ORDERS = _table({"STOP": "stoploss stoplossmarket", "STOP_LIMIT": "stoplosslimit"}) | dict.fromkeys(
     ("takeprofit", "takeprofitmarket", "takeprofitlimit", "trailingstoplimit"), ""
 )
@@ -89,16 +89,16 @@ EXITS = frozenset(("CLOSE", "CLOSE_LONG", "CLOSE_SHORT", "REDUCE", "CANCEL"))
 
 
 def folded_word(word: str) -> str:
-    """The word as the tables have it; "" where it does not begin with a letter or digit: a sign before it is not ignored."""
+    """The word as the tables contain it; "" if it does not begin with a letter or digit, so that a sign is not ignored."""
     stripped = word.strip()
     return fold(stripped) if stripped[:1].isalnum() else ""
 
 
 def action_of(word: str) -> str:
-    """The action a word says, OPEN, NEUTRAL, or "" for none."""
+    """The action of a word, OPEN, NEUTRAL, or "" for none."""
     return ACTIONS.get(folded_word(word).removeprefix("strategy."), "")
 
 
 def is_refused(word: str) -> bool:
-    """Whether a word is a known verb that no signal may use, as against one we do not know."""
+    """Whether a word is a known verb that no signal may use, not just an unknown word."""
     return bool(_REFUSED.match(fold(word.strip())[:64]))

@@ -1,4 +1,4 @@
-"""Which slot a field has by its name, and which names hold a secret."""
+"""Finds the slot of a field by its name, and the names of secret fields."""
 
 import re
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ _STEERING_FLAGS = re.compile(
     r"^(bypass|ignore(trading|risk|limit|window|max|check)|override|disable(risk|limit|check|stop)|skip(risk|check|limit)"
     r"|force(entry|order|trade)?$|unlimited|syncstrategy|flattenfirst|reverse$|overflow$|invert)"
 )
-# Redacted in every record, whatever product the secret is for; only SECRETS can be the webhook's token.
+# Names whose values are redacted in every record, also secrets of other products; only SECRETS can be the webhook's token.
 _HIDDEN = re.compile(
     r"token|secret|pass|pwd|key|auth|session|credential|signature|bearer|licen[cs]e|mnemonic|otp$|pw\d?$|creds?$|cookie|jwt|hmac"
     r"|^(?:api|x|request|webhook)?sig$|pin(?:code|number)?\d?$|seed(?:phrase|words?)?$|recovery(?:phrase|words?|code)|[2m]fa(?:code)?$"
@@ -44,7 +44,7 @@ _PROTECTS = re.compile(
     r"|qty|quantity|size|amount|lots?\d{0,2}$|contracts|units|notional|^(?:initial|order|position|trade)?margin$"
     r"|(?:order|trade|position|entry|buy|sell)(?:volume|usd|value)|^(?:usd|percent|percentage|pct|stake|invest\w*)$"
 )
-# Names that describe the chart, the instrument or a result, and texts about such.
+# Names that describe the chart, the instrument or a result, and names of texts about them.
 _DESCRIBES = re.compile(
     r"^(?:bar|candle|chart)|(?:tick|pip|brick|box|body|wick|gap|window|step|point|contract)size$"
     r"|^(?:net|open|gross|total|realized|unrealized|current|closed)?(?:profit|loss|profitloss)(?:pct|percent|factor)?$"
@@ -53,7 +53,7 @@ _DESCRIBES = re.compile(
 )
 # Names about prices or sizes: lint warns of an unknown field with such a name.
 _PRICE_LIKE = re.compile(r"price|leverage|margin|entry|exit|volume|percent|pct|usd|capital|balance|equity")
-# Bars, plots and settings of the sender, which the patterns above would match wrongly.
+# Names of bars, plots and settings of the sender, which the patterns above would match wrongly.
 _FREE = frozenset(
     [
         "open", "high", "low", "ohlc", "interval", "timeframe", "strategy", "strategyname", "scanname", "alertname",
@@ -80,7 +80,7 @@ _SHORT_FOR_LEVELS = ("sl", "tp")
 
 
 def _slot(folded: str) -> str:
-    """What a name is: a slot of ALIASES, "secret", "hidden", "steer", "steer_flag", "flag", "level", ..., or "" for none."""
+    """The slot of a name: one of ALIASES, "secret", "hidden", "steer", "steer_flag", "flag", "level", ..., or "" for none."""
     known = FIELD_OF.get(folded)
     if known is not None:
         return known
@@ -106,7 +106,7 @@ def _slot(folded: str) -> str:
 
 
 def _spelt_nest(folded: str) -> str | None:
-    """The slot of a placeholder's own name with `_` for its dots: `strategy_order_action`; None for other names."""
+    """The slot of a TradingView placeholder's name with `_` instead of dots: `strategy_order_action`; None for other names."""
     for nest in ("strategyorder", "strategy"):
         inner = folded.removeprefix(nest)
         if inner != folded and inner:
@@ -126,7 +126,7 @@ def _slot_of_short(name: str) -> tuple[str, str]:
 
 
 def slot_of(name: str) -> tuple[str, str]:
-    """The folded name and its slot. Remembers spellings, of bounded length and number; a long name is no field."""
+    """The folded name and its slot, cached. A name that is too long has no slot."""
     return _slot_of_short(name) if len(name) <= LONGEST_NAME else (name, "")
 
 
@@ -136,7 +136,7 @@ def is_secret(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether the value of a field of this name is redacted: secrets of this or of another product."""
+    """Whether the value of a field of this name is redacted: it may be a secret of this or of another product."""
     return _is_hidden_short(name) if len(name) <= LONGEST_NAME else _is_hidden(name)
 
 
@@ -153,7 +153,7 @@ _HOLDING = ("value", "val", "content", "data")
 
 
 def hidden_members(fields: Mapping[str, object]) -> tuple[str, ...]:
-    """The members of an object that hold a secret because another one names it: `{"name": "api_token", "value": "..."}`."""
+    """The members of an object that hold a secret which another member names: `{"name": "api_token", "value": "..."}`."""
     if not any(
         isinstance(text, str) and fold(name) in _NAMING and is_hidden(text[:200]) for name, text in fields.items()
     ):
@@ -162,7 +162,7 @@ def hidden_members(fields: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def protects(name: str) -> bool:
-    """Whether a name is about a stop, target, size, limit or trigger, understood at the top or not."""
+    """Whether a name is about a stop, target, size, limit or trigger, whether it is understood at the top level or not."""
     folded, slot = slot_of(name)
     return slot in _PROTECTIVE or (
         slot != "" and _PROTECTS.search(folded) is not None and _DESCRIBES.search(folded) is None
@@ -170,14 +170,14 @@ def protects(name: str) -> bool:
 
 
 def level_of(folded: str) -> LevelName:
-    """What a name of the slot LEVEL says."""
+    """The meaning of a name of the slot LEVEL."""
     found = level_name(folded)
     assert found  # noqa: S101 - asked for names of the slot LEVEL only
     return found
 
 
 def is_informative(name: str) -> bool:
-    """Whether nobody would expect a field of this name to have an effect: a bar, an interval, a name of the sender's."""
+    """Whether a field of this name is only information: about a bar, an interval, or a name of the sender."""
     folded = slot_of(name.rpartition(".")[2])[0]
     return (
         folded in _FREE

@@ -1,4 +1,4 @@
-"""Symbol and action of a signal, decided from all the fields that say something about them."""
+"""Decides the symbol and the action of a signal from all fields that contribute to them."""
 
 from functools import lru_cache
 from typing import Any
@@ -12,13 +12,13 @@ from vantixs_ingress.domain.signal.positions import HELD, settle_positions
 from vantixs_ingress.domain.signal.symbols import LONGEST, PERPETUAL, Resolver, Unresolved
 
 _SIDES = ("side", "flag")
-# A verb and what stands beside it as the side: together they are one action. Side words under the name of an action
-# must agree; only a field for sides may complete a verb.
+# The action of a verb together with a side in another field. Only a field for sides may complete a verb; side words in
+# fields for actions must agree.
 _TOGETHER: dict[tuple[str, str], str] = {
     (OPEN, "BUY"): "OPEN_LONG", (OPEN, "OPEN_LONG"): "OPEN_LONG",
     (OPEN, "SELL"): "OPEN_SHORT", (OPEN, "OPEN_SHORT"): "OPEN_SHORT",
     ("CLOSE", "OPEN_LONG"): "CLOSE_LONG", ("CLOSE", "OPEN_SHORT"): "CLOSE_SHORT",
-    # "Sell to close" and "close what was sold" both close: an exit is not rejected for that.
+    # "Sell to close" and "close what was sold" both close, so an exit with either side is accepted.
     ("CLOSE", "BUY"): "CLOSE", ("CLOSE", "SELL"): "CLOSE",
     ("CLOSE_LONG", "SELL"): "CLOSE_LONG", ("CLOSE_LONG", "OPEN_LONG"): "CLOSE_LONG",
     ("CLOSE_SHORT", "BUY"): "CLOSE_SHORT", ("CLOSE_SHORT", "OPEN_SHORT"): "CLOSE_SHORT",
@@ -27,7 +27,7 @@ _TOGETHER: dict[tuple[str, str], str] = {
     ("REDUCE", "OPEN_LONG"): "REDUCE", ("REDUCE", "OPEN_SHORT"): "REDUCE",
     **{("CANCEL", side): "CANCEL" for side in ("BUY", "SELL", "OPEN_LONG", "OPEN_SHORT")},
 }  # fmt: skip
-# The same action said in two ways, whatever the names.
+# Pairs of actions that mean the same, whatever the names of their fields.
 _SAME: dict[frozenset[str], str] = {
     frozenset(("BUY", "OPEN_LONG")): "OPEN_LONG",
     frozenset(("SELL", "OPEN_SHORT")): "OPEN_SHORT",
@@ -41,9 +41,9 @@ _AS_THEY_ARE = (
 
 
 def settle(draft: Draft, resolver: Resolver, kind: str, exchange: str = "") -> dict[str, Any]:
-    """The canonical values; what is wrong goes to the draft's problems.
+    """The canonical values; problems are added to the draft.
 
-    `kind` is the instrument kind preferred, `exchange` the one that is meant where the sender names none.
+    `kind` is the preferred kind of instrument, `exchange` the exchange that is assumed if the sender names none.
     """
     values: dict[str, Any] = {}
     _settle_symbol(draft, values, resolver, kind, exchange)
@@ -91,7 +91,7 @@ def _settle_symbol(draft: Draft, values: dict[str, Any], resolver: Resolver, kin
 
 @lru_cache(maxsize=4096)
 def _known(resolver: Resolver, symbol: str, kind: str, exchange: str) -> Instrument:
-    """The instrument of a symbol, cached: senders use the same few symbols. Refusals are not cached."""
+    """The instrument of a symbol, cached, because senders use few symbols. Failures are not cached."""
     return resolver.resolve(symbol, kind, exchange=exchange)
 
 
@@ -128,7 +128,7 @@ def _settle_action(draft: Draft, values: dict[str, Any]) -> None:
         action = both
     if action == OPEN:
         if not any(p.slot == "side" for p in draft.problems):
-            draft.refuse("side", "FIELD_MISSING", "expected a side beside open, was none", slot="side")
+            draft.refuse("side", "FIELD_MISSING", "expected a side together with open, was none", slot="side")
         return
     about = ABOUT.get(fold(str(draft.values.get("word", ""))))
     if about:
@@ -139,7 +139,7 @@ def _settle_action(draft: Draft, values: dict[str, Any]) -> None:
 
 
 def _settle_labels(draft: Draft, said: list[tuple[str, str, str]]) -> None:
-    """Texts where an action could have been: labels beside an action, else an unknown action, which is rejected."""
+    """Texts in fields that may hold an action: labels if there is an action, else unknown actions, which are rejected."""
     for name, text in draft.labels:
         if said:
             draft.keep(name, text)
@@ -148,7 +148,7 @@ def _settle_labels(draft: Draft, said: list[tuple[str, str, str]]) -> None:
 
 
 def _settle_waiting(draft: Draft, said: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """`type: stop-loss` with buy or sell and a price is an order that waits for it, and never one to be filled now."""
+    """`type: stop-loss` with buy or sell and a price is an order that waits for this price, never an order to fill at once."""
     name, word = draft.names["waiting"], draft.values["waiting"]
     others = [row for row in said if row[1] != "waiting"]
     sided = any(action in ("BUY", "SELL") for _, _, action in others)
@@ -167,7 +167,7 @@ def _settle_waiting(draft: Draft, said: list[tuple[str, str, str]]) -> list[tupl
 
 
 def _say_held(values: dict[str, Any], action: str, side: str) -> None:
-    """Adding to or reducing "long" says which position there is; "sell" beside them may mean either."""
+    """Sets the position before the signal from ADD or REDUCE with a side. "sell" with REDUCE does not tell it."""
     held = HELD.get(side) or ({"BUY": "LONG", "SELL": "SHORT"}.get(side) if action == "ADD" else None)
     if held:
         values["previous_position"] = held
@@ -186,8 +186,8 @@ def _combined(first: tuple[str, str], second: tuple[str, str]) -> str | None:
 
 
 def _apply_close_position(draft: Draft, values: dict[str, Any], name: str) -> None:
-    """`close_position: true` beside BUY or SELL closes the whole; beside an exit it adds nothing."""
+    """`close_position: true` with BUY or SELL closes the whole position; with an exit it changes nothing."""
     if values["action"] in ("BUY", "SELL"):
         draft.put("target_position", name, "FLAT")
     elif values["action"] not in EXITS:
-        draft.refuse(name, "FIELD_CONFLICT", "expected an exit beside it", values["action"], "close_position")
+        draft.refuse(name, "FIELD_CONFLICT", "expected an exit together with it", values["action"], "close_position")

@@ -9,7 +9,7 @@ _TIMES = ("emit_time", "bar_time", "expire_time", "expires_after_s", "idempotenc
 
 
 def takes_part(reading: Reading) -> bool:
-    """Whether an exit takes a part of the position, so that executing it twice closes more than was meant."""
+    """Whether an exit closes a part of the position, so that executing it twice would close more than intended."""
     values = reading.values
     stays = values.get("action") == "REDUCE" or values.get("target_position") in ("LONG", "SHORT")
     part = stays or ("quantity" in values and values.get("target_position") != "FLAT")
@@ -17,7 +17,7 @@ def takes_part(reading: Reading) -> bool:
 
 
 def content_fingerprint(reading: Reading) -> bytes:
-    """SHA-256 of a signal without its times: a sender that sends it again after a time-out gives it a new time."""
+    """SHA-256 of a signal without its times, because a sender that repeats it after a time-out gives it a new time."""
     said = [(name, str(value)) for name, value in reading.values.items() if name not in _TIMES]
     said += [(f"extras.{name}", text) for name, text in reading.extras.items() if not _is_time(text)]
     return hashlib.sha256(repr(sorted(said)).encode("utf-8", "replace")).digest()

@@ -11,7 +11,7 @@ from vantixs_ingress.domain.payload.reading import ConversionError, Draft
 from vantixs_ingress.domain.signal.exits import is_exit
 from vantixs_ingress.domain.signal.rules import Rules
 
-# A sender's clock may be ahead of ours by this much; more means a wrong time zone or unit.
+# How far a sender's clock may be ahead of ours; more means a wrong time zone or unit.
 AHEAD = timedelta(minutes=5)
 
 
@@ -36,8 +36,8 @@ def is_bar_time(emitted: datetime, now: datetime, extras: Mapping[str, str]) -> 
 def check_freshness(draft: Draft, values: dict[str, Any], rules: Rules, now: datetime) -> datetime | None:
     """When the signal expires, None for never; an expired one gets a problem.
 
-    Entries and exits have limits of their own at the webhook. The payload narrows them, by a number of seconds or by a
-    time, and never widens them. A time ahead of ours counts as now: a fast clock does not make a signal live longer.
+    The webhook has separate limits for entries and exits. The payload can shorten them, by a number of seconds or a time,
+    but never extend them. An emit time in the future counts as now: a fast clock does not make a signal valid for longer.
     """
     _read_bar_time(draft, values, rules)
     emitted = values.get("emit_time", now)
@@ -68,7 +68,7 @@ def _ends(emitted: datetime, now: datetime, seconds: float, expected: str) -> tu
 
 
 def _read_bar_time(draft: Draft, values: dict[str, Any], rules: Rules) -> None:
-    """`time` is the chart's bar time, unless the webhook is configured to take it for the emit time."""
+    """`time` is the chart's bar time, unless the webhook is configured to use it as the emit time."""
     sent: Any = draft.values.get("bar_time_sent")
     if sent is None:
         return

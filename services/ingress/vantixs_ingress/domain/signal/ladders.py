@@ -1,4 +1,4 @@
-"""A ladder: targets in the order in which they are reached, with the part that is taken at each in percent."""
+"""Ladders: the targets of an entry in the order in which they are reached, with the share of each in percent."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import ROUND_DOWN, Context, Decimal
@@ -11,12 +11,12 @@ from vantixs_ingress.domain.payload.targets import MOST_TARGETS, SentShare, Sent
 _HUNDRED = Decimal(100)
 _SHARE_STEP, _SHARE_CONTEXT = Decimal("1E-18"), Context(prec=80, rounding=ROUND_DOWN)
 _HELD_BY = {"OPEN_LONG": "LONG", "OPEN_SHORT": "SHORT", "BUY": "LONG", "SELL": "SHORT"}
-# Numbers of a part and of a target that belong together beside equal ones: a single target may have no number.
+# Numbers of a share and of a target that belong together although they differ: a single target may have no number.
 _ALONE = ((0, 1), (1, 0))
 
 
 class Target(NamedTuple):
-    """A target of a signal. `kind` is "price", "percent" or "amount"; `share` is in percent of the entry, None where unsaid."""
+    """A target of a signal. `kind` is "price", "percent" or "amount"; `share` is in percent of the entry, None if not sent."""
 
     kind: str
     value: Decimal
@@ -24,7 +24,7 @@ class Target(NamedTuple):
 
 
 def settle_ladder(draft: Draft, values: dict[str, Any]) -> None:
-    """Adds `take_profits`, nearest first as the sender numbered them; the sender's numbers go to `target_numbers` of the draft.
+    """Adds `take_profits` in the order of the sender's numbers, which are put into `target_numbers` of the draft.
 
     Numbers may have gaps: targets 1 and 3 are the first and the second.
     """
@@ -35,7 +35,9 @@ def settle_ladder(draft: Draft, values: dict[str, Any]) -> None:
     draft.shares = [share for share in draft.shares if share.side in ("", side.lower())]
     if not sent:
         for share in draft.shares[:1]:
-            draft.refuse(share.name, "FIELD_CONFLICT", "expected a target beside it, was none", slot="take_profits")
+            draft.refuse(
+                share.name, "FIELD_CONFLICT", "expected a target together with it, was none", slot="take_profits"
+            )
         return
     if len(sent) > MOST_TARGETS:
         expected = f"expected at most {MOST_TARGETS} targets"
@@ -66,7 +68,9 @@ def _by_number(draft: Draft, side: str) -> list[SentTarget] | None:
             continue
         bare = not target.kind and not said
         if bare and "platform" in draft.values:
-            expected = "expected take_profit_price or a percent: a bare number is a distance there and a price here"
+            expected = (
+                "expected take_profit_price or a percent: a number is a distance on that platform and a price here"
+            )
             draft.refuse(target.name, "FIELD_INVALID", expected, str(target.value), "take_profits")
             return None
         target.kind = target.kind or said or "price"
@@ -83,14 +87,14 @@ def _by_number(draft: Draft, side: str) -> list[SentTarget] | None:
             draft.names.setdefault("bare_take_profit", target.name)
     plain = found.get(0)
     if plain and any(t.number and (t.kind, t.value) == (plain.kind, plain.value) for t in found.values()):
-        del found[0]  # The one without a number repeats one of the others.
+        del found[0]  # The target without a number repeats one of the others.
     return [found[number] for number in sorted(found)]
 
 
 def _shares_of(
     draft: Draft, values: Mapping[str, Any], sent: list[SentTarget]
 ) -> list[tuple[str, Decimal] | None] | None:
-    """The field and percent of each target's part, None where it is not given; None after a problem."""
+    """The field and percent of each target's share, None if it was not sent; None instead of a list after a problem."""
     if any(share.unit == "weight" for share in draft.shares):
         return _weighed(draft, sent)
     places = {target.number: place for place, target in enumerate(sent)}
@@ -99,7 +103,9 @@ def _shares_of(
         place = places.get(share.number, 0 if len(sent) == 1 and (share.number, sent[0].number) in _ALONE else -1)
         if place < 0:
             what = f"a target {share.number}" if share.number else "the number of a target in its name"
-            draft.refuse(share.name, "FIELD_CONFLICT", f"expected {what} beside it, was none", slot="take_profits")
+            draft.refuse(
+                share.name, "FIELD_CONFLICT", f"expected {what} together with it, was none", slot="take_profits"
+            )
             return None
         before = shares[place]
         if before and (before.unit, before.value) != (share.unit, share.value):
@@ -126,7 +132,7 @@ def _shares_of(
 
 
 def _weighed(draft: Draft, sent: list[SentTarget]) -> list[tuple[str, Decimal] | None] | None:
-    """OctoBot's ratios, one for each target in their order: its first target has no number, and its first ratio has one."""
+    """OctoBot's ratios, one for each target in order. Its first target has no number, but its first ratio has one."""
     weights = sorted(draft.shares, key=lambda share: share.number)
     other = next((share for share in weights if share.unit != "weight"), None)
     if other or len(weights) != len(sent):
@@ -146,7 +152,7 @@ def _weighed(draft: Draft, sent: list[SentTarget]) -> list[tuple[str, Decimal] |
 def _in_percent(
     draft: Draft, values: Mapping[str, Any], shares: list[SentShare | None]
 ) -> list[tuple[str, Decimal] | None] | None:
-    """Units become the percent that they are of the sender's entry, whose size has to be known."""
+    """Converts units to percent of the sender's entry, whose size has to be known."""
     entered = _entered(values)
     units = sum((s.value for s in shares if s and s.unit == "units"), Decimal(0))
     all_units = all(s is not None and s.unit == "units" for s in shares)
@@ -156,12 +162,12 @@ def _in_percent(
             percents.append((share.name, share.value) if share else None)
             continue
         if entered is None:
-            expected = "expected a percent, or a quantity in units beside it: how much these units are of the entry is not known"
+            expected = "expected a percent, or a quantity in units together with it, of which these units are a part"
             draft.refuse(share.name, "FIELD_INVALID", expected, str(share.value), "take_profits")
             return None
         percent = _SHARE_CONTEXT.quantize(_SHARE_CONTEXT.divide(share.value * 100, entered), _SHARE_STEP)
         if number == len(shares) and all_units and units == entered:
-            # Three thirds are the whole, although each was cut.
+            # The units sum to the whole entry, so the rounded percents have to sum to 100, for example three thirds.
             percent = _HUNDRED - sum((said[1] for said in percents if said), Decimal(0))
         if percent <= 0:
             draft.refuse(share.name, "FIELD_INVALID", "expected more of the entry", str(share.value), "take_profits")
@@ -171,7 +177,7 @@ def _in_percent(
 
 
 def _entered(values: Mapping[str, Any]) -> Decimal | None:
-    """Base units that the sender enters; of a reversal, what the new position has."""
+    """Base units of the sender's entry; for a reversal, of the new position."""
     if values.get("quantity_type") != "UNITS":
         return None
     quantity: Decimal = values["quantity"]
@@ -180,7 +186,7 @@ def _entered(values: Mapping[str, Any]) -> Decimal | None:
 
 
 def _is_in_order(draft: Draft, values: Mapping[str, Any], sent: list[SentTarget], side: str) -> bool:
-    """Whether each target is farther than the one before, and all prices lie on one side. Different kinds are not compared."""
+    """Whether each target is farther than the one before, and all prices are on one side. Different kinds are not compared."""
     for target in sent:
         if target.kind == "percent" and side == "SHORT" and target.value >= _HUNDRED:
             draft.refuse(
@@ -211,7 +217,7 @@ def _is_in_order(draft: Draft, values: Mapping[str, Any], sent: list[SentTarget]
 
 
 def _reference(values: Mapping[str, Any]) -> Decimal | None:
-    """The price at which the entry is expected, where it is said."""
+    """The expected price of the entry, if the signal contains it."""
     for name in ("limit_price", "stop_price", "price"):
         if name in values and (name == "price" or name.split("_")[0].upper() in values.get("order_type", "")):
             price: Decimal = values[name]
@@ -220,7 +226,7 @@ def _reference(values: Mapping[str, Any]) -> Decimal | None:
 
 
 def target_numbered(number: int, numbers: list[int]) -> int:
-    """The place from 1 of the target that the sender gave a number; 0 for none."""
+    """The place, from 1, of the target with the sender's number; 0 for none."""
     if numbers == [0] and number == 1:
         return 1
     return numbers.index(number) + 1 if number in numbers else 0

@@ -1,4 +1,4 @@
-"""Warnings of lint about what is allowed and probably not meant, and the message that is suggested instead."""
+"""Lint: warnings about values that are allowed but probably not intended, and a suggested message."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def _key_of_a_second(reading: Reading, rules: Rules, catalogue: Mapping[str, Ins
         yield FieldError(
             reading.sources.get("idempotency_key", "idempotency_key"),
             "IDEMPOTENCY_CONFLICT",
-            "a time in seconds is no key: two fills of one second share it, and the second one is lost. Leave the key out "
+            "a time in seconds is not a key: two fills of one second share it, and the second one is lost. Leave the key out "
             "(resent bytes are recognised), or use one that is new for each signal",
         )
 
@@ -106,7 +106,7 @@ def _unused(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument])
     told = {w.field for w in reading.warnings}
     for name in reading.extras:
         if name not in told and not is_informative(name):
-            yield FieldError(name, "FIELD_INVALID", "is kept and not used: we do not know this field")
+            yield FieldError(name, "FIELD_INVALID", "is stored and not used: the field is not known")
 
 
 def _secret(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument]) -> Iterator[FieldError]:
@@ -118,7 +118,7 @@ def _secret(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument])
 def _no_age(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument]) -> Iterator[FieldError]:
     if "action" in reading.values and "emit_time" not in reading.values:
         also = " (time is the bar's time)" if "bar_time" in reading.values else ""
-        detail = f'without it a late alert cannot be told from a fresh one{also}: send "timestamp": "{{{{timenow}}}}"'
+        detail = f'without it a late alert looks like a fresh one{also}: send "timestamp": "{{{{timenow}}}}"'
         yield FieldError("timestamp", "FIELD_MISSING", detail)
 
 
@@ -127,7 +127,7 @@ def _bar_as_emit_time(reading: Reading, rules: Rules, catalogue: Mapping[str, In
     if "emit_time" in values and is_bar_time(values["emit_time"], reading.now, reading.extras):
         name = reading.sources.get("emit_time", "timestamp")
         yield FieldError(
-            name, "FIELD_INVALID", "is where a bar of the chart began: send {{timenow}} for the time of the alert"
+            name, "FIELD_INVALID", "is the start of a bar of the chart: send {{timenow}} for the time of the alert"
         )
 
 
@@ -136,7 +136,7 @@ def _part_or_whole(reading: Reading, rules: Rules, catalogue: Mapping[str, Instr
     if "quantity" not in values:
         return
     if values.get("target_position") == "FLAT":
-        detail = "is not used: the signal says that it ends flat, so the whole position is closed"
+        detail = "is not used: the position after the signal is flat, so the whole position is closed"
         yield FieldError(reading.sources.get("quantity", "quantity"), "FIELD_INVALID", detail)
     elif values.get("action") in ("CLOSE", "CLOSE_LONG", "CLOSE_SHORT"):
         detail = "closes only that much of the position. Leave it out, or send the position after as flat, to close all"
@@ -154,7 +154,7 @@ def _counted(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument]
 def _unfilled(reading: Reading, rules: Rules, catalogue: Mapping[str, Instrument]) -> Iterator[FieldError]:
     for name in ("comment", "tag"):
         if is_placeholder(reading.values.get(name, "")):
-            detail = "is kept as it stands: this placeholder was not filled in"
+            detail = "is stored unchanged: this placeholder was not filled in"
             yield FieldError(reading.sources.get(name, name), "PLACEHOLDER_NOT_RENDERED", detail)
 
 
@@ -165,12 +165,12 @@ _RULES: tuple[Rule, ...] = (
 
 
 def suggested_message(reading: Reading, text: str) -> str:
-    """The message to paste into TradingView: what was meant, in canonical names.
+    """A message with the same meaning and canonical names, to paste into TradingView.
 
-    A strategy's message takes everything from the strategy. Another one keeps its action and symbol as they are where they
-    can be read, and takes time and price from the alert. What is refused, or not used, is left out, and so is a key:
-    nothing TradingView fills in is new for each signal, and resent bytes are recognised without one. Empty where nothing
-    says what to do: that is not for us to make up.
+    For a strategy's alert all values come from placeholders of the strategy. Otherwise action and symbol stay as they are,
+    if they can be read, and time and price come from placeholders of the alert. Fields that are refused or not used are
+    left out. So is a key: no placeholder of TradingView is new for each signal, and repeated bytes are recognised without a
+    key. Empty if the payload has no action, because an action must not be invented.
     """
     values = reading.values
     strategy = "{{strategy." in text or "target_position" in values
@@ -200,11 +200,11 @@ def suggested_message(reading: Reading, text: str) -> str:
 
 
 def _protection(values: Mapping[str, Any], *, strategy: bool) -> dict[str, Any]:
-    """Stop, targets and what moves the stop, in canonical names. Prices of a strategy's ladder are for one side of it only."""
+    """Stop, targets, trailing and break-even, in canonical names. Prices of a strategy's ladder fit only one of its sides."""
     terms: dict[str, Any] = {}
     trails = ("trailing_stop", "trailing_activation")
     if values.get("order_type") == TRAILING:
-        trails = ("sl_trail", "sl_trail_activation")  # The other names are the order's there.
+        trails = ("sl_trail", "sl_trail_activation")  # For such an order the usual names mean the order's own distance.
     names = {"trailing_stop": trails[0], "trailing_activation": trails[1]}
     for level in ("stop_loss", "trailing_stop", "trailing_activation", "break_even_at"):
         name = names.get(level, level)
@@ -230,7 +230,9 @@ def _protection(values: Mapping[str, Any], *, strategy: bool) -> dict[str, Any]:
 def _order_terms(values: Mapping[str, Any], *, strategy: bool) -> dict[str, str]:
     terms = {}
     for name in ("order_type", "time_in_force"):
-        if name in values and values[name] != "GTD":  # A message that is sent again and again has no date of its own.
+        if (
+            name in values and values[name] != "GTD"
+        ):  # An alert's message is sent many times, so a fixed date would be wrong.
             terms[name] = values[name].lower()
     for name in ("trail_percent", "trail_amount"):
         if name in values:

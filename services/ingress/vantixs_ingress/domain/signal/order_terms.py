@@ -58,17 +58,17 @@ def _settle_order(draft: Draft, values: dict[str, Any], *, reduces: bool) -> Non
         expected = "expected a stop price for a stop order, was none"
         draft.refuse("stop_price", "FIELD_MISSING", expected, slot="waiting")
     if "stop_price" in slots and kind not in _WAITING:
-        expected = "expected order_type stop or stop_limit beside it: for a stop loss send stop_loss"
+        expected = "expected order_type stop or stop_limit together with it: for a stop loss send stop_loss"
         draft.refuse(draft.names["stop_price"], "FIELD_CONFLICT", expected, kind or "no order type", "stop_price")
     if kind == TRAILING and "limit_price" in slots:
-        expected = "expected none: a trailing stop order goes to the market once it is reached"
+        expected = "expected none: a trailing stop order becomes a market order when it is reached"
         draft.refuse(draft.names["limit_price"], "FIELD_CONFLICT", expected, str(slots["limit_price"]), "limit_price")
     if kind == "MARKET" and "limit_price" in slots:
         draft.note(draft.names["limit_price"], "FIELD_CONFLICT", "is not used: the order is a market order")
 
 
 def _settle_stop(draft: Draft, kind: str | None) -> None:
-    """A bare `stop` is the trigger of a stop order; otherwise it is the stop loss."""
+    """`stop` is the trigger if the order is a stop order; otherwise it is the stop loss."""
     slots = draft.values
     if "stop" not in slots:
         return
@@ -220,13 +220,15 @@ def _settle_stop_loss(draft: Draft, values: dict[str, Any]) -> None:
             draft.note(name, "FIELD_INVALID", "is for the other side, and is not used")
             continue
         if not kind and not said and "platform" in draft.values:
-            expected = "expected stop_loss_price or a percent: a bare number is a distance there and a price here"
+            expected = "expected stop_loss_price or a percent: a number is a distance on that platform and a price here"
             draft.refuse(name, "FIELD_INVALID", expected, str(number), "stop_loss")
             return
         made = (kind or said or "price", number)
         if found is not None and found != made:
             both = (f"{found[0]} {found[1]}", f"{made[0]} {made[1]}")
-            draft.refuse(name, "FIELD_CONFLICT", "expected one stop_loss: a signal holds one", both, "stop_loss")
+            draft.refuse(
+                name, "FIELD_CONFLICT", "expected one stop_loss: a signal can have only one", both, "stop_loss"
+            )
             return
         if not kind and not said:
             draft.names["bare_stop_loss"] = name

@@ -7,28 +7,28 @@ from vantixs_ingress.domain.payload.reading import Draft
 from vantixs_ingress.domain.payload.value_aliases import EXITS
 
 HELD = {"OPEN_LONG": "LONG", "OPEN_SHORT": "SHORT"}
-# What an action and the position after it make: another action, or "" where they cannot both be.
+# The resulting action of an action and the position after it; "" if they contradict each other.
 _AFTER: dict[tuple[str, str], str] = {
     ("OPEN_LONG", "SHORT"): "", ("OPEN_LONG", "FLAT"): "", ("OPEN_SHORT", "LONG"): "", ("OPEN_SHORT", "FLAT"): "",
-    # An exit after which the position still stands took a part of it.
+    # An exit after which a position remains closes only a part of it.
     ("CLOSE", "LONG"): "REDUCE", ("CLOSE", "SHORT"): "REDUCE",
     ("CLOSE_LONG", "LONG"): "REDUCE", ("CLOSE_SHORT", "SHORT"): "REDUCE",
     ("REDUCE", "FLAT"): "CLOSE", ("ADD", "FLAT"): "",
     ("REVERSE", "LONG"): "OPEN_LONG", ("REVERSE", "SHORT"): "OPEN_SHORT", ("REVERSE", "FLAT"): "",
 }  # fmt: skip
-# No buying makes a position smaller than it was, and no selling larger.
+# Positions in rising order: a buy never moves a position down, and a sell never up.
 _RANK = {"SHORT": -1, "FLAT": 0, "LONG": 1}
 _ONLY_REDUCES = {"BUY": "SHORT", "SELL": "LONG"}
 
 
 def settle_positions(draft: Draft, values: dict[str, Any]) -> None:
-    """Adds the positions and their sizes; the position after the signal may change its action, as a close to a reduce."""
+    """Adds the positions and their sizes. The position after the signal may change its action, for example CLOSE to REDUCE."""
     slots = draft.values
     action = values.get("action")
     position = slots.get("position")
     if isinstance(position, str):
         if (action in EXITS or action == "ADD") and position != "FLAT":
-            # Beside a verb that needs a position, `position` names the one there is.
+            # With an action that needs a position, `position` is the position before the signal.
             if action == "CLOSE":
                 values["action"] = action = f"CLOSE_{position}"
             values.setdefault("previous_position", position)
@@ -60,7 +60,7 @@ def settle_positions(draft: Draft, values: dict[str, Any]) -> None:
 
 
 def _settle_sizes(draft: Draft, values: dict[str, Any]) -> None:
-    """How large the sender's position is after and before, whatever its side."""
+    """Adds the size of the sender's position after and before the signal, without its sign."""
     after = draft.values.get("signed_size", draft.values.get("size_after"))
     if after is not None:
         values["target_quantity"] = abs(after)
@@ -74,7 +74,7 @@ def _settle_sizes(draft: Draft, values: dict[str, Any]) -> None:
 
 
 def _side_of(draft: Draft, word: str, sizes: tuple[str, ...]) -> str | None:
-    """The side a word says, or the sizes where no word is sent; a size of 0 is FLAT, and only a sign says which side."""
+    """The side from a word, or from the sizes if no word is sent: 0 is FLAT, and only a signed size tells the side."""
     side: str | None = draft.values.get(word)
     for slot in sizes:
         size = draft.values.get(slot)
@@ -91,7 +91,7 @@ def _side_of(draft: Draft, word: str, sizes: tuple[str, ...]) -> str | None:
 
 
 def _reduce_only(draft: Draft, action: str | None, after: str | None) -> str | None:
-    """The position after a reduce-only signal: buying can only leave a short, selling only a long."""
+    """The position after a reduce-only signal: a buy can only reduce a short, a sell only a long."""
     target = _ONLY_REDUCES.get(action or "")
     if action and (target is None or after not in (None, target)):
         both = (action, after or "no target")
@@ -105,7 +105,9 @@ def _apply_target(draft: Draft, values: dict[str, Any], action: str, after: str)
     made = _AFTER.get((action, after), action)
     name = draft.names.get("target_position", "target_position")
     if not made:
-        draft.refuse(name, "FIELD_CONFLICT", f"expected a position that {action} leads to", after, "target_position")
+        draft.refuse(
+            name, "FIELD_CONFLICT", f"expected a position that {action} can result in", after, "target_position"
+        )
         return
     if made == "REDUCE" and action != "REDUCE":
         values.setdefault("previous_position", after)
@@ -114,20 +116,20 @@ def _apply_target(draft: Draft, values: dict[str, Any], action: str, after: str)
     if made in ("BUY", "SELL") and before:
         step = _RANK[after] - _RANK[before]
         wrong = step < 0 if made == "BUY" else step > 0
-        # Flat before and after is no order at the sender; it still closes a position that exists here.
+        # If the sender is flat before and after, it had no order; the signal still closes a position that exists here.
         if wrong:
-            expected = f"expected positions that a {made} can lead from and to"
+            expected = f"expected positions before and after that a {made} can connect"
             draft.refuse(name, "FIELD_CONFLICT", expected, (before, after), "target_position")
         elif step == 0:
             _check_growth(draft, name, made, after)
 
 
 def _check_growth(draft: Draft, name: str, action: str, side: str) -> None:
-    """A position on one side before and after: buying makes a long larger and a short smaller."""
+    """Checks sizes on the same side before and after: a buy makes a long larger and a short smaller."""
     before, after = draft.values.get("size_before"), draft.values.get("signed_size", draft.values.get("size_after"))
     if before is None or after is None:
         return
     grown = abs(after) - abs(before)
     if grown and (grown > 0) != ((action == "BUY") == (side == "LONG")):
-        expected = f"expected sizes that a {action} can lead from and to"
+        expected = f"expected sizes before and after that a {action} can connect"
         draft.refuse(name, "FIELD_CONFLICT", expected, (before, after), "target_position")

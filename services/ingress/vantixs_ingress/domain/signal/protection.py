@@ -1,4 +1,4 @@
-"""Trailing orders, trailing stops and break-even."""
+"""Decides the terms of trailing orders, trailing stops and break-even."""
 
 from decimal import Decimal
 from typing import Any
@@ -8,10 +8,8 @@ from vantixs_ingress.domain.payload.vocabulary import LEVEL, TARGET_SHARE, TRAIL
 from vantixs_ingress.domain.signal.ladders import target_numbered
 
 TRAILING = "TRAILING_STOP"
-_NO_DISTANCE = (
-    "expected trail_percent or trail_amount, or a percent such as 1.5%: what a bare number counts is not said"
-)
-# Slots of targets: where one of them has a problem, a missing target of break-even is not reported as well.
+_NO_DISTANCE = "expected trail_percent or trail_amount, or a percent such as 1.5%: the unit of this number is not given"
+# Slots of targets: if one of them has a problem, a missing target of break-even is not reported too.
 _OF_TARGETS = frozenset(
     (
         "take_profits",
@@ -44,10 +42,10 @@ def settle_protection(draft: Draft, values: dict[str, Any], *, reduces: bool) ->
 
 
 def _is_unused(draft: Draft, names: list[str], slots: tuple[str, ...], *, reduces: bool) -> bool:
-    """Whether trailing and break-even are without effect, as on an exit, which gets a note."""
+    """Whether trailing and break-even have no effect because the signal is an exit; then adds a warning."""
     if reduces:
         names += [draft.names[slot] for slot in (*slots, "trail_enabled") if slot in draft.names]
-        draft.note(names[0], "FIELD_INVALID", "is not used: an exit opens nothing that a stop could follow")
+        draft.note(names[0], "FIELD_INVALID", "is not used: an exit opens no position that a stop could protect")
     return reduces
 
 
@@ -85,7 +83,7 @@ def _settle_trail(
 
 
 def _settle_start(draft: Draft, values: dict[str, Any], starts: tuple[str, ...], *, of_order: bool) -> None:
-    """Adds the level from which the stop or order trails."""
+    """Adds the level at which the stop or order begins to follow."""
     said = [(draft.names[slot], draft.values[slot]) for slot in starts if slot in draft.values]
     if not said:
         return
@@ -103,7 +101,7 @@ def _settle_start(draft: Draft, values: dict[str, Any], starts: tuple[str, ...],
 
 
 def _settle_even(draft: Draft, values: dict[str, Any]) -> None:
-    """Adds break-even after a target or at a level; a bare "true" means the first target."""
+    """Adds break-even after a target or at a level; "true" alone means the first target."""
     slots, numbers = draft.values, draft.values.get("target_numbers", [])
     if "even_level" in slots:
         kind, number = slots["even_level"]
@@ -121,5 +119,5 @@ def _settle_even(draft: Draft, values: dict[str, Any]) -> None:
             name, "FIELD_CONFLICT", f"expected the number of one of {len(numbers)} targets", wanted, "break_even"
         )
     elif not any(p.slot in _OF_TARGETS for p in draft.problems):
-        expected = "expected targets beside it, or break_even_at with a level, was none"
+        expected = "expected targets together with it, or break_even_at with a level, was none"
         draft.refuse(name, "FIELD_MISSING", expected, slot="break_even")

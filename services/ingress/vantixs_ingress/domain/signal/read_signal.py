@@ -22,7 +22,7 @@ _REQUIRED = {
     "action": ("verb", "side", "flag", "verb_or_order_type", "code", "word", "waiting", "position", "close"),
     "symbol": ("symbol",),
 }
-# Values that are dropped with a slot that an exit does without: a limit order without its limit becomes a market order.
+# Values that are removed together with an invalid slot of an exit: a limit order without its limit becomes a market order.
 _MADE_OF = {
     "limit_price": ("limit_price", "order_type"), "order_type": ("order_type",), "price": (), "quantity": (),
     "target_position": (), "position": (), "stop_price": ("stop_price",), "verb": (),
@@ -37,8 +37,8 @@ def read_signal(
 ) -> Reading:
     """Reads a body for a webhook, as received at `now`.
 
-    `secrets` are those known from outside the body, such as the token in the URL: no error, extra or text of the reading
-    will hold one, wherever the sender put it.
+    `secrets` are known from outside the body, such as the token in the URL: no error, extra or text of the reading
+    contains one, wherever the sender put it.
     """
     if isinstance(body, bytes):
         body = read_body(body)
@@ -119,12 +119,12 @@ def _hide(reading: Reading, secrets: tuple[str, ...]) -> None:
 
 
 def _without_token(name: str) -> str:
-    """A field's name, redacted: it may be a sentence with a token in it. The shortest token has 12 characters."""
+    """A field's name, redacted, because it may be a sentence that contains a token. The shortest token has 12 characters."""
     return name if len(name) < 12 else redact_inside(name)
 
 
 def _cut(reading: Reading) -> None:
-    """Cuts texts to the lengths that are kept, after redaction: half a secret would not be recognised."""
+    """Cuts texts to the lengths that are stored; after redaction, because half a secret would not be recognised."""
     reading.extras = {
         _without_token(name)[:LONGEST_NAME]: redact_inside(without_head(text))[:LONGEST_EXTRA]
         for name, text in reading.extras.items()

@@ -18,21 +18,21 @@ def settle_resting(draft: Draft, values: dict[str, Any], now: datetime) -> None:
     elif values.get("time_in_force") == "GTD" and not any(
         p.slot in ("expire", "order_expire_time") for p in draft.problems
     ):
-        expected = "expected a time at which an order that is good till date ends, was none"
+        expected = "expected the time at which a good-till-date order expires, was none"
         draft.refuse("order_expire_time", "FIELD_MISSING", expected, slot="order_expire_time")
     if values.get("post_only"):
         _check_post_only(draft, values, kind)
 
 
 def _take_expire(draft: Draft, values: dict[str, Any]) -> None:
-    """A bare `expire` is the order's expiry beside GTD, and without effect otherwise."""
+    """`expire` is the order's expiry if the time in force is GTD, and has no effect otherwise."""
     if "expire" not in draft.values:
         return
     name, value = draft.names["expire"], draft.values["expire"]
     if values.get("time_in_force") != "GTD":
         draft.keep(name, str(value)[: to.LONGEST_TEXT])
         if not to.says_no(value):
-            draft.note(name, "FIELD_INVALID", "is not used: it ends an order beside time_in_force gtd only")
+            draft.note(name, "FIELD_INVALID", "is not used: it only has an effect together with time_in_force gtd")
     elif not to.says_no(value):
         try:
             draft.put("order_expire_time", name, to.as_time(value))
@@ -44,9 +44,9 @@ def _settle_end(draft: Draft, values: dict[str, Any], kind: str, now: datetime) 
     name, end = draft.names["order_expire_time"], draft.values["order_expire_time"]
     said = values.setdefault("time_in_force", "GTD")
     if said != "GTD":
-        draft.refuse(name, "FIELD_CONFLICT", "expected time_in_force gtd beside it", said, "order_expire_time")
+        draft.refuse(name, "FIELD_CONFLICT", "expected time_in_force gtd together with it", said, "order_expire_time")
     elif kind not in _RESTING:
-        expected = "expected an order that rests beside it: limit, stop, stop_limit or trailing_stop"
+        expected = "expected a resting order: limit, stop, stop_limit or trailing_stop"
         draft.refuse(name, "FIELD_CONFLICT", expected, kind or "no order type", "order_expire_time")
     elif end <= now:
         draft.refuse(name, "FIELD_INVALID", "expected a time after now", end.isoformat(), "order_expire_time")
@@ -57,8 +57,8 @@ def _settle_end(draft: Draft, values: dict[str, Any], kind: str, now: datetime) 
 def _check_post_only(draft: Draft, values: dict[str, Any], kind: str) -> None:
     name = draft.names["post_only"]
     if kind != "LIMIT":
-        expected = "expected order_type limit beside it: no other order can wait for the other side"
+        expected = "expected order_type limit together with it: only a limit order can be post-only"
         draft.refuse(name, "FIELD_CONFLICT", expected, kind or "no order type", "post_only")
     elif values.get("time_in_force") in ("IOC", "FOK"):
-        expected = "expected an order that rests beside it"
+        expected = "expected a time in force of a resting order"
         draft.refuse(name, "FIELD_CONFLICT", expected, values["time_in_force"], "post_only")

@@ -1,4 +1,4 @@
-"""What a webhook, and the token within it, allow."""
+"""The rules of a webhook, narrowed by the scope of a token."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from vantixs_ingress.domain.signal.exits import is_exit
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a webhook allows, compiled once per change. A set that is None allows all, an empty one none."""
+    """The rules of a webhook, compiled once per change. A set that is None allows all values, an empty set none."""
 
     mode: str = "PAPER"
     account_id: str = ""
@@ -37,7 +37,7 @@ class Rules:
         exits_only: bool = False,
         paper_only: bool = False,
     ) -> "Rules":
-        """These rules narrowed by a token's scope: the intersection, never more. None stands for all."""
+        """These rules narrowed by a token's scope: only what both allow. None allows all."""
         return replace(
             self,
             actions=_both(self.actions, actions),
@@ -78,7 +78,7 @@ def check_rules(draft: Draft, values: Mapping[str, Any], rules: Rules) -> None:
         draft.refuse(draft.names["mode"], "MODE_NOT_ALLOWED", f"expected {rules.mode.lower()}", values["mode"], "mode")
     if values.get("test") and rules.mode != "PAPER":
         draft.refuse(
-            draft.names["test"], "MODE_NOT_ALLOWED", "expected no test on a webhook that is not paper", slot="test"
+            draft.names["test"], "MODE_NOT_ALLOWED", "expected no test: the webhook is not in mode paper", slot="test"
         )
     if rules.paper_only and rules.mode != "PAPER":
         draft.refuse("mode", "MODE_NOT_ALLOWED", "expected a webhook in mode paper for this token", rules.mode, "mode")

@@ -1,4 +1,4 @@
-"""Resolves a symbol as sent to one instrument of the catalogue; an ambiguous one is rejected, never guessed."""
+"""Resolves a symbol to one instrument of the catalogue; an ambiguous symbol is rejected, never guessed."""
 
 import re
 from functools import lru_cache
@@ -8,10 +8,12 @@ from vantixs.model.instruments import RENAMED, Catalogue, Instrument
 _PREFIXED = re.compile(r"([A-Z0-9_]{1,32}):(.+)")
 _PERPETUAL = re.compile(r"(?:\.P|[-_.]?PERP(?:ETUAL)?|[-_]SWAP)$")
 _DELAYED = ("_DL", "_DLY")
-# Where contracts against USD are inverse: counted in dollars, settled in the base asset. Spot is not traded there in USD.
+# Exchanges whose contracts against USD are inverse (counted in dollars, settled in the base asset), without spot in USD.
 _INVERSE_IN_USD = ("BITMEX", "DERIBIT", "BYBIT", "PHEMEX")
-_INVERSE_PERPETUAL = re.compile(r"[A-Z0-9]{2,10}-PERPETUAL")  # Deribit's own names; linear ones have the quote in them.
-# Altrady's and 3Commas' way to write a spot pair: the exchange's code before it. Others may be futures, which are not spot.
+_INVERSE_PERPETUAL = re.compile(
+    r"[A-Z0-9]{2,10}-PERPETUAL"
+)  # Deribit's names; names of linear contracts contain the quote asset.
+# Codes of exchanges before a spot pair, as Altrady and 3Commas write it. Other codes may be futures.
 _SPOT_CODE = re.compile(r"(?:BINA|BYBI|KUCN|OKEX|KRKN|HUOB|BTRX|GTIO)_(?=[A-Z0-9]+_[A-Z0-9]+$)")
 PERPETUAL = "LINEAR_PERPETUAL"
 _SEPARATORS = ("", "/", "-", "_")
@@ -29,7 +31,7 @@ class Unresolved(Exception):
 
 
 class Resolver:
-    """The symbols of a catalogue, indexed: a look-up costs the same however many instruments there are."""
+    """An index of the symbols of a catalogue: a look-up has the same cost for any number of instruments."""
 
     __slots__ = ("_by_base", "_by_name", "_by_pair", "_quotes")
 
@@ -43,7 +45,7 @@ class Resolver:
                 self._by_base.setdefault(base, []).append(instrument)
                 for separator in _SEPARATORS:
                     self._by_pair[base + separator + instrument.quote_asset, instrument.perpetual] = instrument
-        # QUOTE_BASE, as 3Commas, Poloniex and Gunbot write spot, where the other way round is no instrument.
+        # QUOTE_BASE, as 3Commas, Poloniex and Gunbot write spot pairs; not if the text is the BASE_QUOTE of an instrument.
         for instrument in catalogue.values():
             for separator in ("_", "-"):
                 reversed_pair = instrument.quote_asset + separator + instrument.base_asset
@@ -51,14 +53,14 @@ class Resolver:
                     self._by_pair.setdefault((reversed_pair, False), instrument)
 
     def resolve(self, symbol: str, kind: str = "", *, exchange: str = "") -> Instrument:
-        """The instrument a symbol names.
+        """The instrument of a symbol.
 
         `BTCUSDT`, `BTC/USDT`, `BTC-USDT`, `BINANCE:BTCUSDT` are spot; `.P`, `PERP`, `-SWAP`, `:USDT` are perpetuals and never
-        spot. `kind` (LINEAR_PERPETUAL or SPOT) is preferred where a symbol could be either; the catalogued name itself
-        could not.
+        spot. `kind` (LINEAR_PERPETUAL or SPOT) decides if a symbol could be either; the catalogued name itself is
+        never ambiguous.
 
         Raises:
-            Unresolved: none or several, delayed data (`_DL`, `_DLY`), or a form we do not read.
+            Unresolved: no or several instruments, delayed data (`_DL`, `_DLY`), or an unsupported form.
         """
         if not symbol.isascii() or len(symbol) > LONGEST:
             raise Unresolved(
@@ -70,7 +72,7 @@ class Resolver:
             return self._by_name[text]
         pair, _, settled = text.partition(":")
         if ("/" in pair and settled) or (settled in self._quotes and pair.endswith(settled)):
-            # `:QUOTE` says what a perpetual is settled in; another asset or a date there is another contract.
+            # `:QUOTE` is the asset in which a perpetual is settled; with another asset or a date it is another contract.
             found = self._by_pair.get((pair, True)) if pair.endswith(settled) else None
             if found is None:
                 raise _unsupported()
@@ -113,7 +115,7 @@ class Resolver:
         raise _ambiguous(candidates) if candidates else _unsupported()
 
     def _bare(self, text: str, kind: str, prefix: str) -> Instrument:
-        """A base asset alone. With an exchange before it, it may be the ticker of a share."""
+        """Handles a base asset alone. With an exchange before it, it may be the ticker of a share."""
         candidates = self._by_base.get(text, [])
         if not candidates or prefix:
             raise _unsupported()

@@ -135,8 +135,7 @@ class Book:
         """Yields the events that an input causes, one after another.
 
         Between two events the caller may cancel, shrink and place; this affects the following events. The caller must
-        read all
-        events: events that are not read do not happen.
+        read all events: events that are not read do not happen.
 
         Raises:
             RuntimeError: not all events of another input were read.
