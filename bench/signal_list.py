@@ -39,7 +39,10 @@ FILTERS = (
     "slippage_bps > 10", "duplicates > 0", 'comment = "rare"', "replay = r9", "symbol = BTCUSDT", "symbol = OLDUSDT",
     "end_time < 2026-01-02", "end_time >= 2026-01-11", "NOT source_address = 10.0.0.7",
     "receive_time >= 2026-01-05 AND receive_time < 2026-01-06 AND status = FAILED",
-    "status = FAILED OR status = REJECTED", "webhook = w3 AND NOT status = EXECUTED",
+    "status = FAILED OR status = REJECTED", "webhook = w3 AND NOT status = EXECUTED", "status = EXECUTED AND webhook = rare",
+    "webhook = w3 AND status = REPLAYED", "webhook = w3 AND comment:rare", "webhook = w3 AND comment:nowhere",
+    "account = a1 AND latency > 30s", "account = a1 AND instrument = OLD/USDT", "webhook = w3 AND reason = OLD_ONLY",
+    "webhook = calm AND status = REJECTED", "webhook = w3 AND account = a1 AND side = SELL AND mode = LIVE",
 )  # fmt: skip
 ORDERS = ("receive_time", "latency desc", "slippage_bps desc", "emit_time")
 
@@ -62,13 +65,16 @@ def make_row(rng: random.Random, n: int, *, old: bool) -> dict[str, Any]:
         rng.randrange(900, 90_000) if sent else None,
         took,
     ]
+    webhook_id = "rare" if rng.random() < 0.00005 else f"w{rng.randrange(8)}"
+    if webhook_id == "w7" and outcome != "REJECTED":
+        webhook_id = "calm"  # Signals of this one are never rejected.
     instrument = "OLD/USDT" if old and rng.random() < 0.1 else rng.choice(("BTC/USDT", "ETH/USDT", "SOL/USDT"))
     return EMPTY | {
         "signal_id": f"s{n}", "number": n + 1, "sequence": n * 6 + 6, "view_sequence": n * 6 + 6,
         "outcome": outcome, "status": "REPLAYED" if replayed else outcome, "original_status": outcome if replayed else "",
         "stage": "strategy" if rng.random() < 0.0001 else "venue" if outcome == "EXECUTED" else "risk",
         "reason": "" if ended else rng.choice(reasons), "detail": "one sentence about what came of it",
-        "webhook_id": "rare" if rng.random() < 0.00005 else f"w{rng.randrange(8)}", "account_id": f"a{rng.randrange(4)}",
+        "webhook_id": webhook_id, "account_id": f"a{rng.randrange(4)}",
         "instrument": instrument, "symbol": instrument.replace("/", ""),
         "action": "CANCEL" if rng.random() < 0.0002 else rng.choice(("BUY", "SELL")),
         "side": rng.choice(("BUY", "SELL")) if outcome == "EXECUTED" else "",

@@ -1,8 +1,9 @@
 """A page of signals: by any filter, in any order, stable while more are recorded.
 
 A page goes on after the last signal of the one before, by its place in the order. How the database finds the page depends
-on the filter: a value of an indexed column gives the signals in the order of lists, and so does a word. Other filters
-are looked up first: what only few signals match is sorted; what many match is found soon by going along the order.
+on the filter: if few signals match one of its conditions, only those are read and sorted. Otherwise a value of an indexed
+column gives the signals in the order of lists, and so does a word. Other filters are looked up first: what only few
+signals match is sorted; what many match is found soon by going along the order.
 """
 
 import hashlib
@@ -16,11 +17,12 @@ from vantixs.runtime.paging import decode_token, encode_token, page_size
 
 from vantixs_audit.domain.filter_expression import ANY, All, Comparison, Expression
 from vantixs_audit.domain.filter_fields import Kind
-from vantixs_audit.signal_filter import condition, expression_of
+from vantixs_audit.signal_filter import condition, expression_of, is_rewritten
 from vantixs_audit.tables import SIGNAL_WORDS, SIGNALS
 from vantixs_audit.views import words_of
 
 FEW, WINDOW = 3_000, 5_000
+MOST_LOOKED_UP = 10  # Conditions of a filter of which it is found out whether few signals match them.
 _ORDERS = {
     "receive_time": "receive_time",
     "emit_time": "emit_time",
@@ -28,6 +30,7 @@ _ORDERS = {
     "slippage_bps": "slippage_bps",
 }
 _NOT_INDEXED = ("signal", "replay", "comment")
+_RANGED = ("emit_time", "end_time", "latency_us", "slippage_bps")  # Columns with an index, and a range of values.
 _Rows = list[Any]
 
 
@@ -112,7 +115,9 @@ def _find(
     conditions = expression.items if isinstance(expression, All) else (expression,)
     listed = order.column == "receive_time"
     query = sa.select(SIGNALS, *(key.label(f"key{n}") for n, key in enumerate(order.keys)))
-    if listed and any(_gives_order(item) for item in conditions):
+    if len(conditions) > 1 and (few := _few(connection, conditions)) is not None:
+        query = query.where(SIGNALS.c.number.in_(few), condition(expression, by_index=False))
+    elif listed and any(_gives_order(item) for item in conditions):
         query = query.where(condition(expression))
     elif listed and (word := _longest_word(conditions)):
         return _by_word(connection, query, word, expression, order, place, most)
@@ -126,6 +131,31 @@ def _find(
             return _find_many(connection, query, expression, order, place, most, empty=empty)
     keys, there = _keys_of(order, empty=empty)
     return _in_order(connection, query.where(there), keys, order, place, most)
+
+
+def _few(connection: sa.Connection, conditions: "tuple[Expression, ...]") -> "sa.Select[Any] | None":
+    """The numbers of the signals that match the first condition that at most `FEW` signals match; None if there is none.
+
+    The database does not know how many signals have a value, and would go along a frequent value to find a rare one.
+    """
+    for item in conditions[:MOST_LOOKED_UP]:
+        found = _numbers_of(item)
+        if found is None:
+            continue
+        counted = sa.select(sa.func.count()).select_from(found.limit(FEW + 1).subquery())
+        if connection.execute(counted).scalar_one() <= FEW:
+            return found
+    return None
+
+
+def _numbers_of(item: Expression) -> "sa.Select[Any] | None":
+    """The numbers of the signals that match a condition, if an index has them one after the other; else None."""
+    if word := _longest_word((item,)):
+        return sa.select(SIGNAL_WORDS.c.number).where(SIGNAL_WORDS.c.word == word)
+    ranged = isinstance(item, Comparison) and item.field.column in _RANGED and item.value != ANY
+    if ranged or _gives_order(item) or is_rewritten(item):
+        return sa.select(SIGNALS.c.number).where(condition(item))
+    return None
 
 
 def _find_many(

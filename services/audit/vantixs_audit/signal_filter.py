@@ -63,7 +63,7 @@ def condition(expression: Expression, *, by_index: bool = True, but: str = "") -
             return sa.and_(sa.true(), *(condition(item, by_index=by_index, but=but) for item in items))
         case Some(items):
             return sa.or_(sa.false(), *(condition(item, by_index=by_index) for item in items))
-        case Not(Comparison(name, "=", value)) if name in _OTHERS and value != "REPLAYED":
+        case Not(Comparison(name, "=", value)) if is_rewritten(expression):
             # "Not one of these names" is written as "one of the other names", which an index can find.
             column: sa.ColumnElement[Any] = SIGNALS.c[_OTHERS[name]]
             column = column if by_index else column + sa.literal("", sa.Text)
@@ -71,6 +71,14 @@ def condition(expression: Expression, *, by_index: bool = True, but: str = "") -
         case Not(item):
             return sa.not_(condition(item, by_index=by_index))
     return _compare(expression, by_index=by_index, but=but)
+
+
+def is_rewritten(expression: Expression) -> bool:
+    """Whether it is "not this name" of a field that has few names, which `condition` writes as "one of the other names"."""
+    match expression:
+        case Not(Comparison(name, "=", value)):
+            return name in _OTHERS and value != "REPLAYED"
+    return False
 
 
 def _compare(asked: Comparison, *, by_index: bool, but: str) -> "sa.ColumnElement[bool]":
