@@ -1,7 +1,7 @@
 """Feeds quotes to the router by PublishQuotes, in one call after another, as long as there are quotes.
 
-A connection lives for five minutes, so one stream cannot stay open for ever. Each call is ended after 20 s, and its
-response awaited. Quotes that a failed call did not handle are sent by the next one.
+A router ends a stream after 25 s. Each call is ended after 20 s, and its response awaited. Quotes that a failed call
+did not handle are sent by the next one.
 """
 
 import asyncio

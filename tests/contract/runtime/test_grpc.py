@@ -1,5 +1,6 @@
 """What every gRPC server here promises: tokens, roles, deadlines, errors with reasons, health."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.ingress.v1 import ingress_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.api.router.v1 import router_pb2
+from vantixs.runtime import grpc_server
 from vantixs.runtime.errors import from_rpc_error, invalid
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import Server, caller
@@ -28,8 +30,16 @@ SETTINGS = ServiceSettings(viewer_token="v", operator_token="o", service_token="
 class Fake(risk_pb2_grpc.RiskServiceServicer):
     calls = 0
 
+    def __init__(self) -> None:
+        self.begun, self.released = asyncio.Event(), asyncio.Event()
+
     async def GetAccount(self, request: Any, context: Any) -> Any:
         Fake.calls += 1
+        if request.account_id == "peer":
+            return risk_pb2.GetAccountResponse(fees=context.peer())
+        if request.account_id == "waits":
+            self.begun.set()
+            await self.released.wait()
         if request.account_id == "bad":
             raise invalid("account_id", "expected good, was bad")
         if request.account_id == "fault":
@@ -77,6 +87,27 @@ async def test_call_without_deadline_is_refused_on_both_sides(address: str) -> N
         await risk_pb2_grpc.RiskServiceStub(channel).GetAccount(risk_pb2.GetAccountRequest())
     await channel.close()
     assert await raw(address, "GetAccount", token="v") == ("INVALID_ARGUMENT", "DEADLINE_REQUIRED")
+
+
+async def test_call_outlives_its_connections_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all ages of connections a thousandth: others get new connections, and the call in progress goes on."""
+    ages = [(name, age // 1000 if "connection_age" in name else age) for name, age in grpc_server.OPTIONS]
+    monkeypatch.setattr(grpc_server, "OPTIONS", ages)
+    server, fake = Server(SETTINGS, Health(), roles=ROLES), Fake()
+    server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, fake, NAME)
+    channel = open_channel(await server.start(), token="v")
+    stub = risk_pb2_grpc.RiskServiceStub(channel)  # type: ignore[no-untyped-call]
+    try:
+        waiting = asyncio.ensure_future(get("waits")(stub))
+        await fake.begun.wait()
+        peers: set[str] = set()
+        while len(peers) < 4:
+            peers.add((await get("peer")(stub)).fees)
+        fake.released.set()
+        assert (await waiting).fees == "viewer:unnamed"
+    finally:
+        await channel.close()
+        await server.stop(0)
 
 
 async def raw(address: str, method: str, data: bytes = b"", *, token: str = "", timeout: float | None = None) -> Any:

@@ -36,8 +36,8 @@ KNOWN_WITHIN_S = 2.0
 STORED_WITHIN_S = 2.0
 PUSHES = 5
 FLUSHED_WITHIN_S = 2
-# The server closes a connection 30 s after it is five minutes old, and accepts no new calls in between. So a call has to end
-# within that time. Senders end their calls earlier by themselves.
+# A call that never ended would keep its sender at this replica for ever, and would never tell it that quotes were stored.
+# Senders end their calls earlier by themselves.
 STREAM_S = 25.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
