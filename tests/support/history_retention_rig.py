@@ -1,5 +1,6 @@
 """A history that keeps so many days, on either database: what is recorded on which day is the test's to say."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,6 +86,15 @@ def pass_on(connection: sa.Connection) -> None:
         delivery = Delivery(row.subject, row.payload, sequence, datetime.now(UTC))
         store.record(connection, [delivery], Mark(0, "stream", sequence))
     connection.execute(sa.delete(store.OUTBOX))
+
+
+def changed_webhook(name: str, webhook_id: str, account_id: str = "a1") -> Delivery:
+    """An entry that says that a webhook changed."""
+    after = json.dumps({"webhook_id": webhook_id, "account_id": account_id})
+    return message(
+        name,
+        configuration_changed=journal_pb2.ConfigurationChanged(kind="webhook", id=webhook_id, after_json=after),
+    )
 
 
 def message(name: str, signal_id: str = "", **event: Any) -> Delivery:

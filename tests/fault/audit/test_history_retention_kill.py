@@ -24,7 +24,9 @@ def check(database_url: str, directory: Path, step: int, least: int) -> None:
     assert len(results) >= least
     for number, result in enumerate(results):
         where = f"killed before statement {number * step}: {result}"
-        assert result["fault"] is None, where
+        assert not result["fault"], where
+        assert not result["unlisted"], where
+        assert result["webhooks"] == {"w1": f"a{number}", **{f"other{n}": "a1" for n in range(number + 1)}}, where
         assert (result["dropped"], result["first"]) == (result["last"], result["last"] + 1), where
         assert not result["left"], where
         assert not result["twice"], where
