@@ -30,7 +30,7 @@ class KeptHistory(History):
         super().__init__(database, directory)
         self.witness_file = directory / "audit.checkpoint"
         self.random = Random(1)
-        self.oldest_in_journal: datetime | None = BEGIN + 1000 * DAY
+        self.oldest_in_journal: datetime | None = BEGIN + 100_000 * DAY
         self.retention = self.new_retention()
 
     def new_retention(self, keep: timedelta = KEEP) -> HistoryRetention:
