@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.proof.note import Signer
 from vantixs.runtime.continuity import Mark
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal_reader import Delivery
@@ -26,8 +27,8 @@ KEEP = 8 * DAY  # A segment is a day then.
 class KeptHistory(History):
     """Records signals on days, and removes what is older than eight."""
 
-    def __init__(self, database: Database, directory: Path) -> None:
-        super().__init__(database, directory)
+    def __init__(self, database: Database, directory: Path, signer: Signer = SIGNER) -> None:
+        super().__init__(database, directory, signer)
         self.witness_file = directory / "audit.checkpoint"
         self.random = Random(1)
         self.oldest_in_journal: datetime | None = BEGIN + 100_000 * DAY
@@ -40,7 +41,7 @@ class KeptHistory(History):
         async def oldest() -> datetime | None:
             return self.oldest_in_journal
 
-        return HistoryRetention(self.database, outbox, self.witness, SIGNER.key, oldest, keep)
+        return HistoryRetention(self.database, outbox, self.witness, self.signer.key, oldest, keep)
 
     async def day(self, day: float, signals: int = 12, *, name: str = "", messages: Sequence[Delivery] = ()) -> None:
         """Records signals on a day, of which a segment begins."""

@@ -41,8 +41,11 @@ async def opened(url: str, directory: Path, name: str) -> KeptHistory:
 
 
 async def record(history: KeptHistory, number: int) -> dict[str, Any]:
-    """Two days; entries of the first, and all before it, are those that go. Of two webhooks one changes again each time."""
-    changes = [changed_webhook(f"c{number}", "w1", f"a{number}"), changed_webhook(f"o{number}", f"other{number}")]
+    """Two days; entries of the first, and all before it, are those that go. One webhook changes each time, one of two others every second time."""
+    changes = [
+        changed_webhook(f"c{number}", "w1", f"a{number}"),
+        changed_webhook(f"o{number}", f"other{number % 2}", f"a{number}"),
+    ]
     await history.day(APART * number, messages=changes)
     await history.day(APART * number, 6)
     sequence = (await history.head()).sequence

@@ -5,16 +5,17 @@ found as well as one that is altered.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.proof.tree import leaf_hash
+from vantixs.proof.tree import HASH_BYTES, TILE_LEAVES, leaf_hash
 from vantixs.runtime.statements import insert_or_replace
 
 from vantixs_audit.proof.findings import ALTERED, COLUMN, INSERTED, MISSING, Fault, at
-from vantixs_audit.proof.kept_leaves import read_leaves
+from vantixs_audit.proof.nodes import packed_leaves
 from vantixs_audit.tables import ENTRIES, KEPT_CONFIGURATION
 
 # So many sequences take at most 600 kB; a message of the journal may have 1 MB.
@@ -69,6 +70,7 @@ def find_fault(
     Where the entry lists nothing, only rows that are there can be found to be wrong. Rows of entries that are still kept are
     then those that a version before stored ahead of a cut.
     """
+    leaf_of = _leaves(connection, dropped_sequence)
     lists, expected = is_listed(said), deque(said.kept_configuration.sequences if said else ())
     for row in connection.execute(sa.select(KEPT_CONFIGURATION).order_by(KEPT_CONFIGURATION.c.sequence)):
         if lists and (not expected or expected[0] > row.sequence):
@@ -77,7 +79,7 @@ def find_fault(
             )
         if lists and (sequence := expected.popleft()) != row.sequence:
             return _missing(sequence)
-        if leaf_hash(row.data) != _leaf(connection, row.sequence, dropped_sequence):
+        if leaf_hash(row.data) != leaf_of(row.sequence):
             return at(ALTERED, row.sequence, f"entry {row.sequence}, kept for {row.name}, is not what was recorded")
         if row.name != (name := _name_of(row.data)):
             return at(COLUMN, row.sequence, f"entry {row.sequence} is kept for {row.name}, its bytes say {name}")
@@ -88,12 +90,21 @@ def _missing(sequence: int) -> Fault:
     return at(MISSING, sequence, f"entry {sequence}, the last change of a configuration, was kept and is not there")
 
 
-def _leaf(connection: sa.Connection, sequence: int, dropped_sequence: int) -> bytes | None:
-    if sequence > dropped_sequence:
-        data = connection.execute(sa.select(ENTRIES.c.data).where(ENTRIES.c.sequence == sequence)).scalar()
-        return None if data is None else leaf_hash(data)
-    leaves = read_leaves(connection, sequence - 1, sequence)
-    return leaves[0] if leaves else None
+def _leaves(connection: sa.Connection, dropped_sequence: int) -> Callable[[int], bytes | None]:
+    """Gives an entry's leaf hash, None where it is not there; asked in order, it reads each stored row of hashes once."""
+
+    @lru_cache(maxsize=1)
+    def block(position: int) -> bytes:
+        return packed_leaves(connection, position, position).get(position, b"")
+
+    def leaf_of(sequence: int) -> bytes | None:
+        if sequence > dropped_sequence:
+            data = connection.execute(sa.select(ENTRIES.c.data).where(ENTRIES.c.sequence == sequence)).scalar()
+            return None if data is None else leaf_hash(data)
+        position, inside = divmod(sequence - 1, TILE_LEAVES)
+        return block(position)[inside * HASH_BYTES : (inside + 1) * HASH_BYTES]
+
+    return leaf_of
 
 
 def _name_of(data: bytes) -> str:
