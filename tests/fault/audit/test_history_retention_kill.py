@@ -22,6 +22,7 @@ def check(database_url: str, directory: Path, step: int, least: int) -> None:
     results = json.loads(done.stdout.splitlines()[-1])  # What is logged stands before it.
     assert [r["killed"] for r in results] == [True] * (len(results) - 1) + [False]
     assert len(results) >= least
+    print(f"{database_url.partition(':')[0]}: killed {len(results) - 1} times, every {step} statements")
     for number, result in enumerate(results):
         where = f"killed before statement {number * step}: {result}"
         assert not result["fault"], where
