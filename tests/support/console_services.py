@@ -98,6 +98,7 @@ class Services(
             order_pb2.Position(account_id="paper", instrument="ETH/USDT", quantity="-1", average_price="3000"),
             order_pb2.Position(account_id="paper", instrument="SOL/USDT", quantity="0", average_price="0"),
         ]  # fmt: skip
+        self.checked = audit_pb2.CheckHistoryResponse(checked=20, total=20, finished=True)
         self.refused: tuple[grpc.StatusCode, str] | None = None
         # Statuses of a signal, one each time it is asked for, the last one from then on; 0 is not recorded yet.
         self.statuses: list[Any] = [0, common_pb2.SIGNAL_STATUS_ACCEPTED, common_pb2.SIGNAL_STATUS_EXECUTED]
@@ -198,6 +199,9 @@ class Services(
             signal_id=request.signal_id, status=status, filled_quantity="-0.2", average_price="60100", reason="WHY"
         )
         return audit_pb2.GetSignalResponse(signal=ended)
+
+    def CheckHistory(self, request: Any, context: Any) -> Any:
+        yield self.checked
 
 
 def lines(done: "subprocess.CompletedProcess[str]") -> list[str]:

@@ -1,5 +1,6 @@
 """A history that keeps so many days, on either database: what is recorded on which day is the test's to say."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.proof.note import Signer
 from vantixs.runtime.continuity import Mark
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal_reader import Delivery
@@ -25,11 +27,11 @@ KEEP = 8 * DAY  # A segment is a day then.
 class KeptHistory(History):
     """Records signals on days, and removes what is older than eight."""
 
-    def __init__(self, database: Database, directory: Path) -> None:
-        super().__init__(database, directory)
+    def __init__(self, database: Database, directory: Path, signer: Signer = SIGNER) -> None:
+        super().__init__(database, directory, signer)
         self.witness_file = directory / "audit.checkpoint"
         self.random = Random(1)
-        self.oldest_in_journal: datetime | None = BEGIN + 1000 * DAY
+        self.oldest_in_journal: datetime | None = BEGIN + 100_000 * DAY
         self.retention = self.new_retention()
 
     def new_retention(self, keep: timedelta = KEEP) -> HistoryRetention:
@@ -39,7 +41,7 @@ class KeptHistory(History):
         async def oldest() -> datetime | None:
             return self.oldest_in_journal
 
-        return HistoryRetention(self.database, outbox, self.witness, SIGNER.key, oldest, keep)
+        return HistoryRetention(self.database, outbox, self.witness, self.signer.key, oldest, keep)
 
     async def day(self, day: float, signals: int = 12, *, name: str = "", messages: Sequence[Delivery] = ()) -> None:
         """Records signals on a day, of which a segment begins."""
@@ -85,6 +87,15 @@ def pass_on(connection: sa.Connection) -> None:
         delivery = Delivery(row.subject, row.payload, sequence, datetime.now(UTC))
         store.record(connection, [delivery], Mark(0, "stream", sequence))
     connection.execute(sa.delete(store.OUTBOX))
+
+
+def changed_webhook(name: str, webhook_id: str, account_id: str = "a1") -> Delivery:
+    """An entry that says that a webhook changed."""
+    after = json.dumps({"webhook_id": webhook_id, "account_id": account_id})
+    return message(
+        name,
+        configuration_changed=journal_pb2.ConfigurationChanged(kind="webhook", id=webhook_id, after_json=after),
+    )
 
 
 def message(name: str, signal_id: str = "", **event: Any) -> Delivery:

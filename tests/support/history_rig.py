@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.proof.note import Checkpoint, history_signer
+from vantixs.proof.note import Checkpoint, Signer, history_signer
 from vantixs.runtime.continuity import Mark
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal_reader import Delivery
@@ -84,10 +84,11 @@ def deliveries(random: Random, signals: int, name: str = "s") -> list[Delivery]:
 class History:
     """Records, signs, and keeps copies of what the tables had."""
 
-    def __init__(self, database: Database, directory: Path) -> None:
+    def __init__(self, database: Database, directory: Path, signer: Signer = SIGNER) -> None:
         self.database = database
-        self.witness = Witness(directory / "audit.checkpoint", SIGNER.key)
-        self.checkpoints = Checkpoints(database, SIGNER, self.witness, entries=1000, seconds=10)
+        self.signer = signer
+        self.witness = Witness(directory / "audit.checkpoint", signer.key)
+        self.checkpoints = Checkpoints(database, signer, self.witness, entries=1000, seconds=10)
         self.copies: list[dict[str, list[dict[str, Any]]]] = []
 
     async def record(self, messages: list[Delivery], random: Random, *, copy: bool = True) -> None:

@@ -17,13 +17,17 @@ from random import Random
 from typing import Any
 
 import sqlalchemy as sa
+from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.database import Database
 from vantixs_audit.history_retention.segments import has_rest
 from vantixs_audit.main import MIGRATIONS
+from vantixs_audit.proof.service import HistoryProof
+from vantixs_audit.replays.run_signal import _current_webhooks
 from vantixs_audit.settings import AuditSettings
 from vantixs_audit.tables import ENTRIES
 
-from tests.support.history_retention_rig import KeptHistory, waiting
+from tests.support.history_retention_rig import KeptHistory, changed_webhook, waiting
+from tests.support.history_rig import SIGNER
 from tests.support.kill_child import COUNTDOWN, count_statements
 
 APART = 20  # Days from one round to the next.
@@ -37,7 +41,12 @@ async def opened(url: str, directory: Path, name: str) -> KeptHistory:
 
 
 async def record(history: KeptHistory, number: int) -> dict[str, Any]:
-    """Two days; entries of the first, and all before it, are those that go."""
+    """Two days; entries of the first, and all before it, are those that go. One webhook changes each time, one of two others every second time."""
+    changes = [
+        changed_webhook(f"c{number}", "w1", f"a{number}"),
+        changed_webhook(f"o{number}", f"other{number % 2}", f"a{number}"),
+    ]
+    await history.day(APART * number, messages=changes)
     await history.day(APART * number, 6)
     sequence = (await history.head()).sequence
     await history.day(APART * number + 1, 6)
@@ -49,7 +58,8 @@ async def drop(history: KeptHistory, number: int, kill_before: int | None) -> di
     COUNTDOWN.left = kill_before
     dropped = await history.drop(APART * number + 9.5)
     COUNTDOWN.left = None
-    fault = await history.fault({"witness's checkpoint": history.seen})
+    checked = await HistoryProof(history.database, SIGNER.key, history.witness).verify(audit_pb2.VerifyHistoryRequest())
+    webhooks = await history.database.read(_current_webhooks)
     told = sa.select(sa.func.count()).select_from(ENTRIES).where(ENTRIES.c.kind == "history_dropped")
     first = sa.select(sa.func.min(ENTRIES.c.sequence))
     ids = sa.select(sa.func.count(), sa.func.count(ENTRIES.c.event_id.distinct()))
@@ -58,7 +68,9 @@ async def drop(history: KeptHistory, number: int, kill_before: int | None) -> di
         "first": await history.database.read(lambda c: c.execute(first).scalar()),
         "told": await history.database.read(lambda c: c.execute(told).scalar()),
         "twice": await history.database.read(lambda c: len(set(c.execute(ids).one())) != 1),
-        "fault": fault and fault.detail,
+        "fault": checked.detail,
+        "unlisted": checked.kept_configuration_unlisted,
+        "webhooks": {name: webhook.account_id for name, webhook in webhooks.items()},
         "left": await history.database.read(has_rest) or bool(await history.database.read(waiting)),
     }
 

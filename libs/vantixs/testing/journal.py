@@ -6,19 +6,22 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from vantixs.runtime.journal import STREAM, Journal
+from vantixs.runtime.continuity import NOTHING_SEEN, Mark
+from vantixs.runtime.journal import STREAM, Inspect, Journal
 from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.testing.nats import NatsServer
 
 
 @asynccontextmanager
-async def connected(nats: NatsServer, **settings: Any) -> AsyncIterator[tuple[Journal, Lifecycle]]:
+async def connected(
+    nats: NatsServer, *, mark: Mark = NOTHING_SEEN, inspect: Inspect | None = None, **settings: Any
+) -> AsyncIterator[tuple[Journal, Lifecycle]]:
     """A journal that is connected, and the lifecycle it runs in; both end with the context."""
     chosen = replace(ServiceSettings(), nats_url=nats.url, nats_token=nats.token, **settings)
     async with asyncio.TaskGroup() as tasks:
         life = Lifecycle("test", chosen, tasks)
-        journal = Journal(chosen, life.health)
+        journal = Journal(chosen, life.health, mark=mark, inspect=inspect)
         journal.start(life)
         try:
             await asyncio.wait_for(journal.connected(), 20)

@@ -22,9 +22,13 @@ def check(database_url: str, directory: Path, step: int, least: int) -> None:
     results = json.loads(done.stdout.splitlines()[-1])  # What is logged stands before it.
     assert [r["killed"] for r in results] == [True] * (len(results) - 1) + [False]
     assert len(results) >= least
+    print(f"{database_url.partition(':')[0]}: killed {len(results) - 1} times, every {step} statements")
     for number, result in enumerate(results):
         where = f"killed before statement {number * step}: {result}"
-        assert result["fault"] is None, where
+        assert not result["fault"], where
+        assert not result["unlisted"], where
+        others = {f"other{n % 2}": f"a{n}" for n in (number - 1, number) if n >= 0}
+        assert result["webhooks"] == {"w1": f"a{number}", **others}, where
         assert (result["dropped"], result["first"]) == (result["last"], result["last"] + 1), where
         assert not result["left"], where
         assert not result["twice"], where

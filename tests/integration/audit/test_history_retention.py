@@ -147,6 +147,22 @@ async def test_by_default_everything_is_kept_in_one_segment(history: KeptHistory
     assert (await history.head()).segment == 0
 
 
+async def test_nothing_is_written_while_nothing_is_due(history: KeptHistory) -> None:
+    await history.days(3)
+    begun: list[Any] = []
+    sa.event.listen(history.database._writer, "begin", begun.append)
+    for day in (3.1, 3.5, 3.9):
+        assert not await history.retention.apply(BEGIN + day * DAY)
+    assert not begun
+    # A segment is due, and begins in a transaction that the hook sees.
+    segment = (await history.head()).segment
+    await history.retention.apply(BEGIN + 4 * DAY)
+    assert (len(begun), (await history.head()).segment) == (1, segment + 1)
+    # The segment is empty: the next one is not due, however long it takes.
+    await history.retention.apply(BEGIN + 5 * DAY)
+    assert len(begun) == 1
+
+
 async def test_an_event_that_comes_again_is_known_in_whatever_segment_it_is(history: KeptHistory) -> None:
     told = deliveries(history.random, 8, "again")
     await history.day(0, messages=told)

@@ -39,3 +39,9 @@ def find(connection: sa.Connection, last_sequence: int) -> tuple[int, journal_pb
     except DecodeError:
         return None
     return (row.sequence, entry.history_dropped) if entry.HasField("history_dropped") else None
+
+
+def said_of(connection: sa.Connection, last_sequence: int) -> journal_pb2.HistoryDropped | None:
+    """What the entry says; None where it is not in history."""
+    found = find(connection, last_sequence)
+    return found[1] if found else None

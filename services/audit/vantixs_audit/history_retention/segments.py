@@ -5,7 +5,7 @@ what goes is always the beginning of history, however the clocks of those who wr
 the transaction that makes its partition, and whatever is recorded from then on is of it: no entry ever lacks one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from vantixs_audit import store
+from vantixs_audit.history_retention.configuration import keep
 from vantixs_audit.tables import ENTRIES, SEGMENTS
 
 # Who reads entries lets go of them within a page; recording waits as long as this does.
@@ -33,12 +34,19 @@ class Cut(NamedTuple):
     time: datetime
 
 
-def begin_segment(connection: sa.Connection, now: datetime, length: timedelta) -> bool:
-    """Begins a segment where the last one began that long ago and has entries; whether it did."""
-    head = store.read_head(connection)
+def is_segment_due(connection: sa.Connection, now: datetime, length: timedelta) -> bool:
+    """Whether the last segment began that long ago and has entries."""
     last = connection.execute(sa.select(SEGMENTS).order_by(SEGMENTS.c.number.desc()).limit(1)).first()
-    if head.sequence <= (last.after_sequence if last else 0) or (last and now - last.begin_time < length):
+    if store.read_head(connection).sequence <= (last.after_sequence if last else 0):
         return False
+    return last is None or now - last.begin_time >= length
+
+
+def begin_segment(connection: sa.Connection, now: datetime, length: timedelta) -> bool:
+    """Begins a segment where one is due; whether it did."""
+    if not is_segment_due(connection, now, length):
+        return False
+    head = store.read_head(connection)
     number = head.segment + 1
     if connection.dialect.name == "postgresql":
         # A partition made by itself and attached leaves those alone who read and write the others.
@@ -65,9 +73,11 @@ def next_cut(connection: sa.Connection, head: store.Head) -> Cut | None:
     return None if row is None else Cut(row.number, row.after_sequence, row.after_signals, row.begin_time)
 
 
-def cut_history(connection: sa.Connection, cut: Cut) -> bool:
+def cut_history(connection: sa.Connection, cut: Cut, configuration: Mapping[str, int]) -> bool:
     """Has history begin after the cut; its partitions go with that. False where somebody reads them for too long, or the last
     entry is not there.
+
+    `configuration` has the sequence of the last change of each configuration up to the cut, by its name: those stay.
 
     On SQLite the entries are no part of history any more, and are removed by `remove_rest`.
     """
@@ -76,13 +86,16 @@ def cut_history(connection: sa.Connection, cut: Cut) -> bool:
     chained = connection.execute(last).scalar()
     if chained is None:
         return False
-    if connection.dialect.name == "postgresql":
-        try:
-            with connection.begin_nested(), _waiting_briefly(connection):
-                for name in _partitions_before(connection, cut.segment):
-                    connection.exec_driver_sql(f"DROP TABLE {name}")
-        except OperationalError:
+    partitioned = connection.dialect.name == "postgresql"
+    try:
+        with connection.begin_nested():
+            keep(connection, configuration, head.dropped_sequence)
+            if partitioned:
+                _drop_partitions(connection, cut)
+    except OperationalError:
+        if partitioned:
             return False
+        raise
     connection.execute(sa.delete(SEGMENTS).where(SEGMENTS.c.number < cut.segment))
     dropped = {"dropped_sequence": cut.sequence, "dropped_signals": cut.signals, "dropped_hash": chained}
     store.write_head(connection, head._replace(**dropped))
@@ -103,6 +116,15 @@ def has_rest(connection: sa.Connection) -> bool:
     """Whether there are entries that are no part of history any more."""
     beyond = ENTRIES.c.sequence <= store.read_head(connection).dropped_sequence
     return connection.execute(sa.select(ENTRIES.c.sequence).where(beyond).limit(1)).first() is not None
+
+
+def _drop_partitions(connection: sa.Connection, cut: Cut) -> None:
+    # An audit of a version before segments may record for a while during a rolling upgrade, all of it into the first one.
+    later = sa.and_(ENTRIES.c.segment < cut.segment, ENTRIES.c.sequence > cut.sequence)
+    connection.execute(sa.update(ENTRIES).where(later).values(segment=cut.segment))
+    with _waiting_briefly(connection):
+        for name in _partitions_before(connection, cut.segment):
+            connection.exec_driver_sql(f"DROP TABLE {name}")
 
 
 def _partitions_before(connection: sa.Connection, segment: int) -> list[str]:

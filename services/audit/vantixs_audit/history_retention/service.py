@@ -8,7 +8,7 @@ signed; the cut. Whatever is broken off goes on from what is stored.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -25,12 +25,14 @@ from vantixs.runtime.outbox import Outbox
 
 from vantixs_audit import store
 from vantixs_audit.history_retention import announcement
-from vantixs_audit.history_retention.leaving import NotAsSigned, keep_leaves, needed_by
+from vantixs_audit.history_retention.configuration import is_listed, listed
+from vantixs_audit.history_retention.leaving import Leaving, NotAsSigned, keep_leaves, needed_by
 from vantixs_audit.history_retention.segments import (
     Cut,
     begin_segment,
     cut_history,
     has_rest,
+    is_segment_due,
     next_cut,
     remove_rest,
 )
@@ -68,7 +70,7 @@ class HistoryRetention:
         self._key = key
         self._oldest_in_journal = oldest_in_journal
         self._keep = keep
-        self._ready: tuple[Cut, bytes] | None = None
+        self._ready: tuple[Cut, Leaving] | None = None
         self._told = ""
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -93,7 +95,8 @@ class HistoryRetention:
         """
         if self._keep:
             length = max(self._keep / PARTS, SHORTEST)
-            await self._database.write(lambda c: begin_segment(c, now, length))
+            if await self._database.read(lambda c: is_segment_due(c, now, length)):
+                await self._database.write(lambda c: begin_segment(c, now, length))
         if await self._database.read(has_rest):
             return await self._database.write(remove_rest) > 0
         head, cut, told = await self._database.read(_next)
@@ -105,18 +108,21 @@ class HistoryRetention:
         OVERDUE.set(max((now - due).total_seconds(), 0))
         held = await self._held(cut, announced=told is not None)
         if not held:
-            held, root = await self._leaves(cut)
+            try:
+                leaving = await self._leaves(cut)
+            except NotAsSigned as error:
+                held = f"{error}; see `vantixs audit verify`"
         if held:
             self._tell(held, cut)
             return False
         if told is None:
-            await self._announce(head, cut, root, now)
+            await self._announce(head, cut, leaving, now)
             return False
         sequence, said = told
-        if said.root != root or not self._is_witnessed(sequence):
+        if not _says(said, leaving) or not self._is_witnessed(sequence):
             self._tell("the entry that says so is not signed yet, or says something else", cut)
             return False
-        return await self._cut(cut)
+        return await self._cut(cut, leaving)
 
     async def _held(self, cut: Cut, *, announced: bool) -> str:
         """Why the entries stay, empty where nothing holds them."""
@@ -136,30 +142,29 @@ class HistoryRetention:
             return False
         return seen is not None and seen.size >= sequence
 
-    async def _leaves(self, cut: Cut) -> tuple[str, bytes]:
-        """Why the entries stay, and the root of the tree up to the cut."""
+    async def _leaves(self, cut: Cut) -> Leaving:
+        """What is known of the entries up to the cut; raises as `keep_leaves`."""
         if self._ready is None or self._ready[0] != cut:
-            try:
-                self._ready = cut, await keep_leaves(self._database, cut, self._key)
-            except NotAsSigned as error:
-                return f"{error}; see `vantixs audit verify`", b""
-        return "", self._ready[1]
+            self._ready = cut, await keep_leaves(self._database, cut, self._key)
+        return self._ready[1]
 
-    async def _announce(self, head: store.Head, cut: Cut, root: bytes, now: datetime) -> None:
+    async def _announce(self, head: store.Head, cut: Cut, leaving: Leaving, now: datetime) -> None:
         event = journal_pb2.HistoryDropped(
             first_sequence=head.dropped_sequence + 1,
             last_sequence=cut.sequence,
-            root=root,
+            root=leaving.root,
             signals=cut.signals,
             keep_days=self._keep / timedelta(days=1),
+            kept_configuration=listed(leaving.configuration),
         )
         event.until_time.FromDatetime(cut.time)
         message = announcement.message_of(event, now)
         await self._database.write(lambda c: self._outbox.put(c, message))
         self._outbox.wake()
 
-    async def _cut(self, cut: Cut) -> bool:
-        if not await self._database.write(partial(_cut_unless_needed, cut=cut)):
+    async def _cut(self, cut: Cut, leaving: Leaving) -> bool:
+        unit = partial(_cut_unless_needed, cut=cut, configuration=leaving.configuration)
+        if not await self._database.write(unit):
             self._tell("somebody needs or reads them at the moment", cut)
             return False
         self._ready, self._told = None, ""
@@ -179,8 +184,15 @@ def _next(connection: sa.Connection) -> tuple[store.Head, Cut | None, tuple[int,
     return head, cut, announcement.find(connection, cut.sequence) if cut else None
 
 
-def _cut_unless_needed(connection: sa.Connection, cut: Cut) -> bool:
+def _says(said: journal_pb2.HistoryDropped, leaving: Leaving) -> bool:
+    """Whether the entry says what goes and what stays; a version before listed nothing of what stays."""
+    if is_listed(said) and said.kept_configuration != listed(leaving.configuration):
+        return False
+    return said.root == leaving.root
+
+
+def _cut_unless_needed(connection: sa.Connection, cut: Cut, configuration: Mapping[str, int]) -> bool:
     """Whether the cut was made; another process may have made it."""
     if store.read_head(connection).dropped_sequence >= cut.sequence:
         return True
-    return not needed_by(connection, cut) and cut_history(connection, cut)
+    return not needed_by(connection, cut) and cut_history(connection, cut, configuration)

@@ -7,14 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 from google.protobuf.message import DecodeError
 from vantixs.api.journal.v1 import journal_pb2
-from vantixs.proof.tree import leaf_hash
 
 from vantixs_audit import store
 from vantixs_audit.domain.status import View, apply_entry
 from vantixs_audit.entry_facts import facts_of
-from vantixs_audit.proof.findings import ALTERED, COLUMN, TREE, VIEW, Fault, at
-from vantixs_audit.proof.kept_leaves import read_leaves
-from vantixs_audit.tables import ENTRIES, KEPT_CONFIGURATION, SIGNAL_WORDS, SIGNALS
+from vantixs_audit.history_retention import announcement
+from vantixs_audit.history_retention.configuration import find_fault
+from vantixs_audit.proof.findings import COLUMN, TREE, VIEW, Fault, at
+from vantixs_audit.tables import ENTRIES, SIGNAL_WORDS, SIGNALS
 from vantixs_audit.views import row_of, word_rows
 
 PAGE = 500
@@ -127,11 +127,8 @@ def _not_kept(connection: sa.Connection, head: store.Head) -> Fault | None:
     if (found := connection.execute(rows).scalar_one()) != head.dropped_signals:
         detail = f"expected the rows of the first {head.dropped_signals} signals, whose entries are no longer kept, found {found}"
         return at(VIEW, head.dropped_sequence, detail)
-    changes = sa.select(KEPT_CONFIGURATION).where(KEPT_CONFIGURATION.c.sequence <= head.dropped_sequence)
-    for row in connection.execute(changes.order_by(KEPT_CONFIGURATION.c.sequence)):
-        if read_leaves(connection, row.sequence - 1, row.sequence) != [leaf_hash(row.data)]:
-            return at(ALTERED, row.sequence, f"entry {row.sequence}, kept for {row.name}, is not what was recorded")
-    return None
+    said = announcement.said_of(connection, head.dropped_sequence)
+    return find_fault(connection, head.dropped_sequence, said)
 
 
 def _decode(row: Any) -> journal_pb2.JournalEntry:

@@ -73,6 +73,7 @@ class HistoryProof:
                 first_bad_sequence=fault.first_sequence,
                 detail=fault.detail,
                 not_kept=response.not_kept,
+                kept_configuration_unlisted=response.kept_configuration_unlisted,
             )
         return result
 
@@ -101,4 +102,5 @@ def _response(step: Step, fault: Fault | None, *, leaves: bool) -> audit_pb2.Che
         fault=fault.message if fault else None,
         leaf_hashes=step.leaves if leaves else b"",
         not_kept=step.not_kept,
+        kept_configuration_unlisted=step.unlisted,
     )

@@ -13,6 +13,8 @@ from vantixs.proof.note import Checkpoint, Key
 from vantixs.runtime.database import Database
 
 from vantixs_audit import store
+from vantixs_audit.history_retention import announcement
+from vantixs_audit.history_retention.configuration import is_listed
 from vantixs_audit.proof.findings import Fault
 from vantixs_audit.proof.row_walk import RowWalk
 from vantixs_audit.proof.tree_walk import TreeWalk
@@ -21,7 +23,8 @@ from vantixs_audit.proof.tree_walk import TreeWalk
 class Step(NamedTuple):
     """How far it is: entries, and entries whose columns and signals' rows are checked. `done` with the fault, or with None.
 
-    Of entries up to `not_kept` there are leaf hashes only.
+    Of entries up to `not_kept` there are leaf hashes only. `unlisted` says, once it is done, whether no entry lists which changes
+    of configuration stay of those.
     """
 
     checked: int
@@ -31,6 +34,7 @@ class Step(NamedTuple):
     fault: Fault | None
     leaves: bytes
     not_kept: int = 0
+    unlisted: bool = False
 
 
 async def verify_history(database: Database, key: Key, against: Mapping[str, Checkpoint]) -> AsyncIterator[Step]:
@@ -76,4 +80,6 @@ class Walk:
         else:
             fault, leaves, done = self._rows.end(connection, head), b"", True
         done = done or fault is not None
-        return Step(self._entries.size, self._rows.size, head.sequence, done, fault, leaves, head.dropped_sequence)
+        dropped = head.dropped_sequence
+        unlisted = done and bool(dropped) and not is_listed(announcement.said_of(connection, dropped))
+        return Step(self._entries.size, self._rows.size, head.sequence, done, fault, leaves, dropped, unlisted)

@@ -68,6 +68,11 @@ def verify(
                 out.print(
                     f"of entries 1 to {response.not_kept:,}, which are no longer kept, the leaf hashes were checked"
                 )
+            if response.kept_configuration_unlisted:
+                out.print(
+                    "of the changes of configuration that stay of those, no entry lists which they are: one that was removed "
+                    "is not found"
+                )
             return
         fault = response.fault
         kind = audit_pb2.HistoryFaultKind.Name(fault.kind).removeprefix("HISTORY_FAULT_KIND_").lower().replace("_", " ")

@@ -456,18 +456,20 @@ class VerifyHistoryRequest(_message.Message):
     def __init__(self, first_sequence: _Optional[int] = ..., last_sequence: _Optional[int] = ...) -> None: ...
 
 class VerifyHistoryResponse(_message.Message):
-    __slots__ = ("intact", "checked", "first_bad_sequence", "detail", "not_kept")
+    __slots__ = ("intact", "checked", "first_bad_sequence", "detail", "not_kept", "kept_configuration_unlisted")
     INTACT_FIELD_NUMBER: _ClassVar[int]
     CHECKED_FIELD_NUMBER: _ClassVar[int]
     FIRST_BAD_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     NOT_KEPT_FIELD_NUMBER: _ClassVar[int]
+    KEPT_CONFIGURATION_UNLISTED_FIELD_NUMBER: _ClassVar[int]
     intact: bool
     checked: int
     first_bad_sequence: int
     detail: str
     not_kept: int
-    def __init__(self, intact: _Optional[bool] = ..., checked: _Optional[int] = ..., first_bad_sequence: _Optional[int] = ..., detail: _Optional[str] = ..., not_kept: _Optional[int] = ...) -> None: ...
+    kept_configuration_unlisted: bool
+    def __init__(self, intact: _Optional[bool] = ..., checked: _Optional[int] = ..., first_bad_sequence: _Optional[int] = ..., detail: _Optional[str] = ..., not_kept: _Optional[int] = ..., kept_configuration_unlisted: _Optional[bool] = ...) -> None: ...
 
 class GetStatisticsRequest(_message.Message):
     __slots__ = ("filter", "group", "bucket")
@@ -634,7 +636,7 @@ class CheckHistoryRequest(_message.Message):
     def __init__(self, checkpoint: _Optional[str] = ..., leaves: _Optional[bool] = ...) -> None: ...
 
 class CheckHistoryResponse(_message.Message):
-    __slots__ = ("checked", "total", "finished", "fault", "leaf_hashes", "rows_checked", "not_kept")
+    __slots__ = ("checked", "total", "finished", "fault", "leaf_hashes", "rows_checked", "not_kept", "kept_configuration_unlisted")
     CHECKED_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
@@ -642,6 +644,7 @@ class CheckHistoryResponse(_message.Message):
     LEAF_HASHES_FIELD_NUMBER: _ClassVar[int]
     ROWS_CHECKED_FIELD_NUMBER: _ClassVar[int]
     NOT_KEPT_FIELD_NUMBER: _ClassVar[int]
+    KEPT_CONFIGURATION_UNLISTED_FIELD_NUMBER: _ClassVar[int]
     checked: int
     total: int
     finished: bool
@@ -649,7 +652,8 @@ class CheckHistoryResponse(_message.Message):
     leaf_hashes: bytes
     rows_checked: int
     not_kept: int
-    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., finished: _Optional[bool] = ..., fault: _Optional[_Union[HistoryFault, _Mapping]] = ..., leaf_hashes: _Optional[bytes] = ..., rows_checked: _Optional[int] = ..., not_kept: _Optional[int] = ...) -> None: ...
+    kept_configuration_unlisted: bool
+    def __init__(self, checked: _Optional[int] = ..., total: _Optional[int] = ..., finished: _Optional[bool] = ..., fault: _Optional[_Union[HistoryFault, _Mapping]] = ..., leaf_hashes: _Optional[bytes] = ..., rows_checked: _Optional[int] = ..., not_kept: _Optional[int] = ..., kept_configuration_unlisted: _Optional[bool] = ...) -> None: ...
 
 class GetCheckpointRequest(_message.Message):
     __slots__ = ()

@@ -410,20 +410,28 @@ class JournalGapAccepted(_message.Message):
     def __init__(self, gap_id: _Optional[str] = ..., detail: _Optional[str] = ..., first_missing_sequence: _Optional[int] = ..., last_missing_sequence: _Optional[int] = ..., recorded_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., open_signals: _Optional[int] = ..., comment: _Optional[str] = ..., epoch: _Optional[int] = ..., journal_first_sequence: _Optional[int] = ..., journal_last_sequence: _Optional[int] = ...) -> None: ...
 
 class HistoryDropped(_message.Message):
-    __slots__ = ("first_sequence", "last_sequence", "root", "signals", "until_time", "keep_days")
+    __slots__ = ("first_sequence", "last_sequence", "root", "signals", "until_time", "keep_days", "kept_configuration")
     FIRST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     ROOT_FIELD_NUMBER: _ClassVar[int]
     SIGNALS_FIELD_NUMBER: _ClassVar[int]
     UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
     KEEP_DAYS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
     first_sequence: int
     last_sequence: int
     root: bytes
     signals: int
     until_time: _timestamp_pb2.Timestamp
     keep_days: float
-    def __init__(self, first_sequence: _Optional[int] = ..., last_sequence: _Optional[int] = ..., root: _Optional[bytes] = ..., signals: _Optional[int] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., keep_days: _Optional[float] = ...) -> None: ...
+    kept_configuration: KeptConfiguration
+    def __init__(self, first_sequence: _Optional[int] = ..., last_sequence: _Optional[int] = ..., root: _Optional[bytes] = ..., signals: _Optional[int] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., keep_days: _Optional[float] = ..., kept_configuration: _Optional[_Union[KeptConfiguration, _Mapping]] = ...) -> None: ...
+
+class KeptConfiguration(_message.Message):
+    __slots__ = ("sequences",)
+    SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    sequences: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, sequences: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class HistoryRead(_message.Message):
     __slots__ = ("kind", "filter", "count", "payloads", "proofs")
