@@ -11,7 +11,7 @@ from vantixs.runtime.journal import Message
 
 from vantixs_ingress.domain.payload.decode import read_body
 from vantixs_ingress.domain.payload.reading import Reading
-from vantixs_ingress.domain.payload.redaction import redact_payload
+from vantixs_ingress.domain.payload.redaction import SHORTEST_KNOWN, redact_payload
 from vantixs_ingress.domain.signal.content import content_fingerprint, takes_part
 from vantixs_ingress.http.authentication import Sender
 from vantixs_ingress.http.content_encoding import read_content
@@ -104,7 +104,10 @@ def record_request(sender: Sender, request: Request, body_max_bytes: int, instan
             content = read_content(request, body_max_bytes)
         except Rejection:
             content = b""
-    payload = cut_rejected(redact_payload(content, sender.token, read=sender.body or read_body(content)))
+    body = sender.body or read_body(content)
+    # A secret of another product may stand where it is not recognised, such as in the field of the symbol.
+    other = body.secret if len(body.secret) >= SHORTEST_KNOWN else ""
+    payload = cut_rejected(redact_payload(content, sender.token, other, read=body))
     payload_sha256 = hashlib.sha256(content or request.body).digest()
     return make_received(now, payload, payload_sha256, _described(sender, request, instance), sender.snapshot.seals)
 
