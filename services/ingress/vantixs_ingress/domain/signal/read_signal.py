@@ -84,7 +84,7 @@ def _secrets_shown(fields: Mapping[str, Any], draft: Draft, values: Mapping[str,
     symbol: str = values.get("symbol", "")
     found = {s for s in hidden if s in symbol}
     found |= {p.value.strip() for p in draft.problems if isinstance(p.value, str) and p.value.strip() in hidden}
-    return sorted(found, key=lambda s: (-len(s), s))
+    return sorted(found, key=lambda s: (-len(s), s))[:MOST_PROBLEMS]
 
 
 def secret_of(body: Body, rules: Rules) -> str:
