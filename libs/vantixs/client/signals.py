@@ -59,14 +59,15 @@ class AsyncSignals:
         """Sends a signal to a webhook by HTTP; when this returns, the signal is on disk.
 
         `token` is the webhook's; if empty, the one stored in the home is used. All calls with the same `key` are one
-        signal, for ever. Without `key`, and without `idempotency_key` in the payload, each call is a signal of its
-        own. A request without an answer is repeated with the same key until `timeout_s`. Webhooks that require
-        signatures are not supported.
+        signal, for ever; so are all payloads with the same key (`idempotency_key`, `nonce`, or what the webhook reads
+        as one). A `key` has to equal that of the payload. Without both, each call is a signal of its own. A request
+        without an answer is repeated, as the same signal, until `timeout_s`. Webhooks that require signatures are not
+        supported.
 
         Raises:
             SignalRejected: ingress refused it.
-            ServiceUnavailable: there was no answer, and the signal may have been accepted. Send it again with
-                `request_id` as `key`, and it is accepted exactly once.
+            ServiceUnavailable: there was no answer, and the signal may have been accepted. Send it again, and it is
+                accepted exactly once: as it is if the payload has a key, else with `request_id` as `key`.
             ValueError: the address of ingress, or the token, is not known.
         """
         if not (base := self._calls.http()):
@@ -74,12 +75,11 @@ class AsyncSignals:
         if not token and not (token := webhook_token(self._home, webhook_id) if self._home else ""):
             raise ValueError(f"send: expected the token of webhook {webhook_id!r}, was none")
         headers = {"Content-Type": "application/json", "X-Webhook-Token": token}
-        named = key or str(payload.get("idempotency_key", ""))
-        if not named:
-            named = key = str(uuid.uuid4())
-        if key:
-            headers["Idempotency-Key"] = key
-        answer = await self._post(f"{base}/hooks/{webhook_id}", json.dumps(payload).encode(), headers, named, timeout_s)
+        # Only ingress knows which field is the webhook's key. It uses the generated id if the signal has no key, where a
+        # generated Idempotency-Key would contradict the payload's.
+        headers["Idempotency-Key" if key else "webhook-id"] = request_id = key or str(uuid.uuid4())
+        body = json.dumps(payload).encode()
+        answer = await self._post(f"{base}/hooks/{webhook_id}", body, headers, request_id, timeout_s)
         try:
             content = json.loads(answer.body)
         except ValueError:

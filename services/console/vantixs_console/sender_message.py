@@ -58,12 +58,12 @@ _NOTES = {
     Kind.SCRIPT: [],
 }  # fmt: skip
 _PYTHON = """
-# The same in Python, with its standard library. A resend with the same key is the same signal.
+# The same in Python, with its standard library. A resend with the same webhook-id is the same signal.
 import {imports}
 
 def send(signal, url="{url}"{arguments}):
     body = json.dumps(signal).encode()
-    headers = {{"Content-Type": "application/json", "{key}": str(uuid.uuid4())}}
+    headers = {{"Content-Type": "application/json", "webhook-id": str(uuid.uuid4())}}
     for wait in (1, 2, 4, 8, 0):
 {sign}        request = urllib.request.Request(url, body, headers)
         try:
@@ -84,7 +84,7 @@ _SIGN = """        headers["webhook-timestamp"] = now = str(int(time.time()))
         digest = hmac.digest(base64.b64decode(secret.removeprefix("whsec_")), signed, "sha256")
         headers["webhook-signature"] = "v1," + base64.b64encode(digest).decode()
 """
-_CURL = """curl -H "Content-Type: application/json" -H "Idempotency-Key: $(uuidgen)" \\
+_CURL = """curl -H "Content-Type: application/json" -H "webhook-id: $(uuidgen)" \\
   -d '{body}' "{url}"
 """
 _SIGNED_CURL = """secret=whsec_SECRET; body='{body}'; id=$(openssl rand -hex 16); now=$(date +%s)
@@ -121,16 +121,13 @@ def sender_message(kind: Kind, webhook: webhook_pb2.Webhook, base: str) -> Sende
 
 
 def _script(body: str, url: str, *, signed: bool) -> str:
-    """The script, in shell and in Python."""
+    """The script, in shell and in Python. Its generated key is a `webhook-id`, which gives way to a key in the body."""
     modules = "json, time, urllib.error, urllib.request, uuid"
     if not signed:
-        key = "Idempotency-Key"
-        python = _PYTHON.format(imports=modules, arguments="", key=key, sign="", url=url, body=body)
+        python = _PYTHON.format(imports=modules, arguments="", sign="", url=url, body=body)
         return _CURL.format(body=body, url=url) + python
     argument = ', secret="whsec_SECRET"'
-    python = _PYTHON.format(
-        imports=f"base64, hmac, {modules}", arguments=argument, key="webhook-id", sign=_SIGN, url=url, body=body
-    )
+    python = _PYTHON.format(imports=f"base64, hmac, {modules}", arguments=argument, sign=_SIGN, url=url, body=body)
     return _SIGNED_CURL.format(body=body, url=url) + python
 
 

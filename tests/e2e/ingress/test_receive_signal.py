@@ -4,9 +4,11 @@ import json
 import socket
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
+from vantixs.client import Client
 from vantixs.testing.stack import RunningStack
 
 from tests.support.alerts import load_alerts
@@ -38,6 +40,61 @@ def test_same_key_same_content_is_200_other_content_409(stack: RunningStack) -> 
     assert (first.status_code, again.status_code, other.status_code) == (202, 200, 409)
     assert again.json()["signal_id"] == first.json()["signal_id"]
     assert (again.json()["reason"], other.json()["reason"]) == ("DUPLICATE_SIGNAL", "IDEMPOTENCY_CONFLICT")
+
+
+def test_body_with_a_key_trades_once_whatever_its_headers_say(stack: RunningStack) -> None:
+    body = {"action": "buy", "symbol": "BTCUSDT", "nonce": "N1"}
+    refused = [stack.send(body, Idempotency_Key=key) for key in ("hX", "hY")]
+    assert [answer.json()["reason"] for answer in refused] == ["FIELD_CONFLICT"] * 2
+    assert "nonce and Idempotency-Key, was 'N1' and 'hX'" in refused[0].json()["detail"]
+    first = stack.send(body)
+    again = [
+        stack.send(body),
+        stack.send(body, Idempotency_Key="N1"),
+        *(stack.send(body, webhook_id=message) for message in ("m1", "m2")),
+    ]
+    assert (first.status_code, [answer.json()["reason"] for answer in again]) == (202, ["DUPLICATE_SIGNAL"] * 4)
+    assert {answer.json()["signal_id"] for answer in again} == {first.json()["signal_id"]}
+    twice = httpx.post(
+        stack.url, json={**body, "nonce": "N2"}, headers=[("Idempotency-Key", "a"), ("idempotency-key", "b")]
+    )
+    assert twice.json()["reason"] == "FIELD_CONFLICT"
+
+
+def test_exit_with_two_keys_is_taken_by_that_of_its_body(stack: RunningStack) -> None:
+    body = {"action": "close", "symbol": "BTCUSDT", "nonce": "X1"}
+    first, again = (stack.send(body, Idempotency_Key=key) for key in ("hX", "hY"))
+    assert (first.status_code, again.json()["reason"]) == (202, "DUPLICATE_SIGNAL")
+    assert [(w["field"], w["reason"]) for w in first.json()["warnings"]] == [("nonce", "FIELD_CONFLICT")]
+
+
+def test_client_sends_a_payload_with_a_key_as_one_signal(stack: RunningStack) -> None:
+    with Client.from_home(stack.home) as client:
+        for number, payload in enumerate(({"nonce": "K-2"}, {"order": {"nonce": "K-3"}}, {"idempotency_key": "K-4"})):
+            signal = {"action": "buy", "symbol": "BTCUSDT", "comment": f"client {number}", **payload}
+            first, again = client.signals.send(signal), client.signals.send(signal)
+            assert (again.signal_id, first.duplicate, again.duplicate) == (first.signal_id, False, True), payload
+        keyless = {"action": "buy", "symbol": "BTCUSDT", "comment": "client without a key"}
+        assert client.signals.send(keyless).signal_id != client.signals.send(keyless).signal_id
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    ["password=Cnry8812word", "Bearer Cnry8812word", "sk_live_Cnry8812word", "api_key: Cnry8812word", "Cnry8812word"],
+)
+def test_secret_in_a_refused_symbol_is_kept_nowhere(stack: RunningStack, symbol: str) -> None:
+    bodies: list[Any] = [
+        {"action": "buy", "symbol": symbol, "secret": "Cnry8812word"},
+        {"action": "buy", "base": symbol, "quote": "USDT", "secret": "Cnry8812word"},
+        f"action=buy&symbol=NOSUCHPAIR&comment={quote(f'x&secret=Cnry8812word {symbol}' if ' ' in symbol else 'secret=Cnry8812word')}",
+    ]
+    answers = [stack.send(body) for body in bodies]
+    assert {answer.json()["reason"] for answer in answers} == {"SYMBOL_UNSUPPORTED"}
+    stack.ended([answer.json()["signal_id"] for answer in answers])
+    shown = "".join(answer.text for answer in answers) + json.dumps(stack.signals())
+    assert "Cnry8812" not in shown + stack.run("signals", "list").stdout
+    for path in (stack.home / "data").rglob("*"):
+        assert not path.is_file() or b"Cnry8812" not in path.read_bytes(), path
 
 
 def test_same_bytes_within_the_window_are_suppressed_and_visible(stack: RunningStack) -> None:

@@ -3,14 +3,17 @@
 import json
 import string
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from vantixs.api.common.v1 import common_pb2
 from vantixs.model.instruments import CATALOGUE
 from vantixs_ingress.domain.payload import redaction
 from vantixs_ingress.domain.payload.decode import read_body
+from vantixs_ingress.domain.payload.mapping import compile_mapping
 from vantixs_ingress.domain.payload.redaction import redact_payload
 from vantixs_ingress.domain.signal.read_signal import read_signal
 from vantixs_ingress.domain.signal.rules import Rules
@@ -50,6 +53,12 @@ FORMS = {
     "commas": lambda n, s: f"action=buy,symbol=BTCUSDT,{n}={s},x=1",
     "form": lambda n, s: f"action=buy&symbol=BTCUSDT&{n}={s}&x=1",
     "encoded form": lambda n, s: f"action=buy&symbol=BTCUSDT&{''.join(f'%{ord(c):02X}' for c in n)}={quote(s)}&x=1",
+    "text in a form": lambda n, s: f"action=buy&symbol=BTCUSDT&comment={quote(f'x&{n}={s}')}&x=1",
+    "text in a form and a line's end": lambda n, s: f"action=buy&symbol=BTCUSDT&comment={quote(f'{n}: {s}')}\n",
+    "symbol": lambda n, s: json.dumps({"action": "buy", "symbol": f"{n}={s}"}),
+    "symbol with a colon": lambda n, s: json.dumps({"action": "buy", "symbol": f"{n}: {s}"}),
+    "symbol of two halves": lambda n, s: json.dumps({"action": "buy", "base": f"{n}={s}", "quote": "USDT"}),
+    "symbol that is JSON": lambda n, s: json.dumps({"action": "buy", "symbol": json.dumps({n: s})[:64]}),
     "xml": lambda n, s: f"<alert><action>buy</action><{n}>{s}</{n}></alert>",
     "xml attribute": lambda n, s: f'<alert action="buy" {n}="{s}"/>',
     "prose": lambda n, s: f"please buy BTCUSDT, the {n} is {s} as agreed",
@@ -76,7 +85,7 @@ SHAPES = (
 
 
 @pytest.mark.parametrize("secret", SHAPES)
-@pytest.mark.parametrize("place", ["comment", "note", "prose", "url", "xml"])
+@pytest.mark.parametrize("place", ["comment", "note", "prose", "url", "xml", "symbol", "exchange", "form", "form name"])
 def test_token_of_a_well_known_shape_is_kept_nowhere(secret: str, place: str) -> None:
     body = {
         "comment": json.dumps(BASE | {"comment": f"via {secret} ok"}),
@@ -84,6 +93,10 @@ def test_token_of_a_well_known_shape_is_kept_nowhere(secret: str, place: str) ->
         "prose": f"buy BTCUSDT with {secret}",
         "url": json.dumps(BASE | {"callback": f"http://127.0.0.1/x?{secret}"}),
         "xml": f"<a><b>{secret}</b></a>",
+        "symbol": json.dumps({"action": "buy", "symbol": secret}),
+        "exchange": json.dumps({"action": "buy", "symbol": f"{secret}:BTCUSDT"}),
+        "form": f"action=buy&symbol=BTCUSDT&note={quote(f'via {secret}').replace('_', '%5F')}",
+        "form name": f"action=buy&symbol=BTCUSDT&{quote(secret, safe='').replace('_', '%5F')}=1",
     }[place]
     kept_nowhere(body, secret)
 
@@ -123,6 +136,50 @@ def test_secret_in_an_idempotency_key_or_a_field_name_is_kept_nowhere(key: str) 
         assert key.encode() not in signal_message(reading, "s").SerializeToString()
     kept_nowhere(json.dumps(BASE | {key: "x"}), key.rpartition("=")[2])
     kept_nowhere(f"buy BTCUSDT with {key} = x", key.rpartition("=")[2])
+
+
+MAPPED = compile_mapping(SimpleNamespace(fields={"action": "a", "symbol": "s || x.secret", "token": "t"}, values={}))
+
+
+@pytest.mark.parametrize(
+    ("body", "mapping"),
+    [
+        ({"action": "buy", "symbol": "s3cretWord", "secret": "s3cretWord"}, None),
+        ({"action": "buy", "symbol": "s3cretWord", "my": [{"bot_token": "s3cretWord"}]}, None),
+        ({"action": "buy", "symbol": "s3cretWord", "x": [{"name": "api_key", "value": "s3cretWord"}]}, None),
+        ({"a": "buy", "s": "s3cretWord", "secret": "s3cretWord", "t": "another-token"}, MAPPED),
+        ({"a": "buy", "x": {"secret": "s3cretWord"}}, MAPPED),
+    ],
+)
+def test_symbol_that_repeats_a_secret_field_is_not_shown(body: dict[str, object], mapping: object) -> None:
+    rules = Rules(account_id="paper", mapping=mapping)  # type: ignore[arg-type]
+    reading = read_signal(json.dumps(body).encode(), rules, CATALOGUE, NOW)
+    assert reading.reason == "SYMBOL_UNSUPPORTED"
+    assert "s3cretWord" not in repr((reading.values, reading.errors, reading.warnings))
+
+
+@given(st.dictionaries(st.sampled_from(["action", "side", "signal", "message", "type", "order"]), st.text()))
+def test_action_is_a_word_of_ours_or_absent(body: dict[str, str]) -> None:
+    """So it is recorded with a rejection as it is."""
+    reading = read_signal(json.dumps({"symbol": "BTCUSDT"} | body).encode(), RULES, CATALOGUE, NOW)
+    assert f"ACTION_{reading.values.get('action', 'UNSPECIFIED')}" in common_pb2.Action.keys()  # noqa: SIM118 - an enum
+
+
+@pytest.mark.parametrize("text", ["a=b%20c&d=+e", "a=1&&b=%26", "a=b%20c\n", "x=%", "a=b=c&d=%zz"])
+def test_form_without_a_secret_is_kept_as_it_was_sent(text: str) -> None:
+    assert redact_payload(text.encode()) == text.encode()
+
+
+@pytest.mark.parametrize("form", ["comment={}", "a=1&&comment={}&", "x=a=b&comment={}", "a=1&comment={} "])
+def test_secret_is_redacted_in_what_is_not_quite_a_form(form: str) -> None:
+    for text in ("secret=s3cretWord", "Bearer s3cretWord", "Bearer+s3cretWord"):
+        assert b"s3cretWord" not in redact_payload(form.format(quote(text, safe="+")).encode())
+
+
+def test_form_with_more_fields_than_are_read_is_redacted_too() -> None:
+    text = f"{'a=%20&' * 600}note=ghp%5F0123456789abcdefghij0123&%73ecret=s3cretWord"
+    kept_nowhere(text, "0123456789abcdefghij0123")
+    kept_nowhere(text, "s3cretWord")
 
 
 NO_SECRETS = (

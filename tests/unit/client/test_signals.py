@@ -191,18 +191,24 @@ def test_signal_is_sent_until_it_is_answered_with_one_key(rig: Any, ingress: Ing
     assert (sent.signal_id, sent.duplicate, sent.warnings) == ("s", False, [{"field": "x"}])
     assert len(ingress.asked) == 3
     assert {path for path, _, _ in ingress.asked} == {"/hooks/demo"}, "the token is in no path"
-    assert len({headers["idempotency-key"] for _, headers, _ in ingress.asked}) == 1
+    assert len({headers["webhook-id"] for _, headers, _ in ingress.asked}) == 1
     assert ingress.asked[0][1]["x-webhook-token"] == "t"
 
 
 @pytest.mark.parametrize(
     ("payload", "key", "header"),
-    [({"action": "buy", "idempotency_key": "mine"}, "", None), ({"action": "buy"}, "given", "given")],
+    [
+        ({"action": "buy", "idempotency_key": "mine"}, "", None),
+        ({"action": "buy", "Nonce": "mine"}, "", None),
+        ({"action": "buy", "order": {"nonce": "mine"}}, "", None),
+        ({"action": "buy"}, "given", "given"),
+    ],
 )
 def test_key_of_the_sender_is_kept(payload: Any, key: str, header: str | None, rig: Any, ingress: Ingress) -> None:
     ingress.answers = [(200, {"signal_id": "first", "duplicate": True})]
     assert rig.client.signals.send(payload, token="t", key=key) == library.Sent("first", True, [])
     assert ingress.asked[0][1].get("idempotency-key") == header
+    assert ("webhook-id" in ingress.asked[0][1]) == (not key), "a generated id counts only if the payload has no key"
     assert ingress.asked[0][2] == payload
 
 
@@ -228,7 +234,7 @@ def test_no_answer_in_time_says_with_which_key_to_send_again(rig: Any, ingress: 
     ingress.answers = [None] * 100
     with pytest.raises(library.ServiceUnavailable) as caught:
         rig.client.signals.send({}, token="t", timeout_s=2.0)
-    assert caught.value.request_id == ingress.asked[0][1]["idempotency-key"]
+    assert caught.value.request_id == ingress.asked[0][1]["webhook-id"]
     assert rig.time.time() <= 2
 
 

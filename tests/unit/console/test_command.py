@@ -36,6 +36,17 @@ def test_wrong_call_is_one_line_that_says_what_was_expected(
     assert shown.count("\n") == 1
 
 
+@pytest.mark.parametrize("content", ["[]", "null", "{}", '{"fields": {}}', '"text"', '{"field": {}}', "x"])
+def test_mapping_without_fields_is_an_error_that_says_what_was_expected(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mapping.json"
+    file.write_text(content)
+    assert main(["webhook", "create", "--account-id", "paper", "--mapping", str(file), "--home", str(tmp_path)]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("vantixs: --mapping: expected a JSON file with fields and values")
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_settings_of_a_service_are_not_refused_by_commands(
     service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -73,6 +73,33 @@ def test_payload_narrows_the_age_and_never_widens_it(age_s: int, max_lag: str, r
     assert read(json.dumps(body)).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("fields", "field", "reason", "detail"),
+    [
+        (
+            {"expiresAt": -60}, "expiresAt",
+            "SIGNAL_EXPIRED", "expected a time to come, was 2026-11-24T11:59:00+00:00, 60 s ago",
+        ),
+        (
+            {"expiresAt": -60, "timestamp": -90}, "expiresAt",
+            "SIGNAL_EXPIRED", "expected a time to come, was 2026-11-24T11:59:00+00:00, 60 s ago",
+        ),
+        ({"expiresAt": 60, "timenow": -301}, "timenow", "SIGNAL_EXPIRED", "expected at most 300 s old, was 301 s old"),
+        ({"timestamp": 301}, "timestamp", "FIELD_INVALID", "expected a time at most 300 s ahead, was 301 s ahead"),
+        ({"timestamp": 300.5}, "timestamp", "FIELD_INVALID", "expected a time at most 300 s ahead, was 301 s ahead"),
+    ],
+)  # fmt: skip
+def test_refused_time_is_named_as_it_was_sent(fields: dict[str, float], field: str, reason: str, detail: str) -> None:
+    times = {name: (NOW + timedelta(seconds=seconds)).isoformat() for name, seconds in fields.items()}
+    [error] = read(json.dumps({"action": "buy", "symbol": "BTCUSDT"} | times)).errors
+    assert (error.field, error.reason, error.detail) == (field, reason, detail)
+
+
+def test_time_300_s_ahead_is_taken() -> None:
+    ahead = (NOW + timedelta(seconds=300)).isoformat()
+    assert not read(json.dumps({"action": "buy", "symbol": "BTCUSDT", "timestamp": ahead})).errors
+
+
 def test_exit_outlives_an_entry() -> None:
     emitted = (NOW - timedelta(hours=1)).isoformat()
     rules = Rules(entry_expires_after_s=300, exit_expires_after_s=86_400)

@@ -164,10 +164,16 @@ def actions_of(names: list[str]) -> list[Any]:
 
 
 def _read_mapping(path: Path) -> webhook_pb2.PayloadMapping:
+    expected = "--mapping: expected a JSON file with fields and values"
+    mapping = webhook_pb2.PayloadMapping()
     try:
-        return json_format.Parse(path.read_text(), webhook_pb2.PayloadMapping())
+        json_format.Parse(path.read_text(), mapping)
     except (OSError, UnicodeDecodeError, json_format.ParseError) as error:
-        raise SettingsError(f"--mapping: expected a JSON file with fields and values: {error}") from None
+        raise SettingsError(f"{expected}: {error}") from None
+    # An empty list and null are read as an empty message, and that is a webhook without a mapping.
+    if not mapping.fields and not mapping.values:
+        raise SettingsError(f'{expected}, such as {{"fields": {{"action": "a", "symbol": "s"}}}}, was one with neither')
+    return mapping
 
 
 CLEARABLE = {

@@ -11,7 +11,7 @@ from vantixs.runtime.journal import Message
 
 from vantixs_ingress.domain.payload.decode import read_body
 from vantixs_ingress.domain.payload.reading import Reading
-from vantixs_ingress.domain.payload.redaction import redact_payload
+from vantixs_ingress.domain.payload.redaction import SHORTEST_KNOWN, hidden_values, redact_payload
 from vantixs_ingress.domain.signal.content import content_fingerprint, takes_part
 from vantixs_ingress.http.authentication import Sender
 from vantixs_ingress.http.content_encoding import read_content
@@ -27,6 +27,8 @@ from vantixs_ingress.spool.entries import (
 )
 from vantixs_ingress.spool.signal_message import field_errors, signal_message
 from vantixs_ingress.spool.store import Stored
+
+_MOST_OTHER_SECRETS = 20  # Each is looked for in every text of a rejected body.
 
 
 @dataclass(slots=True)
@@ -104,7 +106,11 @@ def record_request(sender: Sender, request: Request, body_max_bytes: int, instan
             content = read_content(request, body_max_bytes)
         except Rejection:
             content = b""
-    payload = cut_rejected(redact_payload(content, sender.token, read=sender.body or read_body(content)))
+    body = sender.body or read_body(content)
+    # What stands in a secret field may be repeated where it is not recognised, such as in the symbol.
+    others = [s for s in hidden_values(body.fields) if len(s) >= SHORTEST_KNOWN]
+    others = sorted(others, key=lambda s: (-len(s), s))[:_MOST_OTHER_SECRETS]
+    payload = cut_rejected(redact_payload(content, sender.token, *others, read=body))
     payload_sha256 = hashlib.sha256(content or request.body).digest()
     return make_received(now, payload, payload_sha256, _described(sender, request, instance), sender.snapshot.seals)
 

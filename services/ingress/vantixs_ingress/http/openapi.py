@@ -52,7 +52,8 @@ _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Makes resends the same signal, for ever. `webhook-id`, or `idempotency_key` in the body, do the same.",
+    "description": "Makes resends the same signal, for ever. A key in the body (`idempotency_key`, `nonce`), or the "
+    "`webhook-id` of a signed request, does the same: if there are two, they have to be equal.",
     "schema": {"type": "string", "maxLength": 255, "pattern": "^[ -~]*$"},
 }
 _SIGNATURE = [
@@ -64,7 +65,7 @@ _SIGNATURE = [
         "schema": {"type": "string", "pattern": "^[ -~]*$"},
     }
     for name, meaning in (
-        ("webhook-id", "the message's id, which is its idempotency key"),
+        ("webhook-id", "the message's id, which is the idempotency key if the body has none"),
         ("webhook-timestamp", "seconds since 1970"),
         (
             "webhook-signature",

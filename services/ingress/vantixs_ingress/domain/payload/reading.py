@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from vantixs_ingress.domain.payload.redaction import REDACTED, redact_inside
+from vantixs_ingress.domain.payload.redaction import REDACTED, redact_inside, without_head
 from vantixs_ingress.domain.payload.vocabulary import slot_of
 
 # The reason of a rejection with several errors is the first of these.
@@ -140,12 +140,12 @@ class Draft:
 
 
 def shown(value: Any, secrets: Iterable[str] = ()) -> str:
-    """A value for messages: a long one is cut, a secret is hidden, and only the start of a possible token is shown."""
+    """A value for messages: secrets are hidden, only the start of a possible token is shown, and a long value is cut."""
     if isinstance(value, tuple):
         return " and ".join(shown(item, secrets) for item in value)
     if isinstance(value, dict | list):
         return "a list" if isinstance(value, list) else "an object"
-    text = str(value)
+    text = redact_inside(without_head(str(value)))
     if any(secret in text for secret in secrets if secret):
         return f"a text of {len(text)} characters"
     most = MOST_SHOWN

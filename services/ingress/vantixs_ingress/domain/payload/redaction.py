@@ -4,9 +4,9 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
-from vantixs_ingress.domain.payload.decode import Body, Unreadable, decode
+from vantixs_ingress.domain.payload.decode import MOST_FIELDS, Body, Unreadable, decode
 from vantixs_ingress.domain.payload.vocabulary import hidden_members, is_hidden
 
 REDACTED = "[redacted]"
@@ -22,7 +22,9 @@ _NAMED = re.compile(
 )
 # Source: WunderTrading's codes, an action with exchange, pair, bot and token behind it.
 _CODE = re.compile(r"\b((?:ENTER|EXIT)-(?:LONG|SHORT|ALL)_)[A-Za-z0-9_./:-]{6,200}+")
-_FORM = re.compile(r"[^\s=&;{}\"]{1,200}=[^\s=&;]*+(?:&[^\s=&;{}\"]{1,200}=[^\s=&;]*+)+")
+# Also a single pair, and some forms that are refused.
+_FORM = re.compile(r"\s*+[^\s=&;{}\"]{1,200}=[^\s&;]*+(?:&(?:[^\s=&;{}\"]{1,200}=[^\s&;]*+)?)*+\s*+")
+_PART = re.compile(r"[^\s&]++")
 # Tokens of this and of other services, recognised by their prefix or form. Sources: the services' own pages on
 # token formats (GitHub, GitLab, Slack, Stripe, AWS, Google, Telegram, Discord, OpenAI, SendGrid, npm, Hugging Face, Standard
 # Webhooks), RFC 6750, RFC 7519, RFC 7617, RFC 7468; 32 bytes in hex are the form of Ethereum's private keys.
@@ -98,7 +100,9 @@ def redact(text: str, *known: str, is_json: bool = False) -> str:
         if (is_json and text == sent) or _is_json(text):
             return text
     if _FORM.fullmatch(text):
-        text = "&".join(_without_form(part, secrets) for part in text.split("&"))
+        # One with more fields is refused, and what is stored of it need not be encoded: each part costs some 10 us.
+        few = text.count("&") < MOST_FIELDS
+        text = _PART.sub(lambda m: _without_form(m[0], secrets), text) if few else unquote_plus(text)
     for secret in secrets:
         text = text.replace(secret, REDACTED)
     if "<" in text:
@@ -160,10 +164,19 @@ def _without_inside(text: str, *known: str) -> str:
 
 def _without_form(part: str, known: list[str]) -> str:
     """One `name=value` of a form, whose characters may be percent-encoded."""
-    name, _, value = part.partition("=")
-    plain = unquote_plus(value)
-    hidden = is_hidden(unquote_plus(name)) or any(secret in plain for secret in known)
-    return f"{name}={REDACTED}" if hidden else part
+    name, equals, value = part.partition("=")
+    if equals and is_hidden(unquote_plus(name)):
+        return f"{_without_encoded(name, known)}={REDACTED}"
+    return f"{_without_encoded(name, known)}{equals}{_without_encoded(value, known)}"
+
+
+def _without_encoded(text: str, known: list[str]) -> str:
+    """A name or value of a form. It is encoded again only if something in it was replaced."""
+    if "%" not in text and "+" not in text:
+        return text
+    plain = unquote_plus(text)
+    hidden = redact_inside(without_head(plain), *known)
+    return text if hidden == plain else quote_plus(hidden, safe="[]=")
 
 
 def _simple(text: str, known: list[str]) -> str | None:
@@ -296,4 +309,19 @@ def listed_secrets(value: Any) -> set[str]:
     for inner in value.values() if isinstance(value, dict) else value:
         if isinstance(inner, dict | list):
             found |= listed_secrets(inner)
+    return found
+
+
+def hidden_values(value: Any, *, hidden: bool = False) -> set[str]:
+    """The texts in secret fields, at every depth. `hidden` says that `value` itself is in one."""
+    if isinstance(value, str):
+        return {value.strip()} if hidden else set()
+    found: set[str] = set()
+    if isinstance(value, dict):
+        listed = hidden_members(value)
+        for name, inner in value.items():
+            found |= hidden_values(inner, hidden=hidden or name in listed or is_hidden(name))
+    elif isinstance(value, list):
+        for inner in value:
+            found |= hidden_values(inner, hidden=hidden)
     return found

@@ -1,5 +1,6 @@
 """The age limit of a signal, and whether it has expired. Time is an argument."""
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -43,24 +44,30 @@ def check_freshness(draft: Draft, values: dict[str, Any], rules: Rules, now: dat
     emitted = values.get("emit_time", now)
     name = draft.names.get("emit_time", "timestamp")
     if emitted > now + AHEAD:
-        ahead = int((emitted - now).total_seconds())
-        draft.refuse(name, "FIELD_INVALID", f"expected a time not after now, was {ahead} s ahead", slot="emit_time")
+        ahead = math.ceil((emitted - now).total_seconds())
+        expected = f"expected a time at most {int(AHEAD.total_seconds())} s ahead, was {ahead} s ahead"
+        draft.refuse(name, "FIELD_INVALID", expected, slot="emit_time")
     is_out = is_exit(values, sell_opens_short=rules.sell_opens_short)
     limit = rules.exit_expires_after_s if is_out else rules.entry_expires_after_s
     ends = [_ends(emitted, now, float(limit), f"at most {limit} s old")] if limit else []
     if "expires_after_s" in values:
         seconds = values["expires_after_s"]
         ends.append(_ends(emitted, now, float(seconds), f"at most {seconds} s old"))
-    if "expire_time" in values:
-        ends.append((values["expire_time"], f"to come before {values['expire_time'].isoformat()}"))
-    if not ends:
+    end = min(ends, default=None)
+    said: datetime | None = values.get("expire_time")
+    if said is not None and (end is None or said <= end[0]):
+        if now > said:
+            ago = int((now - said).total_seconds())
+            expected = f"expected a time to come, was {said.isoformat()}, {ago} s ago"
+            draft.refuse(draft.names["expire_time"], "SIGNAL_EXPIRED", expected, slot="expiry")
+        return said
+    if end is None:
         return None
-    end, expected = min(ends)
-    if now > end:
+    if now > end[0]:
         age = int((now - emitted).total_seconds())
         hint = BAR_TIME_HINT if is_bar_time(emitted, now, draft.extras) else ""
-        draft.refuse(name, "SIGNAL_EXPIRED", f"expected {expected}, was {age} s old{hint}", slot="expiry")
-    return end
+        draft.refuse(name, "SIGNAL_EXPIRED", f"expected {end[1]}, was {age} s old{hint}", slot="expiry")
+    return end[0]
 
 
 def _ends(emitted: datetime, now: datetime, seconds: float, expected: str) -> tuple[datetime, str]:

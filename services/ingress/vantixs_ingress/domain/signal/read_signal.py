@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from vantixs.model.instruments import Catalogue, Instrument
 
@@ -10,7 +11,7 @@ from vantixs_ingress.domain.payload.decode import Body, read_body
 from vantixs_ingress.domain.payload.fields import collect
 from vantixs_ingress.domain.payload.mapping import collect_mapped, mapped_secret
 from vantixs_ingress.domain.payload.reading import MOST_PROBLEMS, Draft, FieldError, Reading, field_error, without
-from vantixs_ingress.domain.payload.redaction import redact_inside, without_head
+from vantixs_ingress.domain.payload.redaction import hidden_values, may_hold_shape, redact, redact_inside, without_head
 from vantixs_ingress.domain.signal.action import settle
 from vantixs_ingress.domain.signal.exits import is_exit, is_needed
 from vantixs_ingress.domain.signal.freshness import check_freshness
@@ -65,8 +66,25 @@ def read_signal(
     check_rules(draft, values, rules)
     reading.expire_time = check_freshness(draft, values, rules, now)
     reading.values = values
-    _finish(reading, draft, rules, tuple(s for s in (*secrets, reading.secret) if len(s) >= _SHORTEST_SECRET))
+    # With a mapping, `reading.secret` may come from another field than the one with a known name.
+    other = body.secret if rules.mapping is not None else ""
+    hidden = [s for s in (*secrets, reading.secret, other) if len(s) >= _SHORTEST_SECRET]
+    if draft.problems:
+        hidden += _secrets_shown(body.fields, draft, values)
+    _finish(reading, draft, rules, tuple(hidden))
     return reading
+
+
+def _secrets_shown(fields: Mapping[str, Any], draft: Draft, values: Mapping[str, Any]) -> list[str]:
+    """The secrets, of any product, that the symbol or the value of a problem repeats: for example where a mapping reads them.
+
+    The longest come first, because one may be a part of another.
+    """
+    hidden = {s for s in hidden_values(fields) if len(s) >= _SHORTEST_SECRET}
+    symbol: str = values.get("symbol", "")
+    found = {s for s in hidden if s in symbol}
+    found |= {p.value.strip() for p in draft.problems if isinstance(p.value, str) and p.value.strip() in hidden}
+    return sorted(found, key=lambda s: (-len(s), s))[:MOST_PROBLEMS]
 
 
 def secret_of(body: Body, rules: Rules) -> str:
@@ -114,7 +132,8 @@ def _hide(reading: Reading, secrets: tuple[str, ...]) -> None:
     key = reading.values.get("idempotency_key", "")
     if any(secret in key for secret in secrets):
         name = reading.sources["idempotency_key"]
-        reading.errors.append(FieldError(name, "FIELD_INVALID", "expected a key of the signal's own, was the token"))
+        problem = FieldError(name, "FIELD_INVALID", "expected a key of the signal's own, was the token")
+        (reading.warnings if reading.reduces else reading.errors).append(problem)
         del reading.values["idempotency_key"]
 
 
@@ -129,6 +148,10 @@ def _cut(reading: Reading) -> None:
         _without_token(name)[:LONGEST_NAME]: redact_inside(without_head(text))[:LONGEST_EXTRA]
         for name, text in reading.extras.items()
     }
+    symbol = reading.values.get("symbol", "")
+    # A symbol with an instrument is free of secrets, but for what stands in front of its colon.
+    if symbol and (reading.errors or (":" in symbol and may_hold_shape(symbol))):
+        reading.values["symbol"] = redact(symbol)
     for name, most in (("comment", LONGEST_TEXT), ("tag", LONGEST_KEY)):
         if name in reading.values:
             reading.values[name] = redact_inside(reading.values[name])[:most]
