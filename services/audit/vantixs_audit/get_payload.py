@@ -3,13 +3,14 @@
 import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import signal_pb2
+from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import not_found
 from vantixs.runtime.grpc_server import Caller
 from vantixs.runtime.outbox import Outbox
 from vantixs.runtime.secret_cipher import PayloadCipher
 
-from vantixs_audit.history_reads import record_payload_read, request_of
+from vantixs_audit.history_reads import record_payload_read, record_read, request_of
 from vantixs_audit.store import lost_entries, not_kept, read_head, recorded
 from vantixs_audit.tables import ENTRIES, SIGNALS
 
@@ -42,6 +43,15 @@ class Payloads:
             response.payload = self._cipher.open(request.sealed_payload, request.payload_sha256)
         await record_payload_read(self._database, self._outbox, who, signal_id)
         return response
+
+    async def record_proof(self, signal_id: str, who: Caller) -> None:
+        """Stores the entry that says who was given a signal's proof, which holds its entries with the payload.
+
+        Raises:
+            ServiceError: as `record_read`; the proof may not be given then.
+        """
+        read = journal_pb2.HistoryRead(kind="proof", filter=signal_id, count=1, payloads=True, proofs=True)
+        await record_read(self._database, self._outbox, who, read)
 
 
 def _first_request(connection: sa.Connection, signal_id: str) -> signal_pb2.ReceivedRequest:

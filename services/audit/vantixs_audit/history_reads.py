@@ -1,4 +1,4 @@
-"""Entries that say who took signals out of history, or looked at a payload: recorded before the first one is given."""
+"""Entries that say who took signals or proofs out of history, or looked at a payload: recorded before the first one is given."""
 
 import math
 import time

@@ -27,9 +27,9 @@ from vantixs_audit.watch_signals import watch_signals
 NAME = "vantixs.api.audit.v1.AuditService"
 _VIEWER = (
     "GetSignal ListSignals WatchSignals ExportSignals GetReplay ListReplays VerifyHistory GetStatistics GetJournal "
-    "CheckHistory GetCheckpoint ProveSignal"
+    "CheckHistory GetCheckpoint"
 )
-_AUDITOR = "GetPayload"
+_AUDITOR = "GetPayload ProveSignal"
 _OPERATOR = "ReplaySignals CancelReplay PauseReplay ResumeReplay AcceptJournalGap"
 ROLES = {
     f"/{NAME}/{method}": role
@@ -168,5 +168,7 @@ class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
         return await self._proof.checkpoint()
 
     async def ProveSignal(self, request: audit_pb2.ProveSignalRequest, context: Any) -> Any:
-        """What shows that a signal's entries are in history."""
-        return await self._proof.prove(request)
+        """What shows that a signal's entries are in history; as they hold the payload, each call is an entry."""
+        proof = await self._proof.prove(request)
+        await self._payloads.record_proof(request.signal_id, caller())
+        return proof

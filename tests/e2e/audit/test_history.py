@@ -43,6 +43,16 @@ def test_proof_of_a_signal_is_checked_offline(stack: RunningStack, signals: list
     assert f"expected entries of signal {signals[0]}" in refused.stderr
 
 
+def test_proof_is_for_auditors_and_says_so(stack: RunningStack, signals: list[str], tmp_path: Path) -> None:
+    for role, expected in (("auditor", 0), ("viewer", 1)):
+        token = (stack.home / "secrets" / f"{role}-token").read_text().strip()
+        file = tmp_path / f"{role}.json"
+        arguments = ["signals", "proof", signals[0], "--output", str(file), f"--home={stack.home}"]
+        done = COMMANDS.run(arguments, os.environ | {"VANTIXS_OPERATOR_TOKEN": token})
+        assert (done.returncode, file.exists()) == (expected, not expected), done.stderr
+    assert "ProveSignal: expected role AUDITOR, was VIEWER" in done.stderr
+
+
 def test_verify_is_silent_and_exports_a_tree_that_others_read(
     stack: RunningStack, signals: list[str], tmp_path: Path
 ) -> None:

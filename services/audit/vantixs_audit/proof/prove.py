@@ -21,6 +21,8 @@ def prove_signal(connection: sa.Connection, signal_id: str, key: Key) -> audit_p
             PROOF_NOT_YET until a checkpoint covers the entries, HISTORY_ALTERED
             where they are not those that the checkpoint was signed over.
     """
+    if not signal_id:  # Entries of no signal have none.
+        raise not_found("signal", signal_id)
     query = sa.select(ENTRIES.c.sequence, ENTRIES.c.data).where(ENTRIES.c.signal_id == signal_id)
     entries = connection.execute(query.order_by(ENTRIES.c.sequence).limit(MOST)).all()
     if not entries:

@@ -137,7 +137,11 @@ def signals_proof(
     output: Annotated[str, typer.Option("--output", help="file to write; empty for ID.proof.json")] = "",
     home: HomeOption = "",
 ) -> int:
-    """Writes a proof that a signal's entries are in history, for `vantixs audit check`; waits for a signed checkpoint."""
+    """Writes a proof of a signal, for `vantixs audit check`; waits for a signed checkpoint. Role AUDITOR.
+
+    The proof contains the signal's entries as stored, with the payload: encrypted if the webhook seals payloads, else
+    in plain text. History records each call.
+    """
     request = audit_pb2.ProveSignalRequest(signal_id=signal_id)
 
     async def prove(clients: Clients) -> audit_pb2.ProveSignalResponse:

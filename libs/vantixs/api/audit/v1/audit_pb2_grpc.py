@@ -255,7 +255,8 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ProveSignal(self, request, context):
-        """A proof that a signal's entries are in history. FAILED_PRECONDITION until a checkpoint covers them. VIEWER.
+        """A proof that a signal's entries are in history. It contains them as stored, with the payload, so each call is
+        recorded in history. FAILED_PRECONDITION, PROOF_NOT_YET, until a checkpoint covers them. AUDITOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

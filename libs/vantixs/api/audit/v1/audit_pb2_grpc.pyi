@@ -75,7 +75,9 @@ class AuditServiceStub:
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]
     """The last signed checkpoint of history. NOT_FOUND before the first. VIEWER."""
     ProveSignal: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ProveSignalRequest, _audit_pb2.ProveSignalResponse]
-    """A proof that a signal's entries are in history. FAILED_PRECONDITION until a checkpoint covers them. VIEWER."""
+    """A proof that a signal's entries are in history. It contains them as stored, with the payload, so each call is
+    recorded in history. FAILED_PRECONDITION, PROOF_NOT_YET, until a checkpoint covers them. AUDITOR.
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -124,7 +126,9 @@ class AuditServiceAsyncStub(AuditServiceStub):
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetCheckpointRequest, _audit_pb2.GetCheckpointResponse]  # type: ignore[assignment]
     """The last signed checkpoint of history. NOT_FOUND before the first. VIEWER."""
     ProveSignal: _aio.UnaryUnaryMultiCallable[_audit_pb2.ProveSignalRequest, _audit_pb2.ProveSignalResponse]  # type: ignore[assignment]
-    """A proof that a signal's entries are in history. FAILED_PRECONDITION until a checkpoint covers them. VIEWER."""
+    """A proof that a signal's entries are in history. It contains them as stored, with the payload, so each call is
+    recorded in history. FAILED_PRECONDITION, PROOF_NOT_YET, until a checkpoint covers them. AUDITOR.
+    """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """Records everything that happens, answers questions about it, and replays signals."""
@@ -278,6 +282,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ProveSignalRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ProveSignalResponse, _abc.Awaitable[_audit_pb2.ProveSignalResponse]]:
-        """A proof that a signal's entries are in history. FAILED_PRECONDITION until a checkpoint covers them. VIEWER."""
+        """A proof that a signal's entries are in history. It contains them as stored, with the payload, so each call is
+        recorded in history. FAILED_PRECONDITION, PROOF_NOT_YET, until a checkpoint covers them. AUDITOR.
+        """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
