@@ -98,15 +98,15 @@ class Watchers:
 
         `begin` is called once no later change can be missed, and says where the watch begins.
 
-        With `heartbeat_s`, a change without a signal is sent at the beginning, and whenever there was no change for
-        that time.
+        With `heartbeat_s`, a change without a signal is sent at the beginning, and whenever nothing was sent for that
+        time, also while changes come that the filter does not match.
 
         Raises:
             ServiceError: INVALID_ARGUMENT for a wrong filter; RESOURCE_EXHAUSTED if there are too many watchers;
                 UNAVAILABLE WATCH_TOO_SLOW, after the kept changes, if more than 1,000 changes waited to be read.
         """
         self.check_room()
-        watcher = _Watcher(filter_)
+        watcher, time = _Watcher(filter_), asyncio.get_running_loop().time
         self._all.add(watcher)
         try:
             missed, position = await begin()
@@ -114,6 +114,7 @@ class Watchers:
                 yield Change(signal, signal.sequence)
             if heartbeat_s:
                 yield Change(None, position)
+            sent_at = time()
             while True:
                 watcher.wake.clear()
                 while watcher.waiting:
@@ -121,16 +122,21 @@ class Watchers:
                     if signal.sequence > position:
                         position = signal.sequence
                         yield Change(signal, position)
+                        sent_at = time()
                 if watcher.too_slow:
                     detail = f"more than {WATCH_QUEUE} changes waited: go on after sequence {position}"
                     raise unavailable("WATCH_TOO_SLOW", detail)
                 if watcher.ended:
                     return
                 position = max(position, watcher.told)
-                try:
-                    await asyncio.wait_for(watcher.wake.wait(), heartbeat_s or None)
-                except TimeoutError:
+                if heartbeat_s and time() - sent_at >= heartbeat_s:
                     yield Change(None, position)
+                    sent_at = time()
+                    continue
+                # Changes that are not for this watcher wake it too, and must not put off its heartbeat.
+                left_s = sent_at + heartbeat_s - time() if heartbeat_s else None
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(watcher.wake.wait(), left_s)
         finally:
             self._all.discard(watcher)
 

@@ -1,5 +1,6 @@
 """Watching signals: what changed since a sequence, then changes as they are recorded, with none missed in between."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -37,17 +38,22 @@ async def watch_signals(
     if 0 < position < head.dropped_sequence:
         detail = f"expected after_sequence {head.dropped_sequence} or more, was {position}: entries before are no longer kept"
         raise ServiceError(grpc.StatusCode.FAILED_PRECONDITION, "ENTRIES_NOT_KEPT", detail)
-    expression = expression_of(request.filter)
+    expression, time = expression_of(request.filter), asyncio.get_running_loop().time
     watchers.check_room()
     resumed = position > 0
     if resumed:
         await begun()
 
     # Who was away for long reads most of it before changes are kept for them: those would be too many by then.
+    sent_at = time()
     while resumed and head.sequence - position > AT_ONCE:
         position, missed = await _page(database, expression, position)
         for signal in missed:
             yield audit_pb2.WatchSignalsResponse(signal=signal, sequence=signal.sequence)
+            sent_at = time()
+        if request.heartbeat_s and time() - sent_at >= request.heartbeat_s:
+            yield audit_pb2.WatchSignalsResponse(sequence=position)
+            sent_at = time()
         head = await database.read(store.read_head)
 
     async def begin() -> Begin:

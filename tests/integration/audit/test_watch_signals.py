@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 from random import Random
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.errors import ServiceError
 from vantixs_audit import recorder, store
+from vantixs_audit import watch_signals as watch_module
 from vantixs_audit.tables import SIGNALS
 from vantixs_audit.watch_signals import watch_signals
 
@@ -86,6 +88,59 @@ async def test_watch_by_a_filter_tells_only_what_it_means(reads: Reads) -> None:
         reads.watchers.close()
         await watching
     assert {signal.webhook_id for signal in told} == {"w1"}
+
+
+async def test_heartbeats_come_while_only_changes_of_others_arrive() -> None:
+    watchers, told = recorder.Watchers(1), 0
+
+    async def begin() -> recorder.Begin:
+        return recorder.Begin([], 0)
+
+    async def tell() -> None:
+        nonlocal told
+        while True:
+            told += 1
+            other = audit_pb2.SignalSummary(signal_id="s", webhook_id="other", sequence=told)
+            watchers.tell([other], told)
+            await asyncio.sleep(0.001)
+
+    telling = asyncio.create_task(tell())
+    filter_ = audit_pb2.SignalFilter(webhook_id="mine")
+    async with asyncio.timeout(60), contextlib.aclosing(watchers.watch(begin, filter_, 0.1)) as changes:
+        beats = [await anext(changes) for _ in range(4)]
+        watchers.tell([audit_pb2.SignalSummary(webhook_id="mine", sequence=told + 1)], told + 1)
+        while (change := await anext(changes)).signal is None:
+            pass
+    telling.cancel()
+    assert change.signal.webhook_id == "mine"
+    assert all(beat.signal is None for beat in beats)
+    positions = [beat.sequence for beat in beats]
+    assert positions == sorted(set(positions)), "each goes on from a later sequence"
+
+
+async def test_heartbeats_come_while_a_watch_reads_what_it_missed(
+    reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "AT_ONCE", 1)
+    await reads.record(deliveries(Random(5), 5), Random(5), copy=False)
+    page, later = watch_module._page, 0.0
+    loop = asyncio.get_running_loop()
+    real = loop.time
+
+    async def slow(*arguments: Any) -> Any:
+        nonlocal later
+        later += 0.6
+        return await page(*arguments)
+
+    monkeypatch.setattr(watch_module, "_page", slow)
+    monkeypatch.setattr(loop, "time", lambda: real() + later)
+    request = audit_pb2.WatchSignalsRequest(after_sequence=1, heartbeat_s=1)
+    request.filter.webhook_id = "none"
+    async with contextlib.aclosing(watch_signals(reads.database, reads.watchers, request, nothing)) as changes:
+        beats = [await anext(changes) for _ in range(3)]
+    assert not any(beat.HasField("signal") for beat in beats)
+    end = (await reads.database.read(store.read_head)).sequence
+    assert 1 < beats[0].sequence < beats[1].sequence < beats[2].sequence < end
 
 
 async def test_watch_refuses_what_it_cannot_mean(reads: Reads) -> None:
