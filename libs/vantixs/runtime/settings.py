@@ -5,10 +5,12 @@ generated from the same declarations.
 """
 
 import difflib
+import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -32,7 +34,10 @@ def setting(
     choices: tuple[str, ...] = (),
     secret: bool = False,
 ) -> Any:
-    """Declares one setting: its default, meaning, unit and range (both ends included)."""
+    """Declares one setting: its default, meaning, unit and range (both ends included).
+
+    What is a duration needs a maximum: it is added to times and waited for, which fails where it is too long.
+    """
     meta = {"doc": doc, "unit": unit, "minimum": minimum, "maximum": maximum, "choices": choices, "secret": secret}
     return field(default=default, metadata=meta, repr=not secret)
 
@@ -111,10 +116,11 @@ class ServiceSettings:
         doc="most the journal may hold, set by audit at its start; 0 leaves it as it is, sized to the disk at the first start",
         unit="bytes",
         minimum=0,
+        maximum=1 << 60,
     )
     journal_first_bytes: int = setting(
         8 << 30, doc="most a new journal may hold where journal_max_bytes is 0; `vantixs up` sizes it to the disk",
-        unit="bytes", minimum=1 << 20,
+        unit="bytes", minimum=1 << 20, maximum=1 << 60,
     )  # fmt: skip
     stop_grace_s: float = setting(3.0, doc="time for work in hand when stopping", unit="s", minimum=0, maximum=300)
 
@@ -222,7 +228,10 @@ def _convert(key: str, source: str, value: object, declared: "Field[Any]", kind:
     shown = REDACTED if meta["secret"] else repr(value)
     try:
         converted = kind(value) if kind is not bool else _BOOLEANS[str(value).lower()]
-    except (ValueError, TypeError, KeyError):
+        # No range of ours excludes NaN, as nothing is below or above it, and few exclude infinity.
+        if isinstance(converted, (float, Decimal)) and not math.isfinite(converted):
+            raise SettingsError(f"{source}: expected a finite number, was {shown}")
+    except (ArithmeticError, ValueError, TypeError, KeyError):
         raise SettingsError(f"{source}: expected {kind.__name__}, was {shown}") from None
     if meta["choices"] and converted not in meta["choices"]:
         raise SettingsError(f"{source}: expected one of {', '.join(meta['choices'])}, was {shown}")

@@ -28,6 +28,7 @@ class AuditSettings(ServiceSettings):
         doc="age at which recorded messages that every lane has passed are purged from the journal",
         unit="h",
         minimum=0,
+        maximum=876_000,
     )
     journal_keep_bytes: int = setting(
         0,
@@ -41,11 +42,18 @@ class AuditSettings(ServiceSettings):
         "0: everything is kept",
         unit="d",
         minimum=0,
+        maximum=36_500,
     )
     checkpoint_entries: int = setting(1000, doc="new entries after which history is signed", unit="entries", minimum=1)
-    checkpoint_s: float = setting(10.0, doc="time after which new entries are signed", unit="s", minimum=0.5)
+    checkpoint_s: float = setting(
+        10.0, doc="time after which new entries are signed", unit="s", minimum=0.5, maximum=86_400
+    )
     straggler_s: float = setting(
-        60.0, doc="time after which an accepted signal without an end is shown and counted", unit="s", minimum=1
+        60.0,
+        doc="time after which an accepted signal without an end is shown and counted",
+        unit="s",
+        minimum=1,
+        maximum=31_536_000,
     )
     witness_file: str = setting(
         "",

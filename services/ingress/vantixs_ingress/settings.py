@@ -43,7 +43,7 @@ class IngressSettings(ServiceSettings):
     )
     key_retention_days: int = setting(
         90, doc="how long ingress answers a used key with 200 or 409; the router prevents a second run for ever", unit="d",
-        minimum=1,
+        minimum=1, maximum=36_500,
     )  # fmt: skip
     trusted_proxies: str = setting(
         "", doc="CIDRs, separated by commas, of proxies whose X-Forwarded-For or Forwarded is trusted"

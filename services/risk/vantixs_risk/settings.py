@@ -10,13 +10,18 @@ class RiskSettings(ServiceSettings):
     """What risk adds."""
 
     max_price_age_ms: int = setting(
-        5000, doc="age at which a quote is too old to decide on; an account's limit goes first", unit="ms", minimum=1
+        5000,
+        doc="age at which a quote is too old to decide on; an account's limit goes first",
+        unit="ms",
+        minimum=1,
+        maximum=86_400_000,
     )
     max_mark_age_s: int = setting(
         300,
         doc="age at which the price of another position is too old to value the account; an account's limit goes first",
         unit="s",
         minimum=1,
+        maximum=2_678_400,
     )
     price_buffer_bps: int = setting(
         50,

@@ -18,7 +18,9 @@ class RouterSettings(ServiceSettings):
         maximum=60,
     )
     simulated_seed: int = setting(1, doc="seed of the simulated quotes")
-    simulated_spread_bps: Decimal = setting(Decimal(2), doc="spread of simulated quotes", unit="bps", minimum=0)
+    simulated_spread_bps: Decimal = setting(
+        Decimal(2), doc="spread of simulated quotes", unit="bps", minimum=0, maximum=10_000
+    )
     quote_file: str = setting(
         "",
         doc="CSV file, or Parquet file (*.parquet, needs the extra `parquet`), of quotes or bars; it is replayed in place of "
@@ -121,6 +123,7 @@ class RouterSettings(ServiceSettings):
         doc="for how long a key that is used again with other content can be told apart from a repeat",
         unit="d",
         minimum=1,
+        maximum=36_500,
     )
     risk_timeout_s: float = setting(2.0, doc="deadline of one call to risk", unit="s", minimum=0.1, maximum=60)
     park_after_s: float = setting(
@@ -128,4 +131,5 @@ class RouterSettings(ServiceSettings):
         doc="how long a signal may wait for a venue or for risk before it is parked and its lane continues",
         unit="s",
         minimum=0,
+        maximum=86_400,
     )
