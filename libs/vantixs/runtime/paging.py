@@ -6,9 +6,13 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from vantixs.runtime.errors import invalid
+from vantixs.runtime.errors import ServiceError, invalid
 
 DEFAULT, MOST = 50, 1000
+# Keys are names and numbers, none of them near as long.
+LONGEST_TOKEN = 4000
+# What a column of whole numbers may hold on both databases.
+LARGEST = 2**63 - 1
 
 
 class PagedRequest(Protocol):
@@ -30,12 +34,29 @@ def encode_token(key: object) -> str:
     return base64.urlsafe_b64encode(str(key).encode()).decode()
 
 
+def not_a_token() -> ServiceError:
+    """INVALID_ARGUMENT for a page token that no response had."""
+    return invalid("page_token", "expected a token of the response before, was another text")
+
+
 def decode_token(token: str) -> str:
     """The key of a token; INVALID_ARGUMENT where it is not one of ours."""
     try:
-        return base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
+        key = base64.b64decode(token[: LONGEST_TOKEN + 1].encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError):
-        raise invalid("page_token", "expected a token of the response before, was another text") from None
+        raise not_a_token() from None
+    if len(token) > LONGEST_TOKEN or "\x00" in key:  # PostgreSQL takes no NUL.
+        raise not_a_token()
+    return key
+
+
+def decode_number(token: str) -> int:
+    """The key of a token, where it is a whole number from 0 to 2^63 - 1; INVALID_ARGUMENT where it is none."""
+    key = decode_token(token)
+    # The length comes first: Python refuses to read a number of thousands of digits.
+    if len(key) > len(str(LARGEST)) or not (key.isascii() and key.isdecimal()) or int(key) > LARGEST:
+        raise not_a_token()
+    return int(key)
 
 
 def page_of(
@@ -49,9 +70,8 @@ def page_of(
     """The rows of a page in order of the key, and the token of the next page."""
     size = page_size(request)
     if request.page_token:
-        last: Any = decode_token(request.page_token)
-        if isinstance(key.type, sa.Integer):
-            last = int(last) if last.isdecimal() else 0
+        whole = isinstance(key.type, sa.Integer)
+        last: Any = decode_number(request.page_token) if whole else decode_token(request.page_token)
         query = query.where(key < last if descending else key > last)
     rows = list(connection.execute(query.order_by(key.desc() if descending else key).limit(size + 1)))
     following = encode_token(getattr(rows[size - 1], key.name)) if len(rows) > size else ""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.errors import invalid
-from vantixs.runtime.paging import decode_token, encode_token, page_size
+from vantixs.runtime.paging import LARGEST, decode_token, encode_token, not_a_token, page_size
 
 from vantixs_audit.domain.filter_expression import ANY, All, Comparison, Expression
 from vantixs_audit.domain.filter_fields import Kind
@@ -99,13 +99,21 @@ def _read_place(token: str, asked: str, order: Order) -> Place | None:
         return None
     try:
         found, *keys = json.loads(decode_token(token))
-    except (ValueError, TypeError):
-        raise invalid("page_token", "expected a token of the response before, was another text") from None
+    except (ValueError, TypeError, RecursionError):
+        raise not_a_token() from None
     if found != asked:
         raise invalid("page_token", "expected a token of the same filter and order, was one of another")
-    if len(keys) != len(order.keys) or not all(isinstance(key, int) for key in keys[1:]):
-        raise invalid("page_token", "expected a token of the response before, was another text")
+    if len(keys) != len(order.keys):
+        raise not_a_token()
+    without = keys[0] is None and order.column != "receive_time"
+    if not all(_is_key(key) for key in (keys[1:] if without else keys)):
+        raise not_a_token()
     return Place(tuple(keys))
+
+
+def _is_key(key: object) -> bool:
+    """Whether a column of whole numbers may hold it. JSON's true and false are whole numbers to Python."""
+    return type(key) is int and -LARGEST - 1 <= key <= LARGEST
 
 
 def _find(

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.errors import invalid, not_found
-from vantixs.runtime.paging import decode_token, encode_token
+from vantixs.runtime.paging import decode_number, encode_token
 from vantixs.runtime.statements import insert_ignore
 
 from vantixs_audit.signal_filter import condition_of
@@ -76,8 +76,7 @@ def page_of_results(
         raise invalid("page_size", f"expected 0 to {MOST_RESULTS}, was {request.page_size}")
     most, after = min(request.page_size or MOST_RESULTS, MOST_RESULTS), -1
     if request.page_token:
-        text = decode_token(request.page_token)
-        after = int(text) if text.isdecimal() else -1
+        after = decode_number(request.page_token)
     query = (
         sa.select(REPLAY_SIGNALS.c.place, REPLAY_SIGNALS.c.data)
         .where(REPLAY_SIGNALS.c.replay_id == request.replay_id, REPLAY_SIGNALS.c.place > after)

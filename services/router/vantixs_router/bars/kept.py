@@ -19,7 +19,7 @@ from vantixs.runtime.errors import invalid, not_found
 from vantixs.runtime.journal import Journal
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import log
-from vantixs.runtime.paging import decode_token, encode_token, page_size
+from vantixs.runtime.paging import decode_number, encode_token, page_size
 
 from vantixs_router.domain.bars import Bar, Timeframe, parse_timeframes, sound
 from vantixs_router.quote_sources.pushed import quote_key
@@ -79,10 +79,8 @@ class KeptBars:
             ServiceError: as there; INVALID_ARGUMENT for a page that cannot be.
         """
         size = page_size(request)
-        token = decode_token(request.page_token) if request.page_token else ""
-        if token and not (token.isascii() and token.isdigit()):
-            raise invalid("page_token", "expected a token of the response before, was another text")
-        found = self.recent(request.instrument, request.timeframe, int(token) if token else None)
+        before_us = decode_number(request.page_token) if request.page_token else None
+        found = self.recent(request.instrument, request.timeframe, before_us)
         following = encode_token(_start_us(found[size - 1])) if len(found) > size else ""
         return router_pb2.ListBarsResponse(bars=found[:size], next_page_token=following)
 
