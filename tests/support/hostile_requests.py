@@ -37,6 +37,7 @@ ORDERS = (
     "\x00",
 )
 FIELDS: Mapping[str, tuple[str, ...]] = {"expression": EXPRESSIONS, "order_by": ORDERS}
+TIMES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 MOST_BYTES = 200_000  # Below what a server takes of one message.
 
 
@@ -82,6 +83,36 @@ class Hostile:
                 setattr(message, field.name, self._value(field))
         return message
 
+    def change(self, message: Any) -> Any:
+        """Gives one to three fields of a message, or of messages in it, another value; returns it."""
+        for _ in range(self._random.choice((1, 1, 1, 2, 3))):
+            inner = message
+            while True:
+                fields = list(inner.DESCRIPTOR.fields)
+                field = self._random.choice(fields)
+                present = [f for f, _ in inner.ListFields()]
+                if present and self._random.random() < 0.7:
+                    field = self._random.choice(present)
+                if field.message_type is None or field.message_type.GetOptions().map_entry:
+                    break
+                held = getattr(inner, field.name)
+                if field.is_repeated:
+                    held = self._random.choice(held) if held else held.add()
+                else:
+                    held.SetInParent()
+                inner = held
+            if field.message_type is not None:
+                self._fill_map(inner, field, 0)
+            elif inner.DESCRIPTOR.full_name in TIMES:
+                setattr(inner, field.name, self._random.choice(SECONDS if field.name == "seconds" else NANOS))
+            elif field.is_repeated:
+                values = getattr(inner, field.name)
+                values.append(self._value(field))
+                values[self._random.randrange(len(values))] = self._value(field)
+            else:
+                setattr(inner, field.name, self._value(field))
+        return message
+
     def _fill_map(self, message: Any, field: FieldDescriptor, depth: int) -> None:
         key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
         entries = getattr(message, field.name)
@@ -92,7 +123,7 @@ class Hostile:
 
     def _fill_message(self, message: Message, depth: int) -> None:
         inner: Any = message
-        if message.DESCRIPTOR.full_name in ("google.protobuf.Timestamp", "google.protobuf.Duration"):
+        if message.DESCRIPTOR.full_name in TIMES:
             sane = self._is_sane()
             inner.seconds = 1_795_000_000 if sane else self._random.choice(SECONDS)
             inner.nanos = 0 if sane else self._random.choice(NANOS)

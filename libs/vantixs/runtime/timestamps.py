@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from vantixs.runtime.errors import invalid
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -26,3 +28,11 @@ def timestamp(moment: datetime) -> Timestamp:
     message = Timestamp()
     set_time(message, moment)
     return message
+
+
+def moment_of(message: Timestamp, field: str) -> datetime:
+    """The time in a field of a request, in UTC; INVALID_ARGUMENT where it is none from year 1 to 9999."""
+    try:
+        return message.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise invalid(field, "expected a time from year 1 to 9999, was another number of seconds") from None

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.runtime.errors import invalid
+from vantixs.runtime.timestamps import moment_of
 
 from vantixs_audit.domain.filter_expression import ANY, All, Comparison, Expression, FilterError, Not, Some, read_filter
 from vantixs_audit.domain.filter_fields import FIELDS, Kind
@@ -36,10 +37,7 @@ def expression_of(filter_: audit_pb2.SignalFilter) -> Expression:
     found += [Comparison(field, "=", value) for name, field in _SAME.items() if (value := getattr(filter_, name))]
     for name, operator in (("since", ">="), ("until", "<")):
         if filter_.HasField(name):
-            try:
-                found.append(Comparison("receive_time", operator, getattr(filter_, name).ToDatetime(tzinfo=UTC)))
-            except (ValueError, OverflowError):
-                raise invalid(f"filter.{name}", "expected a time") from None
+            found.append(Comparison("receive_time", operator, moment_of(getattr(filter_, name), f"filter.{name}")))
     try:
         asked = read_filter(filter_.expression)
     except FilterError as error:

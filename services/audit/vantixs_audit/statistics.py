@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.runtime.errors import invalid
+from vantixs.runtime.timestamps import moment_of
 
 from vantixs_audit.domain.histogram import percentiles, unpack
 from vantixs_audit.signal_filter import condition_of
@@ -21,6 +22,7 @@ from vantixs_audit.tables import LATENCIES, SIGNALS
 
 MOST_CELLS = 2000
 DAY = timedelta(days=1)
+FIRST_DAY_ENDS = datetime.min.replace(tzinfo=UTC) + DAY  # Nothing is a day earlier than what is before.
 # Entries have one time for receipt and acceptance, as what is accepted is made before it is stored, and one for decision and
 # sending, as both are stored in one commit. So no time passes between them in the record, and none is told.
 PHASES = {
@@ -120,8 +122,8 @@ def _bounded(filter_: audit_pb2.SignalFilter, now: datetime) -> audit_pb2.Signal
     asked = audit_pb2.SignalFilter()
     asked.CopyFrom(filter_)
     if not asked.HasField("since"):
-        end = asked.until.ToDatetime(tzinfo=UTC) if asked.HasField("until") else now
-        asked.since.FromDatetime(end - DAY)
+        end = moment_of(asked.until, "filter.until") if asked.HasField("until") else now
+        asked.since.FromDatetime(max(end, FIRST_DAY_ENDS) - DAY)
     return asked
 
 

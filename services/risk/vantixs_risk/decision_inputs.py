@@ -25,6 +25,7 @@ from vantixs_risk.settings import RiskSettings
 
 # What is recorded is bounded: an account with more of one kind leaves that kind out and says so.
 MOST_RECORDED = 100
+LONGEST_VALUE = 200  # Characters of a number, and digits before the point or zeros after it.
 _UNKNOWN_POSITION = Position()
 
 
@@ -209,6 +210,7 @@ def _value(field: str, text: str) -> Decimal:
         value = Decimal(text)
     except ArithmeticError:
         value = Decimal("nan")
-    if not value.is_finite():
+    # No book has numbers of such a size, and arithmetic fails with them.
+    if not value.is_finite() or len(text) > LONGEST_VALUE or abs(value.adjusted()) > LONGEST_VALUE:
         raise invalid(field, f"expected a number, was {text[:40]!r}")
     return value

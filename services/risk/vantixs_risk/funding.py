@@ -1,7 +1,7 @@
 """ListFundingDue and BookFunding as units of work: what paper positions in perpetuals pay and receive at funding times."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import grpc
@@ -25,6 +25,7 @@ from vantixs_risk.postings import write_transfers
 from vantixs_risk.unit_context import AccountBusy, UnitContext
 
 MOST_TIMES = 100
+_FIRST_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 LATE, _A_MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
 
 
@@ -181,4 +182,6 @@ def _times(
     """The funding times after `after`, up to the request's time or `now`. Without `after` only the last one."""
     interval_s = between("interval_s", request.interval_s, 60, 604_800)
     until = min(instant(request.until_time, "until_time"), now)
+    if until < _FIRST_TIME:
+        raise invalid("until_time", f"expected a time after 1970, was {until:%Y-%m-%d}")
     return funding_times(after or until - timedelta(seconds=interval_s), until, interval_s)

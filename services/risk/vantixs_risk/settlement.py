@@ -50,6 +50,9 @@ class _Booked(NamedTuple):
 def check_fills(request: risk_pb2.SettleOrderRequest) -> list[Trade]:
     """The fills of a request as values."""
     identity("order_id", request.order_id)
+    for name in ("account_id", "instrument"):
+        if given := getattr(request, name):
+            identity(name, given)
     return [trade_of(fill) for fill in request.fills]
 
 

@@ -15,6 +15,7 @@ from google.protobuf.message import Message as ProtoMessage
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.runtime.errors import invalid
 from vantixs.runtime.secret_cipher import SecretCipher
+from vantixs.runtime.timestamps import moment_of
 
 from vantixs_ingress.webhooks.signatures import SLOTS, new_secret, read_secret, show_secret
 from vantixs_ingress.webhooks.snapshot import MOST_TOKENS, TOKEN_PREFIX, token_digest
@@ -75,10 +76,7 @@ class Credentials:
         self, webhook: webhook_pb2.Webhook, request: ProtoMessage, given: str, expire: Any, now: datetime
     ) -> str:
         """Adds a signing secret, the sender's own where it is given, and returns it as senders take it."""
-        try:
-            secret = read_secret(given) if given else None
-        except ValueError as error:
-            raise invalid("secret", str(error)) from None
+        secret = _given_secret(given) if given else None
         _make_room(webhook.signing_secrets, MOST_SECRETS, "signing_secrets", now)
         kept = webhook.signing_secrets.add(secret_id=f"s{_next(s.secret_id for s in webhook.signing_secrets)}")
         _set_times(kept, now, expire)
@@ -97,7 +95,7 @@ class Credentials:
         for kept in webhook.signing_secrets:
             if now - kept.create_time.ToDatetime(tzinfo=UTC) < REPEATED_WITHIN:
                 secret = self._cipher.decrypt(webhook.webhook_id, kept.sealed)
-                wanted = read_secret(given) if given else self._secret(webhook.webhook_id, request, kept)
+                wanted = _given_secret(given) if given else self._secret(webhook.webhook_id, request, kept)
                 if secret is not None and hmac.compare_digest(secret, wanted):
                     return show_secret(secret)
         return ""
@@ -133,16 +131,24 @@ def grace_of(request: Any) -> float:
     Raises:
         ServiceError: INVALID_ARGUMENT.
     """
-    grace_s = request.grace.ToTimedelta().total_seconds() if request.HasField("grace") else DEFAULT_GRACE_S
+    # A Duration of more than a timedelta holds cannot be converted to one.
+    grace_s = request.grace.seconds + request.grace.nanos / 1e9 if request.HasField("grace") else DEFAULT_GRACE_S
     if not 0 <= grace_s <= LONGEST_GRACE_S:
         raise invalid("grace", f"expected 0 to {LONGEST_GRACE_S} s, was {grace_s:g} s")
     return float(grace_s)
 
 
+def _given_secret(text: str) -> bytes:
+    try:
+        return read_secret(text)
+    except ValueError as error:
+        raise invalid("secret", str(error)) from None
+
+
 def _set_times(kept: Any, now: datetime, expire: Any) -> None:
     kept.create_time.FromDatetime(now)
     if expire is not None:
-        if expire.ToDatetime(tzinfo=UTC) <= now:
+        if moment_of(expire, "expire_time") <= now:
             raise invalid("expire_time", f"expected a time to come, was {expire.ToJsonString()}")
         kept.expire_time.CopyFrom(expire)
 

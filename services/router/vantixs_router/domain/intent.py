@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NoReturn
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,10 @@ _PARTIAL = {"close the long": _REDUCE_LONG, "close the short": _REDUCE_SHORT}
 _HELD = {"LONG": 1, "SHORT": -1}
 
 
+def _unknown(action: str) -> NoReturn:
+    raise ValueError(f"expected an action of a signal, was {action}")
+
+
 def derive_intent(
     action: str,
     target: str,
@@ -89,11 +94,14 @@ def derive_intent(
         previous: position before the signal by the sender, or "". ADD and REDUCE act on that side only:
             "increase the long" does not add to a short.
         sized: whether the signal has a quantity.
+
+    Raises:
+        ValueError: there is no such action.
     """
     if action == "SELL" and sell_opens_short and not target:
         row = _SELL_MAY_OPEN
     else:
-        row = _TABLE.get((action, target)) or _TABLE[action, ""]
+        row = _TABLE.get((action, target)) or _TABLE.get((action, "")) or _unknown(action)
     if action in ("ADD", "REDUCE") and position * _HELD.get(previous, 0) < 0:
         return row[0]
     intent = row[0] if position == 0 else row[1] if position > 0 else row[2]

@@ -5,12 +5,15 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
 
+from google.protobuf.message import DecodeError
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.api.risk.v1 import risk_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.instruments import INSTRUMENTS
+from vantixs.runtime.enum_check import check_enums
 from vantixs.runtime.errors import invalid
 
 from vantixs_router.domain.dust import without_dust
@@ -53,12 +56,13 @@ class Preview:
         self._shares = shares
 
     async def run(self, request: router_pb2.PreviewSignalRequest) -> list[journal_pb2.JournalEntry]:
-        """The entries that the journal would hold. Only a scratch account, where one is asked for, is changed."""
+        """The entries that the journal would hold. Only a scratch account, where one is asked for, is changed.
+
+        Raises:
+            ServiceError: INVALID_ARGUMENT if the request has values that no signal, webhook or seed has; or as `RiskClient`.
+        """
+        _check(request)
         signal = request.accepted.signal
-        if signal.instrument not in INSTRUMENTS.current:
-            raise invalid(
-                "accepted.signal.instrument", f"expected a catalogued instrument, was {signal.instrument[:40]!r}"
-            )
         webhook = webhook_pb2.Webhook()
         webhook.CopyFrom(request.accepted.webhook)
         webhook.mode = common_pb2.MODE_PAPER
@@ -125,20 +129,24 @@ class Preview:
         instrument = INSTRUMENTS.current[signal.instrument]
         quote = self._quotes.current(instrument)
         prefix = f"{request.replay_id}:" if request.replay_id else "preview:"
-        order = make_order(signal, webhook, leg, number, self._clock(), self._venue.capabilities, prefix=prefix)
-        question = evaluation_request(
-            order,
-            signal,
-            webhook,
-            instrument,
-            leg,
-            assumed=format_decimal(position),
-            quote=quote,
-            marks=self._quotes.marks(await self._risk.held(webhook.account_id), signal.instrument),
-            capabilities=self._venue.capabilities,
-            closed=closed,
-            own=own,
-        )
+        marks = self._quotes.marks(await self._risk.held(webhook.account_id), signal.instrument)
+        try:
+            order = make_order(signal, webhook, leg, number, self._clock(), self._venue.capabilities, prefix=prefix)
+            question = evaluation_request(
+                order,
+                signal,
+                webhook,
+                instrument,
+                leg,
+                assumed=format_decimal(position),
+                quote=quote,
+                marks=marks,
+                capabilities=self._venue.capabilities,
+                closed=closed,
+                own=own,
+            )
+        except ValueError as error:  # Of a number that ingress lets no signal have.
+            raise invalid("accepted.signal", str(error)) from None
         question.preview = not request.replay_id
         decision = await self._risk.evaluate(question)
         order.quantity = decision.quantity
@@ -150,6 +158,20 @@ class Preview:
             # What rests is not waited for: the scratch account lasts as long as its replay.
             row = row._replace(position=await self._risk.settle(row.order, row.fills, final=True))
         return row
+
+
+def _check(request: router_pb2.PreviewSignalRequest) -> None:
+    signal = request.accepted.signal
+    if signal.instrument not in INSTRUMENTS.current:
+        was = signal.instrument[:40]
+        raise invalid("accepted.signal.instrument", f"expected a catalogued instrument, was {was!r}")
+    check_enums(request.accepted, "accepted")
+    if not signal.action:
+        raise invalid("accepted.signal.action", "expected an action, was none", "FIELD_MISSING")
+    try:
+        risk_pb2.DecisionInputs.FromString(request.seed)
+    except DecodeError:
+        raise invalid("seed", "expected DecisionInputs, was what cannot be read") from None
 
 
 def scratch_account(replay_id: str, account_id: str) -> str:

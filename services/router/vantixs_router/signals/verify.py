@@ -13,6 +13,8 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.model.decimals import ZERO, parse_decimal
 from vantixs.model.instruments import INSTRUMENTS
+from vantixs.runtime.enum_check import check_enums
+from vantixs.runtime.errors import invalid
 
 from vantixs_router.domain.differences import decision_differences, difference, request_differences
 from vantixs_router.domain.dust import without_dust
@@ -92,13 +94,18 @@ class VerifySignals:
         """How the signal would end, and what differs; or which inputs are missing, and then nothing else.
 
         Raises:
-            ServiceError: risk did not answer, or refuses the inputs.
+            ServiceError: INVALID_ARGUMENT for values that no signal, webhook or entry has; risk did not answer, or
+                refuses the inputs.
         """
+        check_enums(request.accepted, "accepted")
+        check_enums(request.webhook, "webhook")
         try:
             recorded = _Recorded.of(request.entries)
             return await self._verify(request, recorded)
         except _Missing as missing:
             return router_pb2.VerifySignalResponse(missing=[str(missing)])
+        except (ArithmeticError, ValueError) as error:  # Of a number, or a time, that the router records nowhere.
+            raise invalid("entries", str(error)) from None
 
     async def _verify(
         self, request: router_pb2.VerifySignalRequest, recorded: _Recorded
