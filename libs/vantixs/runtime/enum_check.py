@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from vantixs.runtime.errors import invalid
@@ -21,6 +20,6 @@ def check_enums(message: Message, path: str) -> None:
             for number in values:
                 if number not in known:
                     raise invalid(f"{path}.{field.name}", f"expected a value of {field.enum_type.name}, was {number}")
-        elif field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE and not field.message_type.GetOptions().map_entry:
+        elif field.message_type is not None and not field.message_type.GetOptions().map_entry:
             for inner in values:
                 check_enums(inner, f"{path}.{field.name}")
