@@ -12,6 +12,10 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from vantixs.api.audit.v1 import audit_pb2
+from vantixs.api.ingress.v1 import ingress_pb2
+from vantixs.api.risk.v1 import risk_pb2
+from vantixs.api.router.v1 import router_pb2
 from vantixs.client import AsyncClient
 from vantixs.client.contracts import BY_REQUEST, SERVICES
 from vantixs.runtime.errors import from_rpc_error
@@ -76,6 +80,12 @@ class Calls:
         message = message_factory.GetMessageClass(POOL.FindMessageTypeByName(name))()
         return Hostile(random, self.known, random.choice((0.5, 0.9, 0.97))).fill(message)
 
+    def usual(self, kind: Any) -> Any:
+        """A request of a type that is answered OK."""
+        message = kind()
+        message.CopyFrom(self._usual[kind.DESCRIPTOR.full_name][0])
+        return message
+
     async def codes(self, request: Any) -> list[str]:
         """How the call is answered, and the orders in it."""
         rpc = BY_REQUEST[request.DESCRIPTOR.full_name]
@@ -89,7 +99,9 @@ class Calls:
             if method.client_streaming:
                 response = await channel.stream_unary(rpc.path, **kinds)(iter([request]), timeout=30)
             elif method.server_streaming:
-                call = channel.unary_stream(rpc.path, **kinds)(request, timeout=30)
+                call = channel.unary_stream(rpc.path, **kinds)(
+                    request, timeout=30 if rpc.method != "WatchSignals" else 0.5
+                )
                 response = await call.read()
                 if not call.done() and rpc.method == "WatchSignals":
                     call.cancel()
@@ -121,7 +133,7 @@ def _first(addresses: Any) -> str:
     return str(addresses if isinstance(addresses, str) else addresses[0])
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(NAMES), seed=st.integers(0, 2**32 - 1))
 async def test_hostile_request_is_answered_with_a_reason(calls: Calls, name: str, seed: int) -> None:
     request = calls.request(name, Random(seed))
@@ -129,3 +141,69 @@ async def test_hostile_request_is_answered_with_a_reason(calls: Calls, name: str
         return
     codes = await calls.codes(request)
     assert not set(codes) & set(FAULTS), (codes, str(request)[:2000])
+
+
+async def test_requests_that_were_answered_as_internal_errors_are_refused(calls: Calls) -> None:
+    for request, expected in [*_of_audit(), *_of_webhooks(), *_of_risk(calls), *_of_router(calls)]:
+        assert await calls.codes(request) in [[code] for code in expected], str(request)[:300]
+
+
+Found = Iterator[tuple[Any, tuple[str, ...]]]
+REFUSED, FINE = ("INVALID_ARGUMENT",), ("OK",)
+YEAR_1, BEYOND = -62_135_596_800, 2**63 - 1
+
+
+def _of_audit() -> Found:
+    for seconds, expected in ((YEAR_1, FINE), (BEYOND, REFUSED), (-(2**63), REFUSED)):
+        request = audit_pb2.GetStatisticsRequest()
+        request.filter.until.seconds = seconds
+        yield request, expected
+    # SQLite finds nothing, and PostgreSQL takes no such text.
+    yield audit_pb2.GetSignalRequest(signal_id="a\x00b"), ("NOT_FOUND", "INVALID_ARGUMENT")
+    yield audit_pb2.GetSignalRequest(signal_id="x" * 9000), ("NOT_FOUND",)
+    yield audit_pb2.GetSignalRequest(signal_id="\U0001f600" * 3000), ("NOT_FOUND",)
+    request = audit_pb2.GetStatisticsRequest()
+    request.filter.account_id = "a\x00b"
+    yield request, ("OK", "INVALID_ARGUMENT")
+
+
+def _of_webhooks() -> Found:
+    for kind in (ingress_pb2.RotateTokenRequest, ingress_pb2.RotateSigningSecretRequest):
+        request: Any = kind(webhook_id="demo")
+        request.grace.seconds = BEYOND
+        yield request, REFUSED
+        request = kind(webhook_id="demo")
+        request.expire_time.seconds = BEYOND
+        yield request, REFUSED
+    yield ingress_pb2.RotateSigningSecretRequest(webhook_id="demo", request_id="s"), FINE
+    yield ingress_pb2.RotateSigningSecretRequest(webhook_id="demo", request_id="s", secret="100"), REFUSED
+
+
+def _of_risk(calls: Calls) -> Found:
+    due = risk_pb2.ListFundingDueRequest(interval_s=28_800)
+    due.until_time.seconds = YEAR_1
+    yield due, REFUSED
+    decision = calls.usual(risk_pb2.VerifyDecisionRequest)
+    for number in ("1e999999999", "-1e999999999", "1e-999999999", "0e999999999"):
+        decision.inputs.price_buffer_bps = number
+        yield decision, REFUSED
+    settled = calls.usual(risk_pb2.SettleOrderRequest)
+    settled.instrument = "a\x00b"
+    yield settled, REFUSED
+
+
+def _of_router(calls: Calls) -> Found:
+    for kind in (router_pb2.PreviewSignalRequest, router_pb2.VerifySignalRequest):
+        for field, value in (("action", -1), ("action", 0), ("previous_quantity", "a")):
+            request: Any = calls.usual(kind)
+            setattr(request.accepted.signal, field, value)
+            yield request, REFUSED
+        request = calls.usual(kind)
+        request.accepted.webhook.position_policy = 99
+        yield request, REFUSED
+    yield _with_seed(calls.usual(router_pb2.PreviewSignalRequest), b"\xff" * 9), REFUSED
+
+
+def _with_seed(request: Any, seed: bytes) -> Any:
+    request.seed, request.replay_id = seed, "other"
+    return request
