@@ -132,6 +132,7 @@ class RiskServicer(risk_pb2_grpc.RiskServiceServicer):
 
     async def BookFunding(self, request: risk_pb2.BookFundingRequest, context: Any) -> Any:
         """Books every funding time that has passed, each once."""
+        identity("account_id", request.account_id)
         (answer,) = await self._ask(self._book_fundings, [(request, self._clock.now())])
         if isinstance(answer, ServiceError):
             raise answer

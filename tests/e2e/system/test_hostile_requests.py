@@ -187,6 +187,9 @@ def _of_risk(calls: Calls) -> Found:
     for number in ("1e999999999", "-1e999999999", "1e-999999999", "0e999999999"):
         decision.inputs.price_buffer_bps = number
         yield decision, REFUSED
+    funding = calls.usual(risk_pb2.BookFundingRequest)
+    funding.account_id = "\x00"
+    yield funding, REFUSED
     settled = calls.usual(risk_pb2.SettleOrderRequest)
     settled.instrument = "a\x00b"
     yield settled, REFUSED
@@ -194,7 +197,7 @@ def _of_risk(calls: Calls) -> Found:
 
 def _of_router(calls: Calls) -> Found:
     for kind in (router_pb2.PreviewSignalRequest, router_pb2.VerifySignalRequest):
-        for field, value in (("action", -1), ("action", 0), ("previous_quantity", "a")):
+        for field, value in (("action", -1), ("action", 0), ("previous_quantity", "a"), ("quantity", "1e999999999")):
             request: Any = calls.usual(kind)
             setattr(request.accepted.signal, field, value)
             yield request, REFUSED

@@ -13,7 +13,6 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.instruments import INSTRUMENTS
-from vantixs.runtime.enum_check import check_enums
 from vantixs.runtime.errors import invalid
 
 from vantixs_router.domain.dust import without_dust
@@ -31,6 +30,7 @@ from vantixs_router.orders.answers import apply_answer
 from vantixs_router.owner_shares import OWNED, against_others, of_own, sender_of
 from vantixs_router.quotes import Quotes
 from vantixs_router.risk_client import RiskClient
+from vantixs_router.signals.given_signal import check_given
 from vantixs_router.signals.outcome import describe_fills, first_failure, nothing_to_do
 from vantixs_router.store import OrderRow
 from vantixs_router.venues.paper.venue import PaperVenue
@@ -165,7 +165,7 @@ def _check(request: router_pb2.PreviewSignalRequest) -> None:
     if signal.instrument not in INSTRUMENTS.current:
         was = signal.instrument[:40]
         raise invalid("accepted.signal.instrument", f"expected a catalogued instrument, was {was!r}")
-    check_enums(request.accepted, "accepted")
+    check_given(request.accepted)
     if not signal.action:
         raise invalid("accepted.signal.action", "expected an action, was none", "FIELD_MISSING")
     try:

@@ -31,6 +31,7 @@ from vantixs_router.signals.derive import (
     may_not_open,
     settled_plan,
 )
+from vantixs_router.signals.given_signal import check_given
 from vantixs_router.signals.outcome import EXECUTED, REJECTED, SignalOutcome, first_failure, nothing_to_do
 from vantixs_router.store import SenderState
 from vantixs_router.venues.port import Capabilities
@@ -97,7 +98,7 @@ class VerifySignals:
             ServiceError: INVALID_ARGUMENT for values that no signal, webhook or entry has; risk did not answer, or
                 refuses the inputs.
         """
-        check_enums(request.accepted, "accepted")
+        check_given(request.accepted)
         check_enums(request.webhook, "webhook")
         try:
             recorded = _Recorded.of(request.entries)
