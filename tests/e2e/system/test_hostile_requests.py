@@ -133,7 +133,7 @@ def _first(addresses: Any) -> str:
     return str(addresses if isinstance(addresses, str) else addresses[0])
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.sampled_from(NAMES), seed=st.integers(0, 2**32 - 1))
 async def test_hostile_request_is_answered_with_a_reason(calls: Calls, name: str, seed: int) -> None:
     request = calls.request(name, Random(seed))
