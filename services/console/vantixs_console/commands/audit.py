@@ -22,6 +22,7 @@ from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
 from vantixs_console.commands.signals import signals
+from vantixs_console.plain_text import complain
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, home_path, out, show
 from vantixs_console.timeline import describe_timeline
 
@@ -71,7 +72,7 @@ def verify(
             return
         fault = response.fault
         kind = audit_pb2.HistoryFaultKind.Name(fault.kind).removeprefix("HISTORY_FAULT_KIND_").lower().replace("_", " ")
-        out.print(f"{kind}: {fault.detail}", markup=False)
+        out.print(f"{kind}: {fault.detail}")
 
     show(response, as_json=as_json, text=text)
     if response.HasField("fault"):
@@ -111,18 +112,16 @@ def check(
         shown = check_proof(text, known)
         entries = [journal_pb2.JournalEntry.FromString(entry.data) for entry in shown.entries]
     except (NoteError, DecodeError) as error:
-        print(f"vantixs: {proof}: {error}", file=sys.stderr)
+        complain(f"{proof}: {error}")
         return 1
     if other := [e for e in entries if e.signal_id != shown.signal_id]:
         detail = f"expected entries of signal {shown.signal_id}, was one of {other[0].signal_id[:100]!r}"
-        print(f"vantixs: {proof}: {detail}", file=sys.stderr)
+        complain(f"{proof}: {detail}")
         return 1
-    out.print(
-        f"{shown.signal_id}: {len(entries)} entries are in the history of {shown.checkpoint.origin}", markup=False
-    )
-    out.print(f"as signed at {shown.checkpoint.size} entries", markup=False)
+    out.print(f"{shown.signal_id}: {len(entries)} entries are in the history of {shown.checkpoint.origin}")
+    out.print(f"as signed at {shown.checkpoint.size} entries")
     for step in describe_timeline(entries):
-        out.print(f"{step.time}  {step.title:<10} {step.text}", markup=False)
+        out.print(f"{step.time}  {step.title:<10} {step.text}")
     return 0
 
 
@@ -153,7 +152,7 @@ def signals_proof(
         write_atomically(path, write_proof(signal_id, response.checkpoint, entries))
     except OSError as error:
         raise SettingsError(f"--output: expected a file that can be written, {error.strerror}: {path}") from None
-    out.print(f"{path}: {len(entries)} entries; check it with `vantixs audit check {path}`", markup=False)
+    out.print(f"{path}: {len(entries)} entries; check it with `vantixs audit check {path}`")
     return 0
 
 
@@ -193,4 +192,4 @@ def _write_tiles(path: Path, note: str, leaves: bytes) -> None:
                 tar.addfile(member, io.BytesIO(content))
     except OSError as error:
         raise SettingsError(f"--export: expected a file that can be written, {error.strerror}: {path}") from None
-    out.print(f"{path}: the tree of the checkpoint at {size}", markup=False)
+    out.print(f"{path}: the tree of the checkpoint at {size}")

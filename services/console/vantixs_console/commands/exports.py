@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.settings import SettingsError
 
@@ -80,9 +79,9 @@ def signals_export(
         writer.close()
     if shown:
         print(file=sys.stderr)
-    out.print(f"{path}: {count:,} signals", markup=False)
+    out.print(f"{path}: {count:,} signals")
     for why, signals_of_it in unreadable.items():
-        out.print(f"{signals_of_it:,} without their encrypted payload: {why}", markup=False)
+        out.print(f"{signals_of_it:,} without their encrypted payload: {why}")
     return 0
 
 
@@ -111,7 +110,8 @@ def statistics(
             out.print("no signals")
         if response.straggler_count:
             limit = f"{response.straggler_limit_s:g} s"
-            out.print(f"\n{response.straggler_count} accepted signals have not ended after {limit}, the oldest:")
+            out.print()
+            out.print(f"{response.straggler_count} accepted signals have not ended after {limit}, the oldest:")
             out.print(signal_table(response.stragglers))
 
     show(response, as_json=as_json, text=text)
@@ -120,16 +120,17 @@ def statistics(
 
 def _print_statistics(one: audit_pb2.SignalStatistics) -> None:
     found = describe_statistics(one)
-    out.print(f"\n{found.title}", markup=False)
+    out.print()
+    out.print(found.title)
     columns = ("phase", "signals", "p50 ms", "p90 ms", "p99 ms")
     for names, rows in ((("status", "reason", "signals"), found.counts), (columns, found.phases)):
         if rows:
             table = make_table(*names)
             for row in rows:
-                table.add_row(*(escape(cell) for cell in row))
+                table.add_row(*row)
             out.print(table)
     if found.slippage:
-        out.print(found.slippage, markup=False)
+        out.print(found.slippage)
 
 
 def signal_filter(expression: str, since: str, until: str) -> audit_pb2.SignalFilter:

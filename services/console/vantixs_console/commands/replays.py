@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.settings import SettingsError
@@ -105,7 +104,7 @@ def start(
     show(response, as_json=as_json, text=lambda: _print(response.replay))
     if wrong := _unexpected(response.replay, expected):
         for line in wrong:
-            out.print(line, markup=False)
+            out.print(line)
         return 1
     return 0
 
@@ -119,7 +118,7 @@ def list_(home: HomeOption = "", page_size: int = 50, page_token: str = "", as_j
     def text() -> None:
         table = make_table(*REPLAY_COLUMNS)
         for found in response.replays:
-            table.add_row(*map(escape, replay_cells(found)))
+            table.add_row(*replay_cells(found))
         out.print(table)
         if response.next_page_token:
             out.print(f"more: --page-token {response.next_page_token}")
@@ -225,9 +224,9 @@ def _words(status: str, reason: str) -> str:
 
 def _print(found: audit_pb2.Replay) -> None:
     for line in replay_lines(found):
-        out.print(line, markup=False)
+        out.print(line)
     if found.results:
         table = make_table(*RESULT_COLUMNS)
         for result in found.results:
-            table.add_row(*map(escape, result_cells(result)))
+            table.add_row(*result_cells(result))
         out.print(table)
