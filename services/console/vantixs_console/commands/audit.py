@@ -23,6 +23,7 @@ from vantixs.runtime.settings import SettingsError
 from vantixs_console.clients import Clients
 from vantixs_console.commands.signals import signals
 from vantixs_console.plain_text import complain
+from vantixs_console.signal_files import check_output
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, home_path, out, show
 from vantixs_console.timeline import describe_timeline
 
@@ -99,7 +100,9 @@ def key(home: HomeOption = "") -> int:
 
 @audit.command()
 def check(
-    proof: Annotated[str, typer.Argument(help="file written by `vantixs signals proof`")],
+    proof: Annotated[
+        str, typer.Argument(help="file written by `vantixs signals proof`, or a line of an export with --proof")
+    ],
     key_file: Annotated[
         str, typer.Option("--key", help="file with the public key; empty for the key of this home")
     ] = "",
@@ -145,8 +148,9 @@ def signals_proof(
                     raise
             await asyncio.sleep(0.5)
 
-    response = ask(home, prove)
     path = Path(output or f"{signal_id}.proof.json")
+    check_output(path)
+    response = ask(home, prove)
     entries = [ProvenEntry(entry.sequence, entry.data, list(entry.hashes)) for entry in response.entries]
     try:
         write_atomically(path, write_proof(signal_id, response.checkpoint, entries))

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
 from vantixs_console.commands.signals import signal_table, signals
+from vantixs_console.plain_text import complain
 from vantixs_console.signal_files import FORMATS, Fixture, Writer, whole_file
 from vantixs_console.statistics_words import describe_statistics
 from vantixs_console.terminal import HomeOption, JsonOption, ask, enum_value, make_table, out, show
@@ -22,6 +24,10 @@ EXPORT_S = 86_400.0
 STATISTICS_S = 60.0
 PROGRESS_EVERY = 1000
 _AGO = re.compile(r"(\d{1,6})([mhdw])\Z")
+_REMARKS = {
+    "not kept": "without entries: no longer kept",
+    "not verifiable": "left out of the fixture: a replay cannot verify them, see docs/replay.md",
+}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SinceOption = Annotated[
     str, typer.Option("--since", help="received at or after: 90m, 24h, 7d, 2w, or 2026-11-27T08:00Z")
@@ -62,24 +68,33 @@ def signals_export(
     path = Path(output)
     unreadable: dict[str, int] = {}
 
-    async def export(clients: Clients, writer: Writer) -> int:
-        done = 0
+    entries_asked = timeline or payloads or proof or fixture
+
+    async def export(clients: Clients, writer: Writer) -> Counter[str]:
+        counts: Counter[str] = Counter()
         async for response in clients.audit.ExportSignals(request, timeout=EXPORT_S):
-            writer.put(response)
-            done = response.exported
+            written, done = writer.put(response), response.exported
+            counts["written"] += written
+            if response.entries_not_kept and entries_asked:
+                counts["not kept"] += 1
+            elif not written:
+                counts["not verifiable"] += 1
             if response.payload_unreadable:
                 unreadable[response.payload_unreadable] = unreadable.get(response.payload_unreadable, 0) + 1
             if shown and (done % PROGRESS_EVERY == 0 or done == response.total):
                 print(f"\r{done:,} of {response.total:,} signals", end="", file=sys.stderr, flush=True)
-        return done
+        return counts
 
     with whole_file(path) as file:
         writer = Fixture(file) if fixture else FORMATS[format_](file)
-        count = ask(home, lambda clients: export(clients, writer))
+        counts: Counter[str] = ask(home, lambda clients: export(clients, writer))
         writer.close()
     if shown:
         print(file=sys.stderr)
-    out.print(f"{path}: {count:,} signals")
+    out.print(f"{path}: {counts['written']:,} signals")
+    for what, text in _REMARKS.items():
+        if counts[what]:
+            complain(f"{counts[what]:,} signals {text}")
     for why, signals_of_it in unreadable.items():
         out.print(f"{signals_of_it:,} without their encrypted payload: {why}")
     return 0

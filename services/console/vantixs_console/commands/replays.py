@@ -2,6 +2,7 @@
 
 import json
 import math
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
+from vantixs_console.plain_text import complain
 from vantixs_console.replay_words import (
     REPLAY_COLUMNS,
     RESULT_COLUMNS,
@@ -88,9 +90,11 @@ def start(
     )
     if filter_ or since or until:
         request.filter.CopyFrom(_filter_of(filter_, since, until))
+    if request_id:
+        _check_request_id(request_id)
     if not comment.strip():
         raise SettingsError("--comment: expected why you replay, was empty")
-    if not (yes or request.signal_ids) and not _agreed(home, request):
+    if not request.signal_ids and (different_only or not yes) and not _agreed(home, request, ask_first=not yes):
         return 1
 
     async def run(clients: Clients) -> audit_pb2.GetReplayResponse:
@@ -163,14 +167,27 @@ def _change(home: str, as_json: bool, call: Callable[[Clients], Awaitable[Any]])
     return 0
 
 
-def _agreed(home: str, request: audit_pb2.ReplaySignalsRequest) -> bool:
-    """Shows how many signals are selected, and asks whether to replay them."""
+def _agreed(home: str, request: audit_pb2.ReplaySignalsRequest, *, ask_first: bool) -> bool:
+    """Counts the selected signals, and asks whether to replay them; nothing is to be replayed where there is none."""
     counting = audit_pb2.ReplaySignalsRequest()
     counting.CopyFrom(request)
     counting.count_only = True
     counted = ask(home, lambda c: c.audit.ReplaySignals(counting, timeout=TIMEOUT_S))
+    if not counted.count:
+        differ = f"no signal of replay {request.of_replay_id} has differences" if request.different_only else ""
+        complain(differ or "no signals are selected")
+        return False
+    if not ask_first:
+        return True
     mode = short_name(journal_pb2.ReplayMode.Name(request.mode))
     return typer.confirm(f"{counted.count} signals are selected; replay them in mode {mode}?", err=True)
+
+
+def _check_request_id(text: str) -> None:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        raise SettingsError(f"--request-id: expected a UUID, was {text[:60]!r}") from None
 
 
 def _filter_of(expression: str, since: str, until: str) -> audit_pb2.SignalFilter:
