@@ -27,6 +27,7 @@ from vantixs_console.clients import read_endpoints
 from vantixs_console.settings import ConsoleSettings
 
 START_S = 20.0
+CONNECT_S = 5
 _NOT_THERE = (NatsError, OSError, TimeoutError)
 LOG_BYTES = 16 << 20
 _NATS = "VANTIXS_NATS_URL"
@@ -103,15 +104,15 @@ async def _told_by_the_call(_: Exception) -> None:
 @asynccontextmanager
 async def _connected(url: str, token: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
     client = NatsClient()
-    await client.connect(
-        url.split(","),
-        token=token or None,
-        tls=tls,
-        allow_reconnect=False,
-        connect_timeout=5,
-        error_cb=_told_by_the_call,
-    )
     try:
+        await client.connect(
+            url.split(","),
+            token=token or None,
+            tls=tls,
+            allow_reconnect=False,
+            connect_timeout=CONNECT_S,
+            error_cb=_told_by_the_call,
+        )
         yield client
     finally:
         await client.close()

@@ -70,9 +70,10 @@ def test_exports_have_every_signal_and_are_entries(system: RunningStack, ids: li
     assert sorted(one["signal"]["signal_id"] for one in found) == sorted(ids)
     assert "payload" in found[0]["timeline"][0]["entry"]["signal_accepted"]["request"]
     proof = tmp_path / "proof.json"
-    proof.write_text(json.dumps(found[3]["proof"]))
-    checked = command("audit", "check", str(proof), home)
-    assert checked.returncode == 0, checked.stderr
+    for shown in (found[3], found[3]["proof"]):
+        proof.write_text(json.dumps(shown))
+        checked = command("audit", "check", str(proof), home)
+        assert checked.returncode == 0, checked.stderr
     order = [one["signal"]["signal_id"] for one in found]
     read = list(csv.DictReader(io.StringIO(rows.read_text())))
     assert [row["signal_id"] for row in read] == order
