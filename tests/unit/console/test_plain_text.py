@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 import vantixs_console
+from vantixs.api.audit.v1 import audit_pb2
+from vantixs.api.common.v1 import common_pb2
+from vantixs_console.commands.signals import signal_table
 from vantixs_console.plain_text import complain, printable
+from vantixs_console.terminal import out
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,14 @@ def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
 def test_complaint_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     complain("no symbol '\x1b[2J\n'")
     assert capsys.readouterr().err == "vantixs: no symbol '\\x1b[2J\\n'\n"
+
+
+def test_long_symbol_hides_no_column() -> None:
+    made = audit_pb2.SignalSummary(signal_id="s01", symbol="\x1b" * 300, status=common_pb2.SIGNAL_STATUS_REJECTED)
+    with out.capture() as captured:
+        out.print(signal_table([made]))
+    assert "REJECTED" in captured.get()
+    assert r"\x1b\x1b" in captured.get()
 
 
 def test_only_the_terminal_has_a_way_to_print_markup() -> None:

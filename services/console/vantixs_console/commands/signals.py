@@ -12,6 +12,7 @@ from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
 from vantixs_console.order_words import ORDER_COLUMNS, latest_orders, order_cells
+from vantixs_console.plain_text import printable
 from vantixs_console.terminal import (
     TIMEOUT_S,
     HomeOption,
@@ -26,6 +27,7 @@ from vantixs_console.terminal import (
 from vantixs_console.timeline import describe_timeline, short_name
 
 app = typer.Typer(no_args_is_help=True)
+LONGEST_SYMBOL = 40
 signals = typer.Typer(no_args_is_help=True, help="Signals: what happened, and why")
 app.add_typer(signals, name="signals")
 
@@ -94,13 +96,19 @@ def signal_table(listed: Any) -> Table:
             item.signal_id,
             item.receive_time.ToJsonString()[:19],
             _action(item),
-            item.instrument or item.symbol,
+            item.instrument or _shortened(item.symbol),
             status_text(item),
             item.filled_quantity,
             item.average_price,
             f"{item.reason} {item.detail}".strip(),
         )
     return table
+
+
+def _shortened(symbol: str) -> str:
+    """What a sender wrote as a symbol, cut where it would push other columns out of the terminal; `signals show` has it all."""
+    shown = printable(symbol)
+    return shown if len(shown) <= LONGEST_SYMBOL else f"{shown[: LONGEST_SYMBOL - 1]}…"
 
 
 def status_text(signal: audit_pb2.SignalSummary) -> str:
