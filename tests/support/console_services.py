@@ -103,6 +103,17 @@ class Services(
         # Statuses of a signal, one each time it is asked for, the last one from then on; 0 is not recorded yet.
         self.statuses: list[Any] = [0, common_pb2.SIGNAL_STATUS_ACCEPTED, common_pb2.SIGNAL_STATUS_EXECUTED]
 
+        self.exported: list[audit_pb2.ExportSignalsResponse] = []
+
+    def ExportSignals(self, request: Any, context: Any) -> Any:
+        self.asked.append(request)
+        yield from self.exported
+
+    def ReplaySignals(self, request: Any, context: Any) -> Any:
+        """Counts: no signal is meant."""
+        self.asked.append(request)
+        return audit_pb2.ReplaySignalsResponse(count=0)
+
     def _hear(self, request: Any, context: Any) -> None:
         self.asked.append(request)
         if self.refused:

@@ -89,7 +89,10 @@ class AsyncSignals:
         return Sent(content["signal_id"], bool(content.get("duplicate")), content.get("warnings", []))
 
     async def get(self, signal_id: str, *, timeout_s: float | None = None) -> audit_pb2.GetSignalResponse:
-        """A signal and its timeline: every decision with its inputs. Raises NotFound if history does not have it."""
+        """A signal and its timeline: every decision with its inputs. Raises NotFound if history does not have it.
+
+        `entries_not_kept` is set where retention deleted entries of it.
+        """
         response: audit_pb2.GetSignalResponse = await self._calls.ask(
             audit_pb2.GetSignalRequest(signal_id=signal_id), timeout_s
         )
@@ -211,6 +214,9 @@ class AsyncSignals:
 
         `payloads` and `proofs` need the token of an auditor or operator. History records every export. An interrupted
         export has to be started again.
+
+        Where retention deleted entries of a signal, `entries_not_kept` of its response is set: the timeline has only the
+        later ones, or none, and there is no proof.
 
         Raises:
             ClientError: see `vantixs.client.errors`.

@@ -44,13 +44,14 @@ def write_proof(signal_id: str, note: str, entries: Sequence[ProvenEntry]) -> st
 
 
 def check_proof(text: str, key: Key) -> SignalProof:
-    """What a proof file shows.
+    """What a proof file shows, or the `proof` in a line of an export.
 
     Raises:
         NoteError: it is not a proof, the key has not signed its checkpoint, or an entry is not in the tree of that.
     """
     try:
         content: Any = json.loads(text)
+        content = content.get("proof", content)
         if content["format"] != FORMAT:
             raise NoteError(f"expected format {FORMAT}, was {str(content['format'])[:50]!r}")
         signal_id = str(content["signal_id"])

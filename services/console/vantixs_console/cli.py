@@ -5,6 +5,7 @@ import sys
 
 from vantixs.runtime.settings import SERVICES, SettingsError
 
+from vantixs_console.plain_text import complain
 from vantixs_console.probe import run_probe
 
 
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         return run_commands(arguments)
     except (StartupError, SettingsError) as error:
-        print(f"vantixs: {error}", file=sys.stderr)
+        complain(str(error))
         return 2
 
 

@@ -27,6 +27,7 @@ from vantixs_console.clients import read_endpoints
 from vantixs_console.settings import ConsoleSettings
 
 START_S = 20.0
+CONNECT_S = 5
 _NOT_THERE = (NatsError, OSError, TimeoutError)
 LOG_BYTES = 16 << 20
 _NATS = "VANTIXS_NATS_URL"
@@ -90,15 +91,28 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (NatsError, TimeoutError, OSError, *copies.DATABASE_ERRORS) as error:
-        detail = str(error).strip().splitlines()
-        raise StartupError(f"the copy is not whole: {detail[0] if detail else type(error).__name__}") from None
+        detail = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        # Only NATS is waited for with a limit, and such an error says nothing else.
+        text = "NATS did not answer in time" if isinstance(error, TimeoutError) else detail[0]
+        raise StartupError(f"the copy is not whole: {text}") from None
+
+
+async def _told_by_the_call(_: Exception) -> None:
+    """Prints nothing: the call that failed raises. nats-py would print a traceback, also while a broker is still starting."""
 
 
 @asynccontextmanager
 async def _connected(url: str, token: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
     client = NatsClient()
-    await client.connect(url.split(","), token=token or None, tls=tls, allow_reconnect=False, connect_timeout=5)
     try:
+        await client.connect(
+            url.split(","),
+            token=token or None,
+            tls=tls,
+            allow_reconnect=False,
+            connect_timeout=CONNECT_S,
+            error_cb=_told_by_the_call,
+        )
         yield client
     finally:
         await client.close()

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
-from rich.console import Console
-from rich.table import Table
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.client import ClientError
@@ -16,6 +14,7 @@ from vantixs.runtime.settings import load
 from vantixs_console.bootstrap import WEBHOOK
 from vantixs_console.clients import Clients, open_clients
 from vantixs_console.settings import ConsoleSettings
+from vantixs_console.terminal import make_table, out
 from vantixs_console.timeline import short_name
 
 END_S = 10.0
@@ -25,9 +24,7 @@ ALERTS = Path(__file__).parent / "data" / "alerts.jsonl"
 async def run_demo(base: str, token: str, home: Path) -> int:
     """Sends every alert, waits for its end, shows the table; returns 1 where one ended otherwise than expected."""
     rows = [json.loads(line) for line in ALERTS.read_text().splitlines() if line]
-    table = Table(box=None, pad_edge=False)
-    for column in ("alert", "answer", "status", "what happened"):
-        table.add_column(column, overflow="fold")
+    table = make_table("alert", "answer", "status", "what happened")
     clients = await open_clients(load("console", ConsoleSettings, overrides={"home": str(home)}))
     wrong = 0
     async with httpx.AsyncClient() as http:
@@ -43,7 +40,7 @@ async def run_demo(base: str, token: str, home: Path) -> int:
             status = short_name(common_pb2.SignalStatus.Name(found.status))
             table.add_row(row["id"], str(response.status_code), status, f"{found.reason} {found.detail}".strip())
     await clients.close()
-    Console().print(table)
+    out.print(table)
     return 1 if wrong else 0
 
 

@@ -1,13 +1,12 @@
 """What an operator asked for is a signal: its end is waited for and printed."""
 
-import sys
-
 import grpc
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.client import DeadlineExceeded
 
 from vantixs_console.clients import Clients
+from vantixs_console.plain_text import complain
 from vantixs_console.terminal import out, show
 from vantixs_console.timeline import short_name
 
@@ -28,14 +27,14 @@ def show_end(signal_id: str, found: audit_pb2.GetSignalResponse | None, *, as_js
     """Prints how the signal ended; the exit code, which is 0 where it was carried out."""
     if found is None:
         detail = f"it has not ended within {WAIT_S:g} s; see `vantixs signals show {signal_id}`"
-        print(f"vantixs: {detail}", file=sys.stderr)
+        complain(detail)
         return 1
     ended = found.signal
 
     def text() -> None:
         filled = f"{ended.filled_quantity} at {ended.average_price}" if ended.average_price else ""
         words = (short_name(common_pb2.SignalStatus.Name(ended.status)), filled, ended.reason, ended.detail)
-        out.print(" ".join(filter(None, words)), markup=False)
+        out.print(" ".join(filter(None, words)))
 
     show(found, as_json=as_json, text=text)
     return 0 if ended.status == common_pb2.SIGNAL_STATUS_EXECUTED else 1

@@ -6,6 +6,7 @@ import urllib.request
 
 from vantixs.runtime.settings import SettingsError, load
 
+from vantixs_console.plain_text import complain
 from vantixs_console.settings import ConsoleSettings
 
 TIMEOUT_S = 3.0
@@ -28,7 +29,7 @@ def run_probe(arguments: list[str]) -> int:
     try:
         return probe(arguments[0])
     except SettingsError as error:
-        print(f"vantixs: {error}", file=sys.stderr)
+        complain(str(error))
         return 2
 
 
@@ -51,6 +52,6 @@ def _probe_grpc(address: str) -> int:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
         except grpc.RpcError as error:
             if tls:
-                print(f"vantixs: {address}: {error.details()}", file=sys.stderr)
+                complain(f"{address}: {error.details()}")
             return 1
     return 0 if answer.status == health_pb2.HealthCheckResponse.SERVING else 1

@@ -2,12 +2,11 @@
 
 import base64
 import contextlib
-import csv
 import importlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -17,6 +16,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.api.journal.v1 import journal_pb2
 from vantixs.proof.signal_proof import ProvenEntry, write_proof
 from vantixs.runtime.settings import SettingsError
 
@@ -25,7 +25,8 @@ from vantixs_console.timeline import short_name
 FIXTURE = "vantixs-fixture/1"
 ROW_GROUP = 10_000
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?\Z")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# What begins a formula, also in its full-width form, and what a spreadsheet skips before one.
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 _TIME = "google.protobuf.Timestamp"
 # What of a webhook's configuration is a secret or made of one.
 _SECRET_FIELDS = ("tokens", "signing_secrets")
@@ -34,8 +35,8 @@ _SECRET_FIELDS = ("tokens", "signing_secrets")
 class Writer(Protocol):
     """Writes signals into an open file."""
 
-    def put(self, response: audit_pb2.ExportSignalsResponse) -> None:
-        """Writes one signal."""
+    def put(self, response: audit_pb2.ExportSignalsResponse) -> bool:
+        """Writes one signal; returns whether it is in the file."""
 
     def close(self) -> None:
         """Writes what is left."""
@@ -48,6 +49,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         SettingsError: it cannot be written.
     """
+    check_output(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -64,13 +66,23 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         raise SettingsError(f"--output: expected a file that can be written, {error.strerror}: {path}") from None
 
 
+def check_output(path: Path) -> None:
+    """Raises SettingsError where the path is a directory, and so cannot become a file."""
+    if not path.name or path.is_dir():
+        raise SettingsError(f"--output: expected a file that can be written, was a directory: {path}")
+
+
 class JsonLines:
-    """One object a line: `signal`, and `timeline` and `proof` where they were asked for."""
+    """One object a line: `signal`, and `timeline` and `proof` where they were asked for.
+
+    `entries_not_kept` is there, and true, where retention deleted entries of the signal: the timeline has only the later ones,
+    or is not there, and there is no proof.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
-    def put(self, response: audit_pb2.ExportSignalsResponse) -> None:
+    def put(self, response: audit_pb2.ExportSignalsResponse) -> bool:
         """Writes one line."""
         line: dict[str, Any] = {"signal": _plain(response.signal)}
         if response.timeline:
@@ -79,36 +91,35 @@ class JsonLines:
             proof = response.proof
             entries = [ProvenEntry(entry.sequence, entry.data, list(entry.hashes)) for entry in proof.entries]
             line["proof"] = json.loads(write_proof(response.signal.signal_id, proof.checkpoint, entries))
+        if response.entries_not_kept:
+            line["entries_not_kept"] = True
         _write_line(self._file, line)
+        return True
 
     def close(self) -> None:
         """Nothing is left."""
 
 
 class Csv:
-    """One row a signal, with a header. A cell that a spreadsheet would take for a formula begins with an apostrophe."""
+    """One row a signal, with a header. A cell that a spreadsheet would take for a formula begins with an apostrophe.
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._text = _Encoded(file)
-        self._rows = csv.writer(self._text, lineterminator="\n")
-        self._rows.writerow([name for name, _ in COLUMNS])
-
-    def put(self, response: audit_pb2.ExportSignalsResponse) -> None:
-        """Writes one row."""
-        self._rows.writerow([harmless(_text(read(response.signal))) for _, read in COLUMNS])
-
-    def close(self) -> None:
-        """Nothing is left."""
-
-
-class _Encoded:
-    """Text into a binary file, at once."""
+    Every text is quoted: a carriage return outside of quotes would begin another row.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._write([name for name, _ in COLUMNS])
 
-    def write(self, text: str) -> int:
-        return self._file.write(text.encode())
+    def put(self, response: audit_pb2.ExportSignalsResponse) -> bool:
+        """Writes one row."""
+        self._write([_cell(_text(read(response.signal))) for _, read in COLUMNS])
+        return True
+
+    def _write(self, cells: list[str]) -> None:
+        self._file.write((",".join(cells) + "\n").encode())
+
+    def close(self) -> None:
+        """Nothing is left."""
 
 
 class Parquet:
@@ -129,11 +140,12 @@ class Parquet:
         self._writer = parquet.ParquetWriter(file, self._schema, compression="zstd")
         self._rows: list[list[Any]] = []
 
-    def put(self, response: audit_pb2.ExportSignalsResponse) -> None:
+    def put(self, response: audit_pb2.ExportSignalsResponse) -> bool:
         """Writes one row, with 10,000 others."""
         self._rows.append([read(response.signal) for _, read in COLUMNS])
         if len(self._rows) >= ROW_GROUP:
             self._flush()
+        return True
 
     def close(self) -> None:
         """Writes the rows that are left, and the footer."""
@@ -158,34 +170,34 @@ class Fixture:
     """What a replay in CI needs of each signal: payload, the webhook's settings that were in force, and how it ended.
 
     Payloads are as history has them, with secrets redacted, and opened where they were sealed; where that cannot be done, the
-    line says why. Tokens and signing secrets of the webhook are left out, and so is where it came from.
+    line says why. Tokens and signing secrets of the webhook are left out, and so is where it came from. A signal that a VERIFY
+    replay cannot decide again is left out.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
-    def put(self, response: audit_pb2.ExportSignalsResponse) -> None:
-        """Writes one line; a signal whose beginning history does not have is left out."""
+    def put(self, response: audit_pb2.ExportSignalsResponse) -> bool:
+        """Writes one line; false for a signal that is left out."""
         signal = response.signal
-        for recorded in response.timeline:
-            kind = recorded.entry.WhichOneof("event") or ""
-            event: Any = getattr(recorded.entry, kind, None)
-            if kind in ("signal_accepted", "signal_rejected", "duplicate_suppressed") and event.HasField("request"):
-                status = signal.original_status or signal.status
-                request = event.request
-                line = {
-                    "format": FIXTURE,
-                    "signal_id": signal.signal_id,
-                    "status": short_name(common_pb2.SignalStatus.Name(status)),
-                    "stage": signal.stage,
-                    "reason": signal.reason,
-                    "receive_time": request.receive_time.ToJsonString(),
-                    "content_type": request.content_type,
-                    **_payload(request.payload, response.payload_unreadable),
-                    "webhook": _settings(event.webhook),
-                }
-                _write_line(self._file, line)
-                return
+        accepted = _verifiable([recorded.entry for recorded in response.timeline])
+        if accepted is None or response.entries_not_kept:
+            return False
+        status = signal.original_status or signal.status
+        request = accepted.request
+        line = {
+            "format": FIXTURE,
+            "signal_id": signal.signal_id,
+            "status": short_name(common_pb2.SignalStatus.Name(status)),
+            "stage": signal.stage,
+            "reason": signal.reason,
+            "receive_time": request.receive_time.ToJsonString(),
+            "content_type": request.content_type,
+            **_payload(request.payload, response.payload_unreadable),
+            "webhook": _settings(accepted.webhook),
+        }
+        _write_line(self._file, line)
+        return True
 
     def close(self) -> None:
         """Nothing is left."""
@@ -197,6 +209,34 @@ FORMATS: dict[str, Callable[[IO[bytes]], Writer]] = {"jsonl": JsonLines, "csv": 
 def harmless(cell: str) -> str:
     """The cell, which no spreadsheet takes for a formula; a number stays one."""
     return f"'{cell}" if cell.startswith(_FORMULA) and not _NUMBER.match(cell) else cell
+
+
+def _verifiable(entries: Sequence[journal_pb2.JournalEntry]) -> journal_pb2.SignalAccepted | None:
+    """How the signal was accepted; None where its decisions cannot be made again.
+
+    That is a signal that ingress rejected or recorded as a repeat, an amendment of an order, or a signal that has not ended, or
+    whose inputs were not recorded.
+    """
+    accepted: journal_pb2.SignalAccepted | None = None
+    for entry in entries:
+        match entry.WhichOneof("event"):
+            case "signal_accepted":
+                accepted = accepted or entry.signal_accepted
+            case "order_evaluated" if not entry.order_evaluated.order.entry_order_id:
+                if not entry.order_evaluated.decision.inputs:
+                    return None
+            case "signal_completed":
+                if accepted and accepted.signal.action == common_pb2.ACTION_AMEND:
+                    return None
+                return accepted if entry.signal_completed.HasField("inputs") else None
+    return None
+
+
+def _cell(text: str) -> str:
+    """The text as a cell of CSV: numbers and nothing as they are, anything else in quotes."""
+    if not text or _NUMBER.match(text):
+        return text
+    return '"' + harmless(text).replace('"', '""') + '"'
 
 
 def _settings(webhook: webhook_pb2.Webhook) -> Any:

@@ -14,14 +14,38 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from vantixs.runtime.settings import SettingsError, load
 
 from vantixs_console.clients import Clients, grpc_addresses, open_clients
+from vantixs_console.plain_text import complain, printable
 from vantixs_console.settings import ConsoleSettings
 
 TIMEOUT_S = 10.0
 CHECK_S = 2.0  # For a check that nothing depends on.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 200)
+
+
+class Terminal(Console):
+    """Prints every text as it is: none is markup, and control characters are shown as escapes, in tables as well.
+
+    A text is one line; `print_lines` is for texts of several lines.
+    """
+
+    def __init__(self) -> None:
+        width = None if sys.stdout.isatty() else 200
+        super().__init__(highlight=False, soft_wrap=True, markup=False, emoji=False, width=width)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Every text that is printed, and every cell of a table, comes through here."""
+        return super().render_str(printable(text), **options)
+
+    def print_lines(self, text: str) -> None:
+        """Prints a text whose line ends are meant."""
+        for line in text.splitlines():
+            self.print(line)
+
+
+out = Terminal()
 
 HomeOption = Annotated[str, typer.Option("--home", help="home directory", envvar="VANTIXS_HOME")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print the response message as JSON")]
@@ -74,8 +98,7 @@ async def check_exists(what: str, owner: str, read: Callable[[float], Awaitable[
     except grpc.aio.AioRpcError as error:
         if error.code() == grpc.StatusCode.NOT_FOUND:
             raise
-        detail = f"{what} could not be checked: {owner} answers {error.code().name}"
-        print(f"vantixs: {detail}", file=sys.stderr)
+        complain(f"{what} could not be checked: {owner} answers {error.code().name}")
 
 
 def home_path(home: str) -> Path:
@@ -87,7 +110,7 @@ def make_table(*columns: str) -> Table:
     """An empty table for people."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column not in ("why", "differences"))
+        table.add_column(column, overflow="fold", no_wrap=column not in ("why", "differences", "what happened"))
     return table
 
 
@@ -96,7 +119,7 @@ def print_rows(rows: Iterable[tuple[str, str]]) -> None:
     rows = list(rows)
     width = max((len(name) for name, _ in rows), default=0)
     for name, value in rows:
-        out.print(f"  {name:<{width}}  {value}", markup=False)
+        out.print(f"  {name:<{width}}  {value}")
 
 
 def enum_value(enum: Any, prefix: str, flag: str, value: str) -> Any:

@@ -12,7 +12,7 @@ from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.router.v1 import router_pb2
-from vantixs.model.decimals import format_decimal, parse_decimal
+from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
 from vantixs.model.ids import accepted_subject, keyed_signal_id, lane_of
 from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime import trace
@@ -94,8 +94,11 @@ class OperatorSignals:
         signal_id = accepted.signal.signal_id
         if row.order.replaced_by_order_id != f"{signal_id}.1":  # Else the call is repeated.
             _check_rests(row.order)
+            name, catalogue = row.order.instrument, INSTRUMENTS.current
+            # One that this replica has not heard of yet: what runs the signal checks it as well.
+            lot_size = catalogue[name].lot_size if name in catalogue else ZERO
             try:
-                change_terms(row.order, accepted.signal, self._clock())
+                change_terms(row.order, accepted.signal, self._clock(), lot_size)
             except TermsRefused as refused:
                 raise invalid(refused.field, refused.text) from None
             await self._publish(accepted, actor)

@@ -70,9 +70,10 @@ def test_exports_have_every_signal_and_are_entries(system: RunningStack, ids: li
     assert sorted(one["signal"]["signal_id"] for one in found) == sorted(ids)
     assert "payload" in found[0]["timeline"][0]["entry"]["signal_accepted"]["request"]
     proof = tmp_path / "proof.json"
-    proof.write_text(json.dumps(found[3]["proof"]))
-    checked = command("audit", "check", str(proof), home)
-    assert checked.returncode == 0, checked.stderr
+    for shown in (found[3], found[3]["proof"]):
+        proof.write_text(json.dumps(shown))
+        checked = command("audit", "check", str(proof), home)
+        assert checked.returncode == 0, checked.stderr
     order = [one["signal"]["signal_id"] for one in found]
     read = list(csv.DictReader(io.StringIO(rows.read_text())))
     assert [row["signal_id"] for row in read] == order
@@ -186,3 +187,20 @@ def test_export_from_an_audit_that_is_killed_is_whole_or_not_there(
         assert not list(tmp_path.iterdir())
     else:  # It was answered by the successor.
         assert len(output.read_text().splitlines()) >= COUNT
+
+
+def test_fixture_is_what_a_replay_verifies(system: RunningStack, ids: list[str], tmp_path: Path) -> None:
+    assert system.send({"action": "buy", "symbol": "NOSUCHUSDT"}).status_code == 422
+    first = {"action": "buy", "symbol": "BTCUSDT", "comment": "=1+1", "idempotency_key": "n0"}
+    assert system.send(first).json()["duplicate"]
+    wait_for(lambda: any(s.get("reason") == "SYMBOL_UNSUPPORTED" for s in system.signals().values()), "the rejection")
+    fixture, home = tmp_path / "fixture", f"--home={system.home}"
+    done = command("signals", "export", "--output", str(fixture), "--fixture", home)
+    assert done.returncode == 0, done.stderr
+    lines = fixture.read_text().splitlines()
+    left_out = len(system.signals()) - len(lines)
+    assert left_out >= 2
+    assert f"{len(lines)} signals" in done.stdout
+    assert f"{left_out} signals left out of the fixture" in done.stderr
+    replayed = command("replay", "start", "--expect", str(fixture), "--comment", "ci", home)
+    assert replayed.returncode == 0, replayed.stdout

@@ -67,6 +67,7 @@ async def test_only_what_is_left_is_placed(rig: Rig) -> None:
         ({"stop_price": "95"}, "ORDER_TERMS_INVALID"),
         ({"trail_percent": "5"}, "ORDER_TERMS_INVALID"),
         ({"limit_price": "89"}, "PROTECTION_INVALID"),
+        ({"quantity": "0.0000001"}, "ORDER_TERMS_INVALID"),
         ({}, "ORDER_TERMS_INVALID"),
     ],
 )

@@ -138,6 +138,15 @@ def test_proof_file_shows_its_entries() -> None:
     assert [(e.sequence, e.data) for e in shown.entries] == [(3, LEAVES[2]), (6, LEAVES[5])]
 
 
+def test_line_of_an_export_shows_what_its_proof_shows() -> None:
+    proof = json.loads(proof_of([2, 5]))
+    line = json.dumps({"signal": {"signal_id": "s1"}, "proof": proof})
+    assert check_proof(line, SIGNER.key) == check_proof(proof_of([2, 5]), SIGNER.key)
+    for nothing in ('{"signal": {}}', '{"signal": {}, "proof": null}', "[]", '{"proof": {"proof": {}}}'):
+        with pytest.raises(NoteError, match="expected what `vantixs signals proof` wrote"):
+            check_proof(nothing, SIGNER.key)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [

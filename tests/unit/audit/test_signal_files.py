@@ -2,13 +2,17 @@
 
 import csv
 import json
+import re
 import stat
 from datetime import UTC, datetime, timedelta
 from io import BytesIO, StringIO
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
@@ -37,6 +41,8 @@ def response(signal_id: str = "s1", detail: str = "") -> audit_pb2.ExportSignals
         ("@SUM(A1)", "'@SUM(A1)"),
         ("\t=1", "'\t=1"),
         ("\r=1", "'\r=1"),
+        ("\n=1", "'\n=1"),
+        ("＝1+1", "'＝1+1"),
         ("-0.5", "-0.5"),
         ("+12", "+12"),
         ("-1\n", "'-1\n"),
@@ -60,6 +66,39 @@ def test_csv_has_a_row_a_signal() -> None:
     assert rows[0]["filled_quantity"] == "-0.5"
     assert (rows[0]["status"], rows[0]["receive_time"]) == ("EXECUTED", "2026-11-27T08:00:01.500000Z")
     assert (rows[0]["action"], rows[0]["update_time"]) == ("", "")
+
+
+TEXTS = st.text(
+    st.one_of(st.sampled_from("=+-@,;\"'\t\r\n\x00\x0b\x85\u2028"), st.characters(exclude_categories=("Cs",)))
+)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS, st.from_regex(r"[-+]?[0-9]{1,5}(\.[0-9]{1,4})?", fullmatch=True))))
+def test_csv_is_read_as_it_was_written(rows: list[tuple[str, str, str]]) -> None:
+    file = BytesIO()
+    writer = Csv(file)
+    for comment, symbol, quantity in rows:
+        made = audit_pb2.ExportSignalsResponse()
+        made.signal.comment, made.signal.symbol, made.signal.filled_quantity = comment, symbol, quantity
+        assert writer.put(made)
+    found = list(csv.DictReader(StringIO(file.getvalue().decode(), newline="")))
+    assert [(row["comment"], row["symbol"], row["filled_quantity"]) for row in found] == [
+        (harmless(comment), harmless(symbol), quantity) for comment, symbol, quantity in rows
+    ]
+    for row in found:
+        for cell in (row["comment"], row["symbol"]):
+            assert re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)?", cell) or not cell.startswith(tuple("=+-@\t\r\n"))
+
+
+def test_csv_row_is_not_split_by_a_carriage_return() -> None:
+    """A reader that takes any line end outside of quotes for the end of a row sees one row."""
+    file = BytesIO()
+    writer = Csv(file)
+    writer.put(response(detail="hi\r=cmd|'/C calc'!A0"))
+    row = file.getvalue().decode().split("\n")[1]
+    outside = "".join(row.split('"')[::2])
+    assert "\r" not in outside
+    assert "-0.5" in outside, "a number is not quoted"
 
 
 def test_parquet_has_the_rows_and_types() -> None:
@@ -88,10 +127,11 @@ def test_fixture_has_what_a_replay_needs_and_no_secret() -> None:
     event.webhook.tokens.add()
     event.webhook.signing_secrets.add()
     made.timeline.add().entry.signal_accepted.request.payload = b"another"
+    made.timeline.add().entry.signal_completed.inputs.SetInParent()
     file = BytesIO()
     writer = Fixture(file)
-    writer.put(made)
-    writer.put(response("without a beginning"))
+    assert writer.put(made)
+    assert not writer.put(response("without a beginning"))
     writer.close()
     (line,) = file.getvalue().decode().splitlines()
     found = json.loads(line)
@@ -100,6 +140,49 @@ def test_fixture_has_what_a_replay_needs_and_no_secret() -> None:
     assert found["webhook"] == {"webhook_id": "demo"}
     assert "52.89" not in line
     assert webhook_pb2.Webhook(webhook_id="demo") == webhook_pb2.Webhook(**found["webhook"])
+
+
+def ended(**fields: Any) -> audit_pb2.ExportSignalsResponse:
+    made = response()
+    made.timeline.add().entry.signal_accepted.SetInParent()
+    made.timeline.add().entry.signal_completed.inputs.SetInParent()
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_fixture_has_only_what_a_replay_can_verify() -> None:
+    whole, rejected, repeated, running, earlier, lost, undecided, amended = (ended() for _ in range(8))
+    rejected.timeline[0].entry.signal_rejected.reason = "SYMBOL_UNSUPPORTED"
+    repeated.timeline[0].entry.duplicate_suppressed.rule = "key"
+    del running.timeline[1]
+    earlier.timeline[1].entry.signal_completed.ClearField("inputs")
+    lost.entries_not_kept = True
+    undecided.timeline.insert(1, audit_pb2.RecordedEntry())
+    undecided.timeline[1].entry.order_evaluated.decision.quantity = "1"
+    amended.timeline[0].entry.signal_accepted.signal.action = common_pb2.ACTION_AMEND
+    file = BytesIO()
+    writer = Fixture(file)
+    assert writer.put(whole)
+    for left_out in (rejected, repeated, running, earlier, lost, undecided, amended):
+        assert not writer.put(left_out)
+    assert len(file.getvalue().splitlines()) == 1
+
+
+def test_line_says_that_entries_are_not_kept() -> None:
+    file = BytesIO()
+    writer = JsonLines(file)
+    writer.put(ended())
+    writer.put(ended(entries_not_kept=True))
+    first, second = (json.loads(line) for line in file.getvalue().splitlines())
+    assert "entries_not_kept" not in first
+    assert second["entries_not_kept"] is True
+
+
+@pytest.mark.parametrize("path", [".", "/", "..", ""])
+def test_directory_is_refused_in_one_line(path: str) -> None:
+    with pytest.raises(SettingsError, match="--output: expected a file that can be written, was a directory"):
+        whole_file(Path(path)).__enter__()
 
 
 def test_json_lines_are_one_object_each() -> None:

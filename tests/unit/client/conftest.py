@@ -78,7 +78,11 @@ class Rig:
 
     def take_watch(self) -> tuple[Any, Any]:
         """The request of the next watch, begun, and what to send changes with."""
-        _, request, call = self.channel.take_unary_stream(METHODS["WatchSignals"])
+        return self.take_stream("WatchSignals")
+
+    def take_stream(self, method: str) -> tuple[Any, Any]:
+        """The request of the next call of a method that answers with a stream, begun, and what to answer with."""
+        _, request, call = self.channel.take_unary_stream(METHODS[method])
         call.send_initial_metadata(())
         return request, call
 

@@ -244,3 +244,13 @@ def test_send_without_an_address_or_a_token_is_refused_here(rig: Any) -> None:
     rig.http = "http://127.0.0.1:1"
     with pytest.raises(ValueError, match="expected the token of webhook 'demo'"):
         rig.client.signals.send({})
+
+
+def test_export_says_of_which_signals_entries_are_not_kept(rig: Any) -> None:
+    exporting = rig.begin(lambda: [one.entries_not_kept for one in rig.client.signals.export(timeline=True)])
+    request, stream = rig.take_stream("ExportSignals")
+    assert request.timeline
+    for lost in (True, False):
+        stream.send_response(audit_pb2.ExportSignalsResponse(entries_not_kept=lost))
+    stream.terminate((), grpc.StatusCode.OK, "")
+    assert exporting.result() == [True, False]

@@ -1,7 +1,6 @@
 """Every subcommand but `serve`. With --json a command prints the response message and nothing else."""
 
 import functools
-import sys
 from typing import Any
 
 import grpc
@@ -31,6 +30,7 @@ from vantixs_console.commands import (
     webhook_credentials,
     webhooks,
 )
+from vantixs_console.plain_text import complain
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Vantixs Signals")
 for part in (
@@ -67,18 +67,18 @@ def run_commands(arguments: list[str]) -> int:
     try:
         code = _command().main(arguments, prog_name="vantixs", standalone_mode=False)
     except TyperException as error:
-        print(f"vantixs: {error.format_message()}; see `vantixs --help`", file=sys.stderr)
+        complain(f"{error.format_message()}; see `vantixs --help`")
         return error.exit_code
     except Abort:
         return 130
     except grpc.aio.AioRpcError as error:
         failure = from_rpc_error(error)
-        print(f"vantixs: {failure.reason}: {failure.detail}", file=sys.stderr)
+        complain(f"{failure.reason}: {failure.detail}")
         return 1
     except ClientError as error:
-        print(f"vantixs: {error}", file=sys.stderr)
+        complain(str(error))
         return 1
     except httpx.HTTPError as error:
-        print(f"vantixs: {type(error).__name__}: {error}", file=sys.stderr)
+        complain(f"{type(error).__name__}: {error}")
         return 1
     return int(code or 0)

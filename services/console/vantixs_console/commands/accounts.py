@@ -205,7 +205,7 @@ def _print_account(response: Any, samples: Any) -> None:
     mode, enabled = short_name(common_pb2.Mode.Name(shown.mode)), "enabled" if shown.enabled else "disabled"
     out.print(f"{shown.account_id}: {mode}, {enabled}, kept in {currency}, revision {shown.revision}")
     for state in response.restricted:
-        out.print(f"{state_name(state.state)} in {state.scope} by {state.actor}: {state.comment}", markup=False)
+        out.print(f"{state_name(state.state)} in {state.scope} by {state.actor}: {state.comment}")
     out.print(f"equity {response.equity}, today {response.daily_profit} ({response.day}), free {response.free_funds}")
     out.print(
         f"opened with {shown.balance}, adjusted {response.adjusted}, realised {response.realized_profit}, "
@@ -213,7 +213,8 @@ def _print_account(response: Any, samples: Any) -> None:
     )
     out.print(f"peak {response.peak_equity}, drawdown {response.drawdown_percent} %")
     history = [Decimal(sample.equity) for sample in reversed(samples)] + [Decimal(response.equity)]
-    out.print(f"equity over time {sparkline(history)} from {min(history)} to {max(history)}\n")
+    out.print(f"equity over time {sparkline(history)} from {min(history)} to {max(history)}")
+    out.print()
     table = make_table("limit", "used", "of", "", "")
     for row in response.headroom:
         table.add_row(row.name, row.used, row.limit, row.unit, bar(Decimal(row.used), Decimal(row.limit)))
@@ -230,7 +231,8 @@ def _print_account(response: Any, samples: Any) -> None:
         out.print()
         print_open_orders(response.open_orders)
     for heading, rows in account_rows(shown):
-        out.print(f"\n{heading}")
+        out.print()
+        out.print(heading)
         print_rows(rows)
 
 

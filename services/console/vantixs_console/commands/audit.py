@@ -22,6 +22,8 @@ from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
 from vantixs_console.commands.signals import signals
+from vantixs_console.plain_text import complain
+from vantixs_console.signal_files import check_output
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, home_path, out, show
 from vantixs_console.timeline import describe_timeline
 
@@ -76,7 +78,7 @@ def verify(
             return
         fault = response.fault
         kind = audit_pb2.HistoryFaultKind.Name(fault.kind).removeprefix("HISTORY_FAULT_KIND_").lower().replace("_", " ")
-        out.print(f"{kind}: {fault.detail}", markup=False)
+        out.print(f"{kind}: {fault.detail}")
 
     show(response, as_json=as_json, text=text)
     if response.HasField("fault"):
@@ -103,7 +105,9 @@ def key(home: HomeOption = "") -> int:
 
 @audit.command()
 def check(
-    proof: Annotated[str, typer.Argument(help="file written by `vantixs signals proof`")],
+    proof: Annotated[
+        str, typer.Argument(help="file written by `vantixs signals proof`, or a line of an export with --proof")
+    ],
     key_file: Annotated[
         str, typer.Option("--key", help="file with the public key; empty for the key of this home")
     ] = "",
@@ -116,18 +120,16 @@ def check(
         shown = check_proof(text, known)
         entries = [journal_pb2.JournalEntry.FromString(entry.data) for entry in shown.entries]
     except (NoteError, DecodeError) as error:
-        print(f"vantixs: {proof}: {error}", file=sys.stderr)
+        complain(f"{proof}: {error}")
         return 1
     if other := [e for e in entries if e.signal_id != shown.signal_id]:
         detail = f"expected entries of signal {shown.signal_id}, was one of {other[0].signal_id[:100]!r}"
-        print(f"vantixs: {proof}: {detail}", file=sys.stderr)
+        complain(f"{proof}: {detail}")
         return 1
-    out.print(
-        f"{shown.signal_id}: {len(entries)} entries are in the history of {shown.checkpoint.origin}", markup=False
-    )
-    out.print(f"as signed at {shown.checkpoint.size} entries", markup=False)
+    out.print(f"{shown.signal_id}: {len(entries)} entries are in the history of {shown.checkpoint.origin}")
+    out.print(f"as signed at {shown.checkpoint.size} entries")
     for step in describe_timeline(entries):
-        out.print(f"{step.time}  {step.title:<10} {step.text}", markup=False)
+        out.print(f"{step.time}  {step.title:<10} {step.text}")
     return 0
 
 
@@ -155,14 +157,15 @@ def signals_proof(
                     raise
             await asyncio.sleep(0.5)
 
-    response = ask(home, prove)
     path = Path(output or f"{signal_id}.proof.json")
+    check_output(path)
+    response = ask(home, prove)
     entries = [ProvenEntry(entry.sequence, entry.data, list(entry.hashes)) for entry in response.entries]
     try:
         write_atomically(path, write_proof(signal_id, response.checkpoint, entries))
     except OSError as error:
         raise SettingsError(f"--output: expected a file that can be written, {error.strerror}: {path}") from None
-    out.print(f"{path}: {len(entries)} entries; check it with `vantixs audit check {path}`", markup=False)
+    out.print(f"{path}: {len(entries)} entries; check it with `vantixs audit check {path}`")
     return 0
 
 
@@ -202,4 +205,4 @@ def _write_tiles(path: Path, note: str, leaves: bytes) -> None:
                 tar.addfile(member, io.BytesIO(content))
     except OSError as error:
         raise SettingsError(f"--export: expected a file that can be written, {error.strerror}: {path}") from None
-    out.print(f"{path}: the tree of the checkpoint at {size}", markup=False)
+    out.print(f"{path}: the tree of the checkpoint at {size}")

@@ -3,17 +3,18 @@
 import contextlib
 import re
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
 from vantixs_console.commands.signals import signal_table, signals
+from vantixs_console.plain_text import complain
 from vantixs_console.signal_files import FORMATS, Fixture, Writer, whole_file
 from vantixs_console.statistics_words import describe_statistics
 from vantixs_console.terminal import HomeOption, JsonOption, ask, enum_value, make_table, out, show
@@ -23,6 +24,10 @@ EXPORT_S = 86_400.0
 STATISTICS_S = 60.0
 PROGRESS_EVERY = 1000
 _AGO = re.compile(r"(\d{1,6})([mhdw])\Z")
+_REMARKS = {
+    "not kept": "without entries: no longer kept",
+    "not verifiable": "left out of the fixture: a replay cannot verify them, see docs/replay.md",
+}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SinceOption = Annotated[
     str, typer.Option("--since", help="received at or after: 90m, 24h, 7d, 2w, or 2026-11-27T08:00Z")
@@ -63,26 +68,35 @@ def signals_export(
     path = Path(output)
     unreadable: dict[str, int] = {}
 
-    async def export(clients: Clients, writer: Writer) -> int:
-        done = 0
+    entries_asked = timeline or payloads or proof or fixture
+
+    async def export(clients: Clients, writer: Writer) -> Counter[str]:
+        counts: Counter[str] = Counter()
         async for response in clients.audit.ExportSignals(request, timeout=EXPORT_S):
-            writer.put(response)
-            done = response.exported
+            written, done = writer.put(response), response.exported
+            counts["written"] += written
+            if response.entries_not_kept and entries_asked:
+                counts["not kept"] += 1
+            elif not written:
+                counts["not verifiable"] += 1
             if response.payload_unreadable:
                 unreadable[response.payload_unreadable] = unreadable.get(response.payload_unreadable, 0) + 1
             if shown and (done % PROGRESS_EVERY == 0 or done == response.total):
                 print(f"\r{done:,} of {response.total:,} signals", end="", file=sys.stderr, flush=True)
-        return done
+        return counts
 
     with whole_file(path) as file:
         writer = Fixture(file) if fixture else FORMATS[format_](file)
-        count = ask(home, lambda clients: export(clients, writer))
+        counts: Counter[str] = ask(home, lambda clients: export(clients, writer))
         writer.close()
     if shown:
         print(file=sys.stderr)
-    out.print(f"{path}: {count:,} signals", markup=False)
+    out.print(f"{path}: {counts['written']:,} signals")
+    for what, text in _REMARKS.items():
+        if counts[what]:
+            complain(f"{counts[what]:,} signals {text}")
     for why, signals_of_it in unreadable.items():
-        out.print(f"{signals_of_it:,} without their encrypted payload: {why}", markup=False)
+        out.print(f"{signals_of_it:,} without their encrypted payload: {why}")
     return 0
 
 
@@ -111,7 +125,8 @@ def statistics(
             out.print("no signals")
         if response.straggler_count:
             limit = f"{response.straggler_limit_s:g} s"
-            out.print(f"\n{response.straggler_count} accepted signals have not ended after {limit}, the oldest:")
+            out.print()
+            out.print(f"{response.straggler_count} accepted signals have not ended after {limit}, the oldest:")
             out.print(signal_table(response.stragglers))
 
     show(response, as_json=as_json, text=text)
@@ -120,16 +135,17 @@ def statistics(
 
 def _print_statistics(one: audit_pb2.SignalStatistics) -> None:
     found = describe_statistics(one)
-    out.print(f"\n{found.title}", markup=False)
+    out.print()
+    out.print(found.title)
     columns = ("phase", "signals", "p50 ms", "p90 ms", "p99 ms")
     for names, rows in ((("status", "reason", "signals"), found.counts), (columns, found.phases)):
         if rows:
             table = make_table(*names)
             for row in rows:
-                table.add_row(*(escape(cell) for cell in row))
+                table.add_row(*row)
             out.print(table)
     if found.slippage:
-        out.print(found.slippage, markup=False)
+        out.print(found.slippage)
 
 
 def signal_filter(expression: str, since: str, until: str) -> audit_pb2.SignalFilter:

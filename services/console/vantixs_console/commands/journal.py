@@ -1,12 +1,12 @@
 """Commands that show how full the journal is and what it has lost, and accept a gap."""
 
-import sys
 from typing import Annotated, Any
 
 import typer
 from vantixs.api.audit.v1 import audit_pb2
 
 from vantixs_console.clients import Clients
+from vantixs_console.plain_text import complain
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, out, show
 
 app = typer.Typer(no_args_is_help=True)
@@ -29,9 +29,9 @@ def show_journal(home: HomeOption = "", as_json: JsonOption = False) -> int:
         for recorded in response.accepted_gaps:
             accepted = recorded.entry.journal_gap_accepted
             time, actor = recorded.entry.event_time.ToJsonString(), recorded.entry.actor
-            out.print(f"accepted  {accepted.gap_id} at {time} by {actor}: {accepted.detail}", markup=False)
+            out.print(f"accepted  {accepted.gap_id} at {time} by {actor}: {accepted.detail}")
         for line in gap_lines(found):
-            out.print(line, markup=False)
+            out.print(line)
 
     show(response, as_json=as_json, text=text)
     return 1 if found.HasField("gap") else 0
@@ -48,10 +48,10 @@ def accept_gap(
     found = ask(home, _read).journal
     if found.HasField("gap") and not gap:
         for line in gap_lines(found):
-            out.print(line, markup=False)
+            out.print(line)
         gap = _confirmed(found.gap.gap_id)
         if not gap:
-            print("vantixs: not accepted", file=sys.stderr)
+            complain("not accepted")
             return 1
     request = audit_pb2.AcceptJournalGapRequest(gap_id=gap, comment=comment)
     response = ask(home, lambda clients: clients.audit.AcceptJournalGap(request, timeout=TIMEOUT_S))

@@ -13,6 +13,7 @@ from vantixs.runtime.settings import SettingsError
 from vantixs_console.bootstrap import WEBHOOK
 from vantixs_console.clients import read_endpoints
 from vantixs_console.commands.webhooks import webhook
+from vantixs_console.plain_text import complain, printable
 from vantixs_console.sender_message import Kind, sender_message
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, out, service_settings, show
 from vantixs_console.timeline import short_name
@@ -62,8 +63,9 @@ def _print_response(response: ingress_pb2.LintPayloadResponse, payload: str) -> 
         _print_outcome(final, "once filled in")
         for found in final.placeholders:
             filled = f"becomes, for example, {found.example!r}" if found.understood else "is not filled in"
-            out.print(f"  {found.placeholder} {filled} ({found.available})", markup=False)
-        out.print(f"\n{_verdict(response)} as it stands, with its placeholders not filled in", markup=False)
+            out.print(f"  {found.placeholder} {filled} ({found.available})")
+        out.print()
+        out.print(f"{_verdict(response)} as it stands, with its placeholders not filled in")
     else:
         _print_outcome(final, "as it stands")
     if (
@@ -71,8 +73,9 @@ def _print_response(response: ingress_pb2.LintPayloadResponse, payload: str) -> 
         and (final.errors or final.warnings)
         and response.suggested_message != payload.strip()
     ):
-        out.print("\nMessage to paste into TradingView instead:")
-        out.print(response.suggested_message, markup=False)
+        out.print()
+        out.print("Message to paste into TradingView instead:")
+        out.print_lines(response.suggested_message)
 
 
 def _verdict(linted: Any) -> str:
@@ -81,16 +84,16 @@ def _verdict(linted: Any) -> str:
 
 
 def _print_outcome(linted: Any, when: str) -> None:
-    out.print(f"{_verdict(linted)} {when}", markup=False)
+    out.print(f"{_verdict(linted)} {when}")
     _print_rows("error", linted.errors)
     _print_rows("warning", linted.warnings)
     if linted.HasField("signal"):
-        out.print("  signal", _described(linted.signal), markup=False)
+        out.print("  signal", _described(linted.signal))
 
 
 def _print_rows(what: str, rows: Iterable[webhook_pb2.FieldError]) -> None:
     for row in rows:
-        out.print(f"  {what:<8} {row.field}: {row.reason}: {row.detail}", markup=False)
+        out.print(f"  {what:<8} {row.field}: {row.reason}: {row.detail}")
 
 
 def _described(signal: Any) -> str:
@@ -123,7 +126,7 @@ def webhook_template(
             base = str(read_endpoints(service_settings(home).home).get("http") or base)
     made = sender_message(kind, target, base)
     for obstacle in made.obstacles:
-        print(f"vantixs: {obstacle}", file=sys.stderr)
+        complain(obstacle)
     if made.obstacles:
         return 1
     print(made.text)
@@ -136,5 +139,5 @@ def webhook_template(
         return 0
     print(f"\n{webhook_id} would reject it:", file=sys.stderr)
     for error in final.errors:
-        print(f"  {error.field}: {error.reason}: {error.detail}", file=sys.stderr)
+        print(printable(f"  {error.field}: {error.reason}: {error.detail}"), file=sys.stderr)
     return 1

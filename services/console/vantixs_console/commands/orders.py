@@ -1,13 +1,11 @@
 """Commands that list, show, cancel and amend orders, and list the router's lanes."""
 
-import sys
 import uuid
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import grpc
 import typer
-from rich.markup import escape
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2, order_pb2
 from vantixs.api.ingress.v1 import ingress_pb2
@@ -28,6 +26,7 @@ from vantixs_console.order_words import (
     time_in_force_of,
     type_of,
 )
+from vantixs_console.plain_text import complain
 from vantixs_console.terminal import (
     TIMEOUT_S,
     HomeOption,
@@ -102,10 +101,11 @@ def order_show(order_id: str, home: HomeOption = "", as_json: JsonOption = False
     def text() -> None:
         shown = response.order
         title = " ".join(filter(None, (shown.order_id, state_of(shown), shown.reason)))
-        out.print(f"{title}  {describe_order(shown, linked=False)}", markup=False)
+        out.print(f"{title}  {describe_order(shown, linked=False)}")
         print_rows(_order_rows(shown))
         for fill in response.fills:
-            out.print(f"\nfill of {fill.quantity} at {fill.price}", markup=False)
+            out.print()
+            out.print(f"fill of {fill.quantity} at {fill.price}")
             print_rows(_fill_rows(fill))
 
     show(response, as_json=as_json, text=text)
@@ -241,14 +241,11 @@ def order_amend(
             response = await clients.router.AmendOrder(request, timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             if error.code() in NOT_KNOWN:
-                print(
-                    f"vantixs: the order may be changing: repeat the command with --request-id {request.request_id}",
-                    file=sys.stderr,
-                )
+                complain(f"the order may be changing: repeat the command with --request-id {request.request_id}")
             raise
         after = response.order
         if not as_json and after.order_id != order_id:
-            out.print(f"{after.order_id} replaces {order_id}: {describe_order(after)}", markup=False)
+            out.print(f"{after.order_id} replaces {order_id}: {describe_order(after)}")
         return response.signal_id, await wait_for_end(clients, response.signal_id)
 
     signal_id, found = ask(home, amend)
@@ -272,7 +269,7 @@ def _print_canceled(orders: Sequence[order_pb2.Order]) -> None:
     table = make_table("order", "account", "what", "state", "filled", "why")
     for item in orders:
         cells = (item.order_id, item.account_id, describe_order(item), state_of(item), filled_of(item), item.reason)
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(*cells)
     out.print(table)
 
 

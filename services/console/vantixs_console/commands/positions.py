@@ -1,7 +1,6 @@
 """Commands that list positions with their stops and targets, and close them."""
 
 import json
-import sys
 import uuid
 from typing import Annotated, Any, NamedTuple
 
@@ -15,6 +14,7 @@ from vantixs.api.router.v1 import router_pb2
 from vantixs_console.clients import Clients
 from vantixs_console.ended_signal import NOT_KNOWN, show_end, wait_for_end
 from vantixs_console.order_words import prices_of, state_of
+from vantixs_console.plain_text import complain
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out
 
 app = typer.Typer(no_args_is_help=True)
@@ -84,13 +84,10 @@ def position_close(
             response = await clients.router.ClosePosition(request, timeout=TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             if error.code() in NOT_KNOWN:
-                print(
-                    f"vantixs: the position may be closing: repeat the command with --request-id {request.request_id}",
-                    file=sys.stderr,
-                )
+                complain(f"the position may be closing: repeat the command with --request-id {request.request_id}")
             raise
         if not as_json:
-            out.print(f"{response.signal_id} closes {instrument} of {account_id}", markup=False)
+            out.print(f"{response.signal_id} closes {instrument} of {account_id}")
         return response.signal_id, await wait_for_end(clients, response.signal_id)
 
     signal_id, found = ask(home, close)

@@ -16,6 +16,7 @@ from vantixs.runtime.errors import ServiceError
 
 from vantixs_console.clients import Clients
 from vantixs_console.feed import PAUSE_S, Fed, QuoteFeed, read_lines
+from vantixs_console.plain_text import complain
 from vantixs_console.standing import Quoted, read_quote, read_quotes
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, make_table, out, show
 
@@ -122,7 +123,7 @@ def quote_feed(home: HomeOption = "", as_json: JsonOption = False) -> int:
         waiting: asyncio.Queue[list[common_pb2.Quote] | None] = asyncio.Queue(READ_AHEAD)
 
         async def recover(error: ServiceError) -> None:
-            _warn(f"{error.reason}: {error.detail}; trying again")
+            complain(f"{error.reason}: {error.detail}; trying again")
             await asyncio.sleep(PAUSE_S)
             await clients.transport.look("router")
 
@@ -130,7 +131,7 @@ def quote_feed(home: HomeOption = "", as_json: JsonOption = False) -> int:
             asyncio.run_coroutine_threadsafe(waiting.put(quotes), loop).result()
 
         # Reading cannot be interrupted, so it is done in a daemon thread, which ends with the process.
-        threading.Thread(target=read_lines, args=(sys.stdin, put, _warn), daemon=True).start()
+        threading.Thread(target=read_lines, args=(sys.stdin, put, complain), daemon=True).start()
         return await QuoteFeed(clients.router.PublishQuotes, waiting, recover).run()
 
     fed = ask(home, feed)
@@ -138,12 +139,8 @@ def quote_feed(home: HomeOption = "", as_json: JsonOption = False) -> int:
         print(json.dumps(asdict(fed)))
     else:
         refused = f", {fed.refused} refused: {fed.detail or 'see above'}" if fed.refused else ""
-        out.print(f"{fed.taken} taken{refused}", markup=False)
+        out.print(f"{fed.taken} taken{refused}")
     return 1 if fed.refused else 0
-
-
-def _warn(text: str) -> None:
-    print(f"vantixs: {text}", file=sys.stderr, flush=True)
 
 
 @quote.command(name="clear")
@@ -153,7 +150,7 @@ def quote_clear(instrument: str, home: HomeOption = "", as_json: JsonOption = Fa
     response = ask(home, lambda c: c.router.ClearQuote(request, timeout=TIMEOUT_S))
     found = response.HasField("cleared")
     text = f"{instrument} is simulated again" if found else f"{instrument} had no published quote"
-    show(response, as_json=as_json, text=lambda: out.print(text, markup=False))
+    show(response, as_json=as_json, text=lambda: out.print(text))
     return 0
 
 
@@ -209,5 +206,5 @@ def instrument_add(
     response = ask(home, lambda c: c.router.CreateInstrument(request, timeout=TIMEOUT_S))
     added = response.instrument
     text = f"{added.instrument} is added: price step {added.tick_size}, quantity step {added.lot_size}"
-    show(response, as_json=as_json, text=lambda: out.print(text, markup=False))
+    show(response, as_json=as_json, text=lambda: out.print(text))
     return 0

@@ -2,18 +2,19 @@
 
 import json
 import math
+import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
+from vantixs_console.plain_text import complain
 from vantixs_console.replay_words import (
     REPLAY_COLUMNS,
     RESULT_COLUMNS,
@@ -89,9 +90,11 @@ def start(
     )
     if filter_ or since or until:
         request.filter.CopyFrom(_filter_of(filter_, since, until))
+    if request_id:
+        _check_request_id(request_id)
     if not comment.strip():
         raise SettingsError("--comment: expected why you replay, was empty")
-    if not (yes or request.signal_ids) and not _agreed(home, request):
+    if not request.signal_ids and (different_only or not yes) and not _agreed(home, request, ask_first=not yes):
         return 1
 
     async def run(clients: Clients) -> audit_pb2.GetReplayResponse:
@@ -105,7 +108,7 @@ def start(
     show(response, as_json=as_json, text=lambda: _print(response.replay))
     if wrong := _unexpected(response.replay, expected):
         for line in wrong:
-            out.print(line, markup=False)
+            out.print(line)
         return 1
     return 0
 
@@ -119,7 +122,7 @@ def list_(home: HomeOption = "", page_size: int = 50, page_token: str = "", as_j
     def text() -> None:
         table = make_table(*REPLAY_COLUMNS)
         for found in response.replays:
-            table.add_row(*map(escape, replay_cells(found)))
+            table.add_row(*replay_cells(found))
         out.print(table)
         if response.next_page_token:
             out.print(f"more: --page-token {response.next_page_token}")
@@ -164,14 +167,27 @@ def _change(home: str, as_json: bool, call: Callable[[Clients], Awaitable[Any]])
     return 0
 
 
-def _agreed(home: str, request: audit_pb2.ReplaySignalsRequest) -> bool:
-    """Shows how many signals are selected, and asks whether to replay them."""
+def _agreed(home: str, request: audit_pb2.ReplaySignalsRequest, *, ask_first: bool) -> bool:
+    """Counts the selected signals, and asks whether to replay them; nothing is to be replayed where there is none."""
     counting = audit_pb2.ReplaySignalsRequest()
     counting.CopyFrom(request)
     counting.count_only = True
     counted = ask(home, lambda c: c.audit.ReplaySignals(counting, timeout=TIMEOUT_S))
+    if not counted.count:
+        differ = f"no signal of replay {request.of_replay_id} has differences" if request.different_only else ""
+        complain(differ or "no signals are selected")
+        return False
+    if not ask_first:
+        return True
     mode = short_name(journal_pb2.ReplayMode.Name(request.mode))
     return typer.confirm(f"{counted.count} signals are selected; replay them in mode {mode}?", err=True)
+
+
+def _check_request_id(text: str) -> None:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        raise SettingsError(f"--request-id: expected a UUID, was {text[:60]!r}") from None
 
 
 def _filter_of(expression: str, since: str, until: str) -> audit_pb2.SignalFilter:
@@ -225,9 +241,9 @@ def _words(status: str, reason: str) -> str:
 
 def _print(found: audit_pb2.Replay) -> None:
     for line in replay_lines(found):
-        out.print(line, markup=False)
+        out.print(line)
     if found.results:
         table = make_table(*RESULT_COLUMNS)
         for result in found.results:
-            table.add_row(*map(escape, result_cells(result)))
+            table.add_row(*result_cells(result))
         out.print(table)

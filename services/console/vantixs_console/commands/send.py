@@ -39,7 +39,7 @@ def send(
     if as_json:
         print(json.dumps(answer))
     else:
-        out.print(f"{response.status_code} {_told(response.is_success, answer)}", markup=False)
+        out.print(f"{response.status_code} {_told(response.is_success, answer)}")
     return 0 if response.is_success else 1
 
 

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 from google.protobuf import json_format
-from rich.markup import escape
 from rich.table import Table
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
@@ -13,6 +12,7 @@ from vantixs.runtime.settings import SettingsError
 
 from vantixs_console.clients import Clients
 from vantixs_console.order_words import ORDER_COLUMNS, latest_orders, order_cells
+from vantixs_console.plain_text import printable
 from vantixs_console.terminal import (
     TIMEOUT_S,
     HomeOption,
@@ -27,6 +27,7 @@ from vantixs_console.terminal import (
 from vantixs_console.timeline import describe_timeline, short_name
 
 app = typer.Typer(no_args_is_help=True)
+LONGEST_SYMBOL = 40
 signals = typer.Typer(no_args_is_help=True, help="Signals: what happened, and why")
 app.add_typer(signals, name="signals")
 
@@ -95,13 +96,19 @@ def signal_table(listed: Any) -> Table:
             item.signal_id,
             item.receive_time.ToJsonString()[:19],
             _action(item),
-            item.instrument or item.symbol,
+            item.instrument or _shortened(item.symbol),
             status_text(item),
             item.filled_quantity,
             item.average_price,
             f"{item.reason} {item.detail}".strip(),
         )
     return table
+
+
+def _shortened(symbol: str) -> str:
+    """What a sender wrote as a symbol, cut where it would push other columns out of the terminal; `signals show` has it all."""
+    shown = printable(symbol)
+    return shown if len(shown) <= LONGEST_SYMBOL else f"{shown[: LONGEST_SYMBOL - 1]}…"
 
 
 def status_text(signal: audit_pb2.SignalSummary) -> str:
@@ -119,23 +126,21 @@ def signals_show(signal_id: str, home: HomeOption = "", as_json: JsonOption = Fa
 
     def text() -> None:
         found = response.signal
-        out.print(
-            f"{found.signal_id}  status {status_text(found)} {found.reason} {found.detail}".rstrip(), markup=False
-        )
-        out.print(response.sentence, markup=False)
+        out.print(f"{found.signal_id}  status {status_text(found)} {found.reason} {found.detail}".rstrip())
+        out.print(response.sentence)
         print_rows(signal_rows(response))
         entries = [recorded.entry for recorded in response.timeline]
         if orders := latest_orders(entries):
             table = make_table(*ORDER_COLUMNS)
             for order in orders:
-                table.add_row(*(escape(cell) for cell in order_cells(order)))
+                table.add_row(*order_cells(order))
             out.print(table)
         for step in describe_timeline(entries):
-            out.print(f"{step.time}  {step.title:<10} {step.text}", markup=False)
+            out.print(f"{step.time}  {step.title:<10} {step.text}")
             for name, value in step.details:
                 lines = f"{name}: {value}".splitlines()
                 for line in (lines[0], *(f"  {more}" for more in lines[1:])):
-                    out.print(f"{'':>29}{line}", markup=False)
+                    out.print(f"{'':>29}{line}")
 
     show(response, as_json=as_json, text=text)
     return 0
@@ -148,7 +153,7 @@ def signals_payload(signal_id: str, home: HomeOption = "", as_json: JsonOption =
     response = ask(home, lambda c: c.audit.GetPayload(request, timeout=TIMEOUT_S))
 
     def text() -> None:
-        out.print(response.payload.decode("utf-8", "replace"), markup=False, highlight=False, soft_wrap=True)
+        out.print_lines(response.payload.decode("utf-8", "replace"))
 
     show(response, as_json=as_json, text=text)
     return 0
@@ -207,9 +212,7 @@ def signals_tail(
                 change = audit_pb2.WatchSignalsResponse(signal=item)
                 print(json_format.MessageToJson(change, preserving_proto_field_name=True, indent=None), flush=True)
             else:
-                out.print(
-                    f"{item.signal_id} {status_text(item)} {item.instrument} {item.reason} {item.detail}", markup=False
-                )
+                out.print(f"{item.signal_id} {status_text(item)} {item.instrument} {item.reason} {item.detail}")
             seen += 1
             if seen == count:
                 return

@@ -82,10 +82,10 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
     else:
         _print(instances, standing)
         for line in [*missing, *wrong]:
-            out.print(line, markup=False)
+            out.print(line)
         kept = settings.home / "secrets" / "console-token"
         if "console" in endpoints and kept.is_file():
-            out.print(f"console   {endpoints['console']}/?token={read_secret(kept)}", markup=False)
+            out.print(f"console   {endpoints['console']}/?token={read_secret(kept)}")
     return 0 if all(state == "SERVING" for state in states.values()) and isinstance(standing, Standing) else 1
 
 
@@ -138,13 +138,13 @@ def _print(instances: list[Instance], standing: Standing | str) -> None:
     failing = {name for item in instances for name in item.failing}
     for name, remedy in _REMEDIES.items():
         if name in failing:
-            out.print(f"{name:<9} {remedy}", markup=False)
+            out.print(f"{name:<9} {remedy}")
     if isinstance(standing, str):
-        out.print(f"trading   {standing}", markup=False)
+        out.print(f"trading   {standing}")
         return
     for restriction in standing.restrictions:
-        out.print(f"trading   {restriction.line}", markup=False)
+        out.print(f"trading   {restriction.line}")
     if not standing.restrictions:
         out.print("trading   ACTIVE in every scope")
     for pushed in standing.pushed:
-        out.print(f"quote     {pushed.line}", markup=False)
+        out.print(f"quote     {pushed.line}")

@@ -54,10 +54,10 @@ def list_stores(home: HomeOption = "", as_json: JsonOption = False) -> int:
             )
         out.print(table)
         for line in store_lines(answers):
-            out.print(line, markup=False)
+            out.print(line)
         for answer in answers:
             if answer.error:
-                out.print(f"{answer.service} at {answer.address.text}: {answer.error}", markup=False)
+                out.print(f"{answer.service} at {answer.address.text}: {answer.error}")
     return 0 if all(a.store and not a.store.problem for a in answers) else 1
 
 
@@ -77,8 +77,8 @@ def accept(
         known = ", ".join(sorted({a.store.name for a in answers if a.store})) or "none"
         raise SettingsError(f"store accept: expected one of {known}, was {name!r}")
     if found.store.problem and not yes:
-        out.print("\n".join(store_lines([found])), markup=False)
-        out.print(LOST.get(found.service, ""), markup=False)
+        out.print_lines("\n".join(store_lines([found])))
+        out.print(LOST.get(found.service, ""))
         if typer.prompt(f"Type {name} to continue with this store") != name:
             out.print("not accepted")
             return 1

@@ -19,6 +19,7 @@ from vantixs.runtime.settings import SERVICES, SettingsError
 from vantixs_console.bootstrap import ACCOUNT, TOKEN, WEBHOOK, bootstrap
 from vantixs_console.clients import open_clients, read_endpoints
 from vantixs_console.commands.stores import read_stores, store_lines
+from vantixs_console.plain_text import complain
 from vantixs_console.probe import probe
 from vantixs_console.stack import START_S, Stack
 from vantixs_console.standing import Standing, read_standing
@@ -124,7 +125,7 @@ def _raise_first(tasks: list["asyncio.Task[Any]"]) -> None:
 
 
 def _too_slow(stack: Stack) -> int:
-    print(f"vantixs: not ready after {START_S:.0f} s, see {stack.home.logs}", file=sys.stderr)
+    complain(f"not ready after {START_S:.0f} s, see {stack.home.logs}")
     return 1
 
 
@@ -133,8 +134,7 @@ def _welcome(stack: Stack, token: str, attention: list[str], standing: Standing,
     console = read_secret(stack.home.secrets / "console-token")
     body = '{"action": "buy", "symbol": "BTCUSDT"}'
     quotes = "Quotes are simulated" if not standing.pushed else "Quotes are simulated except those below"
-    held = "".join(f"\nAttention {line}" for line in attention)
-    out.print(
+    out.print_lines(
         f"""
 Ready in {seconds:.1f} s. {quotes} and the account is paper: no real money moves.
 
@@ -143,11 +143,12 @@ Try       curl -d '{body}' {url}
 Then      vantixs signals list --home {stack.home.path}
 Console   {stack.endpoints["console"]}/?token={console}
 Data      {stack.home.data}
-Logs      {stack.home.logs}
-{held}
-Ctrl-C stops it; all data are kept.""",
-        markup=False,
+Logs      {stack.home.logs}"""
     )
+    out.print()
+    for line in attention:
+        out.print(f"Attention {line}")
+    out.print("Ctrl-C stops it; all data are kept.")
 
 
 @app.command()
@@ -265,5 +266,5 @@ def urls(home: HomeOption = "") -> int:
             shown.append(f"{name}   {endpoints[key]}{form}{read_secret(kept)}")
     if not shown:
         raise SettingsError(f"urls: nothing runs in {path}: start it with `vantixs up`, or name its home with --home")
-    out.print("\n".join(shown), markup=False)
+    out.print_lines("\n".join(shown))
     return 0

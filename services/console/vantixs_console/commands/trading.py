@@ -1,6 +1,5 @@
 """Commands that halt, reduce and resume trading."""
 
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from vantixs.api.risk.v1 import risk_pb2
 from vantixs.api.router.v1 import router_pb2
 
 from vantixs_console.clients import Clients
+from vantixs_console.plain_text import complain
 from vantixs_console.terminal import TIMEOUT_S, HomeOption, JsonOption, ask, check_exists, make_table, out, show
 from vantixs_console.timeline import short_name
 
@@ -48,7 +48,7 @@ def resume(
 ) -> int:
     """Resumes trading in a scope; asks first. The counts of an account's breakers restart."""
     if not yes and not _confirmed(scope):
-        print("vantixs: not resumed", file=sys.stderr)
+        complain("not resumed")
         return 1
     return _set_state(home, scope, common_pb2.TRADING_STATE_ACTIVE, comment, as_json=as_json)
 

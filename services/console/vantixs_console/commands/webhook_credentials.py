@@ -48,7 +48,7 @@ def webhook_rotate(
     if webhook_id == WEBHOOK and not token_id and kept.is_file():
         # `vantixs up` and `vantixs send` read the demo webhook's token from this file.
         write_atomically(kept, response.token + "\n", mode=0o600)
-    show(response, as_json=as_json, text=lambda: out.print(response.url, markup=False))
+    show(response, as_json=as_json, text=lambda: out.print(response.url))
     return 0
 
 
@@ -71,7 +71,7 @@ def webhook_create_token(
     if expires_in_s:
         set_expiry(request.expire_time, expires_in_s)
     response = ask(home, lambda c: c.ingress.CreateToken(request, timeout=TIMEOUT_S))
-    show(response, as_json=as_json, text=lambda: out.print(response.url, markup=False))
+    show(response, as_json=as_json, text=lambda: out.print(response.url))
     return 0
 
 
@@ -80,7 +80,7 @@ def webhook_revoke(webhook_id: str, token_id: str, home: HomeOption = "", as_jso
     """Ends a token at once."""
     request = ingress_pb2.RevokeTokenRequest(webhook_id=webhook_id, token_id=token_id)
     response = ask(home, lambda c: c.ingress.RevokeToken(request, timeout=TIMEOUT_S))
-    show(response, as_json=as_json, text=lambda: out.print(f"{token_id} is revoked", markup=False))
+    show(response, as_json=as_json, text=lambda: out.print(f"{token_id} is revoked"))
     return 0
 
 
@@ -100,7 +100,7 @@ def webhook_rotate_secret(
     if expires_in_s:
         set_expiry(request.expire_time, expires_in_s)
     response = ask(home, lambda c: c.ingress.RotateSigningSecret(request, timeout=TIMEOUT_S))
-    show(response, as_json=as_json, text=lambda: out.print(response.secret, markup=False))
+    show(response, as_json=as_json, text=lambda: out.print(response.secret))
     return 0
 
 
@@ -109,5 +109,5 @@ def webhook_revoke_secret(webhook_id: str, secret_id: str, home: HomeOption = ""
     """Ends a signing secret at once."""
     request = ingress_pb2.RevokeSigningSecretRequest(webhook_id=webhook_id, secret_id=secret_id)
     response = ask(home, lambda c: c.ingress.RevokeSigningSecret(request, timeout=TIMEOUT_S))
-    show(response, as_json=as_json, text=lambda: out.print(f"{secret_id} is revoked", markup=False))
+    show(response, as_json=as_json, text=lambda: out.print(f"{secret_id} is revoked"))
     return 0

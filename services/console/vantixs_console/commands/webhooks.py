@@ -141,9 +141,9 @@ def webhook_create(
     response = ask(home, create)
 
     def text() -> None:
-        out.print(f"{response.webhook.webhook_id} {response.url}", markup=False)
+        out.print(f"{response.webhook.webhook_id} {response.url}")
         if response.signing_secret:
-            out.print(f"signing secret {response.signing_secret}", markup=False)
+            out.print(f"signing secret {response.signing_secret}")
 
     show(response, as_json=as_json, text=text)
     return 0
@@ -219,7 +219,7 @@ def webhook_delete(webhook_id: str, revision: Revision = 0, home: HomeOption = "
     """Removes a webhook; its signals stay in history."""
     request = ingress_pb2.DeleteWebhookRequest(request_id=str(uuid.uuid4()), webhook_id=webhook_id, revision=revision)
     response = ask(home, lambda c: c.ingress.DeleteWebhook(request, timeout=TIMEOUT_S))
-    show(response, as_json=as_json, text=lambda: out.print(f"{webhook_id} is removed", markup=False))
+    show(response, as_json=as_json, text=lambda: out.print(f"{webhook_id} is removed"))
     return 0
 
 
@@ -246,9 +246,8 @@ def webhook_get(webhook_id: str, home: HomeOption = "", as_json: JsonOption = Fa
 
 def print_webhook(found: webhook_pb2.Webhook) -> None:
     """Prints the whole configuration of a webhook."""
-    out.print(
-        f"{found.webhook_id}: {'enabled' if found.enabled else 'disabled'}, revision {found.revision}\n", markup=False
-    )
+    out.print(f"{found.webhook_id}: {'enabled' if found.enabled else 'disabled'}, revision {found.revision}")
+    out.print()
     print_rows(webhook_rows(found))
     out.print()
     out.print(credential_table(found))

@@ -93,9 +93,9 @@ class AmendOrder:
         self, run: SignalRun, row: OrderRow, leg: Leg, plan: Plan | None, was: str
     ) -> SignalOutcome | None:
         try:
-            changed = change_terms(row.order, run.signal, self._clock())
+            changed = change_terms(row.order, run.signal, self._clock(), run.instrument.lot_size)
         except TermsRefused as refused:
-            # More was filled than the new quantity, or the new expiry has passed.
+            # Less than a lot is left of the new quantity by now, or the new expiry has passed.
             return SignalOutcome(
                 EXECUTED, "venue", AMENDED, f"{was}: cancelled, and nothing is left to place: {refused}"
             )
@@ -129,7 +129,7 @@ class AmendOrder:
             text = f"order {order.order_id} is {name_ending(order)}: it is not known how it stands, ask again later"
             return SignalOutcome(REJECTED, "intent", "VENUE_OUTCOME_UNKNOWN", text)
         try:
-            changed = change_terms(order, run.signal, self._clock())
+            changed = change_terms(order, run.signal, self._clock(), run.instrument.lot_size)
             self._decide.prepare(run, leg, _ask_for(run, row, changed, left_of(changed, order), plan))
         except TermsRefused as refused:
             return SignalOutcome(REJECTED, "intent", "ORDER_TERMS_INVALID", str(refused))

@@ -23,11 +23,12 @@ class TermsRefused(ValueError):
         self.field, self.text = field, text
 
 
-def change_terms(order: order_pb2.Order, asked: signal_pb2.Signal, now: datetime) -> order_pb2.Order:
+def change_terms(order: order_pb2.Order, asked: signal_pb2.Signal, now: datetime, lot_size: Decimal) -> order_pb2.Order:
     """The order with what is asked for in place of its own terms; `quantity` counts what is filled of it.
 
     Raises:
-        TermsRefused: nothing would change, or its type has no such term, or it could not be.
+        TermsRefused: nothing would change, or its type has no such term, or it could not be, or a quantity leaves less than a
+            lot to place.
     """
     changed = order_pb2.Order()
     changed.CopyFrom(order)
@@ -44,14 +45,19 @@ def change_terms(order: order_pb2.Order, asked: signal_pb2.Signal, now: datetime
                 raise TermsRefused(field, f"expected either it or {other}, was both")
             changed.ClearField(other)
     if asked.HasField("order_expire_time"):
-        if asked.order_expire_time.ToDatetime(UTC) <= now:
-            raise TermsRefused("expire_time", f"expected later than {now.isoformat()}, was not")
+        if (expires := asked.order_expire_time.ToDatetime(UTC)) <= now:
+            raise TermsRefused("expire_time", f"expected later than {now.isoformat()}, was {expires.isoformat()}")
         changed.time_in_force = common_pb2.TIME_IN_FORCE_GTD
         changed.expire_time.CopyFrom(asked.order_expire_time)
     if asked.quantity:
         filled = parse_decimal(order.filled_quantity or "0")
-        if parse_decimal(asked.quantity) <= filled:
+        with localcontext(EXACT):
+            left = parse_decimal(asked.quantity) - filled
+        if left <= 0:
             raise TermsRefused("quantity", f"expected above the {format_decimal(filled)} filled, was {asked.quantity}")
+        if left < lot_size:
+            text = f"expected to leave at least a lot of {format_decimal(lot_size)}, left {format_decimal(left)}"
+            raise TermsRefused("quantity", text)
         changed.quantity = asked.quantity
     if changed == order:
         raise TermsRefused("order", "expected a term that it does not have already, was none")
