@@ -91,7 +91,7 @@ def kill_while_signals_run(stack: RunningStack, signals: int, seed: int) -> tupl
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("signals", [150, pytest.param(2000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("signals", [100, pytest.param(2000, marks=pytest.mark.long)])
 def test_killed_audit_loses_and_doubles_nothing(system: tuple[RunningStack, str], signals: int) -> None:
     stack, url = system
     seed = int(os.environ.get("FAULT_SEED", "5"))

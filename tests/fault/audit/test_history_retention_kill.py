@@ -37,7 +37,7 @@ def check(database_url: str, directory: Path, step: int, least: int) -> None:
 
 @pytest.mark.timeout(600)
 def test_killed_between_statements_what_is_too_old_goes_all_the_same(database_url: str, tmp_path: Path) -> None:
-    check(database_url, tmp_path, 29, 5)
+    check(database_url, tmp_path, 61, 5)
 
 
 @pytest.mark.long
