@@ -66,8 +66,9 @@ class AsyncSignals:
 
         Raises:
             SignalRejected: ingress refused it.
-            ServiceUnavailable: there was no answer, and the signal may have been accepted. Send it again, and it is
-                accepted exactly once: as it is if the payload has a key, else with `request_id` as `key`.
+            ServiceUnavailable: there was no answer, and the signal may have been accepted. Send it again with
+                `request_id` as `key`, and it is accepted exactly once; as it is, if the payload has a key in another
+                field than `idempotency_key`.
             ValueError: the address of ingress, or the token, is not known.
         """
         if not (base := self._calls.http()):
@@ -75,9 +76,15 @@ class AsyncSignals:
         if not token and not (token := webhook_token(self._home, webhook_id) if self._home else ""):
             raise ValueError(f"send: expected the token of webhook {webhook_id!r}, was none")
         headers = {"Content-Type": "application/json", "X-Webhook-Token": token}
-        # Only ingress knows which field is the webhook's key. It uses the generated id if the signal has no key, where a
-        # generated Idempotency-Key would contradict the payload's.
-        headers["Idempotency-Key" if key else "webhook-id"] = request_id = key or str(uuid.uuid4())
+        own_key = payload.get("idempotency_key")
+        request_id = key or str(own_key or uuid.uuid4())
+        if key:
+            headers["Idempotency-Key"] = key
+        elif not own_key:
+            # Only ingress knows which other field may be the webhook's key. It uses the generated id if the signal has no
+            # key, where a generated Idempotency-Key would contradict the payload's. An ingress of the version before
+            # prefers a `webhook-id` to the payload's key, so none is sent if the key is known here.
+            headers["webhook-id"] = request_id
         body = json.dumps(payload).encode()
         answer = await self._post(f"{base}/hooks/{webhook_id}", body, headers, request_id, timeout_s)
         try:

@@ -72,16 +72,19 @@ def test_key_of_the_body_is_never_replaced(
         assert [w.reason for w in reading.warnings if w.reason == "FIELD_CONFLICT"] == ["FIELD_CONFLICT"] * (not agrees)
 
 
-@given(HEADERS, SIGNED, HEADERS, SIGNED)
-def test_two_entries_that_share_a_key_are_one_signal(
-    headers: dict[str, str], signed: str, others: dict[str, str], other_signed: str
+@given(HEADERS, SIGNED, HEADERS, SIGNED, st.sampled_from(["buy", "close"]))
+def test_two_signals_that_share_a_key_are_one(
+    headers: dict[str, str], signed: str, others: dict[str, str], other_signed: str, action: str
 ) -> None:
     """Without a key in the body: the same `Idempotency-Key`, or the same signed id, is never two signals."""
-    first, second = read({}, headers, signed), read({}, others, other_signed)
+    body = {"action": action}
+    first, second = read(body, headers, signed), read(body, others, other_signed)
     if isinstance(first, Rejection) or isinstance(second, Rejection):
         return
     same_header = headers.get("idempotency-key") and headers.get("idempotency-key") == others.get("idempotency-key")
-    if same_header or (signed and signed == other_signed):
+    # Where an entry is refused, an exit is taken with the signed id of its own delivery.
+    decides = action == "buy" or not (signed or other_signed)
+    if (signed and signed == other_signed) or (same_header and decides):
         assert key_of(first) == key_of(second) != ""
 
 
@@ -129,7 +132,7 @@ def test_keys_that_differ_refuse_an_entry_and_warn_of_an_exit(
         "FIELD_CONFLICT", [{"field": field, "reason": "FIELD_CONFLICT", "detail": detail}],
     )  # fmt: skip
     leaving = read({"action": "close"} | body, headers, signed)
-    assert key_of(leaving) == (body.get("nonce") or signed)
+    assert key_of(leaving) == (body.get("nonce") or signed or headers["idempotency-key"])
     assert isinstance(leaving, Reading)
     [warning] = leaving.warnings
     assert (warning.field, warning.reason) == (field, "FIELD_CONFLICT")
@@ -144,3 +147,33 @@ def test_key_that_is_the_token_is_not_used_and_refuses_no_exit() -> None:
     assert key_of(leaving) == ""
     assert isinstance(leaving, Reading)
     assert [w.field for w in leaving.warnings] == ["nonce"]
+
+
+@pytest.mark.parametrize("header", ["tp1,BTC", "tp1, BTC"])
+@pytest.mark.parametrize("others", [{}, {"webhook-id": "w"}])
+def test_exit_whose_key_has_a_comma_is_known_by_the_whole_header(header: str, others: dict[str, str]) -> None:
+    headers = {"idempotency-key": header} | others
+    leaving = read({"action": "close", "percent": 50}, headers)
+    assert key_of(leaving) == header
+    assert isinstance(leaving, Reading)
+    [warning] = [w for w in leaving.warnings if w.reason == "FIELD_CONFLICT"]
+    expected = (
+        "expected one key in Idempotency-Key, was 'tp1' and 'BTC': this exit is taken with the whole header as its key"
+    )
+    assert (warning.field, warning.detail) == ("Idempotency-Key", expected)
+    entry = read({}, headers)
+    assert isinstance(entry, Rejection)
+    assert entry.reason == "FIELD_CONFLICT"
+
+
+@pytest.mark.parametrize("action", ["buy", "close"])
+@pytest.mark.parametrize("key", ["order-17", "USDT"])
+def test_field_that_a_mapping_reads_as_the_key_is_no_secret(key: str, action: str) -> None:
+    """`key` is among the names of a secret; the token is in another field."""
+    fields = {"token": "wh", "idempotency_key": "key", "action": "side", "symbol": "sym"}
+    rules = Rules(mapping=compile_mapping(SimpleNamespace(fields=fields, values={})))
+    body = {"wh": "vxt_0123456789abcdef", "key": key, "side": action, "sym": "BTCUSDT"}
+    reading = read(body, {}, rules=rules)
+    assert key_of(reading) == key
+    assert isinstance(reading, Reading)
+    assert (reading.values["symbol"], reading.warnings) == ("BTCUSDT", [])

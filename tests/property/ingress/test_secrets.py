@@ -4,6 +4,7 @@ import json
 import string
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
@@ -11,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vantixs.api.common.v1 import common_pb2
 from vantixs.model.instruments import CATALOGUE
+from vantixs.runtime.http_messages import Request
 from vantixs_ingress.domain.payload import redaction
 from vantixs_ingress.domain.payload.decode import read_body
 from vantixs_ingress.domain.payload.mapping import compile_mapping
 from vantixs_ingress.domain.payload.redaction import redact_payload
 from vantixs_ingress.domain.signal.read_signal import read_signal
 from vantixs_ingress.domain.signal.rules import Rules
+from vantixs_ingress.http.authentication import Sender
+from vantixs_ingress.http.build_entry import record_request
 from vantixs_ingress.spool.signal_message import signal_message
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -156,6 +160,26 @@ def test_symbol_that_repeats_a_secret_field_is_not_shown(body: dict[str, object]
     reading = read_signal(json.dumps(body).encode(), rules, CATALOGUE, NOW)
     assert reading.reason == "SYMBOL_UNSUPPORTED"
     assert "s3cretWord" not in repr((reading.values, reading.errors, reading.warnings))
+
+
+def test_symbol_of_an_exit_is_kept_if_a_field_that_it_does_not_need_is_wrong() -> None:
+    body = {"action": "close", "symbol": "BTCUSDT", "my": [{"bot_token": "USDT"}], "quantity": "some"}
+    reading = read_signal(json.dumps(body).encode(), RULES, CATALOGUE, NOW)
+    assert (reading.errors, reading.values["symbol"]) == ([], "BTCUSDT")
+    assert [warning.field for warning in reading.warnings] == ["quantity"]
+
+
+def test_secret_that_contains_the_token_is_hidden_whole() -> None:
+    token = "0123456789abcdef0123"
+    secret = f"Cnry{token}Word"
+    body = json.dumps({"action": "buy", "symbol": secret, "secret": secret, "comment": f"via {secret}"}).encode()
+    sender = Sender(cast("Any", SimpleNamespace(seals=False)), RULES, "path", "t1", "127.0.0.1", "", None, token=token)
+    received = record_request(sender, Request("POST", "/", {}, body, ""), 65_536, "1", NOW)
+    reading = read_signal(body, RULES, CATALOGUE, NOW, token)
+    assert reading.reason == "SYMBOL_UNSUPPORTED"
+    for told in (repr(received), repr((reading.values, reading.errors))):
+        assert "Cnry" not in told
+        assert "Word" not in told
 
 
 @given(st.dictionaries(st.sampled_from(["action", "side", "signal", "message", "type", "order"]), st.text()))

@@ -196,19 +196,25 @@ def test_signal_is_sent_until_it_is_answered_with_one_key(rig: Any, ingress: Ing
 
 
 @pytest.mark.parametrize(
-    ("payload", "key", "header"),
+    ("payload", "key", "header", "generated"),
     [
-        ({"action": "buy", "idempotency_key": "mine"}, "", None),
-        ({"action": "buy", "Nonce": "mine"}, "", None),
-        ({"action": "buy", "order": {"nonce": "mine"}}, "", None),
-        ({"action": "buy"}, "given", "given"),
+        ({"action": "buy", "idempotency_key": "mine"}, "", None, False),
+        ({"action": "buy", "idempotency_key": "mine"}, "mine", "mine", False),
+        ({"action": "buy", "idempotency_key": ""}, "", None, True),
+        ({"action": "buy", "Nonce": "mine"}, "", None, True),
+        ({"action": "buy", "order": {"nonce": "mine"}}, "", None, True),
+        ({"action": "buy"}, "given", "given", False),
     ],
 )
-def test_key_of_the_sender_is_kept(payload: Any, key: str, header: str | None, rig: Any, ingress: Ingress) -> None:
+def test_key_of_the_sender_is_kept(
+    payload: Any, key: str, header: str | None, generated: bool, rig: Any, ingress: Ingress
+) -> None:
     ingress.answers = [(200, {"signal_id": "first", "duplicate": True})]
     assert rig.client.signals.send(payload, token="t", key=key) == library.Sent("first", True, [])
     assert ingress.asked[0][1].get("idempotency-key") == header
-    assert ("webhook-id" in ingress.asked[0][1]) == (not key), "a generated id counts only if the payload has no key"
+    assert ("webhook-id" in ingress.asked[0][1]) == generated, (
+        "an ingress of the version before prefers it to the payload's"
+    )
     assert ingress.asked[0][2] == payload
 
 
@@ -236,6 +242,16 @@ def test_no_answer_in_time_says_with_which_key_to_send_again(rig: Any, ingress: 
         rig.client.signals.send({}, token="t", timeout_s=2.0)
     assert caught.value.request_id == ingress.asked[0][1]["webhook-id"]
     assert rig.time.time() <= 2
+
+
+def test_payload_with_a_key_is_sent_again_with_that_key(rig: Any, ingress: Ingress) -> None:
+    ingress.answers = [None] * 100
+    with pytest.raises(library.ServiceUnavailable) as caught:
+        rig.client.signals.send({"idempotency_key": 17}, token="t", timeout_s=2.0)
+    assert caught.value.request_id == "17"
+    ingress.answers = [TAKEN]
+    rig.client.signals.send({"idempotency_key": 17}, token="t", key=caught.value.request_id)
+    assert ingress.asked[-1][1]["idempotency-key"] == "17"
 
 
 def test_send_without_an_address_or_a_token_is_refused_here(rig: Any) -> None:

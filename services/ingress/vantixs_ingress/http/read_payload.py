@@ -68,7 +68,8 @@ def _take_key(reading: Reading, headers: Mapping[str, str], signed_key: str, tok
     valid signature anybody can change it: it counts only if nothing else is there.
 
     A header that was sent twice has its values joined with commas, by a proxy or here (RFC 9110, section 5.3). So a comma
-    separates keys.
+    separates keys. An exit without another key is taken with the whole header as its key: without one, a part that is
+    closed would be closed again if the exit is sent again.
     """
     values = reading.values
     key = values.get("idempotency_key") or signed_key
@@ -78,6 +79,8 @@ def _take_key(reading: Reading, headers: Mapping[str, str], signed_key: str, tok
         keys = list(dict.fromkeys([key, *sent] if key else sent))
         if len(keys) > 1:
             _add_key_conflict(reading, key, keys, (token, reading.secret))
+            if reading.reduces and not key:
+                key = header
         elif keys:
             key = keys[0]
     key = key or headers.get("webhook-id", "")
@@ -93,8 +96,9 @@ def _add_key_conflict(reading: Reading, key: str, keys: list[str], secrets: tupl
     problem = Problem(name if in_body else _KEY_HEADER, "FIELD_CONFLICT", expected, tuple(keys[:_MOST_KEYS_SHOWN]))
     error = field_error(problem, secrets)
     if reading.reduces:
-        taken = f"this exit is taken with the key in {name}" if key else "this exit is taken without a key"
-        reading.warnings.append(FieldError(error.field, error.reason, f"{error.detail}: {taken}"))
+        taken = f"the key in {name}" if key else "the whole header as its key"
+        detail = f"{error.detail}: this exit is taken with {taken}"
+        reading.warnings.append(FieldError(error.field, error.reason, detail))
     else:
         reading.errors.append(error)
 

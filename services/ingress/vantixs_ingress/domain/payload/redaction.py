@@ -87,7 +87,8 @@ def redact(text: str, *known: str, is_json: bool = False) -> str:
     to be strict JSON.
     """
     sent = text
-    known = tuple(s for s in known if s)
+    # The longest first, because one may be a part of another.
+    known = tuple(sorted([s for s in known if s], key=len, reverse=True))
     secrets = [s for s in known if len(s) >= SHORTEST_KNOWN]
     if "ENTER-" in text or "EXIT-" in text:
         text = _CODE.sub(rf"\1{REDACTED}", text)

@@ -66,19 +66,25 @@ def read_signal(
     check_rules(draft, values, rules)
     reading.expire_time = check_freshness(draft, values, rules, now)
     reading.values = values
-    # With a mapping, `reading.secret` may come from another field than the one with a known name.
-    other = body.secret if rules.mapping is not None else ""
-    hidden = [s for s in (*secrets, reading.secret, other) if len(s) >= _SHORTEST_SECRET]
+    # What else has a secret's name need not be one, such as a field `key` that a mapping reads as the idempotency key. So
+    # it is hidden in texts about errors only, and does not change a signal.
+    others = [body.secret]
     if draft.problems:
-        hidden += _secrets_shown(body.fields, draft, values)
-    _finish(reading, draft, rules, tuple(hidden))
+        others += _secrets_shown(body.fields, draft, values)
+    tokens = [*secrets, reading.secret]
+    _finish(reading, draft, rules, _longest_first(tokens), _longest_first(tokens + others))
     return reading
+
+
+def _longest_first(secrets: list[str]) -> tuple[str, ...]:
+    """The order in which secrets are replaced, because one may be a part of another; without those that are too short."""
+    return tuple(sorted({s for s in secrets if len(s) >= _SHORTEST_SECRET}, key=lambda s: (-len(s), s)))
 
 
 def _secrets_shown(fields: Mapping[str, Any], draft: Draft, values: Mapping[str, Any]) -> list[str]:
     """The secrets, of any product, that the symbol or the value of a problem repeats: for example where a mapping reads them.
 
-    The longest come first, because one may be a part of another.
+    At most `MOST_PROBLEMS`, the longest.
     """
     hidden = {s for s in hidden_values(fields) if len(s) >= _SHORTEST_SECRET}
     symbol: str = values.get("symbol", "")
@@ -100,8 +106,11 @@ def _check_required(draft: Draft, values: Mapping[str, object]) -> None:
             draft.refuse(name, "FIELD_MISSING", f"expected a field {name}, was none", slot=name)
 
 
-def _finish(reading: Reading, draft: Draft, rules: Rules, secrets: tuple[str, ...]) -> None:
-    """Turns problems into errors; those that an exit can do without become warnings."""
+def _finish(reading: Reading, draft: Draft, rules: Rules, tokens: tuple[str, ...], hidden: tuple[str, ...]) -> None:
+    """Turns problems into errors; those that an exit can do without become warnings.
+
+    No text of the reading holds one of `tokens`, no text about an error or warning one of `hidden`, which has them all.
+    """
     problems, notes = draft.problems, draft.notes
     reading.reduces = is_exit(reading.values, sell_opens_short=rules.sell_opens_short)
     if problems and reading.reduces:
@@ -111,30 +120,33 @@ def _finish(reading: Reading, draft: Draft, rules: Rules, secrets: tuple[str, ..
         for slot in {p.slot for p in left_out}:
             for name in _MADE_OF.get(slot, (slot,)):
                 reading.values.pop(name, None)
-    reading.errors = [field_error(problem, secrets) for problem in problems[:MOST_PROBLEMS]]
-    reading.warnings = [field_error(note, secrets) for note in notes[:MOST_PROBLEMS]]
+    reading.errors = [field_error(problem, hidden) for problem in problems[:MOST_PROBLEMS]]
+    reading.warnings = [field_error(note, hidden) for note in notes[:MOST_PROBLEMS]]
     reading.extras = draft.extras
     reading.sources = draft.names
     if rules.default_exchange and "exchange" not in reading.values and ":" not in reading.values.get("symbol", ""):
         reading.values["exchange"] = rules.default_exchange
     if "exchange" in reading.values:
         reading.extras["exchange"] = reading.values["exchange"]
-    if secrets:
-        _hide(reading, secrets)
+    if hidden:
+        _hide(reading, tokens, hidden)
     _cut(reading)
 
 
-def _hide(reading: Reading, secrets: tuple[str, ...]) -> None:
-    reading.extras = {without(secrets, name): without(secrets, text) for name, text in reading.extras.items()}
-    for name in ("comment", "tag", "symbol", "exchange", "sender_reference"):
-        if name in reading.values:
-            reading.values[name] = without(secrets, reading.values[name])
+def _hide(reading: Reading, tokens: tuple[str, ...], hidden: tuple[str, ...]) -> None:
     key = reading.values.get("idempotency_key", "")
-    if any(secret in key for secret in secrets):
+    if any(token in key for token in tokens):
         name = reading.sources["idempotency_key"]
         problem = FieldError(name, "FIELD_INVALID", "expected a key of the signal's own, was the token")
         (reading.warnings if reading.reduces else reading.errors).append(problem)
         del reading.values["idempotency_key"]
+    reading.extras = {without(tokens, name): without(tokens, text) for name, text in reading.extras.items()}
+    for name in ("comment", "tag", "exchange", "sender_reference"):
+        if name in reading.values:
+            reading.values[name] = without(tokens, reading.values[name])
+    if "symbol" in reading.values:
+        # That of a refused signal may be any text; that of a signal was found in the catalogue.
+        reading.values["symbol"] = without(hidden if reading.errors else tokens, reading.values["symbol"])
 
 
 def _without_token(name: str) -> str:
