@@ -78,13 +78,9 @@ class AsyncSignals:
         headers = {"Content-Type": "application/json", "X-Webhook-Token": token}
         own_key = payload.get("idempotency_key")
         request_id = key or str(own_key or uuid.uuid4())
-        if key:
-            headers["Idempotency-Key"] = key
-        elif not own_key:
-            # Only ingress knows which other field may be the webhook's key. It uses the generated id if the signal has no
-            # key, where a generated Idempotency-Key would contradict the payload's. An ingress of the version before
-            # prefers a `webhook-id` to the payload's key, so none is sent if the key is known here.
-            headers["webhook-id"] = request_id
+        # Which field is the key of a webhook is known to ingress alone. It takes a `webhook-id` if the payload has no key, where
+        # a generated Idempotency-Key would contradict that of the payload.
+        headers["Idempotency-Key" if key else "webhook-id"] = request_id
         body = json.dumps(payload).encode()
         answer = await self._post(f"{base}/hooks/{webhook_id}", body, headers, request_id, timeout_s)
         try:
