@@ -21,7 +21,7 @@ from sqlalchemy.exc import DatabaseError
 
 from vantixs.runtime.answer_limit import AnswerLimit
 from vantixs.runtime.batching import BatcherClosed, BatcherFull, Bounds
-from vantixs.runtime.database_reader import BATCH, PROBE_TIMEOUT_S, QUEUE, Reader, busy, refused_value
+from vantixs.runtime.database_reader import BATCH, PROBE_TIMEOUT_S, QUEUE, Reader, busy
 from vantixs.runtime.database_setup import (
     ADVISORY_LOCK,
     SHARED_LOCK,
@@ -145,14 +145,9 @@ class Database:
         An exception of the unit rolls back that unit alone and is raised here. A unit may run more than once, so all its
         effects must go through its connection.
 
-        Raises: as `write_batched`; INVALID_ARGUMENT if the unit's texts have U+0000, which PostgreSQL does not take.
+        Raises: as `write_batched`.
         """
-        try:
-            return await self.write_batched(run_in_pipeline if in_pipeline else run_units, unit, urgent=urgent)
-        except Exception as error:
-            if refused := refused_value(error):
-                raise refused from None
-            raise
+        return await self.write_batched(run_in_pipeline if in_pipeline else run_units, unit, urgent=urgent)
 
     async def write_at_any_cost(self, unit: Callable[[sa.Connection], T]) -> T:
         """Like `write`, but if the disk is full, reserved space is released step by step to make room."""

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from vantixs.runtime.answer_limit import AnswerLimit, Wait
 from vantixs.runtime.batching import Batcher, BatcherFull, Bounds
-from vantixs.runtime.errors import ServiceError, invalid, unavailable
+from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.runtime.pipeline import interleaved, pipelined
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Reader:
         """Runs the query on a snapshot of what is committed.
 
         Raises:
-            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE; INVALID_ARGUMENT as `refused_value`.
+            ServiceError: UNAVAILABLE STORAGE_UNAVAILABLE.
         """
 
         def read(connection: sa.Connection) -> T:
@@ -87,8 +87,6 @@ class Reader:
         try:
             return await self._loop.run_in_executor(self._pool, run)
         except (DatabaseError, driver) as error:
-            if refused := refused_value(error):
-                raise refused from None
             if isinstance(error, _MISTAKES):
                 raise
             failed = _unreadable(error)
@@ -143,14 +141,6 @@ class Reader:
 
 # What a query did wrong; everything else is the database's fault, and may pass.
 _MISTAKES = (sa.exc.ProgrammingError, sa.exc.IntegrityError, sa.exc.DataError, sa.exc.NotSupportedError)
-
-
-def refused_value(error: Exception) -> ServiceError | None:
-    """INVALID_ARGUMENT, if a unit failed because of a text that PostgreSQL does not take, and any caller can send."""
-    told = str(getattr(error, "orig", None) or error)
-    if "cannot contain NUL (0x00)" not in told and "\\u0000 cannot be converted to text" not in told:
-        return None
-    return invalid("request", "expected texts without the character U+0000, was one with it")
 
 
 def busy(what: str) -> ServiceError:

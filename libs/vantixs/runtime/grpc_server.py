@@ -241,6 +241,8 @@ async def _fail(method: str, error: Exception, context: Any, started: float) -> 
     failure = error
     if isinstance(error, NotImplementedError):
         failure = ServiceError(grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED", f"{method} is not built yet")
+    elif not isinstance(error, ServiceError) and (refused := _refused_value(error)):
+        failure = refused
     elif not isinstance(error, ServiceError):
         log.error("rpc.failed", method=method, exc_info=error)
         failure = ServiceError(grpc.StatusCode.INTERNAL, "INTERNAL", "internal error, see the service's log")
@@ -248,6 +250,17 @@ async def _fail(method: str, error: Exception, context: Any, started: float) -> 
     HANDLED.labels(method, failure.code.name).inc()
     log.debug("rpc.refused", method=method, reason=failure.reason, seconds=time.monotonic() - started)
     await context.abort_with_status(rpc_status.to_status(failure.status()))
+
+
+def _refused_value(error: Exception) -> ServiceError | None:
+    """INVALID_ARGUMENT, if a call failed because of a text that PostgreSQL does not take, and any caller can send.
+
+    Only calls are told so: to work in the background, which waits where a database is away, it is a mistake like others.
+    """
+    told = str(getattr(error, "orig", None) or error)
+    if "cannot contain NUL (0x00)" not in told and "\\u0000 cannot be converted to text" not in told:
+        return None
+    return invalid("request", "expected texts without the character U+0000, was one with it")
 
 
 def _need_deadline(context: grpc.aio.ServicerContext[Any, Any]) -> None:

@@ -92,8 +92,9 @@ def _told() -> Iterator[None]:
         yield
     except (NatsError, TimeoutError, OSError, *copies.DATABASE_ERRORS) as error:
         detail = str(error).strip().splitlines()[:1] or [type(error).__name__]
-        # Only NATS is waited for with a limit, and such an error says nothing else.
-        text = "NATS did not answer in time" if isinstance(error, TimeoutError) else detail[0]
+        # Only NATS is waited for with a limit. The system's ETIMEDOUT, of a file for example, is a TimeoutError with a number.
+        waited = isinstance(error, TimeoutError) and error.errno is None
+        text = "NATS did not answer in time" if waited else detail[0]
         raise StartupError(f"the copy is not whole: {text}") from None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from psycopg import DataError
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.ingress.v1 import ingress_pb2
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
@@ -44,6 +45,8 @@ class Fake(risk_pb2_grpc.RiskServiceServicer):
             raise invalid("account_id", "expected good, was bad")
         if request.account_id == "fault":
             raise ZeroDivisionError
+        if request.account_id == "a\x00":
+            raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
         return risk_pb2.GetAccountResponse(fees=caller().actor)
 
 
@@ -70,6 +73,10 @@ async def refusal(address: str, call: Any, token: str = "v") -> tuple[str, str]:
 
 def get(account_id: str) -> Any:
     return lambda stub: stub.GetAccount(risk_pb2.GetAccountRequest(account_id=account_id), timeout=5)
+
+
+async def test_a_text_that_postgresql_does_not_take_is_refused(address: str) -> None:
+    assert await refusal(address, get("a\x00")) == ("INVALID_ARGUMENT", "FIELD_INVALID")
 
 
 async def test_errors_carry_code_and_reason(address: str) -> None:

@@ -1,6 +1,7 @@
 """VERIFY: the router and risk derive signals again from their entries, and change nothing."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import sqlalchemy as sa
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.router.v1 import router_pb2
+from vantixs.runtime.errors import ServiceError
 from vantixs_risk import store as risk_store
 from vantixs_router import tables
 from vantixs_router.signals.verify import VerifySignals
 
 from tests.support.mixed_signals import Signals, entries_of, limit, run_mixed
-from tests.support.router_rig import Router, router_on
+from tests.support.router_rig import EXECUTED, Router, router_on
 
 
 @pytest.fixture
@@ -120,3 +122,30 @@ async def test_what_was_not_recorded_is_missing_and_never_equal(router: Router) 
     assert await missing(lambda e: e[0].order_evaluated.decision.ClearField("inputs")) == ["risk's inputs on order 1"]
     assert await missing(lambda e: e.pop()) == ["the signal's end: it is still running"]
     assert await missing(lambda e: e.pop(0)) == ["risk's decision on order 1"]
+
+
+async def test_a_quantity_of_more_decimals_than_are_used_is_verified(router: Router) -> None:
+    delivery = router.signal("BUY")
+    batch = journal_pb2.JournalBatch.FromString(delivery.data)
+    accepted = batch.entries[0].signal_accepted
+    accepted.signal.quantity = "0.1234567901234567912"
+    await router.handle(replace(delivery, data=batch.SerializeToString()))
+    (response,) = (await verify(router, {"s1": accepted})).values()
+    assert (response.status, list(response.differences), list(response.missing)) == (EXECUTED, [], [])
+
+
+async def test_a_number_that_is_none_is_refused_and_logged_with_its_traceback(
+    router: Router, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delivery = router.signal("BUY")
+    await router.handle(delivery)
+    accepted = journal_pb2.JournalBatch.FromString(delivery.data).entries[0].signal_accepted
+    entries = (await entries_of(router))["s1"]
+    entries[-1].signal_completed.inputs.position_quantity = "a"
+    service = VerifySignals(router.risk_client, router.venue.capabilities)
+    with pytest.raises(ServiceError) as refused:
+        await service.run(router_pb2.VerifySignalRequest(accepted=accepted, entries=entries))
+    assert [v.field for v in refused.value.violations] == ["entries"]
+    logged = capsys.readouterr().out
+    assert "verify.entries_refused" in logged
+    assert "Traceback" in logged

@@ -198,3 +198,27 @@ async def test_post_only_that_would_take_is_refused_by_the_venue(rig: Rig) -> No
     end = await rig.send("BUY", order_type=common_pb2.ORDER_TYPE_LIMIT, limit_price="101", post_only=True)
     assert end.reason == "POST_ONLY_WOULD_TAKE"
     await rig.check()
+
+
+@pytest.mark.parametrize(
+    ("size", "after", "sold"),
+    [
+        ("0.2012345679012345679", "", "0.20123"),
+        ("0.20" + "1" * 38, "", "0.20111"),
+        # What we hold is not what the sender holds: the same part of it is sold.
+        ("0.2012345679012345679", "0.2", "0.25076"),
+        ("0.20" + "1" * 38, "0.2", "0.25069"),
+    ],
+)
+async def test_exit_of_more_decimals_than_are_used_is_executed_while_exits_rest(
+    rig: Rig, size: str, after: str, sold: str
+) -> None:
+    await rig.send("BUY")
+    await rig.send("CLOSE", order_type=common_pb2.ORDER_TYPE_LIMIT, limit_price="110", quantity="0.4")
+    assert await rig.working_ones("s2") == ["sell limit 0.4 @ 110"]
+    end = await rig.send("CLOSE", quantity=size, target_quantity=after)
+    assert (end.status, end.reason) == (EXECUTED, "")
+    assert await rig.orders("s3") == [f"sell market {sold} @ market FILLED"]
+    (row,) = await rig.router.orders("s2")
+    assert (row.order.state, row.order.reason) == (common_pb2.ORDER_STATE_CANCELED, "REPLACED_BY_NEW_SIGNAL")
+    await rig.check()

@@ -232,3 +232,14 @@ async def test_database_that_will_never_be_there_is_not_waited_for(url: str) -> 
         async with living(settings) as life:
             with pytest.raises(StartupError, match="does not exist"):
                 await asyncio.wait_for(Database.open(settings, "risk", MIGRATIONS, life=life), 20)
+
+
+async def test_a_text_that_postgresql_does_not_take_is_a_mistake_and_not_a_database_that_is_away(url: str) -> None:
+    """Work in the background tries again after a ServiceError, for ever, and stops the process at a mistake."""
+    database = await Database.open(replace(ServiceSettings(), database_url=url), "risk", MIGRATIONS)
+    try:
+        for work in (database.write, database.read):
+            with pytest.raises(sa.exc.DataError, match="NUL"):
+                await work(lambda c: c.execute(sa.text("SELECT CAST(:text AS text)"), {"text": "a\x00b"}))
+    finally:
+        await database.close()

@@ -1,6 +1,7 @@
 """Copies where NATS is not there, or does not answer: one line that names it, and no traceback."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Iterator
@@ -55,3 +56,8 @@ async def test_broker_that_is_still_starting_prints_nothing(
         with pytest.raises(asyncio.CancelledError):
             await connecting
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_file_that_cannot_be_reached_in_time_is_not_called_nats() -> None:
+    with pytest.raises(StartupError, match=r"Connection timed out"), copying._told():
+        raise OSError(errno.ETIMEDOUT, "Connection timed out")

@@ -47,6 +47,8 @@ def test_leg_takes_its_part_of_what_was_sent(said: Sent, leg: Leg, closed: str, 
         (sent("1", before="3"), REDUCE_LONG, "3"),
         (sent("1", after="2"), REDUCE_LONG, "3"),
         (sent("1", after="2", before="3"), REDUCE_LONG, "3"),
+        # Risk takes no more than 18 decimals.
+        (sent("0.0015841973152611208", after="2"), REDUCE_LONG, "2.001584197315261120"),
         (sent("1"), REDUCE_LONG, None),
         (sent("50", after="1", units=False), REDUCE_LONG, None),
         (sent("1", before="3"), ENTER_LONG, None),

@@ -59,9 +59,12 @@ def percent_of(held: Decimal, percent: Decimal) -> Decimal:
 
 
 def position_before(sent: Sent, leg: Leg) -> Decimal | None:
-    """The size of the sender's position before an exit of a part: as sent, or what is left and what was taken together."""
+    """The size of the sender's position before an exit of a part: as sent, or what is left and what was taken together.
+
+    At most 18 decimals, rounded down, as of the exit itself.
+    """
     if leg.entry or leg.whole or not sent.units or sent.quantity is None:
         return None
     if sent.before:
         return sent.before
-    return sent.after + sent.quantity if sent.after else None
+    return _CUT.add(sent.after, _CUT.quantize(sent.quantity, _LAST_DECIMAL)) if sent.after else None

@@ -6,13 +6,15 @@ from decimal import Decimal, localcontext
 
 from vantixs.api.common.v1 import common_pb2, order_pb2, signal_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
-from vantixs.model.decimals import EXACT, parse_decimal
+from vantixs.model.decimals import EXACT, ZERO
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.logs import log
 
 from vantixs_router import store
 from vantixs_router.domain.intent import Leg
+from vantixs_router.domain.leg_quantity import leg_quantity
+from vantixs_router.messages import sent_sizes
 from vantixs_router.orders.answers import has_ended
 from vantixs_router.orders.record_answer import RecordAnswer
 from vantixs_router.orders.settle_order import settle_and_count, settle_order
@@ -148,9 +150,9 @@ def is_at_market(signal: signal_pb2.Signal) -> bool:
 
 def asked_of(signal: signal_pb2.Signal, leg: Leg, held: Decimal) -> Decimal:
     """How much of `held` base units an exit asks for: all of it if its size is not in units or percent."""
-    if leg.whole or not signal.quantity:
+    quantity = leg_quantity(sent_sizes(signal), leg, ZERO)
+    if quantity is None:
         return held
-    quantity = parse_decimal(signal.quantity)
     if signal.quantity_type in (common_pb2.QUANTITY_TYPE_UNSPECIFIED, common_pb2.QUANTITY_TYPE_UNITS):
         return min(quantity, held)
     if signal.quantity_type == common_pb2.QUANTITY_TYPE_POSITION_PERCENT:

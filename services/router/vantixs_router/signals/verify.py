@@ -15,6 +15,7 @@ from vantixs.model.decimals import ZERO, parse_decimal
 from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.enum_check import check_enums
 from vantixs.runtime.errors import invalid
+from vantixs.runtime.logs import log
 
 from vantixs_router.domain.differences import decision_differences, difference, request_differences
 from vantixs_router.domain.dust import without_dust
@@ -105,7 +106,9 @@ class VerifySignals:
             return await self._verify(request, recorded)
         except _Missing as missing:
             return router_pb2.VerifySignalResponse(missing=[str(missing)])
-        except (ArithmeticError, ValueError) as error:  # Of a number, or a time, that the router records nowhere.
+        except (ArithmeticError, ValueError) as error:
+            # Of a number, or a time, that the router records nowhere. It may be a mistake of the program as well.
+            log.warning("verify.entries_refused", signal_id=request.accepted.signal.signal_id[:64], exc_info=error)
             raise invalid("entries", str(error)) from None
 
     async def _verify(

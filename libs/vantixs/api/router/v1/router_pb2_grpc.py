@@ -335,7 +335,8 @@ class RouterServiceServicer:
         """Publishes a stream of quotes. Not every quote is written to disk: once a second the last quote of each instrument
         is stored, and a restart begins with it. A caller has to end its stream after at most 20 s, wait for the response,
         and begin the next stream. The server ends a stream that is open for 25 s with UNAVAILABLE (STREAM_ENDED) and the
-        number of quotes taken, because a connection lasts only five minutes. OPERATOR.
+        number of quotes taken, because a call that never ends would stay at one replica, and would never tell its sender
+        that its quotes are stored. OPERATOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

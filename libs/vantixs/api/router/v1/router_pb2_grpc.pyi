@@ -86,7 +86,8 @@ class RouterServiceStub:
     """Publishes a stream of quotes. Not every quote is written to disk: once a second the last quote of each instrument
     is stored, and a restart begins with it. A caller has to end its stream after at most 20 s, wait for the response,
     and begin the next stream. The server ends a stream that is open for 25 s with UNAVAILABLE (STREAM_ENDED) and the
-    number of quotes taken, because a connection lasts only five minutes. OPERATOR.
+    number of quotes taken, because a call that never ends would stay at one replica, and would never tell its sender
+    that its quotes are stored. OPERATOR.
     """
     ClearQuote: _grpc.UnaryUnaryMultiCallable[_router_pb2.ClearQuoteRequest, _router_pb2.ClearQuoteResponse]
     """Removes the pushed quote of an instrument, so that the file or the simulation is its source again. OPERATOR."""
@@ -163,7 +164,8 @@ class RouterServiceAsyncStub(RouterServiceStub):
     """Publishes a stream of quotes. Not every quote is written to disk: once a second the last quote of each instrument
     is stored, and a restart begins with it. A caller has to end its stream after at most 20 s, wait for the response,
     and begin the next stream. The server ends a stream that is open for 25 s with UNAVAILABLE (STREAM_ENDED) and the
-    number of quotes taken, because a connection lasts only five minutes. OPERATOR.
+    number of quotes taken, because a call that never ends would stay at one replica, and would never tell its sender
+    that its quotes are stored. OPERATOR.
     """
     ClearQuote: _aio.UnaryUnaryMultiCallable[_router_pb2.ClearQuoteRequest, _router_pb2.ClearQuoteResponse]  # type: ignore[assignment]
     """Removes the pushed quote of an instrument, so that the file or the simulation is its source again. OPERATOR."""
@@ -363,7 +365,8 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         """Publishes a stream of quotes. Not every quote is written to disk: once a second the last quote of each instrument
         is stored, and a restart begins with it. A caller has to end its stream after at most 20 s, wait for the response,
         and begin the next stream. The server ends a stream that is open for 25 s with UNAVAILABLE (STREAM_ENDED) and the
-        number of quotes taken, because a connection lasts only five minutes. OPERATOR.
+        number of quotes taken, because a call that never ends would stay at one replica, and would never tell its sender
+        that its quotes are stored. OPERATOR.
         """
 
     @_abc_1.abstractmethod
