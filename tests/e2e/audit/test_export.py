@@ -190,6 +190,8 @@ def test_export_from_an_audit_that_is_killed_is_whole_or_not_there(
 
 
 def test_fixture_is_what_a_replay_verifies(system: RunningStack, ids: list[str], tmp_path: Path) -> None:
+    # The tests before kill audit.
+    wait_for(lambda: system.run("signals", "list").returncode == 0, "audit to answer")
     assert system.send({"action": "buy", "symbol": "NOSUCHUSDT"}).status_code == 422
     first = {"action": "buy", "symbol": "BTCUSDT", "comment": "=1+1", "idempotency_key": "n0"}
     assert system.send(first).json()["duplicate"]
