@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 WHEEL := build/wheel/.built
 TESTED := build/test-wheel
 TESTS ?=
-PYTEST := python -m pytest -m "not long" -n 4 --dist loadfile --no-loadscope-reorder
+PYTEST := python -m pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
 SOURCES := $(shell find libs services -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
 
 .DEFAULT_GOAL := help
