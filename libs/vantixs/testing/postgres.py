@@ -36,6 +36,12 @@ class PostgresServer:
         url = base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
         return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
+    def drop_database(self, url: str) -> None:
+        """Removes a database of `new_database`, and ends whatever connections it has."""
+        name = url.partition("?")[0].rpartition("/")[2]
+        with psycopg.connect(self._uri, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
     def halt(self) -> None:
         """Stops it, to be started again by `resume`."""
         self._server.stop()
