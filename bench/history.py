@@ -180,7 +180,7 @@ async def run(stack: RunningStack, count: int, backends: Callable[[], float]) ->
     async with AsyncExitStack() as ends:
         channel = open_channel(stack.endpoints["grpc"]["audit"], token=token)
         ends.push_async_callback(channel.close)
-        bench = Bench(stack, backends, audit_pb2_grpc.AuditServiceStub(channel))  # type: ignore[no-untyped-call]
+        bench = Bench(stack, backends, audit_pb2_grpc.AuditServiceStub(channel))  # type: ignore[no-untyped-call]  # Generated.
         await _publish(settings, lambda journal: bench.fill(journal, count))
         await bench.ask_pages()
         await bench.ask_statistics(count)

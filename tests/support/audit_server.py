@@ -47,7 +47,7 @@ async def audit(database_url: str, tmp_path: Path) -> AsyncIterator[Audit]:
     servicer = AuditServicer(
         database,
         reads.watchers,
-        Replays(database, reads.outbox, nobody, most=100, pace=ReplayPace(100, 1)),  # type: ignore[arg-type]
+        Replays(database, reads.outbox, nobody, most=100, pace=ReplayPace(100, 1)),  # type: ignore[arg-type]  # Nothing is replayed.
         JournalGaps(database, reads.journal, reads.outbox, recorder),
         HistoryProof(database, SIGNER.key, reads.witness),
         reads.exports,

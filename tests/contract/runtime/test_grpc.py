@@ -103,7 +103,7 @@ async def test_call_outlives_its_connections_age(monkeypatch: pytest.MonkeyPatch
     server, fake = Server(SETTINGS, Health(), roles=ROLES), Fake()
     server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, fake, NAME)
     channel = open_channel(await server.start(), token="v")
-    stub = risk_pb2_grpc.RiskServiceStub(channel)  # type: ignore[no-untyped-call]
+    stub = risk_pb2_grpc.RiskServiceStub(channel)  # type: ignore[no-untyped-call]  # Generated.
     try:
         waiting = asyncio.ensure_future(get("waits")(stub))
         await fake.begun.wait()

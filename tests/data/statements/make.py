@@ -59,7 +59,7 @@ def main() -> None:
         engine = make_engine(url, "audit", write=True)
         with engine.begin() as connection:
             connection.exec_driver_sql(f"UPDATE head SET stream_sequence = 0, stream_id = '{STREAM}'")
-        psycopg.Cursor.execute = noted  # type: ignore[assignment,method-assign]
+        psycopg.Cursor.execute = noted  # type: ignore[assignment,method-assign]  # To see the statements.
         sequence = 0
         for number in range(BATCHES):
             messages = []

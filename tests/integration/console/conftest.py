@@ -26,7 +26,7 @@ def services() -> Iterator[Services]:
     risk_pb2_grpc.add_RiskServiceServicer_to_server(made, server)
     audit_pb2_grpc.add_AuditServiceServicer_to_server(made, server)
     ingress_pb2_grpc.add_WebhookServiceServicer_to_server(made, server)
-    made.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"  # type: ignore[attr-defined]
+    made.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"  # type: ignore[attr-defined]  # A test's own.
     server.start()
     yield made
     server.stop(None).wait()

@@ -110,7 +110,7 @@ class Answers(grpc.GenericRpcHandler):
 def answers() -> Iterator[Answers]:
     made = Answers()
     server = grpc.server(ThreadPoolExecutor(4), handlers=(made,))
-    made.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"  # type: ignore[attr-defined]
+    made.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"  # type: ignore[attr-defined]  # A test's own.
     server.start()
     yield made
     server.stop(None).wait()

@@ -15,7 +15,7 @@ from vantixs.model.instruments import CATALOGUE
 from vantixs.runtime.http_messages import Request
 from vantixs_ingress.domain.payload import redaction
 from vantixs_ingress.domain.payload.decode import read_body
-from vantixs_ingress.domain.payload.mapping import compile_mapping
+from vantixs_ingress.domain.payload.mapping import CompiledMapping, compile_mapping
 from vantixs_ingress.domain.payload.redaction import redact_payload
 from vantixs_ingress.domain.signal.read_signal import read_signal
 from vantixs_ingress.domain.signal.rules import Rules
@@ -155,8 +155,10 @@ MAPPED = compile_mapping(SimpleNamespace(fields={"action": "a", "symbol": "s || 
         ({"a": "buy", "x": {"secret": "s3cretWord"}}, MAPPED),
     ],
 )
-def test_symbol_that_repeats_a_secret_field_is_not_shown(body: dict[str, object], mapping: object) -> None:
-    rules = Rules(account_id="paper", mapping=mapping)  # type: ignore[arg-type]
+def test_symbol_that_repeats_a_secret_field_is_not_shown(
+    body: dict[str, object], mapping: CompiledMapping | None
+) -> None:
+    rules = Rules(account_id="paper", mapping=mapping)
     reading = read_signal(json.dumps(body).encode(), rules, CATALOGUE, NOW)
     assert reading.reason == "SYMBOL_UNSUPPORTED"
     assert "s3cretWord" not in repr((reading.values, reading.errors, reading.warnings))
