@@ -11,11 +11,10 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from vantixs.runtime import database_setup
+from vantixs.testing.migrations import repeat_migrations
 from vantixs.testing.nats import NatsServer
 from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.stack import COMMANDS, RunningStack
-
-from tests.support.migrations import repeat_migrations
 
 # Tests start hundreds of processes: each would compile again whatever has no bytecode on disk, three times the work.
 sys.dont_write_bytecode = False

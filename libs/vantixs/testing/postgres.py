@@ -31,7 +31,8 @@ class PostgresServer:
         """SQLAlchemy URL of a new, empty database."""
         name = f"t{secrets.token_hex(6)}"
         with psycopg.connect(self._uri, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            # Copying the files takes half the time of writing them through the log, for a server whose files are in memory.
+            connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy".encode())
         base, _, query = self._uri.partition("?")
         url = base.rpartition("/")[0] + f"/{name}" + (f"?{query}" if query else "")
         return url.replace("postgresql://", "postgresql+psycopg://", 1)

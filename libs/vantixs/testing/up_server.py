@@ -1,8 +1,8 @@
 """Runs `vantixs up` for tests, without the second of importing that each of its processes would need.
 
-One process has imported every service, and forks for `vantixs up`, which forks for its services in turn: what is killed,
-frozen and read is a process of its own each, with the environment, the log and the parent that it has in production. A
-service that is started again is started as in production, from nothing. `python -m vantixs.testing.up_server` is that process.
+One process has imported every service, and forks for `vantixs up` and for the one that forks for its services: what is
+killed, frozen and read is a process of its own each, with the environment and the log that it has in production. It ends
+with `vantixs up`, whose grandchild it is. `python -m vantixs.testing.up_server` is the first process.
 """
 
 import asyncio
@@ -14,15 +14,19 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from vantixs.runtime import database_setup
 from vantixs.testing.command_server import CommandServer, become, load_command
+from vantixs.testing.migrations import record_migrations, repeat_migrations
 
 _MOST_FILES = 4096
+_MOST_BYTES = 1 << 20
 
 
 class UpProcess:
@@ -90,10 +94,11 @@ def serve() -> None:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         main(["status", "--home", os.devnull])
     for service in importlib.metadata.entry_points(group="vantixs.services"):
-        service.load()
-    importlib.import_module("alembic.command")  # Services import it where they migrate.
+        module = importlib.import_module(service.module)
+        if hasattr(module, "MIGRATIONS"):
+            record_migrations(service.name, module.MIGRATIONS)
+    database_setup.upgrade_schema = repeat_migrations
     stack: Any = importlib.import_module("vantixs_console.stack")
-    stack.asyncio = _Forking(stack.asyncio)
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
@@ -102,6 +107,7 @@ def serve() -> None:
             answer = _ended(request["poll"])
         elif (answer := os.fork()) == 0:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            stack.asyncio = _Forking(asyncio, _start_forker(stack.die_with_parent))
             become(request)
         print(json.dumps(answer), flush=True)  # noqa: T201 - the answer
 
@@ -111,56 +117,83 @@ def _ended(pid: int) -> int | None:
     return os.waitstatus_to_exitcode(status) if found else None
 
 
-class _Forking:
-    """`asyncio`, of which the first process of each service is a fork."""
+def _start_forker(prepare: Callable[[], None]) -> socket.socket:
+    """Starts the process that forks for services; returns the connection to it. `prepare` is run in each service.
 
-    def __init__(self, module: Any) -> None:
+    `vantixs up` cannot: it soon has threads of gRPC, of which a fork has only the locks.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork():
+        theirs.close()
+        return ours
+    try:
+        ours.close()
+        os.setsid()
+        for stream in range(3):
+            os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+        _fork_services(theirs, prepare)
+    finally:
+        os._exit(1)
+
+
+def _fork_services(connection: socket.socket, prepare: Callable[[], None]) -> None:
+    """Answers requests like `serve`, until `vantixs up` has ended: then this process ends, and the services with it."""
+    while True:
+        content, logs, _, _ = socket.recv_fds(connection, _MOST_BYTES, 2)
+        if not content:
+            return
+        request = json.loads(content)
+        if "poll" in request:
+            answer = _ended(request["poll"])
+        elif (answer := os.fork()) == 0:
+            os.setsid()
+            prepare()
+            for stream, log in enumerate(logs, 1):
+                os.dup2(log, stream)
+            os.closerange(3, _MOST_FILES)
+            become(request)
+        for log in logs:
+            os.close(log)
+        connection.send(json.dumps(answer).encode())
+
+
+class _Forking:
+    """`asyncio`, of which the services are forks."""
+
+    def __init__(self, module: Any, connection: socket.socket) -> None:
         self._module = module
-        self._started: set[str] = set()
+        self._connection = connection
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._module, name)
 
     async def create_subprocess_exec(self, *command: str, **options: Any) -> Any:
         """As asyncio's."""
-        label = f"{command[-1]} {options['env'].get('VANTIXS_INSTANCE', '')}"
-        if "serve" not in command or label in self._started or not hasattr(os, "pidfd_open"):
+        if "serve" not in command:
             return await self._module.create_subprocess_exec(*command, **options)
-        self._started.add(label)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            _serve(command, options)
-        return _Child(pid)
+        request = {
+            "arguments": command[command.index("serve") :],
+            "environ": options["env"],
+            "streams": [],
+            "cwd": os.getcwd(),
+        }
+        pid = _ask(self._connection, request, options["stdout"], options["stderr"])
+        assert pid is not None
+        return _Child(self._connection, pid)
 
 
-def _serve(command: Sequence[str], options: dict[str, Any]) -> None:
-    """The forked child: a process as `create_subprocess_exec` would have made it."""
-    try:
-        os.setsid()
-        options["preexec_fn"]()
-        # What the loop of `vantixs up` listens to is not ours. It stays referenced by the frames below, and is never closed.
-        asyncio._set_running_loop(None)
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        for stream, source in ((0, os.open(os.devnull, os.O_RDONLY)), (1, options["stdout"]), (2, options["stderr"])):
-            os.dup2(source, stream)
-        os.closerange(3, _MOST_FILES)
-    except BaseException:
-        os._exit(1)
-    become(
-        {"arguments": command[command.index("serve") :], "environ": options["env"], "streams": [], "cwd": os.getcwd()}
-    )
+def _ask(connection: socket.socket, request: dict[str, Any], *logs: int) -> int | None:
+    socket.send_fds(connection, [json.dumps(request).encode()], logs)
+    return cast("int | None", json.loads(connection.recv(_MOST_BYTES)))
 
 
 class _Child:
     """A forked service, with what `vantixs up` uses of `asyncio.subprocess.Process`."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, connection: socket.socket, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
+        self._connection = connection
         self._ended = asyncio.Event()
         self._fd = os.pidfd_open(pid)
         asyncio.get_running_loop().add_reader(self._fd, self._reap)
@@ -168,7 +201,7 @@ class _Child:
     def _reap(self) -> None:
         asyncio.get_running_loop().remove_reader(self._fd)
         os.close(self._fd)
-        self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self.returncode = _ask(self._connection, {"poll": self.pid})
         self._ended.set()
 
     async def wait(self) -> int:

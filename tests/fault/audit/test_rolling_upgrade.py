@@ -27,6 +27,7 @@ from vantixs.runtime.journal import Journal
 from vantixs.runtime.journal_stream import STREAM
 from vantixs.testing.earlier import restore
 from vantixs.testing.journal import connected
+from vantixs.testing.migrations import run_migrations
 from vantixs.testing.nats import NatsServer
 from vantixs.testing.postgres import PostgresServer
 from vantixs_audit import store
@@ -40,7 +41,6 @@ from vantixs_audit.writer_lease import Work, WriterLease
 
 from tests.support.history_retention_rig import BEGIN, KeptHistory
 from tests.support.history_rig import deliveries, walk
-from tests.support.migrations import run_migrations
 from tests.support.paths import DATA
 
 # The revision before 0009, and the one before 0010.

@@ -19,11 +19,11 @@ from vantixs.runtime.database import Database
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.testing.earlier import restore
+from vantixs.testing.migrations import run_migrations
 from vantixs.testing.postgres import PostgresServer
 from vantixs_risk import account_state, store
 from vantixs_risk.domain.exact import BOOKS
 
-from tests.support.migrations import run_migrations
 from tests.support.paths import DATA
 
 DUMPS = DATA / "schemas"

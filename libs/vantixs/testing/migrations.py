@@ -1,10 +1,12 @@
 """Migrations of empty databases: the first of a service and a kind of database runs them, the others repeat its statements."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+
 from vantixs.runtime import database_setup
 
 Upgrade = Callable[[sa.Connection, Path], None]
@@ -24,6 +26,15 @@ def repeat_migrations(connection: sa.Connection, migrations: Path) -> None:
         return
     for statement, parameters in _recorded[key]:
         connection.exec_driver_sql(statement, parameters)
+
+
+def record_migrations(service: str, migrations: Path) -> None:
+    """Has `repeat_migrations` know the statements of a service on SQLite."""
+    with tempfile.TemporaryDirectory() as directory:
+        engine = database_setup.make_engine(f"sqlite:///{directory}/{service}.db", service, write=True)
+        with engine.begin() as connection:
+            repeat_migrations(connection, migrations)
+        engine.dispose()
 
 
 def _record(connection: sa.Connection, migrations: Path) -> list[tuple[str, Any]]:
