@@ -32,7 +32,7 @@ up: setup ## start everything on this machine; Ctrl-C stops it
 demo: setup ## start a throw-away system, send the demo alerts, show what became of them
 	@dir=$$(mktemp -d) && $(BIN)/vantixs up --home $$dir --http-port 0 --demo; code=$$?; rm -rf $$dir; exit $$code
 
-# Three workers on two cores: much of the tests is waiting. Files in their order, e2e and fault first: by number of tests, the
+# Three workers on two cores: much of the tests is waiting. Files in the order of tests/conftest.py: by number of tests, the
 # longest would come last and one worker would wait.
 test: setup ## run the tests (the long fault tests are in test-fault)
 	$(BIN)/$(PYTEST) $(TESTS)
@@ -47,7 +47,7 @@ test-wheel: $(WHEEL) ## run the tests on the wheel, in an environment of its own
 test-image: ## run the tests in the image, with docker; TESTS=tests/e2e for some of them
 	docker build --tag vantixs-signals .
 	docker build --tag vantixs-signals-test --file deploy/test.Dockerfile requirements
-	docker run --rm --init --tmpfs /dev/shm:exec,size=5g --volume "$(CURDIR):/checkout:ro" vantixs-signals-test $(PYTEST) $(TESTS)
+	docker run --rm --init --sysctl net.ipv6.conf.all.disable_ipv6=0 --tmpfs /dev/shm:exec,size=5g --volume "$(CURDIR):/checkout:ro" vantixs-signals-test $(PYTEST) $(TESTS)
 
 test-fault: setup ## kill and freeze every process for minutes, and check what is left
 	$(BIN)/python -m pytest -m long tests --timeout 3600 -s

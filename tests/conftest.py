@@ -20,6 +20,8 @@ from vantixs.testing.stack import COMMANDS, RunningStack
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+TESTS = Path(__file__).parent
+
 # Every commit and every message is synced to disk, 5 ms each on a usual one. In memory that takes no time, and what is killed
 # has left its writes with the kernel in both. A run leaves a few hundred MB.
 SHARED_MEMORY, MEMORY_BYTES = Path("/dev/shm"), 4 << 30
@@ -49,6 +51,23 @@ structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAI
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Bytes are named by their length: compressed ones hold the time, and every worker has to collect the same names."""
     return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mixes the files of different directories: some tests compute and others wait, and workers run them side by side.
+
+    Unit tests come last: they are short, so that all workers end at about the same time.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    kinds: dict[str, list[Path]] = {}
+    for path in files:
+        kinds.setdefault(path.relative_to(TESTS).parts[0], []).append(path)
+    places = {
+        path: (kind == "unit", number / len(paths)) for kind, paths in kinds.items() for number, path in enumerate(paths)
+    }
+    items[:] = [item for path in sorted(files, key=places.__getitem__) for item in files[path]]
 
 
 @pytest.fixture(scope="session")
