@@ -65,7 +65,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for path in files:
         kinds.setdefault(path.relative_to(TESTS).parts[0], []).append(path)
     places = {
-        path: (kind == "unit", number / len(paths)) for kind, paths in kinds.items() for number, path in enumerate(paths)
+        path: (kind == "unit", number / len(paths))
+        for kind, paths in kinds.items()
+        for number, path in enumerate(paths)
     }
     items[:] = [item for path in sorted(files, key=places.__getitem__) for item in files[path]]
 

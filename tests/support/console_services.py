@@ -1,6 +1,10 @@
 """Services that give set answers, for tests of what commands ask for and print: an entry filled in part, and its bracket."""
 
+import os
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,6 +15,26 @@ from vantixs.api.ingress.v1 import ingress_pb2, ingress_pb2_grpc
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
 from vantixs.runtime.errors import not_found
+from vantixs.testing.stack import COMMANDS
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@contextmanager
+def listening(server: grpc.Server) -> Iterator[str]:
+    """Starts a server on a free port; gives its address, and stops it."""
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    yield address
+    server.stop(None).wait()
+
+
+def command_of(address: str, home: Path) -> Command:
+    """Runs a `vantixs` command for which every service is at this address."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")}
+    environ |= {f"VANTIXS_{name}_ADDRESSES": address for name in ("INGRESS", "RISK", "ROUTER", "AUDIT")}
+    return lambda *arguments: COMMANDS.run([*arguments, "--home", str(home)], environ)
+
 
 ENTRY = order_pb2.Order(
     order_id="s1.1",

@@ -1,7 +1,5 @@
 """Commands as a user runs them, against services that give set answers, for tests of orders, positions and quotes."""
 
-import os
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,9 +11,8 @@ from vantixs.api.audit.v1 import audit_pb2_grpc
 from vantixs.api.ingress.v1 import ingress_pb2_grpc
 from vantixs.api.risk.v1 import risk_pb2_grpc
 from vantixs.api.router.v1 import router_pb2_grpc
-from vantixs.testing.stack import COMMANDS
 
-from tests.support.console_services import Services
+from tests.support.console_services import Command, Services, command_of, listening
 
 
 @pytest.fixture
@@ -26,18 +23,10 @@ def services() -> Iterator[Services]:
     risk_pb2_grpc.add_RiskServiceServicer_to_server(made, server)
     audit_pb2_grpc.add_AuditServiceServicer_to_server(made, server)
     ingress_pb2_grpc.add_WebhookServiceServicer_to_server(made, server)
-    made.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"  # type: ignore[attr-defined]  # A test's own.
-    server.start()
-    yield made
-    server.stop(None).wait()
+    with listening(server) as made.address:  # type: ignore[attr-defined]  # A test's own.
+        yield made
 
 
 @pytest.fixture
-def run(services: Any, tmp_path: Path) -> Any:
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")}
-    environ |= {f"VANTIXS_{name}_ADDRESSES": services.address for name in ("INGRESS", "RISK", "ROUTER", "AUDIT")}
-
-    def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return COMMANDS.run([*arguments, "--home", str(tmp_path)], environ)
-
-    return call
+def run(services: Any, tmp_path: Path) -> Command:
+    return command_of(services.address, tmp_path)

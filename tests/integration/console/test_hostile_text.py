@@ -1,6 +1,5 @@
 """Every command that shows text, with hostile text in every field of every answer: it is shown as it is, and obeyed by nobody."""
 
-import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,8 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.api.stores.v1 import stores_pb2
-from vantixs.testing.stack import COMMANDS
+
+from tests.support.console_services import Command, command_of, listening
 
 # What is sent, and what is shown of it. They are short, so that the cells of a table are not cut off.
 TEXTS = {
@@ -109,18 +109,13 @@ class Answers(grpc.GenericRpcHandler):
 @pytest.fixture(scope="module")
 def answers() -> Iterator[Answers]:
     made = Answers()
-    server = grpc.server(ThreadPoolExecutor(4), handlers=(made,))
-    made.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"  # type: ignore[attr-defined]  # A test's own.
-    server.start()
-    yield made
-    server.stop(None).wait()
+    with listening(grpc.server(ThreadPoolExecutor(4), handlers=(made,))) as made.address:  # type: ignore[attr-defined]
+        yield made
 
 
 @pytest.fixture
-def run(answers: Any, tmp_path: Path) -> Any:
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")}
-    environ |= {f"VANTIXS_{name}_ADDRESSES": answers.address for name in ("INGRESS", "RISK", "ROUTER", "AUDIT")}
-    return lambda *arguments: COMMANDS.run([*arguments, "--home", str(tmp_path)], environ)
+def run(answers: Any, tmp_path: Path) -> Command:
+    return command_of(answers.address, tmp_path)
 
 
 @pytest.mark.parametrize(
