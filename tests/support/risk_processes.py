@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,9 @@ from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.home import SECRETS, Home
 from vantixs.testing.stack import wait_for
+from vantixs.testing.up_server import UpProcess
+
+from tests.support.started import start_vantixs
 
 METHODS = tuple(f"/vantixs.api.risk.v1.RiskService/{m}" for m in ("EvaluateOrder", "SettleOrder"))
 
@@ -37,7 +39,7 @@ class RiskProcesses:
             self.stop()
             raise
 
-    def start(self, number: int) -> "subprocess.Popen[bytes]":
+    def start(self, number: int) -> "subprocess.Popen[bytes] | UpProcess":
         environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")}
         environ |= {
             "VANTIXS_HOME": str(self._home),
@@ -46,13 +48,16 @@ class RiskProcesses:
             "VANTIXS_LOG_LEVEL": "error",
             "VANTIXS_NATS_URL": f"nats://127.0.0.1:{port_of(self._nowhere)}",
         }
-        return subprocess.Popen([sys.executable, "-m", "vantixs_console", "serve", "risk"], env=environ)
+        return start_vantixs(["serve", "risk"], environ, self._output(number))
+
+    def _output(self, number: int) -> Path:
+        return self._home.parent / f"risk-{number}.out"
 
     def _ready(self, number: int) -> str:
         path = self._home / "run" / f"risk-{number}.json"
 
         def address() -> str:
-            assert self._processes[number].poll() is None, "risk ended"
+            assert self._processes[number].poll() is None, f"risk ended: {self._output(number).read_text()}"
             facts = json.loads(path.read_text()) if path.exists() else {}
             return str(facts["grpc"]) if facts.get("pid") == self._processes[number].pid else ""
 
@@ -67,7 +72,7 @@ class RiskProcesses:
 
     def stop(self) -> None:
         for process in self._processes:
-            process.kill()
+            process.send_signal(signal.SIGKILL)
         for process in self._processes:
             process.wait()
         self._nowhere.close()
