@@ -23,14 +23,17 @@ METHODS = tuple(f"/vantixs.api.risk.v1.RiskService/{m}" for m in ("EvaluateOrder
 
 
 class RiskProcesses:
-    """`vantixs serve risk`, so many times, on one database. There is no NATS: risk needs none to decide."""
+    """`vantixs serve risk`, so many times, on one database. There is no NATS: risk needs none to decide.
 
-    def __init__(self, home: Path, url: str, count: int) -> None:
+    Whoever measures the memory of one wants it not `forked`: as a fork it has every other service in it as well.
+    """
+
+    def __init__(self, home: Path, url: str, count: int, *, forked: bool = True) -> None:
         opened = Home.open(home, create=True)
         for name in SECRETS:
             opened.secret(name)
         self.token = opened.secret("service-token")
-        self._home, self._url = home, url
+        self._home, self._url, self._forked = home, url, forked
         self._nowhere = reserve_port()  # Risk decides without a broker: none is there.
         self._processes = [self.start(number) for number in range(count)]
         try:
@@ -48,7 +51,7 @@ class RiskProcesses:
             "VANTIXS_LOG_LEVEL": "error",
             "VANTIXS_NATS_URL": f"nats://127.0.0.1:{port_of(self._nowhere)}",
         }
-        return start_vantixs(["serve", "risk"], environ, self._output(number))
+        return start_vantixs(["serve", "risk"], environ, self._output(number), forked=self._forked)
 
     def _output(self, number: int) -> Path:
         return self._home.parent / f"risk-{number}.out"

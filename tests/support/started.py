@@ -12,14 +12,19 @@ from vantixs.testing.up_server import UpProcess
 
 
 def start_vantixs(
-    arguments: Sequence[str], environ: Mapping[str, str], output: Path, errors: Path | None = None
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    output: Path,
+    errors: Path | None = None,
+    *,
+    forked: bool = True,
 ) -> "subprocess.Popen[bytes] | UpProcess":
     """A command with exactly this environment; what it prints is appended to `output`, its errors as well where no file is given.
 
-    As in a `RunningStack` it is a fork of the process that has imported every service, on a system that allows it.
+    As in a `RunningStack` it is a fork of the process that has imported every service, unless not `forked`.
     """
     errors = errors or output
-    if RunningStack.forked:
+    if forked and RunningStack.forked:
         streams = [os.devnull, str(output), str(errors)]
         request = {"arguments": arguments, "environ": dict(environ), "streams": streams, "cwd": os.getcwd()}
         pid = UPS.ask(request)

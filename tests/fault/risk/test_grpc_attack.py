@@ -236,7 +236,7 @@ class Attacked:
     """A risk process, and who calls it with a token while it is attacked."""
 
     def __init__(self, home: Path) -> None:
-        self.processes = RiskProcesses(home, f"sqlite:///{home.parent / 'risk.db'}", 1)
+        self.processes = RiskProcesses(home, f"sqlite:///{home.parent / 'risk.db'}", 1, forked=False)
         self.home, self.address = home, self.processes.addresses[0]
         self.pid = self.processes._processes[0].pid
         self.start_mb = self.megabytes()
