@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +14,8 @@ from vantixs.runtime.addresses import port_of, reserve_port
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.home import SECRETS, Home
 from vantixs.testing.stack import wait_for
-from vantixs.testing.up_server import UpProcess
 
-from tests.support.started import start_vantixs
+from tests.support.started import Started, start_vantixs
 
 METHODS = tuple(f"/vantixs.api.risk.v1.RiskService/{m}" for m in ("EvaluateOrder", "SettleOrder"))
 
@@ -42,7 +40,7 @@ class RiskProcesses:
             self.stop()
             raise
 
-    def start(self, number: int) -> "subprocess.Popen[bytes] | UpProcess":
+    def start(self, number: int) -> Started:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")}
         environ |= {
             "VANTIXS_HOME": str(self._home),
