@@ -18,9 +18,10 @@ from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
 from vantixs.runtime.statements import insert_ignore
 from vantixs_risk import order_lookup, store
+from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.order_lookup import OrderLookup, look_up_orders
 
-from tests.support.balances import MIGRATIONS, add, add_ones, read
+from tests.support.balances import add, add_ones, read
 from tests.support.started import start_module
 
 SETTINGS = ServiceSettings()
