@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -17,18 +15,23 @@ from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.home import SECRETS, Home
 from vantixs.testing.stack import wait_for
 
+from tests.support.started import Started, start_vantixs
+
 METHODS = tuple(f"/vantixs.api.risk.v1.RiskService/{m}" for m in ("EvaluateOrder", "SettleOrder"))
 
 
 class RiskProcesses:
-    """`vantixs serve risk`, so many times, on one database. There is no NATS: risk needs none to decide."""
+    """`vantixs serve risk`, so many times, on one database. There is no NATS: risk needs none to decide.
 
-    def __init__(self, home: Path, url: str, count: int) -> None:
+    Whoever measures the memory of one wants it not `forked`: as a fork it has every other service in it as well.
+    """
+
+    def __init__(self, home: Path, url: str, count: int, *, forked: bool = True) -> None:
         opened = Home.open(home, create=True)
         for name in SECRETS:
             opened.secret(name)
         self.token = opened.secret("service-token")
-        self._home, self._url = home, url
+        self._home, self._url, self._forked = home, url, forked
         self._nowhere = reserve_port()  # Risk decides without a broker: none is there.
         self._processes = [self.start(number) for number in range(count)]
         try:
@@ -37,7 +40,7 @@ class RiskProcesses:
             self.stop()
             raise
 
-    def start(self, number: int) -> "subprocess.Popen[bytes]":
+    def start(self, number: int) -> Started:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")}
         environ |= {
             "VANTIXS_HOME": str(self._home),
@@ -46,13 +49,16 @@ class RiskProcesses:
             "VANTIXS_LOG_LEVEL": "error",
             "VANTIXS_NATS_URL": f"nats://127.0.0.1:{port_of(self._nowhere)}",
         }
-        return subprocess.Popen([sys.executable, "-m", "vantixs_console", "serve", "risk"], env=environ)
+        return start_vantixs(["serve", "risk"], environ, self._output(number), forked=self._forked)
+
+    def _output(self, number: int) -> Path:
+        return self._home.parent / f"risk-{number}.out"
 
     def _ready(self, number: int) -> str:
         path = self._home / "run" / f"risk-{number}.json"
 
         def address() -> str:
-            assert self._processes[number].poll() is None, "risk ended"
+            assert self._processes[number].poll() is None, f"risk ended: {self._output(number).read_text()}"
             facts = json.loads(path.read_text()) if path.exists() else {}
             return str(facts["grpc"]) if facts.get("pid") == self._processes[number].pid else ""
 
@@ -67,7 +73,7 @@ class RiskProcesses:
 
     def stop(self) -> None:
         for process in self._processes:
-            process.kill()
+            process.send_signal(signal.SIGKILL)
         for process in self._processes:
             process.wait()
         self._nowhere.close()

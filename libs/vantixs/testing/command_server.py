@@ -10,6 +10,7 @@ import importlib.metadata
 import io
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -144,7 +145,7 @@ def load_command() -> Callable[[list[str]], int]:
 
 
 def become(request: dict[str, Any]) -> NoReturn:
-    """The forked child: becomes the command, and ends."""
+    """The forked child: becomes the command, or the `module` as `python -m` runs it, and ends."""
     code = 1
     try:
         os.chdir(str(request["cwd"]))
@@ -154,8 +155,14 @@ def become(request: dict[str, Any]) -> NoReturn:
         sys.stdin = os.fdopen(0)
         os.environ.clear()
         os.environ.update(request["environ"])
-        sys.argv = ["vantixs", *request["arguments"]]
-        code = load_command()(sys.argv[1:])
+        module = request.get("module")
+        sys.argv = [module or "vantixs", *request["arguments"]]
+        if module:
+            sys.path.insert(0, os.getcwd())
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+            code = 0
+        else:
+            code = load_command()(sys.argv[1:])
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     except BaseException:  # as the interpreter does for a command that fails

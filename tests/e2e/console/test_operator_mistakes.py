@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,8 @@ import httpx
 import pytest
 from vantixs.testing.stack import RunningStack, wait_for
 from vantixs_console.cli import main
+
+from tests.support.started import run_vantixs
 
 
 def serve_ingress(stack: RunningStack, instance: str) -> "subprocess.CompletedProcess[str]":
@@ -26,8 +27,7 @@ def serve_ingress(stack: RunningStack, instance: str) -> "subprocess.CompletedPr
         "VANTIXS_INGRESS_HTTP_LISTEN": "127.0.0.1:0",
         "VANTIXS_STOP_GRACE_S": "0.1",
     }
-    command = [sys.executable, "-m", "vantixs_console", "serve", "ingress", "--home", str(stack.home)]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    return run_vantixs(["serve", "ingress", "--home", str(stack.home)], environ)
 
 
 def buy(stack: RunningStack, symbol: str, key: str) -> dict[str, Any]:

@@ -5,10 +5,7 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,13 +14,15 @@ from vantixs.api.audit.v1 import audit_pb2, audit_pb2_grpc
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.testing.stack import RunningStack, wait_for
 
+from tests.support.started import start_vantixs
+
 SERVICES = ("ingress", "router", "risk", "audit", "console")
 
 
 @pytest.fixture(scope="module")
 def doubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     home = tmp_path_factory.mktemp("scale") / "home"
-    running = RunningStack(home, ingress=2, router=2, risk=2, audit=2, console=2, forked=False).start()
+    running = RunningStack(home, ingress=2, router=2, risk=2, audit=2, console=2).start()
     yield running
     assert running.stop() == 0
 
@@ -32,13 +31,12 @@ def doubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 def by_hand(stack: RunningStack, service: str) -> Iterator[dict[str, Any]]:
     """`vantixs serve` on the stack's home, as somebody starts it; what it says of itself."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")}
-    command = [sys.executable, "-m", "vantixs_console", "serve", service, "--home", str(stack.home)]
     facts = stack.home / "run" / f"{service}-2.json"
-    with (stack.home / "logs" / f"{service}-by-hand.log").open("w") as log:
-        process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
+    log = stack.home / "logs" / f"{service}-by-hand.log"
+    process = start_vantixs(["serve", service, "--home", str(stack.home)], environ, log)
     try:
         wait_for(lambda: facts.exists() or process.poll() is not None, f"{service} to be ready")
-        assert process.poll() is None, Path(log.name).read_text()
+        assert process.poll() is None, log.read_text()
         yield dict(json.loads(facts.read_text()))
     finally:
         process.send_signal(signal.SIGTERM)

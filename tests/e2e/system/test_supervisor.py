@@ -103,5 +103,6 @@ def test_whole_home_is_for_its_user_alone_and_an_older_one_is_repaired(stack: Ru
     assert stack.stop() == 0
     for path in (home, *home.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
+    stack.forked = RunningStack.forked
     stack.start()
     assert not readable()

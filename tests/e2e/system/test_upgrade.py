@@ -2,8 +2,6 @@
 
 import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,9 +12,9 @@ from vantixs.testing.postgres import PostgresServer
 from vantixs.testing.stack import COMMANDS, RunningStack
 
 from tests.support.paths import DATA
+from tests.support.started import run_vantixs
 
 DUMPS = DATA / "schemas"
-COMMAND = (sys.executable, "-m", "vantixs_console")
 SERVICES = ("risk", "router", "audit")
 # The journal of those homes is not kept with the dumps, so audit has seen nothing of the new one.
 FORGET_JOURNAL = "UPDATE {schema}head SET stream_sequence = 0"
@@ -103,9 +101,7 @@ def test_service_does_not_start_on_a_database_newer_than_it_knows(service: str, 
     newer.executescript("CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version VALUES ('9999');")
     newer.close()
     environ = {k: v for k, v in os.environ.items() if not k.startswith("VANTIXS_")} | {"VANTIXS_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [*COMMAND, "serve", service], env=environ, capture_output=True, text=True, check=False, timeout=60
-    )
+    done = run_vantixs(["serve", service], environ)
     assert done.returncode == 2, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line]
     assert line.startswith(f"vantixs {service}: database of {service}: expected version 0")

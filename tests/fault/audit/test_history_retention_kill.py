@@ -1,23 +1,15 @@
 """kill -9 between any two statements of what removes old entries: the next process goes on, and history is whole."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.paths import ROOT
+from tests.support.started import run_module
 
 
 def check(database_url: str, directory: Path, step: int, least: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.kill_history_child", database_url, str(directory), str(step)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module("tests.support.kill_history_child", [database_url, str(directory), str(step)])
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout.splitlines()[-1])  # What is logged stands before it.
     assert [r["killed"] for r in results] == [True] * (len(results) - 1) + [False]

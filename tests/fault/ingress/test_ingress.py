@@ -34,7 +34,7 @@ SETTINGS = {
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A system for the short tests."""
-    running = RunningStack(tmp_path_factory.mktemp("ingress") / "home", forked=False, **SETTINGS).start()
+    running = RunningStack(tmp_path_factory.mktemp("ingress") / "home", **SETTINGS).start()
     yield running
     assert running.stop() == 0
 

@@ -1,22 +1,14 @@
 """kill -9 between any two statements of risk, then the same calls again: the same decisions, the same books."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from tests.support.paths import ROOT
+from tests.support.started import run_module
 
 
 def check(database_url: str, step: int, least: int) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.kill_child", database_url, str(step)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module("tests.support.kill_child", [database_url, str(step)])
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout.splitlines()[-1])  # What is logged of migrations stands before it.
     assert [r["killed"] for r in results] == [True] * (len(results) - 1) + [False]

@@ -1,8 +1,6 @@
 """The shared writer, on SQLite and PostgreSQL."""
 
 import asyncio
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -12,22 +10,21 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-import vantixs_risk.main
-from vantixs.model.decimals import EXACT
 from vantixs.runtime.columns import Amount
 from vantixs.runtime.database import Database
 from vantixs.runtime.database_reader import BATCH
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.settings import ServiceSettings
-from vantixs.runtime.statements import insert_ignore, upsert
+from vantixs.runtime.statements import insert_ignore
 from vantixs_risk import order_lookup, store
+from vantixs_risk.main import MIGRATIONS
 from vantixs_risk.order_lookup import OrderLookup, look_up_orders
 
-from tests.support.paths import ROOT
+from tests.support.balances import add, add_ones, read
+from tests.support.started import start_module
 
 SETTINGS = ServiceSettings()
-MIGRATIONS = vantixs_risk.main.MIGRATIONS
 
 
 @pytest.fixture
@@ -35,21 +32,6 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = await Database.open(replace(SETTINGS, database_url=database_url), "risk", MIGRATIONS)
     yield opened
     await opened.close()
-
-
-def read(connection: sa.Connection, asset: str) -> Decimal:
-    rows = store.READ_BALANCES.rows(connection, account_id="a")
-    return next((row.amount for row in rows if row.asset == asset), Decimal(0))
-
-
-def add(connection: sa.Connection, asset: str, amount: Decimal) -> Decimal:
-    found = read(connection, asset)
-    upsert(
-        store.BALANCES,
-        connection,
-        {"account_id": "a", "book": "cash", "asset": asset, "amount": EXACT.add(found, amount)},
-    )
-    return EXACT.add(found, amount)
 
 
 async def test_units_of_work_do_not_lose_each_others_updates(database: Database) -> None:
@@ -233,28 +215,12 @@ def test_amount_that_is_no_number_is_refused(value: str) -> None:
         Amount().process_bind_param(Decimal(value), None)  # type: ignore[arg-type]
 
 
-WRITER = f"""
-import asyncio, sys
-from dataclasses import replace
-from decimal import Decimal
-from vantixs.runtime.database import Database
-from vantixs.runtime.settings import ServiceSettings
-from {__name__} import MIGRATIONS, add
-async def main():
-    database = await Database.open(replace(ServiceSettings(), database_url=sys.argv[1]), "risk", MIGRATIONS)
-    await asyncio.gather(*(database.write(lambda c: add(c, "USDT", Decimal(1))) for _ in range(100)))
-    await database.close()
-asyncio.run(main())
-"""
-
-
-async def test_two_processes_lose_nothing(database: Database, database_url: str) -> None:
-    command = [sys.executable, "-c", WRITER, database_url]
-    others = [await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(2)]
-    await asyncio.gather(*(database.write(lambda c: add(c, "USDT", Decimal(1))) for _ in range(100)))
+async def test_two_processes_lose_nothing(database: Database, database_url: str, tmp_path: Path) -> None:
+    output = tmp_path / "others.out"
+    others = [start_module("tests.support.balances", [database_url], output) for _ in range(2)]
+    await add_ones(database)
     for other in others:
-        _, error = await other.communicate()
-        assert other.returncode == 0, error.decode()
+        assert await asyncio.to_thread(other.wait, 60) == 0, output.read_text()
     assert await database.read(lambda c: read(c, "USDT")) == 300
 
 

@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import ssl
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -29,6 +28,8 @@ from vantixs.testing.nats import NatsServer
 from vantixs.testing.postgres import PostgresServer
 from vantixs_console.probe import probe
 from vantixs_risk.server import NAME, ROLES
+
+from tests.support.started import run_vantixs
 
 SETTINGS = ServiceSettings(viewer_token="v", operator_token="o", service_token="s", metrics_listen="")
 
@@ -189,11 +190,10 @@ def test_files_that_cannot_be_used_are_one_line_each(
 @pytest.mark.parametrize("service", ["risk", "router"])
 def test_service_whose_certificate_cannot_be_used_ends_with_one_line_and_code_2(tmp_path: Path, service: str) -> None:
     home = tmp_path / "home"
-    made = subprocess.run([sys.executable, "-m", "vantixs_console", "init", "--home", str(home)], check=False)
+    made = run_vantixs(["init", "--home", str(home)], os.environ)
     assert made.returncode == 0
     (home / "settings.toml").write_text('[common]\ngrpc_tls_ca = "/none.pem"\nrisk_addresses = "127.0.0.1:1"\n')
-    command = [sys.executable, "-m", "vantixs_console", "serve", service, "--home", str(home)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = run_vantixs(["serve", service, "--home", str(home)], os.environ)
     assert done.returncode == 2, done.stderr
     said = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     expected = "VANTIXS_GRPC_TLS_CA: expected a file that this user can read, was /none.pem: No such file or directory"

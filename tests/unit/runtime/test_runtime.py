@@ -2,8 +2,6 @@
 
 import re
 import socket
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +17,8 @@ from vantixs.runtime.logs import redact
 from vantixs.runtime.settings import SettingsError, load
 from vantixs_console.commands import run_commands
 from vantixs_risk.settings import RiskSettings
+
+from tests.support.started import run_vantixs
 
 
 def test_environment_goes_before_file_before_default(tmp_path: Path) -> None:
@@ -121,8 +121,7 @@ def read_made(home: Home) -> str:
     ],
 )
 def test_wrong_set_up_is_one_line_and_a_non_zero_exit(environ: dict[str, str], arguments: list[str], text: str) -> None:
-    command = [sys.executable, "-m", "vantixs_console", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    done = run_vantixs(arguments, environ)
     assert done.returncode == 2
     assert text in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
