@@ -107,7 +107,8 @@ def serve() -> None:
             answer = _ended(request["poll"])
         elif (answer := os.fork()) == 0:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            stack.asyncio = _Forking(asyncio, _start_forker(stack.die_with_parent))
+            if "up" in request["arguments"]:
+                stack.asyncio = _Forking(asyncio, _start_forker(stack.die_with_parent))
             become(request)
         print(json.dumps(answer), flush=True)  # noqa: T201 - the answer
 
