@@ -18,6 +18,7 @@ from tests.support.router_rig import BTC, PERPETUAL, Router, now
 
 ACTIONS = ("BUY", "BUY", "BUY", "SELL", "CLOSE", "REVERSE", "ADD", "REDUCE", "OPEN_SHORT", "CANCEL")
 TOLD = ("order_evaluated", "order_updated", "signal_completed")
+LIMITS: dict[str, Any] = {"max_order_notional": "2000", "max_open_positions": 3}
 Signals = dict[str, journal_pb2.SignalAccepted]
 
 
@@ -30,7 +31,7 @@ def changed(delivery: Delivery, edit: Any) -> tuple[Delivery, journal_pb2.Signal
 async def run_mixed(router: Router, count: int, seed: int) -> Signals:
     """Runs signals of all kinds: sizes, policies, paces, too late, too old, refused by risk or by the venue."""
     chance = random.Random(seed)
-    await limit(router, max_order_notional="2000", max_open_positions=3)
+    await limit(router, **LIMITS)
     process, signals = router.process(), {}
     for _ in range(count):
         delivery = router.signal(chance.choice(ACTIONS), instrument=chance.choice((BTC, PERPETUAL, "ETH/USDT")))

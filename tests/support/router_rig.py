@@ -212,17 +212,19 @@ class Router:
         held = {p.instrument: D(p.quantity) for p in (await self.books(name)).positions}
         return held.get(instrument, D(0))
 
-    async def journal(self, signal_id: str) -> list[journal_pb2.JournalEntry]:
-        """What would be published of a signal, in order; of entries with one id the first, as history does."""
-        rows = await self.database.read(
-            lambda c: c.execute(sa.select(tables.OUTBOX).order_by(tables.OUTBOX.c.position)).all()
-        )
-        entries = [e for row in rows for e in journal_pb2.JournalBatch.FromString(row.payload).entries]
-        first: dict[str, journal_pb2.JournalEntry] = {}
-        for entry in entries:
-            if entry.signal_id == signal_id:
-                first.setdefault(entry.event_id, entry)
+    async def entries(self) -> list[journal_pb2.JournalEntry]:
+        """What would be published, in order; of a signal's entries with one id the first, as history does."""
+        payload = sa.select(tables.OUTBOX.c.payload).order_by(tables.OUTBOX.c.position)
+        payloads = await self.database.read(lambda c: c.execute(payload).scalars().all())
+        first: dict[tuple[str, str], journal_pb2.JournalEntry] = {}
+        for data in payloads:
+            for entry in journal_pb2.JournalBatch.FromString(data).entries:
+                first.setdefault((entry.signal_id, entry.event_id), entry)
         return list(first.values())
+
+    async def journal(self, signal_id: str) -> list[journal_pb2.JournalEntry]:
+        """What would be published of a signal."""
+        return [entry for entry in await self.entries() if entry.signal_id == signal_id]
 
     async def kinds(self, signal_id: str) -> list[str]:
         names = []

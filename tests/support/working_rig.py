@@ -134,10 +134,11 @@ class Rig:
         books = await self.router.books(self.account)
         assert not books.open_orders
         assert not self.working.has(self.key)
-        filled = D(0)
-        for number in range(1, self.router.sequence + 1):
-            fills = [
-                e.fill_recorded.fill for e in await self.router.journal(f"s{number}") if e.HasField("fill_recorded")
-            ]
-            filled += sum(D(f.quantity) * (1 if f.side == common_pb2.SIDE_BUY else -1) for f in fills)
+        sent = {f"s{number}" for number in range(1, self.router.sequence + 1)}
+        fills = [
+            e.fill_recorded.fill
+            for e in await self.router.entries()
+            if e.signal_id in sent and e.HasField("fill_recorded")
+        ]
+        filled = sum((D(f.quantity) * (1 if f.side == common_pb2.SIDE_BUY else -1) for f in fills), D(0))
         assert filled == await self.position()

@@ -1,7 +1,7 @@
 """Whoever changes history in its database is found, and the first entry that is wrong is named; a clean one is silent."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -45,12 +45,12 @@ class Named(NamedTuple):
 class Attacked:
     """The database inside a transaction that is rolled back."""
 
-    def __init__(self, connection: sa.Connection, random: Random, history: History) -> None:
+    def __init__(self, connection: sa.Connection, random: Random, history: History, rows: Sequence[Any]) -> None:
         self.connection = connection
         self.random = random
         self.history = history
-        self.rows: list[Any] = list(connection.execute(sa.select(ENTRIES).order_by(ENTRIES.c.sequence)).all())
-        self.size = len(self.rows)
+        self.rows = rows  # As they were recorded.
+        self.size = len(rows)
         self.against: dict[str, Checkpoint] = {"witness's checkpoint": history.seen}
 
     def change(self, sequence: int, **values: Any) -> None:
@@ -84,7 +84,7 @@ def change_bytes(on: Attacked) -> Named:
 def rewrite_all_after(on: Attacked) -> Named:
     """Everything from an entry on follows from it, the head too; only what is signed cannot be made again."""
     at = on.random.randint(1, on.size)
-    previous, tree = bytes(32), store.Tree()
+    previous, tree, rewritten = bytes(32), store.Tree(), []
     for row in on.rows:
         data = row.data
         if row.sequence == at:
@@ -94,7 +94,8 @@ def rewrite_all_after(on: Attacked) -> Named:
         previous = chain_hash(previous, data)
         tree.append(leaf_hash(data))
         if row.sequence >= at:
-            on.change(row.sequence, data=data, hash=previous, leaf_hash=leaf_hash(data))
+            rewritten.append({"at": row.sequence, "data": data, "hash": previous, "leaf_hash": leaf_hash(data)})
+    on.connection.execute(sa.update(ENTRIES).where(ENTRIES.c.sequence == sa.bindparam("at")), rewritten)
     on.connection.execute(sa.update(HEAD).values(hash=previous, tree_edge=tree.edge_bytes))
     for node in tree.made:
         nodes = store.TREE_NODES
@@ -250,6 +251,7 @@ async def attack_all(history: History, database_url: str, count: int) -> None:
     await made(history, Random(1))
     assert await history.fault({"witness's checkpoint": history.seen}) is None
     before = await history.database.read(copy_tables)
+    rows = await history.database.read(lambda c: c.execute(sa.select(ENTRIES).order_by(ENTRIES.c.sequence)).all())
     engine = make_engine(database_url, "audit", write=True)
     table: dict[str, dict[str, int]] = {}
     for attack in KINDS:
@@ -257,7 +259,7 @@ async def attack_all(history: History, database_url: str, count: int) -> None:
         for number in range(count):
             random = Random(f"{attack.__name__} {number}")
             with engine.connect() as connection, connection.begin() as transaction:
-                on = Attacked(connection, random, history)
+                on = Attacked(connection, random, history, rows)
                 named = attack(on)
                 fault = walk(connection, on.against)
                 transaction.rollback()

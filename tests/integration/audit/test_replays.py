@@ -33,7 +33,7 @@ from vantixs_router.server import NAME, ROLES, RouterServicer
 from vantixs_router.settings import RouterSettings
 from vantixs_router.signals.verify import VerifySignals
 
-from tests.support.mixed_signals import entries_of, limit, run_mixed
+from tests.support.mixed_signals import LIMITS, entries_of, limit, run_mixed
 from tests.support.router_rig import TOKENS, Router, UnsentOutbox, router_on
 
 COUNT = 40
@@ -110,6 +110,30 @@ async def serving(router: Router) -> AsyncIterator[Any]:
     await server.stop(0)
 
 
+# By kind of database: the signals run once, and each test has them in a history of its own.
+BATCHES: dict[str, list[list[journal_pb2.JournalEntry]]] = {}
+
+
+async def mixed_batches(router: Router) -> list[list[journal_pb2.JournalEntry]]:
+    """What history is told of the signals, which ran on a router with the same account and limits."""
+    dialect = str(router.database.place).partition(":")[0]
+    if dialect in BATCHES:
+        await limit(router, **LIMITS)
+        router.process()
+        return BATCHES[dialect]
+    signals = await run_mixed(router, COUNT, seed=3)
+    ended = await entries_of(router)
+    batches = BATCHES[dialect] = []
+    for number, (signal_id, accepted) in enumerate(signals.items()):
+        begun = journal_pb2.JournalEntry(
+            event_id=f"{signal_id}:accepted", signal_id=signal_id, signal_accepted=accepted
+        )
+        begun.event_time.FromMilliseconds(1_700_000_000_000 + number * 1000)
+        begun.signal_accepted.request.receive_time.CopyFrom(begun.event_time)
+        batches.append([begun, *ended[signal_id]])
+    return batches
+
+
 @pytest.fixture
 async def audit(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Audit]:
     url = f"sqlite:///{tmp_path / 'audit.db'}"
@@ -117,19 +141,13 @@ async def audit(database_url: str, tmp_path: Path, request: pytest.FixtureReques
         server: PostgresServer = request.getfixturevalue("postgres")
         url = server.new_database()
     async with router_on(database_url, tmp_path) as router:
-        signals = await run_mixed(router, COUNT, seed=3)
+        batches = await mixed_batches(router)
         settings = replace(AuditSettings(), database_url=url)
         database = await Database.open(settings, "audit", Path(vantixs_audit.__file__).parent / "migrations")
         async with serving(router) as stub:
             made = Audit(database, router, stub)
-            ended = await entries_of(router)
-            for number, (signal_id, accepted) in enumerate(signals.items()):
-                begun = journal_pb2.JournalEntry(
-                    event_id=f"{signal_id}:accepted", signal_id=signal_id, signal_accepted=accepted
-                )
-                begun.event_time.FromMilliseconds(1_700_000_000_000 + number * 1000)
-                begun.signal_accepted.request.receive_time.CopyFrom(begun.event_time)
-                await made.record([begun, *ended[signal_id]])
+            for entries in batches:
+                await made.record(entries)
             made.process()
             yield made
         await database.close()

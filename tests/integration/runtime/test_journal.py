@@ -23,14 +23,14 @@ from vantixs.testing.nats import NatsServer
 
 LANE = "vantixs.journal.v1.signal.accepted.00"
 # nats-py drops the socket of an attempt that a killed server broke off, and leaves it to the garbage collector, which
-# finds the socket or its transport first. `collect` has it found here, so that no other test is told of it.
+# finds the socket or its transport first. `collect` has it found here, so that no test of another module is told of it.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <(socket.socket|function (StreamWriter|_SelectorTransport))"
     ":pytest.PytestUnraisableExceptionWarning"
 )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def collect() -> Iterator[None]:
     yield
     gc.collect()

@@ -1,11 +1,13 @@
 """Every schema this repository ever wrote comes to today's, on SQLite and PostgreSQL, with its rows."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from importlib import import_module
+from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,11 @@ from vantixs_risk import account_state, store
 from vantixs_risk.domain.exact import BOOKS
 
 from tests.support.paths import DATA
+from tests.support.schemas import connected, described, rows_of
 
 DUMPS = DATA / "schemas"
 SERVICES = ("risk", "router", "audit")
+UrlOf = Callable[[str], str]
 EARLIER = sorted(path for service in SERVICES for path in (DUMPS / service).glob("*.sql"))
 RISK = [path for path in EARLIER if path.parent.name == "risk"]
 FIRST_RISK = [path for path in RISK if path.name[:12] in ("0001-29d6b92", "0001-b798c59")]
@@ -45,30 +49,6 @@ def label(value: object) -> str:
     return f"{value.parent.name}-{value.stem}" if isinstance(value, Path) else str(value)
 
 
-@pytest.fixture
-def url_of(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """Makes an empty database of a dialect."""
-
-    def make(dialect: str, name: str = "test") -> str:
-        if dialect == "sqlite":
-            return f"sqlite:///{tmp_path / name}.db"
-        server: PostgresServer = request.getfixturevalue("postgres")
-        return server.new_database()
-
-    return make
-
-
-@contextmanager
-def connected(url: str, service: str) -> Iterator[sa.Connection]:
-    options = {} if url.startswith("sqlite") else {"options": f"-csearch_path={service}"}
-    engine = sa.create_engine(url, connect_args=options)
-    try:
-        with engine.begin() as connection:
-            yield connection
-    finally:
-        engine.dispose()
-
-
 def metadata_of(service: str) -> sa.MetaData:
     if service == "router":
         import_module("vantixs_router.lanes.table")  # Adds its tables.
@@ -83,57 +63,69 @@ async def migrate(url: str, service: str) -> None:
     await opened.close()
 
 
-# Tables of Alembic and of the kit, which are no service's.
-KITS_OWN = ("alembic_version", "store_identity")
+@dataclass(frozen=True)
+class Migrated:
+    """A dump's database after the migrations, with its rows before them and what they logged. Tests only read it."""
+
+    url: str
+    before: dict[str, list[tuple[Any, ...]]]
+    log: str
 
 
-def described(url: str, service: str) -> dict[str, Any]:
-    """Tables with columns in order, keys, constraints and indexes, as the database tells them."""
-    with connected(url, service) as connection:
-        inspector = sa.inspect(connection)
-        schema = None if url.startswith("sqlite") else service
-        return {
-            table: {
-                "columns": [
-                    (c["name"], repr(c["type"]), c["nullable"], c["default"], c.get("autoincrement"))
-                    for c in inspector.get_columns(table, schema)
-                ],
-                "key": inspector.get_pk_constraint(table, schema),
-                "unique": sorted(map(repr, inspector.get_unique_constraints(table, schema))),
-                "indexes": [
-                    {**index, "dialect_options": {k: str(v) for k, v in index.get("dialect_options", {}).items()}}
-                    for index in sorted(inspector.get_indexes(table, schema), key=lambda index: str(index["name"]))
-                ],
-                "foreign": inspector.get_foreign_keys(table, schema),
-            }
-            for table in sorted(inspector.get_table_names(schema))
-            if table not in KITS_OWN
-        }
+class Databases:
+    """What is migrated once for all tests that read it."""
+
+    def __init__(self, url_of: UrlOf) -> None:
+        self._url_of = url_of
+        self._fresh: dict[tuple[str, str], dict[str, Any]] = {}
+        self._migrated: dict[Path, Migrated] = {}
+
+    async def fresh(self, service: str, dialect: str) -> dict[str, Any]:
+        """The schema of a database that was empty."""
+        if (service, dialect) not in self._fresh:
+            url = self._url_of(dialect)
+            await migrate(url, service)
+            self._fresh[service, dialect] = described(url, service)
+        return self._fresh[service, dialect]
+
+    async def migrated(self, dump: Path) -> Migrated:
+        if dump not in self._migrated:
+            url, service = self._url_of(dialect_of(dump)), dump.parent.name
+            restore(dump, url)
+            before = rows_of(url, service)
+            with redirect_stdout(StringIO()) as log:
+                await migrate(url, service)
+            self._migrated[dump] = Migrated(url, before, log.getvalue())
+        return self._migrated[dump]
 
 
-# Columns of audit's signals that a revision removed, or made shorter by those.
-NOT_KEPT = {"signals": ("accept_latency_us", "send_latency_us", "measures")}
+@pytest.fixture(scope="module")
+def url_of(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> UrlOf:
+    """Makes an empty database of a dialect."""
+    directory, numbers = tmp_path_factory.mktemp("databases"), count()
+
+    def make(dialect: str) -> str:
+        if dialect == "sqlite":
+            return f"sqlite:///{directory / str(next(numbers))}.db"
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return server.new_database()
+
+    return make
 
 
-def _kept(table: sa.Table) -> list[sa.Column[Any]]:
-    return [column for column in table.columns if column.name not in NOT_KEPT.get(table.name, ())]
+@pytest.fixture(scope="module")
+def databases(url_of: UrlOf) -> Databases:
+    return Databases(url_of)
 
 
-def rows_of(url: str, service: str) -> dict[str, list[tuple[Any, ...]]]:
-    with connected(url, service) as connection:
-        tables = sa.MetaData()
-        tables.reflect(connection)
-        return {
-            name: sorted((tuple(row) for row in connection.execute(sa.select(*_kept(table)))), key=repr)
-            for name, table in tables.tables.items()
-            if name not in KITS_OWN
-        }
+def dialect_of(dump: Path) -> str:
+    return dump.suffixes[-2].removeprefix(".")
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
 @pytest.mark.parametrize("service", SERVICES)
-async def test_migrations_make_what_the_metadata_says(service: str, dialect: str, url_of: Any) -> None:
-    migrated, made = url_of(dialect, "migrated"), url_of(dialect, "made")
+async def test_migrations_make_what_the_metadata_says(service: str, dialect: str, url_of: UrlOf) -> None:
+    migrated, made = url_of(dialect), url_of(dialect)
     await migrate(migrated, service)
     with connected(made, service) as connection:
         if dialect == "postgresql":
@@ -144,19 +136,12 @@ async def test_migrations_make_what_the_metadata_says(service: str, dialect: str
 
 
 @pytest.mark.parametrize("dump", EARLIER, ids=label)
-async def test_database_of_an_earlier_commit_comes_to_todays_schema(
-    dump: Path, url_of: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    service, dialect = dump.parent.name, dump.suffixes[-2].removeprefix(".")
-    fresh, earlier = url_of(dialect, "fresh"), url_of(dialect, "earlier")
-    await migrate(fresh, service)
-    restore(dump, earlier)
-    before = rows_of(earlier, service)
-    capsys.readouterr()
-    await migrate(earlier, service)
-    log = capsys.readouterr().out
-    assert "database.migrated" in log
-    assert described(earlier, service) == described(fresh, service)
+async def test_database_of_an_earlier_commit_comes_to_todays_schema(dump: Path, databases: Databases) -> None:
+    service = dump.parent.name
+    migrated = await databases.migrated(dump)
+    earlier, before = migrated.url, dict(migrated.before)
+    assert "database.migrated" in migrated.log
+    assert described(earlier, service) == await databases.fresh(service, dialect_of(dump))
     after = rows_of(earlier, service)
     if dump in FIRST_RISK:
         # What the first tables held is elsewhere: see the tests of the first books below.
@@ -174,11 +159,9 @@ async def test_database_of_an_earlier_commit_comes_to_todays_schema(
 
 
 @pytest.mark.parametrize("dump", [path for path in FIRST_RISK if path != EMPTY], ids=label)
-async def test_first_books_keep_every_order_fill_entry_and_balance(dump: Path, url_of: Any) -> None:
-    url = url_of(dump.suffixes[-2].removeprefix("."))
-    restore(dump, url)
-    before = rows_of(url, "risk")
-    await migrate(url, "risk")
+async def test_first_books_keep_every_order_fill_entry_and_balance(dump: Path, databases: Databases) -> None:
+    migrated = await databases.migrated(dump)
+    url, before = migrated.url, migrated.before
     with connected(url, "risk") as connection:
         after = {
             name: connection.execute(sa.select(table)).mappings().all() for name, table in store.METADATA.tables.items()
@@ -206,10 +189,10 @@ async def test_first_books_keep_every_order_fill_entry_and_balance(dump: Path, u
 
 
 @pytest.mark.parametrize("dump", [path for path in RISK if path != EMPTY], ids=label)
-async def test_accounts_of_an_earlier_commit_are_read_and_their_equity_adds_up(dump: Path, url_of: Any) -> None:
-    url = url_of(dump.suffixes[-2].removeprefix("."))
-    restore(dump, url)
-    await migrate(url, "risk")
+async def test_accounts_of_an_earlier_commit_are_read_and_their_equity_adds_up(
+    dump: Path, databases: Databases
+) -> None:
+    url = (await databases.migrated(dump)).url
     with connected(url, "risk") as connection:
         accounts = {
             row.account_id: account_state.load(connection, row.account_id)
@@ -240,7 +223,7 @@ async def test_accounts_of_an_earlier_commit_are_read_and_their_equity_adds_up(d
 
 @pytest.mark.parametrize("damage", ["posting_id = 2", "posting_id in (2, 3)"])
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
-async def test_books_that_do_not_add_up_are_left_as_they_were(damage: str, dialect: str, url_of: Any) -> None:
+async def test_books_that_do_not_add_up_are_left_as_they_were(damage: str, dialect: str, url_of: UrlOf) -> None:
     url = url_of(dialect)
     restore(DUMPS / "risk" / f"0001-b798c59.{dialect}.sql", url)
     with connected(url, "risk") as connection:
@@ -251,7 +234,7 @@ async def test_books_that_do_not_add_up_are_left_as_they_were(damage: str, diale
     assert (rows_of(url, "risk"), described(url, "risk")) == (before, schema)
 
 
-async def test_entries_of_account_states_become_what_was_asked_and_approved(url_of: Any) -> None:
+async def test_entries_of_account_states_become_what_was_asked_and_approved(url_of: UrlOf) -> None:
     url = url_of("sqlite")
     restore(DUMPS / "risk" / "0001-ed9e0e8.sqlite.sql", url)
     with connected(url, "risk") as connection:
@@ -283,8 +266,8 @@ def test_the_first_revision_is_not_made_of_the_program_s_tables() -> None:
 @pytest.mark.parametrize(
     "dump", [path for path in EARLIER if path.parent.name == "router" and path.name < "0003"], ids=label
 )
-async def test_orders_and_messages_of_an_earlier_router_know_their_lane(dump: Path, url_of: Any) -> None:
-    url = url_of(dump.suffixes[-2].removeprefix("."))
+async def test_orders_and_messages_of_an_earlier_router_know_their_lane(dump: Path, url_of: UrlOf) -> None:
+    url = url_of(dialect_of(dump))
     restore(dump, url)
     with connected(url, "router") as connection:
         (payload,) = connection.execute(sa.text("SELECT data FROM orders LIMIT 1")).scalars()
@@ -312,10 +295,8 @@ async def test_orders_and_messages_of_an_earlier_router_know_their_lane(dump: Pa
 @pytest.mark.parametrize(
     "dump", [path for path in EARLIER if path.parent.name == "router" and path.name.startswith("0007")], ids=label
 )
-async def test_orders_of_an_earlier_router_know_their_instrument(dump: Path, url_of: Any) -> None:
-    url = url_of(dump.suffixes[-2].removeprefix("."))
-    restore(dump, url)
-    await migrate(url, "router")
+async def test_orders_of_an_earlier_router_know_their_instrument(dump: Path, databases: Databases) -> None:
+    url = (await databases.migrated(dump)).url
     with connected(url, "router") as connection:
         orders = connection.execute(sa.text("SELECT data, instrument FROM orders")).all()
     assert len({instrument for _, instrument in orders}) > 1

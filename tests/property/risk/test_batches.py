@@ -15,7 +15,7 @@ from vantixs_risk.settlement import settle_orders
 
 from tests.support.risk_fixture import KINDS, Process, RiskFixture, account_of, ask, fill, later
 
-FEW = 40  # Examples; test_many_more_batches has ten times as many.
+FEW = 20  # Examples; test_many_more_batches has twenty times as many.
 LIMITS = {"max_gross_exposure": "3000", "max_position_notional": "2000", "max_orders_per_minute": 9}
 # Few ids, so that some come twice; a position that is not there; more than the limits let through; two accounts.
 ORDER = st.fixed_dictionaries(
@@ -192,4 +192,4 @@ def test_batches_of_both_kinds_leave_what_their_orders_would_one_by_one(
     ids=["alone", "both"],
 )
 def test_many_more_batches(check: Any, given_to_it: dict[str, Any]) -> None:
-    settings(max_examples=10 * FEW)(given(**given_to_it)(check.hypothesis.inner_test))()
+    settings(max_examples=20 * FEW)(given(**given_to_it)(check.hypothesis.inner_test))()

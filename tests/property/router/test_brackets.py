@@ -24,7 +24,7 @@ from vantixs_router.domain.brackets.words import describe_bracket
 from tests.support.bracket_world import CANCEL_FATES, ENTRY_QUANTITY, FATES, OPS, World
 from tests.support.brackets import percent
 
-EXAMPLES = 300
+EXAMPLES = 150  # The long tests have twenty times as many.
 LIMIT_S = 10
 
 
@@ -126,14 +126,14 @@ def test_stops_and_closes_never_flip_a_position_even_where_the_venue_would(
 
 
 @pytest.mark.long
-@settings(max_examples=10 * EXAMPLES)
+@settings(max_examples=20 * EXAMPLES)
 @given(plans(), ACTS)
 def test_position_ends_protected_or_closed_many_times(plan: Plan, acts: list[tuple[str, int, str, str]]) -> None:
     run_and_check(plan, acts)
 
 
 @pytest.mark.long
-@settings(max_examples=10 * EXAMPLES)
+@settings(max_examples=20 * EXAMPLES)
 @given(plans(most_targets=0), ACTS)
 def test_stops_and_closes_never_flip_a_position_many_times(plan: Plan, acts: list[tuple[str, int, str, str]]) -> None:
     run_without_reduce_only(plan, acts)
