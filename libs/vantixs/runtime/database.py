@@ -112,6 +112,9 @@ class Database:
             raise StartupError(
                 f"database of {service}: expected an SQLAlchemy URL, {str(error).splitlines()[0]}"
             ) from None
+        except ValueError:  # It may quote a part of the password.
+            detail = "expected a number as the port, and special characters of the password percent-encoded"
+            raise StartupError(f"database of {service}: VANTIXS_DATABASE_URL: {detail}") from None
         try:
             if life is None:
                 found = await asyncio.to_thread(migrate, writer, service, migrations)

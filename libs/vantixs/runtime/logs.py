@@ -41,7 +41,17 @@ def configure(service: str, instance: str, level: str, form: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(cast(TextIO, output)),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=output, format="%(name)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[_OfLibraries()])
+
+
+class _OfLibraries(logging.Handler):
+    """Logs what libraries report as events of ours, so that each is one line in the same form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Logs one message; its traceback is a field of it."""
+        log.log(
+            record.levelno, "library.message", logger=record.name, detail=record.getMessage(), exc_info=record.exc_info
+        )
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

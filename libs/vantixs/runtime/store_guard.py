@@ -15,6 +15,7 @@ from typing import Protocol
 import grpc
 
 from vantixs.api.stores.v1 import stores_pb2
+from vantixs.runtime.database_setup import remedy
 from vantixs.runtime.errors import ServiceError, invalid, unavailable
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import TRANSIENT, Journal, Message
@@ -222,7 +223,7 @@ class StoreGuard:
         """
         if not self._write_problem:
             log.error("store.failing", store=self.name, detail=str(error))
-        self._write_problem = f"cannot be read or written: {error}; make it writable, or put a copy of it back"
+        self._write_problem = f"cannot be read or written: {error}{remedy(str(error))}"
         if not self.problem:
             self._usable.set()
         self._health.set("store", False, f"store {self.name} at {self.store.place}: {self._write_problem}")

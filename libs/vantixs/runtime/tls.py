@@ -106,8 +106,12 @@ def plain_text(settings: ServiceSettings) -> Iterator[tuple[str, str]]:
                 yield "nats_url", host
     if settings.database_url.startswith("postgresql"):
         from sqlalchemy import make_url  # noqa: PLC0415 - a service without a database needs none of it
+        from sqlalchemy.exc import ArgumentError  # noqa: PLC0415 - as above
 
-        parsed = make_url(settings.database_url)
+        try:
+            parsed = make_url(settings.database_url)
+        except (ArgumentError, ValueError):
+            return  # Opening it says what is wrong.
         host = parsed.host or str(parsed.query.get("host", ""))
         if not host.startswith("/") and not _is_here(host) and parsed.query.get("sslmode") not in _CHECKED:
             yield "database_url", host

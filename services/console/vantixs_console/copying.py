@@ -67,26 +67,31 @@ def make_home(directory: Path, path: Path, settings: ConsoleSettings, operator: 
     """Makes a home from a copy; returns how many messages its journal has.
 
     Raises:
-        StartupError: the home is not empty, or the copy is not whole.
+        StartupError: the home is not empty, the copy is not whole, or the database or the broker refuses it; then nothing is
+            left of the home.
     """
-    with _told():
-        made = copies.put_files(directory, path, settings.database_url, operator)
-    names = copies.buckets_of(directory)
+    copies.check_target(directory, path, settings.database_url)
+    url = os.environ.get(_NATS, "")
 
-    async def run() -> dict[str, int]:
-        token = made.secret("nats-token")
-        if url := os.environ.get(_NATS):
+    async def run(made: Home) -> dict[str, int]:
+        names, token = copies.buckets_of(directory), made.secret("nats-token")
+        if url:
             async with _connected(url, token, nats_tls(settings)) as client:
                 return await copies.put_streams(names, directory, client)
-        async with _own_broker(made, token) as url, _connected(url, token) as client:
+        async with _own_broker(made, token) as own, _connected(own, token) as client:
             return await copies.put_streams(names, directory, client)
 
-    with _told():
-        return asyncio.run(run())[STREAM]
+    try:
+        with _told("the home could not be made"):
+            made = copies.put_files(directory, path, settings.database_url, url, operator)
+            return asyncio.run(run(made))[STREAM]
+    except BaseException:
+        copies.remove_content(path)  # Half a home would be started as a whole one.
+        raise
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(what: str = "the copy is not whole") -> Iterator[None]:
     """Says in one line what went wrong."""
     try:
         yield
@@ -95,7 +100,7 @@ def _told() -> Iterator[None]:
         # Only NATS is waited for with a limit. The system's ETIMEDOUT, of a file for example, is a TimeoutError with a number.
         waited = isinstance(error, TimeoutError) and error.errno is None
         text = "NATS did not answer in time" if waited else detail[0]
-        raise StartupError(f"the copy is not whole: {text}") from None
+        raise StartupError(f"{what}: {text}") from None
 
 
 async def _told_by_the_call(_: Exception) -> None:

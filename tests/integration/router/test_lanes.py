@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from nats.js.api import AckPolicy, ConsumerConfig
+from structlog.testing import capture_logs
 from vantixs.model.ids import LANES, accepted_subject, event_subject
 from vantixs.runtime.continuity import StreamFacts
 from vantixs.runtime.database import Database
+from vantixs.runtime.errors import unavailable
 from vantixs.runtime.journal import STREAM, Message
 from vantixs.runtime.journal_reader import Delivery, Reader
 from vantixs.runtime.outbox import Outbox
@@ -47,6 +49,30 @@ async def test_keys_are_in_order_and_at_the_same_time_and_the_cursor_passes_what
         await cursor_is(database, 6, 6)  # A lane that nothing was sent to is past everything as well.
         await replica.stop()
         assert {row.owner for row in await database.read(table.read_lanes)} == {table.NOBODY}
+
+
+async def test_signal_waits_without_a_traceback_while_a_store_does_not_answer(
+    nats: NatsServer, database: Database, tmp_path: Path
+) -> None:
+    async with connected(nats) as (journal, life):
+        tries = 0
+
+        async def handle(_delivery: Delivery, _fence: Fence) -> Outcome:
+            nonlocal tries
+            tries += 1
+            if tries == 1:
+                raise unavailable("STORAGE_UNAVAILABLE", "connection refused")
+            return Outcome.DONE
+
+        with capture_logs() as logs:
+            replica = start_replica(life, journal, database, handle, tmp_path)
+            await send(journal, "a 1", lane=5)
+            await cursor_is(database, 5, 1)
+            await replica.stop()
+    (waiting,) = [line for line in logs if line["event"] in ("signal.waiting", "lane.failed")]
+    assert waiting["event"] == "signal.waiting"
+    assert "connection refused" in waiting["detail"]
+    assert "exc_info" not in waiting
 
 
 async def test_replicas_share_the_lanes_as_they_come_and_go_and_each_signal_is_handled_once_in_order(

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grpc
 import pytest
 from vantixs.runtime.settings import SERVICES, describe, env_name
+from vantixs_console import commands
 from vantixs_console.cli import main
 from vantixs_console.terminal import service_settings, user_name
 
@@ -77,3 +79,16 @@ def test_health_imports_no_command() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split(maxsplit=1) == ["1", "[]\n"]
+
+
+def test_call_that_was_not_answered_in_time_may_have_been_carried_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def late() -> None:
+        raise grpc.aio.AioRpcError(
+            grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata(), "Deadline Exceeded"
+        )
+
+    monkeypatch.setattr(commands, "_command", lambda: lambda *_, **__: late())
+    assert commands.run_commands(["halt"]) == 1
+    assert "may be done all the same" in capsys.readouterr().err

@@ -1,7 +1,8 @@
-"""Copies where NATS is not there, or does not answer: one line that names it, and no traceback."""
+"""Copies and restores that fail: one line that names why, no traceback, and nothing half made."""
 
 import asyncio
 import errno
+import json
 import logging
 import socket
 from collections.abc import Iterator
@@ -61,3 +62,65 @@ async def test_broker_that_is_still_starting_prints_nothing(
 def test_file_that_cannot_be_reached_in_time_is_not_called_nats() -> None:
     with pytest.raises(StartupError, match=r"Connection timed out"), copying._told():
         raise OSError(errno.ETIMEDOUT, "Connection timed out")
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """What there is of every copy on PostgreSQL, without a database."""
+    source = tmp_path / "copy"
+    (source / "secrets").mkdir(parents=True)
+    settings = (
+        "[common]",
+        'database_url = "postgresql+psycopg://old.example/vantixs"',
+        'nats_url = "nats://old.example:4222"',
+        'log_level = "debug"',
+        "[router]",
+        'risk_addresses = "old.example:57200"',
+    )
+    (source / "settings.toml").write_text("\n".join(settings))
+    (source / "backup.json").write_text(json.dumps({"format": 1, "postgresql": True, "messages": {}}))
+    return source
+
+
+@pytest.mark.parametrize(
+    ("nats_url", "expected"),
+    [
+        ("", ["[common]", 'database_url = "postgresql://new"', 'log_level = "debug"', "[router]"]),
+        (
+            "nats://new",
+            [
+                "[common]",
+                'database_url = "postgresql://new"',
+                'nats_url = "nats://new"',
+                'log_level = "debug"',
+                "[router]",
+            ],
+        ),
+    ],
+)
+def test_restored_home_names_nothing_of_the_system_that_was_copied(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nats_url: str, expected: list[str]
+) -> None:
+    monkeypatch.setattr(copying.copies, "_put_schemas", lambda *_: None)
+    made = copying.copies.put_files(copied, tmp_path / "home", "postgresql://new", nats_url, "operator:x")
+    assert (made.path / "settings.toml").read_text().splitlines() == expected
+
+
+def test_restore_that_fails_leaves_no_home_and_does_not_blame_the_copy(copied: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # Nothing listens there.
+        url = f"postgresql+psycopg://vantixs@127.0.0.1:{held.getsockname()[1]}/vantixs"
+        settings = replace(load("console", ConsoleSettings, overrides={"home": str(home)}), database_url=url)
+        with pytest.raises(StartupError, match=r"^the home could not be made: .*[Cc]onnection refused"):
+            copying.make_home(copied, home, settings, "operator:x")
+    assert not home.exists() or not list(home.iterdir())
+
+
+def test_restore_to_a_home_that_is_used_leaves_it_as_it_is(copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "notes").write_text("mine")
+    settings = load("console", ConsoleSettings, overrides={"home": str(tmp_path / "home")})
+    with pytest.raises(StartupError, match=r"expected no directory or an empty one"):
+        copying.make_home(copied, tmp_path / "home", replace(settings, database_url="postgresql://new"), "operator:x")
+    assert (tmp_path / "home" / "notes").read_text() == "mine"

@@ -1,8 +1,12 @@
 """Settings, home directory, ids, logs, traces: what every service starts from."""
 
+import json
 import re
 import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +15,12 @@ from vantixs.model.ids import client_order_id, keyed_signal_id, lane_of, new_sig
 from vantixs.model.reasons import REASONS
 from vantixs.runtime import trace
 from vantixs.runtime.addresses import port_of, reserve_port
+from vantixs.runtime.database import Database
 from vantixs.runtime.home import Home
 from vantixs.runtime.lifecycle import StartupError
 from vantixs.runtime.logs import redact
-from vantixs.runtime.settings import SettingsError, load
+from vantixs.runtime.settings import ServiceSettings, SettingsError, load
+from vantixs.runtime.tls import plain_text
 from vantixs_console.commands import run_commands
 from vantixs_risk.settings import RiskSettings
 
@@ -147,6 +153,31 @@ def test_malformed_traceparent_starts_a_new_trace() -> None:
     assert trace.enter(good).split("-")[1] == good.split("-")[1]
     for bad in ("", "nonsense", "00-" + "0" * 32 + "-b7ad6b7169203331-01"):
         assert trace.enter(bad).split("-")[1] not in bad or not bad
+
+
+async def test_malformed_database_url_is_named_and_not_quoted(tmp_path: Path) -> None:
+    settings = replace(ServiceSettings(), database_url="postgresql+psycopg://u:p@ss@127.0.0.1:port/x")
+    assert list(plain_text(settings)) == []
+    with pytest.raises(
+        StartupError, match=r"^database of risk: VANTIXS_DATABASE_URL: expected a number as the port"
+    ) as failed:
+        await Database.open(settings, "risk", tmp_path)
+    assert "ss@" not in str(failed.value)
+
+
+def test_what_libraries_report_is_one_line_like_any_other(tmp_path: Path) -> None:
+    code = (
+        "import logging; from vantixs.runtime.logs import configure; configure('risk', '0', 'info', 'json')\n"
+        "try: 1 / 0\n"
+        "except ArithmeticError: logging.getLogger('psycopg').warning('two\\nlines of %s', 'it', exc_info=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    (line,) = done.stderr.splitlines()
+    written = json.loads(line)
+    assert written["logger"] == "psycopg"
+    assert written["detail"] == "two\nlines of it"
+    assert written["service"] == "risk"
+    assert "ZeroDivisionError" in written["exception"]
 
 
 def test_secrets_are_redacted_in_logs() -> None:

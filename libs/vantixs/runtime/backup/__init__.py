@@ -90,8 +90,8 @@ def finish(settings: ServiceSettings, target: Path, messages: dict[str, int]) ->
     write_atomically(target / MANIFEST, json.dumps(content | {"messages": messages}, indent=2) + "\n", mode=0o600)
 
 
-def put_files(source: Path, home: Path, database_url: str, operator: str) -> Home:
-    """Makes a home from a copy, its broker aside, marked so that what was sent since is looked up before it is sent again.
+def check_target(source: Path, home: Path, database_url: str) -> None:
+    """Checks that a home can be made from a copy.
 
     Raises:
         StartupError: no whole copy, one for another kind of database, or a home that is not empty.
@@ -102,10 +102,28 @@ def put_files(source: Path, home: Path, database_url: str, operator: str) -> Hom
         raise StartupError(f"restore {source}: expected {kind}, as it was taken with")
     if home.exists() and any(home.iterdir()):
         raise StartupError(f"restore to {home}: expected no directory or an empty one")
+
+
+def remove_content(directory: Path) -> None:
+    """Removes all that is in a directory."""
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def put_files(source: Path, home: Path, database_url: str, nats_url: str, operator: str) -> Home:
+    """Makes a home from a copy, its broker aside, marked so that what was sent since is looked up before it is sent again.
+
+    `settings.toml` names the database and the broker that are given, and no addresses: those of the copy may belong to a
+    system that still runs.
+    """
     made = Home.open(home, create=True)
     shutil.copytree(source / "secrets", made.secrets, dirs_exist_ok=True)
     if (source / "settings.toml").is_file():
-        shutil.copy(source / "settings.toml", made.path)
+        settings = _moved((source / "settings.toml").read_text(), database_url, nats_url)
+        write_atomically(made.path / "settings.toml", settings, mode=0o600)
     records = HomeRecords(made.data)
     for path in sorted([*source.glob("*.db"), *source.glob("*.spool")]):
         copied = shutil.copy(path, made.data)
@@ -122,6 +140,19 @@ def put_files(source: Path, home: Path, database_url: str, operator: str) -> Hom
     if database_url:
         _put_schemas(source, database_url, records, operator)
     return made
+
+
+def _moved(settings: str, database_url: str, nats_url: str) -> str:
+    """`settings.toml` without what names other processes; the database and the broker are the given ones, if any."""
+    given = {"database_url": database_url, "nats_url": nats_url}
+    lines = []
+    for line in settings.splitlines():
+        name = line.partition("=")[0].strip()
+        if given.get(name):
+            lines.append(f"{name} = {json.dumps(given[name])}")
+        elif name not in given and not name.endswith("_addresses"):
+            lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 async def put_streams(names: Sequence[str], source: Path, client: Client) -> dict[str, int]:

@@ -56,6 +56,9 @@ for part in (
     app.add_typer(part.app)
 
 
+_NOT_KNOWN = "no answer in time: what was asked for may be done all the same; look, or repeat it"
+
+
 @functools.cache
 def _command() -> Any:
     """The command line as Typer builds it from its parts, which takes a tenth of a second."""
@@ -73,7 +76,8 @@ def run_commands(arguments: list[str]) -> int:
         return 130
     except grpc.aio.AioRpcError as error:
         failure = from_rpc_error(error)
-        complain(f"{failure.reason}: {failure.detail}")
+        detail = _NOT_KNOWN if failure.reason == "DEADLINE_EXCEEDED" else failure.detail
+        complain(f"{failure.reason}: {detail}")
         return 1
     except ClientError as error:
         complain(str(error))

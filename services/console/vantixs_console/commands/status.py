@@ -34,7 +34,7 @@ _DEPENDENCIES = (
 # What to do if a dependency fails that cannot report its own remedy.
 _REMEDIES = {
     "journal": "the broker is down, full or cannot write (see its log): start it, make data/nats writable, or restore a copy",
-    "database": "it cannot be read or written; the service's log says why: make it writable, or restore a copy",
+    "database": "it cannot be read or written; the service's log says why: not reached, refused, full, or read-only",
 }
 
 

@@ -294,12 +294,12 @@ class LaneRunner:
                 self._give(lane)
 
     async def _do(self, key: str, work: Work, fence: FencePort) -> Outcome:
-        if work.delivery:
-            return await self._handle(work.delivery, fence)
         try:
+            if work.delivery:
+                return await self._handle(work.delivery, fence)
             await self._look(key, fence)
         except (RiskFailed, ServiceError) as failure:
-            log.warning("working.waiting", key=key, detail=str(failure))
+            log.warning("signal.waiting" if work.delivery else "working.waiting", key=key, detail=str(failure))
             return Outcome.RETRY
         return Outcome.DONE
 
