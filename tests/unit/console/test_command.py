@@ -84,11 +84,12 @@ def test_health_imports_no_command() -> None:
 def test_call_that_was_not_answered_in_time_may_have_been_carried_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def late() -> None:
-        raise grpc.aio.AioRpcError(
-            grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata(), "Deadline Exceeded"
-        )
+    class Late:
+        def main(self, *_: object, **__: object) -> int:
+            raise grpc.aio.AioRpcError(
+                grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata(), "Deadline Exceeded"
+            )
 
-    monkeypatch.setattr(commands, "_command", lambda: lambda *_, **__: late())
+    monkeypatch.setattr(commands, "_command", Late)
     assert commands.run_commands(["halt"]) == 1
     assert "may be done all the same" in capsys.readouterr().err
