@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 WHEEL := build/wheel/.built
 TESTED := build/test-wheel
 TESTS ?=
-PYTEST := python -m pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := python -m pytest -m "not long" -n 4 --dist loadfile --no-loadscope-reorder
 SOURCES := $(shell find libs services -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
 
 .DEFAULT_GOAL := help
@@ -32,7 +32,7 @@ up: setup ## start everything on this machine; Ctrl-C stops it
 demo: setup ## start a throw-away system, send the demo alerts, show what became of them
 	@dir=$$(mktemp -d) && $(BIN)/vantixs up --home $$dir --http-port 0 --demo; code=$$?; rm -rf $$dir; exit $$code
 
-# Three workers on two cores: much of the tests is waiting. Files in the order of tests/conftest.py: by number of tests, the
+# Four workers on two cores: a part of the tests is waiting. Files in the order of tests/conftest.py: by number of tests, the
 # longest would come last and one worker would wait.
 test: setup ## run the tests (the long fault tests are in test-fault)
 	$(BIN)/$(PYTEST) $(TESTS)

@@ -84,16 +84,18 @@ try:
 except ValueError:
     logs.log.exception("failed")
 logging.getLogger("lib").warning("d\\u20ac" * 1_000_000)
+output.write("e\\u20ac" * 1_000_000 + "\\n")
 logs.log.info("next")
 """
     subprocess.run([sys.executable, "-c", code, logs / "risk.log"], check=True, timeout=60)
     lines = (logs / "risk.log").read_bytes().splitlines()
     assert max(map(len, lines)) <= LINE_BYTES
-    long, failed, library, following = lines
+    long, failed, library, written, following = lines
     assert json.loads(long)["text"].endswith("characters left out] " + "a" * 4_997 + "end")
     assert json.loads(long)["number"] == 7
     assert "Traceback" in json.loads(failed)["exception"]
-    assert library.decode().endswith(" [cut]")
+    assert "characters left out" in json.loads(library)["detail"]
+    assert written.decode().endswith(" [cut]")
     assert json.loads(following)["event"] == "next"
 
 
