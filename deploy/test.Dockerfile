@@ -7,6 +7,7 @@ COPY dev.txt /tmp/dev.txt
 RUN /opt/vantixs/bin/python -m ensurepip \
  && /opt/vantixs/bin/python -m pip install --no-cache-dir --no-compile --require-hashes -r /tmp/dev.txt
 COPY --from=nats:2.15-alpine /usr/local/bin/nats-server /opt/vantixs/bin/nats-server
+RUN git config --system --add safe.directory /checkout
 USER vantixs
 WORKDIR /checkout
 # The checkout is read-only.
