@@ -63,7 +63,7 @@ async def test_what_was_stored_is_there_after_a_restart_in_order(tmp_path: Path)
     async with opened(tmp_path / "spool") as spool:
         assert await names(spool) == [f"m{n}" for n in range(500)]
         assert spool.backlog == 500
-        spool.forget(200, 200, 200 * 100)
+        spool.forget(1, 200, 200 * 100)
         await spool.store(message("later"))
         assert (await names(spool))[0] == "m200"
         assert spool.backlog == 301
@@ -72,7 +72,7 @@ async def test_what_was_stored_is_there_after_a_restart_in_order(tmp_path: Path)
 async def test_sequences_go_on_after_everything_was_forgotten(tmp_path: Path) -> None:
     async with opened(tmp_path / "spool") as spool:
         first = await spool.store(message("a"))
-        spool.forget(first.sequence, 1, 100)
+        spool.forget(first.sequence, first.sequence, 100)
     async with opened(tmp_path / "spool") as spool:
         assert (await spool.store(message("b"))).sequence == first.sequence + 1
 
@@ -180,7 +180,7 @@ async def test_limit_refuses_before_it_is_passed_by_much_and_ends_with_what_is_f
         assert refused.reason == "STORAGE_UNAVAILABLE"
         assert 80 < len(stored) < 100
         assert "limit" in spool.problem
-        spool.forget(stored[-1].sequence, len(stored), len(stored) * 1000)
+        spool.forget(stored[0].sequence, stored[-1].sequence, len(stored) * 1000)
         await until(lambda: not spool.problem)
         await spool.store(message("again"))
         assert await names(spool) == ["again"]

@@ -18,8 +18,12 @@ class Recent:
         self._bytes = 0
 
     def add(self, messages: Sequence[tuple[int, Message]], size: int) -> None:
-        """Keeps the messages of a commit, with `size` bytes of payload, where there is room for them."""
-        if len(self._messages) < RECENT and self._bytes < RECENT_BYTES:
+        """Keeps the messages of a commit, with `size` bytes of payload, where there is room for them.
+
+        Behind messages that were not kept nothing is kept, until the relay has read them from disk.
+        """
+        follows = not self._messages or self._messages[-1][0] + 1 == messages[0][0]
+        if follows and len(self._messages) < RECENT and self._bytes < RECENT_BYTES:
             self._messages.extend(messages)
             self._bytes += size
 

@@ -73,8 +73,11 @@ class Relay:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Runs until stopped. Messages that are not published by then are published after the next start."""
+        last = (
+            self._spool.last_sequence
+        )  # Signals are stored meanwhile: what is stored after this read is not published.
         rows = await self._spool.read_after(0, 1)
-        self._published = rows[0][0] - 1 if rows else self._spool.last_sequence
+        self._published = rows[0][0] - 1 if rows else last
         busy = False
         while not stopping.is_set():
             if busy and not self._waiting:
@@ -134,7 +137,7 @@ class Relay:
         self._published = rows[-1][0]
         size = sum(len(message.payload) for _, message in rows)
         self._added_bytes += size + len(rows) * MESSAGE_OVERHEAD
-        self._spool.forget(self._published, len(rows), size, self._journal.mark)
+        self._spool.forget(rows[0][0], rows[-1][0], size, self._journal.mark)
         for sequence, _ in rows if self._waiting else ():
             done = self._waiting.get(sequence)
             if done and not done.done():

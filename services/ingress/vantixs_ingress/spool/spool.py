@@ -139,15 +139,16 @@ class Spool:
         """Messages behind a sequence, oldest first, from disk."""
         return await asyncio.to_thread(self._file.after, sequence, limit)
 
-    def forget(self, sequence: int, count: int, size: int, mark: Mark = NOTHING_SEEN) -> None:
-        """Removes the messages up to a sequence, which the journal has: `count` messages with `size` bytes of payload.
+    def forget(self, first: int, last: int, size: int, mark: Mark = NOTHING_SEEN) -> None:
+        """Removes the messages of these sequences, which the journal has, with `size` bytes of payload together.
 
         `mark` is stored with that, so that a journal which loses them later is noticed.
         """
+        count = last - first + 1
         self._backlog -= count
 
         def remove(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM spool WHERE sequence <= ?", (sequence,))
+            connection.execute("DELETE FROM spool WHERE sequence BETWEEN ? AND ?", (first, last))
             if mark != NOTHING_SEEN:
                 connection.execute("INSERT OR REPLACE INTO journal_mark VALUES (1, ?, ?, ?)", mark)
 
