@@ -48,10 +48,12 @@ class _OfLibraries(logging.Handler):
     """Logs what libraries report as events of ours, so that each is one line in the same form."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Logs one message; its traceback is a field of it."""
-        log.log(
-            record.levelno, "library.message", logger=record.name, detail=record.getMessage(), exc_info=record.exc_info
-        )
+        """Logs one message; its traceback is a field of it. A message that cannot be formatted harms no caller."""
+        try:
+            detail = record.getMessage()
+            log.log(record.levelno, "library.message", logger=record.name, detail=detail, exc_info=record.exc_info)
+        except Exception:
+            self.handleError(record)
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,8 +1,8 @@
 """Runs `vantixs up` for tests, without the second of importing that each of its processes would need.
 
-One process has imported every service, and forks for `vantixs up` and for the one that forks for its services: what is
-killed, frozen and read is a process of its own each, with the environment and the log that it has in production. It ends
-with `vantixs up`, whose grandchild it is. `python -m vantixs.testing.up_server` is the first process.
+One process (`python -m vantixs.testing.up_server`) has imported every service. It forks for `vantixs up`, and that forks for
+a process which forks for the services, also when they are started again. So every service is a process of its own to kill,
+to freeze and to read, with the environment and the log that it has in production, and all end with `vantixs up`.
 """
 
 import asyncio

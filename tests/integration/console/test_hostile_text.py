@@ -109,7 +109,7 @@ class Answers(grpc.GenericRpcHandler):
 @pytest.fixture(scope="module")
 def answers() -> Iterator[Answers]:
     made = Answers()
-    with listening(grpc.server(ThreadPoolExecutor(4), handlers=(made,))) as made.address:  # type: ignore[attr-defined]
+    with listening(grpc.server(ThreadPoolExecutor(4), handlers=(made,))) as made.address:  # type: ignore[attr-defined]  # A test's own.
         yield made
 
 

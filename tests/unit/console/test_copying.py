@@ -72,7 +72,7 @@ def copied(tmp_path: Path) -> Path:
     settings = (
         "[common]",
         'database_url = "postgresql+psycopg://old.example/vantixs"',
-        'nats_url = "nats://old.example:4222"',
+        '"nats_url" = "nats://old.example:4222"',
         'log_level = "debug"',
         "[router]",
         'risk_addresses = "old.example:57200"',

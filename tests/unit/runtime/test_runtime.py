@@ -169,7 +169,8 @@ def test_what_libraries_report_is_one_line_like_any_other(tmp_path: Path) -> Non
     code = (
         "import logging; from vantixs.runtime.logs import configure; configure('risk', '0', 'info', 'json')\n"
         "try: 1 / 0\n"
-        "except ArithmeticError: logging.getLogger('psycopg').warning('two\\nlines of %s', 'it', exc_info=True)"
+        "except ArithmeticError: logging.getLogger('psycopg').warning('two\\nlines of %s', 'it', exc_info=True)\n"
+        "logging.raiseExceptions = False; logging.getLogger('psycopg').warning('%d', 'no number')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     (line,) = done.stderr.splitlines()

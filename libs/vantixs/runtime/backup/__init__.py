@@ -147,7 +147,7 @@ def _moved(settings: str, database_url: str, nats_url: str) -> str:
     given = {"database_url": database_url, "nats_url": nats_url}
     lines = []
     for line in settings.splitlines():
-        name = line.partition("=")[0].strip()
+        name = line.partition("=")[0].strip(" \t\"'")
         if given.get(name):
             lines.append(f"{name} = {json.dumps(given[name])}")
         elif name not in given and not name.endswith("_addresses"):
