@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -214,6 +215,8 @@ def test_any_amounts_give_an_exact_multiple_of_the_lot_that_is_not_above_what_wa
 ) -> None:
     changes = {"sizing": Sizing("FIXED_NOTIONAL", value), "quote": Mark(price, price, NOW), "lot_size": lot}
     decision = evaluate(change(ENTRY, cash=D("1e40"), signal_quantity=asked, **changes))
-    assert decision.quantity % lot == 0 if decision.quantity < lot * 10**25 else True
-    assert decision.quantity <= asked
-    assert decision.quantity * price <= value
+    # A product or quotient of decimals of this size is rounded.
+    quantity = Fraction(decision.quantity)
+    assert (quantity / Fraction(lot)).denominator == 1
+    assert quantity <= asked
+    assert quantity * Fraction(price) <= Fraction(value)
