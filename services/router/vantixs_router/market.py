@@ -16,17 +16,20 @@ _NO_QUOTE = common_pb2.Quote()
 
 
 class Market:
-    """Shows every quote once to what rests of its instrument."""
+    """Shows every quote once to what rests of its instrument.
+
+    What a key was shown is kept by key: one that comes with a lane of another replica has not seen the current quote.
+    """
 
     def __init__(self, quotes: Quotes, working: WorkingOrders, is_busy: Callable[[str], bool]) -> None:
         self._quotes = quotes
         self._working = working
         self._is_busy = is_busy
-        self._last: dict[str, bytes] = {}
+        self._shown: dict[str, bytes] = {}
 
     def pushed(self, quote: common_pb2.Quote) -> None:
         """A quote came from outside."""
-        self._show(quote, tuple(self._working.by_instrument.get(quote.instrument, ())))
+        self._show(quote, _content(quote), tuple(self._working.by_instrument.get(quote.instrument, ())))
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Works until stopped."""
@@ -39,26 +42,27 @@ class Market:
                 await asyncio.wait_for(stopping.wait(), EVERY_S)
 
     def look(self) -> None:
-        """Shows the quotes that changed since the last look; to the others, that time has passed."""
+        """Shows the current quotes to the keys that were not shown them; to the others, that time has passed."""
         names = {instrument: tuple(keys) for instrument, keys in self._working.by_instrument.items()}
         for instrument, keys in names.items():
             quote = self._quotes.current(INSTRUMENTS.current[instrument])
-            content = quote.SerializeToString(deterministic=True)
-            changed = self._last.get(instrument) != content
-            self._last[instrument] = content
-            if changed and quote.bid:
-                self._show(quote, keys)
-            else:
-                self._pass_time(keys)
-        for instrument in self._last.keys() - names.keys():
-            del self._last[instrument]
+            content = _content(quote)
+            new = {name: None for name in keys if quote.bid and self._shown.get(name) != content}
+            self._show(quote, content, new)
+            self._pass_time([name for name in keys if name not in new])
+        for name in self._shown.keys() - {name for keys in names.values() for name in keys}:
+            del self._shown[name]
 
-    def _show(self, quote: common_pb2.Quote, keys: Collection[str]) -> None:
-        self._last[quote.instrument] = quote.SerializeToString(deterministic=True)
+    def _show(self, quote: common_pb2.Quote, content: bytes, keys: Collection[str]) -> None:
         for name in keys:
+            self._shown[name] = content
             self._working.sees(name, quote, busy=self._is_busy(name))
 
     def _pass_time(self, keys: Collection[str]) -> None:
         for name in keys:
             if not self._is_busy(name):
                 self._working.sees(name, _NO_QUOTE, busy=False)
+
+
+def _content(quote: common_pb2.Quote) -> bytes:
+    return quote.SerializeToString(deterministic=True)
