@@ -29,6 +29,7 @@ from vantixs_router.settings import RouterSettings
 
 MIGRATIONS = Path(vantixs_router.__file__).parent / "migrations"
 Handle = Callable[[Delivery, Fence], Awaitable[Outcome]]
+OpenAnother = Callable[[], Awaitable[Database]]
 
 
 def key_of(delivery: Delivery) -> str:

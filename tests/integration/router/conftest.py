@@ -1,12 +1,13 @@
 """Routers, and their databases, that tests of signals, of orders that rest and of lanes share."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from vantixs.runtime.database import Database
 
-from tests.support.lane_replicas import open_router_database
+from tests.support.lane_replicas import OpenAnother, open_router_database
 from tests.support.router_rig import Router, router_on
 from tests.support.working_rig import Rig
 
@@ -35,3 +36,16 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = await open_router_database(database_url)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def open_another(database: Database, database_url: str) -> AsyncIterator[OpenAnother]:
+    """Opens the database once more, as another replica does; closed with the test, however it ends."""
+    async with AsyncExitStack() as opened:
+
+        async def open_it() -> Database:
+            another = await open_router_database(database_url)
+            opened.push_async_callback(another.close)
+            return another
+
+        yield open_it

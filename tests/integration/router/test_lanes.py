@@ -23,9 +23,9 @@ from vantixs_router.lanes.outcome import Outcome
 
 from tests.support.lane_replicas import (
     Handled,
+    OpenAnother,
     Replica,
     cursor_is,
-    open_router_database,
     send,
     start_replica,
     until,
@@ -76,9 +76,9 @@ async def test_signal_waits_without_a_traceback_while_a_store_does_not_answer(
 
 
 async def test_replicas_share_the_lanes_as_they_come_and_go_and_each_signal_is_handled_once_in_order(
-    nats: NatsServer, database: Database, database_url: str, tmp_path: Path
+    nats: NatsServer, database: Database, open_another: OpenAnother, tmp_path: Path
 ) -> None:
-    others = [await open_router_database(database_url) for _ in range(2)]
+    others = [await open_another() for _ in range(2)]
     async with connected(nats) as (journal, life):
         handled = Handled()
         keys = [f"k{n}" for n in range(12)]
@@ -110,14 +110,12 @@ async def test_replicas_share_the_lanes_as_they_come_and_go_and_each_signal_is_h
         for key in keys:
             assert handled.by_key[key] == [str(n) for n in range(1, len(handled.by_key[key]) + 1)], key
         await rest[1].stop()
-    for other in others:
-        await other.close()
 
 
 async def test_replica_that_froze_is_taken_over_after_its_lease_and_can_commit_nothing_more(
-    nats: NatsServer, database: Database, database_url: str, tmp_path: Path
+    nats: NatsServer, database: Database, open_another: OpenAnother, tmp_path: Path
 ) -> None:
-    other = await open_router_database(database_url)
+    other = await open_another()
     async with connected(nats) as (journal, life):
         before, after = Handled(), Handled()
         before.held["a"] = asyncio.Event()
@@ -138,7 +136,6 @@ async def test_replica_that_froze_is_taken_over_after_its_lease_and_can_commit_n
             "what was done behind the cursor may come again: its id says that it is done"
         )
         await successor.stop()
-    await other.close()
 
 
 async def test_successor_of_an_instance_takes_its_lanes_at_once(
@@ -314,10 +311,10 @@ async def test_stream_that_an_operator_accepted_is_read_from_its_beginning(
 
 
 async def test_two_replicas_of_one_name_never_own_a_lane_together(
-    nats: NatsServer, database: Database, database_url: str, tmp_path: Path
+    nats: NatsServer, database: Database, open_another: OpenAnother, tmp_path: Path
 ) -> None:
     """Copies of one home, or a file system whose locks do not exclude: the second one's locks are elsewhere."""
-    other = await open_router_database(database_url)
+    other = await open_another()
     async with connected(nats) as (journal, life):
         handled = Handled()
         first = start_replica(life, journal, database, handled, tmp_path / "a")
@@ -332,13 +329,12 @@ async def test_two_replicas_of_one_name_never_own_a_lane_together(
         assert len(owners) == 2
         for replica in (first, second):
             await replica.stop()
-    await other.close()
 
 
 async def test_lane_is_handed_over_after_a_lease_although_a_signal_of_it_takes_for_ever(
-    nats: NatsServer, database: Database, database_url: str, tmp_path: Path
+    nats: NatsServer, database: Database, open_another: OpenAnother, tmp_path: Path
 ) -> None:
-    other = await open_router_database(database_url)
+    other = await open_another()
     async with connected(nats) as (journal, life):
         before, after = Handled(), Handled()
         for lane in range(LANES):
@@ -348,7 +344,7 @@ async def test_lane_is_handed_over_after_a_lease_although_a_signal_of_it_takes_f
             await send(journal, f"a{lane} 1", lane=lane)
         await until(lambda: len(before.fences) == LANES)
         second = start_replica(life, journal, other, after, tmp_path, instance="1", lease_s=1)
-        await until(lambda: second.owned == LANES // 2 and after.count == LANES // 2)
+        await until(lambda: second.owned and after.count >= LANES // 2)
         lane = next(iter(second.runner.owned()))
         with pytest.raises(LeaseLost):
             await database.write(lambda c: before.fences[f"a{lane} 1"].hold(c)())
@@ -356,7 +352,6 @@ async def test_lane_is_handed_over_after_a_lease_although_a_signal_of_it_takes_f
             event.set()
         for replica in (first, second):
             await replica.stop()
-    await other.close()
 
 
 async def test_what_the_owner_before_committed_and_did_not_publish_is_told_before_its_lane_goes_on(
