@@ -230,8 +230,11 @@ class KvTable(Generic[M]):
             await asyncio.sleep(0.2)
 
     async def _restore(self, bucket: KeyValue) -> None:
+        known = dict(self._revisions)  # Before the question: what is stored while it is answered was not lost.
         last = (await bucket.status()).stream_info.state.last_seq
-        for key in [key for key, revision in self._revisions.items() if revision > last]:
+        for key, revision in known.items():
+            if revision <= last or self._revisions.get(key) != revision:
+                continue
             del self._revisions[key]
             if kept := self._values.get(key):
                 self._apply(key, kept.value, await bucket.put(key, kept.value.SerializeToString()))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
+from nats.js.kv import KeyValue
 from vantixs.runtime.continuity import Mark, StreamFacts
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import STREAM, Inspect, Journal, Message
@@ -226,6 +227,29 @@ async def test_kv_value_is_removed_that_is_not_known_here_yet_and_again(nats: Na
             assert mine.get("one") is None
         await mine.put("one", StringValue(value="c"))
         assert mine.items()["one"].value.value == "c"
+
+
+async def test_kv_value_stored_while_the_bucket_is_looked_at_is_not_put_back_over_a_newer_one(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(nats) as (journal, life), connected(nats) as (other_journal, _):
+        mine, theirs = (KvTable(j, "things", "thing", StringValue) for j in (journal, other_journal))
+        status = KeyValue.status
+
+        async def answered_late(bucket: KeyValue) -> object:
+            answer = await status(bucket)
+            monkeypatch.setattr(KeyValue, "status", status)
+            await mine.put("one", StringValue(value="old"))
+            await theirs.put("one", StringValue(value="new"))
+            return answer
+
+        await mine.put("other", StringValue(value="x"))
+        monkeypatch.setattr(KeyValue, "status", answered_late)
+        mine.start(life)
+        await asyncio.wait_for(mine.loaded.wait(), 20)
+        assert mine.items()["one"].value.value == "new"
+        stored = await theirs.fetch("one")
+        assert stored == mine.get("one")
 
 
 async def test_what_one_service_misses_stops_every_other_until_the_gap_is_accepted(nats: NatsServer) -> None:

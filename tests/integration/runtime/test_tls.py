@@ -14,8 +14,8 @@ from typing import Any
 import grpc
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
-from vantixs.runtime import logs
 from vantixs.runtime.grpc_client import open_channel
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.health import Health
@@ -247,9 +247,8 @@ async def refusal(settings: ServiceSettings) -> str:
 
 
 async def test_nats_server_with_a_wrong_or_expired_certificate_or_none_is_refused_and_logged_once(
-    authority: Authority, stranger: Authority, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    authority: Authority, stranger: Authority, tmp_path: Path
 ) -> None:
-    logs.configure("test", "0", "info", "json")
     cases = {
         nats_section(authority.issue("nats-expired", days=-1)): "certificate is refused: certificate has expired",
         nats_section(
@@ -259,12 +258,10 @@ async def test_nats_server_with_a_wrong_or_expired_certificate_or_none_is_refuse
         "": "expected a server with TLS, was one with plain text",
     }
     for number, (section, expected) in enumerate(cases.items()):
-        with broker(tmp_path / str(number), section) as nats:
+        with broker(tmp_path / str(number), section) as nats, capture_logs() as logged:
             detail = await refusal(nats_settings(nats, authority))
         assert re.search(expected, detail), detail
-        shown = capfd.readouterr().err
-        assert shown.count("journal.tls_refused") == 1
-        assert detail in shown
+        assert [event["detail"] for event in logged if event["event"] == "journal.tls_refused"] == [detail]
 
 
 class TlsEnd:
