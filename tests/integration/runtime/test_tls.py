@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 from vantixs.api.risk.v1 import risk_pb2, risk_pb2_grpc
 from vantixs.runtime.grpc_client import open_channel
+from vantixs.runtime.grpc_replicas import Address
 from vantixs.runtime.grpc_server import Server
 from vantixs.runtime.health import Health
 from vantixs.runtime.journal import Journal
@@ -26,6 +27,7 @@ from vantixs.runtime.tls import grpc_server_tls, grpc_tls, nats_tls, plain_text
 from vantixs.testing.certificates import Authority, Issued
 from vantixs.testing.nats import NatsServer
 from vantixs.testing.postgres import PostgresServer
+from vantixs_console.commands.status import look
 from vantixs_console.probe import probe
 from vantixs_risk.server import NAME, ROLES
 
@@ -132,6 +134,19 @@ async def test_health_and_the_command_reach_a_server_with_client_certificates(
         other = address.replace("127.0.0.1", "127.0.0.2")
         assert await asyncio.to_thread(probe, other) == 1
     assert "127.0.0.2" in capsys.readouterr().err
+
+
+async def test_status_says_why_a_service_is_not_reached(authority: Authority, stranger: Authority) -> None:
+    settings = grpc_settings(authority, authority.issue("status"), clients=authority)
+    async with serving(settings) as address:
+        at = Address(address, "")
+        assert (await look("risk", at, grpc_tls(settings))).detail == ""
+        for client in (grpc_settings(authority), grpc_settings(authority, stranger.issue("status"))):
+            found = await look("risk", at, grpc_tls(client))
+            assert found.state == "UNAVAILABLE"
+            assert "may refuse the certificate of VANTIXS_GRPC_TLS_CERTIFICATE, or want one" in found.detail
+        assert "VANTIXS_GRPC_TLS_CA is not set here" in (await look("risk", at, None)).detail
+    assert "refused" in (await look("risk", at, None)).detail
 
 
 HALVES = {

@@ -38,13 +38,18 @@ _REMEDIES = {
 }
 
 
+_REFUSED_TLS = ": the service may refuse the certificate of VANTIXS_GRPC_TLS_CERTIFICATE, or want one"
+_REFUSED_PLAIN = ": the service may want TLS, and VANTIXS_GRPC_TLS_CA is not set here"
+
+
 class Instance(NamedTuple):
-    """One process of a service."""
+    """One process of a service; `detail` says why its state is not known."""
 
     service: str
     address: str
     state: str
     failing: list[str]
+    detail: str = ""
 
 
 @app.command()
@@ -59,7 +64,7 @@ def status(home: HomeOption = "", as_json: JsonOption = False) -> int:
 
     async def read(clients: Clients) -> tuple[list[Instance], Standing | str, list[str]]:
         tls = grpc_tls(settings)
-        asked = [_look(name, address, tls) for name, listed in addresses.items() for address in listed]
+        asked = [look(name, address, tls) for name, listed in addresses.items() for address in listed]
         pages = [_look_at_page(facts) for facts in running(settings.home / "run", "console")]
         instances = await asyncio.gather(*asked, *pages)
         instances += [
@@ -96,15 +101,20 @@ async def _missing(clients: Clients) -> list[str]:
     return []
 
 
-async def _look(service: str, address: Address, tls: Tls | None) -> Instance:
+async def look(service: str, address: Address, tls: Tls | None) -> Instance:
+    """The state of one replica, as its health service says it."""
     channel = open_channel(address.text, token="", tls=tls, host=address.host)
     try:
-        state = await _check(channel, "")
+        state, detail = await _check(channel, "")
         failing = []
         if state != "UNAVAILABLE":
             answers = await asyncio.gather(*(_check(channel, f"dependency.{name}") for name in _DEPENDENCIES))
-            failing = [name for name, answer in zip(_DEPENDENCIES, answers, strict=True) if answer == "NOT_SERVING"]
-        return Instance(service, address.text, state, failing)
+            failing = [
+                name for name, (answer, _) in zip(_DEPENDENCIES, answers, strict=True) if answer == "NOT_SERVING"
+            ]
+        if "Socket closed" in detail:  # gRPC's words also for a TLS handshake that the server ended.
+            detail += _REFUSED_TLS if tls else _REFUSED_PLAIN
+        return Instance(service, address.text, state, failing, detail)
     finally:
         await channel.close()
 
@@ -117,13 +127,14 @@ async def _look_at_page(facts: dict[str, Any]) -> Instance:
     return Instance("console", url, state, [])
 
 
-async def _check(channel: grpc.aio.Channel, name: str) -> str:
+async def _check(channel: grpc.aio.Channel, name: str) -> tuple[str, str]:
+    """What the health service says of the name, or the code and the text of its failure."""
     request: Any = health_pb2.HealthCheckRequest(service=name)
     try:
         answer = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=CHECK_S)
     except grpc.aio.AioRpcError as error:
-        return error.code().name
-    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+        return error.code().name, error.details() or ""
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)), ""
 
 
 def _worst(states: list[str]) -> str:
@@ -135,6 +146,9 @@ def _print(instances: list[Instance], standing: Standing | str) -> None:
     for item in instances:
         table.add_row(item.service, item.state, item.address, ", ".join(item.failing))
     out.print(table)
+    for item in instances:
+        if item.detail:
+            out.print(f"{item.service:<9} {item.address}: {item.detail}")
     failing = {name for item in instances for name in item.failing}
     for name, remedy in _REMEDIES.items():
         if name in failing:
