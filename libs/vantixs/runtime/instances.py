@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import secrets
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from vantixs.runtime.startup import StartupError
 
 MOST = 100  # Of one service in a home.
 LOOKS, PAUSE_S = 5, 0.02
+SAID_AFTER_S = 1.0  # A process that ends in time is not worth a line.
 T = TypeVar("T", bound=ServiceSettings)
 _HELD: list[IO[str]] = []  # Locks of this process; one that is closed is given up.
 
@@ -117,11 +119,15 @@ def _broker_of(run: Path) -> str:
 
 
 def _wait_for(run: Path, service: str, number: str, limit_s: float) -> Instance:
-    deadline = time.monotonic() + limit_s
+    began, said = time.monotonic(), False
     while not (taken := take(run, service, number)):
-        if time.monotonic() >= deadline:
-            owner = (run / f"{service}-{number}.lock").read_text().split()[1:]
-            detail = f"instance {number} of {service} runs already, pid {owner[0] if owner else 'unknown'}"
+        waited_s = time.monotonic() - began
+        owner = (run / f"{service}-{number}.lock").read_text().split()[1:]
+        detail = f"instance {number} of {service} runs already, pid {owner[0] if owner else 'unknown'}"
+        if waited_s >= SAID_AFTER_S and not said:
+            sys.stderr.write(f"vantixs {service}: {detail}: waits up to {limit_s:g} s for its end\n")
+            said = True
+        if waited_s >= limit_s:
             raise StartupError(f"{detail}: without VANTIXS_INSTANCE the next free number is taken")
         time.sleep(PAUSE_S)  # Before there is a loop: the process has nothing else to do.
     return taken

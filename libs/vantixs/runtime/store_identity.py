@@ -70,6 +70,8 @@ def difference(seen: Identity | None, found: Found) -> str:
 
     >>> difference(Identity("a", 9), Found(Identity("a", 7)))
     'expected store a at epoch 9 or later, found it at epoch 7: an older copy'
+    >>> difference(Identity("a", 9, accepted=1), Found(Identity("a", 20)))
+    'expected store a as it was accepted in place of another (1 such change), found one with 0 changes: a copy of before'
     """
     is_ = found.identity
     if seen is None:
@@ -82,6 +84,10 @@ def difference(seen: Identity | None, found: Found) -> str:
         return f"expected {seen.text}, found one without an identity: an older copy"
     if is_.store_id != seen.store_id:
         return f"expected {seen.text}, found {is_.text}: another one"
+    if is_.accepted < seen.accepted:
+        changes = f"({seen.accepted} such change{'s' if seen.accepted > 1 else ''})"
+        expected = f"store {seen.store_id} as it was accepted in place of another {changes}"
+        return f"expected {expected}, found one with {is_.accepted} changes: a copy of before"
     if is_.age < seen.age:
         return f"expected {seen.text} or later, found it at epoch {is_.epoch}: an older copy"
     return ""

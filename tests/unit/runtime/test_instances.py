@@ -44,10 +44,15 @@ def test_each_process_takes_the_lowest_free_number(tmp_path: Path) -> None:
     assert instances.claim(settings(tmp_path), "risk").instance == "1"
 
 
-def test_number_that_is_taken_names_who_has_it(tmp_path: Path) -> None:
+def test_number_that_is_taken_names_who_has_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instances, "SAID_AFTER_S", 0.0)
     instances.claim(settings(tmp_path, "4"), "risk")
     with pytest.raises(StartupError, match=rf"instance 4 of risk runs already, pid {os.getpid()}: .*next free number"):
         instances.claim(settings(tmp_path, "4"), "risk")
+    runs = f"vantixs risk: instance 4 of risk runs already, pid {os.getpid()}"
+    assert capsys.readouterr().err == f"{runs}: waits up to 0.1 s for its end\n"
 
 
 def test_process_that_is_about_to_end_is_waited_for(tmp_path: Path) -> None:

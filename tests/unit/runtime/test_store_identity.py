@@ -16,7 +16,7 @@ SEEN = Identity("a", epoch=9, accepted=1)
         (
             SEEN,
             Found(Identity("a", 30, 0)),
-            "expected store a at epoch 9 or later, found it at epoch 30: an older copy",
+            "expected store a as it was accepted in place of another (1 such change), found one with 0 changes: a copy of before",
         ),
         (SEEN, Found(Identity("b"), new=True), "expected store a at epoch 9, found none: it is missing or empty"),
         (
