@@ -13,6 +13,8 @@ from vantixs.runtime.http_messages import Request, Response, read_request, send_
 from vantixs.runtime.http_protocol import Limits
 from vantixs.runtime.http_server import HttpServer
 
+from tests.support.until import until
+
 HOST = b"Host: a\r\n"
 CLOSE = HOST + b"Connection: close\r\n"
 GET = b"GET /x HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -90,12 +92,6 @@ async def talk(server: HttpServer, data: bytes, host: str = "127.0.0.1") -> byte
         return await asyncio.wait_for(reader.read(), 20)
     finally:
         writer.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def post(*headers: bytes, body: bytes = b"", path: bytes = b"/x") -> bytes:

@@ -129,12 +129,6 @@ async def send(journal: Journal, *texts: str, lane: int = 0) -> None:
         await journal.publish(accepted_subject(lane), text.encode(), f"{lane} {text}")
 
 
-async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 class Handled:
     """Notes what is handled, by key; `hold` keeps a key's deliveries waiting."""
 

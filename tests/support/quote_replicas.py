@@ -16,7 +16,7 @@ from vantixs.testing.nats import NatsServer
 from vantixs_router.quotes import QuoteSources
 from vantixs_router.settings import RouterSettings
 
-from tests.support.lane_replicas import until
+from tests.support.until import until
 
 BTC, ETH = "BTC/USDT", "ETH/USDT"
 

@@ -1,7 +1,7 @@
 """History that was there before the tree, checkpoints and their witness, and proofs of signals."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from vantixs_audit.settings import AuditSettings
 
 from tests.support.history_rig import SIGNER, History, copy_tables, deliveries, put_back
 from tests.support.paths import DATA
+from tests.support.until import until
 
 DUMPS = sorted((DATA / "schemas" / "audit").glob("*.sql"))
 KINDS = audit_pb2.HistoryFaultKind
@@ -273,9 +274,3 @@ async def test_writer_signs_what_is_new_says_once_what_it_refuses_and_goes_on_wh
     stopping.set()
     await running
     assert capsys.readouterr().out.count("history.refused") == 1
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.01)

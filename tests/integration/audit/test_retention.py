@@ -36,6 +36,7 @@ from vantixs_router.fence import Fence
 from vantixs_router.lanes.outcome import Outcome
 
 from tests.support.lane_replicas import Handle, Replica, RouterOf, open_router_database, start_replica
+from tests.support.until import until
 
 MIGRATIONS = Path(vantixs_audit.__file__).parent / "migrations"
 DAY_S = 86_400
@@ -101,12 +102,6 @@ async def publish(journal: Journal, count: int, *, size: int = 100, name: str = 
 async def recorded(database: Database, sequence: int) -> None:
     async with asyncio.timeout(20):
         while (await database.read(store.read_head)).mark.sequence < sequence:
-            await asyncio.sleep(0.02)
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
             await asyncio.sleep(0.02)
 
 

@@ -10,6 +10,8 @@ from vantixs_audit.main import MIGRATIONS
 from vantixs_audit.settings import AuditSettings
 from vantixs_audit.writer_lease import WriterLease
 
+from tests.support.until import until
+
 LEASE_S = 1.0
 
 
@@ -41,12 +43,6 @@ class Process:
 
     def kill(self) -> None:
         self.task.cancel()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -39,8 +39,8 @@ from tests.support.http_listener import (
     on_both_loops,
     post,
     talk,
-    until,
 )
+from tests.support.until import until
 
 
 @on_both_loops

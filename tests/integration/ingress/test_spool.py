@@ -21,6 +21,8 @@ from vantixs_ingress.spool.room import Bounds
 from vantixs_ingress.spool.spool import Spool
 from vantixs_ingress.spool.store import RECORDED_REPEATS, SpoolFile, Stored
 
+from tests.support.until import until
+
 ROOMY = Bounds(1 << 30)
 
 
@@ -258,12 +260,6 @@ async def test_full_disk_stores_nothing_half_and_recovers(small_disk: Path) -> N
             if name not in accepted:
                 assert not (await spool.store(message("x"), keyed(name))).rule
                 break
-
-
-async def until(condition) -> None:  # type: ignore[no-untyped-def]
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_spool_of_the_first_version_is_taken_over(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from vantixs_router.quotes import QuoteSources
 from vantixs_router.server import NAME, ROLES
 from vantixs_router.settings import RouterSettings
 
-from tests.support.lane_replicas import until
+from tests.support.until import until
 
 BTC = "BTC/USDT"
 MINUTE = timedelta(minutes=1)

@@ -24,7 +24,7 @@ from vantixs_router.add_instrument import AddInstrument
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.signals.learn_instrument import GIVE_UP_AFTER_S, LearnInstrument
 
-from tests.support.lane_replicas import until
+from tests.support.until import until
 
 TON = "TON/USDT"
 

@@ -17,7 +17,8 @@ from vantixs_router.fence import Fence
 from vantixs_router.lanes.outcome import Outcome
 from vantixs_router.lanes.runner import AT_ONCE
 
-from tests.support.lane_replicas import open_router_database, start_replica, until
+from tests.support.lane_replicas import open_router_database, start_replica
+from tests.support.until import until
 
 BIG, OTHERS, EACH = 2000, 200, 3
 

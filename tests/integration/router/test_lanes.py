@@ -28,8 +28,8 @@ from tests.support.lane_replicas import (
     cursor_is,
     send,
     start_replica,
-    until,
 )
+from tests.support.until import until
 
 
 async def test_keys_are_in_order_and_at_the_same_time_and_the_cursor_passes_what_is_finished(

@@ -25,8 +25,8 @@ from tests.support.lane_replicas import (
     open_router_database,
     send,
     start_replica,
-    until,
 )
+from tests.support.until import until
 
 
 async def test_database_that_does_not_answer_ends_the_lease_for_whoever_asks(nats: NatsServer, tmp_path: Path) -> None:

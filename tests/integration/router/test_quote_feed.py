@@ -23,8 +23,8 @@ from vantixs_router.quote_sources.pushed import PushedQuotes
 from vantixs_router.server import NAME, ROLES
 from vantixs_router.settings import RouterSettings
 
-from tests.support.lane_replicas import until
 from tests.support.quote_replicas import replica
+from tests.support.until import until
 
 BTC = "BTC/USDT"
 SETTINGS = replace(RouterSettings(), viewer_token="v", operator_token="o", service_token="s")

@@ -23,8 +23,8 @@ from vantixs_router.quote_sources.pushed import STREAM_S
 from vantixs_router.server import NAME, ROLES
 from vantixs_router.settings import RouterSettings
 
-from tests.support.lane_replicas import until
 from tests.support.quote_replicas import BTC, ETH, Replica, now, quote, replica
+from tests.support.until import until
 
 
 async def test_streamed_quote_reaches_both_replicas_and_their_listeners(nats: NatsServer) -> None:

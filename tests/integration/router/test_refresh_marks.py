@@ -17,9 +17,9 @@ from vantixs_router.lanes.share import fair_share
 from vantixs_router.refresh_marks import LANE, RefreshMarks
 from vantixs_router.risk_client import RiskClient
 
-from tests.support.lane_replicas import until
 from tests.support.risk_fixture import account_of, fill
 from tests.support.risk_server import Risk, calls, entry, evaluate, risk, settle
+from tests.support.until import until
 
 __all__ = ["risk"]  # The fixture.
 BTC = "BTC/USDT"

@@ -21,20 +21,9 @@ from vantixs_risk.domain.inputs import Books, Inputs, OrderRequest
 from vantixs_risk.domain.ledger import Market, Position
 from vantixs_risk.domain.rules import Limits, Rules, Sizing
 
-from tests.reference.decisions import (
-    Unsized,
-    closable,
-    denials_of_entry,
-    denials_of_exit,
-    denials_of_leg,
-    entry_price,
-    hold_of,
-    leaves_signal_out,
-    own,
-    quantity_of,
-    used_of,
-)
+from tests.reference.decisions import denials_of_entry, denials_of_exit, denials_of_leg, used_of
 from tests.reference.questions import FEW, NOW, SIZES, Draw, activity, open_order, question, rules, wide_question
+from tests.reference.sizes import Unsized, closable, entry_price, hold_of, leaves_signal_out, own, quantity_of
 
 HIGHER_IS_LOOSER = (
     "max_order_notional",

@@ -14,7 +14,8 @@ from vantixs_risk.domain.evaluation import evaluate
 from vantixs_risk.domain.inputs import Inputs
 
 from tests.support.cases import BTC, ENTRY, EXIT, LEG, NOW, PERP, QUOTE, D, change, failed
-from tests.support.check_cases import ENTRY_ROWS, EXIT_PASSES, EXIT_ROWS, LEG_PASSES, LEG_ROWS, NOON, SOL, quote
+from tests.support.check_cases import ENTRY_ROWS, NOON, SOL, quote
+from tests.support.exit_check_cases import EXIT_PASSES, EXIT_ROWS, LEG_PASSES, LEG_ROWS
 
 
 def rows(table: dict[str, Any], which: int) -> list[Any]:

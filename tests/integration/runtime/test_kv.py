@@ -1,0 +1,83 @@
+"""Configured values in a KV bucket of a real nats-server, which several replicas read and change."""
+
+import asyncio
+
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+from nats.js.kv import KeyValue
+from vantixs.runtime.errors import ServiceError
+from vantixs.runtime.kv import KvTable
+from vantixs.testing.journal import connected
+from vantixs.testing.nats import NatsServer
+
+from tests.support.until import until
+
+
+async def test_kv_change_reaches_another_table_and_conflicts_are_refused(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life), connected(nats) as (other_journal, other_life):
+        mine, theirs = (KvTable(j, "things", "thing", StringValue) for j in (journal, other_journal))
+        mine.start(life)
+        theirs.start(other_life)
+        await asyncio.wait_for(asyncio.gather(mine.loaded.wait(), theirs.loaded.wait()), 10)
+        revision = await mine.create("one", StringValue(value="a"))
+        with pytest.raises(ServiceError, match="THING_ALREADY_EXISTS"):
+            await theirs.create("one", StringValue(value="b"))
+        await until(lambda: theirs.get("one"))
+        nats.kill()
+        nats.start()
+
+        async def update() -> bool:
+            try:
+                await mine.update("one", StringValue(value="b"), revision)
+            except ServiceError as error:
+                assert error.reason == "JOURNAL_UNAVAILABLE"
+                return False
+            return True
+
+        async with asyncio.timeout(20):
+            while not await update():
+                await asyncio.sleep(0.05)
+        await until(lambda: theirs.items()["one"].value.value == "b")
+        with pytest.raises(ServiceError, match="REVISION_CONFLICT"):
+            await theirs.update("one", StringValue(value="c"), revision)
+        await theirs.delete("one", theirs.items()["one"].revision)
+        await until(lambda: mine.get("one") is None)
+
+
+async def test_kv_value_is_removed_that_is_not_known_here_yet_and_again(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life), connected(nats) as (other_journal, _):
+        mine, behind = (KvTable(j, "things", "thing", StringValue) for j in (journal, other_journal))
+        mine.start(life)  # The other one has no watch, so it knows of nothing.
+        await mine.put("one", StringValue(value="a"))
+        assert await behind.remove("one") is None
+        await until(lambda: mine.get("one") is None)
+        await mine.put("one", StringValue(value="b"))
+        for known in (StringValue(value="b"), None):
+            removed = await mine.remove("one")
+            assert (removed.value if removed else None) == known
+            assert mine.get("one") is None
+        await mine.put("one", StringValue(value="c"))
+        assert mine.items()["one"].value.value == "c"
+
+
+async def test_kv_value_stored_while_the_bucket_is_looked_at_is_not_put_back_over_a_newer_one(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(nats) as (journal, life), connected(nats) as (other_journal, _):
+        mine, theirs = (KvTable(j, "things", "thing", StringValue) for j in (journal, other_journal))
+        status = KeyValue.status
+
+        async def answered_late(bucket: KeyValue) -> object:
+            answer = await status(bucket)
+            monkeypatch.setattr(KeyValue, "status", status)
+            await mine.put("one", StringValue(value="old"))
+            await theirs.put("one", StringValue(value="new"))
+            return answer
+
+        await mine.put("other", StringValue(value="x"))
+        monkeypatch.setattr(KeyValue, "status", answered_late)
+        mine.start(life)
+        await asyncio.wait_for(mine.loaded.wait(), 20)
+        assert mine.items()["one"].value.value == "new"
+        stored = await theirs.fetch("one")
+        assert stored == mine.get("one")
