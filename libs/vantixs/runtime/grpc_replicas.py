@@ -23,6 +23,9 @@ from vantixs.runtime.tls import grpc_tls
 LOOK_EVERY_S = 1.0
 # How long a replica that did not answer is skipped if there are others.
 PASSED_OVER_S = 1.0
+# How long a replica that is not listed any more is still asked what was queued for it, and then, how long its calls may
+# last: as long as a server lets those of an old connection last.
+KEPT_S, ENDING_S = 600.0, 86_400.0
 # Calls without side effects are repeated, at the same or the next replica, while a service restarts.
 PAUSES_S = (0.1, 0.2, 0.4)
 _FAILED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -114,7 +117,7 @@ class Replicas:
         self._token = token
         self._operator = operator
         self._all: dict[str, Replica] = {}
-        self._gone: list[Replica] = []
+        self._gone: dict[Replica, asyncio.Task[None]] = {}
         self._turn = 0
         self._look_soon = asyncio.Event()
         # Stubs are made with this object: they use nothing else of a channel.
@@ -128,9 +131,18 @@ class Replicas:
                 address.text, token=self._token, operator=self._operator, tls=self._tls, host=address.host
             )
             self._all[address.text] = Replica(address.text, channel)
-        gone, self._gone = self._gone, [self._all.pop(a) for a in list(self._all) if a not in {b.text for b in found}]
-        for replica in gone:
-            await replica.channel.close()
+        for unlisted in self._all.keys() - {a.text for a in found}:
+            gone = self._all.pop(unlisted)
+            self._gone[gone] = asyncio.create_task(self._close_unused(gone), name="replica-gone")
+
+    async def _close_unused(self, replica: Replica) -> None:
+        """Closes the channel of a replica once nobody uses it.
+
+        Closing it earlier would raise CancelledError to the callers of calls in progress, as if their tasks were cancelled.
+        """
+        await asyncio.sleep(KEPT_S)
+        await replica.channel.close(ENDING_S)
+        del self._gone[replica]
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Looks once a second, and at once if no replica is known."""
@@ -171,9 +183,12 @@ class Replicas:
 
     async def close(self) -> None:
         """Closes every channel."""
+        for task in self._gone.values():
+            task.cancel()
         for replica in [*self._all.values(), *self._gone]:
             await replica.channel.close()
         self._all.clear()
+        self._gone.clear()
 
 
 class _Calls:
