@@ -148,6 +148,7 @@ class KvTable(Generic[M]):
         current = self._values.get(key)
         if current is None:
             raise not_found(self._what, key)
+        removed = revision + 1  # At least. By the time of the answer, a newer value may be known here, which stays.
         try:
             await (await self._open()).delete(key, last=revision)
         except APIError as error:
@@ -156,9 +157,10 @@ class KvTable(Generic[M]):
                 raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
             if revision != current.revision or not await self._lost(key):
                 raise revision_conflict(self._what, key, current.revision, revision) from None
+            removed = 0  # Revisions start again.
         except TRANSIENT as error:
             raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
-        self._apply(key, None, self._revisions.get(key, revision) + 1)
+        self._apply(key, None, removed)
 
     async def remove(self, key: str) -> Versioned[M] | None:
         """Removes the key whatever its value is, and returns the value known here, or None.
@@ -186,6 +188,7 @@ class KvTable(Generic[M]):
             return False
         except KeyNotFoundError:
             self._revisions.pop(key, None)
+            self._unconfirmed.add(key)
             return True
         except TRANSIENT as error:
             raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be read") from error

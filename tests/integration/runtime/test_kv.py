@@ -81,3 +81,36 @@ async def test_kv_value_stored_while_the_bucket_is_looked_at_is_not_put_back_ove
         assert mine.items()["one"].value.value == "new"
         stored = await theirs.fetch("one")
         assert stored == mine.get("one")
+
+
+async def test_kv_value_stored_again_while_its_removal_is_answered_stays(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(nats) as (journal, life), connected(nats) as (other_journal, _):
+        mine, theirs = (KvTable(j, "things", "thing", StringValue) for j in (journal, other_journal))
+        mine.start(life)
+        await asyncio.wait_for(mine.loaded.wait(), 20)
+        revision = await mine.create("one", StringValue(value="old"))
+        delete = KeyValue.delete
+
+        async def answered_late(bucket: KeyValue, key: str, last: int | None = None) -> bool:
+            answer = await delete(bucket, key, last=last)
+            await theirs.create("one", StringValue(value="new"))
+            await until(lambda: (found := mine.get("one")) and found.value.value == "new")
+            return answer
+
+        monkeypatch.setattr(KeyValue, "delete", answered_late)
+        await mine.delete("one", revision)
+        assert mine.get("one") == theirs.get("one")
+
+
+async def test_kv_key_removed_after_its_bucket_was_lost_is_known_when_it_is_made_again(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        mine = KvTable(journal, "things", "thing", StringValue)
+        await mine.put("other", StringValue(value="x"))
+        revision = await mine.create("one", StringValue(value="old"))
+        await journal.js.delete_key_value("things")
+        await mine.delete("one", revision)
+        assert mine.get("one") is None
+        await mine.create("one", StringValue(value="new"))
+        assert mine.items()["one"].value.value == "new"
