@@ -155,7 +155,7 @@ async def test_call_in_progress_ends_with_its_answer_however_often_others_look_m
         assert [r.address for r in replicas.ranked("")] == [stays]
         slow.let_go.set()
         assert await call == ["goes"]
-        # What was queued for it, as the router's batches, is still asked of it.
+        # Calls that are queued for it, as the router's batches, are still made.
         later = risk_pb2_grpc.RiskServiceStub(replica.channel)
         assert (await later.GetAccount(risk_pb2.GetAccountRequest(account_id="a"), timeout=10)).fees == "goes"
 
@@ -179,5 +179,15 @@ async def test_channel_of_a_replica_that_is_gone_is_closed_after_its_last_call(m
         await asyncio.wait_for(closing.wait(), 20)
         slow.let_go.set()
         assert await call == ["goes"]
-        await until(lambda: not replicas._gone)
+        await until(lambda: not replicas._closing)
         assert replica.channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+
+
+async def test_replica_that_is_listed_again_keeps_its_channel() -> None:
+    async with serving("comes back") as address, seen_at(address) as replicas:
+        before = replicas.ranked("")
+        for listed in ("127.0.0.1:1", address):
+            replicas._settings = replace(SETTINGS, risk_addresses=listed)
+            await replicas.look()
+        assert replicas.ranked("") == before
+        assert await answered_by(replicas, 1) == ["comes back"]
