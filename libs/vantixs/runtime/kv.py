@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
@@ -20,7 +21,7 @@ from nats.js.kv import KeyValue
 
 from vantixs.model.ids import NAME
 from vantixs.runtime.errors import already_exists, invalid, not_found, revision_conflict, unavailable
-from vantixs.runtime.journal import TRANSIENT, Journal
+from vantixs.runtime.journal import LOOK_EVERY_S, TRANSIENT, Journal
 from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.runtime.logs import log
 
@@ -66,6 +67,7 @@ class KvTable(Generic[M]):
         self._revisions: dict[str, int] = {key: found.revision for key, found in self._values.items()}
         # A value known before may differ from the bucket's at the same revision: a revocation that was not stored.
         self._unconfirmed = set(self._revisions)
+        self._looked = 0.0  # When the bucket was last looked at, by the event loop's clock.
         self.loaded = asyncio.Event()
 
     def start(self, life: Lifecycle) -> None:
@@ -215,33 +217,60 @@ class KvTable(Generic[M]):
             generation = self._journal.generation
             with contextlib.suppress(*TRANSIENT):
                 bucket = await self._open()
-                await self._restore(bucket)
+                made = await self._restore(bucket)
                 watcher = await bucket.watchall()
-                while generation == self._journal.generation and not stopping.is_set():
-                    try:
-                        entry = await watcher.updates(timeout=0.5)  # type: ignore[no-untyped-call]
-                    except TimeoutError:
-                        continue
-                    if entry is None:
-                        self.loaded.set()
-                    elif entry.operation in ("DEL", "PURGE"):
-                        self._apply(entry.key, None, entry.revision or 0)
-                    else:
-                        self._apply(entry.key, self._type.FromString(entry.value or b""), entry.revision or 0)
-                await watcher.stop()  # type: ignore[no-untyped-call]
+                try:
+                    while generation == self._journal.generation and not stopping.is_set():
+                        if not await self._is_there(bucket, made):
+                            break
+                        await self._take(watcher)
+                finally:
+                    with contextlib.suppress(*TRANSIENT):
+                        await watcher.stop()  # type: ignore[no-untyped-call]
                 continue
             await asyncio.sleep(0.2)
 
-    async def _restore(self, bucket: KeyValue) -> None:
+    async def _is_there(self, bucket: KeyValue, made: datetime | None) -> bool:
+        """Whether it is still the bucket that was made at that time; asks once a second.
+
+        A watcher does not notice that its bucket was deleted and made again while the connection stays up.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self._looked < LOOK_EVERY_S:
+            return True
+        self._looked = now
+        try:
+            return (await bucket.status()).stream_info.created == made
+        except NotFoundError:
+            return False
+        except TRANSIENT:
+            return True  # A broker that is slow or away says nothing about the bucket.
+
+    async def _take(self, watcher: KeyValue.KeyWatcher) -> None:
+        """Takes the next change, if one arrives within half a second."""
+        try:
+            entry = await watcher.updates(timeout=0.5)  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            return
+        if entry is None:
+            self.loaded.set()
+        elif entry.operation in ("DEL", "PURGE"):
+            self._apply(entry.key, None, entry.revision or 0)
+        else:
+            self._apply(entry.key, self._type.FromString(entry.value or b""), entry.revision or 0)
+
+    async def _restore(self, bucket: KeyValue) -> datetime | None:
+        """Puts back what the bucket has lost. Returns when the bucket was made."""
         known = dict(self._revisions)  # Before the question: what is stored while it is answered was not lost.
-        last = (await bucket.status()).stream_info.state.last_seq
+        info = (await bucket.status()).stream_info
         for key, revision in known.items():
-            if revision <= last or self._revisions.get(key) != revision:
+            if revision <= info.state.last_seq or self._revisions.get(key) != revision:
                 continue
             del self._revisions[key]
             if kept := self._values.get(key):
                 self._apply(key, kept.value, await bucket.put(key, kept.value.SerializeToString()))
                 log.warning("kv.put_back", bucket=self._bucket, key=key, revision_before=kept.revision)
+        return info.created
 
     def _apply(self, key: str, value: M | None, revision: int) -> None:
         known = self._revisions.get(key, 0)

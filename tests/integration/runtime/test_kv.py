@@ -114,3 +114,18 @@ async def test_kv_key_removed_after_its_bucket_was_lost_is_known_when_it_is_made
         assert mine.get("one") is None
         await mine.create("one", StringValue(value="new"))
         assert mine.items()["one"].value.value == "new"
+
+
+async def test_kv_bucket_that_is_lost_while_the_connection_stays_is_made_again_and_watched(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, life), connected(nats) as (other_journal, _):
+        mine, theirs = (KvTable(j, "things", "thing", StringValue) for j in (journal, other_journal))
+        mine.start(life)
+        await asyncio.wait_for(mine.loaded.wait(), 20)
+        for number in range(5):
+            await mine.put("kept", StringValue(value=str(number)))
+        await journal.js.delete_key_value("things")
+        await theirs.create("new", StringValue(value="a"))
+        await until(lambda: mine.get("new"))
+        kept = await theirs.fetch("kept")
+        assert kept is not None
+        assert kept.value.value == "4"
