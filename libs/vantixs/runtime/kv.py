@@ -12,7 +12,6 @@ from nats.js.api import KeyValueConfig, StorageType
 from nats.js.errors import (
     APIError,
     BucketNotFoundError,
-    KeyDeletedError,
     KeyNotFoundError,
     KeyWrongLastSequenceError,
     NotFoundError,
@@ -178,17 +177,20 @@ class KvTable(Generic[M]):
             await (await self._open()).delete(key)
         except (APIError, *TRANSIENT) as error:
             raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
-        if current:
-            self._apply(key, None, max(self._revisions[key], current.revision + 1))
+        if current and (known := self._revisions.get(key)):
+            self._apply(key, None, max(known, current.revision + 1))
+        elif current:  # It is being put back into a bucket whose revisions start again.
+            self._unconfirmed.add(key)
+            self._apply(key, None, 0)
         return current
 
     async def _lost(self, key: str) -> bool:
         """Whether the bucket was deleted and made again: it lacks a key known here, and its revisions start again."""
         try:
             await (await self._open()).get(key)
-        except KeyDeletedError:
-            return False
-        except KeyNotFoundError:
+        except KeyNotFoundError as error:
+            if error.entry:  # nats-py gives the entry of a key that was removed: that is no lost bucket.
+                return False
             self._revisions.pop(key, None)
             self._unconfirmed.add(key)
             return True
@@ -267,10 +269,29 @@ class KvTable(Generic[M]):
             if revision <= info.state.last_seq or self._revisions.get(key) != revision:
                 continue
             del self._revisions[key]
-            if kept := self._values.get(key):
-                self._apply(key, kept.value, await bucket.put(key, kept.value.SerializeToString()))
-                log.warning("kv.put_back", bucket=self._bucket, key=key, revision_before=kept.revision)
+            try:
+                if kept := self._values.get(key):
+                    await self._put_back(bucket, key, kept, info.state.last_seq)
+            except TRANSIENT:
+                self._revisions.setdefault(key, revision)  # For the next attempt.
+                raise
         return info.created
+
+    async def _put_back(self, bucket: KeyValue, key: str, kept: Versioned[M], last: int) -> None:
+        """Stores a lost value, unless the key was stored or removed after `last`: then the watch tells what it is now."""
+        try:
+            at = (await bucket.get(key)).revision or 0
+        except KeyNotFoundError as error:
+            at = (error.entry.revision or 0) if error.entry else 0
+        if at > last:
+            return
+        try:
+            revision = await bucket.update(key, kept.value.SerializeToString(), last=at)
+        except KeyWrongLastSequenceError:
+            return
+        log.warning("kv.put_back", bucket=self._bucket, key=key, revision_before=kept.revision)
+        if self._values.get(key) is kept:
+            self._apply(key, kept.value, revision)
 
     def _apply(self, key: str, value: M | None, revision: int) -> None:
         known = self._revisions.get(key, 0)

@@ -129,3 +129,85 @@ async def test_kv_bucket_that_is_lost_while_the_connection_stays_is_made_again_a
         kept = await theirs.fetch("kept")
         assert kept is not None
         assert kept.value.value == "4"
+
+
+async def test_kv_value_removed_while_the_bucket_is_looked_at_is_not_put_back(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(nats) as (journal, life), connected(nats) as (other_journal, _):
+        mine, theirs = (KvTable(j, "things", "thing", StringValue) for j in (journal, other_journal))
+        await mine.put("one", StringValue(value="a"))
+        await mine.put("two", StringValue(value="b"))
+        await journal.js.delete_key_value("things")
+        status = KeyValue.status
+
+        async def answered_late(bucket: KeyValue) -> object:
+            answer = await status(bucket)
+            monkeypatch.setattr(KeyValue, "status", status)
+            await theirs.remove("one")
+            return answer
+
+        monkeypatch.setattr(KeyValue, "status", answered_late)
+        mine.start(life)
+        await asyncio.wait_for(mine.loaded.wait(), 20)
+        assert await theirs.fetch("one") is None
+        assert mine.get("one") is None
+        assert await theirs.fetch("two") == mine.get("two")
+        assert mine.get("two")
+
+
+async def test_kv_value_that_another_process_removed_is_not_stored_again_by_an_update(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _), connected(nats) as (other_journal, _):
+        mine, behind = (KvTable(j, "things", "thing", StringValue) for j in (journal, other_journal))
+        revision = await mine.create("one", StringValue(value="a"))
+        await behind.fetch("one")  # It has no watch, so it does not hear of the removal.
+        await mine.delete("one", revision)
+        with pytest.raises(ServiceError, match="REVISION_CONFLICT"):
+            await behind.update("one", StringValue(value="b"), revision)
+        with pytest.raises(ServiceError, match="REVISION_CONFLICT"):
+            await behind.delete("one", revision)
+        assert await mine.fetch("one") is None
+
+
+async def test_kv_value_that_could_not_be_put_back_is_put_back_with_the_next_attempt(
+    nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(nats) as (journal, life):
+        mine = KvTable(journal, "things", "thing", StringValue)
+        await mine.put("one", StringValue(value="a"))
+        await journal.js.delete_key_value("things")
+        update = KeyValue.update
+
+        async def unanswered(*_: object, **__: object) -> int:
+            monkeypatch.setattr(KeyValue, "update", update)
+            raise TimeoutError
+
+        monkeypatch.setattr(KeyValue, "update", unanswered)
+        mine.start(life)
+        await asyncio.wait_for(mine.loaded.wait(), 20)
+        assert await mine.fetch("one") == mine.get("one")
+        assert mine.items()["one"].value.value == "a"
+
+
+async def test_kv_value_removed_while_it_is_put_back_is_gone(nats: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(nats) as (journal, life):
+        mine = KvTable(journal, "things", "thing", StringValue)
+        for value in "abc":
+            await mine.put("one", StringValue(value=value))
+        await journal.js.delete_key_value("things")
+        update, seen = KeyValue.update, []
+
+        async def answered_late(bucket: KeyValue, key: str, value: bytes, last: int | None = None) -> int:
+            answer = await update(bucket, key, value, last=last)
+            await mine.remove(key)
+            seen.append(mine.get(key))
+            return answer
+
+        monkeypatch.setattr(KeyValue, "update", answered_late)
+        mine.start(life)
+        await asyncio.wait_for(mine.loaded.wait(), 20)
+        assert seen == [None]
+        assert mine.get("one") is None
+        assert await mine.fetch("one") is None
+        await mine.create("one", StringValue(value="new"))
+        assert mine.get("one")
