@@ -23,6 +23,9 @@ from vantixs.runtime.tls import grpc_tls
 LOOK_EVERY_S = 1.0
 # How long a replica that did not answer is skipped if there are others.
 PASSED_OVER_S = 1.0
+# How long the channel of a replica that is not listed any more is kept for calls that are queued for it, and for its return.
+# Then, how long its last calls may take: as long as a server lets those of an old connection last.
+KEPT_S, ENDING_S = 600.0, 86_400.0
 # Calls without side effects are repeated, at the same or the next replica, while a service restarts.
 PAUSES_S = (0.1, 0.2, 0.4)
 _FAILED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -114,7 +117,9 @@ class Replicas:
         self._token = token
         self._operator = operator
         self._all: dict[str, Replica] = {}
-        self._gone: list[Replica] = []
+        # Replicas that are not listed any more, and since when; then those whose last calls are waited for.
+        self._unlisted: dict[str, tuple[Replica, float]] = {}
+        self._closing: dict[Replica, asyncio.Task[None]] = {}
         self._turn = 0
         self._look_soon = asyncio.Event()
         # Stubs are made with this object: they use nothing else of a channel.
@@ -123,14 +128,24 @@ class Replicas:
     async def look(self) -> None:
         """Finds the current replicas. A replica that is not listed any more keeps its calls in progress."""
         found = await asyncio.to_thread(addresses_of, self._settings, self.service)
+        now = time.monotonic()
         for address in [a for a in found if a.text not in self._all]:
-            channel = open_channel(
-                address.text, token=self._token, operator=self._operator, tls=self._tls, host=address.host
-            )
-            self._all[address.text] = Replica(address.text, channel)
-        gone, self._gone = self._gone, [self._all.pop(a) for a in list(self._all) if a not in {b.text for b in found}]
-        for replica in gone:
-            await replica.channel.close()
+            replica, _ = self._unlisted.pop(address.text, (None, now))
+            self._all[address.text] = replica or Replica(address.text, self._open(address))
+        for name in self._all.keys() - {a.text for a in found}:
+            self._unlisted[name] = self._all.pop(name), now
+        for name, (replica, since) in list(self._unlisted.items()):
+            if now - since >= KEPT_S:
+                del self._unlisted[name]
+                self._closing[replica] = asyncio.create_task(self._close_unused(replica), name="replica-closing")
+
+    def _open(self, address: Address) -> grpc.aio.Channel:
+        return open_channel(address.text, token=self._token, operator=self._operator, tls=self._tls, host=address.host)
+
+    async def _close_unused(self, replica: Replica) -> None:
+        """Closes a channel after its last call: closing it earlier would raise CancelledError to the caller."""
+        await replica.channel.close(ENDING_S)
+        del self._closing[replica]
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Looks once a second, and at once if no replica is known."""
@@ -171,9 +186,14 @@ class Replicas:
 
     async def close(self) -> None:
         """Closes every channel."""
-        for replica in [*self._all.values(), *self._gone]:
+        for task in self._closing.values():
+            task.cancel()
+        unlisted = (replica for replica, _ in self._unlisted.values())
+        for replica in [*self._all.values(), *unlisted, *self._closing]:
             await replica.channel.close()
         self._all.clear()
+        self._unlisted.clear()
+        self._closing.clear()
 
 
 class _Calls:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
@@ -11,7 +12,6 @@ from nats.js.api import KeyValueConfig, StorageType
 from nats.js.errors import (
     APIError,
     BucketNotFoundError,
-    KeyDeletedError,
     KeyNotFoundError,
     KeyWrongLastSequenceError,
     NotFoundError,
@@ -20,7 +20,7 @@ from nats.js.kv import KeyValue
 
 from vantixs.model.ids import NAME
 from vantixs.runtime.errors import already_exists, invalid, not_found, revision_conflict, unavailable
-from vantixs.runtime.journal import TRANSIENT, Journal
+from vantixs.runtime.journal import LOOK_EVERY_S, TRANSIENT, Journal
 from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.runtime.logs import log
 
@@ -66,6 +66,7 @@ class KvTable(Generic[M]):
         self._revisions: dict[str, int] = {key: found.revision for key, found in self._values.items()}
         # A value known before may differ from the bucket's at the same revision: a revocation that was not stored.
         self._unconfirmed = set(self._revisions)
+        self._looked = 0.0  # When the bucket was last looked at, by the event loop's clock.
         self.loaded = asyncio.Event()
 
     def start(self, life: Lifecycle) -> None:
@@ -148,6 +149,7 @@ class KvTable(Generic[M]):
         current = self._values.get(key)
         if current is None:
             raise not_found(self._what, key)
+        removed = revision + 1  # At least. By the time of the answer, a newer value may be known here, which stays.
         try:
             await (await self._open()).delete(key, last=revision)
         except APIError as error:
@@ -156,9 +158,10 @@ class KvTable(Generic[M]):
                 raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
             if revision != current.revision or not await self._lost(key):
                 raise revision_conflict(self._what, key, current.revision, revision) from None
+            removed = 0  # Revisions start again.
         except TRANSIENT as error:
             raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
-        self._apply(key, None, self._revisions.get(key, revision) + 1)
+        self._apply(key, None, removed)
 
     async def remove(self, key: str) -> Versioned[M] | None:
         """Removes the key whatever its value is, and returns the value known here, or None.
@@ -174,18 +177,22 @@ class KvTable(Generic[M]):
             await (await self._open()).delete(key)
         except (APIError, *TRANSIENT) as error:
             raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be removed") from error
-        if current:
-            self._apply(key, None, max(self._revisions[key], current.revision + 1))
+        if current and (known := self._revisions.get(key)):
+            self._apply(key, None, max(known, current.revision + 1))
+        elif current:  # It is being put back into a bucket whose revisions start again.
+            self._unconfirmed.add(key)
+            self._apply(key, None, 0)
         return current
 
     async def _lost(self, key: str) -> bool:
         """Whether the bucket was deleted and made again: it lacks a key known here, and its revisions start again."""
         try:
             await (await self._open()).get(key)
-        except KeyDeletedError:
-            return False
-        except KeyNotFoundError:
+        except KeyNotFoundError as error:
+            if error.entry:  # nats-py gives the entry of a key that was removed: that is no lost bucket.
+                return False
             self._revisions.pop(key, None)
+            self._unconfirmed.add(key)
             return True
         except TRANSIENT as error:
             raise unavailable("JOURNAL_UNAVAILABLE", f"{self._what} {key!r} could not be read") from error
@@ -212,33 +219,79 @@ class KvTable(Generic[M]):
             generation = self._journal.generation
             with contextlib.suppress(*TRANSIENT):
                 bucket = await self._open()
-                await self._restore(bucket)
+                made = await self._restore(bucket)
                 watcher = await bucket.watchall()
-                while generation == self._journal.generation and not stopping.is_set():
-                    try:
-                        entry = await watcher.updates(timeout=0.5)  # type: ignore[no-untyped-call]
-                    except TimeoutError:
-                        continue
-                    if entry is None:
-                        self.loaded.set()
-                    elif entry.operation in ("DEL", "PURGE"):
-                        self._apply(entry.key, None, entry.revision or 0)
-                    else:
-                        self._apply(entry.key, self._type.FromString(entry.value or b""), entry.revision or 0)
-                await watcher.stop()  # type: ignore[no-untyped-call]
+                try:
+                    while generation == self._journal.generation and not stopping.is_set():
+                        if not await self._is_there(bucket, made):
+                            break
+                        await self._take(watcher)
+                finally:
+                    with contextlib.suppress(*TRANSIENT):
+                        await watcher.stop()  # type: ignore[no-untyped-call]
                 continue
             await asyncio.sleep(0.2)
 
-    async def _restore(self, bucket: KeyValue) -> None:
+    async def _is_there(self, bucket: KeyValue, made: datetime | None) -> bool:
+        """Whether it is still the bucket that was made at that time; asks once a second.
+
+        A watcher does not notice that its bucket was deleted and made again while the connection stays up.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self._looked < LOOK_EVERY_S:
+            return True
+        self._looked = now
+        try:
+            return (await bucket.status()).stream_info.created == made
+        except NotFoundError:
+            return False
+        except TRANSIENT:
+            return True  # A broker that is slow or away says nothing about the bucket.
+
+    async def _take(self, watcher: KeyValue.KeyWatcher) -> None:
+        """Takes the next change, if one arrives within half a second."""
+        try:
+            entry = await watcher.updates(timeout=0.5)  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            return
+        if entry is None:
+            self.loaded.set()
+        elif entry.operation in ("DEL", "PURGE"):
+            self._apply(entry.key, None, entry.revision or 0)
+        else:
+            self._apply(entry.key, self._type.FromString(entry.value or b""), entry.revision or 0)
+
+    async def _restore(self, bucket: KeyValue) -> datetime | None:
+        """Puts back what the bucket has lost. Returns when the bucket was made."""
         known = dict(self._revisions)  # Before the question: what is stored while it is answered was not lost.
-        last = (await bucket.status()).stream_info.state.last_seq
+        info = (await bucket.status()).stream_info
         for key, revision in known.items():
-            if revision <= last or self._revisions.get(key) != revision:
+            if revision <= info.state.last_seq or self._revisions.get(key) != revision:
                 continue
             del self._revisions[key]
-            if kept := self._values.get(key):
-                self._apply(key, kept.value, await bucket.put(key, kept.value.SerializeToString()))
-                log.warning("kv.put_back", bucket=self._bucket, key=key, revision_before=kept.revision)
+            try:
+                if kept := self._values.get(key):
+                    await self._put_back(bucket, key, kept, info.state.last_seq)
+            except TRANSIENT:
+                self._revisions.setdefault(key, revision)  # For the next attempt.
+                raise
+        return info.created
+
+    async def _put_back(self, bucket: KeyValue, key: str, kept: Versioned[M], last: int) -> None:
+        """Stores a lost value, unless the key was stored or removed after `last`: then the watch tells what it is now."""
+        try:
+            at = (await bucket.get(key)).revision or 0
+        except KeyNotFoundError as error:
+            at = (error.entry.revision or 0) if error.entry else 0
+        if at > last:
+            return
+        try:
+            revision = await bucket.update(key, kept.value.SerializeToString(), last=at)
+        except KeyWrongLastSequenceError:
+            return
+        log.warning("kv.put_back", bucket=self._bucket, key=key, revision_before=kept.revision)
+        if self._values.get(key) is kept:
+            self._apply(key, kept.value, revision)
 
     def _apply(self, key: str, value: M | None, revision: int) -> None:
         known = self._revisions.get(key, 0)

@@ -17,6 +17,8 @@ from vantixs.runtime.health import Health
 from vantixs.runtime.settings import ServiceSettings
 from vantixs_risk.server import NAME, ROLES
 
+from tests.support.until import until
+
 SETTINGS = ServiceSettings(viewer_token="v", operator_token="o", service_token="s")
 GET = f"/{NAME}/GetAccount"
 
@@ -38,9 +40,10 @@ class Named(risk_pb2_grpc.RiskServiceServicer):
 
 
 @contextlib.asynccontextmanager
-async def serving(name: str, listen: str = "127.0.0.1:0") -> AsyncIterator[str]:
+async def serving(named: "str | Named", listen: str = "127.0.0.1:0") -> AsyncIterator[str]:
     server = Server(replace(SETTINGS, grpc_listen=listen), Health(), roles=ROLES)
-    server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, Named(name), NAME)
+    servicer = Named(named) if isinstance(named, str) else named
+    server.add(risk_pb2_grpc.add_RiskServiceServicer_to_server, servicer, NAME)
     yield await server.start()
     await server.stop(0)
 
@@ -125,3 +128,66 @@ async def test_host_names_are_looked_up_again_and_every_address_has_a_channel(mo
         await replicas.look()
         assert sorted(r.address for r in replicas.ranked("")) == ["127.0.0.3:7000", "127.0.0.4:7000"]
         assert stays in replicas.ranked("")
+
+
+class Slow(Named):
+    """Answers once it is let go."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def GetAccount(self, request: Any, context: Any) -> Any:
+        self.asked.set()
+        await self.let_go.wait()
+        return await super().GetAccount(request, context)
+
+
+async def test_call_in_progress_ends_with_its_answer_however_often_others_look_meanwhile() -> None:
+    slow = Slow("goes")
+    async with serving(slow) as goes, serving("stays") as stays, seen_at(goes) as replicas:
+        call = asyncio.create_task(answered_by(replicas, 1))
+        await asyncio.wait_for(slow.asked.wait(), 20)
+        (replica,) = replicas.ranked("")
+        replicas._settings = replace(SETTINGS, risk_addresses=stays)
+        for _ in range(3):  # As calls do that are repeated.
+            await replicas.look()
+        assert [r.address for r in replicas.ranked("")] == [stays]
+        slow.let_go.set()
+        assert await call == ["goes"]
+        # Calls that are queued for it, as the router's batches, are still made.
+        later = risk_pb2_grpc.RiskServiceStub(replica.channel)
+        assert (await later.GetAccount(risk_pb2.GetAccountRequest(account_id="a"), timeout=10)).fees == "goes"
+
+
+async def test_channel_of_a_replica_that_is_gone_is_closed_after_its_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_replicas, "KEPT_S", 0.0)
+    slow = Slow("goes")
+    async with serving(slow) as goes, serving("stays") as stays, seen_at(goes) as replicas:
+        call = asyncio.create_task(answered_by(replicas, 1))
+        await asyncio.wait_for(slow.asked.wait(), 20)
+        (replica,) = replicas.ranked("")
+        closing, close = asyncio.Event(), replica.channel.close
+
+        async def closed(grace: float | None = None) -> None:
+            closing.set()
+            await close(grace)
+
+        monkeypatch.setattr(replica.channel, "close", closed)
+        replicas._settings = replace(SETTINGS, risk_addresses=stays)
+        await replicas.look()
+        await asyncio.wait_for(closing.wait(), 20)
+        slow.let_go.set()
+        assert await call == ["goes"]
+        await until(lambda: not replicas._closing)
+        assert replica.channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+
+
+async def test_replica_that_is_listed_again_keeps_its_channel() -> None:
+    async with serving("comes back") as address, seen_at(address) as replicas:
+        before = replicas.ranked("")
+        for listed in ("127.0.0.1:1", address):
+            replicas._settings = replace(SETTINGS, risk_addresses=listed)
+            await replicas.look()
+        assert replicas.ranked("") == before
+        assert await answered_by(replicas, 1) == ["comes back"]
