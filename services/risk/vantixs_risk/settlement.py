@@ -57,8 +57,11 @@ def check_fills(request: risk_pb2.SettleOrderRequest) -> list[Trade]:
 
 
 def check_request(request: risk_pb2.SettleOrderRequest, now: datetime) -> Settlement:
-    """The request as values; INVALID_ARGUMENT where a field does not fit."""
-    times = [instant(fill.execute_time, "fill.execute_time") for fill in request.fills]
+    """The request as values; INVALID_ARGUMENT where a field does not fit. A fill without a time is of now."""
+    times = [
+        instant(fill.execute_time, "fill.execute_time") if fill.HasField("execute_time") else now
+        for fill in request.fills
+    ]
     return Settlement(request, check_fills(request), times, now)
 
 
@@ -167,7 +170,7 @@ class _Batch:
                 booked = True
                 self._fills[key] = _Booked(trade, row.order_id)
                 self._new_fills.append(_fill_row(row, fill, trade, time, flag))
-                self._book(account, market, fill.execution_id, trade)
+                self._book(account, market, fill.execution_id, trade, time)
                 if trade.buy == row.buy:
                     reservation = reservation.fill(trade.quantity)
                 still_open = still_open and bool(reservation.leaves)
@@ -199,12 +202,12 @@ class _Batch:
             account = self._accounts[account_id] = self._context.cache.take(self._connection, account_id, self._lookup)
         return account
 
-    def _book(self, account: Account, market: Market, cause: str, trade: Trade) -> None:
+    def _book(self, account: Account, market: Market, cause: str, trade: Trade, time: datetime) -> None:
         """Books one new fill."""
         booking = book_trade(account.holding(market).position, market, trade)
         self._postings.book(account, market, cause, booking)
-        # The price of a fill is the latest price, unless a quote is newer.
-        account.mark(market.instrument, Mark(trade.price, trade.price, account.clock))
+        # The price of a fill is the latest price, unless a quote is newer: a fill may be settled long after it happened.
+        account.mark(market.instrument, Mark(trade.price, trade.price, min(time, account.clock)))
         account.activity = account.activity.with_fill(booking.closed_profit, account.clock)
 
     def _change(self, account: Account, row: Any, reservation: Reservation, *, still_open: bool, booked: bool) -> None:

@@ -1,6 +1,7 @@
 """What accounts hold is valued while no order of theirs comes: RefreshMarks by units of work on SQLite."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from vantixs.api.common.v1 import common_pb2
@@ -10,7 +11,7 @@ from vantixs_risk import account_cache, store
 from vantixs_risk.accounts import create_account
 from vantixs_risk.marks import check_marks, read_held, refresh_marks
 
-from tests.support.risk_fixture import Process, RiskFixture, account_of, later
+from tests.support.risk_fixture import Process, RiskFixture, account_of, fill, later
 from tests.support.risk_trader import ACTIVE, APPROVED, Trader, open_trader, update
 
 BTC, ETH, PERPETUAL = "BTC/USDT", "ETH/USDT", "BTC/USDT:USDT"
@@ -168,6 +169,23 @@ def test_the_same_quote_again_writes_nothing_and_an_older_one_is_not_taken(risk:
     assert refresh(trader, btc="120") == 0, "of the same moment"
     assert refresh(trader, age_s=1, btc="130") == 0
     assert risk.rows(store.STATES) == before
+
+
+@pytest.mark.parametrize(("executed_s", "equity"), [(5, "10090"), (60, "9910")])
+def test_price_of_a_fill_counts_at_its_own_time_however_late_it_is_settled(
+    risk: RiskFixture, executed_s: int, equity: str
+) -> None:
+    """One of a clock ahead of ours counts as now."""
+    trader = open_trader(risk)
+    trader.trade("100")
+    order = trader.decide("100", buy=False, entry=False, position="10", order_quantity="1")
+    late = fill("late", buy=False, quantity="0.001", price="91")
+    late.execute_time.FromDatetime(risk.now + timedelta(seconds=executed_s))
+    later(risk, 30)
+    refresh(trader, btc="109")
+    later(risk, 1)
+    trader.settle(order.order_id, late, final=False)
+    assert Decimal(risk.account("a").equity).quantize(Decimal(1)) == Decimal(equity)
 
 
 def test_another_process_decides_on_what_was_refreshed(risk: RiskFixture) -> None:
