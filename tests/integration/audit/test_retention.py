@@ -24,7 +24,7 @@ from vantixs.model.ids import accepted_subject, event_subject
 from vantixs.runtime.database import Database
 from vantixs.runtime.journal import STREAM, SUBJECTS, Journal
 from vantixs.runtime.journal_reader import Delivery
-from vantixs.runtime.journal_stream import EARLIER_STREAM
+from vantixs.runtime.journal_stream import EARLIER_STREAM, ensure_stream
 from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
@@ -240,6 +240,31 @@ async def test_signal_whose_entries_find_no_room_does_not_keep_the_journal_full(
             while not await told():
                 await asyncio.sleep(0.05)
         assert not (await journal.look()).reports
+
+
+async def test_nothing_is_purged_from_a_stream_that_was_replaced_and_not_looked_at_yet(
+    nats: NatsServer, tmp_path: Path
+) -> None:
+    async with auditing(nats, tmp_path) as audited:
+        journal, database = audited.journal, audited.database
+        handled: list[int] = []
+        audited.run(noting(handled))
+        await publish(journal, 20)
+        await recorded(database, 20)
+        await until(lambda: len(handled) == 20)
+        later = time.time() + 8 * DAY_S
+        async with asyncio.timeout(20):
+            while await first_of(journal) < 20:
+                await audited.retention().apply(later)
+        # The journal's own look, which would find the gap, waits: so it is before that look.
+        async with journal._looking:
+            await journal.js.delete_stream(STREAM)
+            await ensure_stream(journal.js, settings(journal_first_bytes=1 << 20))
+            await publish(journal, 5, name="accepted")
+            for now in (time.time(), later):
+                await audited.retention().apply(now)
+            state = (await journal.js.stream_info(STREAM)).state
+        assert state.messages == 5, "signals that nobody has read"
 
 
 async def make_earlier(nats: NatsServer, count: int) -> None:
