@@ -29,6 +29,7 @@ from vantixs.runtime.lifecycle import Lifecycle
 from vantixs.testing.journal import connected
 from vantixs.testing.nats import NatsServer
 from vantixs_audit import store
+from vantixs_audit.journal_gap import compare_with_history
 from vantixs_audit.recorder import Recorder
 from vantixs_audit.retention import Retention
 from vantixs_audit.settings import AuditSettings
@@ -265,6 +266,39 @@ async def test_nothing_is_purged_from_a_stream_that_was_replaced_and_not_looked_
                 await audited.retention().apply(now)
             state = (await journal.js.stream_info(STREAM)).state
         assert state.messages == 5, "signals that nobody has read"
+
+
+async def test_message_that_is_purged_while_it_is_compared_with_history_is_not_missing(
+    nats: NatsServer, tmp_path: Path
+) -> None:
+    async with auditing(nats, tmp_path) as audited:
+        journal, database = audited.journal, audited.database
+        await publish(journal, 20)
+        await recorded(database, 20)
+        facts = await journal.look()
+
+        def record_and_purge(_: store.Head) -> None:
+            """What the process that records does between the reading of the head and the question for its last message."""
+            nonlocal going_on
+            if not going_on:
+                going_on = asyncio.create_task(go_on())
+
+        async def go_on() -> None:
+            await publish(journal, 5, name="later")
+            await recorded(database, 25)
+            await journal.js.purge_stream(STREAM, seq=25)
+
+        class Slow:
+            """JetStream, asked once the other process is done."""
+
+            async def get_msg(self, *args: Any, **given: Any) -> Any:
+                assert going_on
+                await going_on
+                return await journal.js.get_msg(*args, **given)
+
+        going_on: asyncio.Task[None] | None = None
+        mark, missing = await compare_with_history(database, record_and_purge, Slow(), facts)  # type: ignore[arg-type]
+        assert (mark.sequence, missing) == (25, "")
 
 
 async def make_earlier(nats: NatsServer, count: int) -> None:
