@@ -47,6 +47,7 @@ __all__ = [
     "Head",
     "Running",
     "changed_since",
+    "hold_entries",
     "lost_entries",
     "not_kept",
     "read_head",
@@ -122,6 +123,16 @@ def read_head(connection: sa.Connection) -> Head:
 def lost_entries(head: Head, number: int) -> bool:
     """Whether the signal of that number had entries that are no longer kept."""
     return number <= head.dropped_signals
+
+
+def hold_entries(connection: sa.Connection) -> None:
+    """Keeps a read's entries from being removed until it ends. Has to come before anything else is read.
+
+    On PostgreSQL a partition that is dropped is gone for readers of earlier snapshots too, while the head that they see says
+    that its entries are kept. A lock that is taken before the snapshot closes that.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE entries IN ACCESS SHARE MODE")
 
 
 def not_kept(signal_id: str) -> ServiceError:

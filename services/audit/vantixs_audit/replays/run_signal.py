@@ -18,7 +18,7 @@ from vantixs.runtime.errors import ServiceError, from_rpc_error
 from vantixs_audit.replays import outcomes, rows
 from vantixs_audit.replays.refusal import refusal
 from vantixs_audit.replays.seeds import seed_of
-from vantixs_audit.store import read_head
+from vantixs_audit.store import hold_entries, read_head
 from vantixs_audit.tables import ENTRIES, KEPT_CONFIGURATION
 
 TIMEOUT_S = 5.0
@@ -136,6 +136,7 @@ def _decided(connection: sa.Connection, signal_id: str) -> list[journal_pb2.Jour
 
 def _current_webhooks(connection: sa.Connection) -> dict[str, webhook_pb2.Webhook]:
     """Webhooks as they are, by what history says of their changes; secrets are redacted there."""
+    hold_entries(connection)
     kept = sa.select(KEPT_CONFIGURATION.c.data).order_by(KEPT_CONFIGURATION.c.sequence)
     query = sa.select(ENTRIES.c.data).where(ENTRIES.c.signal_id == "", ENTRIES.c.kind == "configuration_changed")
     query = query.where(ENTRIES.c.sequence > read_head(connection).dropped_sequence)
