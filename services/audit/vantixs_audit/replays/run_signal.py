@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import grpc
 import sqlalchemy as sa
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
@@ -47,6 +48,14 @@ class RunSignal:
         Raises:
             ServiceError: UNAVAILABLE or DEADLINE_EXCEEDED where it has to be tried again.
         """
+        try:
+            return await self._run(replay, first)
+        except DecodeError:
+            # One that was altered stops neither the replay nor audit, which would run it again at each start.
+            text = "an entry that can be read: run `vantixs audit verify`"
+            return Ran(outcomes.unverifiable(first.signal_id, text))
+
+    async def _run(self, replay: audit_pb2.Replay, first: Any) -> Ran:
         signal_id = first.signal_id
         accepted, why = await self._database.read(
             lambda c: (rows.accepted(c, signal_id), refusal(c, signal_id, replay.mode))
