@@ -190,6 +190,9 @@ class Journal:
                 log.warning("journal.gap_accepted", epoch=found.epoch, missed=self._missing, seen=mark.sequence)
             self._missing = ""
         missing = await self._compare(mark, found)
+        if self.mark.epoch > mark.epoch:
+            # Another process of the service accepted a gap, perhaps after the stream was asked.
+            return await self._look()
         if self._may_come(missing):
             return found
         told = self._service in {report.service for report in found.reports}

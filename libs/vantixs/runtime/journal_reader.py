@@ -79,15 +79,13 @@ class Reader:
             messages = await self._fetch() if await self._journal.whole() else []
             if self._journal.gap or not (messages or self._subjects):
                 continue
+            arrived, lost = self._before_lost(messages)
             if self._subjects:
-                deliveries, lost = self._of_subjects(messages)
+                deliveries = self._of_subjects(arrived)
                 if deliveries or (not lost and await self._idle()):
                     yield deliveries
-                if lost:
-                    log.warning("journal.delivery_lost", received=self._received)
-                    await self._leave()
             else:
-                deliveries = [d for d in map(to_delivery, messages) if d.stream_sequence > self._start_after()]
+                deliveries = [d for d in map(to_delivery, arrived) if d.stream_sequence > self._start_after()]
                 expected = self._start_after() + 1
                 deliveries, missing = contiguous(deliveries, expected, self._missing_until())
                 if deliveries:
@@ -95,22 +93,27 @@ class Reader:
                     yield deliveries
                 if missing:
                     await self._suspect(missing)
+            if lost:
+                log.warning("journal.delivery_lost", received=self._received)
+                await self._leave()
             if 0 < len(messages) < READ_BATCH and self._linger_s:
                 await asyncio.sleep(self._linger_s)
 
-    def _of_subjects(self, messages: list[Msg]) -> tuple[list[Delivery], bool]:
-        """The deliveries before the first one that was lost in transit, and whether one was lost."""
-        found: list[Delivery] = []
-        for message in messages:
+    def _before_lost(self, messages: list[Msg]) -> tuple[list[Msg], bool]:
+        """The messages before the first one that was lost in transit, and whether one was lost."""
+        for number, message in enumerate(messages):
             if message.metadata.sequence.consumer != self._received + 1:
-                return found, True
+                return messages[:number], True
             self._received += 1
-            # A stream of an earlier version is read whole: it cannot be asked for single subjects any more.
-            if message.subject in self._wanted:
-                found.append(to_delivery(message))
+        return messages, False
+
+    def _of_subjects(self, messages: list[Msg]) -> list[Delivery]:
+        """Those of the messages that are of the subjects."""
+        # A stream of an earlier version is read whole: it cannot be asked for single subjects any more.
+        found = [to_delivery(message) for message in messages if message.subject in self._wanted]
         if found:
             self.passed = max(self.passed, found[-1].stream_sequence)
-        return found, False
+        return found
 
     async def _idle(self) -> bool:
         """Asks, once in a while, how far the stream is. Returns True if no message of the subjects is left up to `passed`."""

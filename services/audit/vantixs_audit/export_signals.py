@@ -95,6 +95,7 @@ class Exports:
     def _read_page(
         self, connection: sa.Connection, request: audit_pb2.ExportSignalsRequest, after: int, last: int
     ) -> tuple[int, list[audit_pb2.ExportSignalsResponse]]:
+        store.hold_entries(connection)
         number, size = SIGNALS.c.number, PROVEN_PAGE if request.proofs else PAGE
         query = sa.select(SIGNALS).where(condition_of(request.filter), number > after, number <= last)
         rows = connection.execute(query.order_by(number).limit(size)).all()

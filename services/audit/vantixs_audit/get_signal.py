@@ -9,7 +9,7 @@ from vantixs.api.audit.v1 import audit_pb2
 from vantixs.runtime.errors import not_found
 
 from vantixs_audit.domain.sentence import Told, sentence_of
-from vantixs_audit.store import lost_entries, read_head, recorded
+from vantixs_audit.store import hold_entries, lost_entries, read_head, recorded
 from vantixs_audit.tables import ENTRIES, SIGNALS
 from vantixs_audit.views import summary
 
@@ -22,6 +22,7 @@ def get_signal(connection: sa.Connection, signal_id: str, now: datetime) -> audi
     Raises:
         ServiceError: NOT_FOUND.
     """
+    hold_entries(connection)
     row = connection.execute(sa.select(SIGNALS).where(SIGNALS.c.signal_id == signal_id)).first()
     if row is None:
         raise not_found("signal", signal_id)

@@ -38,9 +38,13 @@ async def compare_with_history(
     Raises:
         ServiceError: history cannot be read.
     """
-    head = await database.read(store.read_head)
-    adopt(head)
-    return head.mark, await _missing(js, head, facts)
+    while True:
+        head = await database.read(store.read_head)
+        adopt(head)
+        missing = await _missing(js, head, facts)
+        # The last recorded message stays only until the next one is recorded: it may have been purged since the head was read.
+        if not missing or (await database.read(store.read_head)).mark == head.mark:
+            return head.mark, missing
 
 
 async def _missing(js: JetStreamContext, head: store.Head, facts: StreamFacts) -> str:

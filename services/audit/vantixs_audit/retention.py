@@ -17,7 +17,7 @@ from nats.js.errors import NotFoundError
 from prometheus_client import Gauge
 from vantixs.api.router.v1 import router_pb2, router_pb2_grpc
 from vantixs.model.ids import LANES, event_subject
-from vantixs.runtime.continuity import StreamFacts, facts_of
+from vantixs.runtime.continuity import StreamFacts, difference, facts_of
 from vantixs.runtime.database import Database
 from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.journal import TRANSIENT, Journal
@@ -72,6 +72,7 @@ class Retention:
             grpc.aio.AioRpcError: the router does not answer.
         """
         js = self._journal.js
+        mark = (await self._database.read(store.read_head)).mark
         facts = await self._set_limit(js)
         SIZE.set(facts.size_bytes)
         LIMIT.set(facts.limit_bytes)
@@ -79,9 +80,11 @@ class Retention:
         if facts.messages:
             OLDEST.set(max(0.0, now_s - await _time_of(js, facts.first)))
         pressed = facts.used_ratio >= PRESSED_RATIO
-        if self._journal.gap:
+        # A stream that was replaced has other messages at the recorded sequences. The journal itself finds that out only
+        # once a second.
+        if not self._journal.is_whole.is_set() or facts.epoch != mark.epoch or difference(mark, facts):
             return pressed
-        recorded = (await self._database.read(store.read_head)).mark.sequence
+        recorded = mark.sequence
         if pressed and recorded > facts.first:
             await js.purge_stream(STREAM, seq=recorded, subject=event_subject(">"))
         passed = await self._passed(facts.epoch)

@@ -47,6 +47,7 @@ __all__ = [
     "Head",
     "Running",
     "changed_since",
+    "hold_entries",
     "lost_entries",
     "not_kept",
     "read_head",
@@ -124,6 +125,16 @@ def lost_entries(head: Head, number: int) -> bool:
     return number <= head.dropped_signals
 
 
+def hold_entries(connection: sa.Connection) -> None:
+    """Keeps a read's entries from being removed until it ends. Has to come before anything else is read.
+
+    On PostgreSQL a partition that is dropped is gone for readers of earlier snapshots too, while the head that they see says
+    that its entries are kept. A lock that is taken before the snapshot closes that.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE entries IN ACCESS SHARE MODE")
+
+
 def not_kept(signal_id: str) -> ServiceError:
     """What is asked for needs entries of a signal that are no longer kept."""
     return ServiceError(
@@ -165,17 +176,17 @@ def record(
         return head, []
     sequence, chained, tree = head.sequence, head.hash, head.tree
     fresh = [d for d in deliveries if d.stream_sequence > head.mark.sequence]
-    unpacked = [(d.stream_sequence, entry) for d in fresh for entry in _entries(d)]
-    ids = [entry.event_id for _, entry in unpacked]
+    unpacked = [(d.stream_sequence, *found) for d in fresh for found in _entries(d)]
+    ids = [entry.event_id for _, entry, _ in unpacked]
     known = {row.event_id for row in _KNOWN_EVENTS.rows(connection, ids=ids)} if ids else set()
     rows: list[dict[str, Any]] = []
     changed: dict[str, list[tuple[int, EntryFacts]]] = {}
-    for event_id, (stream_sequence, entry) in zip(ids, unpacked, strict=True):
+    for event_id, (stream_sequence, entry, seen) in zip(ids, unpacked, strict=True):
         if event_id in known:
             continue
         known.add(event_id)
         sequence += 1
-        signal_id, seen = entry.signal_id, facts_of(entry)
+        signal_id = entry.signal_id
         data = entry.SerializeToString()
         chained = chain_hash(chained, data)
         rows.append(
@@ -227,10 +238,11 @@ def changed_since(connection: sa.Connection, sequence: int, most: int) -> tuple[
     return end, [summary(row) for row in sorted(rows, key=lambda r: r.sequence) if row.sequence <= end]
 
 
-def _entries(delivery: Delivery) -> list[journal_pb2.JournalEntry]:
+def _entries(delivery: Delivery) -> list[tuple[journal_pb2.JournalEntry, EntryFacts]]:
+    """The entries of a message and what they say; in place of those that cannot be read one that says so."""
     try:
-        return list(journal_pb2.JournalBatch.FromString(delivery.data).entries)
-    except DecodeError:
+        return [(entry, facts_of(entry)) for entry in journal_pb2.JournalBatch.FromString(delivery.data).entries]
+    except (DecodeError, ValueError, OverflowError):  # No entry stops history, also none whose time is none.
         log.error("entry.unreadable", stream_sequence=delivery.stream_sequence)
         event = journal_pb2.DeadLettered(
             subject=delivery.subject,
@@ -242,7 +254,7 @@ def _entries(delivery: Delivery) -> list[journal_pb2.JournalEntry]:
             event_id=f"unreadable:{delivery.stream_sequence}", actor="service:audit", dead_lettered=event
         )
         entry.event_time.FromDatetime(delivery.time)
-        return [entry]
+        return [(entry, facts_of(entry))]
 
 
 def recorded(row: Any) -> audit_pb2.RecordedEntry:

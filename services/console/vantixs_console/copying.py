@@ -48,17 +48,18 @@ def take_copy(settings: ConsoleSettings, directory: Path) -> int:
     # The broker of `vantixs up` is on this machine and has none.
     tls = None if ours else nats_tls(settings)
 
-    async def run() -> dict[str, int]:
+    async def ask() -> copies.streams.Extent:
         async with _connected(url, settings.nats_token, tls) as client:
-            return await copies.take_streams(client, last, directory)
+            return await copies.streams.journal_extent(client)
 
-    async def ask() -> int:
+    async def take(extent: copies.streams.Extent) -> dict[str, int]:
         async with _connected(url, settings.nats_token, tls) as client:
-            return await copies.streams.last_sequence(client)
+            return await copies.take_streams(client, extent, directory)
 
     with _told():
-        last = copies.take_databases(settings, directory, lambda: asyncio.run(ask()))
-        messages = asyncio.run(run())
+        messages = copies.take_databases(
+            settings, directory, lambda: asyncio.run(ask()), lambda extent: asyncio.run(take(extent))
+        )
         copies.finish(settings, directory, messages)
     return messages[STREAM]
 

@@ -274,3 +274,22 @@ async def test_writer_signs_what_is_new_says_once_what_it_refuses_and_goes_on_wh
     stopping.set()
     await running
     assert capsys.readouterr().out.count("history.refused") == 1
+
+
+async def test_process_that_lost_the_lease_does_not_replace_a_later_checkpoint_of_the_witness(history: History) -> None:
+    await history.record(deliveries(Random(4), 5), Random(4), copy=False)
+    late = Checkpoints(history.database, SIGNER, history.witness, entries=1000, seconds=10)
+    await history.record(deliveries(Random(5), 5, "a"), Random(5), copy=False)
+    before = await history.database.read(store.read_head)
+    writes = history.database.write
+
+    async def write_late(unit: Any) -> Any:
+        """What it read is of before the other one recorded and signed."""
+        history.database.write = writes  # type: ignore[method-assign]
+        await history.record(deliveries(Random(6), 5, "b"), Random(6), copy=False)
+        return await writes(unit)
+
+    (history.witness._path).unlink()
+    history.database.write = write_late  # type: ignore[method-assign]
+    assert await late.sign() == before.sequence
+    assert history.seen.size == (await history.database.read(store.read_head)).sequence > before.sequence

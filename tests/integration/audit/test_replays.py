@@ -320,3 +320,11 @@ async def test_results_come_in_pages(audit: Audit) -> None:
         request.page_token = response.next_page_token
     assert [len(page) for page in pages] == [15, 15, 10]
     assert [signal_id for page in pages for signal_id in page] == [f"s{n}" for n in range(1, COUNT + 1)]
+
+
+async def test_signal_whose_entries_cannot_be_read_is_passed_over(audit: Audit) -> None:
+    altered = sa.update(store.ENTRIES).where(store.ENTRIES.c.signal_id == "s2").values(data=b"\xff")
+    await audit.database.write(lambda c: c.execute(altered) and None)
+    found = await audit.finish((await audit.start(filter=audit_pb2.SignalFilter())).replay_id)
+    assert (found.finished, found.not_verifiable) == (COUNT, 1)
+    assert [r.signal_id for r in found.results if r.missing] == ["s2"]

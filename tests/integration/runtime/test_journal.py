@@ -245,6 +245,38 @@ async def test_process_of_audit_that_looks_before_their_history_knows_of_an_acce
             assert (await second.look()).reports == ()
 
 
+async def test_gap_that_is_accepted_while_another_process_of_audit_compares_stays_accepted(nats: NatsServer) -> None:
+    async with connected(nats) as (journal, _):
+        for number in range(3):
+            await journal.publish(LANE, b"x", f"a{number}")
+        seen = Mark(0, (await journal.look()).stream, 3)
+        history, accepting = [seen], list[Journal]()
+
+        async def recorded(facts: StreamFacts, epoch: int) -> None:
+            history[0] = Mark(epoch, facts.stream, facts.last)
+
+        async def inspect(*_: object) -> tuple[Mark, str]:
+            return history[0], ""
+
+        async def inspect_later(*_: object) -> tuple[Mark, str]:
+            # The stream was asked already, and the history that is read now is of after the acceptance.
+            while accepting:
+                await accepting.pop().accept_gap(recorded)
+            return history[0], ""
+
+        async with (
+            missing(nats, "router", seen._replace(sequence=10)),
+            missing(nats, "audit", seen, inspect) as first,
+            missing(nats, "audit", seen, inspect_later) as second,
+        ):
+            await until(lambda: first.gap and second.gap)
+            accepting.append(first)
+            await until(lambda: not accepting and second.mark.epoch == 1)
+            for process in (first, second):
+                found = await process.look()
+                assert (found.epoch, found.reports, process.gap) == (1, (), "")
+
+
 async def test_right_stream_that_comes_back_needs_no_word_of_an_operator(nats: NatsServer, tmp_path: Path) -> None:
     async with connected(nats) as (journal, _):
         for number in range(3):

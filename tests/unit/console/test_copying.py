@@ -27,7 +27,7 @@ def test_backup_names_nats_where_it_does_not_answer(
     silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(copying, "CONNECT_S", 0.2)
-    monkeypatch.setattr(copying.copies, "take_databases", lambda _settings, _target, at_moment: at_moment())
+    monkeypatch.setattr(copying.copies, "take_databases", lambda _settings, _target, at_moment, _then: at_moment())
     loaded = load("console", ConsoleSettings, overrides={"home": str(tmp_path)})
     with pytest.raises(StartupError, match=r"^the copy is not whole: NATS did not answer in time$"):
         copying.take_copy(replace(loaded, nats_url=silent), tmp_path / "copy")

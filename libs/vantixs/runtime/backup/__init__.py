@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from nats.aio.client import Client
@@ -34,13 +34,19 @@ from vantixs.runtime.store_records import HomeRecords
 MANIFEST, FORMAT = "backup.json", 1
 SERVICES = ("risk", "router", "audit")
 DATABASE_ERRORS = (sqlite3.Error, sa.exc.DatabaseError)
+Found = TypeVar("Found")
+Taken = TypeVar("Taken")
 BUCKETS = ("KV_vantixs-webhooks", "KV_vantixs-quotes", "KV_vantixs-instruments")
 
 
-def take_databases(settings: ServiceSettings, target: Path, at_moment: Callable[[], int]) -> int:
-    """First: copies databases and spools of a running system into an empty directory; returns what `at_moment` gave.
+def take_databases(
+    settings: ServiceSettings, target: Path, at_moment: Callable[[], Found], then: Callable[[Found], Taken]
+) -> Taken:
+    """Copies databases and spools of a running system into an empty directory; returns what `then` gave.
 
-    That is called while nobody can write, which is held up for as long as it takes.
+    `at_moment` is called while nobody can write, which is held up for as long as it takes; `then`, with what it gave, once
+    everybody can. The databases are copied after that, as they were at that moment: it may take long, and audit purges
+    the journal meanwhile.
 
     Raises:
         StartupError: the directory is not empty, or a store is missing.
@@ -62,18 +68,20 @@ def take_databases(settings: ServiceSettings, target: Path, at_moment: Callable[
         found = at_moment()
         for stores in held:
             stores.release()
+        taken = then(found)
         for stores in held:
             stores.copy_to(target)
-    return found
+    return taken
 
 
-async def take_streams(client: Client, last: int, target: Path) -> dict[str, int]:
-    """Second: copies the journal up to a sequence, and the buckets; returns the messages of each.
+async def take_streams(client: Client, extent: streams.Extent, target: Path) -> dict[str, int]:
+    """Copies the journal as it was at that extent, and the buckets; returns the messages of each.
 
     Raises:
-        OSError: the broker refuses, or a file cannot be written.
+        OSError: the broker refuses, messages were purged since, or a file cannot be written.
     """
-    messages = {STREAM: await streams.save_journal(client, last, target)}
+    await streams.save_journal(client, extent, target)
+    messages = {STREAM: extent.messages}
     for stream in BUCKETS:
         # A bucket that nothing was stored in yet is not there.
         with contextlib.suppress(LookupError):
@@ -82,7 +90,7 @@ async def take_streams(client: Client, last: int, target: Path) -> dict[str, int
 
 
 def finish(settings: ServiceSettings, target: Path, messages: dict[str, int]) -> None:
-    """Third: adds the secrets, and the file that makes it a whole copy."""
+    """At the end: adds the secrets, and the file that makes it a whole copy."""
     shutil.copytree(settings.home / "secrets", target / "secrets")
     if (settings.home / "settings.toml").is_file():
         shutil.copy(settings.home / "settings.toml", target)

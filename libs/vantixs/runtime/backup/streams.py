@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -17,7 +17,7 @@ from nats.errors import NoRespondersError
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from vantixs.runtime.journal import STREAM
-from vantixs.runtime.journal_stream import EARLIER_STREAM
+from vantixs.runtime.journal_stream import EARLIER_STREAM, SUBJECTS
 from vantixs.runtime.nats_client import MESSAGE_ID
 
 TIMEOUT_S = 30.0
@@ -26,6 +26,15 @@ WINDOW = 256  # Messages on their way; the order in which they are sent is that 
 DEDUPLICATED_S = 500.0  # Shorter than the time for which the journal knows a message's id.
 _SIZES = struct.Struct(">II")
 CHUNK_BYTES = 128 << 10
+# Stands for a message that was purged between others while a journal is made, at most so many at a time.
+FILLER, MOST_FILLERS = f"{SUBJECTS.removesuffix('>')}filler", 10_000
+
+
+class Extent(NamedTuple):
+    """How far the journal is at a moment: its last sequence, and how many messages it has."""
+
+    last: int
+    messages: int
 
 
 async def save_stream(client: Client, stream: str, target: Path) -> int:
@@ -88,18 +97,20 @@ async def _send(client: Client, stream: str, saved: dict[str, Any], snapshot: Pa
     return state
 
 
-async def last_sequence(client: Client) -> int:
-    """The sequence of the journal's newest message."""
-    return int((await _ask(client, f"$JS.API.STREAM.INFO.{STREAM}", b""))["state"]["last_seq"])
+async def journal_extent(client: Client) -> Extent:
+    """How far the journal is, and how many messages it has up to there."""
+    state = (await _ask(client, f"$JS.API.STREAM.INFO.{STREAM}", b""))["state"]
+    return Extent(int(state["last_seq"]), int(state["messages"]))
 
 
-async def save_journal(client: Client, last: int, target: Path) -> int:
-    """Writes the journal's messages up to a sequence into a file; returns how many they are.
+async def save_journal(client: Client, extent: Extent, target: Path) -> None:
+    """Writes the messages that the journal had when it was of that extent into a file.
 
     Not the server's snapshot: that is of its own moment, and what the journal tells of later ones does not fit the databases.
 
     Raises:
-        OSError: the server refuses, a file cannot be written, or the stream of an earlier version is not read to its end yet.
+        OSError: the server refuses, a file cannot be written, some of the messages were purged since, or the stream of an
+            earlier version is not read to its end yet.
     """
     with contextlib.suppress(LookupError):
         await _ask(client, f"$JS.API.STREAM.INFO.{EARLIER_STREAM}", b"")
@@ -109,28 +120,31 @@ async def save_journal(client: Client, last: int, target: Path) -> int:
     info = await _ask(client, f"$JS.API.STREAM.INFO.{STREAM}", b"")
     first, count = int(info["state"]["first_seq"]), 0
     config = {key: value for key, value in info["config"].items() if key != "first_seq"}
-    (target / "journal.json").write_text(json.dumps({"config": config, "first": first, "last": last}))
+    (target / "journal.json").write_text(json.dumps({"config": config, "first": first, "last": extent.last}))
     with (target / "journal.messages").open("wb") as file:
-        # One that nothing was stored in yet begins at 0.
-        if 0 < first <= last:
-            js = client.jetstream(timeout=TIMEOUT_S)
-            reader = await js.pull_subscribe("", stream=STREAM, config=ConsumerConfig(ack_policy=AckPolicy.NONE))
-            while count < last - first + 1:
-                for message in await reader.fetch(500, timeout=TIMEOUT_S):
-                    sequence = message.metadata.sequence.stream
-                    if sequence != first + count:
-                        raise OSError(
-                            f"journal: expected message {first + count}, was {sequence}: it was purged meanwhile"
-                        )
-                    if sequence > last:
-                        break
-                    head = {"subject": message.subject, "time_s": message.metadata.timestamp.timestamp()}
-                    head["id"] = (message.headers or {}).get(MESSAGE_ID, "")
-                    text = json.dumps(head).encode()
-                    file.write(_SIZES.pack(len(text), len(message.data)) + text + message.data)
-                    count += 1
-            await reader.unsubscribe()
-    return count
+        async for message in _messages_up_to(client, extent.last):
+            head = {"subject": message.subject, "time_s": message.metadata.timestamp.timestamp()}
+            head["id"] = (message.headers or {}).get(MESSAGE_ID, "")
+            head["sequence"] = message.metadata.sequence.stream
+            text = json.dumps(head).encode()
+            file.write(_SIZES.pack(len(text), len(message.data)) + text + message.data)
+            count += 1
+    # The databases of the same copy may not have what was purged since: audit's history goes on after it was copied.
+    if count != extent.messages:
+        raise OSError(f"journal: expected {extent.messages} messages, was {count}: it was purged meanwhile, try again")
+
+
+async def _messages_up_to(client: Client, last: int) -> AsyncIterator[Msg]:
+    """The journal's messages up to a sequence, in order. Between them there may be some that were purged."""
+    js = client.jetstream(timeout=TIMEOUT_S)
+    reader = await js.pull_subscribe("", stream=STREAM, config=ConsumerConfig(ack_policy=AckPolicy.NONE))
+    left = (await reader.consumer_info()).num_pending or 0
+    while left:
+        for message in await reader.fetch(500, timeout=TIMEOUT_S):
+            if message.metadata.sequence.stream <= last:
+                yield message
+            left = message.metadata.num_pending if message.metadata.sequence.stream < last else 0
+    await reader.unsubscribe()
 
 
 async def load_journal(client: Client, source: Path) -> int:
@@ -142,22 +156,38 @@ async def load_journal(client: Client, source: Path) -> int:
     saved = json.loads((source / "journal.json").read_text())
     config = saved["config"] | {"first_seq": max(saved["first"], 1)}
     await _ask(client, f"$JS.API.STREAM.CREATE.{STREAM}", json.dumps(config).encode())
-    sequence = config["first_seq"] - 1
-    count, newest = 0, 0.0
-    for _, head, _ in _messages(source):
+    following = config["first_seq"]
+    count, newest, fillers = 0, 0.0, 0
+    for head, _ in _messages(source):
         newest = max(newest, head["time_s"])
     acks: list[tuple[int, asyncio.Future[Msg]]] = []
-    for number, head, data in _messages(source):
+
+    async def put(subject: str, data: bytes, headers: dict[str, str] | None) -> None:
+        nonlocal following
+        acks.append((following, asyncio.ensure_future(_publish(client, subject, data, headers))))
+        following += 1
+        if len(acks) == WINDOW:
+            await _check(acks)
+
+    for head, data in _messages(source):
+        # A sequence that was purged between others is used up by a message that is purged as well.
+        for _ in range(following, head.get("sequence", following)):
+            await put(FILLER, b"", None)
+            fillers += 1
+            if fillers % MOST_FILLERS == 0:
+                await _remove_fillers(client, acks)
         # What may come again out of a spool or an outbox is of the end. Earlier ids may be there twice, which the server would
         # drop now.
         recent = head["id"] and newest - head["time_s"] < DEDUPLICATED_S
-        headers = {MESSAGE_ID: head["id"]} if recent else None
-        acks.append((sequence + number, asyncio.ensure_future(_publish(client, head["subject"], data, headers))))
-        count = number
-        if len(acks) == WINDOW:
-            await _check(acks)
-    await _check(acks)
+        await put(head["subject"], data, {MESSAGE_ID: head["id"]} if recent else None)
+        count += 1
+    await _remove_fillers(client, acks)
     return count
+
+
+async def _remove_fillers(client: Client, acks: "list[tuple[int, asyncio.Future[Msg]]]") -> None:
+    await _check(acks)
+    await _ask(client, f"$JS.API.STREAM.PURGE.{STREAM}", json.dumps({"filter": FILLER}).encode())
 
 
 async def _publish(client: Client, subject: str, data: bytes, headers: dict[str, str] | None) -> Msg:
@@ -172,14 +202,12 @@ async def _check(acks: "list[tuple[int, asyncio.Future[Msg]]]") -> None:
     acks.clear()
 
 
-def _messages(source: Path) -> Iterator[tuple[int, dict[str, Any], bytes]]:
-    """Number from 1, head and data of each message of the file."""
-    number = 0
+def _messages(source: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Head and data of each message of the file. The heads of earlier versions have no sequence: none is missing there."""
     with (source / "journal.messages").open("rb") as file:
         while sizes := file.read(_SIZES.size):
             head, data = _SIZES.unpack(sizes)
-            number += 1
-            yield number, json.loads(file.read(head)), file.read(data)
+            yield json.loads(file.read(head)), file.read(data)
 
 
 async def _ask(client: Client, subject: str, request: bytes) -> dict[str, Any]:

@@ -74,7 +74,10 @@ class Checkpoints:
         if size and (seen is None or seen.size < size):
             now = datetime.now(UTC)
             await self._database.write(lambda c: insert_checkpoint(c, size, note, now))
-            self._witness.keep(note)
+            # A process that lost the lease may still sign: its checkpoint does not replace a later one.
+            seen = self._witness.last()
+            if seen is None or seen.size < size:
+                self._witness.keep(note)
         self._size, self._time = size, time.monotonic()
         SIGNED.set(size)
         return size

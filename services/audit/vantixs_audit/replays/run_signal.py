@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import grpc
 import sqlalchemy as sa
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError
 from vantixs.api.audit.v1 import audit_pb2
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
@@ -18,7 +19,7 @@ from vantixs.runtime.errors import ServiceError, from_rpc_error
 from vantixs_audit.replays import outcomes, rows
 from vantixs_audit.replays.refusal import refusal
 from vantixs_audit.replays.seeds import seed_of
-from vantixs_audit.store import read_head
+from vantixs_audit.store import hold_entries, read_head
 from vantixs_audit.tables import ENTRIES, KEPT_CONFIGURATION
 
 TIMEOUT_S = 5.0
@@ -47,6 +48,14 @@ class RunSignal:
         Raises:
             ServiceError: UNAVAILABLE or DEADLINE_EXCEEDED where it has to be tried again.
         """
+        try:
+            return await self._run(replay, first)
+        except DecodeError:
+            # One that was altered stops neither the replay nor audit, which would run it again at each start.
+            text = "an entry that can be read: run `vantixs audit verify`"
+            return Ran(outcomes.unverifiable(first.signal_id, text))
+
+    async def _run(self, replay: audit_pb2.Replay, first: Any) -> Ran:
         signal_id = first.signal_id
         accepted, why = await self._database.read(
             lambda c: (rows.accepted(c, signal_id), refusal(c, signal_id, replay.mode))
@@ -136,6 +145,7 @@ def _decided(connection: sa.Connection, signal_id: str) -> list[journal_pb2.Jour
 
 def _current_webhooks(connection: sa.Connection) -> dict[str, webhook_pb2.Webhook]:
     """Webhooks as they are, by what history says of their changes; secrets are redacted there."""
+    hold_entries(connection)
     kept = sa.select(KEPT_CONFIGURATION.c.data).order_by(KEPT_CONFIGURATION.c.sequence)
     query = sa.select(ENTRIES.c.data).where(ENTRIES.c.signal_id == "", ENTRIES.c.kind == "configuration_changed")
     query = query.where(ENTRIES.c.sequence > read_head(connection).dropped_sequence)

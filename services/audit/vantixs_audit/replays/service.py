@@ -164,10 +164,12 @@ class Replays:
         upcoming, replay = min(
             (item for item in waiting if item[0].due <= now), key=lambda item: self._ran_at.get(item[1].replay_id, 0.0)
         )
-        if upcoming.row is None:
+        # It may have ended since it was looked up: a replay with a speed waits between its signals.
+        row = await self._database.read(lambda c: rows.signal_at(c, replay.replay_id, upcoming.place))
+        if row is None:
             ran = Ran(audit_pb2.ReplayResult(refused="it is not in history any more"))
         else:
-            ran = await self._run_signal.run(replay, upcoming.row)
+            ran = await self._run_signal.run(replay, row)
         await self._database.write(lambda c: self._record(c, replay, upcoming, ran))
         self._outbox.wake()
         self._ran_at[replay.replay_id] = ended = time.monotonic()

@@ -12,6 +12,7 @@ from vantixs.api.journal.v1 import journal_pb2
 from vantixs.api.risk.v1 import risk_pb2
 from vantixs.api.router.v1 import router_pb2
 from vantixs.model.decimals import ZERO, format_decimal, parse_decimal
+from vantixs.model.ids import order_id
 from vantixs.model.instruments import INSTRUMENTS
 from vantixs.runtime.errors import invalid
 
@@ -21,6 +22,7 @@ from vantixs_router.domain.owner_shares import Sender, Shares, acts_on
 from vantixs_router.messages import (
     NothingLeft,
     evaluation_request,
+    instrument_message,
     intent_of,
     make_entry,
     make_order,
@@ -72,6 +74,8 @@ class Preview:
             webhook.account_id = scratch
         position = await self._risk.position(webhook.account_id, signal.instrument)
         instrument = INSTRUMENTS.current[signal.instrument]
+        if request.replay_id:
+            position = await self._position_before(request, webhook.account_id, position)
         # What the scratch copy of an account would leave to whom is not kept: there every signal acts on all of it.
         shares = () if request.replay_id else await self._shares(f"{webhook.account_id}|{signal.instrument}")
         sender = Sender() if request.replay_id else sender_of(webhook)
@@ -113,6 +117,32 @@ class Preview:
             make_entry(f"{signal.signal_id}:preview", signal.signal_id, self._clock(), "", signal_completed=completed)
         )
         return entries
+
+    async def _position_before(
+        self, request: router_pb2.PreviewSignalRequest, account_id: str, position: Decimal
+    ) -> Decimal:
+        """The position of the scratch account before the signal's first order.
+
+        A replay runs a signal again if audit ended, or the call was not answered, before its result was stored. Then the
+        orders of the signal may be in the position already, and its intent would be another one.
+        """
+        signal, instrument = request.accepted.signal, INSTRUMENTS.current[request.accepted.signal.instrument]
+        order = order_pb2.Order(
+            order_id=order_id(f"{request.replay_id}:{signal.signal_id}", 1),
+            signal_id=signal.signal_id,
+            account_id=account_id,
+            instrument=signal.instrument,
+            side=common_pb2.SIDE_BUY,
+            effect=order_pb2.ORDER_EFFECT_EXIT,
+        )
+        # Risk answers an order that it decided as it did then. Of any other one it says that its position is not this one.
+        question = risk_pb2.EvaluateOrderRequest(
+            order=order,
+            instrument=instrument_message(instrument),
+            assumed_position_quantity=format_decimal(position + 1),
+        )
+        before = (await self._risk.evaluate(question)).position_quantity
+        return parse_decimal(before) if before else position
 
     async def _leg(
         self,
