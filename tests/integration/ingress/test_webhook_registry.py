@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.api.ingress.v1 import ingress_pb2, webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.runtime.errors import ServiceError
 from vantixs.runtime.kv import KvTable, Versioned
 from vantixs.runtime.secret_cipher import PayloadCipher, SecretCipher
 from vantixs.testing.journal import connected
@@ -140,3 +142,62 @@ async def test_revocation_that_never_left_this_process_reaches_the_bucket_after_
                 not webhook_pb2.Webhook.FromString((await bucket.get("demo")).value).tokens[0].HasField("revoke_time")
             ):
                 await asyncio.sleep(0.02)
+
+
+async def test_change_is_recorded_though_another_call_that_changes_the_webhook_is_refused(spool: Spool) -> None:
+    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), PayloadCipher(bytes(32)), 100)
+    registry.changed("demo", version(1))
+    registry.loaded()
+    stale, valid = registry.changing("demo", "operator:bob"), registry.changing("demo", "operator:alice")
+    with valid as change:
+        with stale:
+            pass
+        registry.changed("demo", version(2, "Valid"))
+        assert change.recorded is not None
+        await change.recorded
+    (entry,) = await told(spool)
+    assert (entry.event_id, entry.actor) == ("webhook:demo:2", "operator:alice")
+
+
+async def test_calls_that_change_a_webhook_at_once_leave_a_record_of_what_was_stored(
+    spool: Spool, nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = SimpleNamespace(actor="operator:alice")
+    monkeypatch.setattr("vantixs_ingress.webhooks.service.caller", lambda: alice)
+    async with connected(nats) as (journal, _):
+        registry = WebhookRegistry(spool, SecretCipher(bytes(32)), PayloadCipher(bytes(32)), 100)
+        table: KvTable[webhook_pb2.Webhook] = KvTable(
+            journal, "vantixs-webhooks", "webhook", webhook_pb2.Webhook, on_change=registry.changed
+        )
+        servicer = WebhookServicer(
+            table, registry, Credentials("key", SecretCipher(bytes(32))), lambda: "", certificates=False
+        )  # type: ignore[abstract]
+        revision = await table.create("demo", version(0).value)
+        registry.loaded()
+
+        async def rename(name: str, read_at: int) -> None:
+            webhook = webhook_pb2.Webhook()
+            webhook.CopyFrom(version(read_at, name).value)
+            webhook.revision = read_at
+            await servicer.UpdateWebhook(ingress_pb2.UpdateWebhookRequest(webhook=webhook), None)
+
+        refused, stored = await asyncio.gather(
+            rename("Stale", revision + 7), rename("Valid", revision), return_exceptions=True
+        )
+        assert isinstance(refused, ServiceError)
+        assert (refused.reason, stored) == ("REVISION_CONFLICT", None)
+        (entry,) = await told(spool)
+        assert '"Valid"' in entry.configuration_changed.after_json
+
+
+async def test_change_is_recorded_under_the_name_of_whoever_made_it(spool: Spool) -> None:
+    """Another replica's change, or deletion, may arrive while a call of this process waits for the broker's answer."""
+    registry = WebhookRegistry(spool, SecretCipher(bytes(32)), PayloadCipher(bytes(32)), 100)
+    registry.changed("demo", version(1))
+    registry.loaded()
+    with registry.changing("demo", "operator:bob"):
+        registry.changed("demo", version(2, "Renamed by alice"))
+        registry.changed("demo", None)
+    await settle(spool)
+    (entry,) = await told(spool)
+    assert (entry.event_id, entry.actor) == ("webhook:demo:2", "operator:alice")

@@ -108,10 +108,12 @@ class DedupeWindows:
 
     def takes(self, key: DeduplicationKey) -> bool:
         """Whether the key is kept here, and not in the table."""
-        if not 0 < key.window_ms <= LONGEST_IN_MEMORY_MS:
+        if not key.window_ms:
             return False
-        if len(self._ends) >= MOST_IN_MEMORY:
-            self._spilled_until_ms = key.receive_ms + LONGEST_IN_MEMORY_MS
+        if key.window_ms > LONGEST_IN_MEMORY_MS or len(self._ends) >= MOST_IN_MEMORY:
+            # Never earlier than before: the clock may have been set back. A long window counts as well, for the webhook's
+            # window may be shortened while it lasts.
+            self._spilled_until_ms = max(self._spilled_until_ms, key.receive_ms + LONGEST_IN_MEMORY_MS)
             return False
         return True
 

@@ -282,11 +282,12 @@ class Spool:
         problem = self._room.lack
         if problem:
             items = []
-        elif items and time.monotonic() - self._pruned >= PRUNE_EVERY_S:
-            # Expired keys and windows are removed a few at a time.
+        elif time.monotonic() - self._pruned >= PRUNE_EVERY_S and (keys := [i.key for i in items if i.key]):
+            # Expired keys and windows are removed a few at a time: those that were over when the oldest of these requests
+            # was received, for it and those behind it may have waited long for the disk.
             self._pruned = time.monotonic()
-            keep = self._bounds.keep_keys_s * 1000
-            actions.append(lambda _: self._file.prune(time.time_ns() // 1_000_000, keep))
+            oldest, keep = min(key.receive_ms for key in keys), self._bounds.keep_keys_s * 1000
+            actions.append(lambda _: self._file.prune(oldest, keep))
         if not items and not actions:
             return _Written(problem, [], [])
         return _Written(problem, *self._file.write(items, actions))

@@ -149,9 +149,9 @@ class SpoolFile:
 
     def probe(self, connection: sqlite3.Connection) -> None:
         """Stores and removes a message within a batch's transaction, to find out whether storing works."""
-        number = self.sequence + 1
-        connection.execute("INSERT INTO spool VALUES (?, 'probe', '', x'00')", (number,))
-        connection.execute("DELETE FROM spool WHERE sequence = ?", (number,))
+        # Not the next number: SQLite would go on behind it after a restart, and the sequences would have a gap.
+        connection.execute("INSERT INTO spool VALUES (0, 'probe', '', x'00')")
+        connection.execute("DELETE FROM spool WHERE sequence = 0")
 
     def identity(self) -> Identity | None:
         """The identity of the spool in the file."""
@@ -188,8 +188,10 @@ class SpoolFile:
             if key is None:
                 verdict.add(Stored(self._next(verdict)), item.message)
                 continue
-            row = known.get(key.value) or self._windows.get(key)
-            if row is None or not key.repeats(row):
+            # One whose window is over, in the table, must not hide a newer one in memory.
+            held = (known.get(key.value), self._windows.get(key))
+            row = next((r for r in held if r is not None and key.repeats(r)), None)
+            if row is None:
                 known[key.value] = Row(key.fingerprint, key.signal_id, key.receive_ms, 0)
                 (verdict.windows if self._windows.takes(key) else verdict.keys)[key.value] = key
                 verdict.repeats.pop(key.value, None)

@@ -28,6 +28,7 @@ class Change:
 
     actor: str
     before: webhook_pb2.Webhook | None = None
+    deletes: bool = False
     recorded: "asyncio.Future[Stored] | None" = None
 
 
@@ -52,7 +53,7 @@ class WebhookRegistry:
         self._payloads = payloads
         self._records_per_minute = records_per_minute
         self._entries_per_minute = entries_per_minute
-        self._changes: dict[str, Change] = {}
+        self._changes: dict[str, list[Change]] = {}  # Several calls may change a webhook at once; one of them succeeds.
         self._loaded = False
         # Webhooks with a revocation that the bucket does not know yet.
         self.unpublished: set[str] = set()
@@ -64,25 +65,33 @@ class WebhookRegistry:
         self._loaded = True
 
     @contextmanager
-    def changing(self, webhook_id: str, actor: str, before: webhook_pb2.Webhook | None = None) -> Iterator[Change]:
+    def changing(
+        self, webhook_id: str, actor: str, before: webhook_pb2.Webhook | None = None, *, deletes: bool = False
+    ) -> Iterator[Change]:
         """While it lasts, a change of the webhook is recorded by this process. `before` is the webhook as it was, by default the
         snapshot's.
         """
-        change = self._changes[webhook_id] = Change(actor, before)
+        change = Change(actor, before, deletes)
+        changes = self._changes.setdefault(webhook_id, [])
+        changes.append(change)
         try:
             yield change
         finally:
-            self._changes.pop(webhook_id, None)
+            # By identity: a call that is refused must not end the change that another call is making.
+            changes[:] = [other for other in changes if other is not change]
+            if not changes and self._changes.get(webhook_id) is changes:
+                del self._changes[webhook_id]
 
     def changed(self, webhook_id: str, found: Versioned[webhook_pb2.Webhook] | None) -> None:
         """Called when a webhook was changed, or deleted (None)."""
         snapshot = self.snapshots.get(webhook_id)
-        change = self._changes.get(webhook_id)
-        before = (change and change.before) or (snapshot.webhook if snapshot else None)
+        # The revision that arrives may be that of any of them, or of another replica, which records it under the same id.
+        changes = [c for c in self._changes.get(webhook_id, ()) if c.deletes == (found is None)]
+        before = next((c.before for c in changes if c.before), snapshot.webhook if snapshot else None)
         self.unpublished.discard(webhook_id)
         if found is None:
-            if change and before:
-                change.recorded = self._record(before, None, change.actor)
+            if changes and before:
+                self._record_for(changes, before, None, changes[0].actor)
             self.snapshots.pop(webhook_id, None)
             self._spool.remember_webhook(webhook_id, 0, None)
             return
@@ -91,8 +100,8 @@ class WebhookRegistry:
         after.revision = found.revision
         if snapshot and keep_revoked(snapshot.webhook, after):
             self.unpublished.add(webhook_id)
-        if change:
-            change.recorded = self._record(before, after, change.actor)
+        if changes:
+            self._record_for(changes, before, after, after.updated_by)
         elif not self._loaded and before and before.revision < found.revision:
             self._record(before, after, after.updated_by)
         self.snapshots[webhook_id] = self._make(after, snapshot)
@@ -121,6 +130,17 @@ class WebhookRegistry:
         if snapshot.unreadable_signing_keys:
             log.error("webhook.secret_unreadable", webhook_id=webhook.webhook_id, detail="sealed under another key")
         return snapshot
+
+    def _record_for(
+        self,
+        changes: list[Change],
+        before: webhook_pb2.Webhook | None,
+        after: webhook_pb2.Webhook | None,
+        actor: str,
+    ) -> None:
+        recorded = self._record(before, after, actor)
+        for change in changes:
+            change.recorded = recorded
 
     def _record(
         self, before: webhook_pb2.Webhook | None, after: webhook_pb2.Webhook | None, actor: str, mark: str = ""

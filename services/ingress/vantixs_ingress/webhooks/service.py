@@ -173,7 +173,7 @@ class WebhookServicer(ingress_pb2_grpc.WebhookServiceServicer):
 
     async def _delete(self, request: ingress_pb2.DeleteWebhookRequest) -> ingress_pb2.DeleteWebhookResponse:
         before = self._find(request.webhook_id)
-        with self._registry.changing(request.webhook_id, caller().actor) as change:
+        with self._registry.changing(request.webhook_id, caller().actor, deletes=True) as change:
             if self._in_bucket(request.webhook_id):
                 await self._table.delete(request.webhook_id, request.revision or before.revision)
             else:
