@@ -64,6 +64,7 @@ class Steps:
         self.later = timedelta()
         # What writes end with once they were committed, by the number of writes since the process began.
         self.write_errors: dict[int, ServiceError] = {}
+        self.error_takes = timedelta(hours=1)
         self.writes = 0
         self.settle_errors: list[BaseException] = []  # What the next bookings end with, before risk hears of them.
 
@@ -90,7 +91,7 @@ class SteppedDatabase:
         self._steps.step()
         self._steps.writes += 1
         if error := self._steps.write_errors.pop(self._steps.writes, None):
-            self._steps.later = timedelta(hours=1)
+            self._steps.later = self._steps.error_takes
             raise error
         return result
 

@@ -20,6 +20,8 @@ from vantixs.runtime.batching import Batcher, BatcherFull, Bounds
 from vantixs.runtime.errors import ServiceError, from_rpc_error, from_status, unavailable
 from vantixs.runtime.grpc_replicas import PAUSES_S, Replica, Replicas
 
+from vantixs_router.known_positions import MOST, KnownPositions
+
 SERVICE = "vantixs.api.risk.v1.RiskService"
 METHODS = (
     *("EvaluateOrder", "BatchEvaluateOrders", "BatchSettleOrders", "ListPositions", "RefreshMarks"),
@@ -30,7 +32,6 @@ IDEMPOTENT = tuple(f"/{SERVICE}/{m}" for m in METHODS)
 BOUNDS = Bounds(items=128, size=200_000, waiting=10_000)
 # What one order of a batch may be the reason of.
 _OF_ONE = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
-MOST_GUESSES = 10_000
 FINAL_REASONS = ("STORE_NOT_ACCEPTED",)
 FINAL_CODES = ("NOT_FOUND", "INVALID_ARGUMENT", "PERMISSION_DENIED", "UNAUTHENTICATED", "UNIMPLEMENTED")
 # Other replicas trade the account's other instruments, so what is held is asked for again now and then.
@@ -122,43 +123,48 @@ class RiskClient:
         self._replicas = replicas
         self._stub = risk_pb2_grpc.RiskServiceStub(replicas.channel)
         self._timeout_s = timeout_s
-        self._positions: dict[str, dict[str, Decimal]] = {}
-        self._listed: dict[str, float] = {}
-        self._count = 0
+        self._positions = KnownPositions()
         self._batches: dict[Replica, _Batches] = {}
 
     def guess(self, account_id: str, instrument: str) -> Decimal:
         """The position last heard of; flat where none was."""
-        return self._positions.get(account_id, {}).get(instrument, ZERO)
+        return self._positions.get(account_id, instrument) or ZERO
 
     def known(self, account_id: str, instrument: str) -> Decimal | None:
         """The position last heard of; None where none was, or it was forgotten."""
-        return self._positions.get(account_id, {}).get(instrument)
+        return self._positions.get(account_id, instrument)
+
+    def forget(self, account_id: str, instrument: str) -> None:
+        """Forgets the position: another replica may have traded the instrument."""
+        self._positions.forget(account_id, instrument)
 
     async def held(self, account_id: str) -> list[str]:
         """Instruments the account holds, as far as is known: risk wants to know their prices with every decision."""
-        if time.monotonic() - self._listed.get(account_id, -LIST_EVERY_S) >= LIST_EVERY_S:
+        if time.monotonic() - self._positions.listed.get(account_id, -LIST_EVERY_S) >= LIST_EVERY_S:
             request = risk_pb2.ListPositionsRequest(account_id=account_id, page_size=1000)
+            asked = self._positions.bookings
             try:
                 response = await self._stub.ListPositions(request, timeout=self._timeout_s)
             except grpc.aio.AioRpcError as error:
                 raise from_rpc_error(error) from None
             for position in response.positions:
-                self._remember(account_id, position.instrument, parse_decimal(position.quantity))
-            if len(self._listed) >= MOST_GUESSES:
-                self._listed.clear()
-            self._listed[account_id] = time.monotonic()
-        return [name for name, quantity in self._positions.get(account_id, {}).items() if quantity]
+                self._positions.answered(account_id, position.instrument, parse_decimal(position.quantity), asked)
+            if len(self._positions.listed) >= MOST:
+                self._positions.listed.clear()
+            self._positions.listed[account_id] = time.monotonic()
+        return self._positions.held(account_id)
 
     async def position(self, account_id: str, instrument: str) -> Decimal:
         """The position now, in signed base units."""
         request = risk_pb2.ListPositionsRequest(account_id=account_id, instrument=instrument)
+        asked = self._positions.bookings
         try:
             response = await self._stub.ListPositions(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None
         quantity = parse_decimal(response.positions[0].quantity) if response.positions else ZERO
-        return self._remember(account_id, instrument, quantity)
+        self._positions.answered(account_id, instrument, quantity, asked)
+        return quantity
 
     async def mode_of(self, account_id: str) -> "common_pb2.Mode":
         """The account's mode.
@@ -176,15 +182,15 @@ class RiskClient:
 
     async def evaluate(self, request: risk_pb2.EvaluateOrderRequest) -> order_pb2.RiskDecision:
         """Risk's decision on an order. Those asked for while a call is out wait for it, and share the next one."""
+        asked = self._positions.bookings
         if request.preview:
             decision = await self._preview(request)
         else:
             account = request.order.account_id
             decision = await self._share(account, _Batches.evaluate, request)
         if decision.verdict == order_pb2.RISK_VERDICT_POSITION_CHANGED:
-            self._remember(
-                request.order.account_id, request.order.instrument, parse_decimal(decision.position_quantity)
-            )
+            quantity = parse_decimal(decision.position_quantity)
+            self._positions.answered(request.order.account_id, request.order.instrument, quantity, asked)
         return decision
 
     async def settle(self, order: order_pb2.Order, fills: list[order_pb2.Fill], *, final: bool) -> order_pb2.Position:
@@ -199,7 +205,7 @@ class RiskClient:
         )
         response = await self._share(order.account_id, _Batches.settle, request)
         if response.position.quantity:
-            self._remember(order.account_id, order.instrument, parse_decimal(response.position.quantity))
+            self._positions.booked(order.account_id, order.instrument, parse_decimal(response.position.quantity))
         return response.position
 
     async def refresh_marks(self, quotes: Sequence[common_pb2.Quote]) -> list[str]:
@@ -321,16 +327,6 @@ class RiskClient:
             self._batches = {r: b for r, b in self._batches.items() if r in known}
             found = self._batches[replica] = _Batches(replica, self._timeout_s)
         return found
-
-    def _remember(self, account_id: str, instrument: str, quantity: Decimal) -> Decimal:
-        if self._count >= MOST_GUESSES:
-            self._positions.clear()
-            self._listed.clear()
-            self._count = 0
-        of_account = self._positions.setdefault(account_id, {})
-        self._count += instrument not in of_account
-        of_account[instrument] = quantity
-        return quantity
 
 
 def _size_of(request: Any) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -307,6 +308,34 @@ async def test_stream_that_an_operator_accepted_is_read_from_its_beginning(
         await send(journal, "a 5", "a 6")
         await until(lambda: handled.by_key["a"] == [str(n) for n in range(7)])
         await cursor_is(database, 0, 2)
+        await replica.stop()
+
+
+async def test_signal_that_waits_comes_again_although_one_of_the_stream_before_had_its_sequence_and_waits(
+    nats: NatsServer, database: Database, tmp_path: Path
+) -> None:
+    async with connected(nats) as (journal, life):
+        tries: Counter[str] = Counter()
+
+        async def handle(delivery: Delivery, fence: Fence) -> Outcome:
+            tries[delivery.data.decode()] += 1
+            return Outcome.PARKED
+
+        replica = start_replica(life, journal, database, handle, tmp_path)
+        await send(journal, "a 1")
+        await until(lambda: tries["a 1"] > 0)
+        await journal.js.delete_stream(STREAM)
+        await until(lambda: journal.gap)
+
+        async def nothing(_: StreamFacts, __: int) -> None:
+            """Nobody keeps a record here."""
+
+        await journal.accept_gap(nothing)
+        await send(journal, "a 2")
+        await until(lambda: tries["a 2"] > 0)
+        before = tries["a 1"]
+        await until(lambda: tries["a 1"] > before + 5)
+        assert tries["a 2"] > 1
         await replica.stop()
 
 

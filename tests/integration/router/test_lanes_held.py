@@ -49,3 +49,23 @@ async def test_lanes_that_a_transaction_holds_are_left_and_all_others_go_on(
     assert set(turn.owned) == set(range(LANES))
     assert (await database.read(table.read_lanes))[4].cursor == 40
     await database.close()
+
+
+async def test_lane_that_a_transaction_held_when_it_was_to_be_handed_over_is_handed_over_later(
+    postgres: PostgresServer,
+) -> None:
+    """It was noted as handed over, and if no other replica asked for it again, this replica neither freed nor read it."""
+    url = postgres.new_database()
+    database = await Database.open(replace(RouterSettings(), database_url=url), "router", MIGRATIONS, exclusive=False)
+    await database.write(lambda c: table.add_lanes(c, {}, 0))
+    leases = Leases(database, Health(), "me", lease_s=4.0)
+    epoch = (await renewed(leases)).owned[4].epoch
+    with psycopg.connect(url.replace("+psycopg", "")) as working:
+        working.execute("SELECT 1 FROM router.lanes WHERE lane = 4 FOR SHARE")
+        leases.give(4, epoch)
+        assert (await renewed(leases)).owned[4].epoch == epoch
+        working.rollback()
+    # No other replica is there any more: it is taken again at once, as a lane that is new here.
+    assert (await renewed(leases)).owned[4].epoch == epoch + 1
+    assert (await renewed(leases)).owned[4].epoch == epoch + 1
+    await database.close()

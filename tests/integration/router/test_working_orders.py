@@ -9,6 +9,7 @@ import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
 from vantixs.api.journal.v1 import journal_pb2
+from vantixs.model.ids import lane_of
 from vantixs.model.instruments import CATALOGUE
 from vantixs.testing.venue import NoFence
 from vantixs_router.lanes.outcome import Outcome
@@ -221,4 +222,18 @@ async def test_exit_of_more_decimals_than_are_used_is_executed_while_exits_rest(
     assert await rig.orders("s3") == [f"sell market {sold} @ market FILLED"]
     (row,) = await rig.router.orders("s2")
     assert (row.order.state, row.order.reason) == (common_pb2.ORDER_STATE_CANCELED, "REPLACED_BY_NEW_SIGNAL")
+    await rig.check()
+
+
+async def test_position_known_from_before_another_replica_had_the_lane_is_forgotten(rig: Rig) -> None:
+    """An exit that the other replica stored and did not send is limited by the position: it is asked for anew."""
+    await rig.send("BUY", size="0.1", stop="90")
+    assert rig.router.risk_client.known(rig.account, rig.instrument) == D("0.1")
+    lane = lane_of(rig.account, rig.instrument)
+    rig.working.lose(lane)
+    await rig.working.load(lane)
+    assert rig.router.risk_client.known(rig.account, rig.instrument) is None
+    await rig.load()
+    await rig.price("89")
+    assert await rig.position() == 0
     await rig.check()

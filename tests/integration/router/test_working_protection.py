@@ -1,10 +1,14 @@
 """Stops and targets of a position: placed with its first fill, moved, kept over crashes, and gone with it."""
 
+import contextlib
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal as D
 
 import pytest
 from vantixs.api.common.v1 import common_pb2
 from vantixs.api.ingress.v1 import webhook_pb2
+from vantixs.runtime.errors import ServiceError, unavailable
 from vantixs.testing.venue import NoFence
 from vantixs_router.lanes.outcome import Outcome
 
@@ -166,3 +170,46 @@ async def test_protection_is_there_after_a_crash_at_any_step(rig_on_each: Rig) -
             assert number > 15
             return
     raise AssertionError("more steps than are thought of")
+
+
+async def test_protection_is_there_although_the_answer_to_a_commit_was_lost(rig: Rig) -> None:
+    """The process goes on, and handles the signal again as a new try: what the try before left is watched all the same."""
+    router = rig.router
+    router.steps.error_takes = timedelta()
+    for number in range(1, 60):
+        delivery = rig.signal("BUY", size="0.6", stop="90", targets=["110 50", "120 50"])
+        signal_id = f"s{router.sequence}"
+        router.steps.writes, router.steps.write_errors = 0, {number: unavailable("DATABASE_UNAVAILABLE", "no answer")}
+        for _ in range(5):
+            with contextlib.suppress(ServiceError):
+                if await rig.signals.handle(delivery, NoFence()) is Outcome.DONE:
+                    break
+        unused = bool(router.steps.write_errors)
+        router.steps.write_errors = {}
+        assert rig.working.has(rig.key), number
+        await rig.working.look(rig.key, NoFence())
+        working = await rig.working_ones(signal_id)
+        assert working == ["sell limit 0.3 @ 110", "sell limit 0.3 @ 120", "sell stop 0.6 @ 90"], number
+        await rig.price("89")
+        assert await rig.position() == 0, number
+        await rig.check()
+        await rig.price("100")
+        if unused:
+            assert number > 5
+            return
+    raise AssertionError("more writes than are thought of")
+
+
+async def test_protection_is_there_after_an_entry_that_waited(rig: Rig) -> None:
+    """Risk decided and the venue filled, and risk did not book it for so long that the signal was parked."""
+    rig.settings = replace(rig.settings, park_after_s=0.0)
+    rig.restart()
+    rig.router.steps.settle_errors = [unavailable("RISK_UNAVAILABLE", "no answer")]
+    delivery = rig.signal("BUY", stop="90")
+    assert await rig.signals.handle(delivery, NoFence()) is Outcome.PARKED
+    assert await rig.signals.handle(delivery, NoFence()) is Outcome.DONE
+    assert await rig.position() == D("0.5")
+    assert await rig.working_ones() == ["sell stop 0.5 @ 90"]
+    await rig.price("89")
+    assert await rig.position() == 0
+    await rig.check()

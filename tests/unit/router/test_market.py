@@ -4,6 +4,7 @@ from typing import Any
 
 from vantixs.api.common.v1 import common_pb2
 from vantixs_router.market import Market
+from vantixs_router.working.key import Key
 
 BTC, ETH = "BTC/USDT", "ETH/USDT"
 
@@ -12,11 +13,11 @@ class Working:
     """Keys by instrument, and what each was shown; an empty bid is that time has passed."""
 
     def __init__(self) -> None:
-        self.by_instrument: dict[str, list[str]] = {}
+        self.by_instrument: dict[str, dict[str, Key]] = {}
         self.seen: dict[str, list[str]] = {}
 
     def sees(self, name: str, quote: common_pb2.Quote, *, busy: bool) -> None:
-        self.seen.setdefault(name, []).append(quote.bid)
+        self.seen.setdefault(name.partition("|")[0], []).append(quote.bid)
 
 
 class Quotes:
@@ -33,6 +34,11 @@ def quote(bid: str, instrument: str = BTC) -> common_pb2.Quote:
     return common_pb2.Quote(instrument=instrument, bid=bid, ask=bid)
 
 
+def keys(*accounts: str, instrument: str = BTC) -> dict[str, Key]:
+    """New keys of these accounts."""
+    return {f"{name}|{instrument}": Key(0, name, instrument) for name in accounts}
+
+
 def made() -> tuple[Market, Working, Quotes]:
     working, quotes = Working(), Quotes()
     market: Any = Market(quotes, working, lambda _: False)  # type: ignore[arg-type]  # Parts of them.
@@ -44,7 +50,7 @@ def test_key_that_comes_after_a_pushed_quote_is_shown_it() -> None:
     market, working, quotes = made()
     quotes.bids[BTC] = "131"
     market.pushed(quote("131"))
-    working.by_instrument[BTC] = ["a"]
+    working.by_instrument[BTC] = keys("a")
     market.look()
     assert working.seen == {"a": ["131"]}
 
@@ -52,16 +58,16 @@ def test_key_that_comes_after_a_pushed_quote_is_shown_it() -> None:
 def test_key_that_joins_others_of_its_instrument_is_shown_the_quote_that_they_know() -> None:
     market, working, quotes = made()
     quotes.bids[BTC] = "131"
-    working.by_instrument[BTC] = ["a"]
+    working.by_instrument[BTC] = keys("a")
     market.look()
-    working.by_instrument[BTC] = ["a", "b"]
+    working.by_instrument[BTC] |= keys("b")
     market.look()
     assert working.seen == {"a": ["131", ""], "b": ["131"]}
 
 
 def test_quote_is_shown_once_and_then_time_passes() -> None:
     market, working, quotes = made()
-    working.by_instrument = {BTC: ["a"], ETH: ["b"]}
+    working.by_instrument = {BTC: keys("a"), ETH: keys("b", instrument=ETH)}
     quotes.bids = {BTC: "1"}
     market.pushed(quote("1"))
     market.look()
@@ -73,10 +79,21 @@ def test_quote_is_shown_once_and_then_time_passes() -> None:
 def test_key_that_ended_and_comes_again_is_new() -> None:
     market, working, quotes = made()
     quotes.bids[BTC] = "1"
-    working.by_instrument[BTC] = ["a"]
+    working.by_instrument[BTC] = keys("a")
     market.look()
     working.by_instrument.clear()
     market.look()
-    working.by_instrument[BTC] = ["a"]
+    working.by_instrument[BTC] = keys("a")
+    market.look()
+    assert working.seen == {"a": ["1", "1"]}
+
+
+def test_key_whose_lane_was_lost_and_taken_again_between_two_looks_is_shown_what_the_lost_one_had_kept() -> None:
+    """A busy key keeps a quote for later. If its lane is lost and taken again, the quote that it kept is gone."""
+    market, working, quotes = made()
+    quotes.bids[BTC] = "1"
+    working.by_instrument[BTC] = keys("a")
+    market.look()
+    working.by_instrument[BTC] = keys("a")
     market.look()
     assert working.seen == {"a": ["1", "1"]}

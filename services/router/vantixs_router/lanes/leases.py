@@ -146,7 +146,10 @@ class Leases:
         self._aside, self._held = turn.aside, turn.held
         self._until = 0.0 if turn.aside else before + self.lease_s
         self._joined = True
-        self._given -= given
+        # One whose row a transaction held is given with a later renewal.
+        self._given = {
+            (lane, epoch) for lane, epoch in self._given if lane in turn.owned and turn.owned[lane].epoch == epoch
+        }
         self._health.set("lanes", True)
         OWNED.set(len(turn.owned))
         changed(turn)

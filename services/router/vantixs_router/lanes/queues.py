@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import islice
 
 from vantixs.runtime.journal_reader import Delivery
@@ -13,7 +14,7 @@ class Lane:
 
     `seen` is the highest journal sequence taken in hand, `cursor` the one up to which all is done or parked; both count in
     the stream after `journal_epoch` accepted gaps. `loading`: what the owner before left is not in hand yet. `parked` has
-    the sequences of those that come again by themselves.
+    the identities of those that come again by themselves.
     """
 
     number: int
@@ -23,7 +24,7 @@ class Lane:
     seen: int = 0
     loading: bool = True
     handing_over: bool = False
-    parked: set[int] = field(default_factory=set)
+    parked: set[tuple[int, datetime]] = field(default_factory=set)
     lost: bool = False
     in_hand: int = 0
     _order: deque[int] = field(default_factory=deque)
@@ -54,6 +55,12 @@ class Lane:
         """The stream was read up to there: a lane with nothing in hand is past it."""
         if not self._order:
             self.cursor = max(self.cursor, self.seen, sequence)
+
+    def park(self, delivery: Delivery) -> bool:
+        """A delivery is parked; returns whether that is new, so that it has to be made to come again."""
+        known = identity_of(delivery) in self.parked
+        self.parked.add(identity_of(delivery))
+        return not known
 
     def begin_again(self, journal_epoch: int) -> None:
         """Another stream: sequences begin again. What is in hand is carried to its end all the same."""
@@ -143,3 +150,8 @@ class KeyQueues:
     def _forget(self, work: Work) -> None:
         self.count -= 1
         work.lane.in_hand -= 1
+
+
+def identity_of(delivery: Delivery) -> tuple[int, datetime]:
+    """Tells a delivery from all others. Its sequence does not: sequences begin again after a gap of the journal was accepted."""
+    return delivery.stream_sequence, delivery.time

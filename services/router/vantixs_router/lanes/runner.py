@@ -23,7 +23,7 @@ from vantixs_router.fence import Fence as FencePort
 from vantixs_router.fence import LeaseLost
 from vantixs_router.lanes.leases import Fence, Leases, Turn
 from vantixs_router.lanes.outcome import Outcome
-from vantixs_router.lanes.queues import KeyQueues, Lane, Work
+from vantixs_router.lanes.queues import KeyQueues, Lane, Work, identity_of
 from vantixs_router.risk_client import RiskFailed
 
 IN_HAND = Gauge("vantixs_router_signals_in_hand", "accepted signals read from the journal and not done")
@@ -202,6 +202,8 @@ class LaneRunner:
                 await self._pause(0.2)
                 continue
             if lane.lost:
+                if lane.number not in self._lanes:
+                    self._lose_orders(lane.number)  # What was loaded after the lane was lost.
                 return
             for parked in rows:
                 self._add(Work(parked.delivery(), lane, holds=False))
@@ -286,9 +288,7 @@ class LaneRunner:
             attempt = 0
             self._queues.done(key)
             self._room.set()
-            parked = work.delivery.stream_sequence if work.delivery and outcome is Outcome.PARKED else 0
-            if parked and parked not in lane.parked:
-                lane.parked.add(parked)
+            if outcome is Outcome.PARKED and work.delivery and lane.park(work.delivery):
                 asyncio.get_running_loop().call_later(self._retry_parked_s, self._come_again, work)
             if not lane.in_hand:
                 self._give(lane)
@@ -341,7 +341,7 @@ class LaneRunner:
     def _come_again(self, parked: Work) -> None:
         lane = parked.lane
         if parked.delivery:
-            lane.parked.discard(parked.delivery.stream_sequence)
+            lane.parked.discard(identity_of(parked.delivery))
         if not (self._stopping.is_set() or lane.lost or lane.handing_over):
             self._add(Work(parked.delivery, lane, holds=False))
 

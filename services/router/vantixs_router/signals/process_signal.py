@@ -44,6 +44,7 @@ from vantixs_router.signals.record_outcome import RecordOutcome, completed_id
 from vantixs_router.signals.run import OutcomeUnknown, SignalRun, WaitsForEarlier
 from vantixs_router.signals.run_legs import RunLegs, is_expired
 from vantixs_router.venues.port import Venue
+from vantixs_router.working.store import is_protected
 from vantixs_router.working.working_orders import WorkingOrders
 
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -166,7 +167,12 @@ class ProcessSignal:
                 outcome, ends_by_itself = None, False
                 waits, backoff = {"reason": "VENUE_OUTCOME_UNKNOWN", "detail": str(unknown)}, VENUE_BACKOFF_S
             if outcome:
-                await self._outcomes.complete(run, outcome)
+                try:
+                    await self._outcomes.complete(run, outcome)
+                except ServiceError:
+                    # The commit may have been made and its answer lost. The next try then finds that the signal has ended.
+                    await self._others.look_after(run)
+                    raise
                 await self._others.look_after(run)
                 return Outcome.DONE
             # A parked signal is tried once each time, because an exit may wait behind it.
@@ -186,16 +192,17 @@ class ProcessSignal:
 
         def read(
             connection: sa.Connection,
-        ) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow], Shares]:
+        ) -> tuple[store.Progress, list[store.OrderRow], list[store.OrderRow], Shares, bool]:
             progress = store.read_progress(
                 connection, signal_id, run.lane, account_id, run.key, run.delivery, claim, run.sender_name
             )
             orders = store.read_orders(connection, signal_id) if progress.signal else []
             others = store.read_unsettled(connection, run.lane, account_id, instrument) if progress.unsettled else []
             shares = read_shares(connection, run.key) if progress.owners else ()
-            return progress, orders, others, shares
+            protected = any(is_protected(connection, row.order.order_id) for row in orders)
+            return progress, orders, others, shares, protected
 
-        progress, run.orders, others, run.shares = await self._database.read_together(read)
+        progress, run.orders, others, run.shares, run.protected = await self._database.read_together(read)
         run.plan = progress.signal.plan if progress.signal else ""
         run.orders = [row for row in run.orders if not row.order.entry_order_id]
         run.unsettled = [other for other in others if other.order.signal_id != signal_id and not is_looked_after(other)]

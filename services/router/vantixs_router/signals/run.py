@@ -49,7 +49,7 @@ class SignalRun:
         adds: whether one of its entries adds to a position.
         claim: what it has in common with any repeat of it; None if nothing makes another signal a repeat.
         held: the signal that made the same claim before, if known.
-        protected: whether a bracket was made for one of its entries in this try.
+        protected: whether one of its entries has a bracket.
         apart: whether its key belongs to another signal, so that it has an id of its own.
         shares: which part of the position in its account and instrument each webhook owns.
         own: the part of the position that its webhook acts on, signed; None if that is the whole position.

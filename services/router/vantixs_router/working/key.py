@@ -20,6 +20,7 @@ class Key:
         behind: the venue may have filled what risk has not booked: it sees no quote before that is over.
         unbooked: nothing is known of what risk has booked: it is told all once.
         asked_s: when risk was asked for the position last, seconds of a clock that is never set.
+        shown: the last quote that came for it, serialized.
         refused: why nothing may be sent; "" where something may.
         cancel: entries that are to be cancelled, by order id, and why.
     """
@@ -36,6 +37,7 @@ class Key:
     cancel: dict[str, str] = field(default_factory=dict)
     waking: asyncio.TimerHandle | None = None
     refused: str = ""
+    shown: bytes = b""
 
     @property
     def name(self) -> str:

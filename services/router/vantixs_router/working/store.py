@@ -20,6 +20,9 @@ _SAVE = insert_or_replace(BRACKETS)
 _OPEN = sa.func.length(ORDERS.c.position) == sa.literal_column("0")
 _READ_OPEN = Statement(lambda _: sa.select(ORDERS).where(OPEN_OF_KEY).order_by(ORDERS.c.number))
 _NOT_DONE = sa.not_(BRACKETS.c.done)
+_IS_PROTECTED = Statement(
+    lambda _: sa.select(BRACKETS.c.entry_order_id).where(where(BRACKETS, "entry_order_id"), _NOT_DONE)
+)
 _READ_BRACKETS = Statement(lambda _: sa.select(BRACKETS).where(where(BRACKETS, "lane", "key"), _NOT_DONE))
 
 
@@ -85,6 +88,11 @@ def read_plan(connection: sa.Connection, entry_order_id: str) -> Plan | None:
     """What protects what an entry fills, as it was planned; None for an order without protection."""
     row = connection.execute(sa.select(BRACKETS).where(BRACKETS.c.entry_order_id == entry_order_id)).first()
     return _of_row(row).bracket.plan if row else None
+
+
+def is_protected(connection: sa.Connection, entry_order_id: str) -> bool:
+    """Whether an order has a bracket that has not ended."""
+    return _IS_PROTECTED.first(connection, entry_order_id=entry_order_id) is not None
 
 
 def read_kept_keys(connection: sa.Connection, lane: int) -> set[tuple[str, str]]:

@@ -7,7 +7,7 @@ between any two steps is harmless, because the next round starts from what is st
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, localcontext
 
@@ -68,12 +68,12 @@ class WorkingOrders:
         self._enqueue = enqueue
         self._monotonic = monotonic
         self._keys: dict[str, Key] = {}
-        self._by_instrument: dict[str, dict[str, None]] = {}
+        self._by_instrument: dict[str, dict[str, Key]] = {}
         self._restrictions = Restrictions(risk, monotonic)
 
     @property
-    def by_instrument(self) -> Mapping[str, Collection[str]]:
-        """The names of the keys that are watched now, by their instrument."""
+    def by_instrument(self) -> Mapping[str, Mapping[str, Key]]:
+        """The keys that are watched now, by their instrument and name."""
         return self._by_instrument
 
     async def load(self, lane: int) -> None:
@@ -83,9 +83,8 @@ class WorkingOrders:
             ServiceError: the database did not answer.
         """
         for account_id, instrument in await self._database.read(lambda c: store.read_kept_keys(c, lane)):
-            await self._venue.follow(account_id, instrument)
-            key = self._key(lane, account_id, instrument)
-            self._enqueue(lane, key.name)
+            self._risk.forget(account_id, instrument)
+            self._enqueue(lane, self._key(lane, account_id, instrument).name)
 
     def lose(self, lane: int) -> None:
         """Stops watching a lane that this replica no longer owns."""
@@ -108,7 +107,6 @@ class WorkingOrders:
 
         Raises: as `look`.
         """
-        await self._venue.follow(account_id, instrument)
         key = self._key(lane, account_id, instrument)
         key.unbooked |= untold
         await self.look(key.name, fence)
@@ -181,10 +179,12 @@ class WorkingOrders:
         if key is None:
             return
         try:
+            # Before that the venue sees nothing of the key: its quotes wait until it has been looked at.
+            await self._venue.follow(key.account_id, key.instrument)
             await self._look(key, fence)
         except (RiskFailed, ServiceError) as failure:
             # What the venue filled may be stored and not booked, or booked and not told.
-            key.unbooked = True
+            key.behind = key.unbooked = True
             if isinstance(failure, ServiceError) or not is_final(failure.error):
                 raise
             # It is not known what is held: nothing of the key is sent until risk books it, and others are not held up.
@@ -300,7 +300,7 @@ class WorkingOrders:
         key = self._keys.get(name)
         if key is None:
             key = self._keys[name] = Key(lane, account_id, instrument)
-            self._by_instrument.setdefault(instrument, {})[name] = None
+            self._by_instrument.setdefault(instrument, {})[name] = key
         return key
 
     def _forget(self, key: Key) -> None:

@@ -89,8 +89,7 @@ class PaperVenue:
             return book_store.place(connection, made, now)()
 
         placed = await write_fenced(self._database, fence, place)
-        if placed is made and book:
-            book.take_in(made)
+        self._take_in(placed)
         if faulty == "lost" and placed is made:
             return Unknown("paper_fault_kind is `lost`: the answer did not come")
         if faulty == "late" and placed is made:
@@ -106,6 +105,8 @@ class PaperVenue:
         placed = book.orders.get(order.client_order_id) if book else None
         if placed is None:
             placed = await self._database.read(lambda c: book_store.read(c, order.client_order_id))
+            if placed:
+                self._take_in(placed)
         return _answer(order, placed) if placed else NotFound()
 
     async def cancel(self, order: order_pb2.Order, fence: Fence) -> Answer:
@@ -156,6 +157,12 @@ class PaperVenue:
             orders = await self._database.read(lambda c: book_store.read_open(c, key))
             book = self._books.setdefault(key, PaperBook(instrument, self._assumptions, orders))
         return book
+
+    def _take_in(self, placed: PaperOrder) -> None:
+        """Adds an open order to the book, if the book lacks it: it is new, or the answer to the commit of it was lost."""
+        book = self._books.get(placed.key)
+        if book and placed.open and placed.client_order_id not in book.orders:
+            book.take_in(placed)
 
     async def _write(self, key: str, fence: Fence) -> None:
         """Writes the changes.
