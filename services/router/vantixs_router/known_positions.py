@@ -24,9 +24,8 @@ class KnownPositions:
         self._positions: dict[str, dict[str, _Heard]] = {}
         self._count = 0
         self.bookings = 0
-        self.listed: dict[
-            str, float
-        ] = {}  # When all positions of an account were asked for last, by a monotonic clock.
+        # When all positions of an account were asked for last, by a monotonic clock.
+        self.listed: dict[str, float] = {}
 
     def get(self, account_id: str, instrument: str) -> Decimal | None:
         """The position in signed base units; None if none is known."""
