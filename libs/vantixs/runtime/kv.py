@@ -228,7 +228,7 @@ class KvTable(Generic[M]):
                         await self._take(watcher)
                 finally:
                     with contextlib.suppress(*TRANSIENT):
-                        await watcher.stop()  # type: ignore[no-untyped-call]
+                        await watcher.stop()  # type: ignore[no-untyped-call]  # nats-py has no types here.
                 continue
             await asyncio.sleep(0.2)
 
@@ -251,7 +251,7 @@ class KvTable(Generic[M]):
     async def _take(self, watcher: KeyValue.KeyWatcher) -> None:
         """Takes the next change, if one arrives within half a second."""
         try:
-            entry = await watcher.updates(timeout=0.5)  # type: ignore[no-untyped-call]
+            entry = await watcher.updates(timeout=0.5)  # type: ignore[no-untyped-call]  # nats-py has no types here.
         except TimeoutError:
             return
         if entry is None:

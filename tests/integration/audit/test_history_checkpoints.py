@@ -285,11 +285,11 @@ async def test_process_that_lost_the_lease_does_not_replace_a_later_checkpoint_o
 
     async def write_late(unit: Any) -> Any:
         """What it read is of before the other one recorded and signed."""
-        history.database.write = writes  # type: ignore[method-assign]
+        history.database.write = writes  # type: ignore[method-assign]  # Another process comes in between.
         await history.record(deliveries(Random(6), 5, "b"), Random(6), copy=False)
         return await writes(unit)
 
     (history.witness._path).unlink()
-    history.database.write = write_late  # type: ignore[method-assign]
+    history.database.write = write_late  # type: ignore[method-assign]  # As a lease that ends meanwhile.
     assert await late.sign() == before.sequence
     assert history.seen.size == (await history.database.read(store.read_head)).sequence > before.sequence

@@ -41,5 +41,5 @@ async def test_message_that_is_purged_while_it_is_compared_with_history_is_not_m
                 return await journal.js.get_msg(*args, **given)
 
         going_on: asyncio.Task[None] | None = None
-        mark, missing = await compare_with_history(database, record_and_purge, Slow(), facts)  # type: ignore[arg-type]
+        mark, missing = await compare_with_history(database, record_and_purge, Slow(), facts)  # type: ignore[arg-type]  # All that is asked of JetStream.
         assert (mark.sequence, missing) == (25, "")

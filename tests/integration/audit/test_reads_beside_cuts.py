@@ -55,11 +55,11 @@ async def history(database_url: str, tmp_path: Path) -> AsyncIterator[KeptHistor
         due.append(args)
         return False
 
-    made.retention._cut = note  # type: ignore[method-assign]
+    made.retention._cut = note  # type: ignore[method-assign]  # Notes in place of cutting.
     while not due:
         await made.retention.apply(TOO_OLD)
         await made.pass_on()
-    made.retention._cut = cut  # type: ignore[method-assign]
+    made.retention._cut = cut  # type: ignore[method-assign]  # Cuts again.
     yield made
     await database.close()
 

@@ -35,7 +35,7 @@ async def client_on(stub: SlowLists) -> RiskClient:
         stub.positions[request.instrument] = "0"
         return risk_pb2.SettleOrderResponse(position=order_pb2.Position(quantity="0"))
 
-    risk._share = settled  # type: ignore[method-assign, assignment]
+    risk._share = settled  # type: ignore[method-assign, assignment]  # Risk's answer, without risk.
     return risk
 
 
